@@ -1,0 +1,42 @@
+"""Runs collective communication for real and makes it feel the distance between sites."""
+
+from emul.errors import (
+    ArgumentError,
+    CapacityError,
+    DTypeError,
+    EmulError,
+    PlanError,
+    ShapeError,
+    TimeLimitError,
+    TopologyError,
+)
+from emul.links import Link
+from emul.run import Prediction, Run
+from emul.timing import CriticalPath, Segment, Timeline
+from emul.topology import Node, Site, Topology, Trunk
+from emul.world import World
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "CapacityError",
+    "CriticalPath",
+    "DTypeError",
+    "EmulError",
+    "Link",
+    "Node",
+    "PlanError",
+    "Prediction",
+    "Run",
+    "Segment",
+    "ShapeError",
+    "Site",
+    "TimeLimitError",
+    "Timeline",
+    "Topology",
+    "TopologyError",
+    "Trunk",
+    "World",
+    "__version__",
+]

@@ -1,0 +1,214 @@
+"""``emul perf``: a sweep over sizes, printed as nccl-tests prints it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emul.cli.params import Size
+
+if TYPE_CHECKING:
+    from emul.cli.sweep import Sweep
+    from emul.report import PerfRow
+
+__all__ = ["perf"]
+
+WRONG_ELEMENTS = 1
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("collective", default="all_reduce", metavar="[COLLECTIVE]")
+@click.option("-b", "--minbytes", type=Size(), default="8", help="First size.", show_default=True)
+@click.option("-e", "--maxbytes", type=Size(), default="32M", help="Last size.", show_default=True)
+@click.option("-i", "--stepbytes", type=Size(), help="Add this to each size, instead of -f.")
+@click.option("-f", "--stepfactor", type=click.IntRange(2), default=2, show_default=True,
+              help="Multiply each size by this.")  # fmt: skip
+@click.option("-d", "--datatype", default="float32", show_default=True,
+              help="Element type, also by the names of nccl-tests (float, half, ...).")  # fmt: skip
+@click.option("-o", "--op", default="sum", show_default=True, help="sum, prod, min, max or avg.")
+@click.option("-r", "--root", type=int, default=0, show_default=True, help="Root of broadcast.")
+@click.option("-n", "--iters", type=click.IntRange(1), default=20, show_default=True,
+              help="Timed runs per size; the median is shown.")  # fmt: skip
+@click.option("-w", "--warmup-iters", type=click.IntRange(0), default=5, show_default=True,
+              help="Runs per size before those.")  # fmt: skip
+@click.option("-c", "--check", type=click.IntRange(0), default=1, show_default=True,
+              help="Runs per size whose every element is checked.")  # fmt: skip
+@click.option("--topology", default="three-campus", show_default=True, metavar="NAME|FILE",
+              help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
+@click.option("--algorithm", default="ring", show_default=True,
+              help="ring, direct or hierarchical.")  # fmt: skip
+@click.option("--backend", default="auto", show_default=True, help="auto or numpy.")
+@click.option("--clock", default="wall", show_default=True,
+              help="wall: wait for the links. virtual: only compute the time.")  # fmt: skip
+@click.option("--dilation", type=float, default=1.0, show_default=True,
+              help="Stretch modelled time by this on the wall clock.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+              help="Of the data.")  # fmt: skip
+@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the lines as JSON.")  # fmt: skip
+@click.option("--nccl-json", "nccl_json_path", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the JSON of nccl-tests (-J).")  # fmt: skip
+def perf(
+    collective: str,
+    topology: str,
+    backend: str,
+    clock: str,
+    dilation: float,
+    seed: int,
+    json_path: Path | None,
+    nccl_json_path: Path | None,
+    **asked: Any,
+) -> None:
+    """Run a collective over a range of sizes, wait for its links, and check every element.
+
+    COLLECTIVE is all_reduce (the default), reduce_scatter, all_gather or broadcast. Sizes may
+    end in K, M or G for powers of 1024. The exit status is 1 when an element is wrong.
+    """
+    from emul.cli.sweep import Sweep
+    from emul.report import PerfTable
+    from emul.report.documents import check_writable
+    from emul.world import World
+
+    _check_sizes(asked)
+    world = World(topology, backend=backend, clock=clock, dilation=dilation, seed=seed)
+    sweep = Sweep(
+        world,
+        collective,
+        asked["algorithm"],
+        asked["datatype"],
+        asked["op"],
+        asked["root"],
+        asked["iters"],
+        asked["warmup_iters"],
+        asked["check"],
+    )
+    counts = _counts(sweep, asked)
+    for path in (json_path, nccl_json_path):
+        if path is not None:
+            check_writable(path)
+    started = datetime.now()
+    table = PerfTable(world, collective, sweep.algorithm)
+    rows, interrupted = _print_table(sweep, table, counts)
+    _write(rows, json_path, nccl_json_path, asked, started)
+    if interrupted:
+        click.echo(f"emul perf: interrupted after {len(rows)} of {len(counts)} sizes", err=True)
+        sys.exit(INTERRUPTED)
+    if any(row.wrong for row in rows):
+        sys.exit(WRONG_ELEMENTS)
+
+
+def _check_sizes(asked: dict[str, Any]) -> None:
+    first, last = asked["minbytes"], asked["maxbytes"]
+    if first < 1:
+        raise click.UsageError(f"-b {first}: needed at least 1 byte")
+    if first > last:
+        raise click.UsageError(f"-b {first} is above -e {last}: needed the smaller size first")
+    if asked["stepbytes"] is not None and asked["stepbytes"] < 1:
+        raise click.UsageError(f"-i {asked['stepbytes']}: needed at least 1 byte")
+
+
+def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:
+    """Return the counts to run, having refused whatever could not be run at the largest."""
+    from emul.cli.sweep import sizes
+    from emul.errors import unknown_name
+    from emul.ops import REDUCTIONS
+
+    if sweep.op not in REDUCTIONS:
+        raise unknown_name("op", sweep.op, REDUCTIONS)
+    wanted = sizes(
+        asked["minbytes"], asked["maxbytes"], step=asked["stepbytes"], factor=asked["stepfactor"]
+    )
+    counts = sweep.counts(wanted)
+    sweep.check_memory(counts[-1])
+    sweep.predict(sweep.world, counts[-1])
+    return counts
+
+
+def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[PerfRow], bool]:
+    """Print head, lines, foot and words; return the rows, and whether it was interrupted."""
+    from emul import __version__
+    from emul.report import closing_words
+    from emul.world import World
+
+    click.echo(table.head(__version__, sweep.iters, sweep.warmup, sweep.check))
+    rows: list[PerfRow] = []
+    try:
+        for number, count in enumerate(counts, start=1):
+            with _progress(f"size {number} of {len(counts)}") as advance:
+                row = sweep.row(count, advance)
+            rows.append(row)
+            click.echo(table.line(row))
+    except KeyboardInterrupt:
+        return rows, True
+    click.echo(table.foot(rows))
+    one_place = World(sweep.world.topology.in_one_place())
+    words = closing_words(
+        sweep.world, sweep.predict(sweep.world, counts[-1]), sweep.predict(one_place, counts[-1])
+    )
+    click.echo("\n".join(words))
+    return rows, False
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what is going on, in a line that goes away."""
+    if not sys.stderr.isatty():
+        yield lambda doing: None
+        return
+    from rich.console import Console
+    from rich.status import Status
+
+    # Refreshed by hand: a refreshing thread would take time from what is measured.
+    status = Status(what, console=Console(stderr=True), refresh_per_second=1)
+    live = status._live
+    live.auto_refresh = False
+    with status:
+
+        def advance(doing: str) -> None:
+            status.update(f"{what}: {doing}")
+            live.refresh()
+
+        yield advance
+
+
+def _write(
+    rows: list[PerfRow],
+    json_path: Path | None,
+    nccl_json_path: Path | None,
+    asked: dict[str, Any],
+    started: datetime,
+) -> None:
+    from emul import __version__
+    from emul.report import json_document, nccl_document, write_json
+
+    if json_path is not None:
+        write_json(json_path, json_document(__version__, rows))
+    if nccl_json_path is None:
+        return
+    step = {"step_bytes": asked["stepbytes"]}
+    if asked["stepbytes"] is None:
+        step = {"step_factor": asked["stepfactor"]}
+    config = {
+        "nthreads": 1,
+        "ngpus": rows[0].world_size if rows else 0,
+        "minimum_bytes": asked["minbytes"],
+        "maximum_bytes": asked["maxbytes"],
+        **step,
+        "warmup_iters": asked["warmup_iters"],
+        "iterations": asked["iters"],
+        "aggregated_iterations": 1,
+        "validation": asked["check"],
+        "graph": 0,
+    }
+    stamps = tuple(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (started, datetime.now()))
+    write_json(
+        nccl_json_path,
+        nccl_document(rows, args=sys.argv, config=config, times=(stamps[0], stamps[1])),
+    )

@@ -1,0 +1,125 @@
+"""The work of ``emul perf``: one size after another, each warmed up, timed and checked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.ops import check_fits, dtype_named
+from emul.ops.exact import ExactData
+from emul.plans import collective_named
+from emul.report import PerfRow, perf_row
+from emul.run import Prediction, Run
+from emul.world import World
+
+__all__ = ["Sweep", "sizes"]
+
+Array = npt.NDArray[Any]
+Advance = Callable[[str], None]
+
+BETWEEN_REFRESHES_S = 0.2
+POISON = 0x5A
+"""Fills output buffers before a checked run, so that an element never written is wrong."""
+
+
+def sizes(first: int, last: int, *, step: int | None, factor: int) -> Iterator[int]:
+    """Yield the sizes from ``first`` to ``last``, as nccl-tests steps through them."""
+    size = first
+    while size <= last:
+        yield size
+        size = size * factor if step is None else size + step
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What to run at every size, and how often."""
+
+    world: World
+    collective: str
+    algorithm: str
+    dtype: str
+    op: str
+    root: int
+    iters: int
+    warmup: int
+    check: int
+
+    def counts(self, wanted_bytes: Iterator[int]) -> list[int]:
+        """Return the input counts of one rank for the wanted sizes of the whole vector.
+
+        Sizes are rounded down to what the collective can cut up, but never to nothing; sizes
+        that then are the same are run once.
+        """
+        collective = collective_named(self.collective)
+        itemsize = dtype_named(self.dtype).itemsize
+        unit = self.world.size if collective.in_blocks else 1
+        per_block = (max(1, nbytes // (itemsize * unit)) for nbytes in wanted_bytes)
+        to_input = 1 if self.collective == "all_gather" else unit
+        return list(dict.fromkeys(count * to_input for count in per_block))
+
+    def check_memory(self, count: int) -> None:
+        """Raise CapacityError when the buffers for ``count`` would not fit."""
+        collective = collective_named(self.collective)
+        n, itemsize = self.world.size, dtype_named(self.dtype).itemsize
+        width = collective.width(n, count)
+        shapes = [collective.input_shape(n, width), collective.output_shape(n, width)]
+        if self.collective == "reduce_scatter":  # works on a copy of its input
+            shapes.append((n, width))
+        needed = sum(rows * columns for rows, columns in shapes) * itemsize
+        check_fits(needed, f"{n} ranks with {width * itemsize} bytes each")
+
+    def predict(self, world: World, count: int) -> Prediction:
+        """Return the modelled cost of this sweep's collective in ``world``."""
+        return world.predict(
+            self.collective, count, dtype=self.dtype, algorithm=self.algorithm, root=self.root
+        )
+
+    def row(self, count: int, advance: Advance) -> PerfRow:
+        """Run one size and return its line; ``advance`` is told now and then what is going on."""
+        world, collective = self.world, collective_named(self.collective)
+        data = ExactData(
+            collective,
+            world.size,
+            dtype_named(self.dtype),
+            reduction=self.op,
+            root=self.root,
+            seed=world.seed,
+        )
+        width = collective.width(world.size, count)
+        x = np.empty((world.size, count), data.dtype)
+        out = np.zeros(collective.output_shape(world.size, width), data.dtype)
+        data.fill(x)
+        self._repeat(x, out, self.warmup, "warming up", advance)
+        runs = self._repeat(x, out, self.iters, "timing", advance)
+        wrong = None
+        for _ in range(self.check):
+            out.view(np.uint8)[...] = POISON
+            (run,) = self._repeat(x, out, 1, "checking", advance)
+            wrong = (wrong or 0) + data.wrong(run.output)
+        return perf_row(world, runs, redop=self.op, root=self.root, seed=world.seed, wrong=wrong)
+
+    def _repeat(self, x: Array, out: Array, times: int, what: str, advance: Advance) -> list[Run]:
+        runs: list[Run] = []
+        told = 0.0
+        for number in range(times):
+            if time.monotonic() - told > BETWEEN_REFRESHES_S:
+                advance(f"{what} {number + 1}/{times}")
+                told = time.monotonic()
+            runs.append(self._once(x, out))
+        return runs
+
+    def _once(self, x: Array, out: Array) -> Run:
+        call = getattr(self.world, self.collective)
+        arguments: dict[str, Any] = {"algorithm": self.algorithm, "out": out}
+        collective = collective_named(self.collective)
+        if collective.reduces:
+            arguments["op"] = self.op
+        if collective.rooted:
+            arguments["root"] = self.root
+        run: Run = call(x, **arguments)
+        return run

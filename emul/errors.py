@@ -1,0 +1,58 @@
+"""Every error that emul raises on purpose.
+
+``EmulError`` is the base; each leaf is also the builtin that a caller would expect.
+Unless a leaf says otherwise, the arrays of the caller are as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "ArgumentError",
+    "CapacityError",
+    "DTypeError",
+    "EmulError",
+    "PlanError",
+    "ShapeError",
+    "TimeLimitError",
+    "TopologyError",
+    "unknown_name",
+]
+
+
+class EmulError(Exception):
+    """Base of all errors raised on purpose by emul."""
+
+
+class ArgumentError(EmulError, ValueError):
+    """An argument names nothing that exists, or is out of range."""
+
+
+class ShapeError(EmulError, ValueError):
+    """A buffer has the wrong number of dimensions, rows or elements."""
+
+
+class DTypeError(EmulError, TypeError):
+    """A buffer is not an array, or holds elements that emul does not reduce."""
+
+
+class TopologyError(EmulError, ValueError):
+    """A topology cannot be read, or describes something that cannot exist."""
+
+
+class PlanError(EmulError, ValueError):
+    """A plan does not compute what its collective promises; nothing was run."""
+
+
+class CapacityError(EmulError, MemoryError):
+    """The buffers would not fit in memory; said before any of them is allocated."""
+
+
+class TimeLimitError(EmulError, OverflowError):
+    """The modelled time passes what int64 picoseconds can hold (53 days)."""
+
+
+def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:
+    """Return the error for a name that is none of ``known``."""
+    return ArgumentError(f"unknown {what} {came!r}: needed one of {', '.join(known)}")

@@ -1,0 +1,62 @@
+"""Lower bounds on the time of a collective: what no algorithm can beat on given links.
+
+*Cut*: for a set of ranks, what must leave it and what must enter it, over the rates of the
+links that do so. *Count*: every element needs so many one-way transfers between the parts,
+over the sum of all rates. Both take one latency on top, because the last byte still has to
+travel. Neither allows for coding or for reducers in the network (Patarasuk and Yuan, JPDC 69,
+2009; Zhao et al., arXiv 2402.06787).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Cut", "bytes_across", "count_bound_s", "cut_bound_s"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A set of ranks and the links that join it to the others.
+
+    ``share`` is the part of all ranks that is inside; ``alpha_s`` the least overhead plus
+    latency of any transfer across; rates are the sums over the links out and in.
+    """
+
+    share: float
+    has_root: bool
+    out_bytes_per_s: float
+    in_bytes_per_s: float
+    alpha_s: float
+
+
+def bytes_across(collective: str, nbytes: float, cut: Cut) -> tuple[float, float]:
+    """Return the bytes that must leave and enter the ranks of ``cut``.
+
+    ``nbytes`` is the whole vector: the buffer of all_reduce and broadcast, the input of
+    reduce_scatter, the output of all_gather.
+    """
+    inside, outside = cut.share * nbytes, (1 - cut.share) * nbytes
+    return {
+        "all_reduce": (nbytes, nbytes),
+        "reduce_scatter": (outside, inside),
+        "all_gather": (inside, outside),
+        "broadcast": (nbytes, 0.0) if cut.has_root else (0.0, nbytes),
+    }[collective]
+
+
+def cut_bound_s(collective: str, nbytes: float, cut: Cut) -> float:
+    """Return the seconds that the traffic across ``cut`` takes at least."""
+    leaving, entering = bytes_across(collective, nbytes, cut)
+    return cut.alpha_s + max(leaving / cut.out_bytes_per_s, entering / cut.in_bytes_per_s)
+
+
+def count_bound_s(
+    collective: str, nbytes: float, parts: int, all_bytes_per_s: float, alpha_s: float
+) -> float:
+    """Return the seconds that all one-way transfers between ``parts`` take at least.
+
+    An element of an all_reduce needs parts - 1 transfers to be gathered and as many to be
+    spread; the other collectives do one of the two.
+    """
+    transfers = (parts - 1) * (2 if collective == "all_reduce" else 1)
+    return alpha_s + transfers * nbytes / all_bytes_per_s

@@ -1,0 +1,19 @@
+"""The arithmetic. It knows no time and no links; the order of reduction is the plan's."""
+
+from emul.ops.backend import BACKENDS, Ops, ops_for
+from emul.ops.dtypes import DTYPES, NCCL_NAMES, dtype_named, dtype_of
+from emul.ops.memory import check_fits
+from emul.ops.numpy_ops import REDUCTIONS, NumpyOps
+
+__all__ = [
+    "BACKENDS",
+    "DTYPES",
+    "NCCL_NAMES",
+    "REDUCTIONS",
+    "NumpyOps",
+    "Ops",
+    "check_fits",
+    "dtype_named",
+    "dtype_of",
+    "ops_for",
+]

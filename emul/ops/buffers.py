@@ -1,0 +1,120 @@
+"""How the arrays of a caller become the work buffer of a plan, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.errors import ArgumentError, DTypeError, ShapeError
+from emul.ops.dtypes import dtype_of
+from emul.plans import Collective
+
+__all__ = ["Buffers"]
+
+Array = npt.NDArray[Any]
+
+
+class Buffers:
+    """The input, the work buffer (ranks, width) and the output of one call.
+
+    Checked on construction: raises DTypeError, ShapeError or ArgumentError and touches
+    nothing.
+    """
+
+    def __init__(self, collective: Collective, world_size: int, x: object, out: object) -> None:
+        """Take the caller's ``x`` and ``out``, which may be None or ``x`` itself."""
+        self.collective = collective
+        self.x = _input(collective, world_size, x)
+        self.width = collective.width(world_size, self.x.shape[1])
+        self.out_shape = collective.output_shape(world_size, self.width)
+        self.out = None if out is None else _output(collective, self.x, out, self.out_shape)
+        self.in_place = self.out is not None and self.out is self.x
+
+    @property
+    def apart(self) -> bool:
+        """Whether the work buffer is neither input nor output, as in reduce_scatter."""
+        return self.out_shape[1] != self.width
+
+    @property
+    def new_bytes(self) -> int:
+        """Bytes that the call will allocate."""
+        itemsize = self.x.dtype.itemsize
+        whole, result = self.x.shape[0] * self.width, self.out_shape[0] * self.out_shape[1]
+        new = result if self.out is None else 0
+        if self.in_place or (self.apart and self.width):
+            new += whole
+        return int(new) * itemsize
+
+    def load(self, root: int) -> Array:
+        """Return the work buffer with every rank's input in place.
+
+        In place, a copy of the input is kept for ``restore``.
+        """
+        if self.in_place:
+            self.backup = self.x.copy()
+            return self.x
+        if self.apart:
+            own: Array = self.x.copy()
+            return own
+        work = np.empty(self.out_shape, self.x.dtype) if self.out is None else self.out
+        if self.collective.rooted:
+            work[root] = self.x[root]
+        elif self.x.shape[1] == self.width:
+            work[...] = self.x
+        else:
+            block = self.x.shape[1]
+            for rank, row in enumerate(self.x):
+                work[rank, rank * block : (rank + 1) * block] = row
+        return work
+
+    def unload(self, work: Array) -> Array:
+        """Return the output that ``work`` holds."""
+        if not self.apart:
+            return work
+        out = np.empty(self.out_shape, self.x.dtype) if self.out is None else self.out
+        block = self.out_shape[1]
+        for rank, row in enumerate(work):
+            out[rank] = row[rank * block : (rank + 1) * block]
+        return out
+
+    def restore(self) -> None:
+        """Undo ``load`` and whatever came after it on an input that was used in place."""
+        if self.in_place and hasattr(self, "backup"):
+            self.x[...] = self.backup
+
+
+def _input(collective: Collective, world_size: int, x: object) -> Array:
+    if not isinstance(x, np.ndarray):
+        raise DTypeError(f"input of type {type(x).__name__}: needed a NumPy array")
+    dtype_of(x)
+    if x.ndim != 2 or x.shape[0] != world_size:
+        raise ShapeError(
+            f"{collective.name}: input of shape {x.shape}: needed ({world_size}, count), one row "
+            "per rank"
+        )
+    if collective.output_shape(2, 2) != collective.input_shape(2, 2) == (2, 2) and (
+        x.shape[1] % world_size
+    ):
+        raise ShapeError(
+            f"{collective.name}: {x.shape[1]} elements per rank: needed a multiple of the world "
+            f"size {world_size}, one block for each rank"
+        )
+    return x
+
+
+def _output(collective: Collective, x: Array, out: object, shape: tuple[int, int]) -> Array:
+    if not isinstance(out, np.ndarray):
+        raise DTypeError(f"out of type {type(out).__name__}: needed a NumPy array")
+    if out.shape != shape:
+        raise ShapeError(f"{collective.name}: out of shape {out.shape}: needed {shape}")
+    if out.dtype != x.dtype:
+        raise DTypeError(f"out of {out.dtype}: needed {x.dtype}, as the input")
+    if not out.flags.writeable:
+        raise ArgumentError("out is read-only: needed a buffer to write into")
+    if out is not x and np.may_share_memory(out, x):
+        raise ArgumentError(
+            "out overlaps the input: needed the input itself (in place) or memory of its own"
+        )
+    return out

@@ -1,0 +1,54 @@
+"""The element types that emul reduces, by their own names and by those of nccl-tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+from emul.errors import DTypeError, unknown_name
+
+__all__ = ["DTYPES", "NCCL_NAMES", "dtype_named", "dtype_of"]
+
+DTYPES: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
+    {
+        "float64": np.dtype(np.float64),
+        "float32": np.dtype(np.float32),
+        "float16": np.dtype(np.float16),
+        "bfloat16": np.dtype(ml_dtypes.bfloat16),
+        "int8": np.dtype(np.int8),
+        "int32": np.dtype(np.int32),
+        "int64": np.dtype(np.int64),
+        "uint8": np.dtype(np.uint8),
+    }
+)
+
+NCCL_NAMES: Mapping[str, str] = MappingProxyType(
+    {"float64": "double", "float32": "float", "float16": "half"}
+)
+"""What nccl-tests calls a type where it differs (src/common.cu)."""
+
+_BY_ANY_NAME = {**{nccl: ours for ours, nccl in NCCL_NAMES.items()}, **{n: n for n in DTYPES}}
+
+
+def dtype_named(name: str) -> np.dtype[np.generic]:
+    """Return the element type called ``name``, for example ``float32`` or ``float``.
+
+    Raises ArgumentError when there is none.
+    """
+    if name not in _BY_ANY_NAME:
+        raise unknown_name("dtype", name, _BY_ANY_NAME)
+    return DTYPES[_BY_ANY_NAME[name]]
+
+
+def dtype_of(array: npt.NDArray[np.generic]) -> np.dtype[np.generic]:
+    """Return the element type of ``array``; raises DTypeError when emul cannot reduce it."""
+    if array.dtype.name not in DTYPES or not array.dtype.isnative:
+        raise DTypeError(
+            f"an array of {array.dtype!s}: needed one of {', '.join(DTYPES)} in the byte order "
+            "of this machine"
+        )
+    return array.dtype

@@ -1,0 +1,208 @@
+"""Hierarchical: the wide links carry all, the trunks only one copy of each shard.
+
+With K sites the vector is cut into K ranges, and each site cuts every range into as many
+shards as it has ranks. Inside the sites a ring reduce-scatter leaves each rank with its shard
+of all ranges; between the sites, rings over the owners of each shard reduce range D to site D
+and spread it again; inside the sites a ring all-gather puts the shards together. Over the site
+boundaries go 2(K - 1) S bytes per all-reduce, which is the least possible.
+
+Sites of unequal size own shards of unequal size, so the chunks are the common refinement of
+all sites' cuts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.plans.plan import Partition, Plan, Step
+
+__all__ = ["build"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+    """Return the hierarchical plan for sites of the given sizes."""
+    sites = _Sites(ranks_per_site, _range_edges(collective, ranks_per_site))
+
+    def steps() -> Iterator[Step]:
+        if collective in ("all_reduce", "reduce_scatter"):
+            yield from sites.local_reduce_scatter()
+            yield from sites.cross_reduce_scatter()
+        if collective in ("all_reduce", "all_gather"):
+            yield from sites.cross_all_gather()
+        if collective == "broadcast":
+            yield from sites.local_scatter(root)
+            yield from sites.cross_broadcast(root)
+        if collective != "reduce_scatter":
+            yield from sites.local_all_gather()
+
+    n = sum(ranks_per_site)
+    return Plan(collective, "hierarchical", n, root, Partition.at(sites.edges), steps)
+
+
+def _range_edges(collective: str, ranks_per_site: tuple[int, ...]) -> list[Fraction]:
+    """Return where the ranges of the vector begin and end: one range per site, or just one.
+
+    For reduce_scatter and all_gather, range D is the blocks of the ranks of site D.
+    """
+    k, n = len(ranks_per_site), sum(ranks_per_site)
+    if collective == "broadcast":
+        return [Fraction(0), Fraction(1)]
+    if collective == "all_reduce":
+        return [Fraction(d, k) for d in range(k + 1)]
+    return [Fraction(sum(ranks_per_site[:d]), n) for d in range(k + 1)]
+
+
+@dataclass
+class _Rows:
+    """Columns of a step in the making."""
+
+    src: list[Int64Array]
+    dst: list[Int64Array]
+    chunk: list[Int64Array]
+    nchunks: list[Int64Array]
+
+    @classmethod
+    def empty(cls) -> _Rows:
+        return cls([], [], [], [])
+
+    def add(self, src: Int64Array, dst: Int64Array, chunk: Int64Array, nchunks: Int64Array) -> None:
+        self.src.append(src)
+        self.dst.append(dst)
+        self.chunk.append(chunk)
+        self.nchunks.append(nchunks)
+
+    def step(self, *, reduce: bool) -> Step:
+        columns = (self.src, self.dst, self.chunk, self.nchunks)
+        src, dst, chunk, nchunks = (np.concatenate(column) for column in columns)
+        return Step.of(src, dst, chunk, reduce=reduce, nchunks=nchunks)
+
+
+class _Sites:
+    """Which rank of each site owns which chunk, and the phases between owners."""
+
+    def __init__(self, ranks_per_site: tuple[int, ...], range_edges: list[Fraction]) -> None:
+        self.sizes = ranks_per_site
+        self.first = np.concatenate([[0], np.cumsum(ranks_per_site)]).astype(np.int64)
+        self.range_edges = range_edges
+
+    @cached_property
+    def edges(self) -> list[Fraction]:
+        """The edges of all chunks: every cut that any site makes in any range."""
+        cuts = set(self.range_edges)
+        shares = {Fraction(i, m) for m in set(self.sizes) for i in range(m)}
+        for low, high in zip(self.range_edges, self.range_edges[1:], strict=False):
+            cuts.update(low + (high - low) * share for share in shares)
+        return sorted(cuts)
+
+    @cached_property
+    def range_of_chunk(self) -> Int64Array:
+        position = {edge: i for i, edge in enumerate(self.edges)}
+        starts = [position[edge] for edge in self.range_edges]
+        return np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+
+    @cached_property
+    def owner(self) -> list[Int64Array]:
+        """Per site, the rank that owns each chunk: (n_chunks,) each."""
+        low = [self.range_edges[d] for d in self.range_of_chunk]
+        span = [self.range_edges[d + 1] - self.range_edges[d] for d in self.range_of_chunk]
+        where = [
+            (edge - start) / length
+            for edge, start, length in zip(self.edges, low, span, strict=False)
+        ]
+        return [
+            first + np.array([int(share * m) for share in where], dtype=np.int64)
+            for first, m in zip(self.first, self.sizes, strict=False)
+        ]
+
+    def runs(self, *keys: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Return first chunk and length of each run in which all ``keys`` stay the same."""
+        keys = (*keys, self.range_of_chunk)
+        changes = np.any([np.diff(key) != 0 for key in keys], axis=0)
+        starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+        return starts, np.diff(starts, append=len(self.range_of_chunk))
+
+    def shard_rows(self, rows: _Rows, site: int, step: int, shift: int) -> None:
+        """Add a ring step inside ``site``: local rank i sends shard (i - step - shift)."""
+        m, first = self.sizes[site], self.first[site]
+        starts, lengths = self.runs(self.owner[site])
+        shard = self.owner[site][starts] - first
+        sender = (shard + step + shift) % m
+        order = np.argsort(sender, kind="stable")
+        rows.add(
+            first + sender[order],
+            first + (sender[order] + 1) % m,
+            starts[order],
+            lengths[order],
+        )
+
+    def local_ring(self, *, reduce: bool) -> Iterator[Step]:
+        for step in range(max(self.sizes) - 1):
+            rows = _Rows.empty()
+            for site, m in enumerate(self.sizes):
+                if step < m - 1:
+                    self.shard_rows(rows, site, step, shift=1 if reduce else 0)
+            yield rows.step(reduce=reduce)
+
+    def local_reduce_scatter(self) -> Iterator[Step]:
+        """Yield the ring inside each site that leaves each rank with its shard, reduced."""
+        yield from self.local_ring(reduce=True)
+
+    def local_all_gather(self) -> Iterator[Step]:
+        """Yield the ring inside each site that spreads each rank's shard."""
+        yield from self.local_ring(reduce=False)
+
+    def cross_rows(self, rows: _Rows, sender: int, receiver: int, of_range: int | None) -> None:
+        """Add the transfers from the owners at one site to the owners at another."""
+        source, target = self.owner[sender], self.owner[receiver]
+        starts, lengths = self.runs(source, target)
+        if of_range is not None:
+            chosen = self.range_of_chunk[starts] == of_range
+            starts, lengths = starts[chosen], lengths[chosen]
+        rows.add(source[starts], target[starts], starts, lengths)
+
+    def cross_ring(self, *, reduce: bool) -> Iterator[Step]:
+        k = len(self.sizes)
+        for step in range(k - 1):
+            rows = _Rows.empty()
+            for site in range(k):
+                of_range = (site - step - (1 if reduce else 0)) % k
+                self.cross_rows(rows, site, (site + 1) % k, of_range)
+            yield rows.step(reduce=reduce)
+
+    def cross_reduce_scatter(self) -> Iterator[Step]:
+        """Yield the rings over sites after which site D holds the reduction of range D."""
+        yield from self.cross_ring(reduce=True)
+
+    def cross_all_gather(self) -> Iterator[Step]:
+        """Yield the rings over sites that spread range D from site D."""
+        yield from self.cross_ring(reduce=False)
+
+    def local_scatter(self, root: int) -> Iterator[Step]:
+        """Yield the step in which the root hands each rank of its site that rank's shard."""
+        owner = self.owner[self.site_of(root)]
+        starts, lengths = self.runs(owner)
+        others = owner[starts] != root
+        if others.any():
+            yield Step.of(
+                root, owner[starts][others], starts[others], reduce=False, nchunks=lengths[others]
+            )
+
+    def cross_broadcast(self, root: int) -> Iterator[Step]:
+        """Yield the steps in which the root's site sends all shards to each other site."""
+        k, home = len(self.sizes), self.site_of(root)
+        for distance in range(1, k):
+            rows = _Rows.empty()
+            self.cross_rows(rows, home, (home + distance) % k, of_range=None)
+            yield rows.step(reduce=False)
+
+    def site_of(self, rank: int) -> int:
+        """Return the site that ``rank`` lives at."""
+        return int(np.searchsorted(self.first, rank, side="right")) - 1

@@ -1,0 +1,121 @@
+"""The plan: who sends which chunk to whom, and whether it is copied or reduced.
+
+A plan knows no time and no array values. It cuts the buffer of every rank into the same
+chunks and says, step by step, what is sent. Steps are generated on demand, so that a plan
+need not be held as a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Partition", "Plan", "Step"]
+
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partition:
+    """Cuts a buffer of any count into chunks: chunk i is [edge i, edge i + 1).
+
+    Edges are the rational numbers ``numerator / denominator``, rising from 0 to 1, so that a
+    plan does not depend on the count. Both are int64 of shape (n_chunks + 1,).
+    """
+
+    numerator: Int64Array
+    denominator: Int64Array
+
+    @classmethod
+    def uniform(cls, n_chunks: int) -> Partition:
+        """Return ``n_chunks`` chunks of equal size."""
+        numerator = np.arange(n_chunks + 1, dtype=np.int64)
+        return cls(numerator, np.full(n_chunks + 1, n_chunks, dtype=np.int64))
+
+    @classmethod
+    def at(cls, edges: list[Fraction]) -> Partition:
+        """Return the chunks between consecutive ``edges``."""
+        return cls(
+            np.array([edge.numerator for edge in edges], dtype=np.int64),
+            np.array([edge.denominator for edge in edges], dtype=np.int64),
+        )
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks."""
+        return len(self.numerator) - 1
+
+    def offsets(self, count: int) -> Int64Array:
+        """Return the edges in elements of a buffer of ``count``, rounded down: (n_chunks + 1,)."""
+        whole, rest = np.divmod(np.int64(count), self.denominator)
+        # floor(count * p / q) without the product that could overflow
+        offsets: Int64Array = whole * self.numerator + rest * self.numerator // self.denominator
+        return offsets
+
+    def block_of_chunk(self, n_blocks: int) -> Int64Array:
+        """Return which of ``n_blocks`` equal blocks each chunk starts in: (n_chunks,)."""
+        blocks: Int64Array = self.numerator[:-1] * n_blocks // self.denominator[:-1]
+        return blocks
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One round: rows that all read what stood before the round, so their order is free.
+
+    Row i sends ``nchunks[i]`` consecutive chunks of rank ``src[i]``, from ``src_chunk[i]`` on,
+    to the chunks of rank ``dst[i]`` from ``dst_chunk[i]`` on, where they are combined with
+    what is there (``reduce[i]``) or replace it. Adjacent rows with the same sender and receiver
+    travel as one transfer. No row of a step may read or write a chunk that another row of the
+    step writes. All arrays have shape (rows,).
+    """
+
+    src: Int32Array
+    dst: Int32Array
+    src_chunk: Int32Array
+    dst_chunk: Int32Array
+    nchunks: Int32Array
+    reduce: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        src: npt.ArrayLike,
+        dst: npt.ArrayLike,
+        chunk: npt.ArrayLike,
+        *,
+        reduce: bool,
+        nchunks: npt.ArrayLike = 1,
+    ) -> Step:
+        """Return a step whose rows keep their chunk numbers and are all copied or all reduced."""
+        columns = np.broadcast_arrays(src, dst, chunk, nchunks)
+        src, dst, chunk, nchunks = (column.astype(np.int32).ravel() for column in columns)
+        return cls(src, dst, chunk, chunk, nchunks, np.full(len(src), reduce))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.src)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """How ``algorithm`` performs ``collective`` over ``world_size`` ranks.
+
+    ``steps()`` starts a fresh pass over the steps. ``root`` matters only to collectives that
+    have one.
+    """
+
+    collective: str
+    algorithm: str
+    world_size: int
+    root: int
+    partition: Partition
+    steps: Callable[[], Iterator[Step]]
+
+    def __str__(self) -> str:
+        """Name the plan as error messages do."""
+        return f"{self.algorithm} {self.collective} over {self.world_size} ranks"

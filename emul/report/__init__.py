@@ -1,0 +1,19 @@
+"""What people and programs read: the table, the words under it, and the JSON files."""
+
+from emul.report.documents import json_document, nccl_document, write_json
+from emul.report.rows import PerfRow, perf_row
+from emul.report.table import PerfTable
+from emul.report.topologies import topology_list, topology_sheet
+from emul.report.words import closing_words
+
+__all__ = [
+    "PerfRow",
+    "PerfTable",
+    "closing_words",
+    "json_document",
+    "nccl_document",
+    "perf_row",
+    "topology_list",
+    "topology_sheet",
+    "write_json",
+]

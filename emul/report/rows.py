@@ -1,0 +1,98 @@
+"""One line of ``emul perf``: what was asked, what the model says, what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from emul.plans import collective_named
+from emul.run import Prediction, Run
+from emul.units import PS_PER_S
+from emul.world import World
+
+__all__ = ["PerfRow", "perf_row"]
+
+
+@dataclass(frozen=True, slots=True)
+class PerfRow:
+    """A line of the table and an object of the JSON, whose keys these names are.
+
+    Times in seconds, GBps in 10^9 bytes per second. ``size_bytes`` is the whole vector;
+    ``count`` the elements of one rank's block (of the whole vector for all_reduce and
+    broadcast), both as in nccl-tests. algbw and busbw follow from the modelled time.
+    ``lag_s`` is None on the virtual clock, ``wrong`` is None when nothing was checked.
+    """
+
+    collective: str
+    topology: str
+    algorithm: str
+    backend: str
+    clock: str
+    dilation: float
+    seed: int
+    world_size: int
+    size_bytes: int
+    count: int
+    dtype: str
+    redop: str
+    root: int
+    modelled_s: float
+    wall_s: float
+    lag_s: float | None
+    bound_s: float
+    algbw_GBps: float | None  # noqa: N815 - the key of the JSON
+    busbw_GBps: float | None  # noqa: N815
+    cross_site_bytes: int
+    slowest_trunk_GBps: float | None  # noqa: N815
+    wrong: int | None
+    binding: str
+    binding_place: str
+
+
+def perf_row(
+    world: World, runs: list[Run], *, redop: str, root: int, seed: int, wrong: int | None
+) -> PerfRow:
+    """Return the line for repeated ``runs`` of one collective; measured values are medians."""
+    prediction, output = runs[0].prediction, runs[0].output
+    plan, collective = prediction.plan, collective_named(runs[0].prediction.plan.collective)
+    blocks = world.size if collective.in_blocks else 1
+    algbw = prediction.nbytes / prediction.time_s / 1e9 if prediction.time_s else None
+    lags = [run.lag_s for run in runs if run.lag_s is not None]
+    return PerfRow(
+        collective=collective.name,
+        topology=world.topology.name,
+        algorithm=plan.algorithm,
+        backend=world.ops.name,
+        clock=world.clock,
+        dilation=world.dilation,
+        seed=seed,
+        world_size=world.size,
+        size_bytes=prediction.nbytes,
+        count=prediction.nbytes // output.dtype.itemsize // blocks,
+        dtype=output.dtype.name,
+        redop=redop if collective.reduces else "none",
+        root=root if collective.rooted else -1,
+        modelled_s=prediction.time_s,
+        wall_s=median(run.wall_s for run in runs),
+        lag_s=median(lags) if lags else None,
+        bound_s=prediction.bound_s,
+        algbw_GBps=algbw,
+        busbw_GBps=None if algbw is None else algbw * collective.bus_factor(world.size),
+        cross_site_bytes=prediction.timeline.cross_site_bytes,
+        slowest_trunk_GBps=_slowest_trunk_gb_per_s(world, prediction),
+        wrong=wrong,
+        binding=prediction.binding,
+        binding_place=prediction.critical_path.binding_place,
+    )
+
+
+def _slowest_trunk_gb_per_s(world: World, prediction: Prediction) -> float | None:
+    """Return what the busier direction of the slowest trunk carries per second of the run."""
+    trunk = world.topology.slowest_trunk
+    if trunk is None or not prediction.timeline.total_ps:
+        return None
+    names = [site.name for site in world.topology.sites]
+    a, b = (names.index(name) for name in trunk.sites)
+    carried = prediction.timeline.trunk_bytes
+    busier = max(int(carried[a, b]), int(carried[b, a]))
+    return busier * PS_PER_S / prediction.timeline.total_ps / 1e9

@@ -1,0 +1,63 @@
+"""Two lines in words under the table: what distance costs here, and which link binds."""
+
+from __future__ import annotations
+
+from emul.run import Prediction
+from emul.units import format_bytes, format_rate, format_time
+from emul.world import World
+
+__all__ = ["closing_words"]
+
+
+def closing_words(world: World, prediction: Prediction, in_one_place: Prediction) -> list[str]:
+    """Return the two lines about ``prediction``.
+
+    ``in_one_place`` is the same collective over the same ranks at a single site.
+    """
+    return [_one_campus(world, prediction, in_one_place), _binding(world, prediction)]
+
+
+def _one_campus(world: World, prediction: Prediction, in_one_place: Prediction) -> str:
+    if len(world.topology.sites) == 1:
+        return f"One campus: all {world.size} ranks are in one place already."
+    ratio = prediction.time_s / in_one_place.time_s if in_one_place.time_s else 1.0
+    return (
+        f"One campus: the same {world.size} ranks in one place would need "
+        f"{format_time(in_one_place.time_s)} for {format_bytes(prediction.nbytes)}; across these "
+        f"sites it is {format_time(prediction.time_s)}, {ratio:.3g} times as long."
+    )
+
+
+def _binding(world: World, prediction: Prediction) -> str:
+    path = prediction.critical_path
+    place = path.binding_place
+    if not path.segments:
+        return "Binding: nothing; nothing is sent."
+    by_term = {term: path.spent_s(place, term) for term in ("share", "latency", "overhead")}
+    parts = ", ".join(
+        f"{format_time(seconds)} {meaning}"
+        for seconds, meaning in (
+            (by_term["share"], f"sending at {_rate(world, place)}"),
+            (by_term["latency"], "under way"),
+            (by_term["overhead"], "overhead"),
+        )
+        if seconds
+    )
+    return (
+        f"Binding: {place} takes {format_time(path.spent_s(place))} of the "
+        f"{format_time(prediction.time_s)} at {format_bytes(prediction.nbytes)}: {parts}."
+    )
+
+
+def _rate(world: World, place: str) -> str:
+    """Return the rate of the links called ``place``, or their range."""
+    network = world.network
+    rates = {
+        float(rate)
+        for link, rate in enumerate(network.link_rate)
+        if rate < float("inf") and network.place(link) == place
+    }
+    slowest, fastest = min(rates), max(rates)
+    if slowest == fastest:
+        return format_rate(slowest)
+    return f"{format_rate(slowest)} to {format_rate(fastest)}"

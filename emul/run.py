@@ -1,0 +1,93 @@
+"""What a collective costs (Prediction), and what one that was run gave (Run)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy.typing as npt
+
+from emul.plans import Plan
+from emul.timing import CriticalPath, Timeline, critical_path
+from emul.units import PS_PER_S, format_time
+
+__all__ = ["Prediction", "Run"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The modelled time of a collective, and why.
+
+    ``nbytes`` is the whole vector: the buffer of all_reduce and broadcast, the input of
+    reduce_scatter, the output of all_gather.
+    """
+
+    plan: Plan
+    nbytes: int
+    timeline: Timeline
+    bound_ps: int
+
+    @property
+    def time_s(self) -> float:
+        """Modelled seconds from the start until the last rank is done."""
+        return self.timeline.total_s
+
+    @property
+    def bound_s(self) -> float:
+        """Seconds that no algorithm can beat on this topology."""
+        return self.bound_ps / PS_PER_S
+
+    @cached_property
+    def critical_path(self) -> CriticalPath:
+        """The chain of causes that makes the time what it is."""
+        return critical_path(self.timeline)
+
+    @property
+    def binding(self) -> str:
+        """The term that rules the time: ``share`` (of a link's rate) or ``latency``."""
+        return self.critical_path.binding
+
+
+@dataclass(frozen=True)
+class Run:
+    """The result of one collective.
+
+    ``output``: an array like the input (shape: see the collective). ``wall_s``: measured
+    seconds of the whole call. ``lag_s``: measured seconds by which the call ended after the
+    modelled moment; None on the virtual clock, on which nobody waits.
+    """
+
+    output: npt.NDArray[Any]
+    prediction: Prediction
+    wall_s: float
+    lag_s: float | None
+
+    @property
+    def time_s(self) -> float:
+        """Modelled seconds, before dilation."""
+        return self.prediction.time_s
+
+    @property
+    def bound_s(self) -> float:
+        """Seconds that no algorithm can beat on this topology."""
+        return self.prediction.bound_s
+
+    @property
+    def timeline(self) -> Timeline:
+        """Start and arrival of every transfer, bytes per trunk."""
+        return self.prediction.timeline
+
+    @property
+    def binding(self) -> str:
+        """The term that rules the modelled time."""
+        return self.prediction.binding
+
+    def __repr__(self) -> str:
+        """Say the result in one line, without the numbers in the array."""
+        plan = self.prediction.plan
+        return (
+            f"<Run {plan}: output {self.output.shape} {self.output.dtype}, "
+            f"modelled {format_time(self.time_s)}, bound {format_time(self.bound_s)}, "
+            f"measured {format_time(self.wall_s)}>"
+        )

@@ -1,0 +1,368 @@
+"""Says when: a plan's transfers and the links they cross in, start and arrival of each out.
+
+Discrete events in C, without the GIL. A transfer is ready when the transfers that last wrote
+what it reads are done. It then crosses its links in order, cut-through: on each it waits until
+the link is free, keeps it for its bytes at the rate of that link (on the first also for the
+overhead), and its head goes on at once. Latency delays the arrival and occupies nothing. A
+transfer that is reduced into a chunk is done when it has arrived and the transfers reduced into
+that chunk before it are done.
+
+Links serve in the order in which heads come; events at the same time are handled in the order
+of the plan. So there is one answer, on every machine.
+"""
+
+cimport cython
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.math cimport floor
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+import numpy as np
+
+from emul.errors import TimeLimitError
+
+__all__ = ["MAX_LINKS", "dependencies", "schedule"]
+
+cdef enum:
+    LINKS = 3  # most links on a route
+
+cdef enum:
+    # Events of a transfer: at link 0, 1, 2 of its route, then these two.
+    ARRIVED = 3
+    DONE = 4
+
+MAX_LINKS = LINKS
+
+# Half of what int64 holds, so that one addition past the limit cannot wrap.
+cdef double TIME_LIMIT_PS = 2.0 ** 62
+cdef double PS_PER_S = 1e12
+
+
+cdef struct Event:
+    int64_t time
+    int32_t transfer
+    int32_t kind
+
+
+cdef struct Heap:
+    Event* events
+    int64_t size
+
+
+cdef struct Route:
+    int32_t links
+    int64_t link[LINKS]
+    int64_t latency
+    int64_t overhead
+
+
+cdef inline bint _before(Event a, Event b) noexcept nogil:
+    return a.time < b.time or (a.time == b.time and a.transfer < b.transfer)
+
+
+cdef void _push(Heap* heap, int64_t time, int64_t transfer, int32_t kind) noexcept nogil:
+    """Add an event; the heap holds at most one per transfer, so it never outgrows its room."""
+    cdef int64_t at = heap.size, parent
+    cdef Event event
+    event.time, event.transfer, event.kind = time, <int32_t>transfer, kind
+    heap.size += 1
+    while at > 0:
+        parent = (at - 1) >> 1
+        if not _before(event, heap.events[parent]):
+            break
+        heap.events[at] = heap.events[parent]
+        at = parent
+    heap.events[at] = event
+
+
+cdef Event _pop(Heap* heap) noexcept nogil:
+    cdef Event first = heap.events[0], last
+    cdef int64_t at = 0, child
+    heap.size -= 1
+    last = heap.events[heap.size]
+    while True:
+        child = 2 * at + 1
+        if child >= heap.size:
+            break
+        if child + 1 < heap.size and _before(heap.events[child + 1], heap.events[child]):
+            child += 1
+        if not _before(heap.events[child], last):
+            break
+        heap.events[at] = heap.events[child]
+        at = child
+    heap.events[at] = last
+    return first
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class _Edges:
+    """Who waits for whom: for each transfer, its waiters and what they wait with.
+
+    A ``start`` edge keeps the waiter from starting (it reads what the transfer writes), a
+    ``done`` edge only from being done (it is reduced on top of what the transfer writes).
+    """
+
+    cdef int64_t[::1] first
+    cdef int32_t[::1] waiter
+    cdef uint8_t[::1] starts
+    cdef int32_t[::1] before_start
+    cdef int32_t[::1] before_done
+
+    def __init__(self, int64_t transfers, int64_t most):
+        self.first = np.zeros(transfers + 1, dtype=np.int64)
+        self.waiter = np.empty(most, dtype=np.int32)
+        self.starts = np.empty(most, dtype=np.uint8)
+        self.before_start = np.zeros(transfers, dtype=np.int32)
+        self.before_done = np.ones(transfers, dtype=np.int32)  # its own arrival
+
+
+def dependencies(int32_t[::1] row_src, int32_t[::1] row_dst, int32_t[::1] src_chunk,
+                 int32_t[::1] dst_chunk, int32_t[::1] nchunks, uint8_t[::1] reduce,
+                 int64_t[::1] first_row, int64_t ranks, int64_t n_chunks):
+    """Return the dependencies that follow from the data of a verified plan's rows.
+
+    Rows are in plan order, transfer t being the rows from ``first_row[t]`` on. The result is
+    what ``schedule`` takes.
+    """
+    cdef int64_t transfers = first_row.shape[0] - 1
+    cdef int64_t visits = np.sum(nchunks, dtype=np.int64)
+    cdef int32_t[::1] writer = np.full(ranks * n_chunks, -1, dtype=np.int32)
+    cdef int32_t[::1] earlier = np.empty(2 * visits, dtype=np.int32)
+    cdef int32_t[::1] later = np.empty(2 * visits, dtype=np.int32)
+    cdef uint8_t[::1] starts = np.empty(2 * visits, dtype=np.uint8)
+    cdef int64_t edges = 0, t, row, chunk, source, target, at
+    cdef _Edges result
+    with nogil:
+        for t in range(transfers):
+            for row in range(first_row[t], first_row[t + 1]):
+                source = row_src[row] * n_chunks + src_chunk[row]
+                target = row_dst[row] * n_chunks + dst_chunk[row]
+                for chunk in range(nchunks[row]):
+                    if writer[source + chunk] >= 0:
+                        earlier[edges] = writer[source + chunk]
+                        later[edges], starts[edges] = <int32_t>t, True
+                        edges += 1
+                    if reduce[row] and writer[target + chunk] >= 0:
+                        earlier[edges] = writer[target + chunk]
+                        later[edges], starts[edges] = <int32_t>t, False
+                        edges += 1
+                    writer[target + chunk] = <int32_t>t
+    result = _Edges(transfers, edges)
+    with nogil:
+        for at in range(edges):
+            result.first[earlier[at] + 1] += 1
+            if starts[at]:
+                result.before_start[later[at]] += 1
+            else:
+                result.before_done[later[at]] += 1
+        for t in range(transfers):
+            result.first[t + 1] += result.first[t]
+        # Filled from behind, so that each first[] ends where it began: at its transfer's edges.
+        for at in range(edges - 1, -1, -1):
+            t = earlier[at]
+            result.first[t + 1] -= 1
+            result.waiter[result.first[t + 1]] = later[at]
+            result.starts[result.first[t + 1]] = starts[at]
+        for t in range(transfers):
+            result.first[t] = result.first[t + 1]
+        result.first[transfers] = edges
+    return result
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class _Links:
+    """The network's arrays (see emul.topology.Network) as the event loop reads them."""
+
+    cdef int32_t[::1] site_of
+    cdef int32_t[::1] node_of
+    cdef double[::1] rate
+    cdef int64_t[::1] node_latency
+    cdef int64_t[::1] node_overhead
+    cdef int64_t[::1] site_latency
+    cdef int64_t[::1] site_overhead
+    cdef int64_t[::1] trunk_latency
+    cdef int64_t[::1] trunk_overhead
+    cdef int64_t sites
+    cdef int64_t[::1] free
+    cdef int32_t[::1] user
+
+    def __init__(self, network):
+        self.site_of = network.site_of
+        self.node_of = network.node_of
+        self.rate = network.link_rate
+        self.node_latency = network.node_latency_ps
+        self.node_overhead = network.node_overhead_ps
+        self.site_latency = network.site_latency_ps
+        self.site_overhead = network.site_overhead_ps
+        self.trunk_latency = network.trunk_latency_ps
+        self.trunk_overhead = network.trunk_overhead_ps
+        self.sites = network.n_sites
+        self.free = np.zeros(len(network.link_rate), dtype=np.int64)
+        self.user = np.full(len(network.link_rate), -1, dtype=np.int32)
+
+    cdef Route route(self, int64_t src, int64_t dst) noexcept nogil:
+        """Return what lies between two ranks, numbered as in emul.topology.Network."""
+        cdef Route route
+        cdef int64_t a = self.site_of[src], b = self.site_of[dst]
+        route.links = 2
+        if src == dst:
+            route.links = 0
+            route.latency = route.overhead = 0
+        elif self.node_of[src] == self.node_of[dst]:
+            route.link[0], route.link[1] = 4 * src, 4 * dst + 1
+            route.latency = self.node_latency[self.node_of[src]]
+            route.overhead = self.node_overhead[self.node_of[src]]
+        elif a == b:
+            route.link[0], route.link[1] = 4 * src + 2, 4 * dst + 3
+            route.latency, route.overhead = self.site_latency[a], self.site_overhead[a]
+        else:
+            route.links = 3
+            route.link[0], route.link[2] = 4 * src + 2, 4 * dst + 3
+            route.link[1] = 4 * self.site_of.shape[0] + a * self.sites + b
+            route.latency = self.trunk_latency[a * self.sites + b]
+            route.overhead = self.trunk_overhead[a * self.sites + b]
+        return route
+
+
+cdef inline int64_t _occupancy(int64_t nbytes, double rate) noexcept nogil:
+    """Return the picoseconds that ``nbytes`` take, to the nearest; -1 beyond the limit."""
+    cdef double ps = floor(nbytes * PS_PER_S / rate + 0.5)
+    return <int64_t>ps if ps < TIME_LIMIT_PS else -1
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class _Simulation:
+    """One pass over the events of a plan."""
+
+    cdef int32_t[::1] src
+    cdef int32_t[::1] dst
+    cdef int64_t[::1] nbytes
+    cdef _Edges edges
+    cdef _Links links
+    cdef int64_t[:, ::1] on_link
+    cdef int32_t[:, ::1] behind
+    cdef int64_t[::1] finish
+    cdef int64_t[::1] arrival
+    cdef int64_t[::1] done
+    cdef int32_t[::1] waited_for
+    cdef int32_t[::1] ordered_after
+    cdef int64_t handled
+    cdef bint too_late
+    cdef Heap heap
+
+    def __cinit__(self, int32_t[::1] src, *_):
+        self.heap.events = <Event*>PyMem_Malloc(max(1, src.shape[0]) * sizeof(Event))
+        if self.heap.events == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self.heap.events)
+
+    def __init__(self, int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, _Edges edges,
+                 _Links links):
+        cdef int64_t transfers = src.shape[0]
+        self.src, self.dst, self.nbytes = src, dst, nbytes
+        self.edges, self.links = edges, links
+        self.on_link = np.full((transfers, LINKS), -1, dtype=np.int64)
+        self.behind = np.full((transfers, LINKS), -1, dtype=np.int32)
+        self.finish = np.zeros(transfers, dtype=np.int64)
+        self.arrival = np.zeros(transfers, dtype=np.int64)
+        self.done = np.zeros(transfers, dtype=np.int64)
+        self.waited_for = np.full(transfers, -1, dtype=np.int32)
+        self.ordered_after = np.full(transfers, -1, dtype=np.int32)
+
+    cdef void run(self) noexcept nogil:
+        cdef Event event
+        cdef int64_t t
+        for t in range(self.src.shape[0]):
+            if self.edges.before_start[t] == 0:
+                _push(&self.heap, 0, t, 0)
+        while self.heap.size > 0 and not self.too_late:
+            event = _pop(&self.heap)
+            if event.kind < ARRIVED:
+                self.cross(event.time, event.transfer, event.kind)
+            elif event.kind == ARRIVED:
+                self.arrival[event.transfer] = event.time
+                self.release(event.time, event.transfer, -1)
+            else:
+                self.finished(event.time, event.transfer)
+
+    cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
+        """Put the transfer on link ``hop`` of its route, and its head on to what comes next."""
+        cdef Route route = self.links.route(self.src[t], self.dst[t])
+        cdef int64_t link, start, head, occupancy
+        if route.links == 0:
+            _push(&self.heap, time, t, ARRIVED)
+            return
+        link = route.link[hop]
+        start = time
+        if self.links.free[link] > time:
+            start = self.links.free[link]
+            self.behind[t, hop] = self.links.user[link]
+        head = start + (route.overhead if hop == 0 else 0)
+        occupancy = _occupancy(self.nbytes[t], self.links.rate[link])
+        if occupancy < 0 or head + occupancy + <double>route.latency > TIME_LIMIT_PS:
+            self.too_late = True
+            return
+        self.on_link[t, hop] = start
+        self.links.free[link] = head + occupancy
+        self.links.user[link] = <int32_t>t
+        self.finish[t] = max(self.finish[t], head + occupancy)
+        if hop + 1 < route.links:
+            _push(&self.heap, head, t, hop + 1)
+        else:
+            _push(&self.heap, self.finish[t] + route.latency, t, ARRIVED)
+
+    cdef void release(self, int64_t time, int64_t t, int32_t after) noexcept nogil:
+        """Take away one thing that keeps the transfer from being done."""
+        self.edges.before_done[t] -= 1
+        if self.edges.before_done[t] == 0:
+            self.ordered_after[t] = after
+            _push(&self.heap, time, t, DONE)
+
+    cdef void finished(self, int64_t time, int64_t t) noexcept nogil:
+        cdef int64_t at, waiter
+        self.done[t] = time
+        self.handled += 1
+        for at in range(self.edges.first[t], self.edges.first[t + 1]):
+            waiter = self.edges.waiter[at]
+            if not self.edges.starts[at]:
+                self.release(time, waiter, <int32_t>t)
+                continue
+            self.edges.before_start[waiter] -= 1
+            if self.edges.before_start[waiter] == 0:
+                self.waited_for[waiter] = <int32_t>t
+                _push(&self.heap, time, waiter, 0)
+
+
+def schedule(int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, _Edges edges, network):
+    """Return when each transfer is on its links, arrives and is done, and what it waited for.
+
+    ``src``, ``dst``: ranks; ``nbytes``: bytes; all of shape (transfers,). ``edges`` comes from
+    ``dependencies`` and is used up. ``network`` is an emul.topology.Network.
+
+    The result is the tuple (on_link, behind, arrival, done, waited_for, ordered_after).
+    on_link (transfers, 3) int64: time in picoseconds at which each link of the route was taken,
+    -1 where the route has no such link. behind (transfers, 3) int32: the transfer that kept that
+    link before, where it had to be waited for, else -1. arrival, done (transfers,) int64:
+    picoseconds. waited_for (transfers,) int32: the transfer whose being done made this one
+    ready; ordered_after: the one whose being done made this one done; -1 where there is none.
+
+    Raises TimeLimitError when a time passes what int64 picoseconds hold.
+    """
+    cdef _Simulation simulation = _Simulation(src, dst, nbytes, edges, _Links(network))
+    with nogil:
+        simulation.run()
+    if simulation.too_late:
+        raise TimeLimitError(
+            "the modelled time passes 53 days: needed a smaller size, a higher rate or fewer "
+            "steps, so that picoseconds fit in 64 bits"
+        )
+    assert simulation.handled == src.shape[0], "a transfer waits for itself"
+    return (
+        np.asarray(simulation.on_link), np.asarray(simulation.behind),
+        np.asarray(simulation.arrival), np.asarray(simulation.done),
+        np.asarray(simulation.waited_for), np.asarray(simulation.ordered_after),
+    )

@@ -1,0 +1,97 @@
+"""The timeline of one collective: when each transfer starts, arrives and is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.plans import Program
+from emul.timing.scheduler import dependencies, schedule
+from emul.topology import Network
+from emul.units import PS_PER_S
+
+__all__ = ["Timeline", "time_plan"]
+
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """When each transfer of a plan happens; all times in picoseconds from the start.
+
+    ``src``, ``dst``, ``nbytes``: who sends how much to whom, (transfers,), in plan order.
+    ``start_ps``: the sender's port is taken. ``arrival_ps``: the last byte is there.
+    ``done_ps``: it can be used, because what is reduced before it has arrived too.
+    ``on_link_ps`` (transfers, 3): when each link of the route was taken, -1 for none;
+    ``behind`` (transfers, 3): the transfer that each link was waited for, -1 for none.
+    ``waited_for``, ``ordered_after`` (transfers,): the transfer without which this one could
+    not start, and not be done; -1 for none.
+    """
+
+    network: Network
+    src: Int32Array
+    dst: Int32Array
+    nbytes: Int64Array
+    on_link_ps: Int64Array
+    behind: Int32Array
+    arrival_ps: Int64Array
+    done_ps: Int64Array
+    waited_for: Int32Array
+    ordered_after: Int32Array
+
+    def __len__(self) -> int:
+        """Return the number of transfers."""
+        return len(self.src)
+
+    @property
+    def start_ps(self) -> Int64Array:
+        """When each transfer takes the sender's port: (transfers,) int64."""
+        return self.on_link_ps[:, 0]
+
+    @property
+    def total_ps(self) -> int:
+        """When the last transfer is done; 0 when there is none."""
+        return int(self.done_ps.max(initial=0))
+
+    @property
+    def total_s(self) -> float:
+        """The same in seconds."""
+        return self.total_ps / PS_PER_S
+
+    @property
+    def trunk_bytes(self) -> Int64Array:
+        """Bytes from each site to each other: (sites, sites) int64, zero on the diagonal."""
+        n_sites = self.network.n_sites
+        carried = np.zeros((n_sites, n_sites), dtype=np.int64)
+        a, b = self.network.site_of[self.src], self.network.site_of[self.dst]
+        np.add.at(carried, (a, b), self.nbytes)
+        np.fill_diagonal(carried, 0)
+        return carried
+
+    @property
+    def cross_site_bytes(self) -> int:
+        """Bytes over all site boundaries together."""
+        return int(self.trunk_bytes.sum())
+
+
+def time_plan(program: Program, network: Network) -> Timeline:
+    """Return when the transfers of ``program`` happen on ``network``.
+
+    Raises TimeLimitError when a time passes what int64 picoseconds hold.
+    """
+    edges = dependencies(
+        program.row_src,
+        program.row_dst,
+        program.src_chunk,
+        program.dst_chunk,
+        program.nchunks,
+        program.reduce.view(np.uint8),
+        program.first_row,
+        network.world_size,
+        program.n_chunks,
+    )
+    times = schedule(program.src, program.dst, program.nbytes, edges, network)
+    return Timeline(network, program.src, program.dst, program.nbytes, *times)

@@ -1,0 +1,157 @@
+"""The lower bound of a collective on a topology: the largest over its cuts and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import combinations
+
+from emul.links import Link
+from emul.links.bounds import Cut, count_bound_s, cut_bound_s
+from emul.topology.model import Node, Site, Topology
+from emul.units import PS_PER_S
+
+__all__ = ["lower_bound_ps"]
+
+ALL_SUBSETS_UP_TO = 10
+"""Sites; with more of them, only single sites and their complements are cut off."""
+
+
+def lower_bound_ps(
+    topology: Topology, collective: str, nbytes: int, root: int, transfers: int
+) -> int:
+    """Return the picoseconds that no algorithm can beat for ``nbytes`` of whole vector.
+
+    ``transfers`` of the run at hand were each rounded to a picosecond; half of one per
+    transfer is taken off, so that the bound holds for the rounded times as well.
+    """
+    if not nbytes or topology.world_size == 1:
+        return 0
+    bound_s = max(_bounds_s(topology, collective, nbytes, root))
+    return max(0, int(bound_s * PS_PER_S * (1 - 1e-12)) - (transfers + 1) // 2)
+
+
+def _bounds_s(topology: Topology, collective: str, nbytes: int, root: int) -> Iterator[float]:
+    cuts, parts = _geometry(topology, root)
+    yield _farthest_s(topology, root if collective == "broadcast" else None)
+    for cut in cuts:
+        yield cut_bound_s(collective, nbytes, cut)
+    for number, all_rate, alpha_s in parts:
+        yield count_bound_s(collective, nbytes, number, all_rate, alpha_s)
+
+
+@lru_cache(maxsize=64)
+def _geometry(
+    topology: Topology, root: int
+) -> tuple[tuple[Cut, ...], tuple[tuple[int, float, float], ...]]:
+    """Return the distinct cuts, and the (parts, sum of rates, least alpha) to count over."""
+    cuts = tuple(dict.fromkeys(_cuts(topology, root)))
+    n, k = topology.world_size, len(topology.sites)
+    alpha_s = min(cut.alpha_s for cut in cuts)
+    ports = [_rank_rate(topology, site, node) for site in topology.sites for node in site.nodes]
+    ranks = [node.ranks for site in topology.sites for node in site.nodes]
+    rate = sum(count * port for count, port in zip(ranks, ports, strict=True))
+    parts = [(n, rate, alpha_s)]
+    if k > 1:
+        trunks = [trunk.link for trunk in topology.trunks]
+        both_ways = 2 * sum(link.rate_bytes_per_s for link in trunks)
+        parts.append((k, both_ways, min(_alpha_s(link) for link in trunks)))
+    return cuts, tuple(parts)
+
+
+def _alpha_s(link: Link) -> float:
+    return link.overhead_s + link.latency_s
+
+
+def _cuts(topology: Topology, root: int) -> Iterator[Cut]:
+    n, first = topology.world_size, 0
+    for site in topology.sites:
+        for node in site.nodes:
+            has_root = first <= root < first + node.ranks
+            yield from _inner_cuts(topology, site, node, has_root)
+            first += node.ranks
+    k = len(topology.sites)
+    for inside in _subsets(k):
+        yield _sites_cut(topology, inside, n, root)
+
+
+def _subsets(k: int) -> Iterator[frozenset[int]]:
+    """Yield the proper subsets of k sites that are to be cut off."""
+    sizes = range(1, k) if k <= ALL_SUBSETS_UP_TO else sorted({1, k - 1})
+    for size in sizes:
+        for chosen in combinations(range(k), size):
+            yield frozenset(chosen)
+
+
+def _inner_cuts(topology: Topology, site: Site, node: Node, has_root: bool) -> Iterator[Cut]:
+    """Yield the cuts around a node and around one of its ranks."""
+    n = topology.world_size
+    outer = _outer_alphas_s(topology, site)
+    inner = [_alpha_s(node.link)] if node.ranks > 1 else []
+    rate = _rank_rate(topology, site, node)
+    if has_root and node.ranks > 1:
+        yield Cut(1 / n, True, rate, rate, min(outer + inner))
+    if outer + inner:
+        alone = has_root and node.ranks == 1
+        yield Cut(1 / n, alone, rate, rate, min(outer + inner))
+    if outer:
+        nics = node.ranks * site.link.rate_bytes_per_s
+        yield Cut(node.ranks / n, has_root, nics, nics, min(outer))
+
+
+def _outer_alphas_s(topology: Topology, site: Site) -> list[float]:
+    """Return the overhead plus latency of every way out of a node of ``site``."""
+    fabric = [_alpha_s(site.link)] if len(site.nodes) > 1 else []
+    trunks = [_alpha_s(trunk.link) for trunk in topology.trunks if site.name in trunk.sites]
+    return fabric + trunks
+
+
+def _rank_rate(topology: Topology, site: Site, node: Node) -> float:
+    """Return the rate of all ports of a rank that lead anywhere."""
+    inside = node.link.rate_bytes_per_s if node.ranks > 1 else 0.0
+    beyond = len(site.nodes) > 1 or len(topology.sites) > 1
+    return inside + (site.link.rate_bytes_per_s if beyond else 0.0)
+
+
+def _sites_cut(topology: Topology, inside: frozenset[int], n: int, root: int) -> Cut:
+    names = {topology.sites[i].name for i in inside}
+    crossing = [t.link for t in topology.trunks if len(names & set(t.sites)) == 1]
+    members = [topology.sites[i] for i in inside]
+    others = [site for site in topology.sites if site.name not in names]
+    rate = min(
+        sum(link.rate_bytes_per_s for link in crossing), _nic_rate(members), _nic_rate(others)
+    )
+    has_root = _site_of(topology, root) in inside
+    share = sum(site.ranks for site in members) / n
+    return Cut(share, has_root, rate, rate, min(_alpha_s(link) for link in crossing))
+
+
+def _nic_rate(sites: list[Site]) -> float:
+    return sum(site.ranks * site.link.rate_bytes_per_s for site in sites)
+
+
+def _site_of(topology: Topology, rank: int) -> int:
+    for index, site in enumerate(topology.sites):
+        if rank < site.ranks:
+            return index
+        rank -= site.ranks
+    raise AssertionError("a root is a rank")
+
+
+@lru_cache(maxsize=64)
+def _farthest_s(topology: Topology, root: int | None) -> float:
+    """Return the least time in which news from the root, or from anyone, reaches everyone.
+
+    Relays at other sites are used where they are faster.
+    """
+    names = [site.name for site in topology.sites]
+    k = len(names)
+    far = [[0.0 if a == b else float("inf") for b in range(k)] for a in range(k)]
+    for trunk in topology.trunks:
+        a, b = (names.index(name) for name in trunk.sites)
+        far[a][b] = far[b][a] = _alpha_s(trunk.link)
+    for via in range(k):
+        for a in range(k):
+            for b in range(k):
+                far[a][b] = min(far[a][b], far[a][via] + far[via][b])
+    return max(max(row) for row in (far if root is None else [far[_site_of(topology, root)]]))

@@ -1,0 +1,115 @@
+"""Reading one table of a TOML file: every refusal names file, key, value and what was needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from emul.errors import TopologyError
+
+__all__ = ["Range", "Table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The numbers a key may take, in ``unit``; ``low`` itself only when ``closed``."""
+
+    low: float
+    high: float
+    unit: str
+    closed: bool = True
+
+    def __contains__(self, value: float) -> bool:
+        """Say whether ``value`` is finite and in range."""
+        if not math.isfinite(value) or value > self.high:
+            return False
+        return value > self.low or (self.closed and value == self.low)
+
+    def __str__(self) -> str:
+        """Say the range in words, with its unit."""
+        above = f"{self.low:g}" if self.closed else f"above {self.low:g}"
+        return f"a number from {above} to {self.high:g} {self.unit}".rstrip()
+
+
+class Table:
+    """A table of a TOML document that remembers where it stands and what was read from it."""
+
+    def __init__(self, content: object, where: str, path: str) -> None:
+        """Wrap ``content``, found at ``path`` of the file called ``where``."""
+        self.where = where
+        self.path = path
+        if not isinstance(content, dict):
+            raise self.refusal("", content, "a table")
+        self.content: dict[str, Any] = content
+
+    def refusal(self, key: str, came: object, needed: str) -> TopologyError:
+        """Return the error for a value that cannot be used."""
+        at = f"{self.path}.{key}".strip(".") if key else self.path
+        return TopologyError(f"{self.where}: {at or 'the file'} = {came!r}: needed {needed}")
+
+    def missing(self, key: str, needed: str) -> TopologyError:
+        """Return the error for a key that is not there."""
+        at = self.path or "the file"
+        return TopologyError(f"{self.where}: {at} has no {key!r}: needed {needed}")
+
+    def check_keys(self, known: Iterable[str]) -> None:
+        """Refuse keys that mean nothing here, so that a misspelt one is not passed over."""
+        known = tuple(known)
+        for key in self.content:
+            if key not in known:
+                at = f"{self.path}.{key}".strip(".")
+                raise TopologyError(
+                    f"{self.where}: unknown key {at!r}: needed one of {', '.join(known)}"
+                )
+
+    def number(self, key: str, allowed: Range, default: float | None = None) -> float:
+        """Return the number at ``key``, which must lie in ``allowed``."""
+        if key not in self.content:
+            if default is None:
+                raise self.missing(key, str(allowed))
+            return default
+        value = self.content[key]
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.refusal(key, value, str(allowed))
+        if value not in allowed:
+            raise self.refusal(key, value, str(allowed))
+        return float(value)
+
+    def integer(self, key: str, allowed: Range) -> int:
+        """Return the whole number at ``key``, which must lie in ``allowed``."""
+        if key not in self.content:
+            raise self.missing(key, f"whole {str(allowed).removeprefix('a ')}")
+        return self.whole(key, self.content[key], allowed)
+
+    def whole(self, key: str, value: object, allowed: Range) -> int:
+        """Return ``value`` if it is a whole number in ``allowed``."""
+        if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+            raise self.refusal(key, value, f"a whole {str(allowed).removeprefix('a ')}")
+        return value
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """Return the string at ``key``."""
+        if key not in self.content and default is not None:
+            return default
+        value = self.content.get(key)
+        if value is None:
+            raise self.missing(key, "a string")
+        if not isinstance(value, str) or (not value and default is None):
+            raise self.refusal(key, value, "a string that is not empty")
+        return value
+
+    def table(self, key: str) -> Table:
+        """Return the table at ``key``, empty when there is none."""
+        return Table(self.content.get(key, {}), self.where, f"{self.path}.{key}".strip("."))
+
+    def tables(self, key: str, most: int) -> list[Table]:
+        """Return the array of tables at ``key``, refusing more than ``most``."""
+        value = self.content.get(key, [])
+        if not isinstance(value, list):
+            raise self.refusal(key, value, f"an array of tables, [[{key}]]")
+        if len(value) > most:
+            raise TopologyError(f"{self.where}: {len(value)} x [[{key}]]: needed at most {most}")
+        prefix = f"{self.path}.{key}".strip(".")
+        return [Table(item, self.where, f"{prefix}[{i}]") for i, item in enumerate(value)]

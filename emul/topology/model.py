@@ -1,0 +1,149 @@
+"""Where ranks live: sites, nodes, and the trunks between sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+from emul.errors import TopologyError
+from emul.links import Link
+
+__all__ = ["Node", "Site", "Topology", "Trunk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine: ``ranks`` participants joined by ``link``, one port in and out per rank."""
+
+    ranks: int
+    link: Link
+
+    def __post_init__(self) -> None:
+        """Refuse a node without ranks."""
+        if self.ranks < 1:
+            raise TopologyError(f"node with {self.ranks} ranks: needed at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A campus: nodes joined by a non-blocking fabric; ``link`` is each rank's NIC on it."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    link: Link
+
+    def __post_init__(self) -> None:
+        """Refuse a site in which nobody lives."""
+        if not self.nodes:
+            raise TopologyError(f"site {self.name!r} has no ranks: needed at least one node")
+
+    @property
+    def ranks(self) -> int:
+        """Number of ranks at this site."""
+        return sum(node.ranks for node in self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """The shared path between two sites; ``link`` describes each of its two directions.
+
+    ``km`` is the line of sight where it is known; the delay is already in ``link``.
+    """
+
+    sites: tuple[str, str]
+    link: Link
+    km: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Sites and the trunks that join every pair of them.
+
+    Ranks are numbered 0 to ``world_size - 1``, site by site and node by node.
+    Raises TopologyError when a site is missing, named twice, or lacks a trunk.
+    """
+
+    name: str
+    sites: tuple[Site, ...]
+    trunks: tuple[Trunk, ...] = ()
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse sites that are not all distinct and joined in pairs."""
+        if not self.sites:
+            raise TopologyError(f"topology {self.name!r} has no site: needed at least one")
+        names = [site.name for site in self.sites]
+        for name in names:
+            if names.count(name) > 1:
+                raise TopologyError(f"topology {self.name!r}: site {name!r} is given twice")
+        self._check_trunks(names)
+
+    def _check_trunks(self, names: list[str]) -> None:
+        seen = set()
+        for trunk in self.trunks:
+            pair = frozenset(trunk.sites)
+            label = " - ".join(trunk.sites)
+            if len(pair) != 2 or not pair <= set(names):
+                raise TopologyError(
+                    f"topology {self.name!r}: trunk {label}: needed two different sites "
+                    f"of {', '.join(names)}"
+                )
+            if pair in seen:
+                raise TopologyError(f"topology {self.name!r}: trunk {label} is given twice")
+            seen.add(pair)
+        for a, b in combinations(names, 2):
+            if frozenset((a, b)) not in seen:
+                raise TopologyError(
+                    f"topology {self.name!r}: no trunk between {a!r} and {b!r}: every pair of "
+                    "sites needs one"
+                )
+
+    @property
+    def world_size(self) -> int:
+        """Number of ranks."""
+        return sum(site.ranks for site in self.sites)
+
+    @property
+    def slowest_trunk(self) -> Trunk | None:
+        """The trunk with the lowest rate, or None when there is one site."""
+        return min(self.trunks, key=lambda trunk: trunk.link.rate_bytes_per_s, default=None)
+
+    def links(self) -> Iterator[tuple[str, Link]]:
+        """Yield every distinct kind of link with the name that reports use for it."""
+        for site in self.sites:
+            for link, members in _by_link(site.nodes).items():
+                some = "" if len(members) == len(site.nodes) else f" {_spans(members)}"
+                yield f"inside a node of {site.name}{some}", link
+            yield f"inside {site.name}", site.link
+        for trunk in self.trunks:
+            yield " - ".join(trunk.sites), trunk.link
+
+    def in_one_place(self) -> Topology:
+        """Return the same nodes gathered at one site: what remains when distance is gone.
+
+        The fabric is the slowest of the sites' fabrics, number by number, so that the
+        comparison never flatters the single place.
+        """
+        if len(self.sites) == 1:
+            return self
+        fabrics = [site.link for site in self.sites]
+        slowest = replace(
+            fabrics[0],
+            rate_bytes_per_s=min(link.rate_bytes_per_s for link in fabrics),
+            latency_s=max(link.latency_s for link in fabrics),
+            overhead_s=max(link.overhead_s for link in fabrics),
+        )
+        nodes = tuple(node for site in self.sites for node in site.nodes)
+        return Topology(f"{self.name} in one place", (Site("campus", nodes, slowest),))
+
+
+def _by_link(nodes: tuple[Node, ...]) -> dict[Link, list[int]]:
+    members: dict[Link, list[int]] = {}
+    for index, node in enumerate(nodes):
+        members.setdefault(node.link, []).append(index)
+    return members
+
+
+def _spans(members: list[int]) -> str:
+    return f"(node {members[0]})" if len(members) == 1 else f"({len(members)} nodes)"

@@ -1,0 +1,171 @@
+"""Topologies from TOML files.
+
+Keys carry their unit. ``[defaults.node_link]``, ``[defaults.site_link]`` and
+``[defaults.trunk]`` hold what most links share; a site or trunk overrides key by key.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from emul.errors import TopologyError
+from emul.links import Link, one_way_delay_s
+from emul.topology.fields import Range, Table
+from emul.topology.model import Node, Site, Topology, Trunk
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["parse_topology", "read_topology"]
+
+MOST_SITES = 1_000
+MOST_RANKS = 1_000_000
+MOST_FILE_BYTES = 4 << 20
+
+RATE = Range(0, 1e6, "Gbit/s", closed=False)
+MICROSECONDS = Range(0, 1e8, "us")
+KM = Range(0, 1e5, "km")
+ROUTE_FACTOR = Range(1, 10, "")
+SHARE = Range(0, 1, "")
+RANKS = Range(1, MOST_RANKS, "ranks")
+NODES = Range(1, MOST_RANKS, "nodes")
+
+PATH_KEYS = ("km", "route_factor", "dispersion_compensation", "equipment_us")
+LINK_KEYS = ("rate_gbit_per_s", "overhead_us", "latency_us", *PATH_KEYS)
+SITE_KEYS = ("name", "nodes", "ranks_per_node", "node", "node_link", "site_link")
+
+
+def read_topology(path: Path) -> Topology:
+    """Return the topology in the TOML file at ``path``.
+
+    Raises TopologyError when the file cannot be read or does not describe a topology.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MOST_FILE_BYTES:
+            raise TopologyError(f"{path}: {size} bytes: needed at most {MOST_FILE_BYTES}")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TopologyError(
+            f"{path}: cannot be read ({error.strerror}): needed a TOML file"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise TopologyError(
+            f"{path}: byte {error.start} is not UTF-8: needed a TOML file"
+        ) from None
+    return parse_topology(text, name=path.stem, where=str(path))
+
+
+def parse_topology(text: str, *, name: str, where: str) -> Topology:
+    """Return the topology that ``text`` describes; ``where`` names its source in errors."""
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise TopologyError(f"{where}: not TOML: {error}") from None
+    root = Table(document, where, "")
+    root.check_keys(("name", "description", "defaults", "site", "trunk"))
+    defaults = root.table("defaults")
+    defaults.check_keys(("node_link", "site_link", "trunk"))
+    sites = tuple(_site(table, defaults) for table in root.tables("site", MOST_SITES))
+    most_trunks = MOST_SITES * (MOST_SITES - 1) // 2
+    trunks = tuple(_trunk(table, defaults) for table in root.tables("trunk", most_trunks))
+    _check_world_size(where, sites)
+    try:
+        return Topology(
+            root.text("name", name), sites, trunks, description=root.text("description", "")
+        )
+    except TopologyError as error:
+        raise TopologyError(f"{where}: {error}") from None
+
+
+def _check_world_size(where: str, sites: tuple[Site, ...]) -> None:
+    world_size = sum(site.ranks for site in sites)
+    if world_size > MOST_RANKS:
+        raise TopologyError(f"{where}: {world_size} ranks in all: needed at most {MOST_RANKS}")
+
+
+def _site(table: Table, defaults: Table) -> Site:
+    table.check_keys(SITE_KEYS)
+    node_link = _overlay(defaults.table("node_link"), table.table("node_link"))
+    if "node" in table.content:
+        nodes = tuple(_node(node, node_link) for node in table.tables("node", MOST_RANKS))
+    else:
+        link = _link(node_link)
+        nodes = tuple(Node(ranks, link) for ranks in _ranks_of_nodes(table))
+    site_link = _link(_overlay(defaults.table("site_link"), table.table("site_link")))
+    try:
+        return Site(table.text("name"), nodes, site_link)
+    except TopologyError as error:
+        raise TopologyError(f"{table.where}: {table.path}: {error}") from None
+
+
+def _ranks_of_nodes(table: Table) -> list[int]:
+    nodes = table.content.get("nodes")
+    if isinstance(nodes, list):
+        return [table.whole(f"nodes[{i}]", ranks, RANKS) for i, ranks in enumerate(nodes)]
+    if nodes is None:
+        raise table.missing("nodes", "a number of nodes, a list of their ranks, or [[site.node]]")
+    per_node = table.integer("ranks_per_node", RANKS)
+    return [per_node] * table.integer("nodes", NODES)
+
+
+def _node(table: Table, node_link: Table) -> Node:
+    table.check_keys(("ranks", "link"))
+    return Node(table.integer("ranks", RANKS), _link(_overlay(node_link, table.table("link"))))
+
+
+def _trunk(table: Table, defaults: Table) -> Trunk:
+    table.check_keys(("between", *LINK_KEYS))
+    between = table.content.get("between")
+    if between is None:
+        raise table.missing("between", "the names of two sites")
+    if not (isinstance(between, list) and len(between) == 2):
+        raise table.refusal("between", between, "the names of two sites")
+    if not all(isinstance(name, str) for name in between):
+        raise table.refusal("between", between, "the names of two sites")
+    own = {key: value for key, value in table.content.items() if key != "between"}
+    merged = _overlay(defaults.table("trunk"), Table(own, table.where, table.path))
+    km = merged.number("km", KM) if "km" in merged.content else None
+    return Trunk((between[0], between[1]), _link(merged), km)
+
+
+def _overlay(general: Table, own: Table) -> Table:
+    """Return ``own`` over ``general``; a delay given in one form displaces the other form."""
+    inherited: dict[str, Any] = dict(general.content)
+    displaced: tuple[str, ...] = PATH_KEYS if "latency_us" in own.content else ()
+    if any(key in own.content for key in PATH_KEYS):
+        displaced = ("latency_us",)
+    for key in displaced:
+        inherited.pop(key, None)
+    return Table({**inherited, **own.content}, own.where, own.path)
+
+
+def _link(table: Table) -> Link:
+    table.check_keys(LINK_KEYS)
+    return Link(
+        rate_bytes_per_s=table.number("rate_gbit_per_s", RATE) * 1e9 / 8,
+        latency_s=_latency_s(table),
+        overhead_s=table.number("overhead_us", MICROSECONDS, 0.0) * 1e-6,
+    )
+
+
+def _latency_s(table: Table) -> float:
+    given = [key for key in PATH_KEYS if key in table.content]
+    if "latency_us" in table.content:
+        if given:
+            raise table.refusal(
+                "latency_us", table.content["latency_us"], f"either latency_us or {given[0]}"
+            )
+        return table.number("latency_us", MICROSECONDS) * 1e-6
+    if "km" not in table.content:
+        raise table.missing("latency_us", f"{MICROSECONDS}, or km to derive it from")
+    return one_way_delay_s(
+        table.number("km", KM),
+        route_factor=table.number("route_factor", ROUTE_FACTOR, 1.0),
+        dispersion_compensation=table.number("dispersion_compensation", SHARE, 0.0),
+        equipment_s=table.number("equipment_us", MICROSECONDS, 0.0) * 1e-6,
+    )

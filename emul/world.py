@@ -1,0 +1,225 @@
+"""The World: a topology, a backend and a clock; the collectives are its methods."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from emul.errors import ArgumentError, unknown_name
+from emul.ops import REDUCTIONS, check_fits, dtype_named, ops_for
+from emul.ops.buffers import Buffers
+from emul.plans import Plan, Program, build_plan, collective_named
+from emul.run import Prediction, Run
+from emul.timing import now_ns, time_plan, wait_until
+from emul.topology import Network, Topology, load, read_topology
+from emul.topology.bound import lower_bound_ps
+
+__all__ = ["CLOCKS", "World"]
+
+CLOCKS = ("virtual", "wall")
+DEFAULT_TOPOLOGY = "three-campus"
+DEFAULT_ALGORITHM = "ring"
+
+Array = npt.NDArray[Any]
+
+
+class World:
+    """Ranks at the places of a topology, whose collectives are computed and timed.
+
+    ``topology``: the name of a preset, the path of a TOML file, or a Topology.
+    ``backend``: who does the arithmetic: ``auto`` or ``numpy``.
+    ``clock``: ``virtual`` (the time is computed, nobody waits) or ``wall`` (each call returns
+    when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock.
+    ``seed``: of every random draw; the links modelled so far draw none.
+
+    Buffers are NumPy arrays with one row per rank. A call leaves its input as it was, unless
+    ``out`` is the input itself; a call that fails leaves it as it was in any case.
+
+    >>> import numpy as np, emul
+    >>> world = emul.World("three-campus")
+    >>> run = world.all_reduce(np.ones((world.size, 6), np.float32))
+    >>> run.output[0]
+    array([24., 24., 24., 24., 24., 24.], dtype=float32)
+    >>> run.time_s >= run.bound_s
+    True
+    """
+
+    def __init__(
+        self,
+        topology: str | Path | Topology = DEFAULT_TOPOLOGY,
+        *,
+        backend: str = "auto",
+        clock: str = "virtual",
+        dilation: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        """Read the topology and choose the backend.
+
+        Raises TopologyError for a topology that cannot be read, ArgumentError for an unknown
+        backend or clock or a dilation that is not above 0.
+        """
+        self.topology = _topology(topology)
+        self.ops = ops_for(backend)
+        if clock not in CLOCKS:
+            raise unknown_name("clock", clock, CLOCKS)
+        if not (math.isfinite(dilation) and dilation > 0):
+            raise ArgumentError(f"dilation {dilation}: needed a finite number above 0")
+        self.clock = clock
+        self.dilation = dilation
+        self.seed = seed
+        self.network = Network.of(self.topology)
+        self._plan = lru_cache(maxsize=16)(self._build_plan)
+        self._prepare = lru_cache(maxsize=16)(self._prepare_anew)
+
+    @property
+    def size(self) -> int:
+        """Number of ranks."""
+        return self.network.world_size
+
+    def __repr__(self) -> str:
+        """Say where the ranks live."""
+        sites = ", ".join(f"{site.name} {site.ranks}" for site in self.topology.sites)
+        return f"<World {self.topology.name}: {self.size} ranks ({sites}), {self.clock} clock>"
+
+    def all_reduce(
+        self,
+        x: Array,
+        *,
+        op: str = "sum",
+        algorithm: str = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+    ) -> Run:
+        """Give every rank the reduction of all buffers: (n, count) -> (n, count).
+
+        ``op``: sum, prod, min, max or avg. The order of reduction is that of the plan. Raises
+        ShapeError, DTypeError, ArgumentError or CapacityError before anything is touched.
+        """
+        return self._run("all_reduce", x, out, op=op, algorithm=algorithm)
+
+    def reduce_scatter(
+        self,
+        x: Array,
+        *,
+        op: str = "sum",
+        algorithm: str = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+    ) -> Run:
+        """Give rank r block r of the reduction of all buffers: (n, n*c) -> (n, c).
+
+        Arguments and errors as for ``all_reduce``.
+        """
+        return self._run("reduce_scatter", x, out, op=op, algorithm=algorithm)
+
+    def all_gather(
+        self, x: Array, *, algorithm: str = DEFAULT_ALGORITHM, out: Array | None = None
+    ) -> Run:
+        """Give every rank all buffers in rank order: (n, c) -> (n, n*c).
+
+        Errors as for ``all_reduce``.
+        """
+        return self._run("all_gather", x, out, algorithm=algorithm)
+
+    def broadcast(
+        self,
+        x: Array,
+        *,
+        root: int = 0,
+        algorithm: str = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+    ) -> Run:
+        """Give every rank the buffer of rank ``root``: (n, count) -> (n, count).
+
+        Errors as for ``all_reduce``.
+        """
+        return self._run("broadcast", x, out, root=root, algorithm=algorithm)
+
+    def predict(
+        self,
+        collective: str,
+        count: int,
+        *,
+        dtype: str = "float32",
+        algorithm: str = DEFAULT_ALGORITHM,
+        root: int = 0,
+    ) -> Prediction:
+        """Return what ``collective`` would cost, without arrays.
+
+        ``count``: elements of one rank's input. Raises ArgumentError for an unknown name, a
+        root that is no rank, or a count that the collective cannot cut into blocks.
+        """
+        width = collective_named(collective).width(self.size, count)
+        if count < 0 or (collective == "reduce_scatter" and count % self.size):
+            raise ArgumentError(
+                f"{collective} with count {count}: needed 0 or more"
+                + (f", a multiple of {self.size}" if collective == "reduce_scatter" else "")
+            )
+        itemsize = dtype_named(dtype).itemsize
+        return self._prepare(collective, algorithm, root, width, itemsize)[1]
+
+    def _run(
+        self,
+        name: str,
+        x: Array,
+        out: Array | None,
+        *,
+        op: str = "sum",
+        algorithm: str,
+        root: int = 0,
+    ) -> Run:
+        started_ns = now_ns()
+        if op not in REDUCTIONS:
+            raise unknown_name("op", op, REDUCTIONS)
+        collective = collective_named(name)
+        buffers = Buffers(collective, self.size, x, out)
+        check_fits(buffers.new_bytes, f"{name} over {self.size} ranks")
+        program, prediction = self._prepare(
+            name, algorithm, root, buffers.width, buffers.x.dtype.itemsize
+        )
+        try:
+            work = buffers.load(root)
+            self.ops.execute(program, work, op)
+            output = buffers.unload(work)
+            if collective.reduces:
+                self.ops.finish(output, op, self.size)
+            ended_ns = self._publish(started_ns, prediction)
+        except BaseException:
+            buffers.restore()
+            raise
+        wall_ns = ended_ns - started_ns
+        lag_s = None
+        if self.clock == "wall":
+            lag_s = (wall_ns - self._due_ns(prediction)) / 1e9
+        return Run(output, prediction, wall_ns / 1e9, lag_s)
+
+    def _publish(self, started_ns: int, prediction: Prediction) -> int:
+        """Wait, on the wall clock, until the modelled moment has come; return the time."""
+        if self.clock == "virtual":
+            return now_ns()
+        return wait_until(started_ns + self._due_ns(prediction))
+
+    def _due_ns(self, prediction: Prediction) -> int:
+        return round(prediction.timeline.total_ps * self.dilation / 1000)
+
+    def _build_plan(self, collective: str, algorithm: str, root: int) -> Plan:
+        sizes = tuple(site.ranks for site in self.topology.sites)
+        return build_plan(collective, algorithm, sizes, root=root)
+
+    def _prepare_anew(
+        self, collective: str, algorithm: str, root: int, width: int, itemsize: int
+    ) -> tuple[Program, Prediction]:
+        plan = self._plan(collective, algorithm, root)
+        program = Program.of(plan, width, itemsize)
+        timeline = time_plan(program, self.network)
+        nbytes = width * itemsize
+        bound_ps = lower_bound_ps(self.topology, collective, nbytes, root, len(timeline))
+        return program, Prediction(plan, nbytes, timeline, bound_ps)
+
+
+def _topology(given: str | Path | Topology) -> Topology:
+    if isinstance(given, Topology):
+        return given
+    return load(given) if isinstance(given, str) else read_topology(given)
