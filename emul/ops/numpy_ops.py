@@ -104,6 +104,6 @@ def _carry_out(rows: Iterable[Any], work: list[Array], combine: Callable[..., An
             source = work[src][src_low : src_low + length]
             target = work[dst][dst_low : dst_low + length]
             if reduce:
-                combine(target, source, target)
+                combine(target, source, out=target)
             else:
                 target[...] = source

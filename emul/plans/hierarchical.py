@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
+from itertools import accumulate, pairwise
+from math import lcm
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +28,14 @@ __all__ = ["build"]
 
 Int64Array = npt.NDArray[np.int64]
 
+MOST_UNITS = 1 << 31
+"""Beyond this, sites of many unlike sizes are cut with Python's whole numbers, which do not
+overflow when they are multiplied by a count."""
+
 
 def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
     """Return the hierarchical plan for sites of the given sizes."""
-    sites = _Sites(ranks_per_site, _range_edges(collective, ranks_per_site))
+    sites = _Sites(ranks_per_site, _blocks_per_range(collective, ranks_per_site))
 
     def steps() -> Iterator[Step]:
         if collective in ("all_reduce", "reduce_scatter"):
@@ -44,20 +50,21 @@ def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
             yield from sites.local_all_gather()
 
     n = sum(ranks_per_site)
-    return Plan(collective, "hierarchical", n, root, Partition.at(sites.edges), steps)
+    return Plan(collective, "hierarchical", n, root, sites.partition, steps)
 
 
-def _range_edges(collective: str, ranks_per_site: tuple[int, ...]) -> list[Fraction]:
-    """Return where the ranges of the vector begin and end: one range per site, or just one.
+def _blocks_per_range(collective: str, ranks_per_site: tuple[int, ...]) -> tuple[int, ...]:
+    """Return how many blocks each range of the vector holds: one range per site, or just one.
 
-    For reduce_scatter and all_gather, range D is the blocks of the ranks of site D.
+    For reduce_scatter and all_gather, range D is the blocks of the ranks of site D. Elsewhere a
+    block is a shard, if all sites have the same number of ranks.
     """
-    k, n = len(ranks_per_site), sum(ranks_per_site)
+    equal = len(set(ranks_per_site)) == 1
     if collective == "broadcast":
-        return [Fraction(0), Fraction(1)]
+        return (ranks_per_site[0] if equal else 1,)
     if collective == "all_reduce":
-        return [Fraction(d, k) for d in range(k + 1)]
-    return [Fraction(sum(ranks_per_site[:d]), n) for d in range(k + 1)]
+        return ranks_per_site if equal else (1,) * len(ranks_per_site)
+    return ranks_per_site
 
 
 @dataclass
@@ -88,37 +95,41 @@ class _Rows:
 class _Sites:
     """Which rank of each site owns which chunk, and the phases between owners."""
 
-    def __init__(self, ranks_per_site: tuple[int, ...], range_edges: list[Fraction]) -> None:
+    def __init__(self, ranks_per_site: tuple[int, ...], blocks_per_range: tuple[int, ...]) -> None:
         self.sizes = ranks_per_site
         self.first = np.concatenate([[0], np.cumsum(ranks_per_site)]).astype(np.int64)
-        self.range_edges = range_edges
+        self.blocks_per_range = blocks_per_range
+        self.units = 1 if len(set(ranks_per_site)) == 1 else lcm(*ranks_per_site)
 
     @cached_property
-    def edges(self) -> list[Fraction]:
-        """The edges of all chunks: every cut that any site makes in any range."""
-        cuts = set(self.range_edges)
-        shares = {Fraction(i, m) for m in set(self.sizes) for i in range(m)}
-        for low, high in zip(self.range_edges, self.range_edges[1:], strict=False):
-            cuts.update(low + (high - low) * share for share in shares)
-        return sorted(cuts)
+    def range_edges(self) -> list[int]:
+        """Where the ranges begin and end, in units of the partition."""
+        return [0, *accumulate(blocks * self.units for blocks in self.blocks_per_range)]
+
+    @cached_property
+    def partition(self) -> Partition:
+        """Every cut that any site makes in any range."""
+        cuts = {self.range_edges[-1]}
+        for low, high in pairwise(self.range_edges):
+            for m in set(self.sizes):
+                cuts.update(range(low, high, (high - low) // m))
+        kind: Any = np.int64 if self.range_edges[-1] < MOST_UNITS else object
+        edges = np.array(sorted(cuts), dtype=kind)
+        return Partition(sum(self.blocks_per_range), self.units, edges)
 
     @cached_property
     def range_of_chunk(self) -> Int64Array:
-        position = {edge: i for i, edge in enumerate(self.edges)}
-        starts = [position[edge] for edge in self.range_edges]
+        starts = np.searchsorted(self.partition.edges, self.range_edges)
         return np.repeat(np.arange(len(starts) - 1), np.diff(starts))
 
     @cached_property
     def owner(self) -> list[Int64Array]:
         """Per site, the rank that owns each chunk: (n_chunks,) each."""
-        low = [self.range_edges[d] for d in self.range_of_chunk]
-        span = [self.range_edges[d + 1] - self.range_edges[d] for d in self.range_of_chunk]
-        where = [
-            (edge - start) / length
-            for edge, start, length in zip(self.edges, low, span, strict=False)
-        ]
+        edges = np.array(self.range_edges, dtype=self.partition.edges.dtype)
+        within = self.partition.edges[:-1] - edges[self.range_of_chunk]
+        length = np.diff(edges)[self.range_of_chunk]
         return [
-            first + np.array([int(share * m) for share in where], dtype=np.int64)
+            first + (within * m // length).astype(np.int64)
             for first, m in zip(self.first, self.sizes, strict=False)
         ]
 

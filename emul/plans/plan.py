@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,43 +24,41 @@ Int64Array = npt.NDArray[np.int64]
 class Partition:
     """Cuts a buffer of any count into chunks: chunk i is [edge i, edge i + 1).
 
-    Edges are the rational numbers ``numerator / denominator``, rising from 0 to 1, so that a
-    plan does not depend on the count. Both are int64 of shape (n_chunks + 1,).
+    The buffer is cut into ``blocks`` and each block into ``units``; ``edges``, (n_chunks + 1,),
+    are counted in units and rise from 0 to ``blocks * units``, so that a plan does not depend on
+    the count. Where the count cannot be divided, the first blocks get one element more, as in
+    MPI (then no block shrinks when the count grows); inside a block, edges are rounded down.
     """
 
-    numerator: Int64Array
-    denominator: Int64Array
+    blocks: int
+    units: int
+    edges: npt.NDArray[Any]
 
     @classmethod
     def uniform(cls, n_chunks: int) -> Partition:
         """Return ``n_chunks`` chunks of equal size."""
-        numerator = np.arange(n_chunks + 1, dtype=np.int64)
-        return cls(numerator, np.full(n_chunks + 1, n_chunks, dtype=np.int64))
-
-    @classmethod
-    def at(cls, edges: list[Fraction]) -> Partition:
-        """Return the chunks between consecutive ``edges``."""
-        return cls(
-            np.array([edge.numerator for edge in edges], dtype=np.int64),
-            np.array([edge.denominator for edge in edges], dtype=np.int64),
-        )
+        return cls(n_chunks, 1, np.arange(n_chunks + 1, dtype=np.int64))
 
     @property
     def n_chunks(self) -> int:
         """Number of chunks."""
-        return len(self.numerator) - 1
+        return len(self.edges) - 1
 
     def offsets(self, count: int) -> Int64Array:
-        """Return the edges in elements of a buffer of ``count``, rounded down: (n_chunks + 1,)."""
-        whole, rest = np.divmod(np.int64(count), self.denominator)
-        # floor(count * p / q) without the product that could overflow
-        offsets: Int64Array = whole * self.numerator + rest * self.numerator // self.denominator
-        return offsets
+        """Return the edges in elements of a buffer of ``count``: (n_chunks + 1,)."""
+        block, unit = self.edges // self.units, self.edges % self.units
+        per_block, more = divmod(count, self.blocks)
+        start = block * per_block + np.minimum(block, more)
+        length = per_block + (block < more)
+        # floor(unit * length / units), in parts that do not overflow
+        whole, rest = length // self.units, length % self.units
+        offsets: Int64Array = start + unit * whole + unit * rest // self.units
+        return offsets.astype(np.int64)
 
     def block_of_chunk(self, n_blocks: int) -> Int64Array:
         """Return which of ``n_blocks`` equal blocks each chunk starts in: (n_chunks,)."""
-        blocks: Int64Array = self.numerator[:-1] * n_blocks // self.denominator[:-1]
-        return blocks
+        starts: Int64Array = self.edges[:-1] * n_blocks // (self.blocks * self.units)
+        return starts.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

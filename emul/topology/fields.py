@@ -33,6 +33,10 @@ class Range:
         return f"a number from {above} to {self.high:g} {self.unit}".rstrip()
 
 
+def _whole(allowed: Range) -> str:
+    return f"a whole {str(allowed).removeprefix('a ')}"
+
+
 class Table:
     """A table of a TOML document that remembers where it stands and what was read from it."""
 
@@ -80,13 +84,13 @@ class Table:
     def integer(self, key: str, allowed: Range) -> int:
         """Return the whole number at ``key``, which must lie in ``allowed``."""
         if key not in self.content:
-            raise self.missing(key, f"whole {str(allowed).removeprefix('a ')}")
+            raise self.missing(key, _whole(allowed))
         return self.whole(key, self.content[key], allowed)
 
     def whole(self, key: str, value: object, allowed: Range) -> int:
         """Return ``value`` if it is a whole number in ``allowed``."""
         if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-            raise self.refusal(key, value, f"a whole {str(allowed).removeprefix('a ')}")
+            raise self.refusal(key, value, _whole(allowed))
         return value
 
     def text(self, key: str, default: str | None = None) -> str:

@@ -73,7 +73,7 @@ def parse_topology(text: str, *, name: str, where: str) -> Topology:
     sites = tuple(_site(table, defaults) for table in root.tables("site", MOST_SITES))
     most_trunks = MOST_SITES * (MOST_SITES - 1) // 2
     trunks = tuple(_trunk(table, defaults) for table in root.tables("trunk", most_trunks))
-    _check_world_size(where, sites)
+    _check_ranks(where, sum(site.ranks for site in sites))
     try:
         return Topology(
             root.text("name", name), sites, trunks, description=root.text("description", "")
@@ -82,10 +82,9 @@ def parse_topology(text: str, *, name: str, where: str) -> Topology:
         raise TopologyError(f"{where}: {error}") from None
 
 
-def _check_world_size(where: str, sites: tuple[Site, ...]) -> None:
-    world_size = sum(site.ranks for site in sites)
-    if world_size > MOST_RANKS:
-        raise TopologyError(f"{where}: {world_size} ranks in all: needed at most {MOST_RANKS}")
+def _check_ranks(where: str, ranks: int) -> None:
+    if ranks > MOST_RANKS:
+        raise TopologyError(f"{where}: {ranks} ranks: needed at most {MOST_RANKS}")
 
 
 def _site(table: Table, defaults: Table) -> Site:
@@ -109,8 +108,9 @@ def _ranks_of_nodes(table: Table) -> list[int]:
         return [table.whole(f"nodes[{i}]", ranks, RANKS) for i, ranks in enumerate(nodes)]
     if nodes is None:
         raise table.missing("nodes", "a number of nodes, a list of their ranks, or [[site.node]]")
-    per_node = table.integer("ranks_per_node", RANKS)
-    return [per_node] * table.integer("nodes", NODES)
+    number, per_node = table.integer("nodes", NODES), table.integer("ranks_per_node", RANKS)
+    _check_ranks(table.where, number * per_node)
+    return [per_node] * number
 
 
 def _node(table: Table, node_link: Table) -> Node:
@@ -149,7 +149,7 @@ def _link(table: Table) -> Link:
     return Link(
         rate_bytes_per_s=table.number("rate_gbit_per_s", RATE) * 1e9 / 8,
         latency_s=_latency_s(table),
-        overhead_s=table.number("overhead_us", MICROSECONDS, 0.0) * 1e-6,
+        overhead_s=table.number("overhead_us", MICROSECONDS, 0.0) / 1e6,
     )
 
 
@@ -160,12 +160,12 @@ def _latency_s(table: Table) -> float:
             raise table.refusal(
                 "latency_us", table.content["latency_us"], f"either latency_us or {given[0]}"
             )
-        return table.number("latency_us", MICROSECONDS) * 1e-6
+        return table.number("latency_us", MICROSECONDS) / 1e6
     if "km" not in table.content:
         raise table.missing("latency_us", f"{MICROSECONDS}, or km to derive it from")
     return one_way_delay_s(
         table.number("km", KM),
         route_factor=table.number("route_factor", ROUTE_FACTOR, 1.0),
         dispersion_compensation=table.number("dispersion_compensation", SHARE, 0.0),
-        equipment_s=table.number("equipment_us", MICROSECONDS, 0.0) * 1e-6,
+        equipment_s=table.number("equipment_us", MICROSECONDS, 0.0) / 1e6,
     )

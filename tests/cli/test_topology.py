@@ -1,0 +1,58 @@
+import pytest
+from command import emul
+
+
+def test_list_names_every_preset():
+    result = emul("topology", "list")
+    assert result.returncode == 0
+    for name in ("one-campus", "three-campus", "three-campus-dark-fibre"):
+        assert name in result.stdout
+
+
+def test_show_derives_delay_rtt_rate_and_bdp_with_units():
+    result = emul("topology", "show", "three-campus")
+    assert result.returncode == 0
+    (line,) = (line for line in result.stdout.splitlines() if "south - north" in line)
+    # 24 km x 2 x 1.2 x 4.8974 us + 129.1 us = 411.2 us; 1.238 Gbit/s x 822.4 us = 124.3 KiB
+    for figure in (
+        "24",
+        "411.2 us",
+        "822.4 us",
+        "0.1547 GB/s (1.238 Gbit/s)",
+        "30 us",
+        "124.3 KiB",
+    ):
+        assert figure in line
+    for name in ("inside north", "inside a node of east", "north - east", "east - south"):
+        assert name in result.stdout
+
+
+def test_check_says_what_a_good_file_describes(tmp_path):
+    link = "{ rate_gbit_per_s = 1, latency_us = 1 }"
+    good = tmp_path / "good.toml"
+    good.write_text(
+        f'[[site]]\nname = "a"\nnodes = [2, 1]\nnode_link = {link}\nsite_link = {link}\n'
+    )
+    result = emul("topology", "check", str(good))
+    assert (result.returncode, result.stdout) == (
+        0,
+        f"{good}: good: 3 ranks at 1 sites, 0 trunks\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        (["check", "none.toml"], "none.toml: cannot be read"),
+        (["show", "four-campus"], "unknown topology 'four-campus'"),
+        (["show"], "Missing argument"),
+        (["check", "bad.toml"], "bad.toml: not TOML"),
+    ],
+)
+def test_bad_topologies_are_one_line_and_status_2(command, complaint, tmp_path):
+    (tmp_path / "bad.toml").write_text("name = \n")
+    result = emul("topology", *command, cwd=tmp_path)
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "line 1" in result.stderr or "bad.toml" not in command

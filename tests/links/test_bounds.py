@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import ALGORITHMS, COLLECTIVES, one_site, sites_of_one, topologies
+
+from emul import Link, World
+from emul.links.bounds import Cut, count_bound_s, cut_bound_s
+
+
+@settings(max_examples=300)
+@given(
+    topologies(),
+    st.sampled_from(COLLECTIVES),
+    st.sampled_from(ALGORITHMS),
+    st.integers(0, 1 << 22),
+    st.data(),
+)
+def test_no_run_is_faster_than_its_bound(topology, collective, algorithm, count, data):
+    world = World(topology)
+    root = data.draw(st.integers(0, world.size - 1))
+    count = count // world.size * world.size
+    prediction = world.predict(collective, count, dtype="uint8", algorithm=algorithm, root=root)
+    assert prediction.timeline.total_ps >= prediction.bound_ps
+
+
+def test_two_ranks_meet_the_bound():
+    # Nothing can be better than sending the buffer once, at the rate of the link.
+    world = World(sites_of_one(lambda a, b: Link(1e9, 1e-3, 1e-5), 2))
+    prediction = world.predict("broadcast", 10**6, dtype="uint8", algorithm="direct")
+    assert prediction.time_s == pytest.approx(1e-3 + 1e-3 + 1e-5, rel=1e-12)
+    assert prediction.bound_s == pytest.approx(prediction.time_s, rel=1e-6)
+
+
+def test_a_ring_over_equal_ranks_approaches_the_count_bound():
+    # Patarasuk and Yuan: 2 (n - 1) / n S / R is the least, and the ring takes it but for latency
+    world = World(one_site(8, Link(1e9, 0.0)))
+    prediction = world.predict("all_reduce", 8 * 10**6, dtype="uint8")
+    assert prediction.time_s == pytest.approx(14e-3, rel=1e-9)
+    assert prediction.bound_s == pytest.approx(prediction.time_s, rel=1e-6)
+
+
+def test_the_site_with_the_thinnest_uplinks_rules_the_cut():
+    # links.md 3.6: every site must send and receive at least S
+    thin, wide = Link(1e8, 1e-4), Link(1e10, 1e-4)
+    world = World(sites_of_one(lambda a, b: thin if a == 0 else wide, 3))
+    prediction = world.predict("all_reduce", 10**7, dtype="uint8")
+    assert prediction.bound_s == pytest.approx(1e-4 + 1e7 / 2e8, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("collective", "leaving", "entering"),
+    [("all_reduce", 100, 100), ("reduce_scatter", 75, 25), ("all_gather", 25, 75)],
+)
+def test_bytes_across_a_cut(collective, leaving, entering):
+    slow_out = Cut(0.25, False, 1.0, 1e9, 7.0)
+    slow_in = Cut(0.25, False, 1e9, 1.0, 7.0)
+    assert cut_bound_s(collective, 100, slow_out) == pytest.approx(7 + leaving)
+    assert cut_bound_s(collective, 100, slow_in) == pytest.approx(7 + entering)
+
+
+def test_broadcast_crosses_a_cut_away_from_the_root_only():
+    with_root = Cut(0.5, True, 1.0, 1e-9, 0.0)
+    without = Cut(0.5, False, 1e-9, 1.0, 0.0)
+    assert cut_bound_s("broadcast", 100, with_root) == 100
+    assert cut_bound_s("broadcast", 100, without) == 100
+
+
+def test_an_all_reduced_element_travels_twice_between_all_parts():
+    # links.md 3.6: 2K - 2 one-way transfers per element
+    assert count_bound_s("all_reduce", 300, 4, 100.0, 1.0) == 1 + 6 * 3
+    assert count_bound_s("all_gather", 300, 4, 100.0, 1.0) == 1 + 3 * 3
+
+
+def test_relays_count_when_they_are_faster():
+    # a - c is slow, but a - b - c is quick: news need not take the direct way.
+    slow, quick = Link(1e12, 1.0), Link(1e12, 1e-3)
+    world = World(sites_of_one(lambda a, b: slow if (a, b) == (0, 2) else quick, 3))
+    assert world.predict("all_reduce", 3).bound_s == pytest.approx(2e-3, rel=1e-6)

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from emul import World
+from emul.ops import DTYPES, REDUCTIONS
+from emul.ops.exact import PERIOD, ExactData
+from emul.plans import COLLECTIVES
+
+CASES = [(name, op) for name in COLLECTIVES for op in (REDUCTIONS if "reduce" in name else ["sum"])]
+
+
+def data_for(world, collective, dtype, op, root=0, seed=0):
+    return ExactData(COLLECTIVES[collective], world.size, dtype, reduction=op, root=root, seed=seed)
+
+
+def run(world, collective, x, op, root):
+    arguments = {"op": op} if "reduce" in collective else {}
+    arguments |= {"root": root} if collective == "broadcast" else {}
+    return getattr(world, collective)(x, **arguments).output
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
+@pytest.mark.parametrize(("collective", "op"), CASES)
+@pytest.mark.parametrize("algorithm", ["ring", "direct", "hierarchical"])
+def test_right_results_have_no_wrong_element(collective, op, dtype, algorithm):
+    world = World("three-campus")
+    data = data_for(world, collective, dtype, op, root=5)
+    x = np.empty((world.size, 3 * world.size * 17), dtype)
+    data.fill(x)
+    output = run(world, collective, x, op, root=5)
+    assert data.wrong(output) == 0
+
+
+@pytest.mark.parametrize(("collective", "op"), CASES)
+def test_any_one_wrong_element_is_counted(collective, op):
+    world = World("three-campus")
+    data = data_for(world, collective, np.dtype(np.float32), op)
+    x = np.empty((world.size, world.size * 3), np.float32)
+    data.fill(x)
+    output = run(world, collective, x, op, root=0)
+    for place in [(0, 0), (5, 1), (world.size - 1, output.shape[1] - 1)]:
+        good = output[place]
+        for bad in (good + 1, np.nan):
+            output[place] = bad
+            assert data.wrong(output) == 1
+        output[place] = good
+    assert data.wrong(output) == 0
+
+
+@pytest.mark.parametrize("op", ["sum", "avg", "prod", "max"])
+def test_a_missing_and_a_misplaced_contribution_show(op):
+    world = World("three-campus")
+    data = data_for(world, "all_reduce", np.dtype(np.float32), op)
+    x = np.empty((world.size, 2 * PERIOD), np.float32)
+    data.fill(x)
+    without = world.all_reduce(np.vstack([x[1:], x[1:2]]), op=op).output
+    shifted = x.copy()
+    shifted[3] = np.roll(shifted[3], 64)
+    assert data.wrong(without) > PERIOD // 10
+    assert data.wrong(world.all_reduce(shifted, op=op).output) > PERIOD // 10
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "float16", "bfloat16"])
+def test_no_partial_sum_rounds_or_overflows(dtype):
+    for n in (2, 24, 300, 3000):
+        data = ExactData(
+            COLLECTIVES["all_reduce"], n, DTYPES[dtype], reduction="sum", root=0, seed=0
+        )
+        largest = sum(int(np.abs(data._period(rank)).max()) for rank in range(n))
+        limit = {"int8": 127, "uint8": 255, "float16": 2**11, "bfloat16": 2**8}[dtype]
+        assert 0 < largest <= limit
+
+
+def test_the_seed_decides():
+    rows = []
+    for seed in (0, 0, 1):
+        world = World("one-campus")
+        x = np.empty((world.size, 100), np.float32)
+        data_for(world, "all_reduce", x.dtype, "sum", seed=seed).fill(x)
+        rows.append(x.tobytes())
+    assert rows[0] == rows[1] != rows[2]

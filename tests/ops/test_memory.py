@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from emul import CapacityError, World
+from emul.ops import check_fits, memory
+from emul.ops.memory import available_bytes
+
+
+def test_this_machine_has_some_memory():
+    assert 1 << 20 < available_bytes() < 1 << 50
+
+
+def test_too_much_is_refused_in_words():
+    with pytest.raises(CapacityError, match=r"24 ranks: 1 TiB needed, .* of memory available: use"):
+        check_fits(1 << 40, "24 ranks")
+
+
+def test_a_control_group_can_allow_less(tmp_path, monkeypatch):
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    assert available_bytes() == 2_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_bytes() > 2_000_000
+
+
+def test_without_proc_half_of_the_memory_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
+    assert 1 << 20 < available_bytes() < 1 << 50
+
+
+def test_a_world_that_does_not_fit_is_refused_before_it_is_allocated(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10 << 20)
+    world = World("three-campus")
+    x = np.ones((24, 1 << 18), np.float32)
+    with pytest.raises(CapacityError, match="all_reduce over 24 ranks: 24 MiB needed"):
+        world.all_reduce(x)
+    assert (x == 1).all()

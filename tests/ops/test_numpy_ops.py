@@ -1,0 +1,151 @@
+"""The arithmetic against an order of reduction that is worked out here, element by element."""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import edges_of, expected_output
+from strategies import ALGORITHMS, COLLECTIVES, ranks_per_site
+
+from emul.ops import DTYPES, REDUCTIONS, NumpyOps, numpy_ops
+from emul.plans import Program, build_plan
+
+SCALAR_OPS = {
+    "sum": lambda a, b: a + b,
+    "avg": lambda a, b: a + b,
+    "prod": lambda a, b: a * b,
+    "min": lambda a, b: a if a < b else b,
+    "max": lambda a, b: a if a > b else b,
+}
+
+
+def step_by_step(plan, x, reduction):
+    """Every element by itself, each combination rounded to the element type, in plan order."""
+    work = [list(row) for row in x]
+    edges = edges_of(plan.partition, x.shape[1])
+    combine = SCALAR_OPS[reduction]
+    with np.errstate(all="ignore"):
+        for step in plan.steps():
+            before = [list(row) for row in work]
+            for row in range(len(step)):
+                low = edges[step.src_chunk[row]]
+                high = edges[step.src_chunk[row] + step.nchunks[row]]
+                into = edges[step.dst_chunk[row]]
+                for i in range(high - low):
+                    sent = before[step.src[row]][low + i]
+                    stood = before[step.dst[row]][into + i]
+                    new = x.dtype.type(combine(stood, sent)) if step.reduce[row] else sent
+                    work[step.dst[row]][into + i] = new
+    return np.array(work, dtype=x.dtype)
+
+
+def drawn(dtype, shape, seed):
+    generator = np.random.default_rng(seed)
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return generator.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+    return generator.normal(size=shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@settings(max_examples=10)
+@given(
+    sizes=ranks_per_site,
+    algorithm=st.sampled_from(ALGORITHMS),
+    collective=st.sampled_from(["all_reduce", "reduce_scatter"]),
+    count=st.integers(1, 20),
+    seed=st.integers(0, 1000),
+)
+def test_bits_follow_from_the_order_of_the_plan(
+    dtype, reduction, sizes, algorithm, collective, count, seed
+):
+    plan = build_plan(collective, algorithm, sizes)
+    width = count * (sum(sizes) if collective == "reduce_scatter" else 1)
+    x = drawn(dtype, (sum(sizes), width), seed)
+    expected = step_by_step(plan, x, reduction)
+    work = x.copy()
+    NumpyOps().execute(Program.of(plan, width, dtype.itemsize), work, reduction)
+    assert work.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("collective", COLLECTIVES)
+def test_threads_change_no_bit(collective, algorithm, monkeypatch):
+    monkeypatch.setattr(numpy_ops, "THREADED_FROM_BYTES", 0)
+    plan = build_plan(collective, algorithm, (3, 1, 2))
+    x = drawn(np.dtype(np.float32), (6, 6 * 17), 1)
+    program = Program.of(plan, x.shape[1], 4)
+    results = []
+    for threads in (1, 2, 3, 7):
+        work = x.copy()
+        NumpyOps(threads).execute(program, work, "sum")
+        results.append(work.tobytes())
+    assert len(set(results)) == 1
+
+
+def test_algorithms_differ_in_bits_but_not_in_value():
+    x = drawn(np.dtype(np.float32), (6, 4000), 2)
+    sums = []
+    for algorithm in ALGORITHMS:
+        work = x.copy()
+        program = Program.of(build_plan("all_reduce", algorithm, (3, 3)), 4000, 4)
+        NumpyOps().execute(program, work, "sum")
+        sums.append(work)
+        # six terms of size 1: the error bound is 5 additions of half an ulp of 8
+        assert np.abs(work - x.sum(axis=0, dtype=np.float64)).max() < 5 * 2.0**-21
+    assert len({each.tobytes() for each in sums}) == 3
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint8])
+def test_whole_numbers_are_averaged_towards_zero(dtype):
+    info = np.iinfo(dtype)
+    totals = [[info.min, info.min + 1, 0, 1, 4, 5, info.max, info.max - 1]]
+    result = np.array(totals, dtype=dtype)
+    NumpyOps().finish(result, "avg", 5)
+    towards_zero = [abs(t) // 5 * (1 if t > 0 else -1) for t in totals[0]]
+    assert result.tolist() == [towards_zero]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("n", [3, 24, 257, 4097])
+def test_sums_are_divided_with_one_rounding_of_a_wide_quotient(dtype, n):
+    totals = np.arange(-128, 128).astype(dtype)[None]
+    result = totals.copy()
+    NumpyOps().finish(result, "avg", n)
+    wide = np.float64 if dtype is np.float64 else np.float32
+    expected = [dtype(wide(t) / wide(n)) for t in totals[0]]
+    assert result[0].tobytes() == np.array(expected, dtype=dtype).tobytes()
+
+
+def test_other_reductions_are_final():
+    result = np.array([[7.0]])
+    for reduction in ("sum", "prod", "min", "max"):
+        NumpyOps().finish(result, reduction, 3)
+    assert result == 7.0
+
+
+def test_infinities_and_nans_are_results(recwarn):
+    x = np.array([[np.inf, np.nan, 3e38], [-np.inf, 1.0, 3e38]], dtype=np.float32)
+    program = Program.of(build_plan("all_reduce", "ring", (2,)), 3, 4)
+    NumpyOps().execute(program, x, "sum")
+    assert np.isnan(x[:, :2]).all()
+    assert np.isinf(x[:, 2]).all()
+    assert not recwarn
+
+
+@given(ranks_per_site, st.sampled_from(COLLECTIVES), st.sampled_from(ALGORITHMS), st.data())
+def test_whole_numbers_come_out_right_whatever_the_order(sizes, collective, algorithm, data):
+    from emul.ops.buffers import Buffers
+    from emul.plans import collective_named
+
+    n = sum(sizes)
+    root = data.draw(st.integers(0, n - 1))
+    count = data.draw(st.integers(0, 30)) * (n if collective == "reduce_scatter" else 1)
+    x = np.random.default_rng(count).integers(-100, 100, (n, count)).astype(np.float32)
+    buffers = Buffers(collective_named(collective), n, x, None)
+    plan = build_plan(collective, algorithm, sizes, root=root)
+    work = buffers.load(root)
+    NumpyOps().execute(Program.of(plan, buffers.width, 4), work, "sum")
+    assert np.array_equal(buffers.unload(work), expected_output(collective, x, root))

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import edges_of, is_right
+from strategies import ALGORITHMS, COLLECTIVES, ranks_per_site
+
+from emul import ArgumentError, World
+from emul.plans import Partition, Program, build_plan
+
+SIZES = [(1,), (2,), (3,), (5,), (1, 1), (2, 1), (1, 4), (2, 2), (3, 2), (1, 1, 1), (3, 5, 2)]
+SIZES += [(8, 8, 8), (2, 2, 2)]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("collective", COLLECTIVES)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_plan_is_right_by_slow_interpretation(collective, algorithm, sizes):
+    for root in {0, sum(sizes) - 1, sum(sizes) // 2}:
+        assert is_right(build_plan(collective, algorithm, sizes, root=root))
+
+
+@given(ranks_per_site, st.sampled_from(COLLECTIVES), st.sampled_from(ALGORITHMS), st.data())
+def test_plan_is_right_for_any_sites_and_root(sizes, collective, algorithm, data):
+    root = data.draw(st.integers(0, sum(sizes) - 1))
+    assert is_right(build_plan(collective, algorithm, sizes, root=root))
+
+
+@pytest.mark.parametrize("n", [33, 64, 65, 130])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_plans_over_many_ranks_are_verified(algorithm, n):
+    for collective in COLLECTIVES:
+        assert build_plan(collective, algorithm, (n - 20, 20)).world_size == n
+
+
+@pytest.mark.parametrize(("sites", "ranks"), [(2, 4), (3, 8), (4, 3), (5, 1)])
+def test_bytes_over_site_boundaries_are_those_of_the_formulas(sites, ranks):
+    # links.md 3.4, for an all-reduce of S bytes over K sites of m ranks
+    n, width = sites * ranks, sites * ranks * 100
+    site_of = np.repeat(np.arange(sites), ranks)
+
+    def crossing(algorithm):
+        program = Program.of(build_plan("all_reduce", algorithm, (ranks,) * sites), width, 4)
+        return program.nbytes[site_of[program.src] != site_of[program.dst]].sum() / (4 * width)
+
+    assert crossing("hierarchical") == 2 * (sites - 1)
+    assert crossing("ring") == pytest.approx(sites * 2 * (n - 1) / n)
+
+
+@pytest.mark.parametrize("collective", COLLECTIVES)
+@given(sizes=ranks_per_site, count=st.integers(1, 50))
+def test_hierarchical_crosses_each_boundary_no_more_than_it_must(collective, sizes, count):
+    # 2(K - 1) S for all_reduce, (K - 1) S for the others: links.md 3.6, count bound
+    sites, n = len(sizes), sum(sizes)
+    width = n * count
+    site_of = np.repeat(np.arange(sites), sizes)
+    program = Program.of(build_plan(collective, "hierarchical", sizes), width, 1)
+    crossing = program.nbytes[site_of[program.src] != site_of[program.dst]].sum()
+    assert crossing == (2 if collective == "all_reduce" else 1) * (sites - 1) * width
+
+
+def test_hierarchical_sends_one_transfer_per_shard():
+    # 3 sites of 8: the reduce-scatter step carries all three ranges of a shard at once.
+    program = Program.of(build_plan("all_reduce", "hierarchical", (8, 8, 8)), 24 * 10, 4)
+    per_phase = 24 * 7
+    crossing = 24 * 4
+    assert len(program) == 2 * per_phase + crossing
+    assert len(program.row_src) == 3 * 2 * per_phase + crossing
+
+
+def test_ring_visits_ranks_site_by_site():
+    plan = build_plan("all_reduce", "ring", (2, 2))
+    step = next(plan.steps())
+    assert step.src.tolist() == [0, 1, 2, 3]
+    assert step.dst.tolist() == [1, 2, 3, 0]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_world_of_one_sends_nothing(algorithm):
+    for collective in COLLECTIVES:
+        assert list(build_plan(collective, algorithm, (1,)).steps()) == []
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ArgumentError, match="unknown collective 'all_red': needed one of all_r"):
+        build_plan("all_red", "ring", (2,))
+    with pytest.raises(ArgumentError, match="unknown algorithm 'rings': needed one of ring"):
+        build_plan("all_reduce", "rings", (2,))
+    with pytest.raises(ArgumentError, match="root 2: needed a rank from 0 to 1"):
+        build_plan("broadcast", "ring", (2,), root=2)
+
+
+@given(st.integers(0, 1 << 40), st.integers(1, 5000))
+def test_chunks_cover_the_buffer_evenly(count, n_chunks):
+    offsets = Partition.uniform(n_chunks).offsets(count)
+    assert offsets[0] == 0
+    assert offsets[-1] == count
+    assert set(np.diff(offsets).tolist()) <= {count // n_chunks, count // n_chunks + 1}
+
+
+@given(ranks_per_site, st.sampled_from(COLLECTIVES), st.sampled_from(ALGORITHMS), st.data())
+def test_no_chunk_shrinks_by_more_than_rounding_when_the_count_grows(
+    sizes, collective, algorithm, data
+):
+    partition = build_plan(collective, algorithm, sizes).partition
+    count = data.draw(st.integers(0, 10**6))
+    more = count + data.draw(st.integers(0, 100))
+    offsets, grown = partition.offsets(count), partition.offsets(more)
+    assert offsets.tolist() == edges_of(partition, count)
+    assert (offsets[0], offsets[-1], grown[-1]) == (0, count, more)
+    shrunk = np.diff(offsets) - np.diff(grown)
+    assert shrunk.max() <= (0 if partition.units == 1 else 1)
+
+
+def test_sites_of_many_unlike_sizes_do_not_overflow():
+    sizes = (97, 101, 103, 107, 109, 113, 127, 131)
+    plan = build_plan("all_reduce", "hierarchical", sizes)
+    offsets = plan.partition.offsets(1 << 40)
+    assert offsets[-1] == 1 << 40
+    assert np.diff(offsets).min() >= 0
+    assert np.diff(offsets).max() <= (1 << 40) / 8 / 131 + 1
+
+
+def test_steps_can_be_generated_again():
+    plan = World("three-campus").predict("all_reduce", 100).plan
+    first, second = ([step.src.tolist() for step in plan.steps()] for _ in range(2))
+    assert first == second

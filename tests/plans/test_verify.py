@@ -1,0 +1,154 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import is_right
+from strategies import ALGORITHMS, COLLECTIVES, chaotic_plans
+
+from emul import PlanError
+from emul.plans import Partition, Plan, Step, build_plan, verify
+
+SIZES = [(2,), (4,), (2, 2), (1, 3), (2, 1, 2)]
+
+
+def verdict(plan):
+    try:
+        verify(plan)
+    except PlanError as error:
+        return str(error)
+    return "right"
+
+
+def with_steps(plan, steps):
+    return dataclasses.replace(plan, steps=lambda: iter(steps))
+
+
+def without_row(step, row):
+    return Step(*(np.delete(getattr(step, name), row) for name in Step.__slots__))
+
+
+def with_value(step, name, row, value):
+    column = getattr(step, name).copy()
+    column[row] = value
+    return dataclasses.replace(step, **{name: column})
+
+
+def mutants(plan):
+    """Every plan that differs from ``plan`` by one dropped, doubled, retargeted, misplaced or
+    turned row, or by two steps swapped."""
+    steps = list(plan.steps())
+    n, n_chunks = plan.world_size, plan.partition.n_chunks
+    for i, step in enumerate(steps):
+        rest = steps[i + 1 :]
+        yield "doubled", [*steps[:i], step, step, *rest]
+        if rest:
+            yield "swapped", [*steps[:i], rest[0], step, *rest[1:]]
+        for row in range(len(step)):
+            changed = [("dropped", without_row(step, row))]
+            target = (step.dst[row] + 1) % n
+            changed.append(("retargeted", with_value(step, "dst", row, target)))
+            changed.append(("turned", with_value(step, "reduce", row, not step.reduce[row])))
+            other = (step.dst_chunk[row] + 1) % n_chunks
+            if other + step.nchunks[row] <= n_chunks:
+                changed.append(("misplaced", with_value(step, "dst_chunk", row, other)))
+            for name, mutant in changed:
+                yield name, [*steps[:i], mutant, *rest]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("collective", COLLECTIVES)
+def test_mutants_are_refused_unless_they_compute_the_same(collective, algorithm):
+    refused = 0
+    for sizes in SIZES:
+        for name, steps in mutants(plan := build_plan(collective, algorithm, sizes)):
+            mutant = with_steps(plan, steps)
+            said = verdict(mutant)
+            assert said != "right" or is_right(mutant), (name, sizes, said)
+            assert said == "right" or ("rank" in said and "chunk" in said), said
+            refused += said != "right"
+    assert refused > 30
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 4), st.sampled_from(COLLECTIVES), st.data())
+def test_nothing_wrong_passes(world_size, collective, data):
+    plan = dataclasses.replace(data.draw(chaotic_plans(world_size)), collective=collective)
+    assert verdict(plan) != "right" or is_right(plan)
+
+
+def plan_of(n, *rows, collective="all_reduce", n_chunks=1):
+    """A plan of one row (src, dst, chunk, reduce) a step."""
+    steps = [Step.of(src, dst, chunk, reduce=reduce) for src, dst, chunk, reduce in rows]
+    return Plan(collective, "custom", n, 0, Partition.uniform(n_chunks), lambda: iter(steps))
+
+
+def test_a_missing_contribution_is_named():
+    with pytest.raises(
+        PlanError, match="after the last step, rank 0 chunk 0 lacks the contribution of rank 2"
+    ):
+        verify(plan_of(3, (1, 0, 0, True), (0, 1, 0, False), (0, 2, 0, False)))
+
+
+def test_a_double_contribution_is_named():
+    with pytest.raises(
+        PlanError, match="step 1: rank 0 chunk 0 would count the contribution of rank 1 twice"
+    ):
+        verify(plan_of(2, (1, 0, 0, True), (1, 0, 0, True)))
+
+
+def test_a_stray_contribution_is_named():
+    stray = with_value(Step.of(0, 1, 0, reduce=False), "dst_chunk", 0, 1)
+    good = [Step.of(0, 1, 0, reduce=False), Step.of(1, 0, 1, reduce=False)]
+    plan = plan_of(2, collective="all_gather", n_chunks=2)
+    verify(with_steps(plan, good))
+    with pytest.raises(
+        PlanError, match="rank 1 chunk 1 lacks the contribution of rank 1 and holds that of rank 0"
+    ):
+        verify(with_steps(plan, [*good, stray]))
+
+
+def test_sending_what_is_not_there_is_refused():
+    with pytest.raises(PlanError, match="step 0: rank 1 sends chunk 0 without holding it"):
+        verify(plan_of(2, (1, 0, 0, False), collective="broadcast"))
+
+
+def test_reducing_into_nothing_is_refused():
+    with pytest.raises(PlanError, match="step 0: rank 1 reduces into chunk 0 without holding"):
+        verify(plan_of(2, (0, 1, 0, True), collective="broadcast"))
+
+
+def test_writing_a_chunk_twice_in_a_step_is_refused():
+    step = Step.of([1, 2], [0, 0], 0, reduce=True)
+    plan = Plan("all_reduce", "custom", 3, 0, Partition.uniform(1), lambda: iter([step]))
+    with pytest.raises(PlanError, match="step 0: rank 0 chunk 0 is written twice in one step"):
+        verify(plan)
+
+
+def test_sending_what_the_step_writes_is_refused():
+    step = Step.of([0, 1], [1, 0], 0, reduce=True)
+    plan = Plan("all_reduce", "custom", 2, 0, Partition.uniform(1), lambda: iter([step]))
+    with pytest.raises(PlanError, match="step 0: rank 0 chunk 0 is sent and written in one step"):
+        verify(plan)
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ((2, 0, 0), "rank out of range: there are 2 ranks and 1 chunks"),
+        ((0, -1, 0), "rank out of range"),
+        ((0, 1, 1), "chunk out of range"),
+        ((0, 1, -1), "chunk out of range"),
+    ],
+)
+def test_ranks_and_chunks_out_of_range_are_refused(row, complaint):
+    with pytest.raises(PlanError, match=complaint):
+        verify(plan_of(2, (*row, False)))
+
+
+def test_a_row_of_no_chunks_is_refused():
+    step = Step.of(0, 1, 0, reduce=True, nchunks=0)
+    plan = Plan("all_reduce", "custom", 2, 0, Partition.uniform(1), lambda: iter([step]))
+    with pytest.raises(PlanError, match="number of chunks out of range"):
+        verify(plan)

@@ -1,0 +1,82 @@
+"""What hypothesis draws: topologies, the sizes of sites, and plans that nobody would write."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from emul import Link, Node, Site, Topology, Trunk
+from emul.plans import Partition, Plan, Step
+
+ALGORITHMS = ("ring", "direct", "hierarchical")
+COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast")
+
+# Few and round values, so that events often fall on the same picosecond and ties are tested.
+LATENCIES_S = (0.0, 1e-9, 1e-6, 5e-6, 1e-4)
+OVERHEADS_S = (0.0, 0.0, 1e-6, 3e-6)
+RATES = (1e9, 1e9, 2e9, 3e9, 12.5e9, 0.1e9)
+
+links = st.builds(
+    Link, st.sampled_from(RATES), st.sampled_from(LATENCIES_S), st.sampled_from(OVERHEADS_S)
+)
+
+
+@st.composite
+def topologies(draw, max_sites=4, max_nodes=3, max_ranks=3):
+    sites = []
+    for s in range(draw(st.integers(1, max_sites))):
+        node = st.builds(Node, st.integers(1, max_ranks), links)
+        nodes = draw(st.lists(node, min_size=1, max_size=max_nodes))
+        sites.append(Site(f"s{s}", tuple(nodes), draw(links)))
+    names = [site.name for site in sites]
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    trunks = tuple(Trunk(pair, draw(links)) for pair in pairs)
+    return Topology("drawn", tuple(sites), trunks)
+
+
+ranks_per_site = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
+
+
+@st.composite
+def chaotic_plans(draw, world_size, max_steps=6):
+    """Plans that keep the form but compute nothing in particular: copies and reductions of
+    random chunks, several rows a step, several rows a transfer."""
+    n_chunks = draw(st.integers(1, 5))
+    steps = []
+    for _ in range(draw(st.integers(1, max_steps))):
+        rows, read, written = [], set(), set()
+        for _ in range(draw(st.integers(1, 6))):
+            src, dst = (draw(st.integers(0, world_size - 1)) for _ in range(2))
+            nchunks = draw(st.integers(1, n_chunks))
+            first, into = (draw(st.integers(0, n_chunks - nchunks)) for _ in range(2))
+            source = {(src, first + i) for i in range(nchunks)}
+            target = {(dst, into + i) for i in range(nchunks)}
+            if target & (source | read | written) or source & written:
+                continue  # rows of a step do not disturb each other
+            read, written = read | source, written | target
+            rows.append((src, dst, first, into, nchunks, draw(st.booleans())))
+        if not rows:
+            continue
+        columns = list(zip(*rows, strict=True))
+        steps.append(
+            Step(*(np.array(c, np.int32) for c in columns[:5]), np.array(columns[5], bool))
+        )
+    partition = Partition.uniform(n_chunks)
+    return Plan("all_reduce", "chaos", world_size, 0, partition, lambda: iter(steps))
+
+
+def link(gbit_per_s=100.0, latency_us=5.0, overhead_us=0.0):
+    return Link(gbit_per_s * 1e9 / 8, latency_us * 1e-6, overhead_us * 1e-6)
+
+
+def one_site(ranks, fabric, per_node=1):
+    """All ranks at one site, ``per_node`` to a node."""
+    nodes = tuple(Node(per_node, fabric) for _ in range(ranks // per_node))
+    return Topology("one site", (Site("campus", nodes, fabric),))
+
+
+def sites_of_one(trunk_of, n, nic=None):
+    """One rank per site; ``trunk_of(a, b)`` gives the trunk between sites a < b."""
+    nic = nic or Link(1e15, 0.0)
+    sites = tuple(Site(f"s{i}", (Node(1, nic),), nic) for i in range(n))
+    pairs = [(a, b) for a in range(n) for b in range(a + 1, n)]
+    trunks = tuple(Trunk((f"s{a}", f"s{b}"), trunk_of(a, b)) for a, b in pairs)
+    return Topology("one rank per site", sites, trunks)

@@ -1,0 +1,252 @@
+import threading
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import expected_output
+from strategies import ALGORITHMS, COLLECTIVES, topologies
+
+import emul
+from emul import ArgumentError, DTypeError, ShapeError, TopologyError, World
+
+
+@pytest.fixture
+def world():
+    return World("three-campus")
+
+
+def call(world, collective, x, root, **arguments):
+    if collective == "broadcast":
+        arguments["root"] = root
+    return getattr(world, collective)(x, **arguments)
+
+
+def input_for(world, collective, blocks, dtype=np.float32):
+    count = blocks * (world.size if collective == "reduce_scatter" else 1)
+    x = np.random.default_rng(blocks).integers(-9, 9, (world.size, count))
+    return x.astype(dtype)
+
+
+@settings(max_examples=60)
+@given(
+    topologies(),
+    st.sampled_from(COLLECTIVES),
+    st.sampled_from(ALGORITHMS),
+    st.integers(0, 40),
+    st.sampled_from([np.float64, np.float32, np.int32, np.int64]),
+    st.data(),
+)
+def test_every_collective_gives_the_exact_result(
+    topology, collective, algorithm, blocks, dtype, data
+):
+    world = World(topology)
+    root = data.draw(st.integers(0, world.size - 1))
+    x = input_for(world, collective, blocks, dtype)
+    before = x.copy()
+    run = call(world, collective, x, root, algorithm=algorithm)
+    assert np.array_equal(run.output, expected_output(collective, before, root))
+    assert run.output.dtype == dtype
+    assert np.array_equal(x, before)
+    assert run.time_s >= run.bound_s >= 0
+
+
+@pytest.mark.parametrize("collective", COLLECTIVES)
+def test_out_is_written_and_returned(world, collective):
+    x = input_for(world, collective, 5)
+    expected = expected_output(collective, x)
+    out = np.full(expected.shape, np.nan, np.float32)
+    run = call(world, collective, x, 0, out=out)
+    assert run.output is out
+    assert np.array_equal(out, expected)
+
+
+@pytest.mark.parametrize("collective", ["all_reduce", "broadcast"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_in_place_gives_the_same(world, collective, algorithm):
+    x = input_for(world, collective, 7)
+    expected = call(world, collective, x, 3, algorithm=algorithm).output.copy()
+    run = call(world, collective, x, 3, algorithm=algorithm, out=x)
+    assert run.output is x
+    assert np.array_equal(x, expected)
+
+
+@pytest.mark.parametrize("collective", COLLECTIVES)
+def test_strided_buffers_are_used_as_they_are(world, collective):
+    wide = input_for(world, collective, 10)
+    x = wide[:, ::2] if collective != "reduce_scatter" else wide[:, : 5 * world.size]
+    expected = expected_output(collective, x)
+    out = np.zeros((expected.shape[0], 2 * expected.shape[1]), np.float32)[:, 1::2]
+    assert np.array_equal(call(world, collective, x, 0, out=out).output, expected)
+
+
+@pytest.mark.parametrize("op", ["sum", "prod", "min", "max", "avg"])
+def test_ops_mean_what_they_say(world, op):
+    x = np.where(np.random.default_rng(0).random((24, 50)) < 0.5, 1.0, 2.0)
+    expected = {"sum": np.sum, "prod": np.prod, "min": np.min, "max": np.max, "avg": np.mean}[op]
+    assert np.array_equal(world.all_reduce(x, op=op).output[7], expected(x, axis=0))
+
+
+def test_bfloat16_goes_in_and_comes_out(world):
+    x = np.ones((24, 10), ml_dtypes.bfloat16)
+    output = world.all_reduce(x).output
+    assert output.dtype == ml_dtypes.bfloat16
+    assert (output == 24).all()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_prediction_and_run_tell_the_same_time(world, algorithm):
+    run = world.all_reduce(np.ones((24, 1000), np.float16), algorithm=algorithm)
+    prediction = world.predict("all_reduce", 1000, dtype="float16", algorithm=algorithm)
+    assert run.time_s == prediction.time_s
+    assert run.bound_s == prediction.bound_s
+    assert run.timeline.done_ps.tobytes() == prediction.timeline.done_ps.tobytes()
+
+
+def test_two_clocks_one_model():
+    x = np.ones((24, 100), np.float32)
+    virtual = World("three-campus").all_reduce(x)
+    wall = World("three-campus", clock="wall").all_reduce(x)
+    assert virtual.time_s == wall.time_s
+    assert virtual.output.tobytes() == wall.output.tobytes()
+    assert virtual.lag_s is None
+    assert wall.lag_s >= 0
+    assert wall.wall_s >= wall.time_s
+    assert wall.wall_s == pytest.approx(wall.time_s + wall.lag_s, abs=1e-9)
+
+
+def test_dilation_stretches_the_wait_and_not_the_model():
+    x = np.ones((24, 1), np.float32)
+    plain = World("three-campus", clock="wall").all_reduce(x)
+    slow = World("three-campus", clock="wall", dilation=7).all_reduce(x)
+    assert slow.time_s == plain.time_s
+    assert slow.wall_s >= 7 * slow.time_s
+
+
+def test_the_virtual_clock_waits_for_nothing():
+    long = World("three-campus", dilation=1e9)
+    assert (
+        long.all_reduce(np.ones((24, 1), np.float32)).wall_s
+        < 1e6 * long.predict("all_reduce", 1).time_s
+    )
+
+
+def test_a_run_says_itself_in_one_line(world):
+    said = repr(world.all_reduce(np.ones((24, 4), np.float32)))
+    assert said.startswith("<Run ring all_reduce over 24 ranks: output (24, 4) float32, modelled")
+    assert "\n" not in said
+    assert repr(world) == (
+        "<World three-campus: 24 ranks (north 8, east 8, south 8), virtual clock>"
+    )
+
+
+def test_bytes_per_trunk_are_told(world):
+    timeline = world.all_reduce(np.ones((24, 24), np.float32)).timeline
+    # one ring hop per trunk: 2 (n - 1) / n S each
+    assert timeline.trunk_bytes.tolist() == [[0, 184, 0], [0, 0, 184], [184, 0, 0]]
+    assert timeline.cross_site_bytes == 3 * 184
+
+
+def test_several_threads_may_share_a_world(world):
+    x = input_for(world, "all_reduce", 3000)
+    expected = expected_output("all_reduce", x)
+    wrong = []
+
+    def work():
+        for algorithm in ALGORITHMS * 3:
+            if not np.array_equal(world.all_reduce(x, algorithm=algorithm).output, expected):
+                wrong.append(algorithm)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+GOOD = np.ones((24, 48), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "complaint"),
+    [
+        ({"x": np.ones((23, 4), np.float32)}, ShapeError, r"\(23, 4\): needed \(24, count\)"),
+        ({"x": np.ones(24, np.float32)}, ShapeError, r"\(24,\): needed \(24, count\)"),
+        ({"x": [[1.0]] * 24}, DTypeError, "input of type list: needed a NumPy array"),
+        ({"x": np.ones((24, 4), np.complex64)}, DTypeError, "complex64: needed one of float64"),
+        ({"x": np.ones((24, 4), ">f4")}, DTypeError, "byte order"),
+        ({"op": "xor"}, ArgumentError, "unknown op 'xor': needed one of sum, prod, min, max, avg"),
+        ({"algorithm": "rings"}, ArgumentError, "unknown algorithm 'rings'"),
+        ({"out": np.ones((24, 47), np.float32)}, ShapeError, r"out of shape \(24, 47\): needed"),
+        ({"out": np.ones((24, 48))}, DTypeError, "out of float64: needed float32"),
+        ({"out": [1]}, DTypeError, "out of type list"),
+        ({"out": GOOD[::-1]}, ArgumentError, "out overlaps the input"),
+    ],
+)
+def test_bad_input_is_refused_and_left_as_it_was(world, arguments, error, complaint):
+    before = GOOD.copy()
+    with pytest.raises(error, match=complaint):
+        world.all_reduce(**{"x": GOOD, **arguments})
+    assert np.array_equal(GOOD, before)
+
+
+def test_read_only_out_is_refused(world):
+    out = np.ones((24, 48), np.float32)
+    out.flags.writeable = False
+    with pytest.raises(ArgumentError, match="out is read-only"):
+        world.all_reduce(GOOD, out=out)
+
+
+def test_reduce_scatter_needs_a_block_for_each_rank(world):
+    with pytest.raises(ShapeError, match="47 elements per rank: needed a multiple of the world"):
+        world.reduce_scatter(GOOD[:, :47])
+    with pytest.raises(ArgumentError, match="count 47: needed 0 or more, a multiple of 24"):
+        world.predict("reduce_scatter", 47)
+
+
+@pytest.mark.parametrize("root", [-1, 24])
+def test_a_root_that_is_no_rank_is_refused(world, root):
+    with pytest.raises(ArgumentError, match=f"root {root}: needed a rank from 0 to 23"):
+        world.broadcast(GOOD, root=root)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "complaint"),
+    [
+        ({"topology": "four-campus"}, TopologyError, "unknown topology 'four-campus': needed one"),
+        ({"backend": "abacus"}, ArgumentError, "unknown backend 'abacus': needed one of auto"),
+        ({"clock": "sundial"}, ArgumentError, "unknown clock 'sundial'"),
+        ({"dilation": 0.0}, ArgumentError, "dilation 0.0: needed a finite number above 0"),
+        ({"dilation": float("nan")}, ArgumentError, "dilation nan"),
+        ({"dilation": float("inf")}, ArgumentError, "dilation inf"),
+    ],
+)
+def test_a_world_that_cannot_be_is_refused(arguments, error, complaint):
+    with pytest.raises(error, match=complaint):
+        World(**arguments)
+
+
+def test_predictions_refuse_what_they_cannot_answer(world):
+    with pytest.raises(ArgumentError, match="unknown collective 'all_to_some'"):
+        world.predict("all_to_some", 1)
+    with pytest.raises(ArgumentError, match="unknown dtype 'float8'"):
+        world.predict("all_reduce", 1, dtype="float8")
+    with pytest.raises(ArgumentError, match="count -1: needed 0 or more"):
+        world.predict("all_reduce", -1)
+
+
+def test_every_error_is_an_emul_error_and_a_builtin():
+    builtins = {
+        "ArgumentError": ValueError,
+        "ShapeError": ValueError,
+        "DTypeError": TypeError,
+        "TopologyError": ValueError,
+        "PlanError": ValueError,
+        "CapacityError": MemoryError,
+        "TimeLimitError": OverflowError,
+    }
+    for name, builtin in builtins.items():
+        assert issubclass(getattr(emul, name), (emul.EmulError, builtin))
+        assert issubclass(getattr(emul, name), builtin)

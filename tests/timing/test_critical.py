@@ -1,0 +1,49 @@
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import ALGORITHMS, COLLECTIVES, chaotic_plans, sites_of_one, topologies
+
+from emul import Link, World
+from emul.plans import Program
+from emul.timing import critical_path, time_plan
+from emul.topology import Network
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_segments_sum_to_the_total_on_random_plans(data):
+    topology = data.draw(topologies())
+    plan = data.draw(chaotic_plans(topology.world_size))
+    program = Program.of(plan, data.draw(st.integers(0, 40)), 4)
+    timeline = time_plan(program, Network.of(topology))
+    assert critical_path(timeline).total_ps == timeline.total_ps
+
+
+@given(topologies(), st.sampled_from(COLLECTIVES), st.sampled_from(ALGORITHMS))
+def test_segments_sum_to_the_total_on_real_plans(topology, collective, algorithm):
+    world = World(topology)
+    prediction = world.predict(collective, 60 * world.size, algorithm=algorithm)
+    assert prediction.critical_path.total_ps == prediction.timeline.total_ps
+    assert all(segment.duration_ps >= 0 for segment in prediction.critical_path.segments)
+
+
+def binding_of(rate, latency_s, nbytes):
+    world = World(sites_of_one(lambda a, b: Link(rate, latency_s), 2))
+    prediction = world.predict("broadcast", nbytes, dtype="uint8", algorithm="direct")
+    return prediction.binding, prediction.critical_path.binding_place
+
+
+def test_a_thin_trunk_binds_by_its_share():
+    assert binding_of(1e6, 1e-3, 10**6) == ("share", "trunk s0 -> s1")
+
+
+def test_a_long_trunk_binds_by_its_latency():
+    assert binding_of(1e12, 1e-1, 10**6) == ("latency", "trunk s0 -> s1")
+
+
+def test_the_slowest_of_three_trunks_binds_a_ring():
+    slow, quick = Link(1e7, 1e-4), Link(1e9, 1e-4)
+    world = World(sites_of_one(lambda a, b: slow if (a, b) == (1, 2) else quick, 3))
+    path = world.predict("all_reduce", 3 * 10**5).critical_path
+    assert path.binding == "share"
+    assert path.binding_place == "trunk s1 -> s2"
+    assert path.spent_s("trunk s1 -> s2", "share") > 0.9 * path.total_ps / 1e12

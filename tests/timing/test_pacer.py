@@ -1,0 +1,82 @@
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import emul
+from emul.timing import now_ns, wait_until
+
+
+@pytest.mark.parametrize("ahead_us", [-1000, 0, 50, 400, 30_000])
+def test_wait_never_returns_early(ahead_us):
+    due_ns = now_ns() + ahead_us * 1000
+    returned_ns = wait_until(due_ns)
+    assert due_ns <= returned_ns <= now_ns()
+
+
+def test_clock_is_the_monotonic_one():
+    before, ours, after = time.monotonic_ns(), now_ns(), time.monotonic_ns()
+    assert before <= ours <= after
+
+
+def test_others_run_while_one_waits():
+    ticks = []
+
+    def count():
+        while len(ticks) < 50:
+            ticks.append(now_ns())
+            time.sleep(0)
+
+    counter = threading.Thread(target=count)
+    due_ns = now_ns() + 300_000_000
+    counter.start()
+    wait_until(due_ns)
+    counter.join()
+    assert max(ticks) < due_ns
+
+
+class AlarmError(Exception):
+    pass
+
+
+@pytest.fixture
+def alarm():
+    def ring(signum, frame):
+        raise AlarmError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    yield lambda after_s: signal.setitimer(signal.ITIMER_REAL, after_s)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_signal_ends_the_wait(alarm):
+    due_ns = now_ns() + 60_000_000_000
+    alarm(0.05)
+    with pytest.raises(AlarmError):
+        wait_until(due_ns)
+    assert now_ns() < due_ns
+
+
+def test_an_interrupted_call_in_place_leaves_its_input_as_it_was(alarm):
+    world = emul.World("three-campus", clock="wall", dilation=1e5)
+    x = np.arange(24.0 * 5).reshape(24, 5)
+    before = x.copy()
+    alarm(0.2)
+    with pytest.raises(AlarmError):
+        world.all_reduce(x, out=x)
+    assert np.array_equal(x, before)
+
+
+def test_timer_slack_is_put_back():
+    slack = "/proc/self/timerslack_ns"
+    try:
+        with open(slack) as file:
+            before = file.read()
+    except OSError:
+        pytest.skip("this system tells no timer slack")
+    wait_until(now_ns() + 1_000_000)
+    with open(slack) as file:
+        assert file.read() == before

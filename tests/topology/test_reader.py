@@ -1,0 +1,214 @@
+import time
+
+import pytest
+
+from emul import Link, Node, Site, Topology, TopologyError, Trunk, World
+from emul.topology import load, preset_names, read_topology
+
+GOOD = """
+description = "two sites, unlike in everything"
+
+[defaults.node_link]
+rate_gbit_per_s = 1000
+latency_us = 1
+overhead_us = 2
+
+[defaults.site_link]
+rate_gbit_per_s = 100
+latency_us = 5
+
+[defaults.trunk]
+rate_gbit_per_s = 10
+latency_us = 100
+
+[[site]]
+name = "big"
+nodes = [4, 4, 2]
+
+[[site]]
+name = "small"
+site_link = { rate_gbit_per_s = 25 }
+
+[[site.node]]
+ranks = 1
+
+[[site.node]]
+ranks = 2
+link = { latency_us = 9 }
+
+[[trunk]]
+between = ["big", "small"]
+km = 20
+route_factor = 2
+equipment_us = 10
+"""
+
+
+def written(tmp_path, text):
+    path = tmp_path / "campuses.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_is_read_in_its_units(tmp_path):
+    topology = read_topology(written(tmp_path, GOOD))
+    assert (topology.name, topology.world_size) == ("campuses", 13)
+    big, small = topology.sites
+    assert [node.ranks for node in big.nodes] == [4, 4, 2]
+    assert big.nodes[0].link == Link(125e9, 1e-6, 2e-6)
+    assert big.link == Link(12.5e9, 5e-6)
+    assert small.link == Link(3.125e9, 5e-6)
+    assert [node.link.latency_s for node in small.nodes] == [1e-6, 9e-6]
+    (trunk,) = topology.trunks
+    assert trunk.km == 20
+    assert trunk.link.latency_s == pytest.approx(20 * 2 * 1.4682 / 299792.458 + 10e-6, rel=1e-12)
+
+
+def test_a_latency_displaces_an_inherited_distance(tmp_path):
+    text = GOOD.replace("latency_us = 100", "km = 50").replace(
+        "km = 20\nroute_factor = 2\nequipment_us = 10", "latency_us = 7"
+    )
+    (trunk,) = read_topology(written(tmp_path, text)).trunks
+    assert trunk.link.latency_s == 7e-6
+
+
+def test_a_world_can_be_made_of_a_file(tmp_path):
+    path = written(tmp_path, GOOD)
+    assert World(path).size == World(str(path)).size == 13
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("rate_gbit_per_s = 10\n", "rate_gbit_per_s = -1\n",
+         r"trunk\[0\].rate_gbit_per_s = -1: needed a number from above 0 to 1e\+06 Gbit/s"),
+        ("rate_gbit_per_s = 10\n", "rate_gbit_per_s = nan\n", r"rate_gbit_per_s = nan: needed a"),
+        ("rate_gbit_per_s = 10\n", "rate_gbit_per_s = inf\n", r"rate_gbit_per_s = inf: needed a"),
+        ("rate_gbit_per_s = 10\n", "rate_gbit_per_s = true\n", "rate_gbit_per_s = True: needed"),
+        ("rate_gbit_per_s = 10\n", 'rate_gbit_per_s = "10G"\n', "rate_gbit_per_s = '10G': needed"),
+        ("rate_gbit_per_s = 10\n", "", r"trunk\[0\] has no 'rate_gbit_per_s': needed a number"),
+        ("latency_us = 5", "latency_us = -5",
+         r"site\[0\].site_link.latency_us = -5: needed a number from 0 to 1e\+08 us"),
+        ("latency_us = 5", "latency_ms = 5",
+         r"unknown key 'site\[0\].site_link.latency_ms': needed one of rate_gbit_per_s"),
+        ("latency_us = 5\n", "", r"site_link has no 'latency_us': needed .* or km to derive"),
+        ("km = 20", "km = 20\nlatency_us = 3", "latency_us = 3: needed either latency_us or km"),
+        ("km = 20", "km = -20", r"trunk\[0\].km = -20: needed a number from 0 to 100000 km"),
+        ("route_factor = 2", "route_factor = 0.5", "route_factor = 0.5: needed a number from 1"),
+        ("nodes = [4, 4, 2]", "nodes = [4, 0]", r"nodes\[1\] = 0: needed a whole number from 1"),
+        ("nodes = [4, 4, 2]", "nodes = []", r"site\[0\]: site 'big' has no ranks: needed at least"),
+        ("nodes = [4, 4, 2]", "", r"site\[0\] has no 'nodes': needed a number of nodes"),
+        ("nodes = [4, 4, 2]", "nodes = 3", r"site\[0\] has no 'ranks_per_node': needed a whole"),
+        ("nodes = [4, 4, 2]", "nodes = 3\nranks_per_node = 1.5", "ranks_per_node = 1.5: needed a"),
+        ('name = "big"', 'name = ""', r"site\[0\].name = '': needed a string that is not empty"),
+        ('name = "big"', "name = 3", r"site\[0\].name = 3: needed a string"),
+        ('name = "big"\n', "", r"site\[0\] has no 'name': needed a string"),
+        ('name = "small"', 'name = "big"', "site 'big' is given twice"),
+        ('"big", "small"]', '"big", "tiny"]', "trunk big - tiny: needed two different sites"),
+        ('"big", "small"]', '"big", "big"]', "trunk big - big: needed two different sites"),
+        ('"big", "small"]', '"big"]', r"between = \['big'\]: needed the names of two sites"),
+        ('"big", "small"]', '"big", 3]', "needed the names of two sites"),
+        ('between = ["big", "small"]\n', "", r"trunk\[0\] has no 'between'"),
+        ("ranks = 2", "rank = 2", r"unknown key 'site\[1\].node\[1\].rank': needed one of ranks"),
+        ("[[trunk]]", "[[trunks]]", "unknown key 'trunks': needed one of name, description"),
+        ("[defaults.trunk]", "[defaults.trunks]", "unknown key 'defaults.trunks'"),
+        ('description = "', "description = ", "not TOML: .*line 2"),
+        ("[[site]]\nname = \"big\"", "[site]\nname = \"big\"", "not TOML"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_file_is_named(tmp_path, old, new, complaint):
+    assert old in GOOD
+    path = written(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(TopologyError, match=complaint) as caught:
+        read_topology(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_trunk_is_named(tmp_path):
+    text = GOOD[: GOOD.index("[[trunk]]")]
+    with pytest.raises(TopologyError, match="no trunk between 'big' and 'small': every pair"):
+        read_topology(written(tmp_path, text))
+
+
+def test_a_trunk_given_twice_is_refused(tmp_path):
+    trunk = '[[trunk]]\nbetween = ["small", "big"]\n'
+    with pytest.raises(TopologyError, match="trunk small - big is given twice"):
+        read_topology(written(tmp_path, GOOD + trunk))
+
+
+def test_no_site_is_refused(tmp_path):
+    with pytest.raises(TopologyError, match="has no site: needed at least one"):
+        read_topology(written(tmp_path, ""))
+
+
+def test_what_is_no_text_file_is_refused(tmp_path):
+    with pytest.raises(TopologyError, match=r"cannot be read .*: needed a TOML file"):
+        read_topology(tmp_path / "none.toml")
+    with pytest.raises(TopologyError, match="cannot be read"):
+        read_topology(tmp_path)
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"a = \xff\xfe")
+    with pytest.raises(TopologyError, match="byte 4 is not UTF-8"):
+        read_topology(binary)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a = " + "[" * 100_000, "not TOML"),
+        ("[[site]]\n" * 200_000, "needed at most 1000"),
+        (
+            "[defaults]\nnode_link = { rate_gbit_per_s = 1, latency_us = 1 }\n"
+            '[[site]]\nname = "a"\nnodes = 1000000\nranks_per_node = 1000000',
+            "1000000000000 ranks: needed at most 1000000",
+        ),
+        ("# " + "x" * (5 << 20), "needed at most 4194304"),
+    ],
+)
+def test_bombs_are_refused_at_once(tmp_path, text, complaint):
+    path = written(tmp_path, text)
+    started = time.monotonic()
+    with pytest.raises(TopologyError, match=complaint):
+        read_topology(path)
+    assert time.monotonic() - started < 20
+
+
+def test_presets_are_what_they_say():
+    assert preset_names() == ("one-campus", "three-campus", "three-campus-dark-fibre")
+    three, dark, one = (load(n) for n in ("three-campus", "three-campus-dark-fibre", "one-campus"))
+    assert [site.ranks for site in three.sites] == [8, 8, 8]
+    assert all(16 <= trunk.km <= 24 for trunk in three.trunks)
+    assert [t.km for t in three.trunks] == [t.km for t in dark.trunks]
+    assert three.sites == dark.sites
+    assert one.world_size == three.world_size == 24
+    for old, new in zip(three.trunks, dark.trunks, strict=True):
+        assert new.link.rate_bytes_per_s > 100 * old.link.rate_bytes_per_s
+        assert new.link.latency_s < old.link.latency_s
+
+
+def test_one_campus_is_three_campus_in_one_place():
+    gathered = load("three-campus").in_one_place()
+    (one,) = load("one-campus").sites
+    assert gathered.sites[0].nodes == one.nodes
+    assert gathered.sites[0].link == one.link
+
+
+def test_the_ageing_trunks_have_the_delay_of_the_sheet():
+    # 16 km x 2.0 route x 1.2 compensation x 4.897 us + 129.1 us of boxes
+    (trunk, *_) = load("three-campus").trunks
+    assert trunk.link.latency_s == pytest.approx(16 * 2.0 * 1.2 * 4.8974e-6 + 129.1e-6, rel=1e-4)
+
+
+def test_gathering_sites_takes_the_slowest_fabric():
+    quick, slow = Link(2e9, 1e-6, 0.0), Link(1e9, 2e-6, 3e-6)
+    sites = (Site("a", (Node(1, quick),), quick), Site("b", (Node(2, slow),), slow))
+    topology = Topology("t", sites, (Trunk(("a", "b"), quick),))
+    (site,) = topology.in_one_place().sites
+    assert site.link == slow
+    assert [node.link for node in site.nodes] == [quick, slow]
+
+
+def test_nodes_need_ranks():
+    with pytest.raises(TopologyError, match="node with 0 ranks: needed at least 1"):
+        Node(0, Link(1.0, 0.0))
