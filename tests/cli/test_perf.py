@@ -221,7 +221,7 @@ def test_unknown_commands_are_one_line_and_status_2():
 def test_an_interrupt_keeps_what_is_done(tmp_path):
     path = tmp_path / "out.json"
     process = subprocess.Popen(
-        [*MAIN, "perf", "-b", "64", "-e", "64M", "-f", "1048576", "--dilation", "40", "-n", "1", "-w", "0",
+        [*MAIN, "perf", "-b", "64", "-e", "64M", "-f", "1048576", "--dilation", "40", *SMALL,
          "--json", str(path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

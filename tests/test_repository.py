@@ -1,0 +1,231 @@
+"""The repository checks itself: types, style, size, imports, and that the README is true."""
+
+import ast
+import contextlib
+import doctest
+import importlib
+import io
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from command import emul as run_emul
+
+import emul
+from emul.topology import read_topology
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+MOST_LINES = 400
+MOST_LINES_OF_A_FUNCTION = 60
+
+PYTHON = sorted(p for d in ("emul", "tests", "bench", "kernels") for p in (ROOT / d).rglob("*.py"))
+SOURCES = PYTHON + sorted(
+    p
+    for kind in ("*.pyx", "*.pyi", "*.cu", "*.hpp")
+    for p in ROOT.rglob(kind)
+    if "build" not in p.parts
+)
+
+
+def tool(*command):
+    """Run a checker of this environment from the root of the repository."""
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_types_hold():
+    tool("mypy")
+
+
+def test_stubs_match_the_compiled_modules():
+    tool("mypy.stubtest", "emul.timing.scheduler", "emul.timing.pacer")
+
+
+def test_style_holds():
+    tool("ruff", "check", ".")
+
+
+def test_code_is_formatted():
+    tool("ruff", "format", "--check", ".")
+
+
+def test_cython_style_holds():
+    tool("cython_lint.cython_lint", *map(str, ROOT.glob("emul/**/*.pyx")))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_functions_stay_small(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= MOST_LINES
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                length = node.end_lineno - node.lineno + 1
+                assert length <= MOST_LINES_OF_A_FUNCTION, f"{node.name}: {length} lines"
+
+
+def imported_by(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+ROOMS = ("units", "errors", "links", "topology", "plans", "timing", "ops", "run", "world")
+MAY_NOT_KNOW = {
+    "plans": ("links", "topology", "timing", "ops", "run", "world", "report", "cli"),
+    "ops": ("links", "topology", "timing", "run", "world", "report", "cli"),
+    "timing": ("ops", "run", "world", "report", "cli"),
+    "topology": ("plans", "timing", "ops", "run", "world", "report", "cli"),
+    "links": ("topology", "plans", "timing", "ops", "run", "world", "report", "cli"),
+    "report": ("cli",),
+}
+
+
+@pytest.mark.parametrize("room", MAY_NOT_KNOW)
+def test_rooms_do_not_know_what_they_must_not(room):
+    for path in (ROOT / "emul" / room).rglob("*.py"):
+        for name in imported_by(path):
+            for other in MAY_NOT_KNOW[room]:
+                assert not f"{name}.".startswith(f"emul.{other}."), f"{path} imports {name}"
+
+
+def test_only_ops_imports_cupy():
+    for path in (ROOT / "emul").rglob("*.py"):
+        if path.parent.name != "ops":
+            assert not any(name.split(".")[0] == "cupy" for name in imported_by(path)), path
+
+
+def test_importing_emul_takes_no_other_array_library():
+    heavy = ["cupy", "torch", "jax", "rich", "click", "scipy", "matplotlib"]
+    script = f"import emul, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_an_uncompiled_source_folder_says_what_to_do(tmp_path):
+    shutil.copytree(ROOT / "emul", tmp_path / "emul", ignore=shutil.ignore_patterns("*.so"))
+    places = os.pathsep.join([str(tmp_path), sysconfig.get_path("purelib")])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "import emul"],  # -S: without what an editable install adds
+        env={**os.environ, "PYTHONPATH": places},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "is not compiled" in done.stderr
+    assert "pip install -e ." in done.stderr
+
+
+def test_the_kernels_are_installed_with_the_package():
+    names = {entry.name for entry in files("emul.kernels").iterdir()}
+    assert {"copy.cu", "reduce.cu"} <= names
+
+
+def modules():
+    for found in pkgutil.walk_packages(emul.__path__, "emul."):
+        if found.name != "emul.kernels":
+            yield found.name
+
+
+@pytest.mark.parametrize("name", ["emul", *modules()])
+def test_examples_in_docstrings_are_true(name):
+    failures, _ = doctest.testmod(importlib.import_module(name))
+    assert failures == 0
+
+
+def test_some_docstrings_have_examples():
+    assert ">>>" in emul.World.__doc__
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_readme_python_prints_what_the_readme_shows():
+    (example,) = blocks("python")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(example, "README.md", "exec"), {})
+    assert printed.getvalue() in blocks("text")
+
+
+def test_readme_topology_can_be_used(tmp_path):
+    (text,) = blocks("toml")
+    path = tmp_path / "campuses.toml"
+    path.write_text(text)
+    assert read_topology(path).world_size == 32 + 20 + 8
+    assert run_emul("topology", "show", str(path)).returncode == 0
+
+
+def test_readme_sheet_is_what_the_program_prints():
+    printed = run_emul("topology", "show", "three-campus").stdout
+    assert "\n".join(line.rstrip() for line in printed.splitlines()).strip() + "\n" in blocks(
+        "text"
+    )
+
+
+def test_readme_table_is_what_the_program_prints():
+    """All but the measured columns, which are of another moment."""
+    shown = next(block for block in blocks("text") if block.startswith("# emul"))
+    arguments = ["--clock", "virtual", "-n", "1", "-w", "0", "-c", "0"]
+    printed = run_emul("perf", *arguments).stdout
+
+    def modelled(text):
+        table = [line.split()[:-3] for line in text.splitlines() if re.match(r" +\d", line)]
+        return table, text.splitlines()[-2:], text.splitlines()[3:8]
+
+    assert modelled(shown) == modelled(printed)
+    assert "#wrong 0" not in shown
+    assert all(line.split()[-1] == "0" for line in shown.splitlines() if re.match(r" +\d", line))
+
+
+TEST_COMMAND = "pip install -e '.[test]' && pytest"
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    assert f"```sh\n{TEST_COMMAND}\n```" in README
+    assert "```sh\npip install . && emul perf\n```" in README
+    assert TEST_COMMAND in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_readme_names_every_collective_and_flag():
+    said = run_emul("perf", "--help").stdout
+    for flag in re.findall(r"`(--[a-z-]+)", README):
+        assert flag in said
+
+
+def test_no_file_names_a_place_on_one_machine():
+    places = re.compile(r"(?:^|[\s\"'(=])/(?:home|root|work|tmp|Users)/\w")
+    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("emul/*.md")]
+    configuration = [ROOT / "pyproject.toml", ROOT / "setup.py", ROOT / ".ci" / "run"]
+    for path in [*SOURCES, *documents, *configuration]:
+        assert not places.search(path.read_text()), path
+
+
+def test_no_promise_is_left_in_the_code():
+    left = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+    for path in SOURCES:
+        if "tests" not in path.parts:
+            assert not left.search(path.read_text()), path
