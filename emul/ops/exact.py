@@ -116,6 +116,6 @@ class ExactData:
         if self.dtype.kind in "iu":
             quotients = [abs(t) // self.world_size * (1 if t > 0 else -1) for t in total.tolist()]
             return np.array(quotients).astype(self.dtype)
-        wide = np.float64 if self.dtype == np.float64 else np.float32
+        wide: Any = np.float64 if self.dtype == np.float64 else np.float32
         quotient: Array = (total.astype(wide) / wide(self.world_size)).astype(self.dtype)
         return quotient

@@ -87,7 +87,7 @@ def _headings() -> list[str]:
     lines = [titles]
     for part in (0, 1):
         lines.append("  ".join(f"{column[part]!s:>{column[2]}}" for column in columns))
-    return ["#" + line[1:] for line in lines]
+    return ["#" + line[1:].rstrip() for line in lines]
 
 
 def _type_name(dtype: str) -> str:
