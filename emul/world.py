@@ -189,20 +189,16 @@ class World:
         except BaseException:
             buffers.restore()
             raise
-        wall_ns = ended_ns - started_ns
-        lag_s = None
-        if self.clock == "wall":
-            lag_s = (wall_ns - self._due_ns(prediction)) / 1e9
-        return Run(output, prediction, wall_ns / 1e9, lag_s)
+        wall_s = (ended_ns - started_ns) / 1e9
+        lag_s = wall_s - prediction.time_s * self.dilation if self.clock == "wall" else None
+        return Run(output, prediction, wall_s, lag_s)
 
     def _publish(self, started_ns: int, prediction: Prediction) -> int:
         """Wait, on the wall clock, until the modelled moment has come; return the time."""
         if self.clock == "virtual":
             return now_ns()
-        return wait_until(started_ns + self._due_ns(prediction))
-
-    def _due_ns(self, prediction: Prediction) -> int:
-        return round(prediction.timeline.total_ps * self.dilation / 1000)
+        due_ns = math.ceil(prediction.timeline.total_ps * self.dilation / 1000)
+        return wait_until(started_ns + due_ns)
 
     def _build_plan(self, collective: str, algorithm: str, root: int) -> Plan:
         sizes = tuple(site.ranks for site in self.topology.sites)
