@@ -14,7 +14,7 @@ CHECKED = os.environ.get("EMUL_CHECKED", "") not in ("", "0")
 BUILD_DIR = "build/checked" if CHECKED else "build/plain"
 
 # Contraction would let arm64 fuse a multiply and an add, and the last bit would differ.
-COMPILE_ARGS = ["-O2", "-ffp-contract=off"]
+COMPILE_ARGS = ["-O2", "-g0", "-ffp-contract=off"]
 
 
 class Build(build):

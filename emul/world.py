@@ -10,7 +10,8 @@ from typing import Any
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, unknown_name
-from emul.ops import REDUCTIONS, check_fits, dtype_named, ops_for
+from emul.memory import check_fits
+from emul.ops import REDUCTIONS, dtype_named, ops_for
 from emul.ops.buffers import Buffers
 from emul.plans import Plan, Program, build_plan, collective_named
 from emul.run import Prediction, Run

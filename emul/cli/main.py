@@ -39,6 +39,9 @@ def run() -> None:
     except EmulError as error:
         _complain(f"emul: {error}")
         sys.exit(BAD_INPUT)
+    except MemoryError:
+        _complain("emul: out of memory: use a smaller size or fewer ranks")
+        sys.exit(BAD_INPUT)
     except (KeyboardInterrupt, click.Abort):
         _complain("emul: interrupted")
         sys.exit(INTERRUPTED)

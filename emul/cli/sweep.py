@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops import check_fits, dtype_named
+from emul.memory import check_fits
+from emul.ops import dtype_named
 from emul.ops.exact import ExactData
 from emul.plans import collective_named
 from emul.report import PerfRow, perf_row

@@ -2,7 +2,6 @@
 
 from emul.ops.backend import BACKENDS, Ops, ops_for
 from emul.ops.dtypes import DTYPES, NCCL_NAMES, dtype_named, dtype_of
-from emul.ops.memory import check_fits
 from emul.ops.numpy_ops import REDUCTIONS, NumpyOps
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "REDUCTIONS",
     "NumpyOps",
     "Ops",
-    "check_fits",
     "dtype_named",
     "dtype_of",
     "ops_for",

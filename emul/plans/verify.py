@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import PlanError
+from emul.memory import check_fits
 from emul.plans.collectives import BITS, collective_named
 from emul.plans.plan import Plan, Step
 
@@ -26,6 +27,7 @@ def verify(plan: Plan) -> None:
     Raises PlanError otherwise, naming step, rank, chunk and what is missing or double.
     """
     collective = collective_named(plan.collective)
+    check_fits(_bytes_needed(plan), f"proving {plan}")
     block = plan.partition.block_of_chunk(plan.world_size)
     held = collective.held(plan.world_size, block, plan.root)
     n_chunks = plan.partition.n_chunks
@@ -35,6 +37,12 @@ def verify(plan: Plan) -> None:
         _apply(plan, number, step, state, written_in_step)
     wanted, asked = collective.wanted(plan.world_size, block, plan.root)
     _check_end(plan, state.reshape(wanted.shape), wanted, asked)
+
+
+def _bytes_needed(plan: Plan) -> int:
+    """Return the bytes of what is held, and of what is wanted."""
+    words = (plan.world_size + BITS - 1) // BITS
+    return 2 * plan.world_size * plan.partition.n_chunks * words * np.dtype(np.uint64).itemsize
 
 
 def _apply(plan: Plan, number: int, step: Step, state: Masks, written_in_step: Int64Array) -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from emul import CapacityError, World
-from emul.ops import check_fits, memory
-from emul.ops.memory import available_bytes
+from emul import CapacityError, World, memory
+from emul.memory import available_bytes, check_fits
+from emul.plans import build_plan
 
 
 def test_this_machine_has_some_memory():
@@ -20,6 +20,8 @@ def test_a_control_group_can_allow_less(tmp_path, monkeypatch):
     (tmp_path / "memory.current").write_text("1000000\n")
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     assert available_bytes() == 2_000_000
+    with pytest.raises(CapacityError, match=r"1.907 MiB of memory available"):
+        check_fits(20 << 20, "much")
     (tmp_path / "memory.max").write_text("max\n")
     assert available_bytes() > 2_000_000
 
@@ -36,3 +38,10 @@ def test_a_world_that_does_not_fit_is_refused_before_it_is_allocated(monkeypatch
     with pytest.raises(CapacityError, match="all_reduce over 24 ranks: 24 MiB needed"):
         world.all_reduce(x)
     assert (x == 1).all()
+
+
+def test_a_plan_too_large_to_prove_is_refused_before_it_is_tried():
+    with pytest.raises(
+        CapacityError, match=r"proving ring all_reduce over 200000 ranks: .* needed"
+    ):
+        build_plan("all_reduce", "ring", (100_000, 100_000))
