@@ -39,15 +39,15 @@ def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
 
     def steps() -> Iterator[Step]:
         if collective in ("all_reduce", "reduce_scatter"):
-            yield from sites.local_reduce_scatter()
-            yield from sites.cross_reduce_scatter()
+            yield from sites.local_ring(reduce=True)
+            yield from sites.cross_ring(reduce=True)
         if collective in ("all_reduce", "all_gather"):
-            yield from sites.cross_all_gather()
+            yield from sites.cross_ring(reduce=False)
         if collective == "broadcast":
             yield from sites.local_scatter(root)
             yield from sites.cross_broadcast(root)
         if collective != "reduce_scatter":
-            yield from sites.local_all_gather()
+            yield from sites.local_ring(reduce=False)
 
     n = sum(ranks_per_site)
     return Plan(collective, "hierarchical", n, root, sites.partition, steps)
@@ -130,7 +130,7 @@ class _Sites:
         length = np.diff(edges)[self.range_of_chunk]
         return [
             first + (within * m // length).astype(np.int64)
-            for first, m in zip(self.first, self.sizes, strict=False)
+            for first, m in zip(self.first[:-1], self.sizes, strict=True)
         ]
 
     def runs(self, *keys: Int64Array) -> tuple[Int64Array, Int64Array]:
@@ -155,20 +155,13 @@ class _Sites:
         )
 
     def local_ring(self, *, reduce: bool) -> Iterator[Step]:
+        """Yield the rings inside the sites: each rank's shard is reduced to it, or spread."""
         for step in range(max(self.sizes) - 1):
             rows = _Rows.empty()
             for site, m in enumerate(self.sizes):
                 if step < m - 1:
                     self.shard_rows(rows, site, step, shift=1 if reduce else 0)
             yield rows.step(reduce=reduce)
-
-    def local_reduce_scatter(self) -> Iterator[Step]:
-        """Yield the ring inside each site that leaves each rank with its shard, reduced."""
-        yield from self.local_ring(reduce=True)
-
-    def local_all_gather(self) -> Iterator[Step]:
-        """Yield the ring inside each site that spreads each rank's shard."""
-        yield from self.local_ring(reduce=False)
 
     def cross_rows(self, rows: _Rows, sender: int, receiver: int, of_range: int | None) -> None:
         """Add the transfers from the owners at one site to the owners at another."""
@@ -180,6 +173,7 @@ class _Sites:
         rows.add(source[starts], target[starts], starts, lengths)
 
     def cross_ring(self, *, reduce: bool) -> Iterator[Step]:
+        """Yield the rings over sites: range D is reduced to site D, or spread from it."""
         k = len(self.sizes)
         for step in range(k - 1):
             rows = _Rows.empty()
@@ -187,14 +181,6 @@ class _Sites:
                 of_range = (site - step - (1 if reduce else 0)) % k
                 self.cross_rows(rows, site, (site + 1) % k, of_range)
             yield rows.step(reduce=reduce)
-
-    def cross_reduce_scatter(self) -> Iterator[Step]:
-        """Yield the rings over sites after which site D holds the reduction of range D."""
-        yield from self.cross_ring(reduce=True)
-
-    def cross_all_gather(self) -> Iterator[Step]:
-        """Yield the rings over sites that spread range D from site D."""
-        yield from self.cross_ring(reduce=False)
 
     def local_scatter(self, root: int) -> Iterator[Step]:
         """Yield the step in which the root hands each rank of its site that rank's shard."""
