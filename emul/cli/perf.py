@@ -163,19 +163,12 @@ def _progress(what: str) -> Iterator[Callable[[str], None]]:
         yield lambda doing: None
         return
     from rich.console import Console
-    from rich.status import Status
+    from rich.live import Live
 
     # Refreshed by hand: a refreshing thread would take time from what is measured.
-    status = Status(what, console=Console(stderr=True), refresh_per_second=1)
-    live = status._live
-    live.auto_refresh = False
-    with status:
-
-        def advance(doing: str) -> None:
-            status.update(f"{what}: {doing}")
-            live.refresh()
-
-        yield advance
+    console = Console(stderr=True)
+    with Live(what, console=console, auto_refresh=False, transient=True) as live:
+        yield lambda doing: live.update(f"{what}: {doing}", refresh=True)
 
 
 def _write(

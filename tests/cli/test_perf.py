@@ -152,15 +152,22 @@ def test_a_wrong_element_fails_the_command(monkeypatch):
     assert "Out of bounds values : 1 FAILED" in result.stdout
 
 
-def test_an_element_that_is_never_written_is_wrong(monkeypatch):
+def test_what_only_an_earlier_run_has_written_is_wrong(monkeypatch):
     from click.testing import CliRunner
 
     from emul.cli.main import main
-    from emul.ops.buffers import Buffers
+    from emul.ops import NumpyOps
 
-    monkeypatch.setattr(Buffers, "load", lambda self, root: self.out)
-    result = CliRunner().invoke(main, ["perf", "broadcast", "-b", "64", "-e", "64", *SMALL])
-    assert result.exit_code == 1
+    right, calls = NumpyOps.execute, []
+
+    def lazy_at_last(self, program, work, reduction):
+        calls.append(program)
+        if len(calls) < 3:
+            right(self, program, work, reduction)
+
+    monkeypatch.setattr(NumpyOps, "execute", lazy_at_last)
+    arguments = ["perf", "broadcast", "-b", "64", "-e", "64", "-n", "1", "-w", "1"]
+    assert CliRunner().invoke(main, arguments).exit_code == 1
 
 
 def test_a_file_of_ones_own_and_a_world_of_one(tmp_path):

@@ -39,6 +39,13 @@ def test_a_ring_over_equal_ranks_approaches_the_count_bound():
     assert prediction.bound_s == pytest.approx(prediction.time_s, rel=1e-6)
 
 
+def test_the_bound_leaves_room_for_rounding():
+    # 1.4 ps a byte is rounded to 1 ps each time: the ring ends before the exact bound.
+    prediction = World(one_site(8, Link(1e12 / 1.4, 0.0))).predict("all_reduce", 8, dtype="uint8")
+    assert prediction.timeline.total_ps == 14 < 14 * 1.4
+    assert prediction.bound_ps <= 14
+
+
 def test_the_site_with_the_thinnest_uplinks_rules_the_cut():
     # links.md 3.6: every site must send and receive at least S
     thin, wide = Link(1e8, 1e-4), Link(1e10, 1e-4)
