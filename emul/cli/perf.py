@@ -166,7 +166,7 @@ def _progress(what: str) -> Iterator[Callable[[str], None]]:
     from rich.live import Live
 
     # Refreshed by hand: a refreshing thread would take time from what is measured.
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     with Live(what, console=console, auto_refresh=False, transient=True) as live:
         yield lambda doing: live.update(f"{what}: {doing}", refresh=True)
 
