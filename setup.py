@@ -31,7 +31,7 @@ def extension(name):
 setup(
     cmdclass={"build": Build},
     ext_modules=cythonize(
-        [extension("timing.scheduler"), extension("timing.pacer")],
+        [extension(f"timing.{name}") for name in ("dependencies", "scheduler", "pacer")],
         build_dir=f"{BUILD_DIR}/cython",
         force=CHECKED,
         compiler_directives={

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
@@ -20,13 +22,15 @@ class Prediction:
     """The modelled time of a collective, and why.
 
     ``nbytes`` is the whole vector: the buffer of all_reduce and broadcast, the input of
-    reduce_scatter, the output of all_gather.
+    reduce_scatter, the output of all_gather. ``considered``: the modelled seconds of each
+    algorithm that ``auto`` chose from; empty when the algorithm was named.
     """
 
     plan: Plan
     nbytes: int
     timeline: Timeline
     bound_ps: int
+    considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def time_s(self) -> float:

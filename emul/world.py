@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, unknown_name
 from emul.memory import check_fits
 from emul.ops import REDUCTIONS, dtype_named, ops_for
 from emul.ops.buffers import Buffers
-from emul.plans import Plan, Program, build_plan, collective_named
+from emul.plans import Plan, Program, algorithms_for, build_plan, collective_named
 from emul.run import Prediction, Run
 from emul.timing import now_ns, time_plan, wait_until
 from emul.topology import Network, Topology, load, read_topology
@@ -23,7 +26,8 @@ __all__ = ["CLOCKS", "World"]
 
 CLOCKS = ("virtual", "wall")
 DEFAULT_TOPOLOGY = "three-campus"
-DEFAULT_ALGORITHM = "ring"
+AUTO = "auto"
+DEFAULT_ALGORITHM = AUTO
 
 Array = npt.NDArray[Any]
 
@@ -74,7 +78,7 @@ class World:
         self.seed = seed
         self.network = Network.of(self.topology)
         self._plan = lru_cache(maxsize=16)(self._build_plan)
-        self._prepare = lru_cache(maxsize=16)(self._prepare_anew)
+        self._prepare = lru_cache(maxsize=32)(self._prepare_anew)
 
     @property
     def size(self) -> int:
@@ -96,7 +100,9 @@ class World:
     ) -> Run:
         """Give every rank the reduction of all buffers: (n, count) -> (n, count).
 
-        ``op``: sum, prod, min, max or avg. The order of reduction is that of the plan. Raises
+        ``op``: sum, prod, min, max or avg. ``algorithm``: one of emul.plans.ALGORITHMS, or
+        ``auto`` for the one that the model finds quickest at this size. The order of reduction
+        is that of the plan. ``out``: a buffer to write into, also ``x`` itself. Raises
         ShapeError, DTypeError, ArgumentError or CapacityError before anything is touched.
         """
         return self._run("all_reduce", x, out, op=op, algorithm=algorithm)
@@ -138,6 +144,76 @@ class World:
         """
         return self._run("broadcast", x, out, root=root, algorithm=algorithm)
 
+    def reduce(
+        self,
+        x: Array,
+        *,
+        op: str = "sum",
+        root: int = 0,
+        algorithm: str = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+    ) -> Run:
+        """Give rank ``root`` the reduction of all buffers: (n, count) -> (count,).
+
+        Arguments and errors as for ``all_reduce``.
+        """
+        return self._run("reduce", x, out, op=op, root=root, algorithm=algorithm)
+
+    def all_to_all(
+        self, x: Array, *, algorithm: str = DEFAULT_ALGORITHM, out: Array | None = None
+    ) -> Run:
+        """Give rank d block d of every rank, in rank order: (n, n*c) -> (n, n*c).
+
+        Errors as for ``all_reduce``.
+        """
+        return self._run("all_to_all", x, out, algorithm=algorithm)
+
+    def gather(
+        self,
+        x: Array,
+        *,
+        root: int = 0,
+        algorithm: str = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+    ) -> Run:
+        """Give rank ``root`` all buffers in rank order: (n, c) -> (n*c,).
+
+        Errors as for ``all_reduce``.
+        """
+        return self._run("gather", x, out, root=root, algorithm=algorithm)
+
+    def scatter(
+        self,
+        x: Array,
+        *,
+        root: int = 0,
+        algorithm: str = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+    ) -> Run:
+        """Give rank r block r of the buffer ``x`` of rank ``root``: (n*c,) -> (n, c).
+
+        Errors as for ``all_reduce``.
+        """
+        return self._run("scatter", x, out, root=root, algorithm=algorithm)
+
+    def send_recv(
+        self,
+        x: Array,
+        *,
+        shift: int = 1,
+        algorithm: str = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+    ) -> Run:
+        """Let rank r send to rank r + ``shift`` (around the world): (n, count) -> (n, count).
+
+        Errors as for ``all_reduce``.
+        """
+        return self._run("send_recv", x, out, root=shift % self.size, algorithm=algorithm)
+
+    def barrier(self, *, algorithm: str = DEFAULT_ALGORITHM) -> Run:
+        """Let no rank go on before all have come: an all_reduce of one byte nobody looks at."""
+        return self.all_reduce(np.zeros((self.size, 1), np.uint8), op="max", algorithm=algorithm)
+
     def predict(
         self,
         collective: str,
@@ -152,12 +228,13 @@ class World:
         ``count``: elements of one rank's input. Raises ArgumentError for an unknown name, a
         root that is no rank, or a count that the collective cannot cut into blocks.
         """
-        width = collective_named(collective).width(self.size, count)
-        if count < 0 or (collective == "reduce_scatter" and count % self.size):
+        promise = collective_named(collective)
+        if count < 0 or promise.uneven(self.size, count):
             raise ArgumentError(
                 f"{collective} with count {count}: needed 0 or more"
-                + (f", a multiple of {self.size}" if collective == "reduce_scatter" else "")
+                + (f", a multiple of {self.size}" if promise.in_blocks else "")
             )
+        width = promise.width(self.size, count)
         itemsize = dtype_named(dtype).itemsize
         return self._prepare(collective, algorithm, root, width, itemsize)[1]
 
@@ -183,7 +260,7 @@ class World:
         try:
             work = buffers.load(root)
             self.ops.execute(program, work, op)
-            output = buffers.unload(work)
+            output = buffers.unload(work, root)
             if collective.reduces:
                 self.ops.finish(output, op, self.size)
             ended_ns = self._publish(started_ns, prediction)
@@ -208,12 +285,26 @@ class World:
     def _prepare_anew(
         self, collective: str, algorithm: str, root: int, width: int, itemsize: int
     ) -> tuple[Program, Prediction]:
+        if algorithm == AUTO:
+            return self._quickest(collective, root, width, itemsize)
         plan = self._plan(collective, algorithm, root)
-        program = Program.of(plan, width, itemsize)
+        program = Program.of(plan, collective_named(collective).regions * width, itemsize)
         timeline = time_plan(program, self.network)
         nbytes = width * itemsize
-        bound_ps = lower_bound_ps(self.topology, collective, nbytes, root, len(timeline))
+        bound_ps = lower_bound_ps(self.topology, collective, nbytes, root, timeline.sent)
         return program, Prediction(plan, nbytes, timeline, bound_ps)
+
+    def _quickest(
+        self, collective: str, root: int, width: int, itemsize: int
+    ) -> tuple[Program, Prediction]:
+        """Return what the model finds quickest, and what the others would have cost."""
+        candidates = [
+            self._prepare(collective, algorithm, root, width, itemsize)
+            for algorithm in algorithms_for(collective)
+        ]
+        program, best = min(candidates, key=lambda candidate: candidate[1].timeline.total_ps)
+        times = {each.plan.algorithm: each.time_s for _, each in candidates}
+        return program, replace(best, considered=MappingProxyType(times))
 
 
 def _topology(given: str | Path | Topology) -> Topology:

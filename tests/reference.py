@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from emul.plans import COLLECTIVES
+
 
 @dataclass
 class Place:
@@ -85,31 +87,48 @@ def transfers_of(plan, width, itemsize):
     """The transfers of a plan with what each of them waits for."""
     edges = edges_of(plan.partition, width)
     found, last_writer = [], {}
+    came = defaultdict(list)  # at each rank: the transfers of the last step that brought any
     for step in plan.steps():
-        previous = None
-        for row in range(len(step)):
-            src, dst = int(step.src[row]), int(step.dst[row])
-            first, into, n = (
-                int(column[row]) for column in (step.src_chunk, step.dst_chunk, step.nchunks)
-            )
-            elements = edges[first + n] - edges[first]
-            if elements == 0:
-                continue
-            if previous != (src, dst):
-                found.append(Transfer(src, dst))
-                previous = (src, dst)
-            number, transfer = len(found) - 1, found[-1]
-            transfer.nbytes += elements * itemsize
-            for i in range(n):
-                if (src, first + i) in last_writer:
-                    transfer.reads.add(last_writer[src, first + i])
-                if step.reduce[row] and (dst, into + i) in last_writer:
-                    transfer.follows.add(last_writer[dst, into + i])
-                last_writer[dst, into + i] = number
-    for number, transfer in enumerate(found):
-        transfer.reads.discard(number)
-        transfer.follows.discard(number)
+        rows = zip(*(column.tolist() for column in columns_of(step)), strict=True)
+        rows = [row for row in rows if edges[row[2] + row[4]] > edges[row[2]]]
+        begun = len(found)
+        writes = take_step(rows, found, last_writer, lambda a, b: (edges[b] - edges[a]) * itemsize)
+        if plan.lockstep:
+            keep_in_step(found[begun:], begun, came)
+        last_writer.update(writes)
     return found
+
+
+def columns_of(step):
+    return step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks, step.reduce
+
+
+def take_step(rows, found, last_writer, nbytes_between):
+    """Append the transfers of one step to ``found``; return who writes what."""
+    previous, writes = None, {}
+    for src, dst, first, into, n, reduce in rows:
+        if previous != (src, dst):
+            found.append(Transfer(src, dst))
+            previous = (src, dst)
+        transfer = found[-1]
+        transfer.nbytes += nbytes_between(first, first + n)
+        for i in range(n):
+            if (src, first + i) in last_writer:
+                transfer.reads.add(last_writer[src, first + i])
+            if reduce and (dst, into + i) in last_writer:
+                transfer.follows.add(last_writer[dst, into + i])
+            writes[dst, into + i] = len(found) - 1
+    return writes
+
+
+def keep_in_step(transfers, begun, came):
+    """Let each transfer wait for what came to its sender, and note what comes now."""
+    comes = defaultdict(list)
+    for number, transfer in enumerate(transfers, start=begun):
+        transfer.reads.update(came[transfer.src])
+        transfer.follows.update(comes[transfer.dst][-1:])
+        comes[transfer.dst].append(number)
+    came.update(comes)
 
 
 def simulate(plan, width, itemsize, topology):
@@ -158,19 +177,31 @@ def _wake(found, number, now, pending):
             pending[i] = (now, "done")
 
 
+def blocks_of(plan):
+    """The block each chunk lies in, counting the blocks of what is sent and received."""
+    promise = COLLECTIVES[plan.collective]
+    return plan.partition.block_of_chunk(promise.blocks(plan.world_size)).tolist()
+
+
+def holds_at_first(plan, rank, block):
+    n = plan.world_size
+    return {
+        "all_gather": block == rank,
+        "gather": block == rank,
+        "broadcast": rank == plan.root,
+        "scatter": rank == plan.root,
+        "all_to_all": block < n,
+        "send_recv": block < 1,
+    }.get(plan.collective, True)
+
+
 def interpret(plan):
-    """What each (rank, chunk) holds at the end: a Counter of contributing ranks."""
-    n, blocks = plan.world_size, plan.partition.block_of_chunk(plan.world_size)
+    """What each (rank, chunk) holds at the end: a Counter of (contributing rank, its chunk)."""
     held = defaultdict(Counter)
-    for rank in range(n):
-        for chunk, block in enumerate(blocks):
-            mine = {
-                "all_reduce": True,
-                "reduce_scatter": True,
-                "all_gather": block == rank,
-                "broadcast": rank == plan.root,
-            }[plan.collective]
-            held[rank, chunk] = Counter([rank] if mine else [])
+    for rank in range(plan.world_size):
+        for chunk, block in enumerate(blocks_of(plan)):
+            mine = holds_at_first(plan, rank, block)
+            held[rank, chunk] = Counter([(rank, chunk)] if mine else [])
     for step in plan.steps():
         before = {place: contributions.copy() for place, contributions in held.items()}
         for row in range(len(step)):
@@ -181,28 +212,51 @@ def interpret(plan):
     return held
 
 
+def must_hold(plan, rank, chunk, block, first):
+    """What (rank, chunk) must hold at the end, or None where nothing is asked."""
+    n, root, name = plan.world_size, plan.root, plan.collective
+    everyone = Counter((each, chunk) for each in range(n))
+    if name == "all_to_all":
+        sent_as = first[rank] + chunk - first[block]
+        return Counter([(block - n, sent_as)]) if block >= n else None
+    if name == "send_recv":
+        return Counter([((rank - root) % n, chunk - first[1])]) if block else None
+    return {
+        "all_reduce": everyone,
+        "reduce": everyone if rank == root else None,
+        "reduce_scatter": everyone if block == rank else None,
+        "all_gather": Counter([(block, chunk)]),
+        "gather": Counter([(block, chunk)]) if rank == root else None,
+        "broadcast": Counter([(root, chunk)]),
+        "scatter": Counter([(root, chunk)]) if block == rank else None,
+    }[name]
+
+
 def is_right(plan):
     """Whether ``interpret`` finds what the collective promises."""
-    n, blocks = plan.world_size, plan.partition.block_of_chunk(plan.world_size)
-    everyone = Counter(range(n))
-    for (rank, chunk), contributions in interpret(plan).items():
-        wanted = {
-            "all_reduce": everyone,
-            "reduce_scatter": everyone if blocks[chunk] == rank else contributions,
-            "all_gather": Counter([int(blocks[chunk])]),
-            "broadcast": Counter([plan.root]),
-        }[plan.collective]
-        if contributions != wanted:
-            return False
+    held, blocks = interpret(plan), blocks_of(plan)
+    first = {block: blocks.index(block) for block in sorted(set(blocks), reverse=True)}
+    for rank in range(plan.world_size):
+        for chunk, block in enumerate(blocks):
+            wanted = must_hold(plan, rank, chunk, block, first)
+            if wanted is not None and held[rank, chunk] != wanted:
+                return False
     return True
 
 
-def expected_output(collective, x, root=0):
+def expected_output(collective, x, root, n):
     """The output of a sum over whole numbers, by the definition of the collective."""
-    n = len(x)
+    if collective == "scatter":
+        return x.reshape(n, -1)
     total = x.astype(np.int64).sum(axis=0)
-    if collective == "reduce_scatter":
-        return total.reshape(n, -1)
-    if collective == "all_gather":
-        return np.tile(x.reshape(-1), (n, 1))
-    return np.tile(x[root] if collective == "broadcast" else total, (n, 1))
+    if collective == "all_to_all":
+        return np.swapaxes(x.reshape(n, n, -1), 0, 1).reshape(n, -1)
+    return {
+        "all_reduce": lambda: np.tile(total, (n, 1)),
+        "reduce": lambda: total,
+        "reduce_scatter": lambda: total.reshape(n, -1),
+        "all_gather": lambda: np.tile(x.reshape(-1), (n, 1)),
+        "gather": lambda: x.reshape(-1),
+        "broadcast": lambda: np.tile(x[root], (n, 1)),
+        "send_recv": lambda: np.roll(x, root, axis=0),
+    }[collective]()

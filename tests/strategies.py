@@ -4,10 +4,27 @@ import numpy as np
 from hypothesis import strategies as st
 
 from emul import Link, Node, Site, Topology, Trunk
-from emul.plans import Partition, Plan, Step
+from emul.plans import COLLECTIVES, Partition, Plan, Step, algorithms_for
 
-ALGORITHMS = ("ring", "direct", "hierarchical")
-COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast")
+ROOTED = ("broadcast", "reduce", "gather", "scatter", "send_recv")  # for the last, a shift
+CASES = [(name, algorithm) for name in COLLECTIVES for algorithm in algorithms_for(name)]
+cases = st.sampled_from(CASES)
+
+
+def width_for(collective, n, blocks):
+    """The width of a vector of about ``blocks`` elements that the collective can cut."""
+    return blocks * n if COLLECTIVES[collective].in_blocks else blocks
+
+
+def count_for(collective, n, blocks):
+    """The same as the count of one rank's input."""
+    return COLLECTIVES[collective].input_width(n, width_for(collective, n, blocks))
+
+
+def work_width(collective, width):
+    """The width of the work buffer for a vector of ``width``."""
+    return COLLECTIVES[collective].regions * width
+
 
 # Few and round values, so that events often fall on the same picosecond and ties are tested.
 LATENCIES_S = (0.0, 1e-9, 1e-6, 5e-6, 1e-4)
@@ -42,16 +59,15 @@ def chaotic_plans(draw, world_size, max_steps=6):
     n_chunks = draw(st.integers(1, 5))
     steps = []
     for _ in range(draw(st.integers(1, max_steps))):
-        rows, read, written = [], set(), set()
+        rows, written = [], set()
         for _ in range(draw(st.integers(1, 6))):
             src, dst = (draw(st.integers(0, world_size - 1)) for _ in range(2))
             nchunks = draw(st.integers(1, n_chunks))
             first, into = (draw(st.integers(0, n_chunks - nchunks)) for _ in range(2))
-            source = {(src, first + i) for i in range(nchunks)}
             target = {(dst, into + i) for i in range(nchunks)}
-            if target & (source | read | written) or source & written:
-                continue  # rows of a step do not disturb each other
-            read, written = read | source, written | target
+            if target & written:
+                continue  # no two rows of a step write the same
+            written |= target
             rows.append((src, dst, first, into, nchunks, draw(st.booleans())))
         if not rows:
             continue
@@ -59,8 +75,10 @@ def chaotic_plans(draw, world_size, max_steps=6):
         steps.append(
             Step(*(np.array(c, np.int32) for c in columns[:5]), np.array(columns[5], bool))
         )
-    partition = Partition.uniform(n_chunks)
-    return Plan("all_reduce", "chaos", world_size, 0, partition, lambda: iter(steps))
+    partition, lockstep = Partition.uniform(n_chunks), draw(st.booleans())
+    return Plan(
+        "all_reduce", "chaos", world_size, 0, partition, lambda: iter(steps), lockstep=lockstep
+    )
 
 
 def link(gbit_per_s=100.0, latency_us=5.0, overhead_us=0.0):

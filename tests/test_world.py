@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import expected_output
-from strategies import ALGORITHMS, COLLECTIVES, topologies
+from strategies import CASES, cases, topologies, width_for
 
 import emul
 from emul import ArgumentError, DTypeError, ShapeError, TopologyError, World
+from emul.plans import COLLECTIVES
 
 
 @pytest.fixture
@@ -17,36 +18,39 @@ def world():
     return World("three-campus")
 
 
+ALL_REDUCE = [algorithm for name, algorithm in CASES if name == "all_reduce"]
+
+
 def call(world, collective, x, root, **arguments):
-    if collective == "broadcast":
+    if COLLECTIVES[collective].rooted:
         arguments["root"] = root
+    if collective == "send_recv":
+        arguments["shift"] = root
     return getattr(world, collective)(x, **arguments)
 
 
 def input_for(world, collective, blocks, dtype=np.float32):
-    count = blocks * (world.size if collective == "reduce_scatter" else 1)
-    x = np.random.default_rng(blocks).integers(-9, 9, (world.size, count))
-    return x.astype(dtype)
+    shape = COLLECTIVES[collective].input_shape(
+        world.size, width_for(collective, world.size, blocks)
+    )
+    return np.random.default_rng(blocks).integers(-9, 9, shape).astype(dtype)
 
 
 @settings(max_examples=60)
 @given(
     topologies(),
-    st.sampled_from(COLLECTIVES),
-    st.sampled_from(ALGORITHMS),
+    cases,
     st.integers(0, 40),
     st.sampled_from([np.float64, np.float32, np.int32, np.int64]),
     st.data(),
 )
-def test_every_collective_gives_the_exact_result(
-    topology, collective, algorithm, blocks, dtype, data
-):
-    world = World(topology)
+def test_every_collective_gives_the_exact_result(topology, case, blocks, dtype, data):
+    world, (collective, algorithm) = World(topology), case
     root = data.draw(st.integers(0, world.size - 1))
     x = input_for(world, collective, blocks, dtype)
     before = x.copy()
     run = call(world, collective, x, root, algorithm=algorithm)
-    assert np.array_equal(run.output, expected_output(collective, before, root))
+    assert np.array_equal(run.output, expected_output(collective, before, root, world.size))
     assert run.output.dtype == dtype
     assert np.array_equal(x, before)
     assert run.time_s >= run.bound_s >= 0
@@ -55,15 +59,16 @@ def test_every_collective_gives_the_exact_result(
 @pytest.mark.parametrize("collective", COLLECTIVES)
 def test_out_is_written_and_returned(world, collective):
     x = input_for(world, collective, 5)
-    expected = expected_output(collective, x)
+    expected = expected_output(collective, x, 1, world.size)
     out = np.full(expected.shape, np.nan, np.float32)
-    run = call(world, collective, x, 0, out=out)
+    run = call(world, collective, x, 1, out=out)
     assert run.output is out
     assert np.array_equal(out, expected)
 
 
-@pytest.mark.parametrize("collective", ["all_reduce", "broadcast"])
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("collective", "algorithm"), [case for case in CASES if case[0] in ("all_reduce", "broadcast")]
+)
 def test_in_place_gives_the_same(world, collective, algorithm):
     x = input_for(world, collective, 7)
     expected = call(world, collective, x, 3, algorithm=algorithm).output.copy()
@@ -74,11 +79,10 @@ def test_in_place_gives_the_same(world, collective, algorithm):
 
 @pytest.mark.parametrize("collective", COLLECTIVES)
 def test_strided_buffers_are_used_as_they_are(world, collective):
-    wide = input_for(world, collective, 10)
-    x = wide[:, ::2] if collective != "reduce_scatter" else wide[:, : 5 * world.size]
-    expected = expected_output(collective, x)
-    out = np.zeros((expected.shape[0], 2 * expected.shape[1]), np.float32)[:, 1::2]
-    assert np.array_equal(call(world, collective, x, 0, out=out).output, expected)
+    x = np.repeat(input_for(world, collective, 5), 2, axis=-1)[..., ::2]
+    expected = expected_output(collective, x, 1, world.size)
+    out = np.zeros((*expected.shape[:-1], 2 * expected.shape[-1]), np.float32)[..., 1::2]
+    assert np.array_equal(call(world, collective, x, 1, out=out).output, expected)
 
 
 @pytest.mark.parametrize("op", ["sum", "prod", "min", "max", "avg"])
@@ -95,13 +99,42 @@ def test_bfloat16_goes_in_and_comes_out(world):
     assert (output == 24).all()
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALL_REDUCE)
 def test_prediction_and_run_tell_the_same_time(world, algorithm):
     run = world.all_reduce(np.ones((24, 1000), np.float16), algorithm=algorithm)
     prediction = world.predict("all_reduce", 1000, dtype="float16", algorithm=algorithm)
     assert run.time_s == prediction.time_s
     assert run.bound_s == prediction.bound_s
     assert run.timeline.done_ps.tobytes() == prediction.timeline.done_ps.tobytes()
+
+
+def test_auto_takes_the_quickest_and_says_what_the_others_cost(world):
+    prediction = world.predict("all_reduce", 1 << 20)
+    named = {
+        algorithm: world.predict("all_reduce", 1 << 20, algorithm=algorithm).time_s
+        for algorithm in ALL_REDUCE
+    }
+    assert dict(prediction.considered) == named
+    assert prediction.time_s == min(named.values())
+    assert named[prediction.plan.algorithm] == prediction.time_s
+    assert not world.predict("all_reduce", 1, algorithm="ring").considered
+
+
+def test_auto_changes_its_mind_with_the_size(world):
+    small, large = (world.predict("all_reduce", count).plan.algorithm for count in (2, 1 << 22))
+    assert small != large
+
+
+def test_a_barrier_takes_as_long_as_the_farthest_news(world):
+    run = world.barrier()
+    assert run.time_s >= run.bound_s > 400e-6
+
+
+def test_send_recv_goes_around_the_world(world):
+    x = np.arange(24.0)[:, None]
+    assert world.send_recv(x).output[:, 0].tolist() == [23, *range(23)]
+    assert world.send_recv(x, shift=-2).output[:, 0].tolist() == [*range(2, 24), 0, 1]
+    assert world.send_recv(x, shift=0).time_s == 0
 
 
 def test_two_clocks_one_model():
@@ -133,7 +166,7 @@ def test_the_virtual_clock_waits_for_nothing():
 
 
 def test_a_run_says_itself_in_one_line(world):
-    said = repr(world.all_reduce(np.ones((24, 4), np.float32)))
+    said = repr(world.all_reduce(np.ones((24, 4), np.float32), algorithm="ring"))
     assert said.startswith("<Run ring all_reduce over 24 ranks: output (24, 4) float32, modelled")
     assert "\n" not in said
     assert repr(world) == (
@@ -142,7 +175,7 @@ def test_a_run_says_itself_in_one_line(world):
 
 
 def test_bytes_per_trunk_are_told(world):
-    timeline = world.all_reduce(np.ones((24, 24), np.float32)).timeline
+    timeline = world.all_reduce(np.ones((24, 24), np.float32), algorithm="ring").timeline
     # one ring hop per trunk: 2 (n - 1) / n S each
     assert timeline.trunk_bytes.tolist() == [[0, 184, 0], [0, 0, 184], [184, 0, 0]]
     assert timeline.cross_site_bytes == 3 * 184
@@ -150,11 +183,11 @@ def test_bytes_per_trunk_are_told(world):
 
 def test_several_threads_may_share_a_world(world):
     x = input_for(world, "all_reduce", 3000)
-    expected = expected_output("all_reduce", x)
+    expected = expected_output("all_reduce", x, 0, 24)
     wrong = []
 
     def work():
-        for algorithm in ALGORITHMS * 3:
+        for algorithm in ALL_REDUCE:
             if not np.array_equal(world.all_reduce(x, algorithm=algorithm).output, expected):
                 wrong.append(algorithm)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["perf"]
 
 WRONG_ELEMENTS = 1
+NEXT_RANK = 1
+"""Where send_recv sends to, as in nccl-tests."""
 INTERRUPTED = 130
 
 
@@ -33,7 +35,14 @@ INTERRUPTED = 130
 @click.option("-d", "--datatype", default="float32", show_default=True,
               help="Element type, also by the names of nccl-tests (float, half, ...).")  # fmt: skip
 @click.option("-o", "--op", default="sum", show_default=True, help="sum, prod, min, max or avg.")
-@click.option("-r", "--root", type=int, default=0, show_default=True, help="Root of broadcast.")
+@click.option(
+    "-r",
+    "--root",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of broadcast, reduce, gather, scatter.",
+)
 @click.option("-n", "--iters", type=click.IntRange(1), default=20, show_default=True,
               help="Timed runs per size; the median is shown.")  # fmt: skip
 @click.option("-w", "--warmup-iters", type=click.IntRange(0), default=5, show_default=True,
@@ -42,8 +51,8 @@ INTERRUPTED = 130
               help="Runs per size whose every element is checked.")  # fmt: skip
 @click.option("--topology", default="three-campus", show_default=True, metavar="NAME|FILE",
               help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
-@click.option("--algorithm", default="ring", show_default=True,
-              help="ring, direct or hierarchical.")  # fmt: skip
+@click.option("--algorithm", default="auto", show_default=True,
+              help="A name, or auto for the quickest by the model at each size.")  # fmt: skip
 @click.option("--backend", default="auto", show_default=True, help="auto or numpy.")
 @click.option("--clock", default="wall", show_default=True,
               help="wall: wait for the links. virtual: only compute the time.")  # fmt: skip
@@ -68,8 +77,9 @@ def perf(
 ) -> None:
     """Run a collective over a range of sizes, wait for its links, and check every element.
 
-    COLLECTIVE is all_reduce (the default), reduce_scatter, all_gather or broadcast. Sizes may
-    end in K, M or G for powers of 1024. The exit status is 1 when an element is wrong.
+    COLLECTIVE is all_reduce (the default), reduce_scatter, all_gather, broadcast, reduce,
+    all_to_all, gather, scatter or send_recv (every rank to the next). Sizes may end in K, M or G
+    for powers of 1024. The exit status is 1 when an element is wrong.
     """
     from emul.cli.sweep import Sweep
     from emul.report import PerfTable
@@ -84,7 +94,7 @@ def perf(
         asked["algorithm"],
         asked["datatype"],
         asked["op"],
-        asked["root"],
+        NEXT_RANK if collective == "send_recv" else asked["root"],
         asked["iters"],
         asked["warmup_iters"],
         asked["check"],

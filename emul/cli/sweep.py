@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Sweep:
         itemsize = dtype_named(self.dtype).itemsize
         unit = self.world.size if collective.in_blocks else 1
         per_block = (max(1, nbytes // (itemsize * unit)) for nbytes in wanted_bytes)
-        to_input = 1 if self.collective == "all_gather" else unit
+        to_input = collective.input_width(self.world.size, unit)
         return list(dict.fromkeys(count * to_input for count in per_block))
 
     def check_memory(self, count: int) -> None:
@@ -69,9 +70,9 @@ class Sweep:
         n, itemsize = self.world.size, dtype_named(self.dtype).itemsize
         width = collective.width(n, count)
         shapes = [collective.input_shape(n, width), collective.output_shape(n, width)]
-        if self.collective == "reduce_scatter":  # works on a copy of its input
-            shapes.append((n, width))
-        needed = sum(rows * columns for rows, columns in shapes) * itemsize
+        if shapes[1] != (n, width) or collective.regions > 1:  # works in a buffer of its own
+            shapes.append((n, collective.regions * width))
+        needed = sum(prod(shape) for shape in shapes) * itemsize
         check_fits(needed, f"{n} ranks with {width * itemsize} bytes each")
 
     def predict(self, world: World, count: int) -> Prediction:
@@ -92,7 +93,7 @@ class Sweep:
             seed=world.seed,
         )
         width = collective.width(world.size, count)
-        x = np.empty((world.size, count), data.dtype)
+        x = np.empty(collective.input_shape(world.size, width), data.dtype)
         out = np.zeros(collective.output_shape(world.size, width), data.dtype)
         data.fill(x)
         self._repeat(x, out, self.warmup, "warming up", advance)
@@ -121,6 +122,6 @@ class Sweep:
         if collective.reduces:
             arguments["op"] = self.op
         if collective.rooted:
-            arguments["root"] = self.root
+            arguments["root" if self.collective != "send_recv" else "shift"] = self.root
         run: Run = call(x, **arguments)
         return run

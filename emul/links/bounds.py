@@ -29,24 +29,32 @@ class Cut:
     alpha_s: float
 
 
-def bytes_across(collective: str, nbytes: float, cut: Cut) -> tuple[float, float]:
+def bytes_across(collective: str, nbytes: float, cut: Cut, world_size: int) -> tuple[float, float]:
     """Return the bytes that must leave and enter the ranks of ``cut``.
 
-    ``nbytes`` is the whole vector: the buffer of all_reduce and broadcast, the input of
-    reduce_scatter, the output of all_gather.
+    ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
+    input of reduce_scatter, scatter and all_to_all, the output of all_gather and gather.
     """
     inside, outside = cut.share * nbytes, (1 - cut.share) * nbytes
+    exchanged = cut.share * world_size * outside
+    alone = nbytes if cut.share * world_size == 1 else 0.0
+    away, home = (1.0, 0.0) if cut.has_root else (0.0, 1.0)
     return {
         "all_reduce": (nbytes, nbytes),
         "reduce_scatter": (outside, inside),
         "all_gather": (inside, outside),
-        "broadcast": (nbytes, 0.0) if cut.has_root else (0.0, nbytes),
+        "broadcast": (away * nbytes, home * nbytes),
+        "reduce": (home * nbytes, away * nbytes),
+        "all_to_all": (exchanged, exchanged),
+        "gather": (home * inside, away * outside),
+        "scatter": (away * outside, home * inside),
+        "send_recv": (alone, alone),
     }[collective]
 
 
-def cut_bound_s(collective: str, nbytes: float, cut: Cut) -> float:
+def cut_bound_s(collective: str, nbytes: float, cut: Cut, world_size: int) -> float:
     """Return the seconds that the traffic across ``cut`` takes at least."""
-    leaving, entering = bytes_across(collective, nbytes, cut)
+    leaving, entering = bytes_across(collective, nbytes, cut, world_size)
     return cut.alpha_s + max(leaving / cut.out_bytes_per_s, entering / cut.in_bytes_per_s)
 
 
@@ -56,7 +64,9 @@ def count_bound_s(
     """Return the seconds that all one-way transfers between ``parts`` take at least.
 
     An element of an all_reduce needs parts - 1 transfers to be gathered and as many to be
-    spread; the other collectives do one of the two.
+    spread; reduce_scatter, all_gather, broadcast and reduce do one of the two. The others send
+    each element to one place only, which the cuts count better.
     """
-    transfers = (parts - 1) * (2 if collective == "all_reduce" else 1)
+    rounds = {"all_reduce": 2, "reduce_scatter": 1, "all_gather": 1, "broadcast": 1, "reduce": 1}
+    transfers = (parts - 1) * rounds.get(collective, 0)
     return alpha_s + transfers * nbytes / all_bytes_per_s

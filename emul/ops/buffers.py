@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ Array = npt.NDArray[Any]
 
 
 class Buffers:
-    """The input, the work buffer (ranks, width) and the output of one call.
+    """The input, the work buffer (ranks, regions * width) and the output of one call.
 
     Checked on construction: raises DTypeError, ShapeError or ArgumentError and touches
     nothing.
@@ -26,26 +27,30 @@ class Buffers:
     def __init__(self, collective: Collective, world_size: int, x: object, out: object) -> None:
         """Take the caller's ``x`` and ``out``, which may be None or ``x`` itself."""
         self.collective = collective
+        self.world_size = world_size
         self.x = _input(collective, world_size, x)
-        self.width = collective.width(world_size, self.x.shape[1])
+        self.width = collective.width(world_size, self.x.shape[-1])
         self.out_shape = collective.output_shape(world_size, self.width)
         self.out = None if out is None else _output(collective, self.x, out, self.out_shape)
         self.in_place = self.out is not None and self.out is self.x
 
     @property
+    def work_shape(self) -> tuple[int, int]:
+        """Shape of the work buffer."""
+        return (self.world_size, self.collective.regions * self.width)
+
+    @property
     def apart(self) -> bool:
-        """Whether the work buffer is neither input nor output, as in reduce_scatter."""
-        return self.out_shape[1] != self.width
+        """Whether the work buffer is not the output itself, as in reduce_scatter."""
+        return self.out_shape != self.work_shape or self.collective.regions > 1
 
     @property
     def new_bytes(self) -> int:
         """Bytes that the call will allocate."""
-        itemsize = self.x.dtype.itemsize
-        whole, result = self.x.shape[0] * self.width, self.out_shape[0] * self.out_shape[1]
-        new = result if self.out is None else 0
-        if self.in_place or (self.apart and self.width):
-            new += whole
-        return int(new) * itemsize
+        new = 0 if self.out is not None else prod(self.out_shape)
+        if self.in_place or self.apart:
+            new += prod(self.work_shape)
+        return new * int(self.x.dtype.itemsize)
 
     def load(self, root: int) -> Array:
         """Return the work buffer with every rank's input in place.
@@ -55,28 +60,22 @@ class Buffers:
         if self.in_place:
             self.backup = self.x.copy()
             return self.x
-        if self.apart:
-            own: Array = self.x.copy()
-            return own
-        work = np.empty(self.out_shape, self.x.dtype) if self.out is None else self.out
-        if self.collective.rooted:
-            work[root] = self.x[root]
-        elif self.x.shape[1] == self.width:
-            work[...] = self.x
-        else:
-            block = self.x.shape[1]
-            for rank, row in enumerate(self.x):
-                work[rank, rank * block : (rank + 1) * block] = row
+        reuse = None if self.apart else self.out
+        work = np.empty(self.work_shape, self.x.dtype) if reuse is None else reuse
+        rows = [self.x] * self.world_size if self.x.ndim == 1 else self.x
+        for rank in [root] if self.collective.from_root else range(self.world_size):
+            columns = self.collective.input_columns(self.world_size, self.width, rank)
+            work[rank, columns] = rows[rank]
         return work
 
-    def unload(self, work: Array) -> Array:
+    def unload(self, work: Array, root: int) -> Array:
         """Return the output that ``work`` holds."""
         if not self.apart:
             return work
         out = np.empty(self.out_shape, self.x.dtype) if self.out is None else self.out
-        block = self.out_shape[1]
-        for rank, row in enumerate(work):
-            out[rank] = row[rank * block : (rank + 1) * block]
+        rows = {root: out} if out.ndim == 1 else dict(enumerate(out))
+        for rank, row in rows.items():
+            row[...] = work[rank, self.collective.output_columns(self.world_size, self.width, rank)]
         return out
 
     def restore(self) -> None:
@@ -89,22 +88,26 @@ def _input(collective: Collective, world_size: int, x: object) -> Array:
     if not isinstance(x, np.ndarray):
         raise DTypeError(f"input of type {type(x).__name__}: needed a NumPy array")
     dtype_of(x)
-    if x.ndim != 2 or x.shape[0] != world_size:
+    if collective.at_root_only == "input":
+        if x.ndim != 1:
+            raise ShapeError(
+                f"{collective.name}: input of shape {x.shape}: needed one dimension, the buffer "
+                "of the root"
+            )
+    elif x.ndim != 2 or x.shape[0] != world_size:
         raise ShapeError(
             f"{collective.name}: input of shape {x.shape}: needed ({world_size}, count), one row "
             "per rank"
         )
-    if collective.output_shape(2, 2) != collective.input_shape(2, 2) == (2, 2) and (
-        x.shape[1] % world_size
-    ):
+    if collective.uneven(world_size, x.shape[-1]):
         raise ShapeError(
-            f"{collective.name}: {x.shape[1]} elements per rank: needed a multiple of the world "
+            f"{collective.name}: {x.shape[-1]} elements per rank: needed a multiple of the world "
             f"size {world_size}, one block for each rank"
         )
     return x
 
 
-def _output(collective: Collective, x: Array, out: object, shape: tuple[int, int]) -> Array:
+def _output(collective: Collective, x: Array, out: object, shape: tuple[int, ...]) -> Array:
     if not isinstance(out, np.ndarray):
         raise DTypeError(f"out of type {type(out).__name__}: needed a NumPy array")
     if out.shape != shape:
@@ -113,8 +116,11 @@ def _output(collective: Collective, x: Array, out: object, shape: tuple[int, int
         raise DTypeError(f"out of {out.dtype}: needed {x.dtype}, as the input")
     if not out.flags.writeable:
         raise ArgumentError("out is read-only: needed a buffer to write into")
-    if out is not x and np.may_share_memory(out, x):
+    in_place = out is x and collective.in_place
+    if not in_place and np.may_share_memory(out, x):
         raise ArgumentError(
-            "out overlaps the input: needed the input itself (in place) or memory of its own"
+            "out overlaps the input: needed "
+            + ("the input itself (in place) or " if collective.in_place else "")
+            + "memory of its own"
         )
     return out

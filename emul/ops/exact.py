@@ -8,7 +8,6 @@ whole-number arithmetic over one period; no plan and no backend has a part in th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -56,29 +55,45 @@ class ExactData:
         self.draws = np.random.default_rng(seed).integers(0, 1 << 30, PERIOD)
 
     def fill(self, x: Array) -> None:
-        """Write every rank's input into ``x``: (n, count)."""
-        for rank, row in enumerate(x):
-            row[...] = np.resize(self._period(rank).astype(self.dtype), len(row))
+        """Write the input into ``x``: one row per rank, or the root's buffer."""
+        rows = {self.root: x} if x.ndim == 1 else dict(enumerate(x))
+        for rank, row in rows.items():
+            row[...] = self._values(rank, 0, len(row))
 
     def wrong(self, output: Array) -> int:
         """Return how many elements of ``output`` are not what they must be."""
-        rows = zip(self._expected(*output.shape), output, strict=True)
-        return sum(int(np.count_nonzero(row != expected)) for expected, row in rows)
+        rows = {self.root: output} if output.ndim == 1 else dict(enumerate(output))
+        wrong, expected = 0, None
+        for rank, row in rows.items():
+            if expected is None or not self._alike:
+                expected = self._expected(rank, len(row))
+            wrong += int(np.count_nonzero(row != expected))
+        return wrong
 
-    def _expected(self, n: int, count: int) -> Iterator[Array]:
-        """Yield what each rank must end with."""
-        if self.collective.name == "all_gather":
-            block = count // n
-            row = np.concatenate(
-                [np.resize(self._period(rank).astype(self.dtype), block) for rank in range(n)]
-            )
-        else:
-            row = np.resize(self._result_period(), self._whole(n, count))
-        for rank in range(n):
-            yield row[rank * count : (rank + 1) * count] if len(row) > count else row
+    @property
+    def _alike(self) -> bool:
+        """Whether every rank must end with the same."""
+        return self.collective.name in ("all_reduce", "all_gather", "broadcast")
 
-    def _whole(self, n: int, count: int) -> int:
-        return n * count if self.collective.name == "reduce_scatter" else count
+    def _expected(self, rank: int, count: int) -> Array:
+        """Return the ``count`` elements that ``rank`` must end with."""
+        name, n = self.collective.name, self.world_size
+        if self.collective.reduces:
+            low = rank * count if name == "reduce_scatter" else 0
+            return _stretch(self._result_period(), low, low + count)
+        if name in ("all_gather", "gather"):
+            return np.concatenate([self._values(each, 0, count // n) for each in range(n)])
+        if name == "all_to_all":
+            low, high = rank * (count // n), (rank + 1) * (count // n)
+            return np.concatenate([self._values(each, low, high) for each in range(n)])
+        if name == "send_recv":
+            return self._values((rank - self.root) % n, 0, count)
+        low = rank * count if name == "scatter" else 0
+        return self._values(self.root, low, low + count)
+
+    def _values(self, rank: int, low: int, high: int) -> Array:
+        """Return elements [low, high) of the buffer of ``rank``."""
+        return _stretch(self._period(rank).astype(self.dtype), low, high)
 
     def _period(self, rank: int) -> Int64Array:
         """Return one period of the values of ``rank``, as whole numbers."""
@@ -102,9 +117,7 @@ class ExactData:
         return min(LARGEST, max(1, room // self.world_size)) if rank < room else 0
 
     def _result_period(self) -> Array:
-        """Return one period of the expected result."""
-        if self.reduction == "none":
-            return self._period(self.root).astype(self.dtype)
+        """Return one period of the expected result of a reduction."""
         combine = {"prod": np.multiply, "min": np.minimum, "max": np.maximum}
         result = self._period(0)
         for rank in range(1, self.world_size):
@@ -119,3 +132,9 @@ class ExactData:
         wide: Any = np.float64 if self.dtype == np.float64 else np.float32
         quotient: Array = (total.astype(wide) / wide(self.world_size)).astype(self.dtype)
         return quotient
+
+
+def _stretch(period: Array, low: int, high: int) -> Array:
+    """Return elements [low, high) of ``period`` repeated for ever."""
+    stretch: Array = np.resize(np.roll(period, -low), high - low)
+    return stretch

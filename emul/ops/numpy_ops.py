@@ -7,9 +7,10 @@ arrives, in the element type of the buffer, rounding once per combination.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -31,6 +32,7 @@ THREADED_FROM_BYTES = 128 << 20
 threads against one: 24 MiB 0.75 times as fast, 96 MiB 1.1, 192 MiB 1.35, 768 MiB 1.6."""
 
 Rows = list[tuple[int, int, int, int, int, bool]]
+Groups = list[tuple[bool, Rows]]
 
 
 class NumpyOps:
@@ -71,7 +73,7 @@ class NumpyOps:
         if reduction != "avg":
             return
         kind = "f" if result.dtype.name == "bfloat16" else result.dtype.kind
-        for row in result:
+        for row in np.atleast_2d(result):
             if kind == "f":
                 wide = np.float64 if result.dtype == np.float64 else np.float32
                 np.divide(row, wide(world_size), out=row, dtype=wide, casting="unsafe")
@@ -87,23 +89,64 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _rows(program: Program, low: int, high: int) -> Rows:
-    """Return the rows as plain numbers, cut down to the columns [low, high) they write."""
+def _rows(program: Program, low: int, high: int) -> Groups:
+    """Return the rows as plain numbers, cut down to the columns [low, high) they write.
+
+    They come in groups of consecutive steps, each with whether its rows read what they write.
+    """
     begin = np.clip(program.dst_low, low, high)
     length = np.clip(program.dst_low + program.length, low, high) - begin
     source = program.src_low + (begin - program.dst_low)
     keep = length > 0
     columns = (program.row_src, program.row_dst, source, begin, length, program.reduce)
-    return list(zip(*(column[keep].tolist() for column in columns), strict=True))
+    rows = list(zip(*(column[keep].tolist() for column in columns), strict=True))
+    step = program.row_step[keep]
+    exchanging = _exchanging(program)[step]
+    # Steps that exchange stand alone; the others need no boundary between them.
+    group = np.where(exchanging, step, -1)
+    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(rows)]
+    return [(bool(exchanging[a]), rows[a:b]) for a, b in pairwise(edges) if b > a]
 
 
-def _carry_out(rows: Iterable[Any], work: list[Array], combine: Callable[..., Any]) -> None:
+def _exchanging(program: Program) -> npt.NDArray[np.bool_]:
+    """Return, for each step, whether a row reads elements that a row of the step writes."""
+    found = np.zeros(len(program.first_of_step) - 1, dtype=bool)
+    for step, (first, last) in enumerate(pairwise(program.first_row[program.first_of_step])):
+        rows = slice(first, last)
+        written = program.row_dst[rows].astype(np.int64) * program.n_chunks
+        read = program.row_src[rows].astype(np.int64) * program.n_chunks
+        spans = program.nchunks[rows]
+        targets = _places(written + program.dst_chunk[rows], spans)
+        found[step] = bool(np.isin(_places(read + program.src_chunk[rows], spans), targets).any())
+    return found
+
+
+def _places(first: npt.NDArray[np.int64], spans: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    starts = np.cumsum(spans) - spans
+    return np.repeat(first - starts, spans) + np.arange(int(spans.sum()))
+
+
+def _carry_out(groups: Groups, work: list[Array], combine: Callable[..., Any]) -> None:
     # Overflow and invalid values are results here, not accidents.
     with np.errstate(all="ignore"):
-        for src, dst, src_low, dst_low, length, reduce in rows:
-            source = work[src][src_low : src_low + length]
-            target = work[dst][dst_low : dst_low + length]
-            if reduce:
-                combine(target, source, out=target)
-            else:
-                target[...] = source
+        for exchanging, rows in groups:
+            if exchanging:
+                _exchange(rows, work, combine)
+                continue
+            for src, dst, src_low, dst_low, length, reduce in rows:
+                source = work[src][src_low : src_low + length]
+                _put(source, work[dst][dst_low : dst_low + length], reduce, combine)
+
+
+def _exchange(rows: Rows, work: list[Array], combine: Callable[..., Any]) -> None:
+    """Carry out rows that read what others of them write: all reads come first."""
+    sources = [work[src][low : low + length].copy() for src, _, low, _, length, _ in rows]
+    for source, (_, dst, _, dst_low, length, reduce) in zip(sources, rows, strict=True):
+        _put(source, work[dst][dst_low : dst_low + length], reduce, combine)
+
+
+def _put(source: Array, target: Array, reduce: bool, combine: Callable[..., Any]) -> None:
+    if reduce:
+        combine(target, source, out=target)
+    else:
+        target[...] = source

@@ -1,8 +1,11 @@
 """What each collective promises, one small class per collective.
 
-Each answers four questions: how many elements a rank works on, what each rank holds at first,
-what each must hold at the end, and what busbw makes of the time (nccl-tests,
-doc/PERFORMANCE.md). Contributions are written as sets of ranks, one bit per rank.
+Each answers four questions: where a rank's input and output lie in the vector that it works on,
+what each rank holds at first, what each must hold at the end, and what busbw makes of the time
+(nccl-tests, doc/PERFORMANCE.md).
+
+The vector has ``width`` elements. all_to_all and send_recv work on two of them, side by side: what
+is sent and what is received.
 """
 
 from __future__ import annotations
@@ -15,69 +18,133 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import unknown_name
+from emul.plans.contents import Contents, everyone, nothing, sets_of
 
 __all__ = ["COLLECTIVES", "Collective", "collective_named"]
 
-Masks = npt.NDArray[np.uint64]
 Int64Array = npt.NDArray[np.int64]
-BITS = 64
-
-
-def _bit(ranks: npt.ArrayLike, world_size: int) -> Masks:
-    """Return the sets {rank}: shape of ``ranks`` plus (words,)."""
-    ranks = np.asarray(ranks)
-    words = np.arange((world_size + BITS - 1) // BITS)
-    bit = np.left_shift(np.uint64(1), (ranks % BITS).astype(np.uint64))
-    sets: Masks = np.where(words == (ranks // BITS)[..., None], bit[..., None], np.uint64(0))
-    return sets
-
-
-def _everyone(world_size: int) -> Masks:
-    everyone: Masks = np.bitwise_or.reduce(_bit(np.arange(world_size), world_size), axis=0)
-    return everyone
+Asked = tuple[Contents, npt.NDArray[np.bool_]]
 
 
 class Collective(ABC):
-    """A collective over n ranks; ``count`` is the count of one rank's input."""
+    """A collective over n ranks; ``block`` says which block each chunk of the vector lies in.
+
+    ``in_blocks``: the vector is cut into one block per rank, so n divides its width.
+    ``from_root``: only the root's input matters. ``at_root_only``: whether only the root has an
+    ``input``, or an ``output``; that buffer then has one dimension.
+    ``regions``: how many vectors lie side by side in the work buffer.
+    """
 
     name: str
-    reduces: bool
+    reduces = False
     rooted = False
-    in_blocks = True
+    in_blocks = False
+    from_root = False
+    at_root_only = ""
+    regions = 1
 
-    @abstractmethod
-    def width(self, world_size: int, count: int) -> int:
-        """Return the elements of the whole vector that every rank works on."""
+    def blocks(self, world_size: int) -> int:
+        """Return into how many blocks the work buffer is cut."""
+        return self.regions * (world_size if self.in_blocks else 1)
 
     @abstractmethod
     def bus_factor(self, world_size: int) -> float:
         """Return busbw / algbw."""
 
     @abstractmethod
-    def held(self, world_size: int, block: Int64Array, root: int) -> Masks:
-        """Return what each rank holds of each chunk at first: (n, chunks, words).
-
-        ``block`` says which of n equal blocks each chunk lies in.
-        """
+    def held(self, world_size: int, block: Int64Array, root: int) -> Contents:
+        """Return what each rank holds of each chunk at first."""
 
     @abstractmethod
-    def wanted(
-        self, world_size: int, block: Int64Array, root: int
-    ) -> tuple[Masks, npt.NDArray[np.bool_]]:
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
         """Return what must be held at the end, and of which (rank, chunk) that is asked."""
 
-    def input_shape(self, world_size: int, width: int) -> tuple[int, int]:
-        """Return the shape of the input for a whole vector of ``width`` elements."""
-        return (world_size, width)
+    def input_columns(self, world_size: int, width: int, rank: int) -> slice:
+        """Return where the input of ``rank`` lies in its work buffer."""
+        return slice(0, width)
 
-    def output_shape(self, world_size: int, width: int) -> tuple[int, int]:
-        """Return the shape of the output for a whole vector of ``width`` elements."""
-        return (world_size, width)
+    def output_columns(self, world_size: int, width: int, rank: int) -> slice:
+        """Return where the output of ``rank`` lies in its work buffer."""
+        return slice((self.regions - 1) * width, self.regions * width)
+
+    def input_width(self, world_size: int, width: int) -> int:
+        """Return the elements of one rank's input."""
+        columns = self.input_columns(world_size, width, 0)
+        return int(columns.stop - columns.start)
+
+    def output_width(self, world_size: int, width: int) -> int:
+        """Return the elements of one rank's output."""
+        columns = self.output_columns(world_size, width, 0)
+        return int(columns.stop - columns.start)
+
+    def input_shape(self, world_size: int, width: int) -> tuple[int, ...]:
+        """Return the shape of the caller's input: of one buffer, or of one row per rank."""
+        per_rank = self.input_width(world_size, width)
+        return (per_rank,) if self.at_root_only == "input" else (world_size, per_rank)
+
+    def output_shape(self, world_size: int, width: int) -> tuple[int, ...]:
+        """Return the shape of the caller's output, likewise."""
+        per_rank = self.output_width(world_size, width)
+        return (per_rank,) if self.at_root_only == "output" else (world_size, per_rank)
+
+    def width(self, world_size: int, count: int) -> int:
+        """Return the elements of the vector when one rank's input has ``count``."""
+        return count * (world_size // self.input_width(world_size, world_size))
+
+    def uneven(self, world_size: int, count: int) -> bool:
+        """Say whether ``count`` elements of input cannot be cut into one block per rank."""
+        return self.in_blocks and self.width(world_size, count) % world_size != 0
+
+    @property
+    def in_place(self) -> bool:
+        """Whether input and output are both the whole vector, so that one buffer can be both."""
+        whole = self.input_width(2, 2) == self.output_width(2, 2) == 2
+        return whole and self.regions == 1 and not self.at_root_only
 
 
-def _own(world_size: int, n_chunks: int) -> Masks:
-    own = _bit(np.arange(world_size), world_size)
-    return np.repeat(own[:, None, :], n_chunks, axis=1)
+def _block_columns(world_size: int, width: int, rank: int) -> slice:
+    size = width // world_size
+    return slice(rank * size, (rank + 1) * size)
+
+
+def _own_everywhere(world_size: int, n_chunks: int) -> Contents:
+    own = sets_of(np.arange(world_size), world_size)
+    chunks = np.arange(n_chunks)
+    return Contents(
+        np.repeat(own[:, None, :], n_chunks, axis=1),
+        np.repeat(chunks[None, :], world_size, axis=0),
+    )
+
+
+def _kept(contents: Contents, where: npt.NDArray[np.bool_]) -> Contents:
+    return Contents(
+        np.where(where[..., None], contents.ranks, np.uint64(0)),
+        np.where(where, contents.origin, -1),
+    )
+
+
+def _all_of(world_size: int, n_chunks: int) -> Contents:
+    own = _own_everywhere(world_size, n_chunks)
+    return Contents(np.broadcast_to(everyone(world_size), own.ranks.shape), own.origin)
+
+
+def _of_block_owners(world_size: int, block: Int64Array) -> Contents:
+    own = _own_everywhere(world_size, len(block))
+    owners = sets_of(block, world_size)
+    return Contents(np.broadcast_to(owners, own.ranks.shape), own.origin)
+
+
+def _mine(world_size: int, block: Int64Array) -> npt.NDArray[np.bool_]:
+    mine: npt.NDArray[np.bool_] = np.arange(world_size)[:, None] == block
+    return mine
+
+
+def _at(rank: int, world_size: int, n_chunks: int) -> npt.NDArray[np.bool_]:
+    return np.repeat((np.arange(world_size) == rank)[:, None], n_chunks, axis=1)
+
+
+def _everywhere(world_size: int, n_chunks: int) -> npt.NDArray[np.bool_]:
+    return np.ones((world_size, n_chunks), dtype=bool)
 
 
 class AllReduce(Collective):
@@ -85,26 +152,34 @@ class AllReduce(Collective):
 
     name = "all_reduce"
     reduces = True
-    in_blocks = False
-
-    def width(self, world_size: int, count: int) -> int:
-        """Return ``count``: input and output are the whole vector."""
-        return count
 
     def bus_factor(self, world_size: int) -> float:
         """Return 2(n - 1)/n: every element leaves a rank once per phase, but for its own."""
         return 2 * (world_size - 1) / world_size
 
-    def held(self, world_size: int, block: Int64Array, root: int) -> Masks:
+    def held(self, world_size: int, block: Int64Array, root: int) -> Contents:
         """Return each rank's own contribution, everywhere."""
-        return _own(world_size, len(block))
+        return _own_everywhere(world_size, len(block))
 
-    def wanted(
-        self, world_size: int, block: Int64Array, root: int
-    ) -> tuple[Masks, npt.NDArray[np.bool_]]:
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
         """Ask for every contribution, everywhere."""
-        full = np.broadcast_to(_everyone(world_size), self.held(world_size, block, root).shape)
-        return full, np.ones((world_size, len(block)), dtype=bool)
+        return _all_of(world_size, len(block)), _everywhere(world_size, len(block))
+
+
+class Reduce(AllReduce):
+    """The root ends with the reduction of all buffers: (n, count) -> (count,)."""
+
+    name = "reduce"
+    rooted = True
+    at_root_only = "output"
+
+    def bus_factor(self, world_size: int) -> float:
+        """Return 1: the root takes in the bytes of a buffer at least once."""
+        return 1.0
+
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
+        """Ask the root for every contribution."""
+        return _all_of(world_size, len(block)), _at(root, world_size, len(block))
 
 
 class ReduceScatter(AllReduce):
@@ -117,83 +192,154 @@ class ReduceScatter(AllReduce):
         """Return (n - 1)/n."""
         return (world_size - 1) / world_size
 
-    def wanted(
-        self, world_size: int, block: Int64Array, root: int
-    ) -> tuple[Masks, npt.NDArray[np.bool_]]:
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
         """Ask for every contribution in each rank's own block."""
-        full, _ = super().wanted(world_size, block, root)
-        return full, np.arange(world_size)[:, None] == block
+        return _all_of(world_size, len(block)), _mine(world_size, block)
 
-    def output_shape(self, world_size: int, width: int) -> tuple[int, int]:
-        """Return one block a rank."""
-        return (world_size, width // world_size)
+    def output_columns(self, world_size: int, width: int, rank: int) -> slice:
+        """Return the block of ``rank``."""
+        return _block_columns(world_size, width, rank)
 
 
 class AllGather(Collective):
     """Every rank ends with all buffers, in rank order: (n, c) -> (n, n*c)."""
 
     name = "all_gather"
-    reduces = False
-
-    def width(self, world_size: int, count: int) -> int:
-        """Return n times ``count``."""
-        return world_size * count
+    in_blocks = True
 
     def bus_factor(self, world_size: int) -> float:
         """Return (n - 1)/n."""
         return (world_size - 1) / world_size
 
-    def held(self, world_size: int, block: Int64Array, root: int) -> Masks:
+    def held(self, world_size: int, block: Int64Array, root: int) -> Contents:
         """Return each rank's own block."""
-        mine = np.arange(world_size)[:, None] == block
-        return np.where(mine[..., None], _own(world_size, len(block)), np.uint64(0))
+        return _kept(_own_everywhere(world_size, len(block)), _mine(world_size, block))
 
-    def wanted(
-        self, world_size: int, block: Int64Array, root: int
-    ) -> tuple[Masks, npt.NDArray[np.bool_]]:
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
         """Ask every rank for every block's owner."""
-        owners = _bit(block, world_size)
-        everywhere = np.ones((world_size, len(block)), dtype=bool)
-        return np.broadcast_to(owners, (world_size, *owners.shape)), everywhere
+        return _of_block_owners(world_size, block), _everywhere(world_size, len(block))
 
-    def input_shape(self, world_size: int, width: int) -> tuple[int, int]:
-        """Return one block a rank."""
-        return (world_size, width // world_size)
+    def input_columns(self, world_size: int, width: int, rank: int) -> slice:
+        """Return the block of ``rank``."""
+        return _block_columns(world_size, width, rank)
+
+
+class Gather(AllGather):
+    """The root ends with all buffers, in rank order: (n, c) -> (n*c,)."""
+
+    name = "gather"
+    rooted = True
+    at_root_only = "output"
+
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
+        """Ask the root for every block's owner."""
+        return _of_block_owners(world_size, block), _at(root, world_size, len(block))
 
 
 class Broadcast(Collective):
-    """Every rank ends with the root's buffer."""
+    """Every rank ends with the root's buffer: (n, count) -> (n, count)."""
 
     name = "broadcast"
-    reduces = False
     rooted = True
-    in_blocks = False
-
-    def width(self, world_size: int, count: int) -> int:
-        """Return ``count``."""
-        return count
+    from_root = True
 
     def bus_factor(self, world_size: int) -> float:
         """Return 1: the root's bytes need to leave it only once."""
         return 1.0
 
-    def held(self, world_size: int, block: Int64Array, root: int) -> Masks:
+    def held(self, world_size: int, block: Int64Array, root: int) -> Contents:
         """Return the root's contribution at the root, nothing elsewhere."""
-        held = np.zeros_like(_own(world_size, len(block)))
-        held[root] = _bit(root, world_size)
-        return held
+        at_root = _at(root, world_size, len(block))
+        return _kept(_own_everywhere(world_size, len(block)), at_root)
 
-    def wanted(
-        self, world_size: int, block: Int64Array, root: int
-    ) -> tuple[Masks, npt.NDArray[np.bool_]]:
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
         """Ask every rank for the root's contribution."""
-        shape = self.held(world_size, block, root).shape
-        everywhere = np.ones(shape[:2], dtype=bool)
-        return np.broadcast_to(_bit(root, world_size), shape), everywhere
+        wanted = _of_block_owners(world_size, np.full(len(block), root))
+        return wanted, _everywhere(world_size, len(block))
+
+
+class Scatter(Broadcast):
+    """Rank r ends with block r of the root's buffer: (n*c,) -> (n, c)."""
+
+    name = "scatter"
+    in_blocks = True
+    at_root_only = "input"
+
+    def bus_factor(self, world_size: int) -> float:
+        """Return (n - 1)/n."""
+        return (world_size - 1) / world_size
+
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
+        """Ask each rank for the root's contribution to its block."""
+        return super().wanted(world_size, block, root)[0], _mine(world_size, block)
+
+    def output_columns(self, world_size: int, width: int, rank: int) -> slice:
+        """Return the block of ``rank``."""
+        return _block_columns(world_size, width, rank)
+
+
+class AllToAll(Collective):
+    """Rank d ends with block d of every rank, in rank order: (n, n*c) -> (n, n*c)."""
+
+    name = "all_to_all"
+    in_blocks = True
+    regions = 2
+
+    def bus_factor(self, world_size: int) -> float:
+        """Return (n - 1)/n."""
+        return (world_size - 1) / world_size
+
+    def held(self, world_size: int, block: Int64Array, root: int) -> Contents:
+        """Return each rank's own contribution to what is sent."""
+        sent = np.repeat((block < self.blocks(world_size) // 2)[None], world_size, axis=0)
+        return _kept(_own_everywhere(world_size, len(block)), sent)
+
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
+        """Ask rank d, in received block s, for block d of rank s."""
+        received = block >= world_size
+        sender = np.where(received, block - world_size, -1)
+        first = np.searchsorted(block, np.arange(2 * world_size))  # chunk of each block
+        within = np.arange(len(block)) - first[block]
+        origin = first[:world_size, None] + within
+        empty = nothing(world_size, len(block))
+        ranks = np.broadcast_to(sets_of(sender, world_size), empty.ranks.shape)
+        return Contents(ranks, origin), np.repeat(received[None], world_size, axis=0)
+
+
+class SendRecv(AllToAll):
+    """Rank r sends its buffer to rank r + root and ends with that of rank r - root."""
+
+    name = "send_recv"
+    in_blocks = False
+
+    def bus_factor(self, world_size: int) -> float:
+        """Return 1: every rank sends its buffer once."""
+        return 1.0
+
+    def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
+        """Ask each rank for the buffer of the rank ``root`` before it."""
+        half = len(block) // 2
+        sender = (np.arange(world_size) - root) % world_size
+        ranks = np.repeat(sets_of(sender, world_size)[:, None, :], len(block), axis=1)
+        origin = np.repeat((np.arange(len(block)) - half)[None], world_size, axis=0)
+        return Contents(ranks, origin), np.repeat((block >= 1)[None], world_size, axis=0)
 
 
 COLLECTIVES: Mapping[str, Collective] = MappingProxyType(
-    {each.name: each for each in (AllReduce(), ReduceScatter(), AllGather(), Broadcast())}
+    {
+        each.name: each
+        for each in (
+            AllReduce(),
+            ReduceScatter(),
+            AllGather(),
+            Broadcast(),
+            Reduce(),
+            AllToAll(),
+            Gather(),
+            Scatter(),
+            SendRecv(),
+        )
+    }
 )
 
 

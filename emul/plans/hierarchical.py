@@ -24,7 +24,9 @@ import numpy.typing as npt
 
 from emul.plans.plan import Partition, Plan, Step
 
-__all__ = ["build"]
+__all__ = ["COLLECTIVES", "build"]
+
+COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduce")
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -45,8 +47,12 @@ def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
             yield from sites.cross_ring(reduce=False)
         if collective == "broadcast":
             yield from sites.local_scatter(root)
-            yield from sites.cross_broadcast(root)
-        if collective != "reduce_scatter":
+            yield from sites.cross_star(root, reduce=False)
+        if collective == "reduce":
+            yield from sites.local_ring(reduce=True)
+            yield from sites.cross_star(root, reduce=True)
+            yield from sites.local_gather(root)
+        if collective not in ("reduce_scatter", "reduce"):
             yield from sites.local_ring(reduce=False)
 
     n = sum(ranks_per_site)
@@ -60,7 +66,7 @@ def _blocks_per_range(collective: str, ranks_per_site: tuple[int, ...]) -> tuple
     block is a shard, if all sites have the same number of ranks.
     """
     equal = len(set(ranks_per_site)) == 1
-    if collective == "broadcast":
+    if collective in ("broadcast", "reduce"):
         return (ranks_per_site[0] if equal else 1,)
     if collective == "all_reduce":
         return ranks_per_site if equal else (1,) * len(ranks_per_site)
@@ -192,13 +198,23 @@ class _Sites:
                 root, owner[starts][others], starts[others], reduce=False, nchunks=lengths[others]
             )
 
-    def cross_broadcast(self, root: int) -> Iterator[Step]:
-        """Yield the steps in which the root's site sends all shards to each other site."""
+    def local_gather(self, root: int) -> Iterator[Step]:
+        """Yield the step in which each rank of the root's site hands its shard to the root."""
+        for step in self.local_scatter(root):
+            yield Step.of(step.dst, step.src, step.src_chunk, reduce=False, nchunks=step.nchunks)
+
+    def cross_star(self, root: int, *, reduce: bool) -> Iterator[Step]:
+        """Yield the steps in which the root's site sends all shards to each other site.
+
+        With ``reduce`` each other site sends its shards to the root's site, one after the other.
+        """
         k, home = len(self.sizes), self.site_of(root)
         for distance in range(1, k):
             rows = _Rows.empty()
-            self.cross_rows(rows, home, (home + distance) % k, of_range=None)
-            yield rows.step(reduce=False)
+            other = (home + distance) % k
+            ends = (other, home) if reduce else (home, other)
+            self.cross_rows(rows, *ends, of_range=None)
+            yield rows.step(reduce=reduce)
 
     def site_of(self, rank: int) -> int:
         """Return the site that ``rank`` lives at."""

@@ -68,8 +68,8 @@ class Step:
     Row i sends ``nchunks[i]`` consecutive chunks of rank ``src[i]``, from ``src_chunk[i]`` on,
     to the chunks of rank ``dst[i]`` from ``dst_chunk[i]`` on, where they are combined with
     what is there (``reduce[i]``) or replace it. Adjacent rows with the same sender and receiver
-    travel as one transfer. No row of a step may read or write a chunk that another row of the
-    step writes. All arrays have shape (rows,).
+    travel as one transfer. No two rows of a step write the same chunk; what a row reads is what
+    stood there before the step, so ranks can exchange chunks. All arrays have shape (rows,).
     """
 
     src: Int32Array
@@ -88,11 +88,16 @@ class Step:
         *,
         reduce: bool,
         nchunks: npt.ArrayLike = 1,
+        dst_chunk: npt.ArrayLike | None = None,
     ) -> Step:
-        """Return a step whose rows keep their chunk numbers and are all copied or all reduced."""
-        columns = np.broadcast_arrays(src, dst, chunk, nchunks)
-        src, dst, chunk, nchunks = (column.astype(np.int32).ravel() for column in columns)
-        return cls(src, dst, chunk, chunk, nchunks, np.full(len(src), reduce))
+        """Return a step whose rows are all copied or all reduced.
+
+        Without ``dst_chunk``, chunks keep their numbers. Arguments are broadcast.
+        """
+        into = chunk if dst_chunk is None else dst_chunk
+        columns = np.broadcast_arrays(src, dst, chunk, into, nchunks)
+        src, dst, chunk, into, nchunks = (column.astype(np.int32).ravel() for column in columns)
+        return cls(src, dst, chunk, into, nchunks, np.full(len(src), reduce))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -104,7 +109,8 @@ class Plan:
     """How ``algorithm`` performs ``collective`` over ``world_size`` ranks.
 
     ``steps()`` starts a fresh pass over the steps. ``root`` matters only to collectives that
-    have one.
+    have one (in send_recv it is how far along each rank sends). In ``lockstep`` a rank begins a
+    step only when what the step before brings it has arrived.
     """
 
     collective: str
@@ -113,6 +119,7 @@ class Plan:
     root: int
     partition: Partition
     steps: Callable[[], Iterator[Step]]
+    lockstep: bool = False
 
     def __str__(self) -> str:
         """Name the plan as error messages do."""

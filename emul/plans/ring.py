@@ -2,7 +2,7 @@
 
 Reduce-scatter and all-gather take n - 1 steps each (Patarasuk and Yuan, JPDC 69, 2009);
 all-reduce is one after the other. Broadcast is a chain from the root through which n chunks
-flow, one behind the other.
+flow, one behind the other; reduce is a chain that ends at the root.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import numpy as np
 
 from emul.plans.plan import Partition, Plan, Step
 
-__all__ = ["build"]
+__all__ = ["COLLECTIVES", "build"]
+
+COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduce")
 
 
 def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
@@ -26,7 +28,9 @@ def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
         if collective in ("all_reduce", "all_gather"):
             yield from all_gather_steps(n)
         if collective == "broadcast":
-            yield from _chain_steps(n, root)
+            yield from _chain_steps(n, root, reduce=False)
+        if collective == "reduce":
+            yield from _chain_steps(n, (root + 1) % n, reduce=True)
 
     return Plan(collective, "ring", n, root, Partition.uniform(n), steps)
 
@@ -45,10 +49,11 @@ def all_gather_steps(n: int) -> Iterator[Step]:
         yield Step.of(rank, (rank + 1) % n, (rank - k) % n, reduce=False)
 
 
-def _chain_steps(n: int, root: int) -> Iterator[Step]:
+def _chain_steps(n: int, first: int, *, reduce: bool) -> Iterator[Step]:
+    """Yield the chain from rank ``first`` once around to the rank before it."""
     hop = np.arange(n - 1)
     for k in range(2 * n - 2 if n > 1 else 0):
         chunk = k - hop
         on_the_way = (chunk >= 0) & (chunk < n)
-        sender = (root + hop[on_the_way]) % n
-        yield Step.of(sender, (sender + 1) % n, chunk[on_the_way], reduce=False)
+        sender = (first + hop[on_the_way]) % n
+        yield Step.of(sender, (sender + 1) % n, chunk[on_the_way], reduce=reduce)

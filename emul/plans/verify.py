@@ -1,83 +1,138 @@
 """Proves that a plan computes what its collective promises, before anything runs.
 
-The proof follows, for every rank and chunk, the set of ranks whose contributions it holds.
-Sets are bit masks in uint64 words and a whole step is checked at once, so that the cost per
-transfer stays far below a microsecond.
+The proof follows, for every rank and chunk, whose contributions it holds and to which chunk they
+belong. A whole step is checked at once, so that the cost per transfer stays far below a
+microsecond.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from emul.errors import PlanError
 from emul.memory import check_fits
-from emul.plans.collectives import BITS, collective_named
+from emul.plans.collectives import collective_named
+from emul.plans.contents import BITS, Contents, ranks_in
 from emul.plans.plan import Plan, Step
 
 __all__ = ["verify"]
 
 Masks = npt.NDArray[np.uint64]
+BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
 
 
 def verify(plan: Plan) -> None:
     """Return when every output chunk of ``plan`` holds every contribution exactly once.
 
-    Raises PlanError otherwise, naming step, rank, chunk and what is missing or double.
+    Raises PlanError otherwise, naming step, rank, chunk and what is missing or double, and
+    CapacityError when the proof would not fit in memory.
     """
     collective = collective_named(plan.collective)
     check_fits(_bytes_needed(plan), f"proving {plan}")
-    block = plan.partition.block_of_chunk(plan.world_size)
+    block = plan.partition.block_of_chunk(collective.blocks(plan.world_size))
     held = collective.held(plan.world_size, block, plan.root)
-    n_chunks = plan.partition.n_chunks
-    state = held.reshape(plan.world_size * n_chunks, -1)
-    written_in_step = np.full(len(state), -1, dtype=np.int64)
+    ranks = held.ranks.reshape(held.origin.size, -1)
+    proof = _Proof(plan, ranks, held.origin.ravel().copy())
     for number, step in enumerate(plan.steps()):
-        _apply(plan, number, step, state, written_in_step)
-    wanted, asked = collective.wanted(plan.world_size, block, plan.root)
-    _check_end(plan, state.reshape(wanted.shape), wanted, asked)
+        proof.take(number, step)
+    proof.check_end(*collective.wanted(plan.world_size, block, plan.root))
 
 
 def _bytes_needed(plan: Plan) -> int:
     """Return the bytes of what is held, and of what is wanted."""
     words = (plan.world_size + BITS - 1) // BITS
-    return 2 * plan.world_size * plan.partition.n_chunks * words * np.dtype(np.uint64).itemsize
+    return 2 * plan.world_size * plan.partition.n_chunks * (words + 1) * 8
 
 
-def _apply(plan: Plan, number: int, step: Step, state: Masks, written_in_step: Int64Array) -> None:
-    """Carry out one step on ``state``, refusing what must not happen in it."""
-    _check_range(plan, number, step)
-    n_chunks = plan.partition.n_chunks
-    row, within = _expand(step.nchunks)
-    source = step.src[row].astype(np.int64) * n_chunks + step.src_chunk[row] + within
-    target = step.dst[row].astype(np.int64) * n_chunks + step.dst_chunk[row] + within
-    _check_disjoint(plan, number, source, target, written_in_step)
-    sent, stood = state[source], state[target]
-    reduce = step.reduce[row]
-    _refuse(
-        plan,
-        number,
-        source,
-        ~sent.any(axis=1),
-        "rank {rank} sends chunk {chunk} without holding it",
-    )
-    double = reduce & (sent & stood).any(axis=1)
-    if double.any():
-        first = int(np.flatnonzero(double)[0])
-        again = _ranks(sent[first] & stood[first])
-        raise PlanError(
-            f"{plan}: step {number}: {_place(plan, target[first])} would count the contribution "
-            f"of {again} twice"
-        )
-    _refuse(
-        plan,
-        number,
-        target,
-        reduce & ~stood.any(axis=1),
-        "rank {rank} reduces into chunk {chunk} without holding a value of it",
-    )
-    state[target] = np.where(reduce[:, None], sent | stood, sent)
+@dataclass
+class _Proof:
+    """What every place holds so far; a place is a chunk of a rank, numbered row after row."""
+
+    plan: Plan
+    ranks: Masks
+    origin: Int64Array
+
+    def take(self, number: int, step: Step) -> None:
+        """Carry out one step, refusing what must not happen in it."""
+        _check_range(self.plan, number, step)
+        row, within = _expand(step.nchunks)
+        n_chunks = self.plan.partition.n_chunks
+        source = step.src[row].astype(np.int64) * n_chunks + step.src_chunk[row] + within
+        target = step.dst[row].astype(np.int64) * n_chunks + step.dst_chunk[row] + within
+        reduce = step.reduce[row]
+        self.check_written_once(number, target)
+        sent, stood = self.ranks[source], self.ranks[target]
+        self.refuse(number, source, ~sent.any(axis=1), "is sent without holding anything")
+        empty = reduce & ~stood.any(axis=1)
+        self.refuse(number, target, empty, "is reduced into without holding anything")
+        belongs, into = self.origin[source], self.origin[target]
+        self.check_same_origin(number, target, reduce & (belongs != into), belongs, into)
+        self.check_counted_once(number, target, reduce, sent, stood)
+        self.ranks[target] = np.where(reduce[:, None], sent | stood, sent)
+        self.origin[target] = belongs
+
+    def check_written_once(self, number: int, target: Int64Array) -> None:
+        places, times = np.unique(target, return_counts=True)
+        self.refuse(number, places, times > 1, "is written twice in one step")
+
+    def check_same_origin(
+        self,
+        number: int,
+        target: Int64Array,
+        wrong: BoolArray,
+        belongs: Int64Array,
+        into: Int64Array,
+    ) -> None:
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            self.refuse(
+                number,
+                target,
+                wrong,
+                f"would mix values of chunk {into[first]} with values of chunk {belongs[first]}",
+            )
+
+    def check_counted_once(
+        self, number: int, target: Int64Array, reduce: BoolArray, sent: Masks, stood: Masks
+    ) -> None:
+        double = reduce & (sent & stood).any(axis=1)
+        if double.any():
+            first = int(np.flatnonzero(double)[0])
+            again = ranks_in(sent[first] & stood[first])
+            self.refuse(number, target, double, f"would count the contribution of {again} twice")
+
+    def refuse(self, number: int, places: Int64Array, wrong: BoolArray, complaint: str) -> None:
+        """Raise PlanError about the first of ``places`` that is wrong."""
+        if wrong.any():
+            place = self.place(int(places[np.flatnonzero(wrong)[0]]))
+            raise PlanError(f"{self.plan}: step {number}: {place} {complaint}")
+
+    def place(self, number: int) -> str:
+        rank, chunk = divmod(number, self.plan.partition.n_chunks)
+        return f"rank {rank} chunk {chunk}"
+
+    def check_end(self, wanted: Contents, asked: BoolArray) -> None:
+        """Refuse a plan that leaves anything else than what is wanted where it is asked for."""
+        ranks = self.ranks.reshape(wanted.ranks.shape)
+        origin = self.origin.reshape(wanted.origin.shape)
+        other = (ranks != wanted.ranks).any(axis=2)
+        wrong = asked & (other | (origin != wanted.origin))
+        if not wrong.any():
+            return
+        rank, chunk = (int(i) for i in np.argwhere(wrong)[0])
+        complaint = f"{self.plan}: after the last step, rank {rank} chunk {chunk}"
+        if not other[rank, chunk]:
+            belongs, needed = origin[rank, chunk], wanted.origin[rank, chunk]
+            raise PlanError(f"{complaint} holds values of chunk {belongs}: needed chunk {needed}")
+        has, needs = ranks[rank, chunk], wanted.ranks[rank, chunk]
+        lacks, stray = ranks_in(needs & ~has), ranks_in(has & ~needs)
+        said = [f"lacks the contribution of {lacks}"] if lacks else []
+        said += [f"holds that of {stray}"] if stray else []
+        raise PlanError(f"{complaint} {' and '.join(said)}")
 
 
 def _expand(nchunks: npt.NDArray[np.int32]) -> tuple[Int64Array, Int64Array]:
@@ -106,63 +161,3 @@ def _check_range(plan: Plan, number: int, step: Step) -> None:
                 f"{step.nchunks[row]} chunks): {what} out of range: there are {n} ranks and "
                 f"{n_chunks} chunks"
             )
-
-
-def _check_disjoint(
-    plan: Plan, number: int, source: Int64Array, target: Int64Array, written_in_step: Int64Array
-) -> None:
-    """Refuse a step that writes a chunk twice, or reads one that it writes."""
-    counts = np.unique(target, return_counts=True)
-    if (counts[1] > 1).any():
-        place = int(counts[0][counts[1] > 1][0])
-        raise PlanError(
-            f"{plan}: step {number}: {_place(plan, place)} is written twice in one step"
-        )
-    written_in_step[target] = number
-    _refuse(
-        plan,
-        number,
-        source,
-        written_in_step[source] == number,
-        "rank {rank} chunk {chunk} is sent and written in one step",
-    )
-
-
-def _refuse(
-    plan: Plan, number: int, places: Int64Array, wrong: npt.NDArray[np.bool_], complaint: str
-) -> None:
-    if wrong.any():
-        rank, chunk = divmod(int(places[np.flatnonzero(wrong)[0]]), plan.partition.n_chunks)
-        raise PlanError(f"{plan}: step {number}: {complaint.format(rank=rank, chunk=chunk)}")
-
-
-def _check_end(plan: Plan, state: Masks, wanted: Masks, asked: npt.NDArray[np.bool_]) -> None:
-    wrong = asked & (state != wanted).any(axis=2)
-    if not wrong.any():
-        return
-    rank, chunk = (int(i) for i in np.argwhere(wrong)[0])
-    has, needs = state[rank, chunk], wanted[rank, chunk]
-    lacks = _ranks(needs & ~has)
-    stray = _ranks(has & ~needs)
-    complaint = f"lacks the contribution of {lacks}" if lacks else ""
-    complaint += (" and " if lacks and stray else "") + (f"holds that of {stray}" if stray else "")
-    raise PlanError(f"{plan}: after the last step, rank {rank} chunk {chunk} {complaint}")
-
-
-def _place(plan: Plan, place: int) -> str:
-    rank, chunk = divmod(int(place), plan.partition.n_chunks)
-    return f"rank {rank} chunk {chunk}"
-
-
-def _ranks(mask: Masks) -> str:
-    """Return the ranks of one set in words, or nothing when it is empty."""
-    ranks = [
-        str(word * BITS + bit)
-        for word, bits in enumerate(mask.tolist())
-        for bit in range(BITS)
-        if bits >> bit & 1
-    ]
-    if not ranks:
-        return ""
-    shown = ", ".join(ranks[:8]) + (f" and {len(ranks) - 8} more" if len(ranks) > 8 else "")
-    return f"rank{'s' if len(ranks) > 1 else ''} {shown}"

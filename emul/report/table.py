@@ -15,7 +15,7 @@ ASKED = (("size", "(B)", 12), ("count", "(elements)", 12), ("type", "", 8), ("re
          ("root", "", 6))  # fmt: skip
 MODELLED = (("time", "(us)", 9), ("algbw", "(GB/s)", 7), ("busbw", "(GB/s)", 7),
             ("crossing", "(B)", 12), ("trunk", "(GB/s)", 7), ("bound", "(us)", 9),
-            ("binding", "", 8))  # fmt: skip
+            ("binding", "", 8), ("algorithm", "", 18))  # fmt: skip
 MEASURED = (("time", "(us)", 9), ("lag", "(us)", 8), ("#wrong", "", 6))
 
 
@@ -56,6 +56,7 @@ class PerfTable:
             _figure(row.slowest_trunk_GBps, 7, digits=4),
             _micro(row.bound_s, 9),
             row.binding,
+            row.algorithm,
         )
         wrong = "N/A" if row.wrong is None else f"{row.wrong:g}"
         measured = (_micro(row.wall_s, 9), _micro(row.lag_s, 8), wrong)

@@ -1,4 +1,4 @@
-"""Two lines in words under the table: what distance costs here, and which link binds."""
+"""Lines in words under the table: what distance costs, which link binds, what auto chose."""
 
 from __future__ import annotations
 
@@ -10,11 +10,23 @@ __all__ = ["closing_words"]
 
 
 def closing_words(world: World, prediction: Prediction, in_one_place: Prediction) -> list[str]:
-    """Return the two lines about ``prediction``.
+    """Return the two lines about ``prediction``, and a third when ``auto`` chose.
 
     ``in_one_place`` is the same collective over the same ranks at a single site.
     """
-    return [_one_campus(world, prediction, in_one_place), _binding(world, prediction)]
+    lines = [_one_campus(world, prediction, in_one_place), _binding(world, prediction)]
+    return lines + ([_choice(prediction)] if prediction.considered else [])
+
+
+def _choice(prediction: Prediction) -> str:
+    picked = prediction.plan.algorithm
+    times = sorted(prediction.considered.items(), key=lambda each: each[1])
+    others = ", ".join(f"{name} {format_time(time)}" for name, time in times if name != picked)
+    said = (
+        f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
+        f"{format_time(prediction.time_s)}"
+    )
+    return f"{said}; the others would take: {others}." if others else f"{said}, and the only one."
 
 
 def _one_campus(world: World, prediction: Prediction, in_one_place: Prediction) -> str:

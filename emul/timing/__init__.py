@@ -1,8 +1,9 @@
 """When things happen: the scheduler, its timeline, and the clock that callers wait on."""
 
 try:
+    from emul.timing.dependencies import dependencies
     from emul.timing.pacer import now_ns, wait_until
-    from emul.timing.scheduler import dependencies, schedule
+    from emul.timing.scheduler import schedule
 except ModuleNotFoundError as error:
     raise ImportError(
         f"{error.name} is not compiled: Python found emul's source folder before the installed "

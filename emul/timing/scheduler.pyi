@@ -1,34 +1,18 @@
-from typing import final
-
 import numpy as np
 import numpy.typing as npt
 
+from emul.timing.dependencies import Edges
 from emul.topology import Network
 
-__all__ = ["MAX_LINKS", "dependencies", "schedule"]
+__all__ = ["MAX_LINKS", "schedule"]
 
 MAX_LINKS: int
 
-@final
-class _Edges:
-    def __init__(self, transfers: int, most: int) -> None: ...
-
-def dependencies(
-    row_src: npt.NDArray[np.int32],
-    row_dst: npt.NDArray[np.int32],
-    src_chunk: npt.NDArray[np.int32],
-    dst_chunk: npt.NDArray[np.int32],
-    nchunks: npt.NDArray[np.int32],
-    reduce: npt.NDArray[np.uint8],
-    first_row: npt.NDArray[np.int64],
-    ranks: int,
-    n_chunks: int,
-) -> _Edges: ...
 def schedule(
     src: npt.NDArray[np.int32],
     dst: npt.NDArray[np.int32],
     nbytes: npt.NDArray[np.int64],
-    edges: _Edges,
+    edges: Edges,
     network: Network,
 ) -> tuple[
     npt.NDArray[np.int64],

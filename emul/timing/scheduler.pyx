@@ -14,13 +14,15 @@ of the plan. So there is one answer, on every machine.
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport floor
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t
+
+from emul.timing.dependencies cimport Edges
 
 import numpy as np
 
 from emul.errors import TimeLimitError
 
-__all__ = ["MAX_LINKS", "dependencies", "schedule"]
+__all__ = ["MAX_LINKS", "schedule"]
 
 cdef enum:
     LINKS = 3  # most links on a route
@@ -95,82 +97,6 @@ cdef Event _pop(Heap* heap) noexcept nogil:
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class _Edges:
-    """Who waits for whom: for each transfer, its waiters and what they wait with.
-
-    A ``start`` edge keeps the waiter from starting (it reads what the transfer writes), a
-    ``done`` edge only from being done (it is reduced on top of what the transfer writes).
-    """
-
-    cdef int64_t[::1] first
-    cdef int32_t[::1] waiter
-    cdef uint8_t[::1] starts
-    cdef int32_t[::1] before_start
-    cdef int32_t[::1] before_done
-
-    def __init__(self, int64_t transfers, int64_t most):
-        self.first = np.zeros(transfers + 1, dtype=np.int64)
-        self.waiter = np.empty(most, dtype=np.int32)
-        self.starts = np.empty(most, dtype=np.uint8)
-        self.before_start = np.zeros(transfers, dtype=np.int32)
-        self.before_done = np.ones(transfers, dtype=np.int32)  # its own arrival
-
-
-def dependencies(int32_t[::1] row_src, int32_t[::1] row_dst, int32_t[::1] src_chunk,
-                 int32_t[::1] dst_chunk, int32_t[::1] nchunks, uint8_t[::1] reduce,
-                 int64_t[::1] first_row, int64_t ranks, int64_t n_chunks):
-    """Return the dependencies that follow from the data of a verified plan's rows.
-
-    Rows are in plan order, transfer t being the rows from ``first_row[t]`` on. The result is
-    what ``schedule`` takes.
-    """
-    cdef int64_t transfers = first_row.shape[0] - 1
-    cdef int64_t visits = np.sum(nchunks, dtype=np.int64)
-    cdef int32_t[::1] writer = np.full(ranks * n_chunks, -1, dtype=np.int32)
-    cdef int32_t[::1] earlier = np.empty(2 * visits, dtype=np.int32)
-    cdef int32_t[::1] later = np.empty(2 * visits, dtype=np.int32)
-    cdef uint8_t[::1] starts = np.empty(2 * visits, dtype=np.uint8)
-    cdef int64_t edges = 0, t, row, chunk, source, target, at
-    cdef _Edges result
-    with nogil:
-        for t in range(transfers):
-            for row in range(first_row[t], first_row[t + 1]):
-                source = row_src[row] * n_chunks + src_chunk[row]
-                target = row_dst[row] * n_chunks + dst_chunk[row]
-                for chunk in range(nchunks[row]):
-                    if writer[source + chunk] >= 0:
-                        earlier[edges] = writer[source + chunk]
-                        later[edges], starts[edges] = <int32_t>t, True
-                        edges += 1
-                    if reduce[row] and writer[target + chunk] >= 0:
-                        earlier[edges] = writer[target + chunk]
-                        later[edges], starts[edges] = <int32_t>t, False
-                        edges += 1
-                    writer[target + chunk] = <int32_t>t
-    result = _Edges(transfers, edges)
-    with nogil:
-        for at in range(edges):
-            result.first[earlier[at] + 1] += 1
-            if starts[at]:
-                result.before_start[later[at]] += 1
-            else:
-                result.before_done[later[at]] += 1
-        for t in range(transfers):
-            result.first[t + 1] += result.first[t]
-        # Filled from behind, so that each first[] ends where it began: at its transfer's edges.
-        for at in range(edges - 1, -1, -1):
-            t = earlier[at]
-            result.first[t + 1] -= 1
-            result.waiter[result.first[t + 1]] = later[at]
-            result.starts[result.first[t + 1]] = starts[at]
-        for t in range(transfers):
-            result.first[t] = result.first[t + 1]
-        result.first[transfers] = edges
-    return result
-
-
-@cython.final
-@cython.auto_pickle(False)
 cdef class _Links:
     """The network's arrays (see emul.topology.Network) as the event loop reads them."""
 
@@ -239,7 +165,7 @@ cdef class _Simulation:
     cdef int32_t[::1] src
     cdef int32_t[::1] dst
     cdef int64_t[::1] nbytes
-    cdef _Edges edges
+    cdef Edges edges
     cdef _Links links
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
@@ -260,7 +186,7 @@ cdef class _Simulation:
     def __dealloc__(self):
         PyMem_Free(self.heap.events)
 
-    def __init__(self, int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, _Edges edges,
+    def __init__(self, int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, Edges edges,
                  _Links links):
         cdef int64_t transfers = src.shape[0]
         self.src, self.dst, self.nbytes = src, dst, nbytes
@@ -337,7 +263,7 @@ cdef class _Simulation:
                 _push(&self.heap, time, waiter, 0)
 
 
-def schedule(int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, _Edges edges, network):
+def schedule(int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, Edges edges, network):
     """Return when each transfer is on its links, arrives and is done, and what it waited for.
 
     ``src``, ``dst``: ranks; ``nbytes``: bytes; all of shape (transfers,). ``edges`` comes from

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.plans import Program
-from emul.timing.scheduler import dependencies, schedule
+from emul.timing.dependencies import dependencies
+from emul.timing.scheduler import schedule
 from emul.topology import Network
 from emul.units import PS_PER_S
 
@@ -62,6 +63,11 @@ class Timeline:
         return self.total_ps / PS_PER_S
 
     @property
+    def sent(self) -> int:
+        """Number of transfers that leave their rank."""
+        return int(np.count_nonzero(self.src != self.dst))
+
+    @property
     def trunk_bytes(self) -> Int64Array:
         """Bytes from each site to each other: (sites, sites) int64, zero on the diagonal."""
         n_sites = self.network.n_sites
@@ -90,6 +96,8 @@ def time_plan(program: Program, network: Network) -> Timeline:
         program.nchunks,
         program.reduce.view(np.uint8),
         program.first_row,
+        program.first_of_step,
+        program.lockstep,
         network.world_size,
         program.n_chunks,
     )

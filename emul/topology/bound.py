@@ -25,7 +25,7 @@ def lower_bound_ps(
     ``transfers`` of the run at hand were each rounded to a picosecond; half of one per
     transfer is taken off, so that the bound holds for the rounded times as well.
     """
-    if not nbytes or topology.world_size == 1:
+    if not transfers:
         return 0
     bound_s = max(_bounds_s(topology, collective, nbytes, root))
     return max(0, int(bound_s * PS_PER_S * (1 - 1e-12)) - (transfers + 1) // 2)
@@ -33,9 +33,11 @@ def lower_bound_ps(
 
 def _bounds_s(topology: Topology, collective: str, nbytes: int, root: int) -> Iterator[float]:
     cuts, parts = _geometry(topology, root)
-    yield _farthest_s(topology, root if collective == "broadcast" else None)
+    if collective != "send_recv":
+        rooted = collective in ("broadcast", "reduce", "gather", "scatter")
+        yield _farthest_s(topology, root if rooted else None)
     for cut in cuts:
-        yield cut_bound_s(collective, nbytes, cut)
+        yield cut_bound_s(collective, nbytes, cut, topology.world_size)
     for number, all_rate, alpha_s in parts:
         yield count_bound_s(collective, nbytes, number, all_rate, alpha_s)
 
@@ -140,7 +142,7 @@ def _site_of(topology: Topology, rank: int) -> int:
 
 @lru_cache(maxsize=64)
 def _farthest_s(topology: Topology, root: int | None) -> float:
-    """Return the least time in which news from the root, or from anyone, reaches everyone.
+    """Return the least time in which news from or to the root, or anyone, has gone everywhere.
 
     Relays at other sites are used where they are faster.
     """

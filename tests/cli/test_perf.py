@@ -6,7 +6,13 @@ import subprocess
 import time
 
 import pytest
+from click.testing import CliRunner
 from command import MAIN, SMALL, emul
+from strategies import CASES
+
+from emul.cli.main import main
+from emul.ops import NumpyOps
+from emul.plans import COLLECTIVES
 
 KEYS = {
     "collective", "topology", "algorithm", "backend", "clock", "seed", "world_size", "size_bytes",
@@ -38,9 +44,10 @@ def test_the_table_reads_like_that_of_nccl_tests(tmp_path):
         [str(size), str(size // 4), "float", "sum", "-1"] for size in (1024, 2048, 4096)
     ]
     assert all(line[-1] == "0" for line in lines)
-    words = result.stdout.splitlines()[-2:]
+    words = result.stdout.splitlines()[-3:]
     assert words[0].startswith("One campus: the same 24 ranks in one place would need ")
     assert re.match("Binding: trunk .* takes .* of the .* at 4 KiB: .* under way", words[1])
+    assert re.match("Auto: .* is the quickest at 4 KiB, .*; the others would take: .*", words[2])
 
 
 def test_json_holds_one_object_per_line(tmp_path):
@@ -59,22 +66,31 @@ def test_json_holds_one_object_per_line(tmp_path):
         assert float(line[5]) == pytest.approx(row["modelled_s"] * 1e6, abs=0.006)
 
 
-@pytest.mark.parametrize(
-    ("collective", "factor", "counted"),
-    [("reduce_scatter", 23 / 24, 24), ("all_gather", 23 / 24, 24), ("broadcast", 1, 1)],
-)
-@pytest.mark.parametrize("algorithm", ["ring", "direct", "hierarchical"])
-def test_other_collectives(tmp_path, collective, factor, counted, algorithm):
+FACTORS = {  # busbw / algbw, elements of the vector per count
+    "reduce_scatter": (23 / 24, 24),
+    "all_gather": (23 / 24, 24),
+    "broadcast": (1, 1),
+    "reduce": (1, 1),
+    "all_to_all": (23 / 24, 24),
+    "gather": (23 / 24, 24),
+    "scatter": (23 / 24, 24),
+    "send_recv": (1, 1),
+}
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), CASES)
+def test_every_collective_and_algorithm_is_right(tmp_path, collective, algorithm):
     path = tmp_path / "out.json"
     arguments = [collective, "-b", "96", "-e", "9600", "-f", "10", "--algorithm", algorithm]
-    result = emul("perf", *arguments, "--clock", "virtual", "-r", "3", "--json", str(path), *SMALL)
-    assert result.returncode == 0, result.stderr
+    arguments += ["--clock", "virtual", "-r", "3", "--json", str(path)]
+    result = CliRunner().invoke(main, ["perf", *arguments, *SMALL])
+    assert result.exit_code == 0, result.output
+    factor, counted = FACTORS.get(collective, (2 * 23 / 24, 1))
     for row in rows_of(path):
-        assert row["wrong"] == 0
-        assert row["lag_s"] is None
+        assert (row["wrong"], row["lag_s"], row["algorithm"]) == (0, None, algorithm)
         assert row["count"] * counted * 4 == row["size_bytes"]
         assert row["busbw_GBps"] == pytest.approx(row["algbw_GBps"] * factor)
-        assert row["root"] == (3 if collective == "broadcast" else -1)
+        assert row["root"] == (3 if COLLECTIVES[collective].rooted else -1)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +98,6 @@ def test_other_collectives(tmp_path, collective, factor, counted, algorithm):
 )
 @pytest.mark.parametrize("op", ["sum", "prod", "min", "max", "avg"])
 def test_every_dtype_and_op_is_right(dtype, op):
-    from click.testing import CliRunner
-
-    from emul.cli.main import main
-
     result = CliRunner().invoke(
         main, ["perf", "-b", "4K", "-e", "4K", "-d", dtype, "-o", op, "--clock", "virtual", *SMALL]
     )
@@ -134,11 +146,6 @@ def test_nccl_json_is_what_its_parsers_expect(tmp_path):
 
 
 def test_a_wrong_element_fails_the_command(monkeypatch):
-    from click.testing import CliRunner
-
-    from emul.cli.main import main
-    from emul.ops import NumpyOps
-
     right = NumpyOps.execute
 
     def wrong_in_one_element(self, program, work, reduction):
@@ -153,11 +160,6 @@ def test_a_wrong_element_fails_the_command(monkeypatch):
 
 
 def test_what_only_an_earlier_run_has_written_is_wrong(monkeypatch):
-    from click.testing import CliRunner
-
-    from emul.cli.main import main
-    from emul.ops import NumpyOps
-
     right, calls = NumpyOps.execute, []
 
     def lazy_at_last(self, program, work, reduction):
@@ -182,7 +184,7 @@ def test_a_file_of_ones_own_and_a_world_of_one(tmp_path):
     (row,) = rows_of(path)
     assert (row["world_size"], row["modelled_s"], row["binding"]) == (1, 0.0, "none")
     assert row["algbw_GBps"] is None
-    assert result.stdout.splitlines()[-1] == "Binding: nothing; nothing is sent."
+    assert result.stdout.splitlines()[-2] == "Binding: nothing; nothing is sent."
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,8 @@ def test_a_file_of_ones_own_and_a_world_of_one(tmp_path):
         (["all_reduced"], "unknown collective 'all_reduced': needed one of all_reduce"),
         (["-d", "float7"], "unknown dtype 'float7': needed one of double"),
         (["-o", "xor"], "unknown op 'xor': needed one of sum"),
-        (["--algorithm", "rings"], "unknown algorithm 'rings': needed one of ring"),
+        (["--algorithm", "rings"], "unknown algorithm 'rings': needed one of auto, ring"),
+        (["--algorithm", "bruck", "reduce"], "'bruck' does not do reduce: needed one of ring"),
         (["--topology", "moon"], "unknown topology 'moon': needed one of one-campus"),
         (["--topology", "moon.toml"], "moon.toml: cannot be read"),
         (["--backend", "abacus"], "unknown backend 'abacus': needed one of auto"),

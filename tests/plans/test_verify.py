@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import is_right
-from strategies import ALGORITHMS, COLLECTIVES, chaotic_plans
+from strategies import CASES, chaotic_plans
 
 from emul import PlanError
-from emul.plans import Partition, Plan, Step, build_plan, verify
+from emul.plans import COLLECTIVES, Partition, Plan, Program, Step, build_plan, verify
 
 SIZES = [(2,), (4,), (2, 2), (1, 3), (2, 1, 2)]
 
@@ -57,8 +57,7 @@ def mutants(plan):
                 yield name, [*steps[:i], mutant, *rest]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("collective", COLLECTIVES)
+@pytest.mark.parametrize(("collective", "algorithm"), CASES)
 def test_mutants_are_refused_unless_they_compute_the_same(collective, algorithm):
     refused = 0
     for sizes in SIZES:
@@ -68,11 +67,11 @@ def test_mutants_are_refused_unless_they_compute_the_same(collective, algorithm)
             assert said != "right" or is_right(mutant), (name, sizes, said)
             assert said == "right" or ("rank" in said and "chunk" in said), said
             refused += said != "right"
-    assert refused > 30
+    assert refused >= 30
 
 
 @settings(max_examples=200)
-@given(st.integers(1, 4), st.sampled_from(COLLECTIVES), st.data())
+@given(st.integers(1, 4), st.sampled_from(list(COLLECTIVES)), st.data())
 def test_nothing_wrong_passes(world_size, collective, data):
     plan = dataclasses.replace(data.draw(chaotic_plans(world_size)), collective=collective)
     assert verdict(plan) != "right" or is_right(plan)
@@ -110,12 +109,12 @@ def test_a_stray_contribution_is_named():
 
 
 def test_sending_what_is_not_there_is_refused():
-    with pytest.raises(PlanError, match="step 0: rank 1 sends chunk 0 without holding it"):
+    with pytest.raises(PlanError, match="step 0: rank 1 chunk 0 is sent without holding anything"):
         verify(plan_of(2, (1, 0, 0, False), collective="broadcast"))
 
 
 def test_reducing_into_nothing_is_refused():
-    with pytest.raises(PlanError, match="step 0: rank 1 reduces into chunk 0 without holding"):
+    with pytest.raises(PlanError, match="rank 1 chunk 0 is reduced into without holding"):
         verify(plan_of(2, (0, 1, 0, True), collective="broadcast"))
 
 
@@ -126,11 +125,32 @@ def test_writing_a_chunk_twice_in_a_step_is_refused():
         verify(plan)
 
 
-def test_sending_what_the_step_writes_is_refused():
+def test_ranks_may_exchange_a_chunk_in_one_step():
     step = Step.of([0, 1], [1, 0], 0, reduce=True)
     plan = Plan("all_reduce", "custom", 2, 0, Partition.uniform(1), lambda: iter([step]))
-    with pytest.raises(PlanError, match="step 0: rank 0 chunk 0 is sent and written in one step"):
-        verify(plan)
+    verify(plan)
+    assert is_right(plan)
+
+
+def test_values_at_the_wrong_place_are_named():
+    good = [Step.of([0, 1], [1, 0], [0, 1], reduce=True)]
+    good += [Step.of([1, 0], [0, 1], [0, 1], reduce=False)]
+    plan = plan_of(2, n_chunks=2)
+    verify(with_steps(plan, good))
+    misplaced = [*good, with_value(Step.of(0, 1, 0, reduce=False), "dst_chunk", 0, 1)]
+    with pytest.raises(PlanError, match="rank 1 chunk 1 holds values of chunk 0: needed chunk 1"):
+        verify(with_steps(plan, misplaced))
+    mixed = [with_value(Step.of(0, 1, 0, reduce=True), "dst_chunk", 0, 1)]
+    with pytest.raises(PlanError, match="step 0: rank 1 chunk 1 would mix values of chunk 1 with"):
+        verify(with_steps(plan, mixed))
+
+
+def test_chunks_of_unlike_length_are_not_joined():
+    step = Step.of(0, 1, 0, dst_chunk=1, reduce=False)
+    plan = Plan("all_reduce", "custom", 2, 0, Partition.uniform(2), lambda: iter([step]))
+    assert Program.of(plan, 6, 4).length.tolist() == [3]
+    with pytest.raises(PlanError, match="chunk 0 of 4 elements is sent to chunk 1 of 3: needed"):
+        Program.of(plan, 7, 4)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import simulate
 from strategies import (
-    ALGORITHMS,
-    COLLECTIVES,
+    cases,
     chaotic_plans,
     link,
     one_site,
     sites_of_one,
     topologies,
+    width_for,
+    work_width,
 )
 
 from emul import Link, Node, Site, TimeLimitError, Topology, Trunk, World
@@ -37,22 +38,22 @@ def assert_same(timeline, reference):
 def test_schedule_equals_the_event_simulation_on_random_plans(data):
     topology = data.draw(topologies())
     plan = data.draw(chaotic_plans(topology.world_size))
-    width = data.draw(st.integers(0, 40))
+    width = plan.partition.n_chunks * data.draw(st.integers(0, 12))
     assert_same(*time_and_simulate(plan, topology, width))
 
 
 @settings(max_examples=60)
 @given(
     topologies(),
-    st.sampled_from(COLLECTIVES),
-    st.sampled_from(ALGORITHMS),
+    cases,
     st.integers(0, 3000),
 )
-def test_schedule_equals_the_event_simulation_on_real_plans(topology, collective, algorithm, count):
+def test_schedule_equals_the_event_simulation_on_real_plans(topology, case, count):
     sizes = tuple(site.ranks for site in topology.sites)
-    plan = build_plan(collective, algorithm, sizes)
-    blocks = topology.world_size if collective in ("reduce_scatter", "all_gather") else 1
-    assert_same(*time_and_simulate(plan, topology, count // blocks * blocks))
+    n = topology.world_size
+    plan = build_plan(*case, sizes, root=n // 2)
+    width = work_width(case[0], width_for(case[0], n, count // n))
+    assert_same(*time_and_simulate(plan, topology, width))
 
 
 @given(
@@ -79,7 +80,7 @@ def test_ring_on_uniform_links_takes_the_textbook_time(n, collective, phases):
     world = World(one_site(n, fabric))
     block = 50_000
     count = block if collective == "all_gather" else block * n
-    prediction = world.predict(collective, count, dtype="uint8")
+    prediction = world.predict(collective, count, dtype="uint8", algorithm="ring")
     block_ps = block * 100  # 10 GB/s is 100 ps per byte
     assert prediction.timeline.total_ps == phases * (n - 1) * (5_000_000 + 3_000_000 + block_ps)
 
@@ -96,7 +97,8 @@ def test_ring_on_unequal_links_follows_the_recursion(hops):
         rate, latency_us = hops[a] if b == a + 1 else hops[b]
         return Link(rate, latency_us * 1e-6)
 
-    timeline = World(sites_of_one(hop_between, n)).predict("all_reduce", n * block, dtype="uint8")
+    world = World(sites_of_one(hop_between, n))
+    timeline = world.predict("all_reduce", n * block, dtype="uint8", algorithm="ring")
     # With two sites, both directions are the one trunk between them.
     used = [hops[0]] * 2 if n == 2 else hops
     occupancy = [round(block * 1e12 / rate) for rate, _ in used]

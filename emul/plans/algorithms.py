@@ -1,0 +1,72 @@
+"""The algorithms by name, and which collectives each of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from emul.errors import ArgumentError, unknown_name
+from emul.plans import bruck, direct, doubling, hierarchical, pat, ring, trees
+from emul.plans.collectives import collective_named
+from emul.plans.plan import Plan
+from emul.plans.verify import verify
+
+__all__ = ["ALGORITHMS", "Algorithm", "algorithms_for", "build_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """Builds plans from a collective, the ranks of each site and a root."""
+
+    build: Callable[[str, tuple[int, ...], int], Plan]
+    collectives: tuple[str, ...]
+
+
+ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
+    {
+        "ring": Algorithm(ring.build, ring.COLLECTIVES),
+        "direct": Algorithm(direct.build_direct, direct.DIRECT_COLLECTIVES),
+        "hierarchical": Algorithm(hierarchical.build, hierarchical.COLLECTIVES),
+        "halving_doubling": Algorithm(
+            doubling.build_halving_doubling, doubling.HALVING_COLLECTIVES
+        ),
+        "recursive_doubling": Algorithm(
+            doubling.build_recursive_doubling, doubling.DOUBLING_COLLECTIVES
+        ),
+        "double_binary_tree": Algorithm(trees.build, trees.COLLECTIVES),
+        "bruck": Algorithm(bruck.build, bruck.COLLECTIVES),
+        "pairwise": Algorithm(direct.build_pairwise, direct.PAIRWISE_COLLECTIVES),
+        "pat": Algorithm(pat.build, pat.COLLECTIVES),
+    }
+)
+
+
+def algorithms_for(collective: str) -> tuple[str, ...]:
+    """Return the names of the algorithms that do ``collective``."""
+    return tuple(name for name, each in ALGORITHMS.items() if collective in each.collectives)
+
+
+def build_plan(
+    collective: str, algorithm: str, ranks_per_site: tuple[int, ...], *, root: int = 0
+) -> Plan:
+    """Return the verified plan of ``algorithm`` for ``collective``.
+
+    ``ranks_per_site`` gives the number of ranks of each site, in rank order. Raises
+    ArgumentError for an unknown name, an algorithm that does not do the collective, or a root
+    that is no rank.
+    """
+    collective_named(collective)
+    if algorithm not in ALGORITHMS:
+        raise unknown_name("algorithm", algorithm, ("auto", *ALGORITHMS))
+    if collective not in ALGORITHMS[algorithm].collectives:
+        raise ArgumentError(
+            f"algorithm {algorithm!r} does not do {collective}: needed one of "
+            f"{', '.join(algorithms_for(collective))}"
+        )
+    n = sum(ranks_per_site)
+    if not 0 <= root < n:
+        raise ArgumentError(f"root {root}: needed a rank from 0 to {n - 1}")
+    plan = ALGORITHMS[algorithm].build(collective, ranks_per_site, root)
+    verify(plan)
+    return plan

@@ -1,0 +1,142 @@
+"""Recursive doubling and halving: partners whose numbers differ in one bit.
+
+recursive_doubling: in an all-reduce, partners exchange and reduce the whole buffer in each of
+log2 n steps; in an all-gather what they hold doubles; broadcast, reduce, gather and scatter are
+binomial trees. halving_doubling (Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005): a
+reduce-scatter in which what partners exchange halves, nearest partners first, so that the far ones
+exchange least; the all-gather is that backwards, all-reduce one after the other.
+
+Where n is no power of two, the ranks beyond the largest one in n fold into the first ones: each
+hands its buffer to its substitute before, and gets its result from it afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.plans.plan import Partition, Plan, Step
+from emul.plans.rows import chunk_rows, reversed_reduction
+
+__all__ = [
+    "DOUBLING_COLLECTIVES",
+    "HALVING_COLLECTIVES",
+    "build_halving_doubling",
+    "build_recursive_doubling",
+]
+
+Int64Array = npt.NDArray[np.int64]
+
+DOUBLING_COLLECTIVES = ("all_reduce", "all_gather", "broadcast", "reduce", "gather", "scatter")
+HALVING_COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather")
+
+
+def build_recursive_doubling(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+    """Return the recursive doubling plan; the sites do not change it."""
+    n = sum(ranks_per_site)
+
+    def steps() -> Iterator[Step]:
+        if collective == "all_reduce":
+            yield from _exchange_all(n)
+        elif collective == "all_gather":
+            yield from doubling_all_gather(n)
+        elif collective in ("broadcast", "scatter"):
+            yield from _binomial(n, root, in_blocks=collective == "scatter")
+        else:
+            tree = _binomial(n, root, in_blocks=collective == "gather")
+            for step in reversed_reduction(tree):
+                yield step if collective == "reduce" else _copying(step)
+
+    in_blocks = collective in ("all_gather", "gather", "scatter")
+    partition = Partition.uniform(n if in_blocks else 1)
+    return Plan(collective, "recursive_doubling", n, root, partition, steps)
+
+
+def build_halving_doubling(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+    """Return the halving-doubling plan; the sites do not change it."""
+    n = sum(ranks_per_site)
+
+    def steps() -> Iterator[Step]:
+        if collective in ("all_reduce", "reduce_scatter"):
+            yield from reversed_reduction(doubling_all_gather(n))
+        if collective in ("all_reduce", "all_gather"):
+            yield from doubling_all_gather(n)
+
+    return Plan(collective, "halving_doubling", n, root, Partition.uniform(n), steps)
+
+
+def _power_below(n: int) -> int:
+    """Return the largest power of two in ``n``."""
+    return 1 << (n.bit_length() - 1)
+
+
+def doubling_all_gather(n: int) -> Iterator[Step]:
+    """Yield the all-gather of recursive doubling, farthest partners first.
+
+    Farthest first, what goes far is least; run backwards it is recursive halving, nearest first.
+    """
+    size = _power_below(n)
+    rank, folded = np.arange(size), np.arange(size, n)
+    if len(folded):
+        yield chunk_rows(folded, folded - size, folded, reduce=False)
+    held = size  # ranks hold the blocks that agree with them in the bits below this one
+    while held > 1:
+        held //= 2
+        yield _doubling_step(n, size, rank, held)
+    if len(folded):
+        pairs = [(extra, block) for extra in folded for block in range(n) if block != extra]
+        extra, block = np.array(pairs).T
+        yield chunk_rows(extra - size, extra, block, reduce=False)
+
+
+def _doubling_step(n: int, size: int, rank: Int64Array, bit: int) -> Step:
+    """Return the exchange with the partner at distance ``bit``.
+
+    So far a rank holds the blocks whose owner, or the owner's substitute, agrees with it in
+    ``bit`` and in all lower bits.
+    """
+    block = np.arange(n)
+    owner = block % size
+    holds = ((rank[:, None] ^ owner) & (2 * bit - 1)) == 0
+    sender, chosen = np.nonzero(holds)
+    return chunk_rows(sender, sender ^ bit, block[chosen], reduce=False)
+
+
+def _exchange_all(n: int) -> Iterator[Step]:
+    size = _power_below(n)
+    rank, folded = np.arange(size), np.arange(size, n)
+    if len(folded):
+        yield Step.of(folded, folded - size, 0, reduce=True)
+    bit = 1
+    while bit < size:
+        yield Step.of(rank, rank ^ bit, 0, reduce=True)
+        bit *= 2
+    if len(folded):
+        yield Step.of(folded - size, folded, 0, reduce=False)
+
+
+def _binomial(n: int, root: int, *, in_blocks: bool) -> Iterator[Step]:
+    """Yield the tree from ``root`` in which the number of ranks that hold something doubles.
+
+    With ``in_blocks`` only the blocks of the ranks below the receiver are passed on.
+    """
+    bit = _power_below(n) * 2
+    while bit > 1:
+        bit //= 2
+        senders = range(0, n - bit, 2 * bit)
+        if not senders:
+            continue
+        if not in_blocks:
+            sender = np.array(senders)
+            yield Step.of((sender + root) % n, (sender + bit + root) % n, 0, reduce=False)
+            continue
+        below = [(s, b) for s in senders for b in range(s + bit, min(s + 2 * bit, n))]
+        s, b = np.array(below).T
+        yield chunk_rows((s + root) % n, (s + bit + root) % n, (b + root) % n, reduce=False)
+
+
+def _copying(step: Step) -> Step:
+    columns = (step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks)
+    return Step(*columns, np.zeros(len(step), dtype=bool))

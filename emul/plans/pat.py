@@ -1,0 +1,42 @@
+"""PAT: parallel aggregated trees, ceil(log2 n) steps whose long hops come first and are small.
+
+All-gather: a binomial tree from every rank at once, far distances first, so that one block goes
+far and n / 2 blocks go to the neighbour (Jeaugey, arXiv 2506.20252; NCCL 2.23). Reduce-scatter
+is that backwards: the neighbour first, with much, the far ones last, with one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from emul.plans.plan import Partition, Plan, Step
+from emul.plans.rows import chunk_rows, reversed_reduction
+
+__all__ = ["COLLECTIVES", "build"]
+
+COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather")
+
+
+def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+    """Return the PAT plan; the sites do not change it."""
+    n = sum(ranks_per_site)
+
+    def steps() -> Iterator[Step]:
+        if collective in ("all_reduce", "reduce_scatter"):
+            yield from reversed_reduction(_all_gather(n))
+        if collective in ("all_reduce", "all_gather"):
+            yield from _all_gather(n)
+
+    return Plan(collective, "pat", n, root, Partition.uniform(n), steps)
+
+
+def _all_gather(n: int) -> Iterator[Step]:
+    rank = np.arange(n)[:, None]
+    distance = 1 << max(0, (n - 1).bit_length() - 1)
+    while distance and n > 1:
+        # A rank has the blocks that lie a multiple of twice the distance behind it.
+        behind = np.arange(0, n - distance, 2 * distance)
+        yield chunk_rows(rank, (rank + distance) % n, (rank - behind) % n, reduce=False)
+        distance //= 2

@@ -1,0 +1,68 @@
+"""Building steps: rows from single chunks, and reduce-scatter as all-gather run backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.plans.plan import Step
+
+__all__ = ["chunk_rows", "reversed_reduction"]
+
+
+def chunk_rows(
+    src: npt.ArrayLike,
+    dst: npt.ArrayLike,
+    chunk: npt.ArrayLike,
+    *,
+    reduce: bool,
+    dst_chunk: npt.ArrayLike | None = None,
+) -> Step:
+    """Return a step that sends single chunks, joined into runs.
+
+    Arguments are broadcast. Rows come by sender and receiver, so that all chunks of a pair are
+    one transfer.
+    """
+    into = chunk if dst_chunk is None else dst_chunk
+    columns = np.broadcast_arrays(src, dst, chunk, into)
+    src, dst, chunk, into = (np.asarray(column).ravel() for column in columns)
+    order = np.lexsort((chunk, dst, src))
+    src, dst, chunk, into = src[order], dst[order], chunk[order], into[order]
+    starts = np.ones(len(src), dtype=bool)
+    starts[1:] = (
+        (np.diff(src) != 0) | (np.diff(dst) != 0) | (np.diff(chunk) != 1) | (np.diff(into) != 1)
+    )
+    first = np.flatnonzero(starts)
+    return Step.of(
+        src[first],
+        dst[first],
+        chunk[first],
+        dst_chunk=into[first],
+        reduce=reduce,
+        nchunks=np.diff(first, append=len(src)),
+    )
+
+
+def reversed_reduction(all_gather: Iterable[Step]) -> Iterator[Step]:
+    """Yield the reduce-scatter that is ``all_gather`` run backwards.
+
+    Where a chunk was copied, its contributions now come back along the same way and are
+    reduced. That is right when no rank was sent a chunk twice or one that it had.
+    """
+    for step in reversed(list(all_gather)):
+        yield _turned(step)
+
+
+def _turned(step: Step) -> Step:
+    """Return ``step`` with senders and receivers exchanged, reducing, by sender and receiver."""
+    order = np.lexsort((step.src_chunk, step.src, step.dst))
+    return Step(
+        step.dst[order],
+        step.src[order],
+        step.dst_chunk[order],
+        step.src_chunk[order],
+        step.nchunks[order],
+        np.ones(len(step), dtype=bool),
+    )
