@@ -11,6 +11,7 @@ from emul.errors import (
     TopologyError,
 )
 from emul.links import Link
+from emul.ops import RoundingError
 from emul.run import Prediction, Run
 from emul.timing import CriticalPath, Segment, Timeline
 from emul.topology import Node, Site, Topology, Trunk
@@ -28,6 +29,7 @@ __all__ = [
     "Node",
     "PlanError",
     "Prediction",
+    "RoundingError",
     "Run",
     "Segment",
     "ShapeError",

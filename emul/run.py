@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from emul.errors import ArgumentError
+from emul.ops import RoundingError, rounding_error
 from emul.plans import Plan
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.units import PS_PER_S, format_time
@@ -59,13 +61,15 @@ class Run:
 
     ``output``: an array like the input (shape: see the collective). ``wall_s``: measured
     seconds of the whole call. ``lag_s``: measured seconds by which the call ended after the
-    modelled moment; None on the virtual clock, on which nobody waits.
+    modelled moment; None on the virtual clock, on which nobody waits. ``reduced``: the input that
+    ``error`` is worked out from and the operator; None where nothing was reduced.
     """
 
     output: npt.NDArray[Any]
     prediction: Prediction
     wall_s: float
     lag_s: float | None
+    reduced: tuple[npt.NDArray[Any], str] | None = None
 
     @property
     def time_s(self) -> float:
@@ -86,6 +90,24 @@ class Run:
     def binding(self) -> str:
         """The term that rules the modelled time."""
         return self.prediction.binding
+
+    @cached_property
+    def error(self) -> RoundingError:
+        """Rounding error of the output against float64, in ulp and relative.
+
+        Worked out when it is first asked for, from input and output as they are then; so ask
+        before either is changed. Zero where nothing is rounded. Raises ArgumentError for a
+        reduction in place, which leaves no input to compare with.
+        """
+        if self.reduced is None:
+            return RoundingError(0.0, 0.0, 0.0, 0.0)
+        x, op = self.reduced
+        if x is self.output:
+            raise ArgumentError(
+                "error of a reduction in place: needed an input that is still there; give out= a "
+                "buffer of its own"
+            )
+        return rounding_error(x, self.output, op)
 
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""

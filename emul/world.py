@@ -269,7 +269,7 @@ class World:
             raise
         wall_s = (ended_ns - started_ns) / 1e9
         lag_s = wall_s - prediction.time_s * self.dilation if self.clock == "wall" else None
-        return Run(output, prediction, wall_s, lag_s)
+        return Run(output, prediction, wall_s, lag_s, (x, op) if collective.reduces else None)
 
     def _publish(self, started_ns: int, prediction: Prediction) -> int:
         """Wait, on the wall clock, until the modelled moment has come; return the time."""

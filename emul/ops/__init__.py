@@ -3,6 +3,7 @@
 from emul.ops.backend import BACKENDS, Ops, ops_for
 from emul.ops.dtypes import DTYPES, NCCL_NAMES, dtype_named, dtype_of
 from emul.ops.numpy_ops import REDUCTIONS, NumpyOps
+from emul.ops.rounding import RoundingError, rounding_error
 
 __all__ = [
     "BACKENDS",
@@ -11,7 +12,9 @@ __all__ = [
     "REDUCTIONS",
     "NumpyOps",
     "Ops",
+    "RoundingError",
     "dtype_named",
     "dtype_of",
     "ops_for",
+    "rounding_error",
 ]
