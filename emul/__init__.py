@@ -12,6 +12,7 @@ from emul.errors import (
 )
 from emul.links import Link
 from emul.ops import RoundingError
+from emul.plans import Send
 from emul.run import Prediction, Run
 from emul.timing import CriticalPath, Segment, Timeline
 from emul.topology import Node, Site, Topology, Trunk
@@ -32,6 +33,7 @@ __all__ = [
     "RoundingError",
     "Run",
     "Segment",
+    "Send",
     "ShapeError",
     "Site",
     "TimeLimitError",

@@ -12,11 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import ArgumentError, unknown_name
+from emul.errors import ArgumentError, PlanError, unknown_name
 from emul.memory import check_fits
 from emul.ops import REDUCTIONS, dtype_named, ops_for
 from emul.ops.buffers import Buffers
-from emul.plans import Plan, Program, algorithms_for, build_plan, collective_named
+from emul.plans import (
+    Plan,
+    Program,
+    Schedule,
+    algorithms_for,
+    build_plan,
+    collective_named,
+    plan_from,
+    verify,
+)
 from emul.run import Prediction, Run
 from emul.timing import now_ns, time_plan, wait_until
 from emul.topology import Network, Topology, load, read_topology
@@ -30,6 +39,7 @@ AUTO = "auto"
 DEFAULT_ALGORITHM = AUTO
 
 Array = npt.NDArray[Any]
+Algorithm = str | Plan | Schedule
 
 
 class World:
@@ -95,15 +105,17 @@ class World:
         x: Array,
         *,
         op: str = "sum",
-        algorithm: str = DEFAULT_ALGORITHM,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Give every rank the reduction of all buffers: (n, count) -> (n, count).
 
         ``op``: sum, prod, min, max or avg. ``algorithm``: one of emul.plans.ALGORITHMS, or
-        ``auto`` for the one that the model finds quickest at this size. The order of reduction
-        is that of the plan. ``out``: a buffer to write into, also ``x`` itself. Raises
-        ShapeError, DTypeError, ArgumentError or CapacityError before anything is touched.
+        ``auto`` for the one that the model finds quickest at this size; or a function that yields
+        the steps of one's own (see emul.plans.plan_from), or a Plan. The order of reduction is
+        that of the plan. ``out``: a buffer to write into, also ``x`` itself. Raises
+        ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
+        touched.
         """
         return self._run("all_reduce", x, out, op=op, algorithm=algorithm)
 
@@ -112,7 +124,7 @@ class World:
         x: Array,
         *,
         op: str = "sum",
-        algorithm: str = DEFAULT_ALGORITHM,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Give rank r block r of the reduction of all buffers: (n, n*c) -> (n, c).
@@ -122,7 +134,7 @@ class World:
         return self._run("reduce_scatter", x, out, op=op, algorithm=algorithm)
 
     def all_gather(
-        self, x: Array, *, algorithm: str = DEFAULT_ALGORITHM, out: Array | None = None
+        self, x: Array, *, algorithm: Algorithm = DEFAULT_ALGORITHM, out: Array | None = None
     ) -> Run:
         """Give every rank all buffers in rank order: (n, c) -> (n, n*c).
 
@@ -135,7 +147,7 @@ class World:
         x: Array,
         *,
         root: int = 0,
-        algorithm: str = DEFAULT_ALGORITHM,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Give every rank the buffer of rank ``root``: (n, count) -> (n, count).
@@ -150,7 +162,7 @@ class World:
         *,
         op: str = "sum",
         root: int = 0,
-        algorithm: str = DEFAULT_ALGORITHM,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Give rank ``root`` the reduction of all buffers: (n, count) -> (count,).
@@ -160,7 +172,7 @@ class World:
         return self._run("reduce", x, out, op=op, root=root, algorithm=algorithm)
 
     def all_to_all(
-        self, x: Array, *, algorithm: str = DEFAULT_ALGORITHM, out: Array | None = None
+        self, x: Array, *, algorithm: Algorithm = DEFAULT_ALGORITHM, out: Array | None = None
     ) -> Run:
         """Give rank d block d of every rank, in rank order: (n, n*c) -> (n, n*c).
 
@@ -173,7 +185,7 @@ class World:
         x: Array,
         *,
         root: int = 0,
-        algorithm: str = DEFAULT_ALGORITHM,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Give rank ``root`` all buffers in rank order: (n, c) -> (n*c,).
@@ -187,7 +199,7 @@ class World:
         x: Array,
         *,
         root: int = 0,
-        algorithm: str = DEFAULT_ALGORITHM,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Give rank r block r of the buffer ``x`` of rank ``root``: (n*c,) -> (n, c).
@@ -201,7 +213,7 @@ class World:
         x: Array,
         *,
         shift: int = 1,
-        algorithm: str = DEFAULT_ALGORITHM,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Let rank r send to rank r + ``shift`` (around the world): (n, count) -> (n, count).
@@ -210,7 +222,7 @@ class World:
         """
         return self._run("send_recv", x, out, root=shift % self.size, algorithm=algorithm)
 
-    def barrier(self, *, algorithm: str = DEFAULT_ALGORITHM) -> Run:
+    def barrier(self, *, algorithm: Algorithm = DEFAULT_ALGORITHM) -> Run:
         """Let no rank go on before all have come: an all_reduce of one byte nobody looks at."""
         return self.all_reduce(np.zeros((self.size, 1), np.uint8), op="max", algorithm=algorithm)
 
@@ -220,7 +232,7 @@ class World:
         count: int,
         *,
         dtype: str = "float32",
-        algorithm: str = DEFAULT_ALGORITHM,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
         root: int = 0,
     ) -> Prediction:
         """Return what ``collective`` would cost, without arrays.
@@ -228,6 +240,7 @@ class World:
         ``count``: elements of one rank's input. Raises ArgumentError for an unknown name, a
         root that is no rank, or a count that the collective cannot cut into blocks.
         """
+        _check_algorithm(algorithm)
         promise = collective_named(collective)
         if count < 0 or promise.uneven(self.size, count):
             raise ArgumentError(
@@ -245,10 +258,11 @@ class World:
         out: Array | None,
         *,
         op: str = "sum",
-        algorithm: str,
+        algorithm: Algorithm,
         root: int = 0,
     ) -> Run:
         started_ns = now_ns()
+        _check_algorithm(algorithm)
         if op not in REDUCTIONS:
             raise unknown_name("op", op, REDUCTIONS)
         collective = collective_named(name)
@@ -278,12 +292,23 @@ class World:
         due_ns = math.ceil(prediction.timeline.total_ps * self.dilation / 1000)
         return wait_until(started_ns + due_ns)
 
-    def _build_plan(self, collective: str, algorithm: str, root: int) -> Plan:
-        sizes = tuple(site.ranks for site in self.topology.sites)
-        return build_plan(collective, algorithm, sizes, root=root)
+    def _build_plan(self, collective: str, algorithm: Algorithm, root: int) -> Plan:
+        if isinstance(algorithm, str):
+            sizes = tuple(site.ranks for site in self.topology.sites)
+            return build_plan(collective, algorithm, sizes, root=root)
+        plan = algorithm
+        if not isinstance(plan, Plan):
+            plan = plan_from(plan, collective, self.size, root=root)
+        if (plan.collective, plan.world_size, plan.root) != (collective, self.size, root):
+            raise PlanError(
+                f"{plan}, root {plan.root}: needed a plan for {collective} over {self.size} ranks, "
+                f"root {root}"
+            )
+        verify(plan)
+        return plan
 
     def _prepare_anew(
-        self, collective: str, algorithm: str, root: int, width: int, itemsize: int
+        self, collective: str, algorithm: Algorithm, root: int, width: int, itemsize: int
     ) -> tuple[Program, Prediction]:
         if algorithm == AUTO:
             return self._quickest(collective, root, width, itemsize)
@@ -305,6 +330,13 @@ class World:
         program, best = min(candidates, key=lambda candidate: candidate[1].timeline.total_ps)
         times = {each.plan.algorithm: each.time_s for _, each in candidates}
         return program, replace(best, considered=MappingProxyType(times))
+
+
+def _check_algorithm(given: object) -> None:
+    if not (isinstance(given, str | Plan) or callable(given)):
+        raise ArgumentError(
+            f"algorithm {given!r}: needed a name, a Plan, or a function that yields steps"
+        )
 
 
 def _topology(given: str | Path | Topology) -> Topology:

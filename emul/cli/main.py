@@ -9,6 +9,7 @@ import click
 
 from emul import EmulError, __version__
 from emul.cli.perf import perf
+from emul.cli.plan import plan
 from emul.cli.topology import topology
 
 __all__ = ["main", "run"]
@@ -25,6 +26,7 @@ def main() -> None:
 
 
 main.add_command(perf)
+main.add_command(plan)
 main.add_command(topology)
 
 

@@ -1,4 +1,4 @@
-"""Parameter types of the command line."""
+"""What subcommands share: parameter types, and printing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import click
 from emul.errors import ArgumentError
 from emul.units import parse_size
 
-__all__ = ["Size"]
+__all__ = ["Size", "print_wide"]
+
+WIDTH_WITHOUT_TERMINAL = 120
 
 
 class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -25,3 +27,13 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
             return parse_size(value)
         except ArgumentError as error:
             self.fail(str(error), param, ctx)
+
+
+def print_wide(table: object) -> None:
+    """Print a rich table, as wide as it needs where there is no terminal to fit in."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_WITHOUT_TERMINAL)
+    console.print(table)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
+from emul.cli.params import print_wide
 from emul.topology import load, preset_names, read_topology
 
 __all__ = ["topology"]
-
-WIDTH_WITHOUT_TERMINAL = 120
 
 
 @click.group()
@@ -23,7 +22,7 @@ def list_() -> None:
     """List the topologies that come with emul."""
     from emul.report import topology_list
 
-    _print(topology_list(load(name) for name in preset_names()))
+    print_wide(topology_list(load(name) for name in preset_names()))
 
 
 @topology.command()
@@ -34,7 +33,7 @@ def show(name: str) -> None:
 
     heading, table = topology_sheet(load(name))
     click.echo(heading)
-    _print(table)
+    print_wide(table)
 
 
 @topology.command()
@@ -46,12 +45,3 @@ def check(file: Path) -> None:
         f"{file}: good: {found.world_size} ranks at {len(found.sites)} sites, "
         f"{len(found.trunks)} trunks"
     )
-
-
-def _print(table: object) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH_WITHOUT_TERMINAL)
-    console.print(table)

@@ -2,6 +2,7 @@
 
 from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_plan
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
+from emul.plans.custom import Schedule, Send, plan_from
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.program import Program
 from emul.plans.verify import verify
@@ -13,9 +14,12 @@ __all__ = [
     "Partition",
     "Plan",
     "Program",
+    "Schedule",
+    "Send",
     "Step",
     "algorithms_for",
     "build_plan",
     "collective_named",
+    "plan_from",
     "verify",
 ]

@@ -1,0 +1,46 @@
+import re
+
+import pytest
+from command import emul
+from strategies import CASES
+
+
+def test_list_names_every_collective_and_algorithm():
+    result = emul("plan", "list")
+    assert result.returncode == 0
+    for collective, algorithm in CASES:
+        assert re.search(rf"{collective} .*\b{algorithm}\b", result.stdout)
+
+
+def test_show_draws_steps_and_counts_bytes():
+    result = emul("plan", "show", "all_reduce", "hierarchical", "--steps", "1")
+    lines = result.stdout.splitlines()
+    assert result.returncode == 0
+    assert lines[0].startswith("hierarchical all_reduce over 24 ranks, proven: ")
+    # 24 ranks x 14 steps inside a site, 24 x 4 between sites; 2 (n - 1) buffers in all
+    assert lines[1] == "18 steps, 432 transfers of 24 chunks, 46 buffers sent in all"
+    assert "trunk north -> east: 1.333 buffers" in lines
+    assert "  rank 0 chunk 7 reduces into rank 1" in lines
+    assert lines[-1] == "... and 17 more steps"
+
+
+def test_show_tells_where_a_chunk_goes():
+    result = emul("plan", "show", "send_recv", "direct", "-r", "2")
+    assert "  rank 0 chunk 0 to rank 2 as chunk 1" in result.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["all_reduces", "ring"], "unknown collective"),
+        (["all_reduce", "rings"], "unknown algorithm"),
+        (["gather", "ring"], "'ring' does not do gather: needed one of direct"),
+        (["broadcast", "ring", "-r", "99"], "root 99: needed a rank from 0 to 23"),
+        (["all_reduce"], "Missing argument"),
+    ],
+)
+def test_bad_plans_are_one_line_and_status_2(arguments, complaint):
+    result = emul("plan", "show", *arguments)
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == 1
