@@ -114,7 +114,7 @@ cdef class _Collector:
 
 
 cdef Edges _sorted(int32_t[::1] earlier, int32_t[::1] later, uint8_t[::1] starts, int64_t edges,
-                    int64_t transfers):
+                   int64_t transfers):
     """Return the edges in the order of the transfers that are waited for."""
     cdef int64_t at, t
     cdef Edges result
