@@ -8,6 +8,7 @@ of plans.
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 
@@ -59,10 +60,12 @@ class Transfer:
     src: int
     dst: int
     nbytes: int = 0
+    begins: bool = True  # a message, whose overhead it pays
     reads: set = field(default_factory=set)  # transfers that wrote what this one sends
     follows: set = field(default_factory=set)  # transfers that wrote what it is reduced into
+    slot_of: int | None = None  # the transfer whose slot it takes
+    slot_free: bool = True
     starts: list = field(default_factory=list)
-    head_ps: int = 0
     finish_ps: int = 0
     arrival_ps: int = -1
     done_ps: int = -1
@@ -83,42 +86,82 @@ def edges_of(partition, width):
     return found
 
 
-def transfers_of(plan, width, itemsize):
-    """The transfers of a plan with what each of them waits for."""
+def transfers_of(plan, width, itemsize, slicing=None):
+    """The transfers of a plan, or their slices, with what each of them waits for."""
     edges = edges_of(plan.partition, width)
     found, last_writer = [], {}
     came = defaultdict(list)  # at each rank: the transfers of the last step that brought any
-    for step in plan.steps():
-        rows = zip(*(column.tolist() for column in columns_of(step)), strict=True)
-        rows = [row for row in rows if edges[row[2] + row[4]] > edges[row[2]]]
+    steps = [rows_of(step, edges) for step in plan.steps()]
+    if slicing and not any(n > slicing.slice_bytes for n in message_bytes(steps, edges, itemsize)):
+        slicing = None
+    for rows in steps:
         begun = len(found)
-        writes = take_step(rows, found, last_writer, lambda a, b: (edges[b] - edges[a]) * itemsize)
+        writes = take_step(rows, found, last_writer, edges, itemsize, slicing)
         if plan.lockstep:
             keep_in_step(found[begun:], begun, came)
         last_writer.update(writes)
+    if slicing:
+        give_slots(found, slicing.slots)
     return found
+
+
+def rows_of(step, edges):
+    """The rows of a step that carry elements, as tuples."""
+    rows = zip(*(column.tolist() for column in columns_of(step)), strict=True)
+    return [row for row in rows if edges[row[2] + row[4]] > edges[row[2]]]
+
+
+def message_bytes(steps, edges, itemsize):
+    for rows in steps:
+        for _, group in groupby(rows, key=lambda row: row[:2]):
+            yield sum(edges[row[2] + row[4]] - edges[row[2]] for row in group) * itemsize
+
+
+def give_slots(found, slots):
+    """Let each transfer take the slot of the one that is ``slots`` before it on its connection."""
+    on = defaultdict(list)
+    for number, transfer in enumerate(found):
+        if transfer.src != transfer.dst:
+            on[transfer.src, transfer.dst].append(number)
+    for numbers in on.values():
+        for earlier, later in zip(numbers, numbers[slots:], strict=False):
+            found[later].slot_of, found[later].slot_free = earlier, False
 
 
 def columns_of(step):
     return step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks, step.reduce
 
 
-def take_step(rows, found, last_writer, nbytes_between):
+def take_step(rows, found, last_writer, edges, itemsize, slicing):
     """Append the transfers of one step to ``found``; return who writes what."""
-    previous, writes = None, {}
-    for src, dst, first, into, n, reduce in rows:
-        if previous != (src, dst):
-            found.append(Transfer(src, dst))
-            previous = (src, dst)
-        transfer = found[-1]
-        transfer.nbytes += nbytes_between(first, first + n)
-        for i in range(n):
-            if (src, first + i) in last_writer:
-                transfer.reads.add(last_writer[src, first + i])
-            if reduce and (dst, into + i) in last_writer:
-                transfer.follows.add(last_writer[dst, into + i])
-            writes[dst, into + i] = len(found) - 1
+    writes = {}
+    for (src, dst), group in groupby(rows, key=lambda row: row[:2]):
+        before, number = 0, None
+        for chunk, into, part, nbytes, reduce in pieces_of(group, edges, itemsize, slicing):
+            slice_number = before // slicing.slice_bytes if slicing else 0
+            if slice_number != number:
+                found.append(Transfer(src, dst, begins=number is None))
+                number = slice_number
+            before += nbytes
+            transfer = found[-1]
+            transfer.nbytes += nbytes
+            if (src, chunk, part) in last_writer:
+                transfer.reads.add(last_writer[src, chunk, part])
+            if reduce and (dst, into, part) in last_writer:
+                transfer.follows.add(last_writer[dst, into, part])
+            writes[dst, into, part] = len(found) - 1
     return writes
+
+
+def pieces_of(rows, edges, itemsize, slicing):
+    """Chunk sent, chunk written, slice, bytes and whether reduced, of every slice of the rows."""
+    for _, _, first, into, n, reduce in rows:
+        for i in range(n):
+            nbytes = (edges[first + i + 1] - edges[first + i]) * itemsize
+            size = slicing.slice_bytes if slicing else max(1, nbytes)
+            parts = range(0, nbytes, size) if slicing else [0]
+            for part, low in enumerate(parts):
+                yield first + i, into + i, part, min(size, nbytes - low), reduce
 
 
 def keep_in_step(transfers, begun, came):
@@ -131,50 +174,80 @@ def keep_in_step(transfers, begun, came):
     came.update(comes)
 
 
-def simulate(plan, width, itemsize, topology):
+HOPS, ARRIVE, DONE, FREED = (0, 1, 2), 3, 4, 5
+
+
+def simulate(plan, width, itemsize, topology, slicing=None):
     """The transfers of ``plan`` with their times on ``topology``."""
-    found = transfers_of(plan, width, itemsize)
+    found = transfers_of(plan, width, itemsize, slicing)
     free = defaultdict(int)
-    pending = {i: (0, "hop 0") for i, t in enumerate(found) if not t.reads}
+    pending = {(0, i, 0) for i, t in enumerate(found) if not t.reads and t.slot_free}
     while pending:
-        now, number = min((when, i) for i, (when, _) in pending.items())
-        _, what = pending.pop(number)
-        transfer = found[number]
-        hops, latency, overhead = path(topology, transfer.src, transfer.dst)
-        if what.startswith("hop") and hops:
-            hop = int(what.split()[1])
-            link, rate = hops[hop]
-            start = max(now, free[link])
-            head = start + overhead if hop == 0 else start
-            free[link] = head + math.floor(transfer.nbytes * 1e12 / rate + 0.5)
-            transfer.starts.append(start)
-            transfer.finish_ps = max(transfer.finish_ps, free[link])
-            last = hop + 1 == len(hops)
-            pending[number] = (
-                (transfer.finish_ps + latency, "arrive") if last else (head, f"hop {hop + 1}")
-            )
-        elif what.startswith("hop"):
-            pending[number] = (now, "arrive")
-        elif what == "arrive":
-            transfer.arrival_ps = now
-            if all(found[i].done_ps >= 0 for i in transfer.follows):
-                pending[number] = (now, "done")
+        event = min(pending)  # by time, then by place in the plan, then by kind
+        pending.remove(event)
+        now, number, kind = event
+        if kind in HOPS:
+            pending.add(cross(found[number], number, kind, now, free, topology))
+        elif kind == ARRIVE:
+            found[number].arrival_ps = now
+            pending |= set(arrived(found, number, now, topology))
+        elif kind == DONE:
+            found[number].done_ps = now
+            pending |= set(woken(found, number, now))
         else:
-            transfer.done_ps = now
-            _wake(found, number, now, pending)
+            pending |= set(slot_given(found, number, now))
     return found
 
 
-def _wake(found, number, now, pending):
-    """Let go whatever waited for transfer ``number``, done at ``now``."""
+def cross(transfer, number, hop, now, free, topology):
+    """Put a transfer on a link of its way; return its next event."""
+    hops, latency, overhead = path(topology, transfer.src, transfer.dst)
+    if not hops:
+        return now, number, ARRIVE
+    link, rate = hops[hop]
+    start = max(now, free[link])
+    head = start + overhead if hop == 0 and transfer.begins else start
+    free[link] = head + math.floor(transfer.nbytes * 1e12 / rate + 0.5)
+    transfer.starts.append(start)
+    transfer.finish_ps = max(transfer.finish_ps, free[link])
+    if hop + 1 == len(hops):
+        return transfer.finish_ps + latency, number, ARRIVE
+    return head, number, hop + 1
+
+
+def all_done(found, numbers):
+    return all(found[i].done_ps >= 0 for i in numbers)
+
+
+def may_start(found, transfer):
+    return all_done(found, transfer.reads) and transfer.slot_free
+
+
+def arrived(found, number, now, topology):
+    transfer = found[number]
+    if all_done(found, transfer.follows):
+        yield now, number, DONE
+    if any(other.slot_of == number for other in found):
+        _, latency, _ = path(topology, transfer.dst, transfer.src)
+        yield now + latency, number, FREED
+
+
+def woken(found, number, now):
+    """What transfer ``number``, done at ``now``, lets go."""
     for i, other in enumerate(found):
-        ready = all(found[j].done_ps >= 0 for j in other.reads)
-        if number in other.reads and ready:
-            pending[i] = (now, "hop 0")
-        arrived = other.arrival_ps >= 0 and other.done_ps < 0
-        complete = all(found[j].done_ps >= 0 for j in other.follows)
-        if number in other.follows and arrived and complete:
-            pending[i] = (now, "done")
+        if number in other.reads and may_start(found, other):
+            yield now, i, 0
+        waiting = other.arrival_ps >= 0 and other.done_ps < 0
+        if number in other.follows and waiting and all_done(found, other.follows):
+            yield now, i, DONE
+
+
+def slot_given(found, number, now):
+    for i, other in enumerate(found):
+        if other.slot_of == number:
+            other.slot_free = True
+            if may_start(found, other):
+                yield now, i, 0
 
 
 def blocks_of(plan):

@@ -21,6 +21,8 @@ Int64Array = npt.NDArray[np.int64]
 class Program:
     """The rows of all steps in order, without those that carry no element.
 
+    The work buffer of each rank is cut into chunks of ``chunk_length`` elements.
+
     Row i combines elements [src_low, src_low + length) of rank ``row_src`` into the elements of
     rank ``row_dst`` from ``dst_low`` on. ``first_of_step`` (steps + 1,) is the transfer with
     which each step begins; ``lockstep`` is that of the plan. Transfer t is the rows from
@@ -29,6 +31,8 @@ class Program:
     """
 
     n_chunks: int
+    itemsize: int
+    chunk_length: Int64Array
     row_src: Int32Array
     row_dst: Int32Array
     src_chunk: Int32Array
@@ -68,6 +72,8 @@ class Program:
         _, first_of_step = np.unique(number[first], return_index=True)
         return cls(
             n_chunks=plan.partition.n_chunks,
+            itemsize=itemsize,
+            chunk_length=np.diff(offsets),
             row_src=src,
             row_dst=dst,
             src_chunk=src_chunk,

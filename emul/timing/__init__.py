@@ -12,10 +12,12 @@ except ModuleNotFoundError as error:
 
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.timeline import Timeline, time_plan
+from emul.timing.traffic import Slicing
 
 __all__ = [
     "CriticalPath",
     "Segment",
+    "Slicing",
     "Timeline",
     "critical_path",
     "dependencies",

@@ -16,7 +16,8 @@ class Segment:
     """A stretch of the critical path.
 
     ``place`` is the part of the network, ``term`` one of ``share`` (bytes at the rate of a
-    link, one's own or those waited for), ``latency`` and ``overhead``.
+    link, one's own or those waited for), ``latency``, ``overhead`` and ``window`` (word of an
+    arrival on its way back to a sender that has no free slot).
     """
 
     place: str
@@ -37,11 +38,13 @@ class CriticalPath:
 
     @property
     def binding(self) -> str:
-        """``share`` or ``latency`` (overhead included, as in alpha), whichever takes longer."""
+        """What takes longest: ``share``, ``window``, or ``latency`` (with overhead, as alpha)."""
         if not self.segments:
             return "none"
-        share = sum(each.duration_ps for each in self.segments if each.term == "share")
-        return "share" if 2 * share > self.total_ps else "latency"
+        spent = dict.fromkeys(("share", "window", "latency"), 0)
+        for each in self.segments:
+            spent["latency" if each.term == "overhead" else each.term] += each.duration_ps
+        return max(spent, key=lambda term: spent[term])
 
     @property
     def binding_place(self) -> str:
@@ -77,17 +80,22 @@ class _Walk:
 
     def segments(self) -> Iterator[Segment]:
         transfer = int(self.timeline.done_ps.argmax())
+        slot_alone = False
         while transfer >= 0:
             after = int(self.timeline.ordered_after[transfer])
-            if after >= 0:
+            if after >= 0 and not slot_alone:
                 transfer = after
                 continue
-            transfer = yield from self._crossing(transfer)
+            transfer, slot_alone = yield from self._crossing(transfer)
 
-    def _crossing(self, transfer: int) -> Generator[Segment, None, int]:
-        """Yield what made up the way of ``transfer``; return the transfer it waited for."""
+    def _crossing(self, transfer: int) -> Generator[Segment, None, tuple[int, bool]]:
+        """Yield what made up the way of ``transfer``.
+
+        Returns the transfer it waited for, and whether only for that one's slot, which its
+        arrival frees.
+        """
         if not self._route(transfer):
-            return int(self.timeline.waited_for[transfer])
+            return int(self.timeline.waited_for[transfer]), False
         yield Segment(self._main_place(transfer), "latency", self._latency_ps(transfer))
         hop = self._last_hop(transfer)
         yield self._share(transfer, hop)
@@ -101,9 +109,13 @@ class _Walk:
                 transfer, hop = blocker, self._route(blocker).index(link)
                 yield self._share(transfer, hop)
             elif hop == 0:
-                return int(self.timeline.waited_for[transfer])
+                break
             else:
                 hop -= 1
+        if self.timeline.for_slot[transfer]:
+            back = self.network.latency_ps(*reversed(self._ends(transfer)))
+            yield Segment(self._main_place(transfer), "window", back)
+        return int(self.timeline.waited_for[transfer]), bool(self.timeline.for_slot[transfer])
 
     def _last_hop(self, transfer: int) -> int:
         """Return the link on which the last byte of ``transfer`` was held up longest."""
@@ -133,6 +145,8 @@ class _Walk:
         return self.network.latency_ps(*self._ends(transfer))
 
     def _overhead_ps(self, transfer: int) -> int:
+        if not self.timeline.begins[transfer]:
+            return 0
         return self.network.overhead_ps(*self._ends(transfer))
 
     def _ends(self, transfer: int) -> tuple[int, int]:

@@ -12,6 +12,8 @@ def schedule(
     src: npt.NDArray[np.int32],
     dst: npt.NDArray[np.int32],
     nbytes: npt.NDArray[np.int64],
+    begins: npt.NDArray[np.uint8],
+    frees: npt.NDArray[np.int32],
     edges: Edges,
     network: Network,
 ) -> tuple[
@@ -21,4 +23,5 @@ def schedule(
     npt.NDArray[np.int64],
     npt.NDArray[np.int32],
     npt.NDArray[np.int32],
+    npt.NDArray[np.uint8],
 ]: ...

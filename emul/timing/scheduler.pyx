@@ -14,7 +14,7 @@ of the plan. So there is one answer, on every machine.
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport floor
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from emul.timing.dependencies cimport Edges
 
@@ -28,9 +28,10 @@ cdef enum:
     LINKS = 3  # most links on a route
 
 cdef enum:
-    # Events of a transfer: at link 0, 1, 2 of its route, then these two.
+    # Events of a transfer: at link 0, 1, 2 of its route, then these three.
     ARRIVED = 3
     DONE = 4
+    FREED = 5  # its slot is free again: word of its arrival has come back
 
 MAX_LINKS = LINKS
 
@@ -58,11 +59,13 @@ cdef struct Route:
 
 
 cdef inline bint _before(Event a, Event b) noexcept nogil:
-    return a.time < b.time or (a.time == b.time and a.transfer < b.transfer)
+    if a.time != b.time:
+        return a.time < b.time
+    return a.transfer < b.transfer or (a.transfer == b.transfer and a.kind < b.kind)
 
 
 cdef void _push(Heap* heap, int64_t time, int64_t transfer, int32_t kind) noexcept nogil:
-    """Add an event; the heap holds at most one per transfer, so it never outgrows its room."""
+    """Add an event; a transfer has at most two at once, so the heap never outgrows its room."""
     cdef int64_t at = heap.size, parent
     cdef Event event
     event.time, event.transfer, event.kind = time, <int32_t>transfer, kind
@@ -165,6 +168,8 @@ cdef class _Simulation:
     cdef int32_t[::1] src
     cdef int32_t[::1] dst
     cdef int64_t[::1] nbytes
+    cdef uint8_t[::1] begins
+    cdef int32_t[::1] frees
     cdef Edges edges
     cdef _Links links
     cdef int64_t[:, ::1] on_link
@@ -174,22 +179,24 @@ cdef class _Simulation:
     cdef int64_t[::1] done
     cdef int32_t[::1] waited_for
     cdef int32_t[::1] ordered_after
+    cdef uint8_t[::1] for_slot
     cdef int64_t handled
     cdef bint too_late
     cdef Heap heap
 
     def __cinit__(self, int32_t[::1] src, *_):
-        self.heap.events = <Event*>PyMem_Malloc(max(1, src.shape[0]) * sizeof(Event))
+        self.heap.events = <Event*>PyMem_Malloc(max(1, 2 * src.shape[0]) * sizeof(Event))
         if self.heap.events == NULL:
             raise MemoryError
 
     def __dealloc__(self):
         PyMem_Free(self.heap.events)
 
-    def __init__(self, int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, Edges edges,
-                 _Links links):
+    def __init__(self, int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes,
+                 uint8_t[::1] begins, int32_t[::1] frees, Edges edges, _Links links):
         cdef int64_t transfers = src.shape[0]
         self.src, self.dst, self.nbytes = src, dst, nbytes
+        self.begins, self.frees = begins, frees
         self.edges, self.links = edges, links
         self.on_link = np.full((transfers, LINKS), -1, dtype=np.int64)
         self.behind = np.full((transfers, LINKS), -1, dtype=np.int32)
@@ -198,10 +205,14 @@ cdef class _Simulation:
         self.done = np.zeros(transfers, dtype=np.int64)
         self.waited_for = np.full(transfers, -1, dtype=np.int32)
         self.ordered_after = np.full(transfers, -1, dtype=np.int32)
+        self.for_slot = np.zeros(transfers, dtype=np.uint8)
 
     cdef void run(self) noexcept nogil:
         cdef Event event
         cdef int64_t t
+        for t in range(self.src.shape[0]):
+            if self.frees[t] >= 0:
+                self.edges.before_start[self.frees[t]] += 1
         for t in range(self.src.shape[0]):
             if self.edges.before_start[t] == 0:
                 _push(&self.heap, 0, t, 0)
@@ -210,10 +221,12 @@ cdef class _Simulation:
             if event.kind < ARRIVED:
                 self.cross(event.time, event.transfer, event.kind)
             elif event.kind == ARRIVED:
-                self.arrival[event.transfer] = event.time
-                self.release(event.time, event.transfer, -1)
-            else:
+                self.arrived(event.time, event.transfer)
+            elif event.kind == DONE:
                 self.finished(event.time, event.transfer)
+            else:
+                self.for_slot[self.frees[event.transfer]] = True
+                self.let_start(event.time, self.frees[event.transfer], event.transfer)
 
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on link ``hop`` of its route, and its head on to what comes next."""
@@ -227,7 +240,7 @@ cdef class _Simulation:
         if self.links.free[link] > time:
             start = self.links.free[link]
             self.behind[t, hop] = self.links.user[link]
-        head = start + (route.overhead if hop == 0 else 0)
+        head = start + (route.overhead if hop == 0 and self.begins[t] else 0)
         occupancy = _occupancy(self.nbytes[t], self.links.rate[link])
         if occupancy < 0 or head + occupancy + <double>route.latency > TIME_LIMIT_PS:
             self.too_late = True
@@ -241,6 +254,12 @@ cdef class _Simulation:
         else:
             _push(&self.heap, self.finish[t] + route.latency, t, ARRIVED)
 
+    cdef void arrived(self, int64_t time, int64_t t) noexcept nogil:
+        self.arrival[t] = time
+        if self.frees[t] >= 0:
+            _push(&self.heap, time + self.links.route(self.dst[t], self.src[t]).latency, t, FREED)
+        self.release(time, t, -1)
+
     cdef void release(self, int64_t time, int64_t t, int32_t after) noexcept nogil:
         """Take away one thing that keeps the transfer from being done."""
         self.edges.before_done[t] -= 1
@@ -248,37 +267,47 @@ cdef class _Simulation:
             self.ordered_after[t] = after
             _push(&self.heap, time, t, DONE)
 
+    cdef void let_start(self, int64_t time, int64_t t, int32_t after) noexcept nogil:
+        """Take away one thing that keeps the transfer from starting."""
+        self.edges.before_start[t] -= 1
+        if self.edges.before_start[t] == 0:
+            self.waited_for[t] = after
+            _push(&self.heap, time, t, 0)
+
     cdef void finished(self, int64_t time, int64_t t) noexcept nogil:
         cdef int64_t at, waiter
         self.done[t] = time
         self.handled += 1
         for at in range(self.edges.first[t], self.edges.first[t + 1]):
             waiter = self.edges.waiter[at]
-            if not self.edges.starts[at]:
+            if self.edges.starts[at]:
+                self.for_slot[waiter] = False
+                self.let_start(time, waiter, <int32_t>t)
+            else:
                 self.release(time, waiter, <int32_t>t)
-                continue
-            self.edges.before_start[waiter] -= 1
-            if self.edges.before_start[waiter] == 0:
-                self.waited_for[waiter] = <int32_t>t
-                _push(&self.heap, time, waiter, 0)
 
 
-def schedule(int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, Edges edges, network):
+def schedule(int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, uint8_t[::1] begins,
+             int32_t[::1] frees, Edges edges, network):
     """Return when each transfer is on its links, arrives and is done, and what it waited for.
 
-    ``src``, ``dst``: ranks; ``nbytes``: bytes; all of shape (transfers,). ``edges`` comes from
+    ``src``, ``dst``: ranks; ``nbytes``: bytes; ``begins``: whether the overhead is paid;
+    ``frees``: the transfer that gets the slot when word of the arrival is back, or -1; all of
+    shape (transfers,), a slot going to a later transfer, once. ``edges`` comes from
     ``dependencies`` and is used up. ``network`` is an emul.topology.Network.
 
-    The result is the tuple (on_link, behind, arrival, done, waited_for, ordered_after).
+    The result is the tuple (on_link, behind, arrival, done, waited_for, ordered_after, for_slot).
     on_link (transfers, 3) int64: time in picoseconds at which each link of the route was taken,
     -1 where the route has no such link. behind (transfers, 3) int32: the transfer that kept that
     link before, where it had to be waited for, else -1. arrival, done (transfers,) int64:
     picoseconds. waited_for (transfers,) int32: the transfer whose being done made this one
-    ready; ordered_after: the one whose being done made this one done; -1 where there is none.
+    ready (or, with for_slot (transfers,) uint8, whose slot it was); ordered_after: the one whose
+    being done made this one done; -1 where there is none.
 
     Raises TimeLimitError when a time passes what int64 picoseconds hold.
     """
-    cdef _Simulation simulation = _Simulation(src, dst, nbytes, edges, _Links(network))
+    cdef _Simulation simulation = _Simulation(src, dst, nbytes, begins, frees, edges,
+                                              _Links(network))
     with nogil:
         simulation.run()
     if simulation.too_late:
@@ -291,4 +320,5 @@ def schedule(int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, Edges edge
         np.asarray(simulation.on_link), np.asarray(simulation.behind),
         np.asarray(simulation.arrival), np.asarray(simulation.done),
         np.asarray(simulation.waited_for), np.asarray(simulation.ordered_after),
+        np.asarray(simulation.for_slot),
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from emul.plans import Program
 from emul.timing.dependencies import dependencies
 from emul.timing.scheduler import schedule
+from emul.timing.traffic import Slicing, Traffic
 from emul.topology import Network
 from emul.units import PS_PER_S
 
@@ -17,6 +18,7 @@ __all__ = ["Timeline", "time_plan"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,19 +31,22 @@ class Timeline:
     ``on_link_ps`` (transfers, 3): when each link of the route was taken, -1 for none;
     ``behind`` (transfers, 3): the transfer that each link was waited for, -1 for none.
     ``waited_for``, ``ordered_after`` (transfers,): the transfer without which this one could
-    not start, and not be done; -1 for none.
+    not start, and not be done; -1 for none. ``begins``: whether the transfer begins a message, and
+    so pays the overhead; ``for_slot``: whether it is a free slot that it waited for.
     """
 
     network: Network
     src: Int32Array
     dst: Int32Array
     nbytes: Int64Array
+    begins: UInt8Array
     on_link_ps: Int64Array
     behind: Int32Array
     arrival_ps: Int64Array
     done_ps: Int64Array
     waited_for: Int32Array
     ordered_after: Int32Array
+    for_slot: UInt8Array
 
     def __len__(self) -> int:
         """Return the number of transfers."""
@@ -83,23 +88,27 @@ class Timeline:
         return int(self.trunk_bytes.sum())
 
 
-def time_plan(program: Program, network: Network) -> Timeline:
+def time_plan(program: Program, network: Network, slicing: Slicing | None = None) -> Timeline:
     """Return when the transfers of ``program`` happen on ``network``.
 
+    With ``slicing``, large transfers go in slices, and the timeline has a line for each slice.
     Raises TimeLimitError when a time passes what int64 picoseconds hold.
     """
+    traffic = Traffic.of(program, slicing)
     edges = dependencies(
-        program.row_src,
-        program.row_dst,
-        program.src_chunk,
-        program.dst_chunk,
-        program.nchunks,
-        program.reduce.view(np.uint8),
-        program.first_row,
-        program.first_of_step,
-        program.lockstep,
+        traffic.row_src,
+        traffic.row_dst,
+        traffic.src_place,
+        traffic.dst_place,
+        traffic.nplaces,
+        traffic.reduce,
+        traffic.first_row,
+        traffic.first_of_step,
+        traffic.lockstep,
         network.world_size,
-        program.n_chunks,
+        traffic.n_places,
     )
-    times = schedule(program.src, program.dst, program.nbytes, edges, network)
-    return Timeline(network, program.src, program.dst, program.nbytes, *times)
+    times = schedule(
+        traffic.src, traffic.dst, traffic.nbytes, traffic.begins, traffic.frees, edges, network
+    )
+    return Timeline(network, traffic.src, traffic.dst, traffic.nbytes, traffic.begins, *times)

@@ -16,13 +16,16 @@ from strategies import (
 
 from emul import Link, Node, Site, TimeLimitError, Topology, Trunk, World
 from emul.plans import Program, build_plan
-from emul.timing import time_plan
+from emul.timing import Slicing, time_plan
 from emul.topology import Network
 
 
-def time_and_simulate(plan, topology, width, itemsize=4):
-    timeline = time_plan(Program.of(plan, width, itemsize), Network.of(topology))
-    return timeline, simulate(plan, width, itemsize, topology)
+def time_and_simulate(plan, topology, width, slicing=None, itemsize=4):
+    timeline = time_plan(Program.of(plan, width, itemsize), Network.of(topology), slicing)
+    return timeline, simulate(plan, width, itemsize, topology, slicing)
+
+
+slicings = st.builds(Slicing, st.integers(1, 24), st.integers(1, 4))
 
 
 def assert_same(timeline, reference):
@@ -31,6 +34,7 @@ def assert_same(timeline, reference):
     assert timeline.done_ps.tolist() == [t.done_ps for t in reference]
     starts = [[when for when in row if when >= 0] for row in timeline.on_link_ps.tolist()]
     assert starts == [t.starts for t in reference]
+    assert timeline.begins.tolist() == [t.begins for t in reference]
 
 
 @settings(max_examples=150)
@@ -39,21 +43,23 @@ def test_schedule_equals_the_event_simulation_on_random_plans(data):
     topology = data.draw(topologies())
     plan = data.draw(chaotic_plans(topology.world_size))
     width = plan.partition.n_chunks * data.draw(st.integers(0, 12))
-    assert_same(*time_and_simulate(plan, topology, width))
+    slicing = data.draw(st.none() | slicings)
+    assert_same(*time_and_simulate(plan, topology, width, slicing))
 
 
 @settings(max_examples=60)
 @given(
     topologies(),
     cases,
-    st.integers(0, 3000),
+    st.integers(0, 120),
+    st.none() | slicings,
 )
-def test_schedule_equals_the_event_simulation_on_real_plans(topology, case, count):
+def test_schedule_equals_the_event_simulation_on_real_plans(topology, case, count, slicing):
     sizes = tuple(site.ranks for site in topology.sites)
     n = topology.world_size
     plan = build_plan(*case, sizes, root=n // 2)
     width = work_width(case[0], width_for(case[0], n, count // n))
-    assert_same(*time_and_simulate(plan, topology, width))
+    assert_same(*time_and_simulate(plan, topology, width, slicing))
 
 
 @given(
