@@ -14,7 +14,7 @@ from emul.links import Link
 from emul.ops import RoundingError
 from emul.plans import Send
 from emul.run import Prediction, Run
-from emul.timing import CriticalPath, Segment, Timeline
+from emul.timing import CriticalPath, Segment, Slicing, Timeline
 from emul.topology import Node, Site, Topology, Trunk
 from emul.world import World
 
@@ -36,6 +36,7 @@ __all__ = [
     "Send",
     "ShapeError",
     "Site",
+    "Slicing",
     "TimeLimitError",
     "Timeline",
     "Topology",

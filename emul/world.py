@@ -27,7 +27,7 @@ from emul.plans import (
     verify,
 )
 from emul.run import Prediction, Run
-from emul.timing import now_ns, time_plan, wait_until
+from emul.timing import NCCL_SLICING, Slicing, now_ns, time_plan, wait_until
 from emul.topology import Network, Topology, load, read_topology
 from emul.topology.bound import lower_bound_ps
 
@@ -49,7 +49,9 @@ class World:
     ``backend``: who does the arithmetic: ``auto`` or ``numpy``.
     ``clock``: ``virtual`` (the time is computed, nobody waits) or ``wall`` (each call returns
     when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock.
-    ``seed``: of every random draw; the links modelled so far draw none.
+    ``seed``: of every random draw; the links modelled so far draw none. ``slicing``: in which
+    pieces a chunk is sent on, and how many are in flight (512 KiB and 8, as in NCCL); None for
+    whole chunks.
 
     Buffers are NumPy arrays with one row per rank. A call leaves its input as it was, unless
     ``out`` is the input itself; a call that fails leaves it as it was in any case.
@@ -71,6 +73,7 @@ class World:
         clock: str = "virtual",
         dilation: float = 1.0,
         seed: int = 0,
+        slicing: Slicing | None = NCCL_SLICING,
     ) -> None:
         """Read the topology and choose the backend.
 
@@ -86,6 +89,7 @@ class World:
         self.clock = clock
         self.dilation = dilation
         self.seed = seed
+        self.slicing = slicing
         self.network = Network.of(self.topology)
         self._plan = lru_cache(maxsize=16)(self._build_plan)
         self._prepare = lru_cache(maxsize=32)(self._prepare_anew)
@@ -314,7 +318,7 @@ class World:
             return self._quickest(collective, root, width, itemsize)
         plan = self._plan(collective, algorithm, root)
         program = Program.of(plan, collective_named(collective).regions * width, itemsize)
-        timeline = time_plan(program, self.network)
+        timeline = time_plan(program, self.network, self.slicing)
         nbytes = width * itemsize
         bound_ps = lower_bound_ps(self.topology, collective, nbytes, root, timeline.sent)
         return program, Prediction(plan, nbytes, timeline, bound_ps)

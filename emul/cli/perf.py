@@ -58,6 +58,10 @@ INTERRUPTED = 130
               help="wall: wait for the links. virtual: only compute the time.")  # fmt: skip
 @click.option("--dilation", type=float, default=1.0, show_default=True,
               help="Stretch modelled time by this on the wall clock.")  # fmt: skip
+@click.option("--slice", "slice_bytes", type=Size(), default="512K", show_default=True,
+              help="Send chunks on in pieces of this size; 0 for whole chunks.")  # fmt: skip
+@click.option("--slots", type=click.IntRange(1), default=8, show_default=True,
+              help="Slices in flight on a connection.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the data.")  # fmt: skip
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
@@ -84,10 +88,14 @@ def perf(
     from emul.cli.sweep import Sweep
     from emul.report import PerfTable
     from emul.report.documents import check_writable
+    from emul.timing import Slicing
     from emul.world import World
 
     _check_sizes(asked)
-    world = World(topology, backend=backend, clock=clock, dilation=dilation, seed=seed)
+    slicing = Slicing(asked["slice_bytes"], asked["slots"]) if asked["slice_bytes"] else None
+    world = World(
+        topology, backend=backend, clock=clock, dilation=dilation, seed=seed, slicing=slicing
+    )
     sweep = Sweep(
         world,
         collective,
@@ -158,7 +166,7 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
     except KeyboardInterrupt:
         return rows, True
     click.echo(table.foot(rows))
-    one_place = World(sweep.world.topology.in_one_place())
+    one_place = World(sweep.world.topology.in_one_place(), slicing=sweep.world.slicing)
     words = closing_words(
         sweep.world, sweep.predict(sweep.world, counts[-1]), sweep.predict(one_place, counts[-1])
     )

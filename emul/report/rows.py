@@ -30,6 +30,8 @@ class PerfRow:
     clock: str
     dilation: float
     seed: int
+    slice_bytes: int | None
+    slots: int | None
     world_size: int
     size_bytes: int
     count: int
@@ -66,6 +68,8 @@ def perf_row(
         clock=world.clock,
         dilation=world.dilation,
         seed=seed,
+        slice_bytes=world.slicing.slice_bytes if world.slicing else None,
+        slots=world.slicing.slots if world.slicing else None,
         world_size=world.size,
         size_bytes=prediction.nbytes,
         count=prediction.nbytes // output.dtype.itemsize // blocks,

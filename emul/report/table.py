@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emul.ops import NCCL_NAMES
 from emul.report.rows import PerfRow
-from emul.units import format_rate
+from emul.units import format_bytes, format_rate
 from emul.world import World
 
 __all__ = ["PerfTable"]
@@ -37,7 +37,8 @@ class PerfTable:
             f"# emul {version}  {self.collective}  algorithm {self.algorithm}  "
             f"iters {iters}  warmup {warmup}  check {check}",
             f"# topology {world.topology.name}: {world.size} ranks ({sites})",
-            f"# backend {world.ops.name}  clock {world.clock}{dilation}  seed {world.seed}",
+            f"# backend {world.ops.name}  clock {world.clock}{dilation}  seed {world.seed}  "
+            f"{_slicing(world)}",
         ]
         trunk = world.topology.slowest_trunk
         if trunk is not None:
@@ -76,6 +77,13 @@ class PerfTable:
             f"# {'Out of bounds values':<20} : {wrong} {verdict}\n"
             f"# {'Avg bus bandwidth':<20} : {average:g}"
         )
+
+
+def _slicing(world: World) -> str:
+    slicing = world.slicing
+    if slicing is None:
+        return "whole chunks"
+    return f"slices of {format_bytes(slicing.slice_bytes)}, {slicing.slots} in flight"
 
 
 def _headings() -> list[str]:

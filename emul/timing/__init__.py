@@ -12,9 +12,10 @@ except ModuleNotFoundError as error:
 
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.timeline import Timeline, time_plan
-from emul.timing.traffic import Slicing
+from emul.timing.traffic import NCCL_SLICING, Slicing
 
 __all__ = [
+    "NCCL_SLICING",
     "CriticalPath",
     "Segment",
     "Slicing",

@@ -16,8 +16,8 @@ class Segment:
     """A stretch of the critical path.
 
     ``place`` is the part of the network, ``term`` one of ``share`` (bytes at the rate of a
-    link, one's own or those waited for), ``latency``, ``overhead`` and ``window`` (word of an
-    arrival on its way back to a sender that has no free slot).
+    link, one's own or those waited for), ``latency``, ``overhead`` and ``window`` (the round
+    trip after which a sender without a free slot has one again).
     """
 
     place: str
@@ -86,17 +86,20 @@ class _Walk:
             if after >= 0 and not slot_alone:
                 transfer = after
                 continue
-            transfer, slot_alone = yield from self._crossing(transfer)
+            transfer, slot_alone = yield from self._crossing(transfer, slot_alone)
 
-    def _crossing(self, transfer: int) -> Generator[Segment, None, tuple[int, bool]]:
-        """Yield what made up the way of ``transfer``.
+    def _crossing(
+        self, transfer: int, slot_alone: bool
+    ) -> Generator[Segment, None, tuple[int, bool]]:
+        """Yield what made up the way of ``transfer``, of which perhaps the slot alone matters.
 
         Returns the transfer it waited for, and whether only for that one's slot, which its
         arrival frees.
         """
         if not self._route(transfer):
             return int(self.timeline.waited_for[transfer]), False
-        yield Segment(self._main_place(transfer), "latency", self._latency_ps(transfer))
+        term = "window" if slot_alone else "latency"
+        yield Segment(self._main_place(transfer), term, self._latency_ps(transfer))
         hop = self._last_hop(transfer)
         yield self._share(transfer, hop)
         while True:

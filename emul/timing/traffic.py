@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from emul.errors import ArgumentError
 from emul.plans import Program
 
-__all__ = ["Slicing", "Traffic"]
+__all__ = ["NCCL_SLICING", "Slicing", "Traffic"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -29,6 +30,16 @@ class Slicing:
 
     slice_bytes: int = 512 << 10
     slots: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse slices without bytes and connections without slots."""
+        for name in ("slice_bytes", "slots"):
+            if getattr(self, name) < 1:
+                raise ArgumentError(f"{name} {getattr(self, name)}: needed at least 1")
+
+
+NCCL_SLICING = Slicing()
+"""NCCL's defaults for the Simple protocol."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

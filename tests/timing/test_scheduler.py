@@ -70,7 +70,7 @@ def test_schedule_equals_the_event_simulation_on_real_plans(topology, case, coun
 )
 def test_one_transfer_costs_overhead_plus_bytes_over_rate_plus_latency(rate, latency, overhead, n):
     trunk = Link(rate, latency, overhead)
-    world = World(sites_of_one(lambda a, b: trunk, 2))
+    world = World(sites_of_one(lambda a, b: trunk, 2), slicing=None)
     prediction = world.predict("broadcast", n, dtype="uint8", algorithm="direct")
     bytes_ps = int(np.floor(n * 1e12 / rate + 0.5))
     assert prediction.timeline.total_ps == round(overhead * 1e12) + bytes_ps + round(latency * 1e12)
@@ -124,7 +124,7 @@ def test_latency_does_not_occupy_a_link():
         Site("a", (Node(1, link()), Node(1, link())), Link(1e15, 0.0)),
         Site("b", (Node(1, link()), Node(1, link())), Link(1e15, 0.0)),
     )
-    world = World(Topology("two", sites, (Trunk(("a", "b"), trunk),)))
+    world = World(Topology("two", sites, (Trunk(("a", "b"), trunk),)), slicing=None)
     timeline = world.predict("all_gather", 10**6, dtype="uint8", algorithm="direct").timeline
     over_trunk = timeline.nbytes[(timeline.src < 2) & (timeline.dst >= 2)]
     assert len(over_trunk) == 4

@@ -1,0 +1,112 @@
+"""Slices in flight: a long link hides behind a long chunk, and costs every step of a short one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import link, one_site, sites_of_one
+
+from emul import ArgumentError, Link, Slicing, World
+
+KIB = 1 << 10
+
+
+def ring_ps(n, block, rate, latency_s, slicing, overhead_s=0.0):
+    world = World(one_site(n, Link(rate, latency_s, overhead_s)), slicing=slicing)
+    prediction = world.predict("all_reduce", n * block, dtype="uint8", algorithm="ring")
+    return prediction.timeline.total_ps
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 13])
+def test_a_long_chunk_hides_the_latency_but_for_the_last(n):
+    # chunk time 16 us > latency 4 us + slice time 2 us; slots for the round trip
+    slice_ps, latency_ps, slices = 2_000_000, 4_000_000, 8
+    total = ring_ps(n, slices * 2000, 1e9, 4e-6, Slicing(2000, 8))
+    assert total == 2 * (n - 1) * slices * slice_ps + latency_ps
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 13])
+def test_a_short_chunk_pays_the_latency_on_every_step(n):
+    # chunk time 4 us < latency 40 us + slice time 2 us: a step is the first slice's way
+    total = ring_ps(n, 2 * 2000, 1e9, 40e-6, Slicing(2000, 8))
+    assert total == 2 * (n - 1) * (40_000_000 + 2_000_000) + 2_000_000
+
+
+def test_a_chunk_of_one_slice_is_sent_as_before():
+    whole, sliced = (ring_ps(5, 2000, 1e9, 4e-6, each) for each in (None, Slicing(2000, 8)))
+    assert whole == sliced == 8 * (2_000_000 + 4_000_000)
+
+
+def test_a_message_pays_its_overhead_once():
+    prediction = World(
+        sites_of_one(lambda a, b: Link(1e9, 0.0, 1e-6), 2), slicing=Slicing(1000, 8)
+    ).predict("broadcast", 10_000, dtype="uint8", algorithm="direct")
+    assert prediction.timeline.total_ps == 1_000_000 + 10 * 1_000_000
+    assert prediction.timeline.begins.tolist() == [1] + [0] * 9
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_slots_are_free_again_after_a_round_trip(slots):
+    # 12 slices of 1 us over 10 us: after every ``slots`` of them the sender waits for word
+    world = World(sites_of_one(lambda a, b: Link(1e9, 10e-6), 2), slicing=Slicing(1000, slots))
+    prediction = world.predict("broadcast", 12_000, dtype="uint8", algorithm="direct")
+    rounds = 12 // slots
+    last_round_starts = (rounds - 1) * (1_000_000 + 20_000_000)
+    assert prediction.timeline.total_ps == last_round_starts + slots * 1_000_000 + 10_000_000
+    assert prediction.binding == "window"
+
+
+def test_a_ring_over_a_long_link_takes_its_bandwidth_time():
+    # 128 MiB over 32 ranks at 1 Gbit/s, 10 ms one way
+    n, nbytes = 32, 128 << 20
+    world = World(one_site(n, link(gbit_per_s=1.0, latency_us=10_000)))
+    prediction = world.predict("all_reduce", nbytes, dtype="uint8", algorithm="ring")
+    bandwidth_s = 2 * (n - 1) / n * nbytes / 125e6
+    assert bandwidth_s <= prediction.time_s <= 1.03 * bandwidth_s
+    whole = World(one_site(n, link(gbit_per_s=1.0, latency_us=10_000)), slicing=None)
+    paid = whole.predict("all_reduce", nbytes, dtype="uint8", algorithm="ring")
+    assert paid.time_s == pytest.approx(bandwidth_s + 2 * (n - 1) * 0.01)
+
+
+def test_calls_of_short_chunks_pay_their_latency_in_full():
+    # 16 MiB over 4 ranks at 50 ms: chunks of 4 MiB are 8 slices, which 1 Gbit/s sends in 33 ms
+    world = World(one_site(4, link(gbit_per_s=1.0, latency_us=50_000)))
+    prediction = world.predict("all_reduce", 16 << 20, dtype="uint8", algorithm="ring")
+    assert prediction.time_s > 6 * 0.05
+
+
+@given(st.integers(1, 6), st.integers(1, 40), st.integers(1, 9), st.integers(1, 4))
+def test_slices_carry_what_the_chunks_hold(n, block, slice_bytes, slots):
+    topology = one_site(n, link())
+    whole, sliced = (
+        World(topology, slicing=each).predict("all_reduce", n * block, dtype="uint8")
+        for each in (None, Slicing(slice_bytes, slots))
+    )
+    assert sliced.timeline.nbytes.max(initial=0) <= max(slice_bytes, 1) + block
+    for algorithm, time_s in whole.considered.items():
+        one, other = (
+            World(topology, slicing=each).predict(
+                "all_reduce", n * block, dtype="uint8", algorithm=algorithm
+            )
+            for each in (None, Slicing(slice_bytes, slots))
+        )
+        assert one.time_s == time_s
+        assert one.timeline.nbytes.sum() == other.timeline.nbytes.sum()
+        assert other.timeline.total_ps >= other.bound_ps
+
+
+def test_slices_change_no_bit_of_the_result():
+    x = np.random.default_rng(0).normal(size=(24, 5000)).astype(np.float32)
+    results = {
+        World("three-campus", slicing=each).all_reduce(x, algorithm="ring").output.tobytes()
+        for each in (None, Slicing(100, 2), Slicing())
+    }
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"), [((0, 8), "slice_bytes"), ((512 * KIB, 0), "slots")]
+)
+def test_impossible_slicing_is_refused(arguments, name):
+    with pytest.raises(ArgumentError, match=f"{name} 0: needed at least 1"):
+        Slicing(*arguments)
