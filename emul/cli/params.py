@@ -9,7 +9,7 @@ from emul.units import parse_size
 
 __all__ = ["Size", "print_wide"]
 
-WIDTH_WITHOUT_TERMINAL = 120
+WIDTH_WITHOUT_TERMINAL = 250
 
 
 class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]

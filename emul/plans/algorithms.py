@@ -1,4 +1,7 @@
-"""The algorithms by name, and which collectives each of them does."""
+"""The algorithms by name, and which collectives each of them does.
+
+A name may have a variant behind a colon, as in ``ring:interleaved``.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,14 @@ class Algorithm:
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
-        "ring": Algorithm(ring.build, ring.COLLECTIVES),
+        **{name: Algorithm(build, ring.COLLECTIVES) for name, build in ring.BUILDERS.items()},
         "direct": Algorithm(direct.build_direct, direct.DIRECT_COLLECTIVES),
         "hierarchical": Algorithm(hierarchical.build, hierarchical.COLLECTIVES),
         "halving_doubling": Algorithm(
             doubling.build_halving_doubling, doubling.HALVING_COLLECTIVES
+        ),
+        "halving_doubling:far_first": Algorithm(
+            doubling.build_far_first, doubling.HALVING_COLLECTIVES
         ),
         "recursive_doubling": Algorithm(
             doubling.build_recursive_doubling, doubling.DOUBLING_COLLECTIVES

@@ -5,6 +5,7 @@ log2 n steps; in an all-gather what they hold doubles; broadcast, reduce, gather
 binomial trees. halving_doubling (Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005): a
 reduce-scatter in which what partners exchange halves, nearest partners first, so that the far ones
 exchange least; the all-gather is that backwards, all-reduce one after the other.
+halving_doubling:far_first begins with the farthest partners, which then exchange most.
 
 Where n is no power of two, the ranks beyond the largest one in n fold into the first ones: each
 hands its buffer to its substitute before, and gets its result from it afterwards.
@@ -23,6 +24,7 @@ from emul.plans.rows import chunk_rows, reversed_reduction
 __all__ = [
     "DOUBLING_COLLECTIVES",
     "HALVING_COLLECTIVES",
+    "build_far_first",
     "build_halving_doubling",
     "build_recursive_doubling",
 ]
@@ -56,15 +58,24 @@ def build_recursive_doubling(collective: str, ranks_per_site: tuple[int, ...], r
 
 def build_halving_doubling(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
     """Return the halving-doubling plan; the sites do not change it."""
-    n = sum(ranks_per_site)
+    return _halving_doubling(collective, "halving_doubling", sum(ranks_per_site), root)
+
+
+def build_far_first(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+    """Return the halving-doubling plan that halves with the farthest partners first."""
+    return _halving_doubling(collective, "halving_doubling:far_first", sum(ranks_per_site), root)
+
+
+def _halving_doubling(collective: str, algorithm: str, n: int, root: int) -> Plan:
+    near_last = algorithm != "halving_doubling:far_first"
 
     def steps() -> Iterator[Step]:
         if collective in ("all_reduce", "reduce_scatter"):
-            yield from reversed_reduction(doubling_all_gather(n))
+            yield from reversed_reduction(doubling_all_gather(n, near_last=near_last))
         if collective in ("all_reduce", "all_gather"):
-            yield from doubling_all_gather(n)
+            yield from doubling_all_gather(n, near_last=near_last)
 
-    return Plan(collective, "halving_doubling", n, root, Partition.uniform(n), steps)
+    return Plan(collective, algorithm, n, root, Partition.uniform(n), steps)
 
 
 def _power_below(n: int) -> int:
@@ -72,34 +83,34 @@ def _power_below(n: int) -> int:
     return 1 << (n.bit_length() - 1)
 
 
-def doubling_all_gather(n: int) -> Iterator[Step]:
-    """Yield the all-gather of recursive doubling, farthest partners first.
+def doubling_all_gather(n: int, *, near_last: bool = True) -> Iterator[Step]:
+    """Yield the all-gather of recursive doubling, nearest partners last or first.
 
-    Farthest first, what goes far is least; run backwards it is recursive halving, nearest first.
+    With the nearest last, what goes far is least; run backwards it is recursive halving.
     """
     size = _power_below(n)
     rank, folded = np.arange(size), np.arange(size, n)
     if len(folded):
         yield chunk_rows(folded, folded - size, folded, reduce=False)
-    held = size  # ranks hold the blocks that agree with them in the bits below this one
-    while held > 1:
-        held //= 2
-        yield _doubling_step(n, size, rank, held)
+    bits = [1 << i for i in range(size.bit_length() - 1)]
+    for bit in reversed(bits) if near_last else bits:
+        # A rank holds the blocks that agree with it in this bit and those yet to come.
+        yield _doubling_step(n, rank, bit, 2 * bit - 1 if near_last else -bit)
     if len(folded):
         pairs = [(extra, block) for extra in folded for block in range(n) if block != extra]
         extra, block = np.array(pairs).T
         yield chunk_rows(extra - size, extra, block, reduce=False)
 
 
-def _doubling_step(n: int, size: int, rank: Int64Array, bit: int) -> Step:
+def _doubling_step(n: int, rank: Int64Array, bit: int, agreeing: int) -> Step:
     """Return the exchange with the partner at distance ``bit``.
 
     So far a rank holds the blocks whose owner, or the owner's substitute, agrees with it in
-    ``bit`` and in all lower bits.
+    the bits ``agreeing``.
     """
     block = np.arange(n)
-    owner = block % size
-    holds = ((rank[:, None] ^ owner) & (2 * bit - 1)) == 0
+    owner = block % len(rank)
+    holds = ((rank[:, None] ^ owner) & agreeing) == 0
     sender, chosen = np.nonzero(holds)
     return chunk_rows(sender, sender ^ bit, block[chosen], reduce=False)
 

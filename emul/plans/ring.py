@@ -1,59 +1,129 @@
-"""Ring: rank r sends only to rank r + 1, in rank order and therefore site by site.
+"""Rings: every rank sends only to the next one.
 
 Reduce-scatter and all-gather take n - 1 steps each (Patarasuk and Yuan, JPDC 69, 2009);
 all-reduce is one after the other. Broadcast is a chain from the root through which n chunks
 flow, one behind the other; reduce is a chain that ends at the root.
+
+``ring`` visits the ranks in their order, site by site. ``ring:interleaved`` goes to another site
+with every hop, to show what that costs. ``ring:bidirectional`` sends half of everything the other
+way around. ``ring:channels`` runs several rings at once, which visit the ranks of a site in
+rotated order, so that each crosses between other NICs (the rings of NCCL's channels).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, pairwise, zip_longest
+from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
 from emul.plans.plan import Partition, Plan, Step
 
-__all__ = ["COLLECTIVES", "build"]
+__all__ = ["BUILDERS", "COLLECTIVES"]
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduce")
 
+MOST_CHANNELS = 8
+"""Of ``ring:channels``; it has as many as its largest site has ranks, if those are fewer."""
 
-def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
-    """Return the ring plan; the sites do not change it."""
-    n = sum(ranks_per_site)
-
-    def steps() -> Iterator[Step]:
-        if collective in ("all_reduce", "reduce_scatter"):
-            yield from reduce_scatter_steps(n)
-        if collective in ("all_reduce", "all_gather"):
-            yield from all_gather_steps(n)
-        if collective == "broadcast":
-            yield from _chain_steps(n, root, reduce=False)
-        if collective == "reduce":
-            yield from _chain_steps(n, (root + 1) % n, reduce=True)
-
-    return Plan(collective, "ring", n, root, Partition.uniform(n), steps)
+Order = npt.NDArray[np.int64]
+Sites = list[list[int]]
 
 
-def reduce_scatter_steps(n: int) -> Iterator[Step]:
-    """Yield the steps after which rank r holds the reduction of chunk r."""
-    rank = np.arange(n)
-    for k in range(n - 1):
-        yield Step.of(rank, (rank + 1) % n, (rank - k - 1) % n, reduce=True)
+def _site_by_site(sites: Sites) -> list[Order]:
+    return [np.array(list(chain(*sites)))]
 
 
-def all_gather_steps(n: int) -> Iterator[Step]:
-    """Yield the steps that spread chunk r from rank r to all ranks."""
-    rank = np.arange(n)
-    for k in range(n - 1):
-        yield Step.of(rank, (rank + 1) % n, (rank - k) % n, reduce=False)
+def _interleaved(sites: Sites) -> list[Order]:
+    rounds = chain(*zip_longest(*sites))
+    return [np.array([rank for rank in rounds if rank is not None])]
 
 
-def _chain_steps(n: int, first: int, *, reduce: bool) -> Iterator[Step]:
-    """Yield the chain from rank ``first`` once around to the rank before it."""
+def _bidirectional(sites: Sites) -> list[Order]:
+    (order,) = _site_by_site(sites)
+    return [order, order[::-1]]
+
+
+def _channels(sites: Sites) -> list[Order]:
+    number = min(MOST_CHANNELS, max(map(len, sites)))
+    rotated = [[np.roll(ranks, -channel).tolist() for ranks in sites] for channel in range(number)]
+    return [np.array(list(chain(*each))) for each in rotated]
+
+
+def _builder(
+    name: str, orders_of: Callable[[Sites], list[Order]]
+) -> Callable[[str, tuple[int, ...], int], Plan]:
+    def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+        """Return the plan of the rings through sites of the given sizes."""
+        n = sum(ranks_per_site)
+        edges = np.cumsum((0, *ranks_per_site)).tolist()
+        sites = [list(range(a, b)) for a, b in pairwise(edges)]
+        orders = orders_of(sites)
+
+        def steps() -> Iterator[Step]:
+            if collective in ("all_reduce", "reduce_scatter"):
+                yield from _around(orders, reduce=True)
+            if collective in ("all_reduce", "all_gather"):
+                yield from _around(orders, reduce=False)
+            if collective in ("broadcast", "reduce"):
+                yield from _chain(orders, root, reduce=collective == "reduce")
+
+        partition = Partition(n, len(orders), np.arange(n * len(orders) + 1, dtype=np.int64))
+        return Plan(collective, name, n, root, partition, steps)
+
+    return build
+
+
+BUILDERS: Mapping[str, Callable[[str, tuple[int, ...], int], Plan]] = MappingProxyType(
+    {
+        name: _builder(name, orders_of)
+        for name, orders_of in (
+            ("ring", _site_by_site),
+            ("ring:interleaved", _interleaved),
+            ("ring:bidirectional", _bidirectional),
+            ("ring:channels", _channels),
+        )
+    }
+)
+
+
+def _around(orders: list[Order], *, reduce: bool) -> Iterator[Step]:
+    """Yield the steps that reduce block r to rank r, or spread it from there.
+
+    Channel c carries part c of every block, around its own order of the ranks.
+    """
+    n = len(orders[0])
+    place = np.arange(n)
+    for step in range(n - 1):
+        behind = (place - step - 1) % n if reduce else (place - step) % n
+        yield Step.of(
+            np.concatenate(orders),
+            np.concatenate([np.roll(order, -1) for order in orders]),
+            np.concatenate([_part(order[behind], orders, c) for c, order in enumerate(orders)]),
+            reduce=reduce,
+        )
+
+
+def _chain(orders: list[Order], root: int, *, reduce: bool) -> Iterator[Step]:
+    """Yield the steps of chains that begin at the root, or end there with ``reduce``."""
+    n = len(orders[0])
+    starts = [int(np.flatnonzero(order == root)[0]) + (1 if reduce else 0) for order in orders]
+    chains = [np.roll(order, -start) for order, start in zip(orders, starts, strict=True)]
     hop = np.arange(n - 1)
-    for k in range(2 * n - 2 if n > 1 else 0):
-        chunk = k - hop
-        on_the_way = (chunk >= 0) & (chunk < n)
-        sender = (first + hop[on_the_way]) % n
-        yield Step.of(sender, (sender + 1) % n, chunk[on_the_way], reduce=reduce)
+    for step in range(2 * n - 2 if n > 1 else 0):
+        block = step - hop
+        on_the_way = (block >= 0) & (block < n)
+        at, block = hop[on_the_way], block[on_the_way]
+        yield Step.of(
+            np.concatenate([ranks[at] for ranks in chains]),
+            np.concatenate([ranks[at + 1] for ranks in chains]),
+            np.concatenate([_part(block, orders, c) for c in range(len(orders))]),
+            reduce=reduce,
+        )
+
+
+def _part(block: Order, orders: list[Order], channel: int) -> Order:
+    part: Order = block * len(orders) + channel
+    return part

@@ -15,7 +15,7 @@ ASKED = (("size", "(B)", 12), ("count", "(elements)", 12), ("type", "", 8), ("re
          ("root", "", 6))  # fmt: skip
 MODELLED = (("time", "(us)", 9), ("algbw", "(GB/s)", 7), ("busbw", "(GB/s)", 7),
             ("crossing", "(B)", 12), ("trunk", "(GB/s)", 7), ("bound", "(us)", 9),
-            ("binding", "", 8), ("algorithm", "", 18))  # fmt: skip
+            ("binding", "", 8), ("algorithm", "", 26))  # fmt: skip
 MEASURED = (("time", "(us)", 9), ("lag", "(us)", 8), ("#wrong", "", 6))
 
 

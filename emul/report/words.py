@@ -45,11 +45,14 @@ def _binding(world: World, prediction: Prediction) -> str:
     place = path.binding_place
     if not path.segments:
         return "Binding: nothing; nothing is sent."
-    by_term = {term: path.spent_s(place, term) for term in ("share", "latency", "overhead")}
+    by_term = {
+        term: path.spent_s(place, term) for term in ("share", "window", "latency", "overhead")
+    }
     parts = ", ".join(
         f"{format_time(seconds)} {meaning}"
         for seconds, meaning in (
             (by_term["share"], f"sending at {_rate(world, place)}"),
+            (by_term["window"], "waiting for a free slot"),
             (by_term["latency"], "under way"),
             (by_term["overhead"], "overhead"),
         )

@@ -18,9 +18,9 @@ def test_show_derives_delay_rtt_rate_and_bdp_with_units():
         "24",
         "411.2 us",
         "822.4 us",
-        "0.1547 GB/s (1.238 Gbit/s)",
+        "0.07737 GB/s (0.619 Gbit/s)",
         "30 us",
-        "124.3 KiB",
+        "62.14 KiB",
     ):
         assert figure in line
     for name in ("inside north", "inside a node of east", "north - east", "east - south"):

@@ -43,7 +43,26 @@ def test_bytes_over_site_boundaries_are_those_of_the_formulas(sites, ranks):
         return program.nbytes[site_of[program.src] != site_of[program.dst]].sum() / (4 * width)
 
     assert crossing("hierarchical") == 2 * (sites - 1)
-    assert crossing("ring") == pytest.approx(sites * 2 * (n - 1) / n)
+    for ring in ("ring", "ring:bidirectional", "ring:channels"):
+        assert crossing(ring) == pytest.approx(sites * 2 * (n - 1) / n)
+    assert crossing("ring:interleaved") == 2 * (n - 1)
+
+
+@pytest.mark.parametrize("n", [2, 4, 8, 16])
+def test_bytes_of_halving_doubling_between_two_sites(n):
+    # links.md 3.4, K = 2: n S with the far partner first, 2 S with the near one first
+    width = n * 100
+    for algorithm, factor in (("halving_doubling", 2), ("halving_doubling:far_first", n)):
+        program = Program.of(build_plan("all_reduce", algorithm, (n // 2, n // 2)), width, 1)
+        crossing = (program.src < n // 2) != (program.dst < n // 2)
+        assert program.nbytes[crossing].sum() == factor * width
+
+
+def test_rings_of_channels_cross_between_different_ranks():
+    step = next(build_plan("all_reduce", "ring:channels", (4, 4)).steps())
+    crossing = (step.src < 4) != (step.dst < 4)
+    assert sorted(step.src[crossing].tolist()) == list(range(8))
+    assert sorted(step.dst[crossing].tolist()) == list(range(8))
 
 
 @pytest.mark.parametrize("collective", hierarchical.COLLECTIVES)
@@ -85,7 +104,7 @@ def test_unknown_names_are_refused():
         build_plan("all_red", "ring", (2,))
     with pytest.raises(ArgumentError, match="unknown algorithm 'rings': needed one of auto, ring"):
         build_plan("all_reduce", "rings", (2,))
-    with pytest.raises(ArgumentError, match="'pat' does not do broadcast: needed one of ring, dir"):
+    with pytest.raises(ArgumentError, match="'pat' does not do broadcast: needed one of ring, "):
         build_plan("broadcast", "pat", (2,))
     with pytest.raises(ArgumentError, match="root 2: needed a rank from 0 to 1"):
         build_plan("broadcast", "ring", (2,), root=2)
