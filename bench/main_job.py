@@ -110,7 +110,11 @@ def report(figures: dict[str, Any]) -> str:
         ("import emul over numpy", "< 0.15 s", f"{figures['import_emul_over_numpy_s']:.3f} s"),
         ("emul perf, defaults", "< 60 s", f"{default['seconds']:.1f} s"),
         ("wrong elements", "0", f"{default['wrong']}"),
-        ("measured / modelled, >= 5 ms", "< 1.02", f"{default['largest_measured_over_modelled']:.6f}"),
+        (
+            "measured / modelled, >= 5 ms",
+            "< 1.02",
+            f"{default['largest_measured_over_modelled']:.6f}",
+        ),
         (
             "the same, hierarchical",
             "< 1.02",
