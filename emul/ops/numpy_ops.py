@@ -148,7 +148,8 @@ def _exchanging(program: Program) -> npt.NDArray[np.bool_]:
 
 def _places(first: npt.NDArray[np.int64], spans: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     starts = np.cumsum(spans) - spans
-    return np.repeat(first - starts, spans) + np.arange(int(spans.sum()))
+    places: npt.NDArray[np.int64] = np.repeat(first - starts, spans) + np.arange(spans.sum())
+    return places
 
 
 def _carry_out(windows: list[Groups], work: list[Array], combine: Callable[..., Any]) -> None:

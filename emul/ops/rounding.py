@@ -48,7 +48,8 @@ def rounding_error(x: Array, output: Array, reduction: str) -> RoundingError:
     if output.dtype.name not in FORMATS or not output.size:
         return RoundingError(0.0, 0.0, 0.0, 0.0)
     vectors = output.reshape(-1, x.shape[1])
-    worst, total = np.zeros(2), np.zeros(2)
+    worst: Float64Array = np.zeros(2)
+    total: Float64Array = np.zeros(2)
     relative_to = 0
     with np.errstate(all="ignore"):
         for low in range(0, x.shape[1], COLUMNS_AT_ONCE):

@@ -115,11 +115,11 @@ def _chain(orders: list[Order], root: int, *, reduce: bool) -> Iterator[Step]:
     for step in range(2 * n - 2 if n > 1 else 0):
         block = step - hop
         on_the_way = (block >= 0) & (block < n)
-        at, block = hop[on_the_way], block[on_the_way]
+        at, blocks = hop[on_the_way], block[on_the_way]
         yield Step.of(
             np.concatenate([ranks[at] for ranks in chains]),
             np.concatenate([ranks[at + 1] for ranks in chains]),
-            np.concatenate([_part(block, orders, c) for c in range(len(orders))]),
+            np.concatenate([_part(blocks, orders, c) for c in range(len(orders))]),
             reduce=reduce,
         )
 

@@ -26,22 +26,20 @@ def chunk_rows(
     one transfer.
     """
     into = chunk if dst_chunk is None else dst_chunk
-    columns = np.broadcast_arrays(src, dst, chunk, into)
-    src, dst, chunk, into = (np.asarray(column).ravel() for column in columns)
-    order = np.lexsort((chunk, dst, src))
-    src, dst, chunk, into = src[order], dst[order], chunk[order], into[order]
-    starts = np.ones(len(src), dtype=bool)
-    starts[1:] = (
-        (np.diff(src) != 0) | (np.diff(dst) != 0) | (np.diff(chunk) != 1) | (np.diff(into) != 1)
-    )
+    columns = [np.asarray(c).ravel() for c in np.broadcast_arrays(src, dst, chunk, into)]
+    order = np.lexsort(columns[2::-1])
+    senders, receivers, sent, written = (column[order] for column in columns)
+    pairs = (np.diff(senders) != 0) | (np.diff(receivers) != 0)
+    starts = np.ones(len(order), dtype=bool)
+    starts[1:] = pairs | (np.diff(sent) != 1) | (np.diff(written) != 1)
     first = np.flatnonzero(starts)
     return Step.of(
-        src[first],
-        dst[first],
-        chunk[first],
-        dst_chunk=into[first],
+        senders[first],
+        receivers[first],
+        sent[first],
+        dst_chunk=written[first],
         reduce=reduce,
-        nchunks=np.diff(first, append=len(src)),
+        nchunks=np.diff(first, append=len(order)),
     )
 
 
