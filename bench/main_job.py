@@ -91,7 +91,7 @@ def default_sweep(bin_dir: Path, scratch: Path, algorithm: str) -> dict[str, Any
     }
 
 
-def test_suite() -> float:
+def suite_s() -> float:
     """Return the seconds of the whole suite in this environment."""
     return timed([sys.executable, "-m", "pytest"], ROOT)[0]
 
@@ -144,7 +144,7 @@ def main() -> None:
             **start_up(bin_dir, scratch),
             "default": default_sweep(bin_dir, scratch, "auto"),
             "hierarchical": default_sweep(bin_dir, scratch, "hierarchical"),
-            "test_suite_s": test_suite(),
+            "test_suite_s": suite_s(),
         }
     print(report(results))
     out.write_text(json.dumps(results, indent=1) + "\n")

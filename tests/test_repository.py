@@ -35,8 +35,8 @@ SOURCES = PYTHON + sorted(
 )
 
 
-def tool(*command):
-    """Run a checker of this environment from the root of the repository."""
+def check(*command):
+    """Run a checker of this environment from the root of the repository; it must be content."""
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     done = subprocess.run(
         [sys.executable, "-m", *command],
@@ -50,24 +50,24 @@ def tool(*command):
 
 
 def test_types_hold():
-    tool("mypy")
+    check("mypy")
 
 
 def test_stubs_match_the_compiled_modules():
     modules = [f"emul.timing.{name}" for name in ("dependencies", "scheduler", "pacer")]
-    tool("mypy.stubtest", *modules)
+    check("mypy.stubtest", *modules)
 
 
 def test_style_holds():
-    tool("ruff", "check", ".")
+    check("ruff", "check", ".")
 
 
 def test_code_is_formatted():
-    tool("ruff", "format", "--check", ".")
+    check("ruff", "format", "--check", ".")
 
 
 def test_cython_style_holds():
-    tool("cython_lint.cython_lint", *map(str, ROOT.glob("emul/**/*.pyx")))
+    check("cython_lint.cython_lint", *map(str, ROOT.glob("emul/**/*.pyx")))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

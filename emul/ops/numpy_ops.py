@@ -48,7 +48,7 @@ class NumpyOps:
     def __init__(self, threads: int | None = None) -> None:
         """Use at most ``threads`` threads; without it, the cores this process may use."""
         self.threads = threads or _usable_cores()
-        self._windows = lru_cache(maxsize=16)(_windows)
+        self._windows = lru_cache(maxsize=4)(_windows)
 
     def execute(self, program: Program, work: Array, reduction: str) -> None:
         """Carry out the rows of ``program`` on ``work``, (ranks, width), in plan order.
