@@ -23,8 +23,9 @@ __all__ = ["Prediction", "Run"]
 class Prediction:
     """The modelled time of a collective, and why.
 
-    ``nbytes`` is the whole vector: the buffer of all_reduce and broadcast, the input of
-    reduce_scatter, the output of all_gather. ``considered``: the modelled seconds of each
+    ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
+    input of reduce_scatter, scatter and all_to_all, the output of all_gather and gather.
+    ``considered``: the modelled seconds of each
     algorithm that ``auto`` chose from; empty when the algorithm was named.
     """
 
@@ -51,7 +52,7 @@ class Prediction:
 
     @property
     def binding(self) -> str:
-        """The term that rules the time: ``share`` (of a link's rate) or ``latency``."""
+        """The term that rules the time: ``share`` (of a link's rate), ``latency`` or ``window``."""
         return self.critical_path.binding
 
 

@@ -91,7 +91,7 @@ class World:
         self.seed = seed
         self.slicing = slicing
         self.network = Network.of(self.topology)
-        self._plan = lru_cache(maxsize=16)(self._build_plan)
+        self._plan = lru_cache(maxsize=128)(self._build_plan)
         self._prepare = lru_cache(maxsize=32)(self._prepare_anew)
 
     @property
@@ -328,7 +328,7 @@ class World:
     ) -> tuple[Program, Prediction]:
         """Return what the model finds quickest, and what the others would have cost."""
         candidates = [
-            self._prepare(collective, algorithm, root, width, itemsize)
+            self._prepare_anew(collective, algorithm, root, width, itemsize)
             for algorithm in algorithms_for(collective)
         ]
         program, best = min(candidates, key=lambda candidate: candidate[1].timeline.total_ps)

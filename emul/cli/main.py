@@ -8,6 +8,7 @@ import sys
 import click
 
 from emul import EmulError, __version__
+from emul.cli.params import INTERRUPTED
 from emul.cli.perf import perf
 from emul.cli.plan import plan
 from emul.cli.topology import topology
@@ -15,8 +16,6 @@ from emul.cli.topology import topology
 __all__ = ["main", "run"]
 
 BAD_INPUT = 2
-INTERRUPTED = 130
-"""128 + SIGINT, as shells count."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

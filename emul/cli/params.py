@@ -7,7 +7,10 @@ import click
 from emul.errors import ArgumentError
 from emul.units import parse_size
 
-__all__ = ["Size", "print_wide"]
+__all__ = ["INTERRUPTED", "Size", "print_wide"]
+
+INTERRUPTED = 130
+"""Exit status: 128 + SIGINT, as shells count."""
 
 WIDTH_WITHOUT_TERMINAL = 250
 

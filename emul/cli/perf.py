@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emul.cli.params import Size
+from emul.cli.params import INTERRUPTED, Size
 
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
@@ -22,7 +22,6 @@ __all__ = ["perf"]
 WRONG_ELEMENTS = 1
 NEXT_RANK = 1
 """Where send_recv sends to, as in nccl-tests."""
-INTERRUPTED = 130
 
 
 @click.command()

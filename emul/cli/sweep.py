@@ -70,8 +70,8 @@ class Sweep:
         n, itemsize = self.world.size, dtype_named(self.dtype).itemsize
         width = collective.width(n, count)
         shapes = [collective.input_shape(n, width), collective.output_shape(n, width)]
-        if shapes[1] != (n, width) or collective.regions > 1:  # works in a buffer of its own
-            shapes.append((n, collective.regions * width))
+        if collective.works_apart(n, width):
+            shapes.append(collective.work_shape(n, width))
         needed = sum(prod(shape) for shape in shapes) * itemsize
         check_fits(needed, f"{n} ranks with {width * itemsize} bytes each")
 
@@ -122,6 +122,8 @@ class Sweep:
         if collective.reduces:
             arguments["op"] = self.op
         if collective.rooted:
-            arguments["root" if self.collective != "send_recv" else "shift"] = self.root
+            arguments["root"] = self.root
+        if self.collective == "send_recv":
+            arguments["shift"] = self.root
         run: Run = call(x, **arguments)
         return run

@@ -31,18 +31,10 @@ class Buffers:
         self.x = _input(collective, world_size, x)
         self.width = collective.width(world_size, self.x.shape[-1])
         self.out_shape = collective.output_shape(world_size, self.width)
+        self.work_shape = collective.work_shape(world_size, self.width)
+        self.apart = collective.works_apart(world_size, self.width)
         self.out = None if out is None else _output(collective, self.x, out, self.out_shape)
         self.in_place = self.out is not None and self.out is self.x
-
-    @property
-    def work_shape(self) -> tuple[int, int]:
-        """Shape of the work buffer."""
-        return (self.world_size, self.collective.regions * self.width)
-
-    @property
-    def apart(self) -> bool:
-        """Whether the work buffer is not the output itself, as in reduce_scatter."""
-        return self.out_shape != self.work_shape or self.collective.regions > 1
 
     @property
     def new_bytes(self) -> int:

@@ -8,6 +8,7 @@ whole-number arithmetic over one period; no plan and no backend has a part in th
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ class ExactData:
         name, n = self.collective.name, self.world_size
         if self.collective.reduces:
             low = rank * count if name == "reduce_scatter" else 0
-            return _stretch(self._result_period(), low, low + count)
+            return _stretch(self._result_period, low, low + count)
         if name in ("all_gather", "gather"):
             return np.concatenate([self._values(each, 0, count // n) for each in range(n)])
         if name == "all_to_all":
@@ -116,6 +117,7 @@ class ExactData:
             room = 2 ** min(SIGNIFICAND_BITS[self.dtype.name], 20)
         return min(LARGEST, max(1, room // self.world_size)) if rank < room else 0
 
+    @cached_property
     def _result_period(self) -> Array:
         """Return one period of the expected result of a reduction."""
         combine = {"prod": np.multiply, "min": np.minimum, "max": np.maximum}

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.plans import Program
+from emul.plans.runs import expand
 
 __all__ = ["REDUCTIONS", "NumpyOps"]
 
@@ -54,7 +55,7 @@ class NumpyOps:
         """Carry out the rows of ``program`` on ``work``, (ranks, width), in plan order.
 
         Where every element keeps its place, columns do not depend on each other: they are worked
-        on in windows, and threads take a share of the windows each.
+        on in windows, and large buffers in one window per thread.
         """
         combine = REDUCTIONS[reduction]
         ranks, width = work.shape
@@ -147,8 +148,8 @@ def _exchanging(program: Program) -> npt.NDArray[np.bool_]:
 
 
 def _places(first: npt.NDArray[np.int64], spans: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
-    starts = np.cumsum(spans) - spans
-    places: npt.NDArray[np.int64] = np.repeat(first - starts, spans) + np.arange(spans.sum())
+    run, within = expand(spans)
+    places: npt.NDArray[np.int64] = first[run] + within
     return places
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from emul.plans.plan import Partition, Plan, Step
-from emul.plans.rows import chunk_rows, reversed_reduction
+from emul.plans.rows import chunk_rows, gathering
 
 __all__ = ["COLLECTIVES", "build"]
 
@@ -25,12 +25,10 @@ def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
     n = sum(ranks_per_site)
 
     def steps() -> Iterator[Step]:
-        if collective in ("all_reduce", "reduce_scatter"):
-            yield from reversed_reduction(_all_gather(n))
-        if collective in ("all_reduce", "all_gather"):
-            yield from _all_gather(n)
         if collective == "all_to_all":
             yield from _all_to_all(n)
+        else:
+            yield from gathering(collective, lambda: _all_gather(n))
 
     partition = Partition.uniform(2 * n if collective == "all_to_all" else n)
     return Plan(collective, "bruck", n, root, partition, steps)

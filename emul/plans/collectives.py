@@ -87,6 +87,15 @@ class Collective(ABC):
         per_rank = self.output_width(world_size, width)
         return (per_rank,) if self.at_root_only == "output" else (world_size, per_rank)
 
+    def work_shape(self, world_size: int, width: int) -> tuple[int, int]:
+        """Return the shape of the work buffer."""
+        return (world_size, self.regions * width)
+
+    def works_apart(self, world_size: int, width: int) -> bool:
+        """Say whether the work buffer is not the output itself, as in reduce_scatter."""
+        work = self.work_shape(world_size, width)
+        return self.regions > 1 or self.output_shape(world_size, width) != work
+
     def width(self, world_size: int, count: int) -> int:
         """Return the elements of the vector when one rank's input has ``count``."""
         return count * (world_size // self.input_width(world_size, world_size))

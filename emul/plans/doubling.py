@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.plans.plan import Partition, Plan, Step
-from emul.plans.rows import chunk_rows, reversed_reduction
+from emul.plans.rows import backwards, chunk_rows, gathering
 
 __all__ = [
     "DOUBLING_COLLECTIVES",
@@ -48,8 +48,7 @@ def build_recursive_doubling(collective: str, ranks_per_site: tuple[int, ...], r
             yield from _binomial(n, root, in_blocks=collective == "scatter")
         else:
             tree = _binomial(n, root, in_blocks=collective == "gather")
-            for step in reversed_reduction(tree):
-                yield step if collective == "reduce" else _copying(step)
+            yield from backwards(tree, reduce=collective == "reduce")
 
     in_blocks = collective in ("all_gather", "gather", "scatter")
     partition = Partition.uniform(n if in_blocks else 1)
@@ -58,22 +57,21 @@ def build_recursive_doubling(collective: str, ranks_per_site: tuple[int, ...], r
 
 def build_halving_doubling(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
     """Return the halving-doubling plan; the sites do not change it."""
-    return _halving_doubling(collective, "halving_doubling", sum(ranks_per_site), root)
+    n = sum(ranks_per_site)
+    return _halving_doubling(collective, "halving_doubling", n, root, near_last=True)
 
 
 def build_far_first(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
     """Return the halving-doubling plan that halves with the farthest partners first."""
-    return _halving_doubling(collective, "halving_doubling:far_first", sum(ranks_per_site), root)
+    n = sum(ranks_per_site)
+    return _halving_doubling(collective, "halving_doubling:far_first", n, root, near_last=False)
 
 
-def _halving_doubling(collective: str, algorithm: str, n: int, root: int) -> Plan:
-    near_last = algorithm != "halving_doubling:far_first"
-
+def _halving_doubling(
+    collective: str, algorithm: str, n: int, root: int, *, near_last: bool
+) -> Plan:
     def steps() -> Iterator[Step]:
-        if collective in ("all_reduce", "reduce_scatter"):
-            yield from reversed_reduction(doubling_all_gather(n, near_last=near_last))
-        if collective in ("all_reduce", "all_gather"):
-            yield from doubling_all_gather(n, near_last=near_last)
+        yield from gathering(collective, lambda: doubling_all_gather(n, near_last=near_last))
 
     return Plan(collective, algorithm, n, root, Partition.uniform(n), steps)
 
@@ -146,8 +144,3 @@ def _binomial(n: int, root: int, *, in_blocks: bool) -> Iterator[Step]:
         below = [(s, b) for s in senders for b in range(s + bit, min(s + 2 * bit, n))]
         s, b = np.array(below).T
         yield chunk_rows((s + root) % n, (s + bit + root) % n, (b + root) % n, reduce=False)
-
-
-def _copying(step: Step) -> Step:
-    columns = (step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks)
-    return Step(*columns, np.zeros(len(step), dtype=bool))

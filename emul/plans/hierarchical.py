@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.plans.plan import Partition, Plan, Step
+from emul.plans.rows import backwards
 
 __all__ = ["COLLECTIVES", "build"]
 
@@ -200,8 +201,7 @@ class _Sites:
 
     def local_gather(self, root: int) -> Iterator[Step]:
         """Yield the step in which each rank of the root's site hands its shard to the root."""
-        for step in self.local_scatter(root):
-            yield Step.of(step.dst, step.src, step.src_chunk, reduce=False, nchunks=step.nchunks)
+        yield from backwards(self.local_scatter(root), reduce=False)
 
     def cross_star(self, root: int, *, reduce: bool) -> Iterator[Step]:
         """Yield the steps in which the root's site sends all shards to each other site.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from emul.plans.plan import Partition, Plan, Step
-from emul.plans.rows import chunk_rows, reversed_reduction
+from emul.plans.rows import chunk_rows, gathering
 
 __all__ = ["COLLECTIVES", "build"]
 
@@ -24,10 +24,7 @@ def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
     n = sum(ranks_per_site)
 
     def steps() -> Iterator[Step]:
-        if collective in ("all_reduce", "reduce_scatter"):
-            yield from reversed_reduction(_all_gather(n))
-        if collective in ("all_reduce", "all_gather"):
-            yield from _all_gather(n)
+        yield from gathering(collective, lambda: _all_gather(n))
 
     return Plan(collective, "pat", n, root, Partition.uniform(n), steps)
 

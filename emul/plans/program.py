@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from emul.errors import PlanError
 from emul.plans.plan import Plan, Step
+from emul.plans.runs import expand
 
 __all__ = ["Program"]
 
@@ -124,9 +125,8 @@ def _check_lengths(
     """Refuse rows that join a chunk with a longer or a shorter one."""
     lengths = np.diff(offsets)
     moved = np.flatnonzero(src_chunk != dst_chunk)
-    row = np.repeat(moved, nchunks[moved])
-    starts = np.cumsum(nchunks[moved]) - nchunks[moved]
-    within = np.arange(len(row)) - np.repeat(starts, nchunks[moved])
+    of, within = expand(nchunks[moved])
+    row = moved[of]
     source, target = src_chunk[row] + within, dst_chunk[row] + within
     unlike = np.flatnonzero(lengths[source] != lengths[target])
     if len(unlike):

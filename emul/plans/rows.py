@@ -1,15 +1,15 @@
-"""Building steps: rows from single chunks, and reduce-scatter as all-gather run backwards."""
+"""Building steps: rows from single chunks, and steps run backwards."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from emul.plans.plan import Step
 
-__all__ = ["chunk_rows", "reversed_reduction"]
+__all__ = ["backwards", "chunk_rows", "gathering"]
 
 
 def chunk_rows(
@@ -43,18 +43,29 @@ def chunk_rows(
     )
 
 
-def reversed_reduction(all_gather: Iterable[Step]) -> Iterator[Step]:
-    """Yield the reduce-scatter that is ``all_gather`` run backwards.
+def gathering(collective: str, all_gather: Callable[[], Iterator[Step]]) -> Iterator[Step]:
+    """Yield the steps of all_reduce, reduce_scatter or all_gather, made of ``all_gather``.
 
-    Where a chunk was copied, its contributions now come back along the same way and are
+    Reduce-scatter is the all-gather run backwards, all-reduce one after the other.
+    """
+    if collective in ("all_reduce", "reduce_scatter"):
+        yield from backwards(all_gather(), reduce=True)
+    if collective in ("all_reduce", "all_gather"):
+        yield from all_gather()
+
+
+def backwards(steps: Iterable[Step], *, reduce: bool) -> Iterator[Step]:
+    """Yield ``steps`` from the last to the first, every receiver sending to its sender.
+
+    Where a chunk was copied, contributions come back along the same way, and are collected or
     reduced. That is right when no rank was sent a chunk twice or one that it had.
     """
-    for step in reversed(list(all_gather)):
-        yield _turned(step)
+    for step in reversed(list(steps)):
+        yield _turned(step, reduce=reduce)
 
 
-def _turned(step: Step) -> Step:
-    """Return ``step`` with senders and receivers exchanged, reducing, by sender and receiver."""
+def _turned(step: Step, *, reduce: bool) -> Step:
+    """Return ``step`` with senders and receivers exchanged, by sender and receiver."""
     order = np.lexsort((step.src_chunk, step.src, step.dst))
     return Step(
         step.dst[order],
@@ -62,5 +73,5 @@ def _turned(step: Step) -> Step:
         step.dst_chunk[order],
         step.src_chunk[order],
         step.nchunks[order],
-        np.ones(len(step), dtype=bool),
+        np.full(len(step), reduce),
     )

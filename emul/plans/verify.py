@@ -17,6 +17,7 @@ from emul.memory import check_fits
 from emul.plans.collectives import collective_named
 from emul.plans.contents import BITS, Contents, ranks_in
 from emul.plans.plan import Plan, Step
+from emul.plans.runs import expand
 
 __all__ = ["verify"]
 
@@ -59,7 +60,7 @@ class _Proof:
     def take(self, number: int, step: Step) -> None:
         """Carry out one step, refusing what must not happen in it."""
         _check_range(self.plan, number, step)
-        row, within = _expand(step.nchunks)
+        row, within = expand(step.nchunks)
         n_chunks = self.plan.partition.n_chunks
         source = step.src[row].astype(np.int64) * n_chunks + step.src_chunk[row] + within
         target = step.dst[row].astype(np.int64) * n_chunks + step.dst_chunk[row] + within
@@ -133,13 +134,6 @@ class _Proof:
         said = [f"lacks the contribution of {lacks}"] if lacks else []
         said += [f"holds that of {stray}"] if stray else []
         raise PlanError(f"{complaint} {' and '.join(said)}")
-
-
-def _expand(nchunks: npt.NDArray[np.int32]) -> tuple[Int64Array, Int64Array]:
-    """Return, for every chunk of every row, its row and its position in the row."""
-    row = np.repeat(np.arange(len(nchunks)), nchunks)
-    starts = np.cumsum(nchunks) - nchunks
-    return row, np.arange(len(row)) - starts[row]
 
 
 def _check_range(plan: Plan, number: int, step: Step) -> None:

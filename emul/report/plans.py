@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-import numpy as np
 from rich import box
 from rich.table import Table
 
@@ -49,11 +48,8 @@ def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
 
 
 def _trunk_lines(program: Program, topology: Topology, vector: float) -> Iterator[str]:
-    network = Network.of(topology)
+    carried = Network.of(topology).site_bytes(program.src, program.dst, program.nbytes) / vector
     sites = topology.sites
-    a, b = network.site_of[program.src], network.site_of[program.dst]
-    carried = np.zeros((len(sites), len(sites)))
-    np.add.at(carried, (a, b), program.nbytes / vector)
     for i, sender in enumerate(sites):
         for j, receiver in enumerate(sites):
             if i != j:

@@ -18,8 +18,8 @@ class PerfRow:
     """A line of the table and an object of the JSON, whose keys these names are.
 
     Times in seconds, GBps in 10^9 bytes per second. ``size_bytes`` is the whole vector;
-    ``count`` the elements of one rank's block (of the whole vector for all_reduce and
-    broadcast), both as in nccl-tests. algbw and busbw follow from the modelled time.
+    ``count`` its elements, or those of one rank's block where it consists of blocks, both as in
+    nccl-tests. algbw and busbw follow from the modelled time.
     ``lag_s`` is None on the virtual clock, ``wrong`` is None when nothing was checked.
     """
 

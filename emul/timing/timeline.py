@@ -75,12 +75,7 @@ class Timeline:
     @property
     def trunk_bytes(self) -> Int64Array:
         """Bytes from each site to each other: (sites, sites) int64, zero on the diagonal."""
-        n_sites = self.network.n_sites
-        carried = np.zeros((n_sites, n_sites), dtype=np.int64)
-        a, b = self.network.site_of[self.src], self.network.site_of[self.dst]
-        np.add.at(carried, (a, b), self.nbytes)
-        np.fill_diagonal(carried, 0)
-        return carried
+        return self.network.site_bytes(self.src, self.dst, self.nbytes)
 
     @property
     def cross_site_bytes(self) -> int:

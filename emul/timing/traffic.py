@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError
 from emul.plans import Program
+from emul.plans.runs import expand
 
 __all__ = ["NCCL_SLICING", "Slicing", "Traffic"]
 
@@ -133,17 +134,10 @@ def _pieces(
     program: Program, slices: Int64Array
 ) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
     """Return row, chunk sent, chunk written and slice of every slice of every row."""
-    row, within = _expand(program.nchunks)
+    row, within = expand(program.nchunks)
     chunk, into = program.src_chunk[row] + within, program.dst_chunk[row] + within
-    piece, part = _expand(slices[chunk])
+    piece, part = expand(slices[chunk])
     return row[piece], chunk[piece], into[piece], part
-
-
-def _expand(times: npt.NDArray[np.integer]) -> tuple[Int64Array, Int64Array]:
-    """Return index i ``times[i]`` times, and how often it has come before."""
-    index = np.repeat(np.arange(len(times)), times)
-    starts = np.cumsum(times) - times
-    return index, np.arange(len(index)) - starts[index]
 
 
 def _slice_number(message: Int64Array, nbytes: Int64Array, slice_bytes: int) -> Int64Array:
@@ -159,7 +153,7 @@ def _slice_number(message: Int64Array, nbytes: Int64Array, slice_bytes: int) -> 
 def _heirs(src: Int32Array, dst: Int32Array, slots: int) -> Int32Array:
     """Return, for each transfer, the one ``slots`` later on the same connection, or -1."""
     heirs = np.full(len(src), NOBODY, dtype=np.int32)
-    order = np.lexsort((np.arange(len(src)), dst, src)).astype(np.int32)
+    order = np.lexsort((dst, src)).astype(np.int32)
     earlier, later = order[:-slots], order[slots:]
     same = (src[earlier] == src[later]) & (dst[earlier] == dst[later])
     same &= src[earlier] != dst[earlier]

@@ -119,6 +119,16 @@ class Network:
             return int(site[a])
         return int(node[self.node_of[src]])
 
+    def site_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Int64Array:
+        """Return the bytes of transfers from each site to each other: (sites, sites).
+
+        Zero on the diagonal: what stays inside a site is left out.
+        """
+        carried = np.zeros((self.n_sites, self.n_sites), dtype=np.int64)
+        np.add.at(carried, (self.site_of[src], self.site_of[dst]), nbytes)
+        np.fill_diagonal(carried, 0)
+        return carried
+
     def place(self, link: int) -> str:
         """Return what to call the part of the network that ``link`` belongs to."""
         sites = self.topology.sites
