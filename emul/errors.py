@@ -42,7 +42,15 @@ class TopologyError(EmulError, ValueError):
 
 
 class PlanError(EmulError, ValueError):
-    """A plan does not compute what its collective promises; nothing was run."""
+    """A plan does not compute what its collective promises; nothing was run.
+
+    ``where`` is the step, rank and chunk that the message names, where there is a step.
+    """
+
+    def __init__(self, message: str, where: tuple[int, int, int] | None = None) -> None:
+        """Say what is wrong, and where."""
+        super().__init__(message)
+        self.where = where
 
 
 class CapacityError(EmulError, MemoryError):

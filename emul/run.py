@@ -8,11 +8,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError
 from emul.ops import RoundingError, rounding_error
-from emul.plans import Plan
+from emul.plans import Plan, Shape
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.units import PS_PER_S, format_time
 
@@ -24,12 +25,13 @@ class Prediction:
     """The modelled time of a collective, and why.
 
     ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
-    input of reduce_scatter, scatter and all_to_all, the output of all_gather and gather.
-    ``considered``: the modelled seconds of each
-    algorithm that ``auto`` chose from; empty when the algorithm was named.
+    input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
+    all_gather and gather. ``considered``: the modelled seconds of each algorithm that ``auto`` chose
+    from; empty when the algorithm was named.
     """
 
     plan: Plan
+    shape: Shape
     nbytes: int
     timeline: Timeline
     bound_ps: int
@@ -108,7 +110,11 @@ class Run:
                 "error of a reduction in place: needed an input that is still there; give out= a "
                 "buffer of its own"
             )
-        return rounding_error(x, self.output, op)
+        output = self.output
+        if self.prediction.shape.counts is not None:  # rows are filled up with zeros
+            lengths = np.diff(self.prediction.shape.output_spans, axis=1)[:, 0]
+            output = output[np.arange(output.shape[1]) < lengths[:, None]]
+        return rounding_error(x, output, op)
 
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""

@@ -17,9 +17,11 @@ from emul.memory import check_fits
 from emul.ops import REDUCTIONS, dtype_named, ops_for
 from emul.ops.buffers import Buffers
 from emul.plans import (
+    Counts,
     Plan,
     Program,
     Schedule,
+    Shape,
     algorithms_for,
     build_plan,
     collective_named,
@@ -128,23 +130,31 @@ class World:
         x: Array,
         *,
         op: str = "sum",
+        counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Give rank r block r of the reduction of all buffers: (n, n*c) -> (n, c).
 
-        Arguments and errors as for ``all_reduce``.
+        With ``counts`` (n,), block r has counts[r] elements: (n, sum) -> (n, max), rows that are
+        shorter filled up with zeros. Other arguments and errors as for ``all_reduce``.
         """
-        return self._run("reduce_scatter", x, out, op=op, algorithm=algorithm)
+        return self._run("reduce_scatter", x, out, op=op, counts=counts, algorithm=algorithm)
 
     def all_gather(
-        self, x: Array, *, algorithm: Algorithm = DEFAULT_ALGORITHM, out: Array | None = None
+        self,
+        x: Array,
+        *,
+        counts: Counts | None = None,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
     ) -> Run:
         """Give every rank all buffers in rank order: (n, c) -> (n, n*c).
 
-        Errors as for ``all_reduce``.
+        With ``counts`` (n,), rank r has the first counts[r] elements of its row: (n, max) ->
+        (n, sum). Errors as for ``all_reduce``.
         """
-        return self._run("all_gather", x, out, algorithm=algorithm)
+        return self._run("all_gather", x, out, counts=counts, algorithm=algorithm)
 
     def broadcast(
         self,
@@ -176,41 +186,50 @@ class World:
         return self._run("reduce", x, out, op=op, root=root, algorithm=algorithm)
 
     def all_to_all(
-        self, x: Array, *, algorithm: Algorithm = DEFAULT_ALGORITHM, out: Array | None = None
+        self,
+        x: Array,
+        *,
+        counts: Counts | None = None,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
     ) -> Run:
         """Give rank d block d of every rank, in rank order: (n, n*c) -> (n, n*c).
 
-        Errors as for ``all_reduce``.
+        With ``counts`` (n, n), rank s sends counts[s, d] elements to rank d: rows are as long as
+        the longest, and what is left of shorter ones is not read, or filled with zeros. Errors as
+        for ``all_reduce``.
         """
-        return self._run("all_to_all", x, out, algorithm=algorithm)
+        return self._run("all_to_all", x, out, counts=counts, algorithm=algorithm)
 
     def gather(
         self,
         x: Array,
         *,
         root: int = 0,
+        counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Give rank ``root`` all buffers in rank order: (n, c) -> (n*c,).
 
-        Errors as for ``all_reduce``.
+        ``counts`` as in all_gather. Errors as for ``all_reduce``.
         """
-        return self._run("gather", x, out, root=root, algorithm=algorithm)
+        return self._run("gather", x, out, root=root, counts=counts, algorithm=algorithm)
 
     def scatter(
         self,
         x: Array,
         *,
         root: int = 0,
+        counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
     ) -> Run:
         """Give rank r block r of the buffer ``x`` of rank ``root``: (n*c,) -> (n, c).
 
-        Errors as for ``all_reduce``.
+        ``counts`` as in reduce_scatter. Errors as for ``all_reduce``.
         """
-        return self._run("scatter", x, out, root=root, algorithm=algorithm)
+        return self._run("scatter", x, out, root=root, counts=counts, algorithm=algorithm)
 
     def send_recv(
         self,
@@ -233,7 +252,7 @@ class World:
     def predict(
         self,
         collective: str,
-        count: int,
+        count: Counts,
         *,
         dtype: str = "float32",
         algorithm: Algorithm = DEFAULT_ALGORITHM,
@@ -241,19 +260,17 @@ class World:
     ) -> Prediction:
         """Return what ``collective`` would cost, without arrays.
 
-        ``count``: elements of one rank's input. Raises ArgumentError for an unknown name, a
-        root that is no rank, or a count that the collective cannot cut into blocks.
+        ``count``: elements of one rank's input, or the counts of a vector form. Raises
+        ArgumentError for an unknown name or a root that is no rank, ShapeError for a count that
+        the collective cannot cut into blocks.
         """
         _check_algorithm(algorithm)
-        promise = collective_named(collective)
-        if count < 0 or promise.uneven(self.size, count):
-            raise ArgumentError(
-                f"{collective} with count {count}: needed 0 or more"
-                + (f", a multiple of {self.size}" if promise.in_blocks else "")
-            )
-        width = promise.width(self.size, count)
-        itemsize = dtype_named(dtype).itemsize
-        return self._prepare(collective, algorithm, root, width, itemsize)[1]
+        promise, itemsize = collective_named(collective), dtype_named(dtype).itemsize
+        if isinstance(count, int):
+            shape = Shape.of(promise, self.size, count)
+        else:
+            shape = Shape.of_counts(promise, self.size, count)
+        return self._prepare(shape, algorithm, root, itemsize)[1]
 
     def _run(
         self,
@@ -262,6 +279,7 @@ class World:
         out: Array | None,
         *,
         op: str = "sum",
+        counts: Counts | None = None,
         algorithm: Algorithm,
         root: int = 0,
     ) -> Run:
@@ -270,15 +288,14 @@ class World:
         if op not in REDUCTIONS:
             raise unknown_name("op", op, REDUCTIONS)
         collective = collective_named(name)
-        buffers = Buffers(collective, self.size, x, out)
-        check_fits(buffers.new_bytes, f"{name} over {self.size} ranks")
-        program, prediction = self._prepare(
-            name, algorithm, root, buffers.width, buffers.x.dtype.itemsize
-        )
+        buffers = Buffers(collective, self.size, x, out, counts)
+        itemsize = buffers.x.dtype.itemsize
+        program, prediction = self._prepare(buffers.shape, algorithm, root, itemsize)
+        check_fits(buffers.new_bytes(program.layout), f"{name} over {self.size} ranks")
         try:
-            work = buffers.load(root)
+            work = buffers.load(program.layout, root)
             self.ops.execute(program, work, op)
-            output = buffers.unload(work, root)
+            output = buffers.unload(program.layout, work, root)
             if collective.reduces:
                 self.ops.finish(output, op, self.size)
             ended_ns = self._publish(started_ns, prediction)
@@ -298,8 +315,8 @@ class World:
 
     def _build_plan(self, collective: str, algorithm: Algorithm, root: int) -> Plan:
         if isinstance(algorithm, str):
-            sizes = tuple(site.ranks for site in self.topology.sites)
-            return build_plan(collective, algorithm, sizes, root=root)
+            sites = [[node.ranks for node in site.nodes] for site in self.topology.sites]
+            return build_plan(collective, algorithm, sites, root=root)
         plan = algorithm
         if not isinstance(plan, Plan):
             plan = plan_from(plan, collective, self.size, root=root)
@@ -312,24 +329,26 @@ class World:
         return plan
 
     def _prepare_anew(
-        self, collective: str, algorithm: Algorithm, root: int, width: int, itemsize: int
+        self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
     ) -> tuple[Program, Prediction]:
         if algorithm == AUTO:
-            return self._quickest(collective, root, width, itemsize)
-        plan = self._plan(collective, algorithm, root)
-        program = Program.of(plan, collective_named(collective).regions * width, itemsize)
+            return self._quickest(shape, root, itemsize)
+        plan = self._plan(shape.collective.name, algorithm, root)
+        program = Program.of(plan, shape, itemsize)
         timeline = time_plan(program, self.network, self.slicing)
-        nbytes = width * itemsize
-        bound_ps = lower_bound_ps(self.topology, collective, nbytes, root, timeline.sent)
-        return program, Prediction(plan, nbytes, timeline, bound_ps)
+        nbytes, uneven = shape.width * itemsize, None
+        if shape.counts is not None:
+            uneven = shape.table * itemsize
+        bound_ps = lower_bound_ps(
+            self.topology, shape.collective.name, nbytes, root, timeline.sent, uneven
+        )
+        return program, Prediction(plan, shape, nbytes, timeline, bound_ps)
 
-    def _quickest(
-        self, collective: str, root: int, width: int, itemsize: int
-    ) -> tuple[Program, Prediction]:
+    def _quickest(self, shape: Shape, root: int, itemsize: int) -> tuple[Program, Prediction]:
         """Return what the model finds quickest, and what the others would have cost."""
         candidates = [
-            self._prepare_anew(collective, algorithm, root, width, itemsize)
-            for algorithm in algorithms_for(collective)
+            self._prepare_anew(shape, algorithm, root, itemsize)
+            for algorithm in algorithms_for(shape.collective.name, uneven=shape.counts is not None)
         ]
         program, best = min(candidates, key=lambda candidate: candidate[1].timeline.total_ps)
         times = {each.plan.algorithm: each.time_s for _, each in candidates}

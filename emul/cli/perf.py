@@ -144,7 +144,6 @@ def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:
     )
     counts = sweep.counts(wanted)
     sweep.check_memory(counts[-1])
-    sweep.predict(sweep.world, counts[-1])
     return counts
 
 

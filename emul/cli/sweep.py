@@ -14,7 +14,7 @@ import numpy.typing as npt
 from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
-from emul.plans import collective_named
+from emul.plans import Layout, Shape, collective_named
 from emul.report import PerfRow, perf_row
 from emul.run import Prediction, Run
 from emul.world import World
@@ -61,19 +61,22 @@ class Sweep:
         itemsize = dtype_named(self.dtype).itemsize
         unit = self.world.size if collective.in_blocks else 1
         per_block = (max(1, nbytes // (itemsize * unit)) for nbytes in wanted_bytes)
-        to_input = collective.input_width(self.world.size, unit)
+        to_input = unit if collective.input_whole else 1
         return list(dict.fromkeys(count * to_input for count in per_block))
 
     def check_memory(self, count: int) -> None:
         """Raise CapacityError when the buffers for ``count`` would not fit."""
-        collective = collective_named(self.collective)
-        n, itemsize = self.world.size, dtype_named(self.dtype).itemsize
-        width = collective.width(n, count)
-        shapes = [collective.input_shape(n, width), collective.output_shape(n, width)]
-        if collective.works_apart(n, width):
-            shapes.append(collective.work_shape(n, width))
-        needed = sum(prod(shape) for shape in shapes) * itemsize
-        check_fits(needed, f"{n} ranks with {width * itemsize} bytes each")
+        shape = self._shape(count)
+        work_shape = Layout.of(self.predict(self.world, count).plan, shape).work_shape
+        shapes = [shape.input_shape, shape.output_shape]
+        if work_shape != shape.output_shape:
+            shapes.append(work_shape)
+        itemsize = dtype_named(self.dtype).itemsize
+        needed = sum(prod(each) for each in shapes) * itemsize
+        check_fits(needed, f"{self.world.size} ranks with {shape.width * itemsize} bytes each")
+
+    def _shape(self, count: int) -> Shape:
+        return Shape.of(collective_named(self.collective), self.world.size, count)
 
     def predict(self, world: World, count: int) -> Prediction:
         """Return the modelled cost of this sweep's collective in ``world``."""
@@ -92,9 +95,9 @@ class Sweep:
             root=self.root,
             seed=world.seed,
         )
-        width = collective.width(world.size, count)
-        x = np.empty(collective.input_shape(world.size, width), data.dtype)
-        out = np.zeros(collective.output_shape(world.size, width), data.dtype)
+        shape = self._shape(count)
+        x = np.empty(shape.input_shape, data.dtype)
+        out = np.zeros(shape.output_shape, data.dtype)
         data.fill(x)
         self._repeat(x, out, self.warmup, "warming up", advance)
         runs = self._repeat(x, out, self.iters, "timing", advance)

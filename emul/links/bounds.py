@@ -11,7 +11,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Cut", "bytes_across", "count_bound_s", "cut_bound_s"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Cut",
+    "bytes_across",
+    "count_bound_s",
+    "crossing_s",
+    "cut_bound_s",
+    "uneven_bytes_across",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,37 @@ def bytes_across(collective: str, nbytes: float, cut: Cut, world_size: int) -> t
         "scatter": (away * outside, home * inside),
         "send_recv": (alone, alone),
     }[collective]
+
+
+def uneven_bytes_across(
+    collective: str,
+    counts: npt.NDArray[np.int64],
+    inside: npt.NDArray[np.bool_],
+    *,
+    has_root: bool,
+) -> tuple[float, float]:
+    """Return the elements that must leave and enter the ranks ``inside``, (n,).
+
+    ``counts``: of each rank's block, (n,), or from each rank to each, (n, n), in all_to_all.
+    """
+    if counts.ndim > 1:
+        across = counts[np.ix_(inside, ~inside)], counts[np.ix_(~inside, inside)]
+        return float(across[0].sum()), float(across[1].sum())
+    within, beyond = float(counts[inside].sum()), float(counts[~inside].sum())
+    away, home = (1.0, 0.0) if has_root else (0.0, 1.0)
+    return {
+        "reduce_scatter": (beyond, within),
+        "all_gather": (within, beyond),
+        "gather": (home * within, away * beyond),
+        "scatter": (away * beyond, home * within),
+    }[collective]
+
+
+def crossing_s(leaving: float, entering: float, cut: Cut) -> float:
+    """Return the seconds that so many bytes across ``cut`` take at least; 0 for none."""
+    if not leaving and not entering:
+        return 0.0
+    return cut.alpha_s + max(leaving / cut.out_bytes_per_s, entering / cut.in_bytes_per_s)
 
 
 def cut_bound_s(collective: str, nbytes: float, cut: Cut, world_size: int) -> float:

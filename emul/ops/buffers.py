@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError, DTypeError, ShapeError
 from emul.ops.dtypes import dtype_of
-from emul.plans import Collective
+from emul.plans import Collective, Counts, Layout, Shape
 
 __all__ = ["Buffers"]
 
@@ -18,56 +18,65 @@ Array = npt.NDArray[Any]
 
 
 class Buffers:
-    """The input, the work buffer (ranks, regions * width) and the output of one call.
+    """The input, the work buffer and the output of one call.
 
     Checked on construction: raises DTypeError, ShapeError or ArgumentError and touches
     nothing.
     """
 
-    def __init__(self, collective: Collective, world_size: int, x: object, out: object) -> None:
+    def __init__(
+        self, collective: Collective, world_size: int, x: object, out: object, counts: Counts | None
+    ) -> None:
         """Take the caller's ``x`` and ``out``, which may be None or ``x`` itself."""
         self.collective = collective
-        self.world_size = world_size
-        self.x = _input(collective, world_size, x)
-        self.width = collective.width(world_size, self.x.shape[-1])
-        self.out_shape = collective.output_shape(world_size, self.width)
-        self.work_shape = collective.work_shape(world_size, self.width)
-        self.apart = collective.works_apart(world_size, self.width)
-        self.out = None if out is None else _output(collective, self.x, out, self.out_shape)
+        self.x, self.shape = _input(collective, world_size, x, counts)
+        self.out = None if out is None else _output(collective, self.x, out, self.shape)
         self.in_place = self.out is not None and self.out is self.x
 
-    @property
-    def new_bytes(self) -> int:
-        """Bytes that the call will allocate."""
-        new = 0 if self.out is not None else prod(self.out_shape)
-        if self.in_place or self.apart:
-            new += prod(self.work_shape)
+    def new_bytes(self, layout: Layout) -> int:
+        """Return the bytes that the call will allocate when its plan has this ``layout``."""
+        new = 0 if self.out is not None else prod(self.shape.output_shape)
+        if self.in_place or self._apart(layout):
+            new += prod(layout.work_shape)
+        if self.in_place and self._apart(layout):
+            new += self.x.size
         return new * int(self.x.dtype.itemsize)
 
-    def load(self, root: int) -> Array:
+    def _apart(self, layout: Layout) -> bool:
+        """Say whether the work buffer is not the output itself, as in reduce_scatter."""
+        return layout.received > 0 or self.shape.output_shape != layout.work_shape
+
+    def load(self, layout: Layout, root: int) -> Array:
         """Return the work buffer with every rank's input in place.
 
         In place, a copy of the input is kept for ``restore``.
         """
         if self.in_place:
             self.backup = self.x.copy()
-            return self.x
-        reuse = None if self.apart else self.out
-        work = np.empty(self.work_shape, self.x.dtype) if reuse is None else reuse
-        rows = [self.x] * self.world_size if self.x.ndim == 1 else self.x
-        for rank in [root] if self.collective.from_root else range(self.world_size):
-            columns = self.collective.input_columns(self.world_size, self.width, rank)
-            work[rank, columns] = rows[rank]
+        if not self._apart(layout) and self.out is not None:
+            work = self.out
+        else:
+            work = np.empty(layout.work_shape, self.x.dtype)
+        if work is self.x:
+            return work
+        spans = self.shape.input_spans.tolist()
+        rows = [self.x] * len(spans) if self.x.ndim == 1 else self.x
+        for rank in [root] if self.collective.from_root else range(len(spans)):
+            low, high = spans[rank]
+            work[rank, low:high] = rows[rank][: high - low]
         return work
 
-    def unload(self, work: Array, root: int) -> Array:
-        """Return the output that ``work`` holds."""
-        if not self.apart:
+    def unload(self, layout: Layout, work: Array, root: int) -> Array:
+        """Return the output that ``work`` holds; short rows are filled up with zeros."""
+        if not self._apart(layout):
             return work
-        out = np.empty(self.out_shape, self.x.dtype) if self.out is None else self.out
+        out = np.empty(self.shape.output_shape, self.x.dtype) if self.out is None else self.out
         rows = {root: out} if out.ndim == 1 else dict(enumerate(out))
+        spans = layout.output_spans.tolist()
         for rank, row in rows.items():
-            row[...] = work[rank, self.collective.output_columns(self.world_size, self.width, rank)]
+            low, high = spans[rank]
+            row[: high - low] = work[rank, low:high]
+            row[high - low :] = 0
         return out
 
     def restore(self) -> None:
@@ -76,7 +85,10 @@ class Buffers:
             self.x[...] = self.backup
 
 
-def _input(collective: Collective, world_size: int, x: object) -> Array:
+def _input(
+    collective: Collective, world_size: int, x: object, counts: Counts | None
+) -> tuple[Array, Shape]:
+    """Return ``x`` as an array, and the shape of the call that follows from it."""
     if not isinstance(x, np.ndarray):
         raise DTypeError(f"input of type {type(x).__name__}: needed a NumPy array")
     dtype_of(x)
@@ -91,19 +103,24 @@ def _input(collective: Collective, world_size: int, x: object) -> Array:
             f"{collective.name}: input of shape {x.shape}: needed ({world_size}, count), one row "
             "per rank"
         )
-    if collective.uneven(world_size, x.shape[-1]):
+    if counts is None:
+        return x, Shape.of(collective, world_size, x.shape[-1])
+    shape = Shape.of_counts(collective, world_size, counts)
+    if x.shape != shape.input_shape:
         raise ShapeError(
-            f"{collective.name}: {x.shape[-1]} elements per rank: needed a multiple of the world "
-            f"size {world_size}, one block for each rank"
+            f"{collective.name}: input of shape {x.shape} with counts that ask for "
+            f"{shape.input_shape}: needed rows as long as the longest"
         )
-    return x
+    return x, shape
 
 
-def _output(collective: Collective, x: Array, out: object, shape: tuple[int, ...]) -> Array:
+def _output(collective: Collective, x: Array, out: object, shape: Shape) -> Array:
     if not isinstance(out, np.ndarray):
         raise DTypeError(f"out of type {type(out).__name__}: needed a NumPy array")
-    if out.shape != shape:
-        raise ShapeError(f"{collective.name}: out of shape {out.shape}: needed {shape}")
+    if out.shape != shape.output_shape:
+        raise ShapeError(
+            f"{collective.name}: out of shape {out.shape}: needed {shape.output_shape}"
+        )
     if out.dtype != x.dtype:
         raise DTypeError(f"out of {out.dtype}: needed {x.dtype}, as the input")
     if not out.flags.writeable:

@@ -139,11 +139,11 @@ def _exchanging(program: Program) -> npt.NDArray[np.bool_]:
     found = np.zeros(len(program.first_of_step) - 1, dtype=bool)
     for step, (first, last) in enumerate(pairwise(program.first_row[program.first_of_step])):
         rows = slice(first, last)
-        written = program.row_dst[rows].astype(np.int64) * program.n_chunks
-        read = program.row_src[rows].astype(np.int64) * program.n_chunks
-        spans = program.nchunks[rows]
-        targets = _places(written + program.dst_chunk[rows], spans)
-        found[step] = bool(np.isin(_places(read + program.src_chunk[rows], spans), targets).any())
+        written = program.row_dst[rows].astype(np.int64) * program.n_places
+        read = program.row_src[rows].astype(np.int64) * program.n_places
+        spans = program.nplaces[rows]
+        targets = _places(written + program.dst_place[rows], spans)
+        found[step] = bool(np.isin(_places(read + program.src_place[rows], spans), targets).any())
     return found
 
 

@@ -3,20 +3,28 @@
 from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_plan
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
-from emul.plans.plan import Partition, Plan, Step
+from emul.plans.places import Places
+from emul.plans.plan import Order, Partition, Plan, Step, Waits
 from emul.plans.program import Program
+from emul.plans.shape import Counts, Layout, Shape
 from emul.plans.verify import verify
 
 __all__ = [
     "ALGORITHMS",
     "COLLECTIVES",
     "Collective",
+    "Counts",
+    "Layout",
+    "Order",
     "Partition",
+    "Places",
     "Plan",
     "Program",
     "Schedule",
     "Send",
+    "Shape",
     "Step",
+    "Waits",
     "algorithms_for",
     "build_plan",
     "collective_named",

@@ -5,13 +5,14 @@ A name may have a variant behind a colon, as in ``ring:interleaved``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from emul.errors import ArgumentError, unknown_name
 from emul.plans import bruck, direct, doubling, hierarchical, pat, ring, trees
 from emul.plans.collectives import collective_named
+from emul.plans.places import Places
 from emul.plans.plan import Plan
 from emul.plans.verify import verify
 
@@ -20,10 +21,14 @@ __all__ = ["ALGORITHMS", "Algorithm", "algorithms_for", "build_plan"]
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """Builds plans from a collective, the ranks of each site and a root."""
+    """Builds plans from a collective, the places of the ranks and a root.
 
-    build: Callable[[str, tuple[int, ...], int], Plan]
+    ``even_only``: of its ``collectives``, those for which all blocks must be of equal length.
+    """
+
+    build: Callable[[str, Places, int], Plan]
     collectives: tuple[str, ...]
+    even_only: tuple[str, ...] = ()
 
 
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
@@ -41,24 +46,28 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
             doubling.build_recursive_doubling, doubling.DOUBLING_COLLECTIVES
         ),
         "double_binary_tree": Algorithm(trees.build, trees.COLLECTIVES),
-        "bruck": Algorithm(bruck.build, bruck.COLLECTIVES),
+        "bruck": Algorithm(bruck.build, bruck.COLLECTIVES, even_only=("all_to_all",)),
         "pairwise": Algorithm(direct.build_pairwise, direct.PAIRWISE_COLLECTIVES),
         "pat": Algorithm(pat.build, pat.COLLECTIVES),
     }
 )
 
 
-def algorithms_for(collective: str) -> tuple[str, ...]:
-    """Return the names of the algorithms that do ``collective``."""
-    return tuple(name for name, each in ALGORITHMS.items() if collective in each.collectives)
+def algorithms_for(collective: str, *, uneven: bool = False) -> tuple[str, ...]:
+    """Return the names of the algorithms that do ``collective``, with ``uneven`` its vector form."""
+    return tuple(
+        name
+        for name, each in ALGORITHMS.items()
+        if collective in each.collectives and not (uneven and collective in each.even_only)
+    )
 
 
 def build_plan(
-    collective: str, algorithm: str, ranks_per_site: tuple[int, ...], *, root: int = 0
+    collective: str, algorithm: str, sites: Sequence[int | Sequence[int]], *, root: int = 0
 ) -> Plan:
     """Return the verified plan of ``algorithm`` for ``collective``.
 
-    ``ranks_per_site`` gives the number of ranks of each site, in rank order. Raises
+    ``sites`` gives the number of ranks of each site, or of each of its nodes, in rank order. Raises
     ArgumentError for an unknown name, an algorithm that does not do the collective, or a root
     that is no rank.
     """
@@ -70,9 +79,10 @@ def build_plan(
             f"algorithm {algorithm!r} does not do {collective}: needed one of "
             f"{', '.join(algorithms_for(collective))}"
         )
-    n = sum(ranks_per_site)
+    places = Places.of(sites)
+    n = places.world_size
     if not 0 <= root < n:
         raise ArgumentError(f"root {root}: needed a rank from 0 to {n - 1}")
-    plan = ALGORITHMS[algorithm].build(collective, ranks_per_site, root)
+    plan = ALGORITHMS[algorithm].build(collective, places, root)
     verify(plan)
     return plan

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.rows import chunk_rows, gathering
 
@@ -20,9 +21,9 @@ __all__ = ["COLLECTIVES", "build"]
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "all_to_all")
 
 
-def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+def build(collective: str, places: Places, root: int) -> Plan:
     """Return the Bruck plan; the sites do not change it."""
-    n = sum(ranks_per_site)
+    n = places.world_size
 
     def steps() -> Iterator[Step]:
         if collective == "all_to_all":
@@ -30,8 +31,8 @@ def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
         else:
             yield from gathering(collective, lambda: _all_gather(n))
 
-    partition = Partition.uniform(2 * n if collective == "all_to_all" else n)
-    return Plan(collective, "bruck", n, root, partition, steps)
+    apart = collective == "all_to_all"
+    return Plan(collective, "bruck", n, root, Partition.uniform(n), steps, apart=apart)
 
 
 def _all_gather(n: int) -> Iterator[Step]:

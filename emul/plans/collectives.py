@@ -1,11 +1,8 @@
 """What each collective promises, one small class per collective.
 
-Each answers four questions: where a rank's input and output lie in the vector that it works on,
-what each rank holds at first, what each must hold at the end, and what busbw makes of the time
+Each answers four questions: whether a rank's input and output are the whole vector or a block of
+it, what each rank holds at first, what each must hold at the end, and what busbw makes of the time
 (nccl-tests, doc/PERFORMANCE.md).
-
-The vector has ``width`` elements. all_to_all and send_recv work on two of them, side by side: what
-is sent and what is received.
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import unknown_name
-from emul.plans.contents import Contents, everyone, nothing, sets_of
+from emul.plans.contents import Contents, everyone, sets_of
 
 __all__ = ["COLLECTIVES", "Collective", "collective_named"]
 
@@ -29,23 +26,22 @@ Asked = tuple[Contents, npt.NDArray[np.bool_]]
 class Collective(ABC):
     """A collective over n ranks; ``block`` says which block each chunk of the vector lies in.
 
-    ``in_blocks``: the vector is cut into one block per rank, so n divides its width.
-    ``from_root``: only the root's input matters. ``at_root_only``: whether only the root has an
-    ``input``, or an ``output``; that buffer then has one dimension.
-    ``regions``: how many vectors lie side by side in the work buffer.
+    ``in_blocks``: the vector is cut into one block per rank. ``input_whole``, ``output_whole``:
+    whether input and output of a rank are the whole vector, or its block of it. ``between_all``:
+    each rank's vector has a block for each other. ``from_root``: only the root's input matters.
+    ``at_root_only``: whether only the root has an ``input``, or an ``output``; that buffer then has
+    one dimension.
     """
 
     name: str
     reduces = False
     rooted = False
     in_blocks = False
+    input_whole = True
+    output_whole = True
+    between_all = False
     from_root = False
     at_root_only = ""
-    regions = 1
-
-    def blocks(self, world_size: int) -> int:
-        """Return into how many blocks the work buffer is cut."""
-        return self.regions * (world_size if self.in_blocks else 1)
 
     @abstractmethod
     def bus_factor(self, world_size: int) -> float:
@@ -53,67 +49,16 @@ class Collective(ABC):
 
     @abstractmethod
     def held(self, world_size: int, block: Int64Array, root: int) -> Contents:
-        """Return what each rank holds of each chunk at first."""
+        """Return what each rank holds of each chunk of the vector at first."""
 
     @abstractmethod
     def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
         """Return what must be held at the end, and of which (rank, chunk) that is asked."""
 
-    def input_columns(self, world_size: int, width: int, rank: int) -> slice:
-        """Return where the input of ``rank`` lies in its work buffer."""
-        return slice(0, width)
-
-    def output_columns(self, world_size: int, width: int, rank: int) -> slice:
-        """Return where the output of ``rank`` lies in its work buffer."""
-        return slice((self.regions - 1) * width, self.regions * width)
-
-    def input_width(self, world_size: int, width: int) -> int:
-        """Return the elements of one rank's input."""
-        columns = self.input_columns(world_size, width, 0)
-        return int(columns.stop - columns.start)
-
-    def output_width(self, world_size: int, width: int) -> int:
-        """Return the elements of one rank's output."""
-        columns = self.output_columns(world_size, width, 0)
-        return int(columns.stop - columns.start)
-
-    def input_shape(self, world_size: int, width: int) -> tuple[int, ...]:
-        """Return the shape of the caller's input: of one buffer, or of one row per rank."""
-        per_rank = self.input_width(world_size, width)
-        return (per_rank,) if self.at_root_only == "input" else (world_size, per_rank)
-
-    def output_shape(self, world_size: int, width: int) -> tuple[int, ...]:
-        """Return the shape of the caller's output, likewise."""
-        per_rank = self.output_width(world_size, width)
-        return (per_rank,) if self.at_root_only == "output" else (world_size, per_rank)
-
-    def work_shape(self, world_size: int, width: int) -> tuple[int, int]:
-        """Return the shape of the work buffer."""
-        return (world_size, self.regions * width)
-
-    def works_apart(self, world_size: int, width: int) -> bool:
-        """Say whether the work buffer is not the output itself, as in reduce_scatter."""
-        work = self.work_shape(world_size, width)
-        return self.regions > 1 or self.output_shape(world_size, width) != work
-
-    def width(self, world_size: int, count: int) -> int:
-        """Return the elements of the vector when one rank's input has ``count``."""
-        return count * (world_size // self.input_width(world_size, world_size))
-
-    def uneven(self, world_size: int, count: int) -> bool:
-        """Say whether ``count`` elements of input cannot be cut into one block per rank."""
-        return self.in_blocks and self.width(world_size, count) % world_size != 0
-
     @property
     def in_place(self) -> bool:
-        """Whether input and output are both the whole vector, so that one buffer can be both."""
-        whole = self.input_width(2, 2) == self.output_width(2, 2) == 2
-        return whole and self.regions == 1 and not self.at_root_only
-
-
-def _block_columns(world_size: int, width: int, rank: int) -> slice:
-    size = width // world_size
-    return slice(rank * size, (rank + 1) * size)
+        """Whether input and output are of the same shape, so that one buffer can be both."""
+        return self.input_whole == self.output_whole and not self.at_root_only
 
 
 def _own_everywhere(world_size: int, n_chunks: int) -> Contents:
@@ -196,6 +141,7 @@ class ReduceScatter(AllReduce):
 
     name = "reduce_scatter"
     in_blocks = True
+    output_whole = False
 
     def bus_factor(self, world_size: int) -> float:
         """Return (n - 1)/n."""
@@ -205,16 +151,13 @@ class ReduceScatter(AllReduce):
         """Ask for every contribution in each rank's own block."""
         return _all_of(world_size, len(block)), _mine(world_size, block)
 
-    def output_columns(self, world_size: int, width: int, rank: int) -> slice:
-        """Return the block of ``rank``."""
-        return _block_columns(world_size, width, rank)
-
 
 class AllGather(Collective):
     """Every rank ends with all buffers, in rank order: (n, c) -> (n, n*c)."""
 
     name = "all_gather"
     in_blocks = True
+    input_whole = False
 
     def bus_factor(self, world_size: int) -> float:
         """Return (n - 1)/n."""
@@ -227,10 +170,6 @@ class AllGather(Collective):
     def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
         """Ask every rank for every block's owner."""
         return _of_block_owners(world_size, block), _everywhere(world_size, len(block))
-
-    def input_columns(self, world_size: int, width: int, rank: int) -> slice:
-        """Return the block of ``rank``."""
-        return _block_columns(world_size, width, rank)
 
 
 class Gather(AllGather):
@@ -272,6 +211,7 @@ class Scatter(Broadcast):
 
     name = "scatter"
     in_blocks = True
+    output_whole = False
     at_root_only = "input"
 
     def bus_factor(self, world_size: int) -> float:
@@ -282,56 +222,50 @@ class Scatter(Broadcast):
         """Ask each rank for the root's contribution to its block."""
         return super().wanted(world_size, block, root)[0], _mine(world_size, block)
 
-    def output_columns(self, world_size: int, width: int, rank: int) -> slice:
-        """Return the block of ``rank``."""
-        return _block_columns(world_size, width, rank)
-
 
 class AllToAll(Collective):
     """Rank d ends with block d of every rank, in rank order: (n, n*c) -> (n, n*c)."""
 
     name = "all_to_all"
     in_blocks = True
-    regions = 2
+    between_all = True
 
     def bus_factor(self, world_size: int) -> float:
         """Return (n - 1)/n."""
         return (world_size - 1) / world_size
 
     def held(self, world_size: int, block: Int64Array, root: int) -> Contents:
-        """Return each rank's own contribution to what is sent."""
-        sent = np.repeat((block < self.blocks(world_size) // 2)[None], world_size, axis=0)
-        return _kept(_own_everywhere(world_size, len(block)), sent)
+        """Return each rank's own contribution, everywhere."""
+        return _own_everywhere(world_size, len(block))
 
     def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
-        """Ask rank d, in received block s, for block d of rank s."""
-        received = block >= world_size
-        sender = np.where(received, block - world_size, -1)
-        first = np.searchsorted(block, np.arange(2 * world_size))  # chunk of each block
+        """Ask rank d, in block s, for block d of rank s."""
+        first = np.searchsorted(block, np.arange(world_size))  # chunk of each block
         within = np.arange(len(block)) - first[block]
-        origin = first[:world_size, None] + within
-        empty = nothing(world_size, len(block))
-        ranks = np.broadcast_to(sets_of(sender, world_size), empty.ranks.shape)
-        return Contents(ranks, origin), np.repeat(received[None], world_size, axis=0)
+        origin = first[:, None] + within
+        return Contents(_of_block_owners(world_size, block).ranks, origin), _everywhere(
+            world_size, len(block)
+        )
 
 
-class SendRecv(AllToAll):
+class SendRecv(Collective):
     """Rank r sends its buffer to rank r + root and ends with that of rank r - root."""
 
     name = "send_recv"
-    in_blocks = False
 
     def bus_factor(self, world_size: int) -> float:
         """Return 1: every rank sends its buffer once."""
         return 1.0
 
+    def held(self, world_size: int, block: Int64Array, root: int) -> Contents:
+        """Return each rank's own contribution, everywhere."""
+        return _own_everywhere(world_size, len(block))
+
     def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
         """Ask each rank for the buffer of the rank ``root`` before it."""
-        half = len(block) // 2
-        sender = (np.arange(world_size) - root) % world_size
-        ranks = np.repeat(sets_of(sender, world_size)[:, None, :], len(block), axis=1)
-        origin = np.repeat((np.arange(len(block)) - half)[None], world_size, axis=0)
-        return Contents(ranks, origin), np.repeat((block >= 1)[None], world_size, axis=0)
+        own = _own_everywhere(world_size, len(block))
+        sender = np.roll(own.ranks, root, axis=0)
+        return Contents(sender, own.origin), _everywhere(world_size, len(block))
 
 
 COLLECTIVES: Mapping[str, Collective] = MappingProxyType(

@@ -18,7 +18,7 @@ class Send(NamedTuple):
     """One row of a step: ``nchunks`` chunks from ``chunk`` on, from rank ``src`` to ``dst``.
 
     They are combined with what ``dst`` holds (``reduce``) or replace it, at ``into`` or, without
-    it, in the chunks of the same number.
+    it, in the chunks of the same number. ``channel``: the connection that they take.
     """
 
     src: int
@@ -27,17 +27,21 @@ class Send(NamedTuple):
     reduce: bool = False
     into: int | None = None
     nchunks: int = 1
+    channel: int = 0
 
 
 Schedule = Callable[[int], Iterable[Iterable[Send]]]
 """Yields, for a number of ranks, the steps of a plan, each an iterable of Send."""
 
 
-def plan_from(schedule: Schedule, collective: str, world_size: int, *, root: int = 0) -> Plan:
+def plan_from(
+    schedule: Schedule, collective: str, world_size: int, *, root: int = 0, scratch: int = 0
+) -> Plan:
     """Return the plan that ``schedule`` yields; it is not verified yet.
 
     The vector is cut into one chunk per rank; all_to_all has as many for what is received behind
-    those for what is sent, and send_recv one each.
+    those for what is sent, and send_recv one each. Number n and following (2n in all_to_all, 2 in
+    send_recv) are ``scratch`` places, each as long as chunk 0.
 
     >>> def star(n):
     ...     for rank in range(1, n):
@@ -47,15 +51,24 @@ def plan_from(schedule: Schedule, collective: str, world_size: int, *, root: int
     >>> len(list(plan.steps()))
     4
     """
-    promise = collective_named(collective)
-    chunks = promise.regions * (1 if collective == "send_recv" else world_size)
+    collective_named(collective)
+    partition = Partition.uniform(1 if collective == "send_recv" else world_size)
     name = getattr(schedule, "__name__", "custom")
 
     def steps() -> Iterator[Step]:
         for number, sends in enumerate(schedule(world_size)):
             yield _step(name, number, list(sends))
 
-    return Plan(collective, name, world_size, root, Partition.uniform(chunks), steps)
+    return Plan(
+        collective,
+        name,
+        world_size,
+        root,
+        partition,
+        steps,
+        apart=collective in ("all_to_all", "send_recv"),
+        scratch=np.zeros((1, scratch), dtype=np.int32),
+    )
 
 
 def _step(name: str, number: int, sends: list[Send]) -> Step:
@@ -69,6 +82,7 @@ def _step(name: str, number: int, sends: list[Send]) -> Step:
         [send.chunk for send in sends],
         into,
         [send.nchunks for send in sends],
+        [send.channel for send in sends],
     )
     try:
         numbers = [np.array(column, dtype=np.int32) for column in columns]
@@ -77,4 +91,5 @@ def _step(name: str, number: int, sends: list[Send]) -> Step:
             f"{name}: step {number}: needed whole numbers in every Send: {error}"
         ) from None
     reduce = np.array([send.reduce for send in sends], dtype=bool)
-    return Step(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], reduce)
+    src, dst, chunk, written, nchunks, channel = numbers
+    return Step(src, dst, chunk, written, nchunks, reduce, channel)

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from emul.plans.plan import Partition, Plan, Step
+from emul.plans.places import Places
+from emul.plans.plan import Order, Partition, Plan, Step
 
 __all__ = ["DIRECT_COLLECTIVES", "PAIRWISE_COLLECTIVES", "build_direct", "build_pairwise"]
 
@@ -27,14 +28,14 @@ DIRECT_COLLECTIVES = (
 )
 
 
-def build_direct(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+def build_direct(collective: str, places: Places, root: int) -> Plan:
     """Return the direct plan; the sites do not change it."""
-    return _build(collective, "direct", sum(ranks_per_site), root)
+    return _build(collective, "direct", places.world_size, root)
 
 
-def build_pairwise(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+def build_pairwise(collective: str, places: Places, root: int) -> Plan:
     """Return the pairwise plan; the sites do not change it."""
-    return _build(collective, "pairwise", sum(ranks_per_site), root)
+    return _build(collective, "pairwise", places.world_size, root)
 
 
 def _build(collective: str, algorithm: str, n: int, root: int) -> Plan:
@@ -58,10 +59,10 @@ def _build(collective: str, algorithm: str, n: int, root: int) -> Plan:
         if collective in rooted and n > 1:
             yield from rooted[collective](n, root, collective)
 
-    chunks = {"broadcast": 1, "reduce": 1, "send_recv": 2, "all_to_all": 2 * n}.get(collective, n)
-    lockstep = algorithm == "pairwise"
-    partition = Partition.uniform(chunks)
-    return Plan(collective, algorithm, n, root, partition, steps, lockstep=lockstep)
+    partition = Partition.uniform(1 if collective in ("broadcast", "reduce", "send_recv") else n)
+    order: Order = "lockstep" if algorithm == "pairwise" else "free"
+    apart = collective in ("send_recv", "all_to_all")
+    return Plan(collective, algorithm, n, root, partition, steps, order, apart)
 
 
 def _reduce_scatter(n: int) -> Iterator[Step]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.rows import backwards, chunk_rows, gathering
 
@@ -35,9 +36,9 @@ DOUBLING_COLLECTIVES = ("all_reduce", "all_gather", "broadcast", "reduce", "gath
 HALVING_COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather")
 
 
-def build_recursive_doubling(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+def build_recursive_doubling(collective: str, places: Places, root: int) -> Plan:
     """Return the recursive doubling plan; the sites do not change it."""
-    n = sum(ranks_per_site)
+    n = places.world_size
 
     def steps() -> Iterator[Step]:
         if collective == "all_reduce":
@@ -55,15 +56,15 @@ def build_recursive_doubling(collective: str, ranks_per_site: tuple[int, ...], r
     return Plan(collective, "recursive_doubling", n, root, partition, steps)
 
 
-def build_halving_doubling(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+def build_halving_doubling(collective: str, places: Places, root: int) -> Plan:
     """Return the halving-doubling plan; the sites do not change it."""
-    n = sum(ranks_per_site)
+    n = places.world_size
     return _halving_doubling(collective, "halving_doubling", n, root, near_last=True)
 
 
-def build_far_first(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+def build_far_first(collective: str, places: Places, root: int) -> Plan:
     """Return the halving-doubling plan that halves with the farthest partners first."""
-    n = sum(ranks_per_site)
+    n = places.world_size
     return _halving_doubling(collective, "halving_doubling:far_first", n, root, near_last=False)
 
 

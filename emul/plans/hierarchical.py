@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.rows import backwards
 
@@ -36,8 +37,9 @@ MOST_UNITS = 1 << 31
 overflow when they are multiplied by a count."""
 
 
-def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+def build(collective: str, places: Places, root: int) -> Plan:
     """Return the hierarchical plan for sites of the given sizes."""
+    ranks_per_site = places.sites
     sites = _Sites(ranks_per_site, _blocks_per_range(collective, ranks_per_site))
 
     def steps() -> Iterator[Step]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.rows import chunk_rows, gathering
 
@@ -19,9 +20,9 @@ __all__ = ["COLLECTIVES", "build"]
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather")
 
 
-def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+def build(collective: str, places: Places, root: int) -> Plan:
     """Return the PAT plan; the sites do not change it."""
-    n = sum(ranks_per_site)
+    n = places.world_size
 
     def steps() -> Iterator[Step]:
         yield from gathering(collective, lambda: _all_gather(n))

@@ -8,26 +8,30 @@ need not be held as a table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Partition", "Plan", "Step"]
+__all__ = ["Order", "Partition", "Plan", "Step", "Waits"]
 
+BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+
+Order = Literal["free", "issue", "lockstep"]
+"""What a transfer waits for besides its data: see Plan."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Partition:
-    """Cuts a buffer of any count into chunks: chunk i is [edge i, edge i + 1).
+    """Cuts a vector of any count into chunks: chunk i is [edge i, edge i + 1).
 
-    The buffer is cut into ``blocks`` and each block into ``units``; ``edges``, (n_chunks + 1,),
+    The vector is cut into ``blocks`` and each block into ``units``; ``edges``, (n_chunks + 1,),
     are counted in units and rise from 0 to ``blocks * units``, so that a plan does not depend on
-    the count. Where the count cannot be divided, the first blocks get one element more, as in
-    MPI (then no block shrinks when the count grows); inside a block, edges are rounded down.
+    the count, nor on blocks being of equal length. Inside a block, edges are rounded down.
     """
 
     blocks: int
@@ -44,12 +48,16 @@ class Partition:
         """Number of chunks."""
         return len(self.edges) - 1
 
-    def offsets(self, count: int) -> Int64Array:
-        """Return the edges in elements of a buffer of ``count``: (n_chunks + 1,)."""
+    def offsets(self, block_lengths: Int64Array) -> Int64Array:
+        """Return the edges in elements: (rows, n_chunks + 1).
+
+        ``block_lengths``, (rows, blocks): the elements of each block, of one or more vectors.
+        """
         block, unit = self.edges // self.units, self.edges % self.units
-        per_block, more = divmod(count, self.blocks)
-        start = block * per_block + np.minimum(block, more)
-        length = per_block + (block < more)
+        at = block.astype(np.int64)
+        none = np.zeros((len(block_lengths), 1), dtype=np.int64)
+        start = np.hstack([none, np.cumsum(block_lengths, axis=1)])[:, at]
+        length = np.hstack([block_lengths, none])[:, at].astype(self.edges.dtype)
         # floor(unit * length / units), in parts that do not overflow
         whole, rest = length // self.units, length % self.units
         offsets: Int64Array = start + unit * whole + unit * rest // self.units
@@ -67,9 +75,10 @@ class Step:
 
     Row i sends ``nchunks[i]`` consecutive chunks of rank ``src[i]``, from ``src_chunk[i]`` on,
     to the chunks of rank ``dst[i]`` from ``dst_chunk[i]`` on, where they are combined with
-    what is there (``reduce[i]``) or replace it. Adjacent rows with the same sender and receiver
-    travel as one transfer. No two rows of a step write the same chunk; what a row reads is what
-    stood there before the step, so ranks can exchange chunks. All arrays have shape (rows,).
+    what is there (``reduce[i]``) or replace it, over channel ``channel[i]``. Adjacent rows with
+    the same sender, receiver and channel travel as one transfer. No two rows of a step write the
+    same chunk; what a row reads is what stood there before the step, so ranks can exchange
+    chunks. All arrays have shape (rows,).
     """
 
     src: Int32Array
@@ -77,7 +86,8 @@ class Step:
     src_chunk: Int32Array
     dst_chunk: Int32Array
     nchunks: Int32Array
-    reduce: npt.NDArray[np.bool_]
+    reduce: BoolArray
+    channel: Int32Array
 
     @classmethod
     def of(
@@ -89,15 +99,16 @@ class Step:
         reduce: bool,
         nchunks: npt.ArrayLike = 1,
         dst_chunk: npt.ArrayLike | None = None,
+        channel: npt.ArrayLike = 0,
     ) -> Step:
         """Return a step whose rows are all copied or all reduced.
 
         Without ``dst_chunk``, chunks keep their numbers. Arguments are broadcast.
         """
         into = chunk if dst_chunk is None else dst_chunk
-        columns = np.broadcast_arrays(src, dst, chunk, into, nchunks)
-        src, dst, chunk, into, nchunks = (column.astype(np.int32).ravel() for column in columns)
-        return cls(src, dst, chunk, into, nchunks, np.full(len(src), reduce))
+        columns = np.broadcast_arrays(src, dst, chunk, into, nchunks, channel)
+        src, dst, chunk, into, nchunks, lanes = (c.astype(np.int32).ravel() for c in columns)
+        return cls(src, dst, chunk, into, nchunks, np.full(len(src), reduce), lanes)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -105,12 +116,44 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Waits:
+    """What rows wait for that does not follow from their data: (waits,) each.
+
+    Row ``later[i]`` of a plan, counting the rows of all steps, waits for the earlier row
+    ``earlier[i]``: until it is issued (``upon_issue[i]``), which is when nothing but busy links
+    keeps it from being sent, or else until it is done. It ``starts[i]`` only then, or else is done
+    only then.
+    """
+
+    earlier: Int64Array
+    later: Int64Array
+    upon_issue: BoolArray
+    starts: BoolArray
+
+    def __len__(self) -> int:
+        """Return the number of waits."""
+        return len(self.earlier)
+
+
+def _no_scratch() -> Int32Array:
+    return np.zeros((1, 0), dtype=np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """How ``algorithm`` performs ``collective`` over ``world_size`` ranks.
 
     ``steps()`` starts a fresh pass over the steps. ``root`` matters only to collectives that
-    have one (in send_recv it is how far along each rank sends). In ``lockstep`` a rank begins a
-    step only when what the step before brings it has arrived.
+    have one (in send_recv it is how far along each rank sends).
+
+    Chunks are numbered as places in the buffers of a rank: first those of the vector. In a plan
+    that keeps input and output ``apart``, that is the vector of what is sent, and behind it come
+    as many chunks of what is received. Last come the places of ``scratch``, (1 or n, places):
+    place i is as long as chunk ``scratch[r, i]`` of rank r.
+
+    A transfer starts when what it reads is there. By ``issue``, those of a rank on one channel
+    also start in the order of the plan; in ``lockstep``, a rank begins a step only when what the
+    step before brings it has arrived. ``waits`` holds whatever else rows wait for.
     """
 
     collective: str
@@ -119,7 +162,29 @@ class Plan:
     root: int
     partition: Partition
     steps: Callable[[], Iterator[Step]]
-    lockstep: bool = False
+    order: Order = "free"
+    apart: bool = False
+    scratch: Int32Array = field(default_factory=_no_scratch)
+    waits: Waits | None = None
+
+    @property
+    def received(self) -> int:
+        """Return the place at which the vector of what is received begins."""
+        return self.partition.n_chunks if self.apart else 0
+
+    @property
+    def vectors(self) -> int:
+        """Return the number of places before the scratch."""
+        return self.received + self.partition.n_chunks
+
+    @property
+    def n_places(self) -> int:
+        """Number of places of a rank."""
+        return self.vectors + self.scratch.shape[1]
+
+    def place_name(self, place: int) -> str:
+        """Return what to call place ``place`` of a rank."""
+        return f"chunk {place}" if place < self.vectors else f"scratch {place - self.vectors}"
 
     def __str__(self) -> str:
         """Name the plan as error messages do."""

@@ -1,4 +1,4 @@
-"""A plan at a given count: the rows with their elements, and the transfers with their bytes."""
+"""A plan at given counts: the rows with their elements, and the transfers with their bytes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import PlanError
-from emul.plans.plan import Plan, Step
+from emul.plans.plan import Order, Plan, Step, Waits
 from emul.plans.runs import expand
+from emul.plans.shape import Layout, Shape
 
 __all__ = ["Program"]
 
@@ -22,79 +23,87 @@ Int64Array = npt.NDArray[np.int64]
 class Program:
     """The rows of all steps in order, without those that carry no element.
 
-    The work buffer of each rank is cut into chunks of ``chunk_length`` elements.
-
-    Row i combines elements [src_low, src_low + length) of rank ``row_src`` into the elements of
-    rank ``row_dst`` from ``dst_low`` on. ``first_of_step`` (steps + 1,) is the transfer with
-    which each step begins; ``lockstep`` is that of the plan. Transfer t is the rows from
-    ``first_row[t]`` up to ``first_row[t + 1]``; it carries ``nbytes[t]`` from ``src[t]`` to
-    ``dst[t]``.
+    The work buffers are cut into places as ``layout`` says. Row i combines elements
+    [src_low, src_low + length) of rank ``row_src`` into the elements of rank ``row_dst`` from
+    ``dst_low`` on. ``first_of_step`` (steps + 1,) is the transfer with which each step begins;
+    ``order`` is that of the plan, and ``waits`` its waits, between transfers. Transfer t is the
+    rows from ``first_row[t]`` up to ``first_row[t + 1]``; it carries ``nbytes[t]`` from ``src[t]``
+    to ``dst[t]`` over ``channel[t]``.
     """
 
-    n_chunks: int
+    layout: Layout
     itemsize: int
-    chunk_length: Int64Array
     row_src: Int32Array
     row_dst: Int32Array
-    src_chunk: Int32Array
-    dst_chunk: Int32Array
-    nchunks: Int32Array
+    src_place: Int32Array
+    dst_place: Int32Array
+    nplaces: Int32Array
     reduce: BoolArray
     src_low: Int64Array
     dst_low: Int64Array
     length: Int64Array
     first_row: Int64Array
     first_of_step: Int64Array
-    lockstep: bool
+    order: Order
+    waits: Waits | None
     src: Int32Array
     dst: Int32Array
+    channel: Int32Array
     nbytes: Int64Array
 
     @classmethod
-    def of(cls, plan: Plan, width: int, itemsize: int) -> Program:
-        """Return ``plan`` for work buffers of ``width`` elements of ``itemsize`` bytes.
+    def of(cls, plan: Plan, shape: Shape, itemsize: int) -> Program:
+        """Return ``plan`` for a call of ``shape`` with elements of ``itemsize`` bytes.
 
-        Raises PlanError when a row joins chunks that are not of the same length at this width.
+        Raises PlanError when a row joins places that are not of the same length then.
         """
-        offsets = plan.partition.offsets(width)
+        layout = Layout.of(plan, shape)
         steps = list(plan.steps()) or [Step.of([], [], [], reduce=False)]
-        src, dst, src_chunk, dst_chunk, nchunks, reduce = (
+        src, dst, src_place, dst_place, nplaces, reduce, channel = (
             np.concatenate([getattr(step, name) for step in steps]) for name in Step.__slots__
         )
         number = np.repeat(np.arange(len(steps)), [len(step) for step in steps])
-        length = offsets[src_chunk + nchunks] - offsets[src_chunk]
-        _check_lengths(plan, offsets, src_chunk, dst_chunk, nchunks)
+        src_low = layout.at(src, src_place)
+        length = layout.at(src, src_place + nplaces) - src_low
+        _check_lengths(plan, layout, src, dst, src_place, dst_place, nplaces)
         keep = length > 0
-        columns = (src, dst, src_chunk, dst_chunk, nchunks, reduce, number, length)
-        src, dst, src_chunk, dst_chunk, nchunks, reduce, number, length = (
+        columns = (src, dst, src_place, dst_place, nplaces, reduce, number, src_low, length)
+        src, dst, src_place, dst_place, nplaces, reduce, number, src_low, length = (
             column[keep] for column in columns
         )
-        first = _first_rows(src, dst, number)
+        channel = channel[keep]
+        first = _first_rows(src, dst, channel, number)
         _, first_of_step = np.unique(number[first], return_index=True)
         return cls(
-            n_chunks=plan.partition.n_chunks,
+            layout=layout,
             itemsize=itemsize,
-            chunk_length=np.diff(offsets),
             row_src=src,
             row_dst=dst,
-            src_chunk=src_chunk,
-            dst_chunk=dst_chunk,
-            nchunks=nchunks,
+            src_place=src_place,
+            dst_place=dst_place,
+            nplaces=nplaces,
             reduce=reduce,
-            src_low=offsets[src_chunk],
-            dst_low=offsets[dst_chunk],
+            src_low=src_low,
+            dst_low=layout.at(dst, dst_place),
             length=length,
             first_row=np.append(first, len(src)),
             first_of_step=np.append(first_of_step, len(first)),
-            lockstep=plan.lockstep,
+            order=plan.order,
+            waits=None if plan.waits is None else _between_transfers(plan.waits, keep, first),
             src=src[first],
             dst=dst[first],
+            channel=channel[first],
             nbytes=np.add.reduceat(length, first) * itemsize if len(first) else length,
         )
 
     def __len__(self) -> int:
         """Return the number of transfers."""
         return len(self.nbytes)
+
+    @property
+    def n_places(self) -> int:
+        """Return the number of places of a rank."""
+        return self.layout.edges.shape[1] - 1
 
     @property
     def row_step(self) -> Int64Array:
@@ -108,30 +117,48 @@ class Program:
         return bool(np.array_equal(self.src_low, self.dst_low))
 
 
-def _first_rows(src: Int32Array, dst: Int32Array, number: Int64Array) -> Int64Array:
+def _first_rows(
+    src: Int32Array, dst: Int32Array, channel: Int32Array, number: Int64Array
+) -> Int64Array:
     """Return the rows at which a transfer begins."""
     starts = np.ones(len(src), dtype=bool)
     starts[1:] = (np.diff(src) != 0) | (np.diff(dst) != 0) | (np.diff(number) != 0)
+    starts[1:] |= np.diff(channel) != 0
     return np.flatnonzero(starts)
+
+
+def _between_transfers(waits: Waits, keep: BoolArray, first: Int64Array) -> Waits:
+    """Return the waits of rows as waits of the transfers that the rows are part of."""
+    row = np.cumsum(keep) - 1
+    transfer = np.searchsorted(first, row, side="right") - 1
+    earlier, later = transfer[waits.earlier], transfer[waits.later]
+    there = keep[waits.earlier] & keep[waits.later] & (earlier != later)
+    return Waits(earlier[there], later[there], waits.upon_issue[there], waits.starts[there])
 
 
 def _check_lengths(
     plan: Plan,
-    offsets: Int64Array,
-    src_chunk: Int32Array,
-    dst_chunk: Int32Array,
-    nchunks: Int32Array,
+    layout: Layout,
+    src: Int32Array,
+    dst: Int32Array,
+    src_place: Int32Array,
+    dst_place: Int32Array,
+    nplaces: Int32Array,
 ) -> None:
-    """Refuse rows that join a chunk with a longer or a shorter one."""
-    lengths = np.diff(offsets)
-    moved = np.flatnonzero(src_chunk != dst_chunk)
-    of, within = expand(nchunks[moved])
+    """Refuse rows that join a place with a longer or a shorter one."""
+    lengths = np.diff(layout.edges)
+    alike = len(lengths) == 1
+    moved = np.flatnonzero((src_place != dst_place) | ((src != dst) & (not alike)))
+    of, within = expand(nplaces[moved])
     row = moved[of]
-    source, target = src_chunk[row] + within, dst_chunk[row] + within
-    unlike = np.flatnonzero(lengths[source] != lengths[target])
+    a, b = (0, 0) if alike else (src[row], dst[row])
+    sent, wanted = lengths[a, src_place[row] + within], lengths[b, dst_place[row] + within]
+    unlike = np.flatnonzero(sent != wanted)
     if len(unlike):
-        a, b = int(source[unlike[0]]), int(target[unlike[0]])
+        i = unlike[0]
+        from_, to = src_place[row[i]] + within[i], dst_place[row[i]] + within[i]
         raise PlanError(
-            f"{plan}: chunk {a} of {lengths[a]} elements is sent to chunk {b} of {lengths[b]}: "
-            f"needed a count for which both are of the same length"
+            f"{plan}: {plan.place_name(from_)} of {sent[i]} elements is sent to "
+            f"{plan.place_name(to)} of {wanted[i]}: needed a count for which both are of the same "
+            "length"
         )

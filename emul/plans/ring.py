@@ -19,6 +19,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 
 __all__ = ["BUILDERS", "COLLECTIVES"]
@@ -54,11 +55,11 @@ def _channels(sites: Sites) -> list[Order]:
 
 def _builder(
     name: str, orders_of: Callable[[Sites], list[Order]]
-) -> Callable[[str, tuple[int, ...], int], Plan]:
-    def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+) -> Callable[[str, Places, int], Plan]:
+    def build(collective: str, places: Places, root: int) -> Plan:
         """Return the plan of the rings through sites of the given sizes."""
-        n = sum(ranks_per_site)
-        edges = np.cumsum((0, *ranks_per_site)).tolist()
+        n = places.world_size
+        edges = np.cumsum((0, *places.sites)).tolist()
         sites = [list(range(a, b)) for a, b in pairwise(edges)]
         orders = orders_of(sites)
 
@@ -76,7 +77,7 @@ def _builder(
     return build
 
 
-BUILDERS: Mapping[str, Callable[[str, tuple[int, ...], int], Plan]] = MappingProxyType(
+BUILDERS: Mapping[str, Callable[[str, Places, int], Plan]] = MappingProxyType(
     {
         name: _builder(name, orders_of)
         for name, orders_of in (
@@ -103,6 +104,7 @@ def _around(orders: list[Order], *, reduce: bool) -> Iterator[Step]:
             np.concatenate([np.roll(order, -1) for order in orders]),
             np.concatenate([_part(order[behind], orders, c) for c, order in enumerate(orders)]),
             reduce=reduce,
+            channel=np.repeat(np.arange(len(orders)), n),
         )
 
 
@@ -121,6 +123,7 @@ def _chain(orders: list[Order], root: int, *, reduce: bool) -> Iterator[Step]:
             np.concatenate([ranks[at + 1] for ranks in chains]),
             np.concatenate([_part(blocks, orders, c) for c in range(len(orders))]),
             reduce=reduce,
+            channel=np.repeat(np.arange(len(orders)), len(at)),
         )
 
 

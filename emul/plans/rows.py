@@ -66,7 +66,7 @@ def backwards(steps: Iterable[Step], *, reduce: bool) -> Iterator[Step]:
 
 def _turned(step: Step, *, reduce: bool) -> Step:
     """Return ``step`` with senders and receivers exchanged, by sender and receiver."""
-    order = np.lexsort((step.src_chunk, step.src, step.dst))
+    order = np.lexsort((step.src_chunk, step.channel, step.src, step.dst))
     return Step(
         step.dst[order],
         step.src[order],
@@ -74,4 +74,5 @@ def _turned(step: Step, *, reduce: bool) -> Step:
         step.src_chunk[order],
         step.nchunks[order],
         np.full(len(step), reduce),
+        step.channel[order],
     )

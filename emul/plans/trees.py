@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 
 __all__ = ["COLLECTIVES", "build"]
@@ -24,9 +25,9 @@ PIECES = 8
 Edge = tuple[int, int, int]
 
 
-def build(collective: str, ranks_per_site: tuple[int, ...], root: int) -> Plan:
+def build(collective: str, places: Places, root: int) -> Plan:
     """Return the double binary tree plan; the sites do not change it."""
-    n = sum(ranks_per_site)
+    n = places.world_size
 
     def steps() -> Iterator[Step]:
         edges = [_edges(n, root, tree) for tree in (0, 1)]

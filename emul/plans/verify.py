@@ -15,7 +15,7 @@ import numpy.typing as npt
 from emul.errors import PlanError
 from emul.memory import check_fits
 from emul.plans.collectives import collective_named
-from emul.plans.contents import BITS, Contents, ranks_in
+from emul.plans.contents import BITS, Contents, nothing, ranks_in
 from emul.plans.plan import Plan, Step
 from emul.plans.runs import expand
 
@@ -24,6 +24,9 @@ __all__ = ["verify"]
 Masks = npt.NDArray[np.uint64]
 BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
+
+MOST_CHANNELS = 1 << 12
+"""Far beyond what any network card has; so numbers of channels can be joined with those of ranks."""
 
 
 def verify(plan: Plan) -> None:
@@ -34,19 +37,44 @@ def verify(plan: Plan) -> None:
     """
     collective = collective_named(plan.collective)
     check_fits(_bytes_needed(plan), f"proving {plan}")
-    block = plan.partition.block_of_chunk(collective.blocks(plan.world_size))
-    held = collective.held(plan.world_size, block, plan.root)
-    ranks = held.ranks.reshape(held.origin.size, -1)
-    proof = _Proof(plan, ranks, held.origin.ravel().copy())
+    _check_waits(plan)
+    block = plan.partition.block_of_chunk(plan.world_size if collective.in_blocks else 1)
+    held = _at_places(plan, 0, collective.held(plan.world_size, block, plan.root))
+    proof = _Proof(plan, held.ranks.reshape(held.origin.size, -1), held.origin.ravel())
     for number, step in enumerate(plan.steps()):
         proof.take(number, step)
-    proof.check_end(*collective.wanted(plan.world_size, block, plan.root))
+    wanted, asked = collective.wanted(plan.world_size, block, plan.root)
+    there = np.zeros(held.origin.shape, dtype=bool)
+    there[:, plan.received : plan.vectors] = asked
+    proof.check_end(_at_places(plan, plan.received, wanted), there)
+
+
+def _at_places(plan: Plan, first: int, vector: Contents) -> Contents:
+    """Return the contents of all places when those from ``first`` on hold ``vector``."""
+    contents = nothing(plan.world_size, plan.n_places)
+    places = slice(first, first + plan.partition.n_chunks)
+    contents.ranks[:, places] = vector.ranks
+    contents.origin[:, places] = vector.origin
+    return contents
 
 
 def _bytes_needed(plan: Plan) -> int:
     """Return the bytes of what is held, and of what is wanted."""
     words = (plan.world_size + BITS - 1) // BITS
-    return 2 * plan.world_size * plan.partition.n_chunks * (words + 1) * 8
+    return 3 * plan.world_size * plan.n_places * (words + 1) * 8
+
+
+def _check_waits(plan: Plan) -> None:
+    """Refuse waits for a later row: they might go around in a circle."""
+    waits = plan.waits
+    if waits is not None and len(waits):
+        wrong = np.flatnonzero((waits.earlier >= waits.later) | (waits.earlier < 0))
+        if len(wrong):
+            i = wrong[0]
+            raise PlanError(
+                f"{plan}: row {waits.later[i]} waits for row {waits.earlier[i]}: needed an earlier "
+                "row"
+            )
 
 
 @dataclass
@@ -61,9 +89,9 @@ class _Proof:
         """Carry out one step, refusing what must not happen in it."""
         _check_range(self.plan, number, step)
         row, within = expand(step.nchunks)
-        n_chunks = self.plan.partition.n_chunks
-        source = step.src[row].astype(np.int64) * n_chunks + step.src_chunk[row] + within
-        target = step.dst[row].astype(np.int64) * n_chunks + step.dst_chunk[row] + within
+        places = self.plan.n_places
+        source = step.src[row].astype(np.int64) * places + step.src_chunk[row] + within
+        target = step.dst[row].astype(np.int64) * places + step.dst_chunk[row] + within
         reduce = step.reduce[row]
         self.check_written_once(number, target)
         sent, stood = self.ranks[source], self.ranks[target]
@@ -109,12 +137,15 @@ class _Proof:
     def refuse(self, number: int, places: Int64Array, wrong: BoolArray, complaint: str) -> None:
         """Raise PlanError about the first of ``places`` that is wrong."""
         if wrong.any():
-            place = self.place(int(places[np.flatnonzero(wrong)[0]]))
-            raise PlanError(f"{self.plan}: step {number}: {place} {complaint}")
+            place = int(places[np.flatnonzero(wrong)[0]])
+            where = (number, *divmod(place, self.plan.n_places))
+            raise PlanError(
+                f"{self.plan}: step {number}: {self.place(place)} {complaint}", where=where
+            )
 
     def place(self, number: int) -> str:
-        rank, chunk = divmod(number, self.plan.partition.n_chunks)
-        return f"rank {rank} chunk {chunk}"
+        rank, place = divmod(number, self.plan.n_places)
+        return f"rank {rank} {self.plan.place_name(place)}"
 
     def check_end(self, wanted: Contents, asked: BoolArray) -> None:
         """Refuse a plan that leaves anything else than what is wanted where it is asked for."""
@@ -125,7 +156,8 @@ class _Proof:
         if not wrong.any():
             return
         rank, chunk = (int(i) for i in np.argwhere(wrong)[0])
-        complaint = f"{self.plan}: after the last step, rank {rank} chunk {chunk}"
+        place = self.place(rank * self.plan.n_places + chunk)
+        complaint = f"{self.plan}: after the last step, {place}"
         if not other[rank, chunk]:
             belongs, needed = origin[rank, chunk], wanted.origin[rank, chunk]
             raise PlanError(f"{complaint} holds values of chunk {belongs}: needed chunk {needed}")
@@ -137,13 +169,14 @@ class _Proof:
 
 
 def _check_range(plan: Plan, number: int, step: Step) -> None:
-    n, n_chunks = plan.world_size, plan.partition.n_chunks
+    n, n_chunks = plan.world_size, plan.n_places
     columns = (
         ("rank", step.src, n),
         ("rank", step.dst, n),
         ("chunk", step.src_chunk, n_chunks - step.nchunks + 1),
         ("chunk", step.dst_chunk, n_chunks - step.nchunks + 1),
         ("number of chunks", step.nchunks - 1, n_chunks),
+        ("channel", step.channel, MOST_CHANNELS),
     )
     for what, column, limit in columns:
         outside = (column < 0) | (column >= limit)

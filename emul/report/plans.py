@@ -8,7 +8,15 @@ from itertools import islice
 from rich import box
 from rich.table import Table
 
-from emul.plans import COLLECTIVES, Plan, Program, Step, algorithms_for, collective_named
+from emul.plans import (
+    COLLECTIVES,
+    Plan,
+    Program,
+    Shape,
+    Step,
+    algorithms_for,
+    collective_named,
+)
 from emul.topology import Network, Topology
 
 __all__ = ["plan_list", "plan_sheet"]
@@ -31,9 +39,8 @@ def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
     Bytes are given in buffers: of the whole vector that the collective works on.
     """
     # A width that every chunk of every plan divides well, so that shares come out round.
-    width = plan.partition.blocks * plan.partition.units * 1000
-    program = Program.of(plan, width, 1)
-    vector = width / collective_named(plan.collective).regions
+    vector = plan.partition.blocks * plan.partition.units * 1000
+    program = Program.of(plan, Shape(collective_named(plan.collective), plan.world_size, vector), 1)
     number = sum(1 for _ in plan.steps())
     yield f"{plan}, proven: every output chunk holds every contribution exactly once"
     yield (
@@ -47,7 +54,7 @@ def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
         yield f"... and {number - steps} more steps"
 
 
-def _trunk_lines(program: Program, topology: Topology, vector: float) -> Iterator[str]:
+def _trunk_lines(program: Program, topology: Topology, vector: int) -> Iterator[str]:
     carried = Network.of(topology).site_bytes(program.src, program.dst, program.nbytes) / vector
     sites = topology.sites
     for i, sender in enumerate(sites):

@@ -3,7 +3,7 @@
 try:
     from emul.timing.dependencies import dependencies
     from emul.timing.pacer import now_ns, wait_until
-    from emul.timing.scheduler import schedule
+    from emul.timing.scheduler import CAUSES, schedule
 except ModuleNotFoundError as error:
     raise ImportError(
         f"{error.name} is not compiled: Python found emul's source folder before the installed "
@@ -15,6 +15,7 @@ from emul.timing.timeline import Timeline, time_plan
 from emul.timing.traffic import NCCL_SLICING, Slicing
 
 __all__ = [
+    "CAUSES",
     "NCCL_SLICING",
     "CriticalPath",
     "Segment",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
+from emul.timing.scheduler import CAUSES
 from emul.timing.timeline import Timeline
 from emul.units import PS_PER_S
 
 __all__ = ["CriticalPath", "Segment", "critical_path"]
+
+DONE, SLOT, ISSUE = range(len(CAUSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +82,28 @@ class _Walk:
         self.network = timeline.network
 
     def segments(self) -> Iterator[Segment]:
-        transfer = int(self.timeline.done_ps.argmax())
-        slot_alone = False
+        """Yield the stretches from the end back to the start."""
+        transfer, cause = int(self.timeline.done_ps.argmax()), DONE
         while transfer >= 0:
             after = int(self.timeline.ordered_after[transfer])
-            if after >= 0 and not slot_alone:
-                transfer = after
+            if cause == DONE and after >= 0:
+                transfer, cause = after, int(self.timeline.done_cause[transfer])
                 continue
-            transfer, slot_alone = yield from self._crossing(transfer, slot_alone)
+            if cause != ISSUE:
+                transfer = yield from self._crossing(transfer, slot_alone=cause == SLOT)
+            cause = int(self.timeline.start_cause[transfer])
+            if cause == SLOT:
+                back = self.network.latency_ps(*reversed(self._ends(transfer)))
+                yield Segment(self._main_place(transfer), "window", back)
+            transfer = int(self.timeline.waited_for[transfer])
 
-    def _crossing(
-        self, transfer: int, slot_alone: bool
-    ) -> Generator[Segment, None, tuple[int, bool]]:
+    def _crossing(self, transfer: int, *, slot_alone: bool) -> Generator[Segment, None, int]:
         """Yield what made up the way of ``transfer``, of which perhaps the slot alone matters.
 
-        Returns the transfer it waited for, and whether only for that one's slot, which its
-        arrival frees.
+        Returns the transfer that was first on the busy links, with whose being issued it began.
         """
         if not self._route(transfer):
-            return int(self.timeline.waited_for[transfer]), False
+            return transfer
         term = "window" if slot_alone else "latency"
         yield Segment(self._main_place(transfer), term, self._latency_ps(transfer))
         hop = self._last_hop(transfer)
@@ -112,13 +118,9 @@ class _Walk:
                 transfer, hop = blocker, self._route(blocker).index(link)
                 yield self._share(transfer, hop)
             elif hop == 0:
-                break
+                return transfer
             else:
                 hop -= 1
-        if self.timeline.for_slot[transfer]:
-            back = self.network.latency_ps(*reversed(self._ends(transfer)))
-            yield Segment(self._main_place(transfer), "window", back)
-        return int(self.timeline.waited_for[transfer]), bool(self.timeline.for_slot[transfer])
 
     def _last_hop(self, transfer: int) -> int:
         """Return the link on which the last byte of ``transfer`` was held up longest."""

@@ -3,13 +3,18 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 
+cdef enum:
+    # Kinds of edges: the waiter cannot start (else it cannot be done) ...
+    STARTS = 1
+    # ... before the transfer is issued (else before it is done).
+    UPON_ISSUE = 2
+
+
 cdef class Edges:
     # The waiters of transfer t are waiter[first[t]] up to waiter[first[t + 1]].
     cdef int64_t[::1] first
     cdef int32_t[::1] waiter
-    # Whether the waiter cannot start (it reads what the transfer writes); otherwise it only
-    # cannot be done (it is reduced on top of what the transfer writes).
-    cdef uint8_t[::1] starts
+    cdef uint8_t[::1] kind
     # How much each transfer waits for; its own arrival counts among what it is done after.
     cdef int32_t[::1] before_start
     cdef int32_t[::1] before_done

@@ -11,109 +11,136 @@ __all__ = ["Edges", "dependencies"]
 @cython.final
 @cython.auto_pickle(False)
 cdef class Edges:
-    """For each transfer, its waiters, and whether it keeps them from starting or being done."""
+    """For each transfer, its waiters, what keeps them, and from what."""
 
     def __init__(self, int64_t transfers, int64_t most):
         self.first = np.zeros(transfers + 1, dtype=np.int64)
         self.waiter = np.empty(most, dtype=np.int32)
-        self.starts = np.empty(most, dtype=np.uint8)
+        self.kind = np.empty(most, dtype=np.uint8)
         self.before_start = np.zeros(transfers, dtype=np.int32)
         self.before_done = np.ones(transfers, dtype=np.int32)  # its own arrival
 
 
-def dependencies(int32_t[::1] row_src, int32_t[::1] row_dst, int32_t[::1] src_chunk,
-                 int32_t[::1] dst_chunk, int32_t[::1] nchunks, uint8_t[::1] reduce,
-                 int64_t[::1] first_row, int64_t[::1] first_of_step, bint lockstep,
-                 int64_t ranks, int64_t n_chunks):
-    """Return the dependencies that follow from the data of a verified plan's rows.
+def dependencies(traffic, int64_t ranks):
+    """Return who waits for whom in ``traffic``, an emul.timing.Traffic between ``ranks``.
 
-    Rows are in plan order; transfer t is the rows from ``first_row[t]`` on, and each step begins
-    with the transfer ``first_of_step``. In ``lockstep`` a rank's transfers of a step also wait for
-    what the last step before it brought that rank. The result is what ``schedule`` takes.
+    What follows from the data of a verified plan's rows comes first; then what the order of the
+    plan asks for; then its own waits. The result is what ``schedule`` takes.
     """
-    cdef int64_t transfers = first_row.shape[0] - 1
-    cdef int64_t most = 2 * np.sum(nchunks, dtype=np.int64)
-    cdef _Collector found = _Collector(ranks, n_chunks, transfers, most, lockstep)
+    cdef _Collector found = _Collector(traffic, ranks)
+    cdef int64_t[::1] src_place = traffic.src_place, dst_place = traffic.dst_place
+    cdef int32_t[::1] nplaces = traffic.nplaces
+    cdef uint8_t[::1] reduce = traffic.reduce
+    cdef int64_t[::1] first_row = traffic.first_row, first_of_step = traffic.first_of_step
     cdef int64_t step, t, row
     with nogil:
         for step in range(first_of_step.shape[0] - 1):
             # All rows of a step read what stood before it: first every read, then every write.
             for t in range(first_of_step[step], first_of_step[step + 1]):
                 for row in range(first_row[t], first_row[t + 1]):
-                    found.read(t, row_src[row] * n_chunks + src_chunk[row],
-                               row_dst[row] * n_chunks + dst_chunk[row], nchunks[row], reduce[row])
-                if lockstep:
-                    found.follow(t, row_src[first_row[t]])
+                    found.read(t, src_place[row], dst_place[row], nplaces[row], reduce[row])
+                found.follow(t)
             for t in range(first_of_step[step], first_of_step[step + 1]):
                 for row in range(first_row[t], first_row[t + 1]):
-                    found.write(t, row_dst[row] * n_chunks + dst_chunk[row], nchunks[row])
-                if lockstep:
-                    found.arrive(t, row_dst[first_row[t]], step)
+                    found.write(t, dst_place[row], nplaces[row])
+                found.arrive(t, step)
+    found.take_waits(traffic.waits)
     return found.edges_by_transfer()
 
 
 @cython.final
 @cython.auto_pickle(False)
 cdef class _Collector:
-    """Collects who waits for whom while the rows of a plan go by."""
+    """Collects who waits for whom while the rows of a plan go by.
+
+    A lane is what goes in order: a rank and a channel by issue, a rank in lockstep.
+    """
 
     cdef int32_t[::1] writer     # of each place: the transfer that wrote it last, or -1
-    cdef int32_t[::1] arrived    # at each rank: the last transfer of its last step, or -1
-    cdef int64_t[::1] step_of    # at each rank: that step
+    cdef int32_t[::1] from_lane  # of each transfer: the lane that sends it
+    cdef int32_t[::1] to_lane    # and the lane that it comes to
+    cdef int32_t[::1] last       # on each lane: the last transfer, or -1
+    cdef int64_t[::1] step_of    # on each lane: its step
+    cdef bint by_issue
+    cdef bint lockstep
     cdef int32_t[::1] earlier
     cdef int32_t[::1] later
-    cdef uint8_t[::1] starts
+    cdef uint8_t[::1] kind
     cdef int64_t edges
     cdef int64_t transfers
 
-    def __init__(self, int64_t ranks, int64_t n_chunks, int64_t transfers, int64_t most,
-                 bint lockstep):
-        self.writer = np.full(ranks * n_chunks, -1, dtype=np.int32)
-        self.arrived = np.full(ranks, -1, dtype=np.int32)
-        self.step_of = np.full(ranks, -1, dtype=np.int64)
-        # In lockstep a transfer waits for one more, and chains itself to one more.
-        most += 2 * transfers if lockstep else 0
+    def __init__(self, traffic, int64_t ranks):
+        self.transfers = traffic.src.shape[0]
+        self.by_issue = traffic.order == "issue"
+        self.lockstep = traffic.order == "lockstep"
+        channels = 1 + int(traffic.channel.max(initial=0)) if self.by_issue else 1
+        self.from_lane = self.to_lane = traffic.src
+        if self.by_issue:
+            self.from_lane = traffic.src * np.int32(channels) + traffic.channel
+        if self.lockstep:
+            self.to_lane = traffic.dst
+        # Each place read or reduced into, each transfer twice for its lane, and each wait.
+        most = 2 * np.sum(traffic.nplaces, dtype=np.int64) + 2 * self.transfers
+        most += 0 if traffic.waits is None else len(traffic.waits)
+        self.writer = np.full(traffic.n_places, -1, dtype=np.int32)
+        self.last = np.full(ranks * channels, -1, dtype=np.int32)
+        self.step_of = np.full(ranks * channels, -1, dtype=np.int64)
         self.earlier = np.empty(most, dtype=np.int32)
         self.later = np.empty(most, dtype=np.int32)
-        self.starts = np.empty(most, dtype=np.uint8)
-        self.transfers = transfers
+        self.kind = np.empty(most, dtype=np.uint8)
 
-    cdef void wait(self, int64_t later, int32_t earlier, bint starts) noexcept nogil:
+    cdef void wait(self, int64_t later, int32_t earlier, uint8_t kind) noexcept nogil:
         if earlier >= 0:
             self.earlier[self.edges] = earlier
             self.later[self.edges] = <int32_t>later
-            self.starts[self.edges] = starts
+            self.kind[self.edges] = kind
             self.edges += 1
 
     cdef void read(self, int64_t t, int64_t source, int64_t target, int64_t n,
                    bint reduce) noexcept nogil:
         cdef int64_t i
         for i in range(n):
-            self.wait(t, self.writer[source + i], True)
+            self.wait(t, self.writer[source + i], STARTS)
             if reduce:
-                self.wait(t, self.writer[target + i], False)
+                self.wait(t, self.writer[target + i], 0)
 
     cdef void write(self, int64_t t, int64_t target, int64_t n) noexcept nogil:
         cdef int64_t i
         for i in range(n):
             self.writer[target + i] = <int32_t>t
 
-    cdef void follow(self, int64_t t, int64_t rank) noexcept nogil:
-        """Let ``t`` start only after what the last step brought its sender."""
-        self.wait(t, self.arrived[rank], True)
+    cdef void follow(self, int64_t t) noexcept nogil:
+        """Let ``t`` start after what its order says: what its lane issued, or was brought, last."""
+        if self.by_issue:
+            self.wait(t, self.last[self.from_lane[t]], STARTS | UPON_ISSUE)
+            self.last[self.from_lane[t]] = <int32_t>t
+        elif self.lockstep:
+            self.wait(t, self.last[self.from_lane[t]], STARTS)
 
-    cdef void arrive(self, int64_t t, int64_t rank, int64_t step) noexcept nogil:
-        """Note that ``step`` brings ``t`` to ``rank``, to be done after the others it brings."""
-        if self.step_of[rank] == step:
-            self.wait(t, self.arrived[rank], False)
-        self.step_of[rank] = step
-        self.arrived[rank] = <int32_t>t
+    cdef void arrive(self, int64_t t, int64_t step) noexcept nogil:
+        """In lockstep, note that ``step`` brings ``t``, to be done after the others it brings."""
+        cdef int32_t lane = self.to_lane[t]
+        if not self.lockstep:
+            return
+        if self.step_of[lane] == step:
+            self.wait(t, self.last[lane], 0)
+        self.step_of[lane] = step
+        self.last[lane] = <int32_t>t
+
+    def take_waits(self, waits):
+        if waits is None or len(waits) == 0:
+            return
+        more = slice(self.edges, self.edges + len(waits))
+        np.asarray(self.earlier)[more] = waits.earlier
+        np.asarray(self.later)[more] = waits.later
+        np.asarray(self.kind)[more] = STARTS * waits.starts + UPON_ISSUE * waits.upon_issue
+        self.edges += len(waits)
 
     def edges_by_transfer(self):
-        return _sorted(self.earlier, self.later, self.starts, self.edges, self.transfers)
+        return _sorted(self.earlier, self.later, self.kind, self.edges, self.transfers)
 
 
-cdef Edges _sorted(int32_t[::1] earlier, int32_t[::1] later, uint8_t[::1] starts, int64_t edges,
+cdef Edges _sorted(int32_t[::1] earlier, int32_t[::1] later, uint8_t[::1] kind, int64_t edges,
                    int64_t transfers):
     """Return the edges in the order of the transfers that are waited for."""
     cdef int64_t at, t
@@ -122,7 +149,7 @@ cdef Edges _sorted(int32_t[::1] earlier, int32_t[::1] later, uint8_t[::1] starts
     with nogil:
         for at in range(edges):
             result.first[earlier[at] + 1] += 1
-            if starts[at]:
+            if kind[at] & STARTS:
                 result.before_start[later[at]] += 1
             else:
                 result.before_done[later[at]] += 1
@@ -133,7 +160,7 @@ cdef Edges _sorted(int32_t[::1] earlier, int32_t[::1] later, uint8_t[::1] starts
             t = earlier[at]
             result.first[t + 1] -= 1
             result.waiter[result.first[t + 1]] = later[at]
-            result.starts[result.first[t + 1]] = starts[at]
+            result.kind[result.first[t + 1]] = kind[at]
         for t in range(transfers):
             result.first[t] = result.first[t + 1]
         result.first[transfers] = edges

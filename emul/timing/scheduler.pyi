@@ -4,8 +4,9 @@ import numpy.typing as npt
 from emul.timing.dependencies import Edges
 from emul.topology import Network
 
-__all__ = ["MAX_LINKS", "schedule"]
+__all__ = ["CAUSES", "MAX_LINKS", "schedule"]
 
+CAUSES: tuple[str, str, str]
 MAX_LINKS: int
 
 def schedule(
@@ -22,6 +23,7 @@ def schedule(
     npt.NDArray[np.int64],
     npt.NDArray[np.int64],
     npt.NDArray[np.int32],
+    npt.NDArray[np.uint8],
     npt.NDArray[np.int32],
     npt.NDArray[np.uint8],
 ]: ...

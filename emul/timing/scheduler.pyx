@@ -1,7 +1,7 @@
 """Says when: a plan's transfers and the links they cross in, start and arrival of each out.
 
 Discrete events in C, without the GIL. A transfer is ready when the transfers that last wrote
-what it reads are done. It then crosses its links in order, cut-through: on each it waits until
+what it reads are done, and whatever else its plan makes it wait for; then it is issued. It crosses its links in order, cut-through: on each it waits until
 the link is free, keeps it for its bytes at the rate of that link (on the first also for the
 overhead), and its head goes on at once. Latency delays the arrival and occupies nothing. A
 transfer that is reduced into a chunk is done when it has arrived and the transfers reduced into
@@ -16,13 +16,13 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport floor
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
-from emul.timing.dependencies cimport Edges
+from emul.timing.dependencies cimport STARTS, UPON_ISSUE, Edges
 
 import numpy as np
 
 from emul.errors import TimeLimitError
 
-__all__ = ["MAX_LINKS", "schedule"]
+__all__ = ["CAUSES", "MAX_LINKS", "schedule"]
 
 cdef enum:
     LINKS = 3  # most links on a route
@@ -33,7 +33,14 @@ cdef enum:
     DONE = 4
     FREED = 5  # its slot is free again: word of its arrival has come back
 
+cdef enum:
+    # What a transfer waited for last: that another was done, its slot, that another was issued.
+    UPON_DONE_CAUSE = 0
+    SLOT_CAUSE = 1
+    ISSUE_CAUSE = 2
+
 MAX_LINKS = LINKS
+CAUSES = ("done", "slot", "issue")
 
 # Half of what int64 holds, so that one addition past the limit cannot wrap.
 cdef double TIME_LIMIT_PS = 2.0 ** 62
@@ -179,7 +186,8 @@ cdef class _Simulation:
     cdef int64_t[::1] done
     cdef int32_t[::1] waited_for
     cdef int32_t[::1] ordered_after
-    cdef uint8_t[::1] for_slot
+    cdef uint8_t[::1] start_cause
+    cdef uint8_t[::1] done_cause
     cdef int64_t handled
     cdef bint too_late
     cdef Heap heap
@@ -205,7 +213,8 @@ cdef class _Simulation:
         self.done = np.zeros(transfers, dtype=np.int64)
         self.waited_for = np.full(transfers, -1, dtype=np.int32)
         self.ordered_after = np.full(transfers, -1, dtype=np.int32)
-        self.for_slot = np.zeros(transfers, dtype=np.uint8)
+        self.start_cause = np.zeros(transfers, dtype=np.uint8)
+        self.done_cause = np.zeros(transfers, dtype=np.uint8)
 
     cdef void run(self) noexcept nogil:
         cdef Event event
@@ -225,13 +234,14 @@ cdef class _Simulation:
             elif event.kind == DONE:
                 self.finished(event.time, event.transfer)
             else:
-                self.for_slot[self.frees[event.transfer]] = True
-                self.let_start(event.time, self.frees[event.transfer], event.transfer)
+                self.let_start(event.time, self.frees[event.transfer], event.transfer, SLOT_CAUSE)
 
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on link ``hop`` of its route, and its head on to what comes next."""
         cdef Route route = self.links.route(self.src[t], self.dst[t])
         cdef int64_t link, start, head, occupancy
+        if hop == 0:
+            self.tell(time, t, UPON_ISSUE)
         if route.links == 0:
             _push(&self.heap, time, t, ARRIVED)
             return
@@ -258,33 +268,41 @@ cdef class _Simulation:
         self.arrival[t] = time
         if self.frees[t] >= 0:
             _push(&self.heap, time + self.links.route(self.dst[t], self.src[t]).latency, t, FREED)
-        self.release(time, t, -1)
+        self.release(time, t, -1, UPON_DONE_CAUSE)
 
-    cdef void release(self, int64_t time, int64_t t, int32_t after) noexcept nogil:
+    cdef void release(self, int64_t time, int64_t t, int32_t after, uint8_t cause) noexcept nogil:
         """Take away one thing that keeps the transfer from being done."""
         self.edges.before_done[t] -= 1
         if self.edges.before_done[t] == 0:
-            self.ordered_after[t] = after
+            self.ordered_after[t], self.done_cause[t] = after, cause
             _push(&self.heap, time, t, DONE)
 
-    cdef void let_start(self, int64_t time, int64_t t, int32_t after) noexcept nogil:
+    cdef void let_start(self, int64_t time, int64_t t, int32_t after,
+                        uint8_t cause) noexcept nogil:
         """Take away one thing that keeps the transfer from starting."""
         self.edges.before_start[t] -= 1
         if self.edges.before_start[t] == 0:
-            self.waited_for[t] = after
+            self.waited_for[t], self.start_cause[t] = after, cause
             _push(&self.heap, time, t, 0)
 
     cdef void finished(self, int64_t time, int64_t t) noexcept nogil:
-        cdef int64_t at, waiter
         self.done[t] = time
         self.handled += 1
+        self.tell(time, t, 0)
+
+    cdef void tell(self, int64_t time, int64_t t, uint8_t upon) noexcept nogil:
+        """Tell those who wait for the transfer to be issued, or done, that it is."""
+        cdef int64_t at
+        cdef int32_t waiter
+        cdef uint8_t cause = ISSUE_CAUSE if upon else UPON_DONE_CAUSE
         for at in range(self.edges.first[t], self.edges.first[t + 1]):
             waiter = self.edges.waiter[at]
-            if self.edges.starts[at]:
-                self.for_slot[waiter] = False
-                self.let_start(time, waiter, <int32_t>t)
+            if self.edges.kind[at] & UPON_ISSUE != upon:
+                continue
+            if self.edges.kind[at] & STARTS:
+                self.let_start(time, waiter, <int32_t>t, cause)
             else:
-                self.release(time, waiter, <int32_t>t)
+                self.release(time, waiter, <int32_t>t, cause)
 
 
 def schedule(int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, uint8_t[::1] begins,
@@ -296,13 +314,15 @@ def schedule(int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, uint8_t[::
     shape (transfers,), a slot going to a later transfer, once. ``edges`` comes from
     ``dependencies`` and is used up. ``network`` is an emul.topology.Network.
 
-    The result is the tuple (on_link, behind, arrival, done, waited_for, ordered_after, for_slot).
+    The result is the tuple (on_link, behind, arrival, done, waited_for, start_cause,
+    ordered_after, done_cause).
     on_link (transfers, 3) int64: time in picoseconds at which each link of the route was taken,
     -1 where the route has no such link. behind (transfers, 3) int32: the transfer that kept that
     link before, where it had to be waited for, else -1. arrival, done (transfers,) int64:
-    picoseconds. waited_for (transfers,) int32: the transfer whose being done made this one
-    ready (or, with for_slot (transfers,) uint8, whose slot it was); ordered_after: the one whose
-    being done made this one done; -1 where there is none.
+    picoseconds. waited_for (transfers,) int32: the transfer that made this one ready, and
+    start_cause (transfers,) uint8 how, as in ``CAUSES``: by being done, by freeing its slot, or by
+    being issued; ordered_after and done_cause: the same of this one's being done. -1 where there
+    is none.
 
     Raises TimeLimitError when a time passes what int64 picoseconds hold.
     """
@@ -319,6 +339,6 @@ def schedule(int32_t[::1] src, int32_t[::1] dst, int64_t[::1] nbytes, uint8_t[::
     return (
         np.asarray(simulation.on_link), np.asarray(simulation.behind),
         np.asarray(simulation.arrival), np.asarray(simulation.done),
-        np.asarray(simulation.waited_for), np.asarray(simulation.ordered_after),
-        np.asarray(simulation.for_slot),
+        np.asarray(simulation.waited_for), np.asarray(simulation.start_cause),
+        np.asarray(simulation.ordered_after), np.asarray(simulation.done_cause),
     )

@@ -30,9 +30,10 @@ class Timeline:
     ``done_ps``: it can be used, because what is reduced before it has arrived too.
     ``on_link_ps`` (transfers, 3): when each link of the route was taken, -1 for none;
     ``behind`` (transfers, 3): the transfer that each link was waited for, -1 for none.
-    ``waited_for``, ``ordered_after`` (transfers,): the transfer without which this one could
-    not start, and not be done; -1 for none. ``begins``: whether the transfer begins a message, and
-    so pays the overhead; ``for_slot``: whether it is a free slot that it waited for.
+    ``waited_for`` (transfers,): the transfer that made this one ready, and ``start_cause`` how, as
+    in emul.timing.CAUSES: by being done, by freeing its slot, or by being issued;
+    ``ordered_after``, ``done_cause``: likewise for its being done; -1 for none. ``begins``: whether
+    the transfer begins a message, and so pays the overhead.
     """
 
     network: Network
@@ -45,8 +46,9 @@ class Timeline:
     arrival_ps: Int64Array
     done_ps: Int64Array
     waited_for: Int32Array
+    start_cause: UInt8Array
     ordered_after: Int32Array
-    for_slot: UInt8Array
+    done_cause: UInt8Array
 
     def __len__(self) -> int:
         """Return the number of transfers."""
@@ -90,19 +92,7 @@ def time_plan(program: Program, network: Network, slicing: Slicing | None = None
     Raises TimeLimitError when a time passes what int64 picoseconds hold.
     """
     traffic = Traffic.of(program, slicing)
-    edges = dependencies(
-        traffic.row_src,
-        traffic.row_dst,
-        traffic.src_place,
-        traffic.dst_place,
-        traffic.nplaces,
-        traffic.reduce,
-        traffic.first_row,
-        traffic.first_of_step,
-        traffic.lockstep,
-        network.world_size,
-        traffic.n_places,
-    )
+    edges = dependencies(traffic, network.world_size)
     times = schedule(
         traffic.src, traffic.dst, traffic.nbytes, traffic.begins, traffic.frees, edges, network
     )

@@ -1,9 +1,9 @@
 """What the scheduler sees of a program: transfers, whole or cut into slices, and their places.
 
 With slices, a rank sends a chunk on as soon as its first slice is there, as NCCL does: the buffer
-of a connection has a number of slots, each of one slice, and a slot is free again one round trip
-after its last byte has left (NCCL 2.30.7: NCCL_BUFFSIZE 4 MiB in NCCL_STEPS 8 slots). Slices are a
-matter of time only; the arithmetic does not know them.
+of a connection (a sender, a receiver and a channel) has a number of slots, each of one slice, and
+a slot is free again one round trip after its last byte has left (NCCL 2.30.7: NCCL_BUFFSIZE 4 MiB
+in NCCL_STEPS 8 slots). Slices are a matter of time only; the arithmetic does not know them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError
-from emul.plans import Program
+from emul.plans import Order, Program, Waits
 from emul.plans.runs import expand
 
 __all__ = ["NCCL_SLICING", "Slicing", "Traffic"]
@@ -47,27 +47,27 @@ NCCL_SLICING = Slicing()
 class Traffic:
     """Transfers in plan order, as flat arrays.
 
-    Rows move ``nplaces`` places from ``src_place`` of rank ``row_src`` on; a place is a chunk or a
-    slice of one. Transfer t is the rows from ``first_row[t]`` on. It pays the overhead if it
-    ``begins`` a message, and when it has arrived its slot goes to transfer ``frees[t]`` (-1: to
-    none).
+    Rows move ``nplaces`` places from ``src_place`` on; a place is a chunk of a rank or a slice of
+    one, and the ``n_places`` of all ranks are numbered together. Transfer t is the rows from
+    ``first_row[t]`` on. It pays the overhead if it ``begins`` a message, and when it has arrived
+    its slot goes to transfer ``frees[t]`` (-1: to none).
     """
 
     n_places: int
-    row_src: Int32Array
-    row_dst: Int32Array
-    src_place: Int32Array
-    dst_place: Int32Array
+    src_place: Int64Array
+    dst_place: Int64Array
     nplaces: Int32Array
     reduce: UInt8Array
     first_row: Int64Array
     first_of_step: Int64Array
-    lockstep: bool
     src: Int32Array
     dst: Int32Array
+    channel: Int32Array
     nbytes: Int64Array
     begins: UInt8Array
     frees: Int32Array
+    order: Order
+    waits: Waits | None
 
     @classmethod
     def of(cls, program: Program, slicing: Slicing | None) -> Traffic:
@@ -78,66 +78,68 @@ class Traffic:
 
     @classmethod
     def _whole(cls, program: Program) -> Traffic:
+        places = program.n_places
         return cls(
-            n_places=program.n_chunks,
-            row_src=program.row_src,
-            row_dst=program.row_dst,
-            src_place=program.src_chunk,
-            dst_place=program.dst_chunk,
-            nplaces=program.nchunks,
+            n_places=program.layout.shape.world_size * places,
+            src_place=program.row_src.astype(np.int64) * places + program.src_place,
+            dst_place=program.row_dst.astype(np.int64) * places + program.dst_place,
+            nplaces=program.nplaces,
             reduce=program.reduce.view(np.uint8),
             first_row=program.first_row,
             first_of_step=program.first_of_step,
-            lockstep=program.lockstep,
             src=program.src,
             dst=program.dst,
+            channel=program.channel,
             nbytes=program.nbytes,
             begins=np.ones(len(program), dtype=np.uint8),
             frees=np.full(len(program), NOBODY, dtype=np.int32),
+            order=program.order,
+            waits=program.waits,
         )
 
     @classmethod
     def _sliced(cls, program: Program, slicing: Slicing) -> Traffic:
-        chunk_bytes = program.chunk_length * program.itemsize
-        slices = np.maximum(1, -(-chunk_bytes // slicing.slice_bytes))
-        first_place = np.cumsum(slices) - slices
-        row, chunk, into, part = _pieces(program, slices)
-        nbytes = np.minimum(slicing.slice_bytes, chunk_bytes[chunk] - part * slicing.slice_bytes)
-        kept = nbytes > 0  # chunks without elements have a place, but nothing is sent from it
-        row, chunk, into, part, nbytes = (a[kept] for a in (row, chunk, into, part, nbytes))
+        place_bytes = np.diff(program.layout.edges) * program.itemsize
+        slices = np.maximum(1, -(-place_bytes.max(axis=0) // slicing.slice_bytes))
+        row, sent, written, part, nbytes = _pieces(program, place_bytes, slices, slicing)
         message = np.repeat(np.arange(len(program)), np.diff(program.first_row))[row]
         number = _slice_number(message, nbytes, slicing.slice_bytes)
         starts = np.ones(len(row), dtype=bool)
         starts[1:] = (np.diff(message) != 0) | (np.diff(number) != 0)
         first = np.flatnonzero(starts)
-        src, dst = program.row_src[row[first]], program.row_dst[row[first]]
+        of = message[first]
+        src, dst, channel = program.src[of], program.dst[of], program.channel[of]
+        first_place, per_rank = np.cumsum(slices) - slices, int(slices.sum())
+        sender, receiver = program.row_src[row].astype(np.int64), program.row_dst[row]
         return cls(
-            n_places=int(slices.sum()),
-            row_src=program.row_src[row],
-            row_dst=program.row_dst[row],
-            src_place=(first_place[chunk] + part).astype(np.int32),
-            dst_place=(first_place[into] + part).astype(np.int32),
+            n_places=program.layout.shape.world_size * per_rank,
+            src_place=sender * per_rank + first_place[sent] + part,
+            dst_place=receiver.astype(np.int64) * per_rank + first_place[written] + part,
             nplaces=np.ones(len(row), dtype=np.int32),
             reduce=program.reduce[row].view(np.uint8),
             first_row=np.append(first, len(row)),
-            first_of_step=np.searchsorted(message[first], program.first_of_step),
-            lockstep=program.lockstep,
+            first_of_step=np.searchsorted(of, program.first_of_step),
             src=src,
             dst=dst,
+            channel=channel,
             nbytes=np.add.reduceat(nbytes, first),
             begins=(number[first] == 0).astype(np.uint8),
-            frees=_heirs(src, dst, slicing.slots),
+            frees=_heirs(src, dst, channel, slicing.slots),
+            order=program.order,
+            waits=None if program.waits is None else _between_slices(program.waits, of),
         )
 
 
 def _pieces(
-    program: Program, slices: Int64Array
-) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
-    """Return row, chunk sent, chunk written and slice of every slice of every row."""
-    row, within = expand(program.nchunks)
-    chunk, into = program.src_chunk[row] + within, program.dst_chunk[row] + within
-    piece, part = expand(slices[chunk])
-    return row[piece], chunk[piece], into[piece], part
+    program: Program, place_bytes: Int64Array, slices: Int64Array, slicing: Slicing
+) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array, Int64Array]:
+    """Return row, place sent, place written, slice and bytes of every slice of every row."""
+    row, within = expand(program.nplaces)
+    sent, written = program.src_place[row] + within, program.dst_place[row] + within
+    length = place_bytes[program.row_src[row] if len(place_bytes) > 1 else 0, sent]
+    piece, part = expand(np.minimum(slices[sent], -(-length // slicing.slice_bytes)))
+    nbytes = np.minimum(slicing.slice_bytes, length[piece] - part * slicing.slice_bytes)
+    return row[piece], sent[piece], written[piece], part, nbytes
 
 
 def _slice_number(message: Int64Array, nbytes: Int64Array, slice_bytes: int) -> Int64Array:
@@ -150,12 +152,24 @@ def _slice_number(message: Int64Array, nbytes: Int64Array, slice_bytes: int) -> 
     return number
 
 
-def _heirs(src: Int32Array, dst: Int32Array, slots: int) -> Int32Array:
+def _between_slices(waits: Waits, message: Int64Array) -> Waits:
+    """Return the waits of messages as waits of their slices.
+
+    A message is issued, and done, with its last slice; all slices of a later one wait for that.
+    """
+    first = np.searchsorted(message, waits.later)
+    number = np.searchsorted(message, waits.later, side="right") - first
+    of, within = expand(number)
+    last = np.searchsorted(message, waits.earlier, side="right") - 1
+    return Waits(last[of], first[of] + within, waits.upon_issue[of], waits.starts[of])
+
+
+def _heirs(src: Int32Array, dst: Int32Array, channel: Int32Array, slots: int) -> Int32Array:
     """Return, for each transfer, the one ``slots`` later on the same connection, or -1."""
     heirs = np.full(len(src), NOBODY, dtype=np.int32)
-    order = np.lexsort((dst, src)).astype(np.int32)
+    order = np.lexsort((channel, dst, src)).astype(np.int32)
     earlier, later = order[:-slots], order[slots:]
     same = (src[earlier] == src[later]) & (dst[earlier] == dst[later])
-    same &= src[earlier] != dst[earlier]
+    same &= (channel[earlier] == channel[later]) & (src[earlier] != dst[earlier])
     heirs[earlier[same]] = later[same]
     return heirs

@@ -4,31 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import combinations
+from itertools import accumulate, combinations
+
+import numpy as np
+import numpy.typing as npt
 
 from emul.links import Link
-from emul.links.bounds import Cut, count_bound_s, cut_bound_s
+from emul.links.bounds import (
+    Cut,
+    count_bound_s,
+    crossing_s,
+    cut_bound_s,
+    uneven_bytes_across,
+)
 from emul.topology.model import Node, Site, Topology
 from emul.units import PS_PER_S
 
 __all__ = ["lower_bound_ps"]
+
+Int64Array = npt.NDArray[np.int64]
 
 ALL_SUBSETS_UP_TO = 10
 """Sites; with more of them, only single sites and their complements are cut off."""
 
 
 def lower_bound_ps(
-    topology: Topology, collective: str, nbytes: int, root: int, transfers: int
+    topology: Topology,
+    collective: str,
+    nbytes: int,
+    root: int,
+    transfers: int,
+    uneven_bytes: Int64Array | None = None,
 ) -> int:
     """Return the picoseconds that no algorithm can beat for ``nbytes`` of whole vector.
 
-    ``transfers`` of the run at hand were each rounded to a picosecond; half of one per
+    ``uneven_bytes``: of a vector form, the bytes of each rank's block, (n,), or from each rank to
+    each, (n, n). ``transfers`` of the run at hand were each rounded to a picosecond; half of one per
     transfer is taken off, so that the bound holds for the rounded times as well.
     """
     if not transfers:
         return 0
-    bound_s = max(_bounds_s(topology, collective, nbytes, root))
+    if uneven_bytes is None:
+        bound_s = max(_bounds_s(topology, collective, nbytes, root))
+    else:
+        bound_s = max(_uneven_bounds_s(topology, collective, uneven_bytes, root), default=0.0)
     return max(0, int(bound_s * PS_PER_S * (1 - 1e-12)) - (transfers + 1) // 2)
+
+
+def _uneven_bounds_s(
+    topology: Topology, collective: str, nbytes: Int64Array, root: int
+) -> Iterator[float]:
+    """Yield the cut bounds of a vector form; whoever has nothing to tell needs no latency."""
+    for cut, sets in _cuts(topology, root):
+        for ranks in sets:
+            inside = np.zeros(len(nbytes), dtype=bool)
+            inside[ranks] = True
+            across = uneven_bytes_across(collective, nbytes, inside, has_root=cut.has_root)
+            yield crossing_s(*across, cut)
 
 
 def _bounds_s(topology: Topology, collective: str, nbytes: int, root: int) -> Iterator[float]:
@@ -47,7 +79,7 @@ def _geometry(
     topology: Topology, root: int
 ) -> tuple[tuple[Cut, ...], tuple[tuple[int, float, float], ...]]:
     """Return the distinct cuts, and the (parts, sum of rates, least alpha) to count over."""
-    cuts = tuple(dict.fromkeys(_cuts(topology, root)))
+    cuts = tuple(dict.fromkeys(cut for cut, _ in _cuts(topology, root)))
     n, k = topology.world_size, len(topology.sites)
     alpha_s = min(cut.alpha_s for cut in cuts)
     ports = [_rank_rate(topology, site, node) for site in topology.sites for node in site.nodes]
@@ -65,16 +97,16 @@ def _alpha_s(link: Link) -> float:
     return link.overhead_s + link.latency_s
 
 
-def _cuts(topology: Topology, root: int) -> Iterator[Cut]:
-    n, first = topology.world_size, 0
+def _cuts(topology: Topology, root: int) -> Iterator[tuple[Cut, list[list[int]]]]:
+    """Yield the cuts, each with the sets of ranks that it may stand for."""
+    first = 0
     for site in topology.sites:
         for node in site.nodes:
-            has_root = first <= root < first + node.ranks
-            yield from _inner_cuts(topology, site, node, has_root)
+            yield from _inner_cuts(topology, site, node, list(range(first, first + node.ranks)), root)
             first += node.ranks
     k = len(topology.sites)
     for inside in _subsets(k):
-        yield _sites_cut(topology, inside, n, root)
+        yield _sites_cut(topology, inside, root)
 
 
 def _subsets(k: int) -> Iterator[frozenset[int]]:
@@ -85,20 +117,22 @@ def _subsets(k: int) -> Iterator[frozenset[int]]:
             yield frozenset(chosen)
 
 
-def _inner_cuts(topology: Topology, site: Site, node: Node, has_root: bool) -> Iterator[Cut]:
-    """Yield the cuts around a node and around one of its ranks."""
+def _inner_cuts(
+    topology: Topology, site: Site, node: Node, ranks: list[int], root: int
+) -> Iterator[tuple[Cut, list[list[int]]]]:
+    """Yield the cuts around a node of ``ranks`` and around each of them."""
     n = topology.world_size
     outer = _outer_alphas_s(topology, site)
     inner = [_alpha_s(node.link)] if node.ranks > 1 else []
     rate = _rank_rate(topology, site, node)
-    if has_root and node.ranks > 1:
-        yield Cut(1 / n, True, rate, rate, min(outer + inner))
     if outer + inner:
-        alone = has_root and node.ranks == 1
-        yield Cut(1 / n, alone, rate, rate, min(outer + inner))
+        for has_root in (True, False):
+            alike = [[rank] for rank in ranks if (rank == root) == has_root]
+            if alike:
+                yield Cut(1 / n, has_root, rate, rate, min(outer + inner)), alike
     if outer:
         nics = node.ranks * site.link.rate_bytes_per_s
-        yield Cut(node.ranks / n, has_root, nics, nics, min(outer))
+        yield Cut(node.ranks / n, root in ranks, nics, nics, min(outer)), [ranks]
 
 
 def _outer_alphas_s(topology: Topology, site: Site) -> list[float]:
@@ -115,7 +149,9 @@ def _rank_rate(topology: Topology, site: Site, node: Node) -> float:
     return inside + (site.link.rate_bytes_per_s if beyond else 0.0)
 
 
-def _sites_cut(topology: Topology, inside: frozenset[int], n: int, root: int) -> Cut:
+def _sites_cut(
+    topology: Topology, inside: frozenset[int], root: int
+) -> tuple[Cut, list[list[int]]]:
     names = {topology.sites[i].name for i in inside}
     crossing = [t.link for t in topology.trunks if len(names & set(t.sites)) == 1]
     members = [topology.sites[i] for i in inside]
@@ -123,9 +159,10 @@ def _sites_cut(topology: Topology, inside: frozenset[int], n: int, root: int) ->
     rate = min(
         sum(link.rate_bytes_per_s for link in crossing), _nic_rate(members), _nic_rate(others)
     )
-    has_root = _site_of(topology, root) in inside
-    share = sum(site.ranks for site in members) / n
-    return Cut(share, has_root, rate, rate, min(_alpha_s(link) for link in crossing))
+    edges = [0, *accumulate(site.ranks for site in topology.sites)]
+    ranks = [rank for i in sorted(inside) for rank in range(edges[i], edges[i + 1])]
+    share, alpha_s = len(ranks) / topology.world_size, min(_alpha_s(link) for link in crossing)
+    return Cut(share, root in ranks, rate, rate, alpha_s), [ranks]
 
 
 def _nic_rate(sites: list[Site]) -> float:

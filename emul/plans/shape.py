@@ -1,0 +1,181 @@
+"""How many elements a call moves, and where they lie: Shape for the caller, Layout for a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.errors import PlanError, ShapeError
+from emul.plans.collectives import Collective
+from emul.plans.plan import Plan
+
+__all__ = ["Counts", "Layout", "Shape"]
+
+Int64Array = npt.NDArray[np.int64]
+Counts = npt.ArrayLike
+"""Of the vector forms: elements of each rank's block, (n,), or from each to each, (n, n)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The elements of one call: a vector of ``width``, in equal blocks or as ``counts`` say.
+
+    ``counts`` holds the elements of each block, or for all_to_all those that each rank sends to
+    each, row after row; then ``width`` is the longest vector that a rank sends.
+    """
+
+    collective: Collective
+    world_size: int
+    width: int
+    counts: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, collective: Collective, world_size: int, count: int) -> Shape:
+        """Return the shape when the input of one rank has ``count`` elements.
+
+        Raises ShapeError when they cannot be cut into equal blocks.
+        """
+        blocks = world_size if collective.in_blocks and collective.input_whole else 1
+        if count < 0 or count % blocks:
+            raise ShapeError(
+                f"{collective.name}: {count} elements per rank: needed 0 or more"
+                + (f", a multiple of the world size {blocks}" if blocks > 1 else "")
+                + (" (or counts=, with the elements of each)" if blocks > 1 else "")
+            )
+        whole = collective.input_whole or not collective.in_blocks
+        return cls(collective, world_size, count if whole else count * world_size)
+
+    @classmethod
+    def of_counts(cls, collective: Collective, world_size: int, counts: Counts) -> Shape:
+        """Return the shape of a vector form; raises ShapeError for counts that do not fit."""
+        if not collective.in_blocks:
+            raise ShapeError(f"{collective.name} with counts: it has no block for each rank")
+        pairs = collective.between_all
+        needed = (world_size, world_size) if pairs else (world_size,)
+        try:
+            given = np.asarray(counts)
+        except ValueError:
+            raise ShapeError(f"counts of unlike rows: needed shape {needed}") from None
+        if given.shape != needed or given.dtype.kind not in "iu" or (given < 0).any():
+            raise ShapeError(
+                f"{collective.name}: counts of shape {given.shape} and type {given.dtype}: needed "
+                f"whole numbers from 0 on, of shape {needed}"
+            )
+        width = int(given.sum(axis=-1).max())
+        return cls(collective, world_size, width, tuple(given.ravel().tolist()))
+
+    @property
+    def table(self) -> Int64Array:
+        """The counts as an array: (n,), or in all_to_all (n, n)."""
+        given = np.array(self.counts, dtype=np.int64)
+        return given.reshape(self.world_size, -1) if self.collective.between_all else given
+
+    def sent(self, blocks: int) -> Int64Array:
+        """Return the elements of each of ``blocks`` blocks of what is sent: (1 or n, blocks).
+
+        Where equal blocks do not come out even, the first ones get one element more, as in MPI;
+        so no block shrinks when the count grows.
+        """
+        if self.counts is None:
+            return _shares(np.array([[self.width]]), blocks)
+        given = np.atleast_2d(self.table)
+        parts, rest = divmod(blocks, self.world_size)
+        if rest:
+            raise PlanError(f"{blocks} blocks: needed one or more for each of the counts")
+        return _shares(given.reshape(-1, 1), parts).reshape(len(given), blocks)
+
+    def received(self, blocks: int) -> Int64Array:
+        """Return the elements of each block of what is received, likewise."""
+        if self.counts is None or not self.collective.between_all:
+            return self.sent(blocks)
+        turned = self.table.T.ravel()
+        there = Shape(self.collective, self.world_size, 0, tuple(turned.tolist()))
+        return there.sent(blocks)
+
+    @property
+    def input_spans(self) -> Int64Array:
+        """Where the input of each rank lies in its vector, from and to: (n, 2)."""
+        return self._spans(self.sent(self._blocks), whole=self.collective.input_whole)
+
+    @property
+    def output_spans(self) -> Int64Array:
+        """Where the output of each rank lies in its vector, likewise."""
+        return self._spans(self.received(self._blocks), whole=self.collective.output_whole)
+
+    @property
+    def _blocks(self) -> int:
+        return self.world_size if self.collective.in_blocks else 1
+
+    def _spans(self, lengths: Int64Array, *, whole: bool) -> Int64Array:
+        n, ranks = self.world_size, np.arange(self.world_size)
+        ends = np.cumsum(np.pad(lengths, ((0, 0), (1, 0))), axis=1)
+        edges = np.broadcast_to(ends, (n, ends.shape[1]))
+        low, high = (0, -1) if whole else (ranks, ranks + 1)
+        return np.stack([edges[ranks, low], edges[ranks, high]], axis=1)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of the caller's input: of one buffer, or of one row per rank."""
+        return self._buffer(self.input_spans, alone=self.collective.at_root_only == "input")
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the caller's output, likewise. Shorter rows are filled up with zeros."""
+        return self._buffer(self.output_spans, alone=self.collective.at_root_only == "output")
+
+    def _buffer(self, spans: Int64Array, *, alone: bool) -> tuple[int, ...]:
+        longest = int((spans[:, 1] - spans[:, 0]).max())
+        return (longest,) if alone else (self.world_size, longest)
+
+
+def _shares(lengths: Int64Array, parts: int) -> Int64Array:
+    """Return ``lengths``, (rows, 1), each cut into ``parts`` as equal as can be: (rows, parts)."""
+    each, more = lengths // parts, lengths % parts
+    shares: Int64Array = each + (np.arange(parts) < more)
+    return shares
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where the places of a plan lie in the work buffers of a call.
+
+    ``edges``, (1 or n, n_places + 1): place p of rank r is [edges[r, p], edges[r, p + 1]), in
+    elements; one row where all ranks are alike. ``received`` is Plan.received.
+    """
+
+    edges: Int64Array
+    received: int
+    shape: Shape
+
+    @classmethod
+    def of(cls, plan: Plan, shape: Shape) -> Layout:
+        """Return the layout of ``plan`` for a call of ``shape``."""
+        cut, blocks = plan.partition.offsets, plan.partition.blocks
+        edges = cut(shape.sent(blocks))
+        lengths = np.diff(edges)
+        if plan.apart:
+            lengths = np.hstack([lengths, np.diff(cut(shape.received(blocks)))])
+        if plan.scratch.size:
+            rows = max(len(lengths), len(plan.scratch))
+            lengths = np.broadcast_to(lengths, (rows, lengths.shape[1]))
+            like = np.broadcast_to(plan.scratch, (rows, plan.scratch.shape[1]))
+            lengths = np.hstack([lengths, np.take_along_axis(lengths, like, axis=1)])
+        edges = np.cumsum(np.pad(lengths, ((0, 0), (1, 0))), axis=1)
+        return cls(edges, plan.received, shape)
+
+    @property
+    def work_shape(self) -> tuple[int, int]:
+        """The shape of the work buffer of all ranks."""
+        return (self.shape.world_size, int(self.edges[:, -1].max()))
+
+    @property
+    def output_spans(self) -> Int64Array:
+        """Where the output of each rank lies in its work buffer, from and to: (n, 2)."""
+        return self.shape.output_spans + self.edges[:, self.received, None]
+
+    def at(self, rank: npt.NDArray[np.int32], place: npt.NDArray[np.int32]) -> Int64Array:
+        """Return where each ``place`` of each ``rank`` begins."""
+        found: Int64Array = self.edges[rank if len(self.edges) > 1 else 0, place]
+        return found
