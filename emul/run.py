@@ -26,8 +26,8 @@ class Prediction:
 
     ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
-    all_gather and gather. ``considered``: the modelled seconds of each algorithm that ``auto`` chose
-    from; empty when the algorithm was named.
+    all_gather and gather. ``considered``: the modelled seconds of each algorithm that ``auto``
+    chose from; empty when the algorithm was named.
     """
 
     plan: Plan

@@ -8,7 +8,7 @@ of plans.
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import count, groupby, pairwise
 
 import numpy as np
 
@@ -59,13 +59,19 @@ def path(topology, src, dst):
 class Transfer:
     src: int
     dst: int
+    channel: int
+    message: int
     nbytes: int = 0
     begins: bool = True  # a message, whose overhead it pays
-    reads: set = field(default_factory=set)  # transfers that wrote what this one sends
-    follows: set = field(default_factory=set)  # transfers that wrote what it is reduced into
+    rows: set = field(default_factory=set)
+    starts_upon_done: set = field(default_factory=set)  # transfers it waits for, four ways
+    starts_upon_issue: set = field(default_factory=set)
+    done_upon_done: set = field(default_factory=set)
+    done_upon_issue: set = field(default_factory=set)
     slot_of: int | None = None  # the transfer whose slot it takes
     slot_free: bool = True
     starts: list = field(default_factory=list)
+    issued_ps: int = -1
     finish_ps: int = 0
     arrival_ps: int = -1
     done_ps: int = -1
@@ -77,7 +83,7 @@ def shares(count, parts):
 
 
 def edges_of(partition, width):
-    """Where chunks begin and end."""
+    """Where the chunks of a vector begin and end."""
     blocks = [*shares(width, partition.blocks), 0]
     found = []
     for edge in partition.edges.tolist():
@@ -86,35 +92,90 @@ def edges_of(partition, width):
     return found
 
 
+def lengths_of(plan, width):
+    """The elements of each place of each rank, for a vector of ``width`` in equal blocks."""
+    edges = edges_of(plan.partition, width)
+    vector = [high - low for low, high in pairwise(edges)]
+    found = []
+    for rank in range(plan.world_size):
+        scratch = plan.scratch[rank if len(plan.scratch) > 1 else 0].tolist()
+        found.append(vector * (2 if plan.apart else 1) + [vector[like] for like in scratch])
+    return found
+
+
 def transfers_of(plan, width, itemsize, slicing=None):
     """The transfers of a plan, or their slices, with what each of them waits for."""
-    edges = edges_of(plan.partition, width)
+    lengths = lengths_of(plan, width)
     found, last_writer = [], {}
     came = defaultdict(list)  # at each rank: the transfers of the last step that brought any
-    steps = [rows_of(step, edges) for step in plan.steps()]
-    if slicing and not any(n > slicing.slice_bytes for n in message_bytes(steps, edges, itemsize)):
+    steps, number = [], 0
+    for step in plan.steps():
+        steps.append(rows_of(step, lengths, number))
+        number += len(step)
+    nbytes = [n for rows in steps for n in message_bytes(rows, lengths, itemsize)]
+    if slicing and not any(n > slicing.slice_bytes for n in nbytes):
         slicing = None
     for rows in steps:
         begun = len(found)
-        writes = take_step(rows, found, last_writer, edges, itemsize, slicing)
-        if plan.lockstep:
+        writes = take_step(rows, found, last_writer, lengths, itemsize, slicing)
+        if plan.order == "lockstep":
             keep_in_step(found[begun:], begun, came)
         last_writer.update(writes)
+    if plan.order == "issue":
+        issue_in_order(found)
+    if plan.waits:
+        keep_waits(found, plan.waits)
     if slicing:
         give_slots(found, slicing.slots)
     return found
 
 
-def rows_of(step, edges):
-    """The rows of a step that carry elements, as tuples."""
-    rows = zip(*(column.tolist() for column in columns_of(step)), strict=True)
-    return [row for row in rows if edges[row[2] + row[4]] > edges[row[2]]]
+def rows_of(step, lengths, number):
+    """The rows of a step that carry elements, as tuples that end with the row's number."""
+    rows = zip(*(column.tolist() for column in columns_of(step)), count(number), strict=False)
+    return [row for row in rows if sum(lengths[row[0]][row[2] : row[2] + row[4]])]
 
 
-def message_bytes(steps, edges, itemsize):
-    for rows in steps:
-        for _, group in groupby(rows, key=lambda row: row[:2]):
-            yield sum(edges[row[2] + row[4]] - edges[row[2]] for row in group) * itemsize
+def connection(row):
+    return row[0], row[1], row[6]
+
+
+def message_bytes(rows, lengths, itemsize):
+    for _, group in groupby(rows, key=connection):
+        yield sum(sum(lengths[row[0]][row[2] : row[2] + row[4]]) for row in group) * itemsize
+
+
+def issue_in_order(found):
+    """Let each transfer start after the one that its rank sends before it on its channel."""
+    last = {}
+    for number, transfer in enumerate(found):
+        lane = transfer.src, transfer.channel
+        transfer.starts_upon_issue.update({last[lane]} if lane in last else ())
+        last[lane] = number
+
+
+def keep_waits(found, waits):
+    """Hang the waits of a plan's rows on the transfers that carry them, slice for slice."""
+    of_row = defaultdict(list)
+    for number, transfer in enumerate(found):
+        for row in transfer.rows:
+            of_row[row].append(number)
+    messages = {}
+    for numbers in of_row.values():
+        for number in numbers:
+            messages.setdefault(found[number].message, set()).add(number)
+    columns = (waits.earlier, waits.later, waits.upon_issue, waits.starts)
+    for earlier, later, upon_issue, starts in zip(*(c.tolist() for c in columns), strict=True):
+        if not of_row[earlier] or not of_row[later]:
+            continue
+        a, b = (found[of_row[row][0]].message for row in (earlier, later))
+        if a == b:
+            continue
+        for number in messages[b]:
+            kind = ("starts" if starts else "done") + (
+                "_upon_issue" if upon_issue else "_upon_done"
+            )
+            getattr(found[number], kind).add(max(messages[a]))
 
 
 def give_slots(found, slots):
@@ -122,54 +183,57 @@ def give_slots(found, slots):
     on = defaultdict(list)
     for number, transfer in enumerate(found):
         if transfer.src != transfer.dst:
-            on[transfer.src, transfer.dst].append(number)
+            on[transfer.src, transfer.dst, transfer.channel].append(number)
     for numbers in on.values():
         for earlier, later in zip(numbers, numbers[slots:], strict=False):
             found[later].slot_of, found[later].slot_free = earlier, False
 
 
 def columns_of(step):
-    return step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks, step.reduce
+    return (
+        step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks, step.reduce, step.channel
+    )  # fmt: skip
 
 
-def take_step(rows, found, last_writer, edges, itemsize, slicing):
+def take_step(rows, found, last_writer, lengths, itemsize, slicing):
     """Append the transfers of one step to ``found``; return who writes what."""
     writes = {}
-    for (src, dst), group in groupby(rows, key=lambda row: row[:2]):
-        before, number = 0, None
-        for chunk, into, part, nbytes, reduce in pieces_of(group, edges, itemsize, slicing):
+    for (src, dst, channel), group in groupby(rows, key=connection):
+        before, number, message = 0, None, len(found)
+        for chunk, into, part, nbytes, reduce, row in pieces_of(group, lengths, itemsize, slicing):
             slice_number = before // slicing.slice_bytes if slicing else 0
             if slice_number != number:
-                found.append(Transfer(src, dst, begins=number is None))
+                found.append(Transfer(src, dst, channel, message, begins=number is None))
                 number = slice_number
             before += nbytes
             transfer = found[-1]
             transfer.nbytes += nbytes
+            transfer.rows.add(row)
             if (src, chunk, part) in last_writer:
-                transfer.reads.add(last_writer[src, chunk, part])
+                transfer.starts_upon_done.add(last_writer[src, chunk, part])
             if reduce and (dst, into, part) in last_writer:
-                transfer.follows.add(last_writer[dst, into, part])
+                transfer.done_upon_done.add(last_writer[dst, into, part])
             writes[dst, into, part] = len(found) - 1
     return writes
 
 
-def pieces_of(rows, edges, itemsize, slicing):
-    """Chunk sent, chunk written, slice, bytes and whether reduced, of every slice of the rows."""
-    for _, _, first, into, n, reduce in rows:
+def pieces_of(rows, lengths, itemsize, slicing):
+    """Chunk sent, chunk written, slice, bytes, whether reduced and row, of every slice."""
+    for src, _, first, into, n, reduce, _, row in rows:
         for i in range(n):
-            nbytes = (edges[first + i + 1] - edges[first + i]) * itemsize
+            nbytes = lengths[src][first + i] * itemsize
             size = slicing.slice_bytes if slicing else max(1, nbytes)
             parts = range(0, nbytes, size) if slicing else [0]
             for part, low in enumerate(parts):
-                yield first + i, into + i, part, min(size, nbytes - low), reduce
+                yield first + i, into + i, part, min(size, nbytes - low), reduce, row
 
 
 def keep_in_step(transfers, begun, came):
     """Let each transfer wait for what came to its sender, and note what comes now."""
     comes = defaultdict(list)
     for number, transfer in enumerate(transfers, start=begun):
-        transfer.reads.update(came[transfer.src])
-        transfer.follows.update(comes[transfer.dst][-1:])
+        transfer.starts_upon_done.update(came[transfer.src])
+        transfer.done_upon_done.update(comes[transfer.dst][-1:])
         comes[transfer.dst].append(number)
     came.update(comes)
 
@@ -181,11 +245,14 @@ def simulate(plan, width, itemsize, topology, slicing=None):
     """The transfers of ``plan`` with their times on ``topology``."""
     found = transfers_of(plan, width, itemsize, slicing)
     free = defaultdict(int)
-    pending = {(0, i, 0) for i, t in enumerate(found) if not t.reads and t.slot_free}
+    pending = {(0, i, 0) for i, t in enumerate(found) if may_start(found, t)}
     while pending:
         event = min(pending)  # by time, then by place in the plan, then by kind
         pending.remove(event)
         now, number, kind = event
+        if kind == 0:
+            found[number].issued_ps = now
+            pending |= set(woken(found, number, now, "_upon_issue"))
         if kind in HOPS:
             pending.add(cross(found[number], number, kind, now, free, topology))
         elif kind == ARRIVE:
@@ -193,7 +260,7 @@ def simulate(plan, width, itemsize, topology, slicing=None):
             pending |= set(arrived(found, number, now, topology))
         elif kind == DONE:
             found[number].done_ps = now
-            pending |= set(woken(found, number, now))
+            pending |= set(woken(found, number, now, "_upon_done"))
         else:
             pending |= set(slot_given(found, number, now))
     return found
@@ -215,30 +282,33 @@ def cross(transfer, number, hop, now, free, topology):
     return head, number, hop + 1
 
 
-def all_done(found, numbers):
-    return all(found[i].done_ps >= 0 for i in numbers)
-
-
 def may_start(found, transfer):
-    return all_done(found, transfer.reads) and transfer.slot_free
+    issued = all(found[i].issued_ps >= 0 for i in transfer.starts_upon_issue)
+    done = all(found[i].done_ps >= 0 for i in transfer.starts_upon_done)
+    return issued and done and transfer.slot_free
+
+
+def may_be_done(found, transfer):
+    issued = all(found[i].issued_ps >= 0 for i in transfer.done_upon_issue)
+    return issued and all(found[i].done_ps >= 0 for i in transfer.done_upon_done)
 
 
 def arrived(found, number, now, topology):
     transfer = found[number]
-    if all_done(found, transfer.follows):
+    if may_be_done(found, transfer):
         yield now, number, DONE
     if any(other.slot_of == number for other in found):
         _, latency, _ = path(topology, transfer.dst, transfer.src)
         yield now + latency, number, FREED
 
 
-def woken(found, number, now):
-    """What transfer ``number``, done at ``now``, lets go."""
+def woken(found, number, now, upon):
+    """What transfer ``number``, issued or done at ``now``, lets go."""
     for i, other in enumerate(found):
-        if number in other.reads and may_start(found, other):
+        if number in getattr(other, "starts" + upon) and may_start(found, other):
             yield now, i, 0
         waiting = other.arrival_ps >= 0 and other.done_ps < 0
-        if number in other.follows and waiting and all_done(found, other.follows):
+        if number in getattr(other, "done" + upon) and waiting and may_be_done(found, other):
             yield now, i, DONE
 
 
@@ -251,32 +321,29 @@ def slot_given(found, number, now):
 
 
 def blocks_of(plan):
-    """The block each chunk lies in, counting the blocks of what is sent and received."""
-    promise = COLLECTIVES[plan.collective]
-    return plan.partition.block_of_chunk(promise.blocks(plan.world_size)).tolist()
+    """The block each chunk of a vector lies in."""
+    in_blocks = COLLECTIVES[plan.collective].in_blocks
+    return plan.partition.block_of_chunk(plan.world_size if in_blocks else 1).tolist()
 
 
 def holds_at_first(plan, rank, block):
-    n = plan.world_size
     return {
         "all_gather": block == rank,
         "gather": block == rank,
         "broadcast": rank == plan.root,
         "scatter": rank == plan.root,
-        "all_to_all": block < n,
-        "send_recv": block < 1,
     }.get(plan.collective, True)
 
 
 def interpret(plan):
-    """What each (rank, chunk) holds at the end: a Counter of (contributing rank, its chunk)."""
+    """What each (rank, place) holds at the end: a Counter of (contributing rank, its chunk)."""
     held = defaultdict(Counter)
     for rank in range(plan.world_size):
         for chunk, block in enumerate(blocks_of(plan)):
             mine = holds_at_first(plan, rank, block)
             held[rank, chunk] = Counter([(rank, chunk)] if mine else [])
     for step in plan.steps():
-        before = {place: contributions.copy() for place, contributions in held.items()}
+        before = defaultdict(Counter, {place: each.copy() for place, each in held.items()})
         for row in range(len(step)):
             for i in range(step.nchunks[row]):
                 sent = before[int(step.src[row]), int(step.src_chunk[row]) + i]
@@ -290,10 +357,7 @@ def must_hold(plan, rank, chunk, block, first):
     n, root, name = plan.world_size, plan.root, plan.collective
     everyone = Counter((each, chunk) for each in range(n))
     if name == "all_to_all":
-        sent_as = first[rank] + chunk - first[block]
-        return Counter([(block - n, sent_as)]) if block >= n else None
-    if name == "send_recv":
-        return Counter([((rank - root) % n, chunk - first[1])]) if block else None
+        return Counter([(block, first[rank] + chunk - first[block])])
     return {
         "all_reduce": everyone,
         "reduce": everyone if rank == root else None,
@@ -302,6 +366,7 @@ def must_hold(plan, rank, chunk, block, first):
         "gather": Counter([(block, chunk)]) if rank == root else None,
         "broadcast": Counter([(root, chunk)]),
         "scatter": Counter([(root, chunk)]) if block == rank else None,
+        "send_recv": Counter([((rank - root) % n, chunk)]),
     }[name]
 
 
@@ -309,10 +374,11 @@ def is_right(plan):
     """Whether ``interpret`` finds what the collective promises."""
     held, blocks = interpret(plan), blocks_of(plan)
     first = {block: blocks.index(block) for block in sorted(set(blocks), reverse=True)}
+    begins = plan.partition.n_chunks if plan.apart else 0
     for rank in range(plan.world_size):
         for chunk, block in enumerate(blocks):
             wanted = must_hold(plan, rank, chunk, block, first)
-            if wanted is not None and held[rank, chunk] != wanted:
+            if wanted is not None and held[rank, begins + chunk] != wanted:
                 return False
     return True
 

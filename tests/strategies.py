@@ -4,7 +4,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from emul import Link, Node, Site, Topology, Trunk
-from emul.plans import COLLECTIVES, Partition, Plan, Step, algorithms_for
+from emul.plans import (
+    COLLECTIVES,
+    Partition,
+    Plan,
+    Program,
+    Shape,
+    Step,
+    Waits,
+    algorithms_for,
+)
 
 ROOTED = ("broadcast", "reduce", "gather", "scatter", "send_recv")  # for the last, a shift
 CASES = [(name, algorithm) for name in COLLECTIVES for algorithm in algorithms_for(name)]
@@ -18,12 +27,12 @@ def width_for(collective, n, blocks):
 
 def count_for(collective, n, blocks):
     """The same as the count of one rank's input."""
-    return COLLECTIVES[collective].input_width(n, width_for(collective, n, blocks))
+    return blocks * n if COLLECTIVES[collective].input_whole else blocks
 
 
-def work_width(collective, width):
-    """The width of the work buffer for a vector of ``width``."""
-    return COLLECTIVES[collective].regions * width
+def program_of(plan, width, itemsize):
+    """``plan`` for a vector of ``width`` elements."""
+    return Program.of(plan, Shape(COLLECTIVES[plan.collective], plan.world_size, width), itemsize)
 
 
 # Few and round values, so that events often fall on the same picosecond and ties are tested.
@@ -56,29 +65,50 @@ ranks_per_site = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 def chaotic_plans(draw, world_size, max_steps=6):
     """Plans that keep the form but compute nothing in particular: copies and reductions of
     random chunks, several rows a step, several rows a transfer."""
-    n_chunks = draw(st.integers(1, 5))
+    n_chunks, apart = draw(st.integers(1, 5)), draw(st.booleans())
+    scratch = draw(st.integers(0, 2))
+    places = n_chunks * (2 if apart else 1) + scratch
     steps = []
     for _ in range(draw(st.integers(1, max_steps))):
         rows, written = [], set()
         for _ in range(draw(st.integers(1, 6))):
             src, dst = (draw(st.integers(0, world_size - 1)) for _ in range(2))
             nchunks = draw(st.integers(1, n_chunks))
-            first, into = (draw(st.integers(0, n_chunks - nchunks)) for _ in range(2))
+            first, into = (draw(st.integers(0, places - nchunks)) for _ in range(2))
             target = {(dst, into + i) for i in range(nchunks)}
             if target & written:
                 continue  # no two rows of a step write the same
             written |= target
-            rows.append((src, dst, first, into, nchunks, draw(st.booleans())))
+            reduce, channel = draw(st.booleans()), draw(st.integers(0, 1))
+            rows.append((src, dst, first, into, nchunks, reduce, channel))
         if not rows:
             continue
-        columns = list(zip(*rows, strict=True))
-        steps.append(
-            Step(*(np.array(c, np.int32) for c in columns[:5]), np.array(columns[5], bool))
-        )
-    partition, lockstep = Partition.uniform(n_chunks), draw(st.booleans())
+        *columns, reduce, channel = zip(*rows, strict=True)
+        numbers = [np.array(column, np.int32) for column in (*columns, channel)]
+        steps.append(Step(*numbers[:5], np.array(reduce, bool), numbers[5]))
     return Plan(
-        "all_reduce", "chaos", world_size, 0, partition, lambda: iter(steps), lockstep=lockstep
+        "all_reduce",
+        "chaos",
+        world_size,
+        0,
+        Partition.uniform(n_chunks),
+        lambda: iter(steps),
+        order=draw(st.sampled_from(["free", "issue", "lockstep"])),
+        apart=apart,
+        scratch=np.zeros((1, scratch), np.int32),
+        waits=draw(st.none() | waits_between(sum(map(len, steps)))),
     )
+
+
+@st.composite
+def waits_between(draw, rows):
+    """Any rows that wait for earlier ones, in any of the four ways."""
+    pairs = st.lists(st.tuples(*[st.integers(0, max(0, rows - 1))] * 2), max_size=4)
+    chosen = [(min(pair), max(pair)) for pair in draw(pairs) if pair[0] != pair[1]]
+    kinds = [(draw(st.booleans()), draw(st.booleans())) for _ in chosen]
+    columns = np.array(chosen, dtype=np.int64).reshape(-1, 2).T
+    upon_issue, starts = np.array(kinds, dtype=bool).reshape(-1, 2).T
+    return Waits(columns[0], columns[1], upon_issue, starts)
 
 
 def link(gbit_per_s=100.0, latency_us=5.0, overhead_us=0.0):

@@ -65,15 +65,17 @@ class Sweep:
         return list(dict.fromkeys(count * to_input for count in per_block))
 
     def check_memory(self, count: int) -> None:
-        """Raise CapacityError when the buffers for ``count`` would not fit."""
-        shape = self._shape(count)
+        """Raise CapacityError when the buffers for ``count`` would not fit.
+
+        Those of the caller are looked at first, so that what is far too large is refused at once.
+        """
+        shape, itemsize = self._shape(count), dtype_named(self.dtype).itemsize
+        what = f"{self.world.size} ranks with {shape.width * itemsize} bytes each"
+        needed = (prod(shape.input_shape) + prod(shape.output_shape)) * itemsize
+        check_fits(needed, what)
         work_shape = Layout.of(self.predict(self.world, count).plan, shape).work_shape
-        shapes = [shape.input_shape, shape.output_shape]
         if work_shape != shape.output_shape:
-            shapes.append(work_shape)
-        itemsize = dtype_named(self.dtype).itemsize
-        needed = sum(prod(each) for each in shapes) * itemsize
-        check_fits(needed, f"{self.world.size} ranks with {shape.width * itemsize} bytes each")
+            check_fits(needed + prod(work_shape) * itemsize, what)
 
     def _shape(self, count: int) -> Shape:
         return Shape.of(collective_named(self.collective), self.world.size, count)

@@ -44,7 +44,8 @@ class Buffers:
 
     def _apart(self, layout: Layout) -> bool:
         """Say whether the work buffer is not the output itself, as in reduce_scatter."""
-        return layout.received > 0 or self.shape.output_shape != layout.work_shape
+        whole = self.collective.output_whole and layout.received == 0
+        return not (whole and self.shape.output_shape == layout.work_shape)
 
     def load(self, layout: Layout, root: int) -> Array:
         """Return the work buffer with every rank's input in place.

@@ -35,6 +35,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
         **{name: Algorithm(build, ring.COLLECTIVES) for name, build in ring.BUILDERS.items()},
         "direct": Algorithm(direct.build_direct, direct.DIRECT_COLLECTIVES),
+        "direct:one_shot": Algorithm(direct.build_one_shot, direct.ONE_SHOT_COLLECTIVES),
         "hierarchical": Algorithm(hierarchical.build, hierarchical.COLLECTIVES),
         "halving_doubling": Algorithm(
             doubling.build_halving_doubling, doubling.HALVING_COLLECTIVES
@@ -54,7 +55,7 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
 
 
 def algorithms_for(collective: str, *, uneven: bool = False) -> tuple[str, ...]:
-    """Return the names of the algorithms that do ``collective``, with ``uneven`` its vector form."""
+    """Return the algorithms that do ``collective``, or with ``uneven`` its vector form."""
     return tuple(
         name
         for name, each in ALGORITHMS.items()

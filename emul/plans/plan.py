@@ -180,7 +180,7 @@ class Plan:
     @property
     def n_places(self) -> int:
         """Number of places of a rank."""
-        return self.vectors + self.scratch.shape[1]
+        return self.vectors + int(self.scratch.shape[1])
 
     def place_name(self, place: int) -> str:
         """Return what to call place ``place`` of a rank."""

@@ -59,40 +59,34 @@ class Program:
         """
         layout = Layout.of(plan, shape)
         steps = list(plan.steps()) or [Step.of([], [], [], reduce=False)]
-        src, dst, src_place, dst_place, nplaces, reduce, channel = (
-            np.concatenate([getattr(step, name) for step in steps]) for name in Step.__slots__
-        )
-        number = np.repeat(np.arange(len(steps)), [len(step) for step in steps])
-        src_low = layout.at(src, src_place)
-        length = layout.at(src, src_place + nplaces) - src_low
-        _check_lengths(plan, layout, src, dst, src_place, dst_place, nplaces)
+        rows = Step(*(np.concatenate([getattr(each, c) for each in steps]) for c in Step.__slots__))
+        _check_lengths(plan, layout, rows)
+        ends = layout.at(rows.src, rows.src_chunk + rows.nchunks)
+        length = ends - layout.at(rows.src, rows.src_chunk)
         keep = length > 0
-        columns = (src, dst, src_place, dst_place, nplaces, reduce, number, src_low, length)
-        src, dst, src_place, dst_place, nplaces, reduce, number, src_low, length = (
-            column[keep] for column in columns
-        )
-        channel = channel[keep]
-        first = _first_rows(src, dst, channel, number)
+        rows, length = Step(*(getattr(rows, c)[keep] for c in Step.__slots__)), length[keep]
+        number = np.repeat(np.arange(len(steps)), [len(step) for step in steps])[keep]
+        first = _first_rows(rows, number)
         _, first_of_step = np.unique(number[first], return_index=True)
         return cls(
             layout=layout,
             itemsize=itemsize,
-            row_src=src,
-            row_dst=dst,
-            src_place=src_place,
-            dst_place=dst_place,
-            nplaces=nplaces,
-            reduce=reduce,
-            src_low=src_low,
-            dst_low=layout.at(dst, dst_place),
+            row_src=rows.src,
+            row_dst=rows.dst,
+            src_place=rows.src_chunk,
+            dst_place=rows.dst_chunk,
+            nplaces=rows.nchunks,
+            reduce=rows.reduce,
+            src_low=layout.at(rows.src, rows.src_chunk),
+            dst_low=layout.at(rows.dst, rows.dst_chunk),
             length=length,
-            first_row=np.append(first, len(src)),
+            first_row=np.append(first, len(rows)),
             first_of_step=np.append(first_of_step, len(first)),
             order=plan.order,
             waits=None if plan.waits is None else _between_transfers(plan.waits, keep, first),
-            src=src[first],
-            dst=dst[first],
-            channel=channel[first],
+            src=rows.src[first],
+            dst=rows.dst[first],
+            channel=rows.channel[first],
             nbytes=np.add.reduceat(length, first) * itemsize if len(first) else length,
         )
 
@@ -103,7 +97,7 @@ class Program:
     @property
     def n_places(self) -> int:
         """Return the number of places of a rank."""
-        return self.layout.edges.shape[1] - 1
+        return int(self.layout.edges.shape[1]) - 1
 
     @property
     def row_step(self) -> Int64Array:
@@ -117,13 +111,12 @@ class Program:
         return bool(np.array_equal(self.src_low, self.dst_low))
 
 
-def _first_rows(
-    src: Int32Array, dst: Int32Array, channel: Int32Array, number: Int64Array
-) -> Int64Array:
+def _first_rows(rows: Step, number: Int64Array) -> Int64Array:
     """Return the rows at which a transfer begins."""
-    starts = np.ones(len(src), dtype=bool)
-    starts[1:] = (np.diff(src) != 0) | (np.diff(dst) != 0) | (np.diff(number) != 0)
-    starts[1:] |= np.diff(channel) != 0
+    starts = np.ones(len(rows), dtype=bool)
+    starts[1:] = np.diff(number) != 0
+    for column in (rows.src, rows.dst, rows.channel):
+        starts[1:] |= np.diff(column) != 0
     return np.flatnonzero(starts)
 
 
@@ -136,29 +129,23 @@ def _between_transfers(waits: Waits, keep: BoolArray, first: Int64Array) -> Wait
     return Waits(earlier[there], later[there], waits.upon_issue[there], waits.starts[there])
 
 
-def _check_lengths(
-    plan: Plan,
-    layout: Layout,
-    src: Int32Array,
-    dst: Int32Array,
-    src_place: Int32Array,
-    dst_place: Int32Array,
-    nplaces: Int32Array,
-) -> None:
+def _check_lengths(plan: Plan, layout: Layout, rows: Step) -> None:
     """Refuse rows that join a place with a longer or a shorter one."""
     lengths = np.diff(layout.edges)
     alike = len(lengths) == 1
-    moved = np.flatnonzero((src_place != dst_place) | ((src != dst) & (not alike)))
-    of, within = expand(nplaces[moved])
+    moved = np.flatnonzero(
+        (rows.src_chunk != rows.dst_chunk) | ((rows.src != rows.dst) & (not alike))
+    )
+    of, within = expand(rows.nchunks[moved])
     row = moved[of]
-    a, b = (0, 0) if alike else (src[row], dst[row])
-    sent, wanted = lengths[a, src_place[row] + within], lengths[b, dst_place[row] + within]
+    source, target = rows.src_chunk[row] + within, rows.dst_chunk[row] + within
+    sent = lengths[0 if alike else rows.src[row], source]
+    wanted = lengths[0 if alike else rows.dst[row], target]
     unlike = np.flatnonzero(sent != wanted)
     if len(unlike):
         i = unlike[0]
-        from_, to = src_place[row[i]] + within[i], dst_place[row[i]] + within[i]
         raise PlanError(
-            f"{plan}: {plan.place_name(from_)} of {sent[i]} elements is sent to "
-            f"{plan.place_name(to)} of {wanted[i]}: needed a count for which both are of the same "
-            "length"
+            f"{plan}: {plan.place_name(int(source[i]))} of {sent[i]} elements is sent to "
+            f"{plan.place_name(int(target[i]))} of {wanted[i]}: needed a count for which both are "
+            "of the same length"
         )

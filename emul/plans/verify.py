@@ -26,7 +26,7 @@ BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
 
 MOST_CHANNELS = 1 << 12
-"""Far beyond what any network card has; so numbers of channels can be joined with those of ranks."""
+"""Far beyond what any network card has; so a channel and a rank fit in one number."""
 
 
 def verify(plan: Plan) -> None:

@@ -102,7 +102,9 @@ def _cuts(topology: Topology, root: int) -> Iterator[tuple[Cut, list[list[int]]]
     first = 0
     for site in topology.sites:
         for node in site.nodes:
-            yield from _inner_cuts(topology, site, node, list(range(first, first + node.ranks)), root)
+            yield from _inner_cuts(
+                topology, site, node, list(range(first, first + node.ranks)), root
+            )
             first += node.ranks
     k = len(topology.sites)
     for inside in _subsets(k):

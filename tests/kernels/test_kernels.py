@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from strategies import program_of
 
 from emul.ops import NumpyOps
-from emul.plans import Program, build_plan
+from emul.plans import COLLECTIVES, Layout, Shape, build_plan
 
 SHIM = Path(__file__).parent / "host_shim.hpp"
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
@@ -57,9 +58,11 @@ def compiled(folder, dtype, reduction, texts):
 
 def by_kernels(library, plan, x, geometry):
     """Carry out ``plan`` step by step: one launch for the copies, one for the reductions."""
-    work = x.copy()
-    width = x.shape[1]
-    offsets = plan.partition.offsets(width)
+    shape = Shape(COLLECTIVES[plan.collective], plan.world_size, x.shape[1])
+    layout = Layout.of(plan, shape)
+    work = np.zeros(layout.work_shape, x.dtype)
+    work[:, : x.shape[1]] = x
+    width, offsets = work.shape[1], layout.edges[0]
     for step in plan.steps():
         last = step.src_chunk + step.nchunks
         rows = np.stack(
@@ -111,7 +114,7 @@ def test_kernels_give_the_bits_of_numpy(tmp_path, dtype, reduction):
         plan = build_plan("all_reduce", algorithm, sizes)
         x = drawn(dtype, (sum(sizes), count))
         expected = x.copy()
-        NumpyOps().execute(Program.of(plan, count, x.itemsize), expected, reduction)
+        NumpyOps().execute(program_of(plan, count, x.itemsize), expected, reduction)
         for geometry in GEOMETRIES:
             got = by_kernels(library, plan, x, geometry)
             assert np.array_equal(got, expected, equal_nan=expected.dtype.kind == "f")
@@ -151,7 +154,7 @@ def test_mutants_are_caught(tmp_path, name, old, new):
     x = drawn("int32", (5, 37)).astype(np.float32)
     plan = build_plan("all_reduce", "ring", (5,))
     expected = x.copy()
-    NumpyOps().execute(Program.of(plan, 37, 4), expected, "sum")
+    NumpyOps().execute(program_of(plan, 37, 4), expected, "sum")
     wrong = [not np.array_equal(by_kernels(library, plan, x, g), expected) for g in GEOMETRIES]
     assert any(wrong)
 

@@ -4,7 +4,7 @@ import pytest
 from emul import World
 from emul.ops import DTYPES, REDUCTIONS
 from emul.ops.exact import PERIOD, ExactData
-from emul.plans import COLLECTIVES, algorithms_for
+from emul.plans import COLLECTIVES, Shape, algorithms_for
 
 CASES = [(name, op) for name in COLLECTIVES for op in (REDUCTIONS if "reduce" in name else ["sum"])]
 
@@ -16,7 +16,8 @@ def data_for(world, collective, dtype, op, root=0, seed=0):
 def drawn(world, data, blocks):
     """The input for a vector of ``blocks`` per rank, and the output of a run on it."""
     promise = data.collective
-    x = np.empty(promise.input_shape(world.size, blocks * world.size), data.dtype)
+    shape = Shape(promise, world.size, blocks * world.size)
+    x = np.empty(shape.input_shape, data.dtype)
     data.fill(x)
     arguments = {"op": data.reduction} if promise.reduces else {}
     arguments |= {"root": data.root} if promise.rooted else {}

@@ -1,16 +1,18 @@
 """The arithmetic against an order of reduction that is worked out here, element by element."""
 
+from itertools import accumulate
+
 import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import edges_of, expected_output
-from strategies import CASES, cases, ranks_per_site, width_for, work_width
+from reference import expected_output, lengths_of
+from strategies import CASES, cases, program_of, ranks_per_site, width_for
 
 from emul.ops import DTYPES, REDUCTIONS, NumpyOps, numpy_ops
 from emul.ops.buffers import Buffers
-from emul.plans import Program, build_plan, collective_named
+from emul.plans import Program, Shape, build_plan, collective_named
 
 SCALAR_OPS = {
     "sum": lambda a, b: a + b,
@@ -23,8 +25,10 @@ SCALAR_OPS = {
 
 def step_by_step(plan, x, reduction):
     """Every element by itself, each combination rounded to the element type, in plan order."""
-    work = [list(row) for row in x]
-    edges = edges_of(plan.partition, x.shape[1])
+    lengths = lengths_of(plan, x.shape[1])[0]
+    edges = [0, *accumulate(lengths)]
+    zero = x.dtype.type(0)
+    work = [[*row, *[zero] * (edges[-1] - len(row))] for row in x]
     combine = SCALAR_OPS[reduction]
     with np.errstate(all="ignore"):
         for step in plan.steps():
@@ -38,7 +42,7 @@ def step_by_step(plan, x, reduction):
                     stood = before[step.dst[row]][into + i]
                     new = x.dtype.type(combine(stood, sent)) if step.reduce[row] else sent
                     work[step.dst[row]][into + i] = new
-    return np.array(work, dtype=x.dtype)
+    return np.array(work, dtype=x.dtype)[:, : x.shape[1]]
 
 
 def drawn(dtype, shape, seed):
@@ -63,9 +67,11 @@ def test_bits_follow_from_the_order_of_the_plan(dtype, reduction, sizes, case, c
     width = width_for(case[0], sum(sizes), count)
     x = drawn(dtype, (sum(sizes), width), seed)
     expected = step_by_step(plan, x, reduction)
-    work = x.copy()
-    NumpyOps().execute(Program.of(plan, width, dtype.itemsize), work, reduction)
-    assert work.tobytes() == expected.tobytes()
+    program = program_of(plan, width, dtype.itemsize)
+    work = np.zeros(program.layout.work_shape, dtype)
+    work[:, :width] = x
+    NumpyOps().execute(program, work, reduction)
+    assert work[:, :width].tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
@@ -73,8 +79,8 @@ def test_threads_change_no_bit(collective, algorithm, monkeypatch):
     monkeypatch.setattr(numpy_ops, "THREADED_FROM_BYTES", 0)
     monkeypatch.setattr(numpy_ops, "WINDOW_BYTES", 500)
     plan = build_plan(collective, algorithm, (3, 1, 2))
-    x = drawn(np.dtype(np.float32), (6, 12 * 17), 1)
-    program = Program.of(plan, x.shape[1], 4)
+    program = program_of(plan, 12 * 17, 4)
+    x = drawn(np.dtype(np.float32), program.layout.work_shape, 1)
     results = []
     for threads in (1, 2, 3, 7):  # one thread works in windows
         work = x.copy()
@@ -88,7 +94,7 @@ def test_algorithms_differ_in_bits_but_not_in_value():
     sums = []
     for algorithm in ("ring", "direct", "hierarchical", "recursive_doubling"):
         work = x.copy()
-        program = Program.of(build_plan("all_reduce", algorithm, (3, 3)), 4000, 4)
+        program = program_of(build_plan("all_reduce", algorithm, (3, 3)), 4000, 4)
         NumpyOps().execute(program, work, "sum")
         sums.append(work)
         # six terms of size 1: the error bound is 5 additions of half an ulp of 8
@@ -126,7 +132,7 @@ def test_other_reductions_are_final():
 
 def test_infinities_and_nans_are_results(recwarn):
     x = np.array([[np.inf, np.nan, 3e38], [-np.inf, 1.0, 3e38]], dtype=np.float32)
-    program = Program.of(build_plan("all_reduce", "ring", (2,)), 3, 4)
+    program = program_of(build_plan("all_reduce", "ring", (2,)), 3, 4)
     NumpyOps().execute(program, x, "sum")
     assert np.isnan(x[:, :2]).all()
     assert np.isinf(x[:, 2]).all()
@@ -138,10 +144,12 @@ def test_whole_numbers_come_out_right_whatever_the_order(sizes, case, blocks, da
     name, n = case[0], sum(sizes)
     root = data.draw(st.integers(0, n - 1))
     promise = collective_named(name)
-    shape = promise.input_shape(n, width_for(name, n, blocks))
-    x = np.random.default_rng(blocks).integers(-100, 100, shape).astype(np.float32)
-    buffers = Buffers(promise, n, x, None)
-    work = buffers.load(root)
-    plan = build_plan(*case, sizes, root=root)
-    NumpyOps().execute(Program.of(plan, work_width(name, buffers.width), 4), work, "sum")
-    assert np.array_equal(buffers.unload(work, root), expected_output(name, x, root, n))
+    shape = Shape(promise, n, width_for(name, n, blocks))
+    x = np.random.default_rng(blocks).integers(-100, 100, shape.input_shape).astype(np.float32)
+    buffers = Buffers(promise, n, x, None, None)
+    assert buffers.shape == shape
+    program = Program.of(build_plan(*case, sizes, root=root), shape, 4)
+    work = buffers.load(program.layout, root)
+    NumpyOps().execute(program, work, "sum")
+    output = buffers.unload(program.layout, work, root)
+    assert np.array_equal(output, expected_output(name, x, root, n))

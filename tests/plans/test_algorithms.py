@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import edges_of, is_right
-from strategies import CASES, cases, ranks_per_site
+from strategies import CASES, cases, program_of, ranks_per_site
 
 from emul import ArgumentError, World
-from emul.plans import Partition, Program, build_plan, hierarchical
+from emul.plans import COLLECTIVES, Partition, Shape, build_plan, hierarchical
 
 SIZES = [(1,), (2,), (3,), (5,), (1, 1), (2, 1), (1, 4), (2, 2), (3, 2), (1, 1, 1), (3, 5, 2)]
 SIZES += [(8, 8, 8), (2, 2, 2)]
@@ -39,7 +39,7 @@ def test_bytes_over_site_boundaries_are_those_of_the_formulas(sites, ranks):
     site_of = np.repeat(np.arange(sites), ranks)
 
     def crossing(algorithm):
-        program = Program.of(build_plan("all_reduce", algorithm, (ranks,) * sites), width, 4)
+        program = program_of(build_plan("all_reduce", algorithm, (ranks,) * sites), width, 4)
         return program.nbytes[site_of[program.src] != site_of[program.dst]].sum() / (4 * width)
 
     assert crossing("hierarchical") == 2 * (sites - 1)
@@ -53,7 +53,7 @@ def test_bytes_of_halving_doubling_between_two_sites(n):
     # links.md 3.4, K = 2: n S with the far partner first, 2 S with the near one first
     width = n * 100
     for algorithm, factor in (("halving_doubling", 2), ("halving_doubling:far_first", n)):
-        program = Program.of(build_plan("all_reduce", algorithm, (n // 2, n // 2)), width, 1)
+        program = program_of(build_plan("all_reduce", algorithm, (n // 2, n // 2)), width, 1)
         crossing = (program.src < n // 2) != (program.dst < n // 2)
         assert program.nbytes[crossing].sum() == factor * width
 
@@ -72,14 +72,14 @@ def test_hierarchical_crosses_each_boundary_no_more_than_it_must(collective, siz
     sites, n = len(sizes), sum(sizes)
     width = n * count
     site_of = np.repeat(np.arange(sites), sizes)
-    program = Program.of(build_plan(collective, "hierarchical", sizes), width, 1)
+    program = program_of(build_plan(collective, "hierarchical", sizes), width, 1)
     crossing = program.nbytes[site_of[program.src] != site_of[program.dst]].sum()
     assert crossing == (2 if collective == "all_reduce" else 1) * (sites - 1) * width
 
 
 def test_hierarchical_sends_one_transfer_per_shard():
     # 3 sites of 8: the reduce-scatter step carries all three ranges of a shard at once.
-    program = Program.of(build_plan("all_reduce", "hierarchical", (8, 8, 8)), 24 * 10, 4)
+    program = program_of(build_plan("all_reduce", "hierarchical", (8, 8, 8)), 24 * 10, 4)
     per_phase = 24 * 7
     crossing = 24 * 4
     assert len(program) == 2 * per_phase + crossing
@@ -110,9 +110,14 @@ def test_unknown_names_are_refused():
         build_plan("broadcast", "ring", (2,), root=2)
 
 
+def offsets_of(partition, width):
+    lengths = Shape(COLLECTIVES["all_reduce"], 1, width).sent(partition.blocks)
+    return partition.offsets(lengths)
+
+
 @given(st.integers(0, 1 << 40), st.integers(1, 5000))
 def test_chunks_cover_the_buffer_evenly(count, n_chunks):
-    offsets = Partition.uniform(n_chunks).offsets(count)
+    (offsets,) = offsets_of(Partition.uniform(n_chunks), count)
     assert offsets[0] == 0
     assert offsets[-1] == count
     assert set(np.diff(offsets).tolist()) <= {count // n_chunks, count // n_chunks + 1}
@@ -123,7 +128,7 @@ def test_no_chunk_shrinks_by_more_than_rounding_when_the_count_grows(sizes, case
     partition = build_plan(*case, sizes).partition
     count = data.draw(st.integers(0, 10**6))
     more = count + data.draw(st.integers(0, 100))
-    offsets, grown = partition.offsets(count), partition.offsets(more)
+    (offsets,), (grown,) = offsets_of(partition, count), offsets_of(partition, more)
     assert offsets.tolist() == edges_of(partition, count)
     assert (offsets[0], offsets[-1], grown[-1]) == (0, count, more)
     shrunk = np.diff(offsets) - np.diff(grown)
@@ -133,7 +138,7 @@ def test_no_chunk_shrinks_by_more_than_rounding_when_the_count_grows(sizes, case
 def test_sites_of_many_unlike_sizes_do_not_overflow():
     sizes = (97, 101, 103, 107, 109, 113, 127, 131)
     plan = build_plan("all_reduce", "hierarchical", sizes)
-    offsets = plan.partition.offsets(1 << 40)
+    (offsets,) = offsets_of(plan.partition, 1 << 40)
     assert offsets[-1] == 1 << 40
     assert np.diff(offsets).min() >= 0
     assert np.diff(offsets).max() <= (1 << 40) / 8 / 131 + 1

@@ -1,9 +1,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import cases, chaotic_plans, sites_of_one, topologies
+from strategies import cases, chaotic_plans, program_of, sites_of_one, topologies
 
 from emul import Link, World
-from emul.plans import Program
 from emul.timing import Slicing, critical_path, time_plan
 from emul.topology import Network
 
@@ -13,7 +12,7 @@ from emul.topology import Network
 def test_segments_sum_to_the_total_on_random_plans(data):
     topology = data.draw(topologies())
     plan = data.draw(chaotic_plans(topology.world_size))
-    program = Program.of(plan, plan.partition.n_chunks * data.draw(st.integers(0, 12)), 4)
+    program = program_of(plan, plan.partition.n_chunks * data.draw(st.integers(0, 12)), 4)
     slicing = data.draw(st.none() | st.builds(Slicing, st.integers(1, 24), st.integers(1, 4)))
     timeline = time_plan(program, Network.of(topology), slicing)
     assert critical_path(timeline).total_ps == timeline.total_ps

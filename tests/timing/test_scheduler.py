@@ -8,20 +8,20 @@ from strategies import (
     chaotic_plans,
     link,
     one_site,
+    program_of,
     sites_of_one,
     topologies,
     width_for,
-    work_width,
 )
 
 from emul import Link, Node, Site, TimeLimitError, Topology, Trunk, World
-from emul.plans import Program, build_plan
+from emul.plans import build_plan
 from emul.timing import Slicing, time_plan
 from emul.topology import Network
 
 
 def time_and_simulate(plan, topology, width, slicing=None, itemsize=4):
-    timeline = time_plan(Program.of(plan, width, itemsize), Network.of(topology), slicing)
+    timeline = time_plan(program_of(plan, width, itemsize), Network.of(topology), slicing)
     return timeline, simulate(plan, width, itemsize, topology, slicing)
 
 
@@ -58,7 +58,7 @@ def test_schedule_equals_the_event_simulation_on_real_plans(topology, case, coun
     sizes = tuple(site.ranks for site in topology.sites)
     n = topology.world_size
     plan = build_plan(*case, sizes, root=n // 2)
-    width = work_width(case[0], width_for(case[0], n, count // n))
+    width = width_for(case[0], n, count // n)
     assert_same(*time_and_simulate(plan, topology, width, slicing))
 
 
