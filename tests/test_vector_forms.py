@@ -138,7 +138,7 @@ def test_counts_that_do_not_fit_are_refused(collective, counts, complaint):
 
 
 def test_bruck_needs_equal_blocks_to_exchange():
-    with pytest.raises(emul.PlanError, match="bruck all_to_all .*: needed a count for which both"):
+    with pytest.raises(emul.PlanError, match=r"bruck all_to_all .*: needed a count for which both"):
         World("one-campus").predict("all_to_all", np.arange(24 * 24).reshape(24, 24),
                                     algorithm="bruck")  # fmt: skip
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import expected_output
+from interpreter import expected_output
 from strategies import CASES, cases, topologies, width_for
 
 import emul

@@ -1,11 +1,11 @@
 """Says when: a plan's transfers and the links they cross in, start and arrival of each out.
 
-Discrete events in C, without the GIL. A transfer is ready when the transfers that last wrote
-what it reads are done, and whatever else its plan makes it wait for; then it is issued. It crosses its links in order, cut-through: on each it waits until
-the link is free, keeps it for its bytes at the rate of that link (on the first also for the
-overhead), and its head goes on at once. Latency delays the arrival and occupies nothing. A
-transfer that is reduced into a chunk is done when it has arrived and the transfers reduced into
-that chunk before it are done.
+Discrete events in C, without the GIL. A transfer is issued when the transfers that last wrote
+what it reads are done, and with them whatever else its plan makes it wait for. It then crosses its
+links in order, cut-through: on each it waits until the link is free, keeps it for its bytes at the
+rate of that link (on the first also for the overhead), and its head goes on at once. Latency
+delays the arrival and occupies nothing. A transfer that is reduced into a chunk is done when it
+has arrived and the transfers reduced into that chunk before it are done.
 
 Links serve in the order in which heads come; events at the same time are handled in the order
 of the plan. So there is one answer, on every machine.

@@ -39,8 +39,8 @@ def lower_bound_ps(
     """Return the picoseconds that no algorithm can beat for ``nbytes`` of whole vector.
 
     ``uneven_bytes``: of a vector form, the bytes of each rank's block, (n,), or from each rank to
-    each, (n, n). ``transfers`` of the run at hand were each rounded to a picosecond; half of one per
-    transfer is taken off, so that the bound holds for the rounded times as well.
+    each, (n, n). ``transfers`` of the run at hand were each rounded to a picosecond; half of one
+    per transfer is taken off, so that the bound holds for the rounded times as well.
     """
     if not transfers:
         return 0

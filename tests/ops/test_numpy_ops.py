@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import expected_output, lengths_of
+from interpreter import expected_output
+from reference import lengths_of
 from strategies import CASES, cases, program_of, ranks_per_site, width_for
 
 from emul.ops import DTYPES, REDUCTIONS, NumpyOps, numpy_ops

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import edges_of, is_right
+from interpreter import is_right
+from reference import edges_of
 from strategies import CASES, cases, program_of, ranks_per_site
 
 from emul import ArgumentError, World

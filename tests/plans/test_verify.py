@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import is_right
+from interpreter import is_right
 from strategies import CASES, chaotic_plans, program_of
 
 from emul import PlanError
