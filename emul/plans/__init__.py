@@ -3,6 +3,7 @@
 from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_plan
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
+from emul.plans.msccl import plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
 from emul.plans.program import Program
@@ -29,5 +30,7 @@ __all__ = [
     "build_plan",
     "collective_named",
     "plan_from",
+    "plan_xml",
+    "read_plan",
     "verify",
 ]

@@ -1,0 +1,344 @@
+"""The XML of MSCCL as records: algo, gpu, tb, step, each with the line it stands on.
+
+Only what can be seen in one element is checked here. Whatever is not understood is refused:
+unknown elements and attributes, text, document types (so no entity is ever expanded), numbers out
+of range. The file is read piece by piece, so that the first wrong line ends it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+from xml.parsers import expat
+
+from emul.errors import PlanError, unknown_name
+
+__all__ = ["BUFFERS", "TYPES", "Algo", "Gpu", "Instruction", "Threadblock", "read_document"]
+
+MOST_STEPS = 1 << 16
+"""In one file: what 128 ranks need for a ring all-reduce."""
+MOST_CHUNKS = 1 << 20
+MOST_GPUS = 1 << 14
+MOST_CHANNELS = 1 << 12
+
+READ_AT_ONCE = 1 << 16
+
+BUFFERS = ("i", "o", "s")
+PROTOCOLS = ("Simple", "LL", "LL128")
+ORDERS = ("free", "issue", "lockstep")
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,15}\Z")
+
+TYPES = {
+    "s": (False, True),
+    "r": (True, False),
+    "rcs": (True, True),
+    "rrc": (True, False),
+    "rrs": (True, True),
+    "rrcs": (True, True),
+    "cpy": (False, False),
+    "re": (False, False),
+    "nop": (False, False),
+}
+"""Of each type of step: whether it receives, and whether it sends."""
+
+Place = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Instruction:
+    """A ``step`` element: what a threadblock does next."""
+
+    line: int
+    type: str
+    source: Place
+    target: Place
+    count: int
+    depends: tuple[int, int] | None
+    has_dependents: bool
+    round: int | None
+    row: int | None
+
+    @property
+    def receives(self) -> bool:
+        """Whether it takes a message in."""
+        return TYPES[self.type][0]
+
+    @property
+    def sends(self) -> bool:
+        """Whether it sends a message out."""
+        return TYPES[self.type][1]
+
+
+@dataclass(slots=True)
+class Threadblock:
+    """A ``tb`` element: steps in order, with at most one peer to send to and one to hear from."""
+
+    line: int
+    id: int
+    send: int
+    recv: int
+    channel: int
+    steps: list[Instruction] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Gpu:
+    """A ``gpu`` element: a rank, and how many chunks its input, output and scratch have."""
+
+    line: int
+    id: int
+    chunks: dict[str, int]
+    threadblocks: list[Threadblock] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Algo:
+    """The ``algo`` element. From ``root`` to ``scratch`` is what emul adds: see own.py."""
+
+    line: int
+    name: str
+    collective: str
+    world_size: int
+    n_chunks: int
+    in_place: bool
+    out_of_place: bool
+    root: int
+    order: str | None
+    units: int
+    edges: tuple[int, ...] | None
+    scratch: tuple[int, ...] | None
+    gpus: list[Gpu] = field(default_factory=list)
+
+
+def read_document(path: str | Path) -> Algo:
+    """Return the ``algo`` of a file; raises PlanError with file and line for what is wrong."""
+    reader = _Reader(str(path))
+    try:
+        with Path(path).open("rb") as file:
+            while piece := file.read(READ_AT_ONCE):
+                reader.parser.Parse(piece, False)
+            reader.parser.Parse(b"", True)
+    except OSError as error:
+        raise PlanError(f"{path}: cannot be read: {error.strerror}") from None
+    except expat.ExpatError as error:
+        said = expat.ErrorString(error.code)
+        raise PlanError(f"{path}, line {error.lineno}: not well-formed XML: {said}") from None
+    algo = reader.algo
+    assert algo is not None, "well-formed XML has an element"
+    if len(algo.gpus) < algo.world_size:
+        reader.refuse(f"{len(algo.gpus)} gpus with ngpus={algo.world_size}: needed one for each")
+    return algo
+
+
+class _Reader:
+    """Builds the records while the parser goes through the file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.algo: Algo | None = None
+        self.steps = 0
+        self.depth: list[str] = []
+        self.parser = expat.ParserCreate()
+        self.parser.StartElementHandler = self.start
+        self.parser.EndElementHandler = self.end
+        self.parser.CharacterDataHandler = self.text
+        self.parser.StartDoctypeDeclHandler = self.doctype
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        """Take in an element."""
+        parent = self.depth[-1] if self.depth else ""
+        parents = {"algo": "", "gpu": "algo", "tb": "gpu", "step": "tb"}
+        if parents.get(name) != parent:
+            within = f"in <{parent}>" if parent else "as the outermost element"
+            wanted = next((child for child, above in parents.items() if above == parent), None)
+            self.refuse(f"<{name}> {within}: needed {f'<{wanted}>' if wanted else 'nothing'}")
+        self.depth.append(name)
+        given = _Attributes(self, name, attributes)
+        if name == "step":
+            self.add_step(given)
+        elif name == "tb":
+            self.add_threadblock(given)
+        elif name == "gpu":
+            self.add_gpu(given)
+        else:
+            self.algo = _algo(given)
+        given.check_used()
+
+    def end(self, name: str) -> None:
+        """Leave an element."""
+        self.depth.pop()
+
+    def text(self, text: str) -> None:
+        """Refuse anything but white space between elements."""
+        if text.strip():
+            self.refuse(f"text {text.strip()[:20]!r} between elements: needed elements only")
+
+    def doctype(self, *_: object) -> None:
+        """Refuse document types: they may declare entities that grow without end."""
+        self.refuse("a document type declaration: needed a file without (no entity is expanded)")
+
+    @property
+    def line(self) -> int:
+        """The line the parser is at."""
+        return self.parser.CurrentLineNumber
+
+    def refuse(self, complaint: str) -> NoReturn:
+        """Raise PlanError about the line the parser is at."""
+        raise PlanError(f"{self.path}, line {self.line}: {complaint}")
+
+    def add_gpu(self, given: _Attributes) -> None:
+        algo = self.algo
+        assert algo is not None, "a gpu stands in an algo"
+        chunks = {each: given.number(f"{each}_chunks", 0, MOST_CHUNKS) for each in BUFFERS}
+        rank = given.number("id", 0, algo.world_size - 1)
+        if rank != len(algo.gpus):
+            self.refuse(f"gpu {rank}: needed gpu {len(algo.gpus)}, in order, each once")
+        algo.gpus.append(Gpu(self.line, rank, chunks))
+
+    def add_threadblock(self, given: _Attributes) -> None:
+        algo = self.algo
+        assert algo is not None, "a tb stands in an algo"
+        gpu, peers = algo.gpus[-1], algo.world_size - 1
+        ends = given.number("send", -1, peers), given.number("recv", -1, peers)
+        if gpu.id in ends:
+            self.refuse(f"gpu {gpu.id} is its own peer: needed another gpu, or -1 for none")
+        number = len(gpu.threadblocks)
+        if given.number("id", 0, MOST_STEPS) != number:
+            self.refuse(f"tb {given.raw('id')}: needed tb {number}, in order without gaps")
+        channel = given.number("chan", 0, MOST_CHANNELS - 1)
+        gpu.threadblocks.append(Threadblock(self.line, number, *ends, channel))
+
+    def add_step(self, given: _Attributes) -> None:
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            self.refuse(f"more than {MOST_STEPS} steps: needed a smaller file")
+        assert self.algo is not None, "a step stands in an algo"
+        block = self.algo.gpus[-1].threadblocks[-1]
+        if given.number("s", 0, MOST_STEPS) != len(block.steps):
+            self.refuse(f"step {given.raw('s')}: needed step {len(block.steps)}, in order")
+        step = _instruction(given, self.line)
+        receives, sends = TYPES[step.type]
+        if (sends and block.send < 0) or (receives and block.recv < 0):
+            missing = "send" if sends and block.send < 0 else "recv"
+            self.refuse(f"a step of type {step.type} in a tb without a peer: needed {missing}=")
+        block.steps.append(step)
+
+
+class _Attributes:
+    """The attributes of an element, each asked for once."""
+
+    def __init__(self, reader: _Reader, element: str, given: dict[str, str]) -> None:
+        self.reader = reader
+        self.element = element
+        self.given = given
+        self.asked: set[str] = set()
+
+    def raw(self, name: str, default: str | None = None) -> str:
+        """Return an attribute as it stands."""
+        self.asked.add(name)
+        value = self.given.get(name, default)
+        if value is None:
+            self.reader.refuse(f"<{self.element}> without {name}=: needed one")
+        return value
+
+    def number(self, name: str, least: int, most: int, default: int | None = None) -> int:
+        """Return an attribute as a whole number from ``least`` to ``most``."""
+        value = self.raw(name, None if default is None else str(default))
+        if not WHOLE_NUMBER.match(value) or not least <= int(value) <= most:
+            self.reader.refuse(
+                f"{name}={value[:30]!r}: needed a whole number from {least} to {most}"
+            )
+        return int(value)
+
+    def numbers(self, name: str) -> tuple[int, ...] | None:
+        """Return an attribute as a list of whole numbers from 0 on; None where there is none."""
+        listed = self.raw(name, "").split()
+        if not all(WHOLE_NUMBER.match(each) and 0 <= int(each) <= MOST_CHUNKS for each in listed):
+            self.reader.refuse(f"{name}={self.raw(name)[:30]!r}: needed whole numbers from 0 on")
+        return tuple(map(int, listed)) or None
+
+    def one_of(self, name: str, known: tuple[str, ...], default: str | None = None) -> str:
+        """Return an attribute that is one of ``known`` names."""
+        value = self.raw(name, default)
+        if value not in known:
+            self.reader.refuse(str(unknown_name(name, value[:30], known)))
+        return value
+
+    def check_used(self) -> None:
+        """Refuse attributes that nobody asked for."""
+        unknown = [name for name in self.given if name not in self.asked]
+        if unknown:
+            known = ", ".join(sorted(self.asked))
+            self.reader.refuse(
+                f"unknown attribute {unknown[0]!r} of <{self.element}>: needed one of {known}"
+            )
+
+
+COLLECTIVES = {
+    "allreduce": "all_reduce",
+    "allgather": "all_gather",
+    "reduce_scatter": "reduce_scatter",
+    "reducescatter": "reduce_scatter",
+    "alltoall": "all_to_all",
+    "broadcast": "broadcast",
+    "reduce": "reduce",
+    "gather": "gather",
+    "scatter": "scatter",
+    "sendrecv": "send_recv",
+}
+"""By MSCCL's names; the last three are emul's own."""
+
+
+def _algo(given: _Attributes) -> Algo:
+    world_size = given.number("ngpus", 1, MOST_GPUS)
+    in_place = given.number("inplace", 0, 1) == 1
+    out_of_place = given.number("outofplace", 0, 1, default=int(not in_place)) == 1
+    if not (in_place or out_of_place):
+        given.reader.refuse("neither inplace=1 nor outofplace=1: needed one of them")
+    given.one_of("proto", PROTOCOLS)
+    given.number("nchannels", 0, MOST_CHANNELS)
+    for unused in ("minBytes", "maxBytes", "nthreads"):
+        given.number(unused, 0, 1 << 50, default=0)
+    order = given.one_of("order", ("", *ORDERS), default="")
+    return Algo(
+        line=given.reader.line,
+        name=given.raw("name"),
+        collective=COLLECTIVES[given.one_of("coll", tuple(COLLECTIVES))],
+        world_size=world_size,
+        n_chunks=given.number("nchunksperloop", 1, MOST_CHUNKS),
+        in_place=in_place,
+        out_of_place=out_of_place,
+        root=given.number("root", 0, world_size - 1, default=0),
+        order=order or None,
+        units=given.number("units", 1, MOST_CHUNKS, default=1),
+        edges=given.numbers("edges"),
+        scratch=given.numbers("scratch"),
+    )
+
+
+def _instruction(given: _Attributes, line: int) -> Instruction:
+    type_ = given.one_of("type", tuple(TYPES))
+    places = [
+        (given.one_of(f"{end}buf", BUFFERS), given.number(f"{end}off", -1, MOST_CHUNKS))
+        for end in ("src", "dst")
+    ]
+    block, step = given.number("depid", -1, MOST_STEPS), given.number("deps", -1, MOST_STEPS)
+    if (block < 0) != (step < 0):
+        given.reader.refuse(f"depid={block} with deps={step}: needed both, or -1 for both")
+    count = given.number("cnt", 0, MOST_CHUNKS)
+    if type_ != "nop" and count < 1:
+        given.reader.refuse("cnt=0: needed at least one chunk")
+    number, row = (given.number(each, -1, MOST_STEPS, default=-1) for each in ("round", "row"))
+    return Instruction(
+        line=line,
+        type=type_,
+        source=places[0],
+        target=places[1],
+        count=count,
+        depends=(block, step) if block >= 0 else None,
+        has_dependents=given.number("hasdep", 0, 1) == 1,
+        round=number if number >= 0 else None,
+        row=row if row >= 0 else None,
+    )

@@ -1,0 +1,150 @@
+"""Reads MSCCL XML: a file becomes a plan that is proven, with the order its threadblocks keep.
+
+The meaning is that of MSCCL's interpreter (msccl_interpreter.h): ``r`` and ``rcs`` write what came
+at dst; ``rrc`` and ``rrcs`` write there what came, reduced with src; ``rrs`` sends that on without
+keeping it; ``s`` sends src; ``cpy`` writes src at dst; ``re`` reduces src into dst. A protocol
+(proto) and the bytes that a file is meant for (minBytes, maxBytes) change nothing here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from emul.errors import PlanError
+from emul.plans.msccl.document import Algo, read_document
+from emul.plans.msccl.levels import Levels
+from emul.plans.msccl.machine import Machine, Row
+from emul.plans.msccl.order import Order
+from emul.plans.msccl.own import joined_places, numbered_rows
+from emul.plans.msccl.places import Buffers
+from emul.plans.plan import Int32Array, Partition, Plan, Step
+from emul.plans.plan import Order as PlanOrder
+from emul.plans.verify import verify
+
+__all__ = ["read_plan"]
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Return the verified plan of an MSCCL XML file.
+
+    A file that says it runs both in place and out of place is proven for both, and the plan is
+    the one in place. Raises PlanError, with file and line, for what is not understood, a race, a
+    deadlock, or a file that does not compute what its collective promises.
+    """
+    algo = read_document(path)
+    order = Order(algo, str(path))
+    forms = [apart for apart, there in ((False, algo.in_place), (True, algo.out_of_place)) if there]
+    plans = [_proven(algo, order, Buffers(str(path), algo, apart)) for apart in forms]
+    return plans[0]
+
+
+def _proven(algo: Algo, order: Order, buffers: Buffers) -> Plan:
+    buffers.check()
+    machine = Machine(order, buffers)
+    plan, rows = (_foreign if algo.order is None else _own)(algo, machine, buffers)
+    try:
+        verify(plan)
+    except PlanError as error:
+        line = _line(error, plan, rows, machine)
+        at = f"{buffers.path}, line {line}" if line else buffers.path
+        raise PlanError(f"{at}: {error}") from None
+    return plan
+
+
+def _foreign(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list[Row]]:
+    """Return the plan of a file that others wrote: its steps are found, its order is kept."""
+    levels = Levels(machine)
+    if levels.level is None:
+        buffers.refuse(
+            algo.line,
+            "a message is overtaken by what was sent after it, so that there are no steps: needed "
+            "another channel or a dependency",
+        )
+    ordered = levels.ordered(machine)
+    rows = [machine.rows[i] for i in ordered]
+    partition = Partition.uniform(algo.n_chunks)
+    places = [(each.start, len(each)) for row in rows for each in (row.source, row.target)]
+    steps = _steps(rows, places, [levels.level[i] for i in ordered])
+    plan = Plan(
+        algo.collective,
+        algo.name,
+        algo.world_size,
+        algo.root,
+        partition,
+        lambda: iter(steps),
+        apart=buffers.apart,
+        scratch=_scratch(machine, buffers),
+        waits=levels.kept_waits(ordered),
+    )
+    return plan, rows
+
+
+def _scratch(machine: Machine, buffers: Buffers) -> Int32Array:
+    """Return the chunk that each place of scratch is as long as: the first that it holds."""
+    number = buffers.scratch + max(machine.aside.values())
+    like = np.zeros((buffers.algo.world_size, number), dtype=np.int32)
+    for (rank, place), origin in machine.origin_of_scratch.items():
+        like[rank, place - buffers.vectors] = max(0, origin)
+    return like
+
+
+def _own(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list[Row]]:
+    """Return the plan of a file that emul wrote, as it was."""
+    if algo.n_chunks % algo.units:
+        buffers.refuse(algo.line, f"nchunksperloop: needed a multiple of units={algo.units}")
+    ordered, rounds = numbered_rows(machine, buffers)
+    rows = [machine.rows[i] for i in ordered]
+    partition, places = joined_places(algo, rows, buffers)
+    steps = _steps(rows, places, rounds)
+    like = np.array(algo.scratch or (0,) * buffers.scratch, dtype=np.int32)[None]
+    plan = Plan(
+        algo.collective,
+        algo.name,
+        algo.world_size,
+        algo.root,
+        partition,
+        lambda: iter(steps),
+        order=cast("PlanOrder", algo.order),
+        apart=buffers.apart,
+        scratch=like,
+    )
+    return plan, rows
+
+
+def _steps(rows: list[Row], places: list[tuple[int, int]], level: list[int]) -> list[Step]:
+    """Return the steps; ``places`` holds first place and length of both ends of every row."""
+    if not rows:
+        return []
+    columns = [
+        (row.src, row.dst, places[2 * i][0], places[2 * i + 1][0], places[2 * i][1], row.channel)
+        for i, row in enumerate(rows)
+    ]
+    src, dst, source, target, number, channel = np.array(columns, dtype=np.int32).T
+    reduce = np.array([row.reduce for row in rows], dtype=bool)
+    whole = (src, dst, source, target, number, reduce, channel)
+    edges = [0, *(np.flatnonzero(np.diff(level)) + 1).tolist(), len(rows)]
+    return [
+        Step(*(column[a:b] for column in whole)) for a, b in zip(edges, edges[1:], strict=False)
+    ]
+
+
+def _line(error: PlanError, plan: Plan, rows: list[Row], machine: Machine) -> int | None:
+    """Return the line of the step at which the proof failed, if it was at one."""
+    if error.where is None:
+        return None
+    number, rank, place = error.where
+    steps = list(plan.steps())
+    first = sum(len(step) for step in steps[:number])
+    step = steps[number]
+    for i in range(len(step)):
+        row, chunks = rows[first + i], step.nchunks[i]
+        for node, at, start in (
+            (row.written_by, step.dst[i], step.dst_chunk[i]),
+            (row.read_by, step.src[i], step.src_chunk[i]),
+        ):
+            if at == rank and start <= place < start + chunks:
+                return machine.order.nodes[node].step.line
+    return None

@@ -1,0 +1,316 @@
+"""Writes a plan as MSCCL XML.
+
+Every connection has a threadblock of its own at both ends; what moves inside a rank has one more.
+A step depends on those that wrote what it reads, and on those that still had to read what it
+writes. In a step of the plan every rank sends first, then works inside itself, then receives, so
+that everything reads what stood before the step.
+
+The files keep to MSCCL's format, not to the limits of its run time (256 steps a threadblock, 71
+chunks a step). See own.py for what they hold beyond it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+from emul.errors import PlanError
+from emul.plans.collectives import collective_named
+from emul.plans.msccl.document import COLLECTIVES, MOST_CHUNKS, MOST_STEPS
+from emul.plans.msccl.own import cut_edges
+from emul.plans.plan import Plan, Step
+
+__all__ = ["plan_xml"]
+
+LOCAL = (-1, -1, 0)
+Row = tuple[int, int, range, range, bool, int]
+NAMES = {ours: name for name, ours in reversed(COLLECTIVES.items())}
+
+
+def plan_xml(plan: Plan) -> str:
+    """Return ``plan`` as MSCCL XML, which is read back as the same plan.
+
+    Raises PlanError for a plan that was read from a file of others, that is cut too finely or has
+    too many steps for a file, or whose ranks exchange chunks within themselves.
+    """
+    if plan.waits is not None:
+        raise PlanError(f"{plan} was read from a file: needed a plan of emul, or copy the file")
+    n_units = plan.partition.blocks * plan.partition.units
+    if n_units > MOST_CHUNKS:
+        raise PlanError(f"{plan}: cut into {n_units} units: needed at most {MOST_CHUNKS}")
+    writer = _Writer(plan)
+    writer.take_all()
+    root = writer.document()
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+@dataclass(slots=True)
+class _Instruction:
+    """A ``step`` element in the making."""
+
+    type: str
+    source: range
+    target: range
+    block: _Block
+    number: int
+    row: tuple[int, int] | None = None
+    depends: tuple[_Block, int] | None = None
+    has_dependents: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Block:
+    """A threadblock: whom it sends to, hears from, its channel, and its steps."""
+
+    ends: tuple[int, int, int]
+    steps: list[_Instruction] = field(default_factory=list)
+    waited: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Place:
+    writer: _Instruction | None = None
+    readers: list[_Instruction] = field(default_factory=list)
+
+
+class _Writer:
+    """Turns rows into the steps of threadblocks, and remembers who touched each place last."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.blocks: list[dict[tuple[int, int, int], _Block]] = [
+            defaultdict() for _ in range(plan.world_size)
+        ]
+        self.places: defaultdict[tuple[int, int], _Place] = defaultdict(_Place)
+        self.steps = 0
+        self.ranges: list[tuple[int, int]] = []
+
+    def take_all(self) -> None:
+        """Take in all rows of the plan."""
+        number = 0
+        for at, step in enumerate(self.plan.steps()):
+            rows = list(_rows(step))
+            self.take(at, number, rows)
+            number += len(rows)
+
+    def take(self, at: int, number: int, rows: list[Row]) -> None:
+        """Take in one step: what is sent, what moves inside ranks, what is received."""
+        numbered = [((at, number + i), row) for i, row in enumerate(rows)]
+        remote = [each for each in numbered if each[1][0] != each[1][1]]
+        for key, (src, dst, source, target, _, channel) in remote:
+            block = self.block(src, (dst, -1, channel))
+            self.add(src, block, "s", source, target, key)
+        inside = [each for each in numbered if each[1][0] == each[1][1]]
+        for key, (rank, _, source, target, reduce, _) in _readers_first(self.plan, inside):
+            kind = "re" if reduce else "cpy"
+            self.add(rank, self.block(rank, LOCAL), kind, source, target, key)
+        for _, (src, dst, source, target, reduce, channel) in remote:
+            block = self.block(dst, (-1, src, channel))
+            own = target if reduce else source
+            self.add(dst, block, "rrc" if reduce else "r", own, target, None)
+
+    def block(self, rank: int, ends: tuple[int, int, int]) -> _Block:
+        """Return the threadblock of ``rank`` with these ends."""
+        return self.blocks[rank].setdefault(ends, _Block(ends))
+
+    def add(
+        self,
+        rank: int,
+        block: _Block,
+        kind: str,
+        source: range,
+        target: range,
+        row: tuple[int, int] | None,
+    ) -> None:
+        """Append a step, behind those that it depends on."""
+        reads = [self.places[rank, place] for place in source] if kind in ("s", "cpy", "re") else []
+        writes = [self.places[rank, place] for place in target] if kind != "s" else []
+        needed = [place.writer for place in reads + writes if place.writer]
+        needed += [reader for place in writes for reader in place.readers]
+        before = self._still_to_wait_for(block, needed)
+        for earlier in before[:-1]:
+            self._append(block, "nop", range(0), range(0), None, earlier)
+        done = self._append(block, kind, source, target, row, before[-1] if before else None)
+        for place in reads:
+            place.readers.append(done)
+        for place in writes:
+            place.writer, place.readers = done, []
+        self.ranges += [self._units(each) for each in (source, target) if kind != "nop"]
+
+    def _still_to_wait_for(self, block: _Block, needed: list[_Instruction]) -> list[_Instruction]:
+        """Return the last step that is needed of each other threadblock, if not waited for yet."""
+        last: dict[int, _Instruction] = {}
+        for each in needed:
+            key = id(each.block)
+            if each.block is not block and each.number > block.waited.get(key, -1):
+                last[key] = max(last.get(key, each), each, key=lambda one: one.number)
+        for key, each in last.items():
+            block.waited[key] = each.number
+            each.has_dependents = True
+        return list(last.values())
+
+    def _append(
+        self,
+        block: _Block,
+        kind: str,
+        source: range,
+        target: range,
+        row: tuple[int, int] | None,
+        after: _Instruction | None,
+    ) -> _Instruction:
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise PlanError(f"{self.plan}: needed a plan of at most {MOST_STEPS} steps in a file")
+        depends = (after.block, after.number) if after else None
+        step = _Instruction(kind, source, target, block, len(block.steps), row, depends)
+        block.steps.append(step)
+        return step
+
+    def _units(self, places: range) -> tuple[int, int]:
+        """Return from where to where ``places`` are in the chunks of the file's vector."""
+        chunks, edges = self.plan.partition.n_chunks, self.plan.partition.edges
+        if places.start >= self.plan.vectors:
+            return 0, 0
+        first = places.start % chunks
+        if first + len(places) > chunks:
+            raise PlanError(f"{self.plan}: a row goes beyond its vector: needed one that does not")
+        return int(edges[first]), int(edges[first + len(places)])
+
+    def document(self) -> ET.Element:
+        """Return the file."""
+        plan, promise = self.plan, collective_named(self.plan.collective)
+        partition = plan.partition
+        n_units = partition.blocks * partition.units
+        channels = [ends[2] for blocks in self.blocks for ends in blocks]
+        root = ET.Element(
+            "algo",
+            name=plan.algorithm,
+            proto="Simple",
+            nchannels=str(1 + max(channels, default=0)),
+            nchunksperloop=str(n_units),
+            ngpus=str(plan.world_size),
+            coll=NAMES[plan.collective],
+            inplace=str(int(not plan.apart)),
+            outofplace=str(int(plan.apart)),
+            root=str(plan.root),
+            order=plan.order,
+            units=str(partition.units),
+        )
+        edges = partition.edges.tolist()
+        if edges != cut_edges(partition.units, n_units, self.ranges):
+            root.set("edges", " ".join(map(str, edges)))
+        like = plan.scratch[0].tolist()
+        if like:
+            root.set("scratch", " ".join(map(str, like)))
+        block = n_units // plan.world_size
+        scratch = int(self._scratch_starts()[-1])
+        for rank, blocks in enumerate(self.blocks):
+            gpu = ET.SubElement(
+                root,
+                "gpu",
+                id=str(rank),
+                i_chunks=str(n_units if promise.input_whole else block),
+                o_chunks=str(n_units if promise.output_whole else block),
+                s_chunks=str(scratch),
+            )
+            self._write_blocks(gpu, rank, list(blocks.values()))
+        return root
+
+    def _scratch_starts(self) -> list[int]:
+        lengths = np.diff(self.plan.partition.edges)[self.plan.scratch[0]]
+        return [0, *np.cumsum(lengths).tolist()]
+
+    def _write_blocks(self, gpu: ET.Element, rank: int, blocks: list[_Block]) -> None:
+        number_of = {id(block): number for number, block in enumerate(blocks)}
+        for block in blocks:
+            send, recv, channel = block.ends
+            element = ET.SubElement(
+                gpu,
+                "tb",
+                id=str(number_of[id(block)]),
+                send=str(send),
+                recv=str(recv),
+                chan=str(channel),
+            )
+            for step in block.steps:
+                self._write_step(element, rank, step, number_of)
+
+    def _write_step(
+        self, element: ET.Element, rank: int, step: _Instruction, number_of: dict[int, int]
+    ) -> None:
+        peer = element.get("send")
+        target_rank = int(peer or -1) if step.type == "s" else rank
+        sources, targets = self._at(rank, step.source), self._at(target_rank, step.target)
+        if step.type == "r":
+            sources = targets
+        depends = ("-1", "-1")
+        if step.depends is not None:
+            depends = str(number_of[id(step.depends[0])]), str(step.depends[1])
+        written = ET.SubElement(
+            element,
+            "step",
+            s=str(step.number),
+            type=step.type,
+            srcbuf=sources[0],
+            srcoff=str(sources[1]),
+            dstbuf=targets[0],
+            dstoff=str(targets[1]),
+            cnt=str(targets[2]),
+            depid=depends[0],
+            deps=depends[1],
+            hasdep=str(int(step.has_dependents)),
+        )
+        if step.row is not None:
+            written.set("round", str(step.row[0]))
+            written.set("row", str(step.row[1]))
+
+    def _at(self, rank: int, places: range) -> tuple[str, int, int]:
+        """Return buffer, offset and count of ``places`` in the chunks of the file."""
+        plan, promise = self.plan, collective_named(self.plan.collective)
+        if not places:
+            return "i", -1, 0
+        if places.start >= plan.vectors:
+            starts = self._scratch_starts()
+            first, last = places.start - plan.vectors, places.stop - plan.vectors
+            return "s", starts[first], starts[last] - starts[first]
+        low, high = self._units(places)
+        received = plan.apart and places.start >= plan.received
+        buffer = "o" if received or not (plan.apart or promise.input_whole) else "i"
+        return buffer, low, high - low
+
+
+def _rows(step: Step) -> Iterator[Row]:
+    columns = (getattr(step, name).tolist() for name in Step.__slots__)
+    for src, dst, chunk, into, number, reduce, channel in zip(*columns, strict=True):
+        yield src, dst, range(chunk, chunk + number), range(into, into + number), reduce, channel
+
+
+def _readers_first(
+    plan: Plan, rows: list[tuple[tuple[int, int], Row]]
+) -> list[tuple[tuple[int, int], Row]]:
+    """Return rows within ranks so that what one writes has been read by the others before."""
+    ordered: list[tuple[tuple[int, int], Row]] = []
+    left = list(rows)
+    while left:
+        free = [
+            each
+            for each in left
+            if not any(other is not each and _overwrites(each[1], other[1]) for other in left)
+        ]
+        if not free:
+            rank = left[0][1][0]
+            raise PlanError(f"{plan}: rank {rank} exchanges chunks within itself: needed scratch")
+        ordered += free
+        left = [each for each in left if each not in free]
+    return ordered
+
+
+def _overwrites(row: Row, other: Row) -> bool:
+    """Say whether ``row`` writes what ``other`` has to read, in the same rank."""
+    written, read = row[3], other[2]
+    return row[0] == other[0] and written.start < read.stop and read.start < written.stop
