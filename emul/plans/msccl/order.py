@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -164,7 +165,7 @@ class Order:
             f"steps: {shown}"
         )
 
-    def refuse(self, node: Node, complaint: str) -> None:
+    def refuse(self, node: Node, complaint: str) -> NoReturn:
         """Raise PlanError about the line of a node."""
         raise PlanError(f"{self.path}, line {node.step.line}: {complaint}")
 

@@ -8,6 +8,7 @@ keeping it; ``s`` sends src; ``cpy`` writes src at dst; ``re`` reduces src into 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -126,9 +127,7 @@ def _steps(rows: list[Row], places: list[tuple[int, int]], level: list[int]) -> 
     reduce = np.array([row.reduce for row in rows], dtype=bool)
     whole = (src, dst, source, target, number, reduce, channel)
     edges = [0, *(np.flatnonzero(np.diff(level)) + 1).tolist(), len(rows)]
-    return [
-        Step(*(column[a:b] for column in whole)) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    return [Step(*(column[a:b] for column in whole)) for a, b in pairwise(edges)]
 
 
 def _line(error: PlanError, plan: Plan, rows: list[Row], machine: Machine) -> int | None:
