@@ -26,6 +26,7 @@ from emul.plans import (
     build_plan,
     collective_named,
     plan_from,
+    read_plan,
     verify,
 )
 from emul.run import Prediction, Run
@@ -38,6 +39,7 @@ __all__ = ["CLOCKS", "World"]
 CLOCKS = ("virtual", "wall")
 DEFAULT_TOPOLOGY = "three-campus"
 AUTO = "auto"
+PLAN_FILE = ".xml"
 DEFAULT_ALGORITHM = AUTO
 
 Array = npt.NDArray[Any]
@@ -117,8 +119,9 @@ class World:
         """Give every rank the reduction of all buffers: (n, count) -> (n, count).
 
         ``op``: sum, prod, min, max or avg. ``algorithm``: one of emul.plans.ALGORITHMS, or
-        ``auto`` for the one that the model finds quickest at this size; or a function that yields
-        the steps of one's own (see emul.plans.plan_from), or a Plan. The order of reduction is
+        ``auto`` for the one that the model finds quickest at this size; or the path of a plan in
+        MSCCL XML, which ends in .xml; or a function that yields the steps of one's own (see
+        emul.plans.plan_from), or a Plan. The order of reduction is
         that of the plan. ``out``: a buffer to write into, also ``x`` itself. Raises
         ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
         touched.
@@ -314,11 +317,13 @@ class World:
         return wait_until(started_ns + due_ns)
 
     def _build_plan(self, collective: str, algorithm: Algorithm, root: int) -> Plan:
-        if isinstance(algorithm, str):
+        if isinstance(algorithm, str) and not algorithm.endswith(PLAN_FILE):
             sites = [[node.ranks for node in site.nodes] for site in self.topology.sites]
             return build_plan(collective, algorithm, sites, root=root)
         plan = algorithm
-        if not isinstance(plan, Plan):
+        if isinstance(plan, str):
+            plan = read_plan(plan)
+        elif not isinstance(plan, Plan):
             plan = plan_from(plan, collective, self.size, root=root)
         if (plan.collective, plan.world_size, plan.root) != (collective, self.size, root):
             raise PlanError(

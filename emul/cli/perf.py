@@ -51,7 +51,7 @@ NEXT_RANK = 1
 @click.option("--topology", default="three-campus", show_default=True, metavar="NAME|FILE",
               help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
 @click.option("--algorithm", default="auto", show_default=True,
-              help="A name, or auto for the quickest by the model at each size.")  # fmt: skip
+              help="A name, auto for the quickest by the model, or FILE.xml.")  # fmt: skip
 @click.option("--backend", default="auto", show_default=True, help="auto or numpy.")
 @click.option("--clock", default="wall", show_default=True,
               help="wall: wait for the links. virtual: only compute the time.")  # fmt: skip

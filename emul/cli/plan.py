@@ -1,12 +1,21 @@
-"""``emul plan list | show COLLECTIVE ALGORITHM``."""
+"""``emul plan list | show | check | write``."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from emul.cli.params import print_wide
 
+if TYPE_CHECKING:
+    from emul.plans import Plan
+    from emul.topology import Topology
+
 __all__ = ["plan"]
+
+PLAN_FILE = ".xml"
 
 
 @click.group()
@@ -22,23 +31,84 @@ def list_() -> None:
     print_wide(plan_list())
 
 
+# fmt: off
+_topology = click.option("--topology", default="three-campus", show_default=True,
+                         metavar="NAME|FILE",
+                         help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
+_root = click.option(
+    "-r",
+    "--root",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of broadcast, reduce, gather, scatter; of send_recv how far.",
+)
+# fmt: on
+
+
+def _named_plan(collective: str, algorithm: str, where: Topology, root: int) -> Plan:
+    from emul.plans import build_plan
+
+    sites = [[node.ranks for node in site.nodes] for site in where.sites]
+    return build_plan(collective, algorithm, sites, root=root)
+
+
 @plan.command()
-@click.argument("collective")
-@click.argument("algorithm")
-@click.option("--topology", default="three-campus", show_default=True, metavar="NAME|FILE",
-              help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
-@click.option("-r", "--root", type=int, default=0, show_default=True,
-              help="Of broadcast, reduce, gather, scatter; of send_recv how far.")  # fmt: skip
+@click.argument("collective", metavar="COLLECTIVE|FILE.xml")
+@click.argument("algorithm", required=False)
+@_topology
+@_root
 @click.option("--steps", type=click.IntRange(0), default=8, show_default=True,
               help="Draw so many steps.")  # fmt: skip
-def show(collective: str, algorithm: str, topology: str, root: int, steps: int) -> None:
-    """Draw a plan: its steps, who sends what to whom, and the bytes over each trunk."""
-    from emul.plans import build_plan
+def show(collective: str, algorithm: str | None, topology: str, root: int, steps: int) -> None:
+    """Draw a plan: its steps, who sends what to whom, and the bytes over each link.
+
+    The plan is that of an algorithm for a collective, or that of a file in MSCCL XML.
+    """
+    from emul.plans import read_plan
     from emul.report.plans import plan_sheet
     from emul.topology import load
 
     where = load(topology)
-    sizes = tuple(site.ranks for site in where.sites)
-    found = build_plan(collective, algorithm, sizes, root=root)
+    if collective.endswith(PLAN_FILE):
+        found = read_plan(collective)
+    elif algorithm is None:
+        raise click.UsageError("Missing argument 'ALGORITHM'.")
+    else:
+        found = _named_plan(collective, algorithm, where, root)
     for line in plan_sheet(found, where, steps):
         click.echo(line)
+
+
+@plan.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Prove that FILE, a plan in MSCCL XML, computes its collective, and say what it does.
+
+    Exit status 2, with the line, for what is not understood, a race, a deadlock, or a wrong result.
+    """
+    from emul.plans import read_plan
+    from emul.report.plans import plan_words
+
+    found = read_plan(file)
+    click.echo(f"{file}: proven: {found}")
+    for line in plan_words(found):
+        click.echo(line)
+
+
+@plan.command()
+@click.argument("collective")
+@click.argument("algorithm")
+@click.argument("file", type=click.Path(path_type=Path))
+@_topology
+@_root
+def write(collective: str, algorithm: str, file: Path, topology: str, root: int) -> None:
+    """Write the plan of an algorithm to FILE as MSCCL XML, which is read back as the same plan."""
+    from emul.plans import plan_xml
+    from emul.report.documents import check_writable, write_text
+    from emul.topology import load
+
+    check_writable(file)
+    text = plan_xml(_named_plan(collective, algorithm, load(topology), root))
+    write_text(file, text)
+    click.echo(f"{file}: {len(text.splitlines())} lines")

@@ -3,6 +3,7 @@
 from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_plan
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
+from emul.plans.expressions import Expressions
 from emul.plans.msccl import plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
@@ -15,6 +16,7 @@ __all__ = [
     "COLLECTIVES",
     "Collective",
     "Counts",
+    "Expressions",
     "Layout",
     "Order",
     "Partition",

@@ -73,6 +73,19 @@ def build_plan(
     that is no rank.
     """
     collective_named(collective)
+    places = Places.of(sites)
+    n = places.world_size
+    if not 0 <= root < n:
+        raise ArgumentError(f"root {root}: needed a rank from 0 to {n - 1}")
+    plan = _built(collective, algorithm, places, root)
+    verify(plan)
+    return plan
+
+
+def _built(collective: str, algorithm: str, places: Places, root: int) -> Plan:
+    """Return the plan, not proven yet; raises ArgumentError as build_plan does."""
+    if algorithm.startswith("hierarchical:"):
+        return hierarchical.build_spec(algorithm, collective, places, root, _build_level)
     if algorithm not in ALGORITHMS:
         raise unknown_name("algorithm", algorithm, ("auto", *ALGORITHMS))
     if collective not in ALGORITHMS[algorithm].collectives:
@@ -80,10 +93,9 @@ def build_plan(
             f"algorithm {algorithm!r} does not do {collective}: needed one of "
             f"{', '.join(algorithms_for(collective))}"
         )
-    places = Places.of(sites)
-    n = places.world_size
-    if not 0 <= root < n:
-        raise ArgumentError(f"root {root}: needed a rank from 0 to {n - 1}")
-    plan = ALGORITHMS[algorithm].build(collective, places, root)
-    verify(plan)
-    return plan
+    return ALGORITHMS[algorithm].build(collective, places, root)
+
+
+def _build_level(collective: str, algorithm: str, k: int, root: int) -> Plan:
+    """Return the plan of one level of a hierarchical plan, between ``k`` positions."""
+    return _built(collective, algorithm, Places.of([k]), root)

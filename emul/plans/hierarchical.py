@@ -1,223 +1,303 @@
-"""Hierarchical: the wide links carry all, the trunks only one copy of each shard.
+"""Hierarchical: the wide links carry all, the narrow ones only one copy of each shard.
 
-With K sites the vector is cut into K ranges, and each site cuts every range into as many
-shards as it has ranks. Inside the sites a ring reduce-scatter leaves each rank with its shard
-of all ranges; between the sites, rings over the owners of each shard reduce range D to site D
-and spread it again; inside the sites a ring all-gather puts the shards together. Over the site
-boundaries go 2(K - 1) S bytes per all-reduce, which is the least possible.
+On the way up, the ranks of every innermost group reduce-scatter the vector among themselves; at
+each level above, the owners of the same chunk in the children of a group go on with it. At the top
+they do the collective itself, and on the way down all-gathers put the shards together. So over the
+boundaries between the children of the whole go 2(K - 1) S bytes per all-reduce, which is the least
+possible, if the algorithm at the top does so between K ranks. Broadcast: the root scatters among
+its own groups, then top and way down; reduce: way up and top, then gathers in the root's groups.
 
-Sites of unequal size own shards of unequal size, so the chunks are the common refinement of
-all sites' cuts.
+What happens at a level is an ordinary plan between the k children of a group; position i stands,
+for each chunk, for the rank that owns the chunk in child i. See levels.py for who owns what.
+
+Cut in pieces, one piece can be at one level while the next is at another. Every level then has
+channels of its own, on which a rank sends in the order of the plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate, pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from math import lcm
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from emul.errors import ArgumentError
+from emul.plans import direct, ring
+from emul.plans.between import Phase, Scratch
+from emul.plans.levels import Cut, Group, Groups, tree_of
 from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.rows import backwards
 
-__all__ = ["COLLECTIVES", "build"]
+__all__ = ["COLLECTIVES", "BuildLevel", "build", "build_spec", "hierarchical_plan"]
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduce")
 
+NAME = "hierarchical"
+
+PARTS = ("node", "site", "trunk", "pieces")
+"""What a spec may name: the levels, innermost first, and the number of pieces."""
+
+Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 
-MOST_UNITS = 1 << 31
-"""Beyond this, sites of many unlike sizes are cut with Python's whole numbers, which do not
-overflow when they are multiplied by a count."""
+BuildLevel: TypeAlias = Callable[[str, str, int, int], Plan]
+"""Returns the plan for a collective, by an algorithm, between so many ranks, from a root."""
 
 
 def build(collective: str, places: Places, root: int) -> Plan:
-    """Return the hierarchical plan for sites of the given sizes."""
-    ranks_per_site = places.sites
-    sites = _Sites(ranks_per_site, _blocks_per_range(collective, ranks_per_site))
-
-    def steps() -> Iterator[Step]:
-        if collective in ("all_reduce", "reduce_scatter"):
-            yield from sites.local_ring(reduce=True)
-            yield from sites.cross_ring(reduce=True)
-        if collective in ("all_reduce", "all_gather"):
-            yield from sites.cross_ring(reduce=False)
-        if collective == "broadcast":
-            yield from sites.local_scatter(root)
-            yield from sites.cross_star(root, reduce=False)
-        if collective == "reduce":
-            yield from sites.local_ring(reduce=True)
-            yield from sites.cross_star(root, reduce=True)
-            yield from sites.local_gather(root)
-        if collective not in ("reduce_scatter", "reduce"):
-            yield from sites.local_ring(reduce=False)
-
-    n = sum(ranks_per_site)
-    return Plan(collective, "hierarchical", n, root, sites.partition, steps)
+    """Return the plan of two levels that needs no choice: rings, with a root direct at the top."""
+    algorithms = ("ring", _at_top(collective))
+    return hierarchical_plan(
+        collective, places.sites, algorithms, root=root, build_level=_ring_or_direct
+    )
 
 
-def _blocks_per_range(collective: str, ranks_per_site: tuple[int, ...]) -> tuple[int, ...]:
-    """Return how many blocks each range of the vector holds: one range per site, or just one.
+def _at_top(collective: str) -> str:
+    return "direct" if collective in ("broadcast", "reduce") else "ring"
 
-    For reduce_scatter and all_gather, range D is the blocks of the ranks of site D. Elsewhere a
-    block is a shard, if all sites have the same number of ranks.
+
+def _ring_or_direct(collective: str, algorithm: str, k: int, root: int) -> Plan:
+    builder = direct.build_direct if algorithm == "direct" else ring.BUILDERS[algorithm]
+    return builder(collective, Places.of([k]), root)
+
+
+def build_spec(
+    spec: str, collective: str, places: Places, root: int, build_level: BuildLevel
+) -> Plan:
+    """Return the plan that ``spec`` asks for, such as hierarchical:site=direct,trunk=ring,pieces=4.
+
+    ``node=``, ``site=`` and ``trunk=`` name the algorithm among the ranks of a node, the nodes of a
+    site (without ``node=``: its ranks) and the sites; ``pieces=``: in how many pieces the vector
+    goes through the levels. Raises ArgumentError for a spec that cannot be carried out.
     """
-    equal = len(set(ranks_per_site)) == 1
-    if collective in ("broadcast", "reduce"):
-        return (ranks_per_site[0] if equal else 1,)
-    if collective == "all_reduce":
-        return ranks_per_site if equal else (1,) * len(ranks_per_site)
-    return ranks_per_site
+    asked = _parsed(spec)
+    pieces = _whole_number(spec, asked.get("pieces", "1"))
+    levels = PARTS[:3] if "node" in asked else PARTS[1:3]
+    usual = {"node": "ring", "site": "ring", "trunk": _at_top(collective)}
+    return hierarchical_plan(
+        collective,
+        places.nodes if "node" in asked else places.sites,
+        [asked.get(level, usual[level]) for level in levels],
+        root=root,
+        pieces=pieces,
+        name=spec,
+        build_level=build_level,
+        level_names=levels,
+    )
 
 
-@dataclass
-class _Rows:
-    """Columns of a step in the making."""
-
-    src: list[Int64Array]
-    dst: list[Int64Array]
-    chunk: list[Int64Array]
-    nchunks: list[Int64Array]
-
-    @classmethod
-    def empty(cls) -> _Rows:
-        return cls([], [], [], [])
-
-    def add(self, src: Int64Array, dst: Int64Array, chunk: Int64Array, nchunks: Int64Array) -> None:
-        self.src.append(src)
-        self.dst.append(dst)
-        self.chunk.append(chunk)
-        self.nchunks.append(nchunks)
-
-    def step(self, *, reduce: bool) -> Step:
-        columns = (self.src, self.dst, self.chunk, self.nchunks)
-        src, dst, chunk, nchunks = (np.concatenate(column) for column in columns)
-        return Step.of(src, dst, chunk, reduce=reduce, nchunks=nchunks)
+def _parsed(spec: str) -> Mapping[str, str]:
+    """Return the parts of ``spec`` by name."""
+    name, _, parts = spec.partition(":")
+    if name != NAME:
+        raise ArgumentError(f"{spec!r}: needed {NAME}, or {NAME}: and parts such as trunk=direct")
+    asked: dict[str, str] = {}
+    for part in parts.split(",") if parts or spec != name else ():
+        key, equals, value = part.partition("=")
+        if key not in PARTS or not equals or not value:
+            raise ArgumentError(
+                f"{spec}: {part!r}: needed one of {', '.join(f'{each}=...' for each in PARTS)}"
+            )
+        if key in asked:
+            raise ArgumentError(f"{spec}: {key}= is given twice: needed once at most")
+        asked[key] = value
+    return asked
 
 
-class _Sites:
-    """Which rank of each site owns which chunk, and the phases between owners."""
+def _whole_number(spec: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise ArgumentError(f"{spec}: pieces={text}: needed a whole number from 1 on")
+    return int(text)
 
-    def __init__(self, ranks_per_site: tuple[int, ...], blocks_per_range: tuple[int, ...]) -> None:
-        self.sizes = ranks_per_site
-        self.first = np.concatenate([[0], np.cumsum(ranks_per_site)]).astype(np.int64)
-        self.blocks_per_range = blocks_per_range
-        self.units = 1 if len(set(ranks_per_site)) == 1 else lcm(*ranks_per_site)
 
-    @cached_property
-    def range_edges(self) -> list[int]:
-        """Where the ranges begin and end, in units of the partition."""
-        return [0, *accumulate(blocks * self.units for blocks in self.blocks_per_range)]
+def hierarchical_plan(
+    collective: str,
+    groups: Groups,
+    algorithms: Sequence[str],
+    *,
+    root: int = 0,
+    pieces: int = 1,
+    name: str = NAME,
+    build_level: BuildLevel,
+    level_names: Sequence[str] = (),
+) -> Plan:
+    """Return the plan over nested ``groups``: (8, 8) is two of 8 ranks, ((4, 4), (2, 6)) twice two.
 
-    @cached_property
-    def partition(self) -> Partition:
-        """Every cut that any site makes in any range."""
-        cuts = {self.range_edges[-1]}
-        for low, high in pairwise(self.range_edges):
-            for m in set(self.sizes):
-                cuts.update(range(low, high, (high - low) // m))
-        kind: Any = np.int64 if self.range_edges[-1] < MOST_UNITS else object
-        edges = np.array(sorted(cuts), dtype=kind)
-        return Partition(sum(self.blocks_per_range), self.units, edges)
+    ``algorithms``: one for each level, innermost first, which ``build_level`` builds: below the top
+    one that does reduce_scatter and all_gather, at the top one that does ``collective``. The vector
+    goes through the levels in ``pieces``. ``level_names`` are for what errors say. Raises
+    ArgumentError when something does not fit.
+    """
+    if collective not in COLLECTIVES:
+        raise ArgumentError(
+            f"{name} does not do {collective}: needed one of {', '.join(COLLECTIVES)}"
+        )
+    top = tree_of(groups)
+    if len(algorithms) != top.level + 1:
+        raise ArgumentError(
+            f"{name}: {len(algorithms)} algorithms for {top.level + 1} levels: needed one for each"
+        )
+    if not 0 <= root < top.ranks:
+        raise ArgumentError(f"{name}: root {root}: needed a rank from 0 to {top.ranks - 1}")
+    if pieces < 1:
+        raise ArgumentError(f"{name}: {pieces} pieces: needed 1 or more")
 
-    @cached_property
-    def range_of_chunk(self) -> Int64Array:
-        starts = np.searchsorted(self.partition.edges, self.range_edges)
-        return np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    @cache
+    def planned(level: int, doing: str, k: int, at: int) -> Plan:
+        try:
+            return build_level(doing, algorithms[level], k, at)
+        except ArgumentError as error:
+            label = level_names[level] if level_names else f"level {level}"
+            raise ArgumentError(f"{name}: {label}={algorithms[level]}: {error}") from None
 
-    @cached_property
-    def owner(self) -> list[Int64Array]:
-        """Per site, the rank that owns each chunk: (n_chunks,) each."""
-        edges = np.array(self.range_edges, dtype=self.partition.edges.dtype)
-        within = self.partition.edges[:-1] - edges[self.range_of_chunk]
-        length = np.diff(edges)[self.range_of_chunk]
-        return [
-            first + (within * m // length).astype(np.int64)
-            for first, m in zip(self.first[:-1], self.sizes, strict=True)
-        ]
+    return _Hierarchy(collective, top, root, pieces, planned).plan(name)
 
-    def runs(self, *keys: Int64Array) -> tuple[Int64Array, Int64Array]:
-        """Return first chunk and length of each run in which all ``keys`` stay the same."""
-        keys = (*keys, self.range_of_chunk)
-        changes = np.any([np.diff(key) != 0 for key in keys], axis=0)
-        starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
-        return starts, np.diff(starts, append=len(self.range_of_chunk))
 
-    def shard_rows(self, rows: _Rows, site: int, step: int, shift: int) -> None:
-        """Add a ring step inside ``site``: local rank i sends shard (i - step - shift)."""
-        m, first = self.sizes[site], self.first[site]
-        starts, lengths = self.runs(self.owner[site])
-        shard = self.owner[site][starts] - first
-        sender = (shard + step + shift) % m
-        order = np.argsort(sender, kind="stable")
-        rows.add(
-            first + sender[order],
-            first + (sender[order] + 1) % m,
-            starts[order],
-            lengths[order],
+class _Hierarchy:
+    """The phases of a hierarchical plan, and their order."""
+
+    def __init__(
+        self,
+        collective: str,
+        top: Group,
+        root: int,
+        pieces: int,
+        planned: Callable[[int, str, int, int], Plan],
+    ) -> None:
+        self.collective, self.root, self.pieces, self.planned = collective, root, pieces, planned
+        self.groups = top.by_level()
+        self.top = top
+        self.at_top = planned(top.level, collective, len(top.sizes), top.child_of(root))
+        by_block = collective in ("reduce_scatter", "all_gather")
+        ranges = None if by_block else self.at_top.partition.edges
+        self.cut = Cut(top, ranges, self.parts)
+        self.scratch = Scratch(self.cut, top, self.at_top, self.chunk_in_plan(top, self.at_top))
+        first, on = self.cut.first_place(pieces)
+        size = self.scratch.size
+        places = len(first) * pieces + np.arange(size)
+        self.first = np.concatenate([first, places]).astype(np.int32)
+        self.on = np.concatenate([on, np.full(size, size)]).astype(np.int32)
+
+    def plan(self, name: str) -> Plan:
+        """Return the plan, called ``name``."""
+        return Plan(
+            self.collective,
+            name,
+            self.top.ranks,
+            self.root,
+            self.cut.partition(self.pieces),
+            self.steps,
+            order="issue" if self.pieces > 1 else "free",
+            scratch=self.scratch_of_pieces(),
         )
 
-    def local_ring(self, *, reduce: bool) -> Iterator[Step]:
-        """Yield the rings inside the sites: each rank's shard is reduced to it, or spread."""
-        for step in range(max(self.sizes) - 1):
-            rows = _Rows.empty()
-            for site, m in enumerate(self.sizes):
-                if step < m - 1:
-                    self.shard_rows(rows, site, step, shift=1 if reduce else 0)
-            yield rows.step(reduce=reduce)
+    def scratch_of_pieces(self) -> Int32Array:
+        """Return the scratch of all pieces, as in Plan."""
+        like = self.scratch.chunk_of if self.scratch.size else np.zeros((1, 0), dtype=np.int64)
+        pieces = range(self.pieces)
+        return np.hstack([self.first[like] + piece * self.on[like] for piece in pieces])
 
-    def cross_rows(self, rows: _Rows, sender: int, receiver: int, of_range: int | None) -> None:
-        """Add the transfers from the owners at one site to the owners at another."""
-        source, target = self.owner[sender], self.owner[receiver]
-        starts, lengths = self.runs(source, target)
-        if of_range is not None:
-            chosen = self.range_of_chunk[starts] == of_range
-            starts, lengths = starts[chosen], lengths[chosen]
-        rows.add(source[starts], target[starts], starts, lengths)
+    def parts(self, group: Group) -> int:
+        """Return into how many parts the plans of ``group`` cut what a rank owns."""
+        k, level = len(group.sizes), group.level
+        if group is self.top:
+            return _parts(self.at_top)
+        both = (self.planned(level, doing, k, 0) for doing in ("reduce_scatter", "all_gather"))
+        return lcm(*map(_parts, both))
 
-    def cross_ring(self, *, reduce: bool) -> Iterator[Step]:
-        """Yield the rings over sites: range D is reduced to site D, or spread from it."""
-        k = len(self.sizes)
-        for step in range(k - 1):
-            rows = _Rows.empty()
-            for site in range(k):
-                of_range = (site - step - (1 if reduce else 0)) % k
-                self.cross_rows(rows, site, (site + 1) % k, of_range)
-            yield rows.step(reduce=reduce)
+    def chunk_in_plan(self, group: Group, plan: Plan) -> Int64Array:
+        """Return which chunk of ``plan``, between the children of ``group``, each chunk lies in."""
+        if group is self.top and not self.cut.in_blocks:
+            return self.cut.range_of_chunk(plan.partition.edges)
+        return self.cut.chunk_in_plan(group, _parts(plan))
 
-    def local_scatter(self, root: int) -> Iterator[Step]:
-        """Yield the step in which the root hands each rank of its site that rank's shard."""
-        owner = self.owner[self.site_of(root)]
-        starts, lengths = self.runs(owner)
-        others = owner[starts] != root
-        if others.any():
-            yield Step.of(
-                root, owner[starts][others], starts[others], reduce=False, nchunks=lengths[others]
-            )
+    def phases(self) -> list[Phase]:
+        """Return what is done, one after the other."""
+        up = [self.everywhere("reduce_scatter", level) for level in range(self.top.level)]
+        down = [self.everywhere("all_gather", level) for level in range(self.top.level)][::-1]
+        top = [self.phase([(self.top, self.at_top)])]
+        if self.collective == "all_reduce":
+            return up + top + down
+        if self.collective == "reduce_scatter":
+            return up + top
+        if self.collective == "all_gather":
+            return top + down
+        levels = range(self.top.level)
+        if self.collective == "broadcast":
+            return [self.from_root(level, gather=False) for level in levels] + top + down
+        return up + top + [self.from_root(level, gather=True) for level in reversed(levels)]
 
-    def local_gather(self, root: int) -> Iterator[Step]:
-        """Yield the step in which each rank of the root's site hands its shard to the root."""
-        yield from backwards(self.local_scatter(root), reduce=False)
+    def everywhere(self, doing: str, level: int) -> Phase:
+        """Return the phase in which all groups of ``level`` do ``doing``."""
+        groups = self.groups[level]
+        return self.phase([(g, self.planned(level, doing, len(g.sizes), 0)) for g in groups])
 
-    def cross_star(self, root: int, *, reduce: bool) -> Iterator[Step]:
-        """Yield the steps in which the root's site sends all shards to each other site.
+    def from_root(self, level: int, *, gather: bool) -> Phase:
+        """Return the phase in which the root's child of a group scatters to the others."""
+        group = next(g for g in self.groups[level] if 0 <= self.root - g.first < g.ranks)
+        return self.phase([(group, _scatter(len(group.sizes), group.child_of(self.root), gather))])
 
-        With ``reduce`` each other site sends its shards to the root's site, one after the other.
-        """
-        k, home = len(self.sizes), self.site_of(root)
-        for distance in range(1, k):
-            rows = _Rows.empty()
-            other = (home + distance) % k
-            ends = (other, home) if reduce else (home, other)
-            self.cross_rows(rows, *ends, of_range=None)
-            yield rows.step(reduce=reduce)
+    def phase(self, plans: list[tuple[Group, Plan]]) -> Phase:
+        """Return the phase in which each group follows its plan."""
+        with_chunks = [(group, plan, self.chunk_in_plan(group, plan)) for group, plan in plans]
+        return Phase(self.cut, with_chunks, self.scratch, self.first)
 
-    def site_of(self, rank: int) -> int:
-        """Return the site that ``rank`` lives at."""
-        return int(np.searchsorted(self.first, rank, side="right")) - 1
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps of all pieces."""
+        phases = self.phases()
+        if self.pieces == 1:
+            for phase in phases:
+                yield from phase.steps()
+            return
+        translated = [list(phase.steps()) for phase in phases]
+        for number, piece in _waves(len(phases), self.pieces):
+            for step in translated[number]:
+                yield self.of_piece(step, piece, phases[number].level)
+
+    def of_piece(self, step: Step, piece: int, level: int) -> Step:
+        """Return ``step`` with the places of ``piece``, on the channels of ``level``."""
+        src, dst = step.src_chunk, step.dst_chunk
+        return Step(
+            step.src,
+            step.dst,
+            self.first[src] + piece * self.on[src],
+            self.first[dst] + piece * self.on[dst],
+            step.nchunks,
+            step.reduce,
+            step.channel * np.int32(self.top.level + 1) + np.int32(level),
+        )
+
+
+def _waves(phases: int, pieces: int) -> Iterator[tuple[int, int]]:
+    """Yield phases and pieces so that each piece is one phase behind the one before it."""
+    for wave in range(phases + pieces - 1):
+        for number in range(max(0, wave - pieces + 1), min(phases, wave + 1)):
+            yield number, wave - number
+
+
+def _parts(plan: Plan) -> int:
+    """Return into how many equal parts ``plan`` cuts the block of each position."""
+    partition = plan.partition
+    parts, rest = divmod(partition.n_chunks, plan.world_size)
+    if rest or len(set(np.diff(partition.edges).tolist())) > 1:
+        raise ArgumentError(f"{plan}: needed one that cuts the blocks of all ranks alike")
+    return parts
+
+
+def _scatter(k: int, root: int, gather: bool) -> Plan:
+    """Return the plan in which ``root`` hands each other position its block, or gets it."""
+
+    def steps() -> Iterator[Step]:
+        others = np.delete(np.arange(k), root)
+        if k > 1:
+            yield Step.of(root, others, others, reduce=False)
+
+    def turned() -> Iterator[Step]:
+        yield from backwards(steps(), reduce=False)
+
+    doing = "gather" if gather else "scatter"
+    return Plan(doing, "direct", k, root, Partition.uniform(k), turned if gather else steps)

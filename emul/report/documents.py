@@ -16,7 +16,7 @@ from emul.errors import ArgumentError
 from emul.ops import NCCL_NAMES
 from emul.report.rows import PerfRow
 
-__all__ = ["check_writable", "json_document", "nccl_document", "write_json"]
+__all__ = ["check_writable", "json_document", "nccl_document", "write_json", "write_text"]
 
 SCHEMA = "emul-perf-1"
 NCCL_JSON_VERSION = 3
@@ -99,7 +99,11 @@ def check_writable(path: Path) -> None:
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write ``document`` to ``path``, whole or not at all."""
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path``, whole or not at all."""
     if path.exists() and not path.is_file():  # a pipe or a device
         path.write_text(text, encoding="utf-8")
         return

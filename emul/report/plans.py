@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+import numpy as np
 from rich import box
 from rich.table import Table
 
+from emul.errors import ArgumentError
 from emul.plans import (
     COLLECTIVES,
+    Collective,
+    Expressions,
     Plan,
     Program,
     Shape,
@@ -24,6 +28,12 @@ __all__ = ["plan_list", "plan_sheet"]
 MOST_ROWS = 8
 """Of one step; more say no more."""
 
+MOST_TERMS = 32
+"""Of an order of reduction, likewise."""
+
+MOST_MOVES = 1 << 20
+"""Chunks moved by a plan whose order of reduction is worked out, which takes 1 us for each."""
+
 
 def plan_list() -> Table:
     """Return a table with a line for each collective."""
@@ -36,45 +46,104 @@ def plan_list() -> Table:
 def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
     """Yield the lines that describe ``plan`` over the ranks of ``topology``.
 
-    Bytes are given in buffers: of the whole vector that the collective works on.
+    Bytes are given in buffers: of the whole vector that the collective works on. Raises
+    ArgumentError when the plan is for another number of ranks.
     """
-    # A width that every chunk of every plan divides well, so that shares come out round.
-    vector = plan.partition.blocks * plan.partition.units * 1000
-    program = Program.of(plan, Shape(collective_named(plan.collective), plan.world_size, vector), 1)
-    number = sum(1 for _ in plan.steps())
+    if plan.world_size != topology.world_size:
+        raise ArgumentError(
+            f"{plan} on {topology.name}, which has {topology.world_size}: needed --topology with "
+            f"{plan.world_size} ranks"
+        )
     yield f"{plan}, proven: every output chunk holds every contribution exactly once"
-    yield (
-        f"{number} steps, {len(program)} transfers of {plan.partition.n_chunks} chunks, "
-        f"{program.nbytes[program.src != program.dst].sum() / vector:.4g} buffers sent in all"
-    )
-    yield from _trunk_lines(program, topology, vector)
+    yield from plan_words(plan)
+    yield from _link_lines(*_program(plan), topology)
+    number = sum(1 for _ in plan.steps())
     for at, step in enumerate(islice(plan.steps(), steps)):
-        yield from _step_lines(at, step)
+        yield from _step_lines(at, step, plan)
     if number > steps:
         yield f"... and {number - steps} more steps"
 
 
-def _trunk_lines(program: Program, topology: Topology, vector: int) -> Iterator[str]:
-    carried = Network.of(topology).site_bytes(program.src, program.dst, program.nbytes) / vector
-    sites = topology.sites
+def _program(plan: Plan) -> tuple[Program, int]:
+    """Return ``plan`` at a width, and the width, at which shares of every plan come out round."""
+    vector = plan.partition.blocks * plan.partition.units * 1000
+    shape = Shape(collective_named(plan.collective), plan.world_size, vector)
+    return Program.of(plan, shape, 1), vector
+
+
+def plan_words(plan: Plan) -> Iterator[str]:
+    """Yield what ``plan`` computes, how much it moves, and in which order it reduces."""
+    promise, (program, vector) = collective_named(plan.collective), _program(plan)
+    where = "out of place" if plan.apart else "in place"
+    yield f"computes {plan.collective}, {where}: {_promised(promise)}"
+    number, away = sum(1 for _ in plan.steps()), program.src != program.dst
+    scratch = f" and {plan.scratch.shape[1]} of scratch" if plan.scratch.size else ""
+    channels = 1 + int(program.channel.max(initial=0))
+    yield (
+        f"{number} steps, {np.count_nonzero(away)} transfers on {channels} "
+        f"channel{'s' if channels > 1 else ''}; {plan.partition.n_chunks} chunks{scratch}; "
+        f"{program.nbytes[away].sum() / vector:.4g} buffers sent in all"
+    )
+    if promise.reduces and np.diff(program.layout.edges).sum() and _small(program):
+        yield from _order_lines(plan)
+
+
+def _promised(promise: Collective) -> str:
+    """Return the first sentence that is said of a collective, which says what it promises."""
+    return (promise.__doc__ or "").split("\n", 1)[0].rstrip(".").lower()
+
+
+def _small(program: Program) -> bool:
+    return int(program.nplaces.sum()) <= MOST_MOVES
+
+
+def _order_lines(plan: Plan) -> Iterator[str]:
+    expressions = Expressions(plan)
+    result = expressions.result
+    yield (
+        f"order: chunk {plan.received} is reduced as {expressions.text(result, MOST_TERMS)}, "
+        f"{expressions.depth(result)} deep"
+    )
+    if plan.collective == "all_reduce":
+        alike = "the same" if expressions.alike else "not the same"
+        yield f"every rank ends with {alike} bits"
+
+
+def _link_lines(program: Program, vector: int, topology: Topology) -> Iterator[str]:
+    network, sites = Network.of(topology), topology.sites
+    carried = network.site_bytes(program.src, program.dst, program.nbytes) / vector
     for i, sender in enumerate(sites):
         for j, receiver in enumerate(sites):
             if i != j:
                 yield f"trunk {sender.name} -> {receiver.name}: {carried[i, j]:.4g} buffers"
+    near = network.node_of[program.src] == network.node_of[program.dst]
+    for what, chosen in (("node links", near & (program.src != program.dst)), ("NICs", ~near)):
+        for i, site in enumerate(sites):
+            here = [
+                np.bincount(end[chosen], program.nbytes[chosen], network.world_size) / vector
+                for end in (program.src, program.dst)
+            ]
+            out, into = (float(each[network.site_of == i].max()) for each in here)
+            if out or into:
+                yield (
+                    f"{what} of {site.name}: the busiest rank sends {out:.4g} and receives "
+                    f"{into:.4g} buffers"
+                )
 
 
-def _step_lines(at: int, step: Step) -> Iterator[str]:
+def _step_lines(at: int, step: Step, plan: Plan) -> Iterator[str]:
     yield f"step {at}:"
     for row in range(min(len(step), MOST_ROWS)):
         verb = "reduces into" if step.reduce[row] else "to"
-        chunk = _chunks(int(step.src_chunk[row]), int(step.nchunks[row]))
+        chunk = _chunks(plan, int(step.src_chunk[row]), int(step.nchunks[row]))
         into = "" if step.src_chunk[row] == step.dst_chunk[row] else (
-            f" as {_chunks(int(step.dst_chunk[row]), int(step.nchunks[row]))}"
+            f" as {_chunks(plan, int(step.dst_chunk[row]), int(step.nchunks[row]))}"
         )  # fmt: skip
         yield f"  rank {step.src[row]} {chunk} {verb} rank {step.dst[row]}{into}"
     if len(step) > MOST_ROWS:
         yield f"  ... and {len(step) - MOST_ROWS} more"
 
 
-def _chunks(first: int, number: int) -> str:
-    return f"chunk {first}" if number == 1 else f"chunks {first} to {first + number - 1}"
+def _chunks(plan: Plan, first: int, number: int) -> str:
+    named = plan.place_name(first)
+    return named if number == 1 else f"{named} to {plan.place_name(first + number - 1)}"

@@ -17,8 +17,14 @@ def test_show_draws_steps_and_counts_bytes():
     lines = result.stdout.splitlines()
     assert result.returncode == 0
     assert lines[0].startswith("hierarchical all_reduce over 24 ranks, proven: ")
+    assert lines[1].startswith("computes all_reduce, in place: every rank ends with the reduction")
     # 24 ranks x 14 steps inside a site, 24 x 4 between sites; 2 (n - 1) buffers in all
-    assert lines[1] == "18 steps, 432 transfers of 24 chunks, 46 buffers sent in all"
+    expected = "18 steps, 432 transfers on 1 channel; 24 chunks; 46 buffers sent in all"
+    assert lines[2] == expected
+    # 8 terms in a row at each site, then three in a row
+    assert lines[3].startswith("order: chunk 0 is reduced as (")
+    assert lines[3].endswith(", 9 deep")
+    assert lines[4] == "every rank ends with the same bits"
     assert "trunk north -> east: 1.333 buffers" in lines
     assert "  rank 0 chunk 7 reduces into rank 1" in lines
     assert lines[-1] == "... and 17 more steps"

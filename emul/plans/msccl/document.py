@@ -85,17 +85,21 @@ class Threadblock:
 
 @dataclass(slots=True)
 class Gpu:
-    """A ``gpu`` element: a rank, and how many chunks its input, output and scratch have."""
+    """A ``gpu`` element: a rank, and how many chunks its input, output and scratch have.
+
+    ``scratch`` is what emul adds: see own.py.
+    """
 
     line: int
     id: int
     chunks: dict[str, int]
+    scratch: tuple[int, ...]
     threadblocks: list[Threadblock] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Algo:
-    """The ``algo`` element. From ``root`` to ``scratch`` is what emul adds: see own.py."""
+    """The ``algo`` element. From ``root`` to ``edges`` is what emul adds: see own.py."""
 
     line: int
     name: str
@@ -107,8 +111,7 @@ class Algo:
     root: int
     order: str | None
     units: int
-    edges: tuple[int, ...] | None
-    scratch: tuple[int, ...] | None
+    edges: tuple[int, ...]
     gpus: list[Gpu] = field(default_factory=list)
 
 
@@ -195,7 +198,7 @@ class _Reader:
         rank = given.number("id", 0, algo.world_size - 1)
         if rank != len(algo.gpus):
             self.refuse(f"gpu {rank}: needed gpu {len(algo.gpus)}, in order, each once")
-        algo.gpus.append(Gpu(self.line, rank, chunks))
+        algo.gpus.append(Gpu(self.line, rank, chunks, given.numbers("scratch")))
 
     def add_threadblock(self, given: _Attributes) -> None:
         algo = self.algo
@@ -252,12 +255,12 @@ class _Attributes:
             )
         return int(value)
 
-    def numbers(self, name: str) -> tuple[int, ...] | None:
-        """Return an attribute as a list of whole numbers from 0 on; None where there is none."""
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """Return an attribute as a list of whole numbers from 0 on; empty where there is none."""
         listed = self.raw(name, "").split()
         if not all(WHOLE_NUMBER.match(each) and 0 <= int(each) <= MOST_CHUNKS for each in listed):
             self.reader.refuse(f"{name}={self.raw(name)[:30]!r}: needed whole numbers from 0 on")
-        return tuple(map(int, listed)) or None
+        return tuple(map(int, listed))
 
     def one_of(self, name: str, known: tuple[str, ...], default: str | None = None) -> str:
         """Return an attribute that is one of ``known`` names."""
@@ -314,7 +317,6 @@ def _algo(given: _Attributes) -> Algo:
         order=order or None,
         units=given.number("units", 1, MOST_CHUNKS, default=1),
         edges=given.numbers("edges"),
-        scratch=given.numbers("scratch"),
     )
 
 

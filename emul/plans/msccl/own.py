@@ -1,9 +1,10 @@
 """What emul adds to the files it writes, so that they are read back as the same plan.
 
-On ``algo``: ``order``, ``root``, ``units`` and, where they do not follow from the rest, ``edges``
-and ``scratch`` (see emul.plans.plan). On the steps that send or work inside a rank: ``round`` and
-``row``, the step of the plan and the number of the row. MSCCL looks attributes up by name and
-passes over others (microsoft/msccl, src/graph/xml.h).
+On ``algo``: ``order``, ``root``, ``units`` and, where they do not follow from the rest, ``edges``;
+on ``gpu``: ``scratch``, the chunk that each place there is as long as (see emul.plans.plan). On
+the steps that send or work inside a rank: ``round`` and ``row``, the step of the plan and the
+number of the row. MSCCL looks attributes up by name and passes over others (microsoft/msccl,
+src/graph/xml.h).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from emul.plans.msccl.document import Algo
+from emul.plans.msccl.document import MOST_CHUNKS, Algo, Gpu
 from emul.plans.msccl.machine import Machine, Row
 from emul.plans.msccl.places import Buffers
 from emul.plans.plan import Partition
@@ -68,13 +69,15 @@ def joined_places(
     """
     vectors, n_units = buffers.vectors, algo.n_chunks
     edges = list(algo.edges or cut_edges(algo.units, n_units, _ranges(rows, vectors, n_units)))
-    starts = _starts(algo, edges, buffers)
+    if edges[0] != 0 or edges[-1] != n_units or any(a >= b for a, b in pairwise(edges)):
+        buffers.refuse(algo.line, f"edges=: needed numbers that rise from 0 to {n_units}")
+    starts = [_starts(gpu, edges, buffers) for gpu in algo.gpus]
     partition = Partition(n_units // algo.units, algo.units, np.array(edges, dtype=np.int64))
     found = []
     for row in rows:
-        for places in (row.source, row.target):
-            first, last = (bisect_left(starts, edge) for edge in (places.start, places.stop))
-            if starts[first] != places.start or starts[last] != places.stop:
+        for rank, places in ((row.src, row.source), (row.dst, row.target)):
+            first, last = (bisect_left(starts[rank], at) for at in (places.start, places.stop))
+            if starts[rank][first] != places.start or starts[rank][last] != places.stop:
                 what = f"row from gpu {row.src} to gpu {row.dst} moves parts of chunks"
                 buffers.refuse(
                     algo.line, f"edges=: a {what}: needed edges where rows begin and end"
@@ -83,18 +86,17 @@ def joined_places(
     return partition, found
 
 
-def _starts(algo: Algo, edges: list[int], buffers: Buffers) -> list[int]:
-    """Return where each place begins, in chunks of the file, and where the last one ends."""
-    if edges[0] != 0 or edges[-1] != algo.n_chunks or any(a >= b for a, b in pairwise(edges)):
-        buffers.refuse(algo.line, f"edges=: needed numbers that rise from 0 to {algo.n_chunks}")
+def _starts(gpu: Gpu, edges: list[int], buffers: Buffers) -> list[int]:
+    """Return where each place of a gpu begins, in chunks of the file, and where the last ends."""
+    n_units = edges[-1]
     lengths = [high - low for low, high in pairwise(edges)]
-    starts = edges[:-1] + ([algo.n_chunks + edge for edge in edges[:-1]] if buffers.apart else [])
+    starts = edges[:-1] + ([n_units + edge for edge in edges[:-1]] if buffers.apart else [])
     at = buffers.vectors
-    for like in algo.scratch or ():
+    for like in gpu.scratch:
         starts.append(at)
-        at += lengths[like] if like < len(lengths) else algo.n_chunks
-    if at != buffers.per_rank:
-        buffers.refuse(algo.line, "scratch=: needed chunks that are as long as s_chunks together")
+        at += lengths[like] if like < len(lengths) else MOST_CHUNKS
+    if at != buffers.vectors + gpu.chunks["s"]:
+        buffers.refuse(gpu.line, "scratch=: needed chunks that are as long as s_chunks together")
     return [*starts, at]
 
 

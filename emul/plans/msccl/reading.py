@@ -100,7 +100,10 @@ def _own(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list[Row
     rows = [machine.rows[i] for i in ordered]
     partition, places = joined_places(algo, rows, buffers)
     steps = _steps(rows, places, rounds)
-    like = np.array(algo.scratch or (0,) * buffers.scratch, dtype=np.int32)[None]
+    like = {gpu.scratch for gpu in algo.gpus}
+    if len({len(each) for each in like}) > 1:
+        buffers.refuse(algo.line, "scratch=: needed as many places on every gpu")
+    each = [gpu.scratch for gpu in algo.gpus][: 1 if len(like) == 1 else None]
     plan = Plan(
         algo.collective,
         algo.name,
@@ -110,7 +113,7 @@ def _own(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list[Row
         lambda: iter(steps),
         order=cast("PlanOrder", algo.order),
         apart=buffers.apart,
-        scratch=like,
+        scratch=np.array(each, dtype=np.int32).reshape(len(each), -1),
     )
     return plan, rows
 

@@ -22,7 +22,7 @@ from emul.errors import PlanError
 from emul.plans.collectives import collective_named
 from emul.plans.msccl.document import COLLECTIVES, MOST_CHUNKS, MOST_STEPS
 from emul.plans.msccl.own import cut_edges
-from emul.plans.plan import Plan, Step
+from emul.plans.plan import Int32Array, Plan, Step
 
 __all__ = ["plan_xml"]
 
@@ -204,11 +204,7 @@ class _Writer:
         edges = partition.edges.tolist()
         if edges != cut_edges(partition.units, n_units, self.ranges):
             root.set("edges", " ".join(map(str, edges)))
-        like = plan.scratch[0].tolist()
-        if like:
-            root.set("scratch", " ".join(map(str, like)))
         block = n_units // plan.world_size
-        scratch = int(self._scratch_starts()[-1])
         for rank, blocks in enumerate(self.blocks):
             gpu = ET.SubElement(
                 root,
@@ -216,13 +212,20 @@ class _Writer:
                 id=str(rank),
                 i_chunks=str(n_units if promise.input_whole else block),
                 o_chunks=str(n_units if promise.output_whole else block),
-                s_chunks=str(scratch),
+                s_chunks=str(self._scratch_starts(rank)[-1]),
             )
+            if plan.scratch.size:
+                gpu.set("scratch", " ".join(map(str, self._scratch(rank).tolist())))
             self._write_blocks(gpu, rank, list(blocks.values()))
         return root
 
-    def _scratch_starts(self) -> list[int]:
-        lengths = np.diff(self.plan.partition.edges)[self.plan.scratch[0]]
+    def _scratch(self, rank: int) -> Int32Array:
+        scratch = self.plan.scratch
+        like: Int32Array = scratch[rank if len(scratch) > 1 else 0]
+        return like
+
+    def _scratch_starts(self, rank: int) -> list[int]:
+        lengths = np.diff(self.plan.partition.edges)[self._scratch(rank)]
         return [0, *np.cumsum(lengths).tolist()]
 
     def _write_blocks(self, gpu: ET.Element, rank: int, blocks: list[_Block]) -> None:
@@ -275,7 +278,7 @@ class _Writer:
         if not places:
             return "i", -1, 0
         if places.start >= plan.vectors:
-            starts = self._scratch_starts()
+            starts = self._scratch_starts(rank)
             first, last = places.start - plan.vectors, places.stop - plan.vectors
             return "s", starts[first], starts[last] - starts[first]
         low, high = self._units(places)
