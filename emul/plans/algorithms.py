@@ -31,12 +31,23 @@ class Algorithm:
     even_only: tuple[str, ...] = ()
 
 
+def _variant(name: str, collectives: tuple[str, ...]) -> Algorithm:
+    def build(collective: str, places: Places, root: int) -> Plan:
+        """Return the hierarchical plan called ``name``."""
+        return hierarchical.build_spec(name, collective, places, root, _build_level)
+
+    return Algorithm(build, collectives)
+
+
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
         **{name: Algorithm(build, ring.COLLECTIVES) for name, build in ring.BUILDERS.items()},
         "direct": Algorithm(direct.build_direct, direct.DIRECT_COLLECTIVES),
         "direct:one_shot": Algorithm(direct.build_one_shot, direct.ONE_SHOT_COLLECTIVES),
         "hierarchical": Algorithm(hierarchical.build, hierarchical.COLLECTIVES),
+        "hierarchical:nodes": _variant("hierarchical:nodes", hierarchical.COLLECTIVES),
+        "hierarchical:pieces": _variant("hierarchical:pieces", hierarchical.COLLECTIVES),
+        "hierarchical:one_shot": _variant("hierarchical:one_shot", direct.ONE_SHOT_COLLECTIVES),
         "halving_doubling": Algorithm(
             doubling.build_halving_doubling, doubling.HALVING_COLLECTIVES
         ),
@@ -84,7 +95,7 @@ def build_plan(
 
 def _built(collective: str, algorithm: str, places: Places, root: int) -> Plan:
     """Return the plan, not proven yet; raises ArgumentError as build_plan does."""
-    if algorithm.startswith("hierarchical:"):
+    if "=" in algorithm:
         return hierarchical.build_spec(algorithm, collective, places, root, _build_level)
     if algorithm not in ALGORITHMS:
         raise unknown_name("algorithm", algorithm, ("auto", *ALGORITHMS))

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from math import lcm
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -32,11 +33,20 @@ from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.rows import backwards
 
-__all__ = ["COLLECTIVES", "BuildLevel", "build", "build_spec", "hierarchical_plan"]
+__all__ = ["COLLECTIVES", "VARIANTS", "BuildLevel", "build", "build_spec", "hierarchical_plan"]
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduce")
 
 NAME = "hierarchical"
+
+VARIANTS: Mapping[str, str] = MappingProxyType(
+    {
+        "hierarchical:nodes": "hierarchical:node=ring,site=ring,trunk=direct",
+        "hierarchical:pieces": "hierarchical:node=ring,site=ring,trunk=direct,pieces=4",
+        "hierarchical:one_shot": "hierarchical:node=direct,site=direct,trunk=direct:one_shot",
+    }
+)
+"""Specs with a name of their own: over fast trunks in full mesh, overlapped, and for few bytes."""
 
 PARTS = ("node", "site", "trunk", "pieces")
 """What a spec may name: the levels, innermost first, and the number of pieces."""
@@ -72,9 +82,10 @@ def build_spec(
 
     ``node=``, ``site=`` and ``trunk=`` name the algorithm among the ranks of a node, the nodes of a
     site (without ``node=``: its ranks) and the sites; ``pieces=``: in how many pieces the vector
-    goes through the levels. Raises ArgumentError for a spec that cannot be carried out.
+    goes through the levels. ``spec`` may also be one of VARIANTS. Raises ArgumentError for a spec
+    that cannot be carried out.
     """
-    asked = _parsed(spec)
+    asked = _parsed(VARIANTS.get(spec, spec))
     pieces = _whole_number(spec, asked.get("pieces", "1"))
     levels = PARTS[:3] if "node" in asked else PARTS[1:3]
     usual = {"node": "ring", "site": "ring", "trunk": _at_top(collective)}

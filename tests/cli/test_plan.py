@@ -1,15 +1,20 @@
-import re
-
 import pytest
-from command import emul
+from command import SMALL, emul
 from strategies import CASES
+
+from emul.plans import COLLECTIVES, build_plan, plan_xml
 
 
 def test_list_names_every_collective_and_algorithm():
     result = emul("plan", "list")
     assert result.returncode == 0
-    for collective, algorithm in CASES:
-        assert re.search(rf"{collective} .*\b{algorithm}\b", result.stdout)
+    words, named = result.stdout.split(), {}
+    for word in words:
+        if word in COLLECTIVES:
+            collective = word
+        elif words.index(word) > words.index("all_reduce"):
+            named.setdefault(collective, []).append(word)
+    assert [(name, each) for name, several in named.items() for each in several] == CASES
 
 
 def test_show_draws_steps_and_counts_bytes():
@@ -48,5 +53,41 @@ def test_show_tells_where_a_chunk_goes():
 def test_bad_plans_are_one_line_and_status_2(arguments, complaint):
     result = emul("plan", "show", *arguments)
     assert result.returncode == 2
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_plan_is_written_checked_shown_and_run(tmp_path):
+    path = tmp_path / "plan.xml"
+    written = emul("plan", "write", "all_reduce", "hierarchical", str(path))
+    assert (written.returncode, written.stdout.split(":")[0]) == (0, str(path))
+    checked = emul("plan", "check", str(path))
+    lines = checked.stdout.splitlines()
+    assert checked.returncode == 0
+    assert lines[0] == f"{path}: proven: hierarchical all_reduce over 24 ranks"
+    shown, named = (emul("plan", "show", *each).stdout for each in
+                    ([str(path)], ["all_reduce", "hierarchical"]))  # fmt: skip
+    assert shown == named
+    assert lines[1:] == shown.splitlines()[1:5]
+    run = emul("perf", "--algorithm", str(path), "-b", "96", "-e", "96", *SMALL)
+    assert run.returncode == 0
+    assert " hierarchical " in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["check", "missing.xml"], "missing.xml: cannot be read: No such file or directory"),
+        (["check", "bad.xml"], "bad.xml, line 1: not well-formed XML: no element found"),
+        (["show", "small.xml"], "ring all_reduce over 2 ranks on three-campus, which has 24: need"),
+        (["write", "all_reduce", "ring", "no/such/x.xml"], "cannot be written: needed a file"),
+        (["write", "all_reduce", "rings", "x.xml"], "unknown algorithm 'rings'"),
+    ],
+)
+def test_bad_files_are_one_line_and_status_2(arguments, complaint, tmp_path):
+    (tmp_path / "bad.xml").write_text("")
+    (tmp_path / "small.xml").write_text(plan_xml(build_plan("all_reduce", "ring", (2,))))
+    result = emul("plan", *arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (2, "")
     assert complaint in result.stderr
     assert len(result.stderr.splitlines()) == 1

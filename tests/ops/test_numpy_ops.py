@@ -26,18 +26,18 @@ SCALAR_OPS = {
 
 def step_by_step(plan, x, reduction):
     """Every element by itself, each combination rounded to the element type, in plan order."""
-    lengths = lengths_of(plan, x.shape[1])[0]
-    edges = [0, *accumulate(lengths)]
-    zero = x.dtype.type(0)
-    work = [[*row, *[zero] * (edges[-1] - len(row))] for row in x]
+    edges = [[0, *accumulate(lengths)] for lengths in lengths_of(plan, x.shape[1])]
+    widest, zero = max(each[-1] for each in edges), x.dtype.type(0)
+    work = [[*row, *[zero] * (widest - len(row))] for row in x]
     combine = SCALAR_OPS[reduction]
     with np.errstate(all="ignore"):
         for step in plan.steps():
             before = [list(row) for row in work]
             for row in range(len(step)):
-                low = edges[step.src_chunk[row]]
-                high = edges[step.src_chunk[row] + step.nchunks[row]]
-                into = edges[step.dst_chunk[row]]
+                sender, receiver = edges[step.src[row]], edges[step.dst[row]]
+                low = sender[step.src_chunk[row]]
+                high = sender[step.src_chunk[row] + step.nchunks[row]]
+                into = receiver[step.dst_chunk[row]]
                 for i in range(high - low):
                     sent = before[step.src[row]][low + i]
                     stood = before[step.dst[row]][into + i]
