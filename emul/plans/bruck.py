@@ -3,7 +3,8 @@
 All-gather: at distance d a rank passes on the min(d, n - d) blocks nearest behind it (Bruck et
 al., IEEE TPDS 8(11), 1997). Reduce-scatter is that backwards, all-reduce one after the other.
 All-to-all: what has to travel j ranks moves at the distances of the bits of j; whatever is on the
-way waits at the place where it will stay when it has arrived, so nothing is rotated.
+way waits at the place where it will stay when it has arrived, so nothing is rotated. A rank takes
+one step after the other, as with MPI_Sendrecv, also where the next one needs nothing of the last.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def build(collective: str, places: Places, root: int) -> Plan:
             yield from gathering(collective, lambda: _all_gather(n))
 
     apart = collective == "all_to_all"
-    return Plan(collective, "bruck", n, root, Partition.uniform(n), steps, apart=apart)
+    return Plan(collective, "bruck", n, root, Partition.uniform(n), steps, "lockstep", apart)
 
 
 def _all_gather(n: int) -> Iterator[Step]:
