@@ -20,7 +20,8 @@ from emul.plans.contents import Contents, everyone, sets_of
 __all__ = ["COLLECTIVES", "Collective", "collective_named"]
 
 Int64Array = npt.NDArray[np.int64]
-Asked = tuple[Contents, npt.NDArray[np.bool_]]
+BoolArray = npt.NDArray[np.bool_]
+Asked = tuple[Contents, BoolArray]
 
 
 class Collective(ABC):
@@ -63,14 +64,13 @@ class Collective(ABC):
 
 def _own_everywhere(world_size: int, n_chunks: int) -> Contents:
     own = sets_of(np.arange(world_size), world_size)
-    chunks = np.arange(n_chunks)
     return Contents(
-        np.repeat(own[:, None, :], n_chunks, axis=1),
-        np.repeat(chunks[None, :], world_size, axis=0),
+        np.broadcast_to(own[:, None, :], (world_size, n_chunks, own.shape[1])),
+        np.broadcast_to(np.arange(n_chunks), (world_size, n_chunks)),
     )
 
 
-def _kept(contents: Contents, where: npt.NDArray[np.bool_]) -> Contents:
+def _kept(contents: Contents, where: BoolArray) -> Contents:
     return Contents(
         np.where(where[..., None], contents.ranks, np.uint64(0)),
         np.where(where, contents.origin, -1),
@@ -88,17 +88,17 @@ def _of_block_owners(world_size: int, block: Int64Array) -> Contents:
     return Contents(np.broadcast_to(owners, own.ranks.shape), own.origin)
 
 
-def _mine(world_size: int, block: Int64Array) -> npt.NDArray[np.bool_]:
-    mine: npt.NDArray[np.bool_] = np.arange(world_size)[:, None] == block
+def _mine(world_size: int, block: Int64Array) -> BoolArray:
+    mine: BoolArray = np.arange(world_size)[:, None] == block
     return mine
 
 
-def _at(rank: int, world_size: int, n_chunks: int) -> npt.NDArray[np.bool_]:
-    return np.repeat((np.arange(world_size) == rank)[:, None], n_chunks, axis=1)
+def _at(rank: int, world_size: int, n_chunks: int) -> BoolArray:
+    return np.broadcast_to((np.arange(world_size) == rank)[:, None], (world_size, n_chunks))
 
 
-def _everywhere(world_size: int, n_chunks: int) -> npt.NDArray[np.bool_]:
-    return np.ones((world_size, n_chunks), dtype=bool)
+def _everywhere(world_size: int, n_chunks: int) -> BoolArray:
+    return np.broadcast_to(np.array(True), (world_size, n_chunks))
 
 
 class AllReduce(Collective):

@@ -46,12 +46,11 @@ def everyone(world_size: int) -> Masks:
     return union
 
 
-def nothing(world_size: int, n_chunks: int) -> Contents:
-    """Return contents in which nobody holds anything."""
-    words = (world_size + BITS - 1) // BITS
+def nothing(rows: int, columns: int, words: int) -> Contents:
+    """Return contents in which nothing is held anywhere."""
     return Contents(
-        np.zeros((world_size, n_chunks, words), dtype=np.uint64),
-        np.full((world_size, n_chunks), NOWHERE, dtype=np.int64),
+        np.zeros((rows, columns, words), dtype=np.uint64),
+        np.full((rows, columns), NOWHERE, dtype=np.int64),
     )
 
 

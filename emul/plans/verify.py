@@ -1,8 +1,8 @@
 """Proves that a plan computes what its collective promises, before anything runs.
 
 The proof follows, for every rank and chunk, whose contributions it holds and to which chunk they
-belong. A whole step is checked at once, so that the cost per transfer stays far below a
-microsecond.
+belong (proof.pyx). Steps are taken in one after the other as they are generated. Where not all
+chunks fit in memory, and the plan moves none to another place, they are proven some at a time.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import PlanError
-from emul.memory import check_fits
+from emul.errors import CapacityError, PlanError
+from emul.memory import available_bytes, check_fits
 from emul.plans.collectives import collective_named
 from emul.plans.contents import BITS, Contents, nothing, ranks_in
 from emul.plans.plan import Plan, Step
-from emul.plans.runs import expand
+from emul.plans.proof import FAULTS, Holdings
 
 __all__ = ["verify"]
 
-Masks = npt.NDArray[np.uint64]
 BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
 
 MOST_CHANNELS = 1 << 12
 """Far beyond what any network card has; so a channel and a rank fit in one number."""
+
+SHARE_OF_MEMORY = 0.5
+"""Of what is available, for a proof that has to be cut up."""
 
 
 def verify(plan: Plan) -> None:
@@ -35,33 +37,58 @@ def verify(plan: Plan) -> None:
     Raises PlanError otherwise, naming step, rank, chunk and what is missing or double, and
     CapacityError when the proof would not fit in memory.
     """
-    collective = collective_named(plan.collective)
-    check_fits(_bytes_needed(plan), f"proving {plan}")
     _check_waits(plan)
-    block = plan.partition.block_of_chunk(plan.world_size if collective.in_blocks else 1)
-    held = _at_places(plan, 0, collective.held(plan.world_size, block, plan.root))
-    proof = _Proof(plan, held.ranks.reshape(held.origin.size, -1), held.origin.ravel())
+    block = plan.partition.block_of_chunk(
+        plan.world_size if collective_named(plan.collective).in_blocks else 1
+    )
+    at_once = _chunks_at_once(plan)
+    if at_once == plan.n_places:
+        _prove(plan, block, 0, part=False)
+        return
+    for first in range(0, len(block), at_once):
+        _prove(plan, block[first : first + at_once], first, part=True)
+
+
+def _chunks_at_once(plan: Plan) -> int:
+    """Return how many of the places of a rank are to be followed at the same time."""
+    needed = _bytes_per_place(plan)
+    try:
+        check_fits(needed * plan.n_places, f"proving {plan}")
+    except CapacityError:
+        fitting = int(available_bytes() * SHARE_OF_MEMORY) // needed
+        if plan.n_places > plan.partition.n_chunks or fitting < 1:
+            raise
+        return min(fitting, plan.n_places - 1)
+    return plan.n_places
+
+
+def _bytes_per_place(plan: Plan) -> int:
+    """Return the bytes of what all ranks hold at a place, and of what is wanted there."""
+    words = (plan.world_size + BITS - 1) // BITS
+    return 2 * plan.world_size * (words + 1) * 8
+
+
+def _prove(plan: Plan, block: Int64Array, first: int, *, part: bool) -> None:
+    """Prove the chunks of ``block``, from number ``first`` on, or all places of the plan."""
+    collective, n = collective_named(plan.collective), plan.world_size
+    places = len(block) if part else plan.n_places
+    held = _at_first(n, places, collective.held(n, block, plan.root))
+    proof = _Proof(plan, Holdings(held.ranks, held.origin, first, part), first)
     for number, step in enumerate(plan.steps()):
         proof.take(number, step)
-    wanted, asked = collective.wanted(plan.world_size, block, plan.root)
-    there = np.zeros(held.origin.shape, dtype=bool)
-    there[:, plan.received : plan.vectors] = asked
-    proof.check_end(_at_places(plan, plan.received, wanted), there)
+    proof.check_end(*collective.wanted(n, block, plan.root))
 
 
-def _at_places(plan: Plan, first: int, vector: Contents) -> Contents:
-    """Return the contents of all places when those from ``first`` on hold ``vector``."""
-    contents = nothing(plan.world_size, plan.n_places)
-    places = slice(first, first + plan.partition.n_chunks)
-    contents.ranks[:, places] = vector.ranks
-    contents.origin[:, places] = vector.origin
+def _at_first(world_size: int, places: int, vector: Contents) -> Contents:
+    """Return the contents of all places, chunk by chunk, when the first ones hold ``vector``."""
+    ranks, origin = vector.ranks.swapaxes(0, 1), vector.origin.T
+    chunks = len(origin)
+    if places == chunks:
+        return Contents(np.array(ranks, order="C"), np.array(origin, order="C"))
+    contents = nothing(places, world_size, ranks.shape[2])
+    contents.ranks[:chunks] = ranks
+    contents.origin[:chunks] = origin
     return contents
-
-
-def _bytes_needed(plan: Plan) -> int:
-    """Return the bytes of what is held, and of what is wanted."""
-    words = (plan.world_size + BITS - 1) // BITS
-    return 3 * plan.world_size * plan.n_places * (words + 1) * 8
 
 
 def _check_waits(plan: Plan) -> None:
@@ -79,87 +106,69 @@ def _check_waits(plan: Plan) -> None:
 
 @dataclass
 class _Proof:
-    """What every place holds so far; a place is a chunk of a rank, numbered row after row."""
+    """What the places of every rank, from number ``first`` on, hold so far."""
 
     plan: Plan
-    ranks: Masks
-    origin: Int64Array
+    holdings: Holdings
+    first: int
 
     def take(self, number: int, step: Step) -> None:
         """Carry out one step, refusing what must not happen in it."""
         _check_range(self.plan, number, step)
-        row, within = expand(step.nchunks)
-        places = self.plan.n_places
-        source = step.src[row].astype(np.int64) * places + step.src_chunk[row] + within
-        target = step.dst[row].astype(np.int64) * places + step.dst_chunk[row] + within
-        reduce = step.reduce[row]
-        self.check_written_once(number, target)
-        sent, stood = self.ranks[source], self.ranks[target]
-        self.refuse(number, source, ~sent.any(axis=1), "is sent without holding anything")
-        empty = reduce & ~stood.any(axis=1)
-        self.refuse(number, target, empty, "is reduced into without holding anything")
-        belongs, into = self.origin[source], self.origin[target]
-        self.check_same_origin(number, target, reduce & (belongs != into), belongs, into)
-        self.check_counted_once(number, target, reduce, sent, stood)
-        self.ranks[target] = np.where(reduce[:, None], sent | stood, sent)
-        self.origin[target] = belongs
-
-    def check_written_once(self, number: int, target: Int64Array) -> None:
-        places, times = np.unique(target, return_counts=True)
-        self.refuse(number, places, times > 1, "is written twice in one step")
-
-    def check_same_origin(
-        self,
-        number: int,
-        target: Int64Array,
-        wrong: BoolArray,
-        belongs: Int64Array,
-        into: Int64Array,
-    ) -> None:
-        if wrong.any():
-            first = int(np.flatnonzero(wrong)[0])
-            self.refuse(
-                number,
-                target,
-                wrong,
-                f"would mix values of chunk {into[first]} with values of chunk {belongs[first]}",
+        columns = (step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks)
+        src, dst, chunk, into, nchunks = (np.ascontiguousarray(c, np.int32) for c in columns)
+        fault, row, source, target = self.holdings.take(
+            number, src, dst, chunk, into, nchunks, step.reduce
+        )
+        name = FAULTS[fault]
+        if name == "moved":
+            raise CapacityError(
+                f"proving {self.plan}: step {number}, row {row} moves a chunk to another place, so "
+                "all have to be followed at once, and that does not fit in memory: use fewer ranks"
             )
+        if name != "none":
+            place = source if name == "sent empty" else target
+            self.refuse(number, place, self.complaint(name, source, target))
 
-    def check_counted_once(
-        self, number: int, target: Int64Array, reduce: BoolArray, sent: Masks, stood: Masks
-    ) -> None:
-        double = reduce & (sent & stood).any(axis=1)
-        if double.any():
-            first = int(np.flatnonzero(double)[0])
-            again = ranks_in(sent[first] & stood[first])
-            self.refuse(number, target, double, f"would count the contribution of {again} twice")
+    def complaint(self, name: str, source: int, target: int) -> str:
+        """Return what is wrong, in words."""
+        if name == "mixed":
+            belongs = self.holdings.origin.ravel()[[target, source]] + self.first
+            return f"would mix values of chunk {belongs[0]} with values of chunk {belongs[1]}"
+        if name == "counted twice":
+            ranks = self.holdings.ranks.reshape(self.holdings.origin.size, -1)
+            again = ranks_in(ranks[source] & ranks[target])
+            return f"would count the contribution of {again} twice"
+        return {
+            "written twice": "is written twice in one step",
+            "sent empty": "is sent without holding anything",
+            "reduced into empty": "is reduced into without holding anything",
+        }[name]
 
-    def refuse(self, number: int, places: Int64Array, wrong: BoolArray, complaint: str) -> None:
-        """Raise PlanError about the first of ``places`` that is wrong."""
-        if wrong.any():
-            place = int(places[np.flatnonzero(wrong)[0]])
-            where = (number, *divmod(place, self.plan.n_places))
-            raise PlanError(
-                f"{self.plan}: step {number}: {self.place(place)} {complaint}", where=where
-            )
-
-    def place(self, number: int) -> str:
-        rank, place = divmod(number, self.plan.n_places)
-        return f"rank {rank} {self.plan.place_name(place)}"
+    def refuse(self, number: int, place: int, complaint: str) -> None:
+        """Raise PlanError about a place in a step."""
+        chunk, rank = divmod(place, self.plan.world_size)
+        chunk += self.first
+        raise PlanError(
+            f"{self.plan}: step {number}: rank {rank} {self.plan.place_name(chunk)} {complaint}",
+            where=(number, rank, chunk),
+        )
 
     def check_end(self, wanted: Contents, asked: BoolArray) -> None:
         """Refuse a plan that leaves anything else than what is wanted where it is asked for."""
-        ranks = self.ranks.reshape(wanted.ranks.shape)
-        origin = self.origin.reshape(wanted.origin.shape)
+        received = self.plan.received
+        there = slice(received, received + asked.shape[1])
+        ranks, origin = self.holdings.ranks[there].swapaxes(0, 1), self.holdings.origin[there].T
         other = (ranks != wanted.ranks).any(axis=2)
         wrong = asked & (other | (origin != wanted.origin))
         if not wrong.any():
             return
         rank, chunk = (int(i) for i in np.argwhere(wrong)[0])
-        place = self.place(rank * self.plan.n_places + chunk)
-        complaint = f"{self.plan}: after the last step, {place}"
+        name = self.plan.place_name(received + chunk + self.first)
+        complaint = f"{self.plan}: after the last step, rank {rank} {name}"
         if not other[rank, chunk]:
-            belongs, needed = origin[rank, chunk], wanted.origin[rank, chunk]
+            belongs = origin[rank, chunk] + self.first
+            needed = wanted.origin[rank, chunk] + self.first
             raise PlanError(f"{complaint} holds values of chunk {belongs}: needed chunk {needed}")
         has, needs = ranks[rank, chunk], wanted.ranks[rank, chunk]
         lacks, stray = ranks_in(needs & ~has), ranks_in(has & ~needs)
