@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import PlanError
+from emul.memory import check_fits
 from emul.plans.plan import Order, Plan, Step, Waits
 from emul.plans.runs import expand
 from emul.plans.shape import Layout, Shape
@@ -17,6 +18,9 @@ __all__ = ["Program"]
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
+
+BYTES_PER_ROW = 200
+"""Of steps, program, dependencies and timeline together (measured: rings, direct, 10^6 rows)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +59,12 @@ class Program:
     def of(cls, plan: Plan, shape: Shape, itemsize: int) -> Program:
         """Return ``plan`` for a call of ``shape`` with elements of ``itemsize`` bytes.
 
-        Raises PlanError when a row joins places that are not of the same length then.
+        Raises PlanError when a row joins places that are not of the same length then, and
+        CapacityError when there are more rows than memory is there to time them.
         """
         layout = Layout.of(plan, shape)
-        steps = list(plan.steps()) or [Step.of([], [], [], reduce=False)]
-        rows = Step(*(np.concatenate([getattr(each, c) for each in steps]) for c in Step.__slots__))
+        steps = _collected(plan)
+        rows = _joined(steps)
         _check_lengths(plan, layout, rows)
         ends = layout.at(rows.src, rows.src_chunk + rows.nchunks)
         length = ends - layout.at(rows.src, rows.src_chunk)
@@ -109,6 +114,38 @@ class Program:
     def aligned(self) -> bool:
         """Whether every element keeps its place, so that columns are independent."""
         return bool(np.array_equal(self.src_low, self.dst_low))
+
+
+def _collected(plan: Plan) -> list[Step]:
+    """Return the steps of ``plan``, having asked now and then whether they still fit."""
+    steps: list[Step] = []
+    rows, asked = 0, 1
+    for step in plan.steps():
+        steps.append(step)
+        rows += len(step)
+        if rows > asked:
+            asked = 2 * rows
+            check_fits(rows * BYTES_PER_ROW, f"timing {plan}, of {rows} rows and more")
+    return steps or [Step.of([], [], [], reduce=False)]
+
+
+def _joined(steps: list[Step]) -> Step:
+    """Return the rows of all steps, in the types that the scheduler takes."""
+
+    def column(name: str) -> Int32Array:
+        joined = np.concatenate([getattr(step, name) for step in steps])
+        return joined.astype(np.int32, copy=False)
+
+    reduce: BoolArray = np.concatenate([step.reduce for step in steps])
+    return Step(
+        column("src"),
+        column("dst"),
+        column("src_chunk"),
+        column("dst_chunk"),
+        column("nchunks"),
+        reduce,
+        column("channel"),
+    )
 
 
 def _first_rows(rows: Step, number: Int64Array) -> Int64Array:

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import re
 
 import numpy as np
@@ -8,8 +9,10 @@ from hypothesis import strategies as st
 from interpreter import is_right
 from strategies import CASES, chaotic_plans, program_of
 
-from emul import PlanError
+from emul import CapacityError, PlanError, memory
 from emul.plans import COLLECTIVES, Partition, Plan, Step, build_plan, verify
+
+verify_module = importlib.import_module("emul.plans.verify")
 
 SIZES = [(2,), (4,), (2, 2), (1, 3), (2, 1, 2)]
 
@@ -173,3 +176,51 @@ def test_a_row_of_no_chunks_is_refused():
     plan = Plan("all_reduce", "custom", 2, 0, Partition.uniform(1), lambda: iter([step]))
     with pytest.raises(PlanError, match="number of chunks out of range"):
         verify(plan)
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), CASES)
+def test_a_proof_of_some_chunks_at_a_time_says_the_same(collective, algorithm, monkeypatch):
+    plan = build_plan(collective, algorithm, (3, 2), root=1)
+    moves = any((step.src_chunk != step.dst_chunk).any() for step in plan.steps())
+    wrong = [with_steps(plan, steps) for name, steps in mutants(plan) if name == "dropped"]
+    said = [verdict(mutant) for mutant in wrong]
+    monkeypatch.setattr(
+        verify_module, "_chunks_at_once", lambda plan: min(2, plan.n_places - 1) or 1
+    )
+    if moves:
+        with pytest.raises(CapacityError, match=r"row \d+ moves a chunk to another place, so all"):
+            verify(plan)
+        return
+    assert verdict(plan) == "right"
+    for mutant, before in zip(wrong, said, strict=True):
+        now = verdict(mutant)
+        assert (now == "right") == (before == "right")
+        if ": step" not in before:
+            assert now == before  # the first chunk with something missing is the same
+
+
+def test_a_proof_that_does_not_fit_is_cut_up_or_refused(monkeypatch):
+    ring = build_plan("all_reduce", "ring", (40,))
+    exchange = build_plan("all_to_all", "direct", (40,))
+    needed = 2 * 40 * 2 * 8
+    monkeypatch.setattr(memory, "ALWAYS_THERE_BYTES", 0)
+    for module in (memory, verify_module):
+        monkeypatch.setattr(module, "available_bytes", lambda: 10 * needed)
+    verify(ring)
+    with pytest.raises(CapacityError, match=r"proving direct all_to_all over 40 ranks: .* needed"):
+        verify(exchange)
+    for module in (memory, verify_module):
+        monkeypatch.setattr(module, "available_bytes", lambda: 1)
+    with pytest.raises(CapacityError, match=r"proving ring all_reduce over 40 ranks: .* needed"):
+        verify(ring)
+
+
+def test_columns_of_other_integers_are_taken_as_they_are():
+    plan = build_plan("all_reduce", "ring", (3,))
+    wide = [
+        Step(*(getattr(s, c).astype(bool if c == "reduce" else np.int64) for c in Step.__slots__))
+        for s in plan.steps()
+    ]
+    verify(with_steps(plan, wide))
+    program = program_of(with_steps(plan, wide), 12, 4)
+    assert program.row_src.dtype == np.int32
