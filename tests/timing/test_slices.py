@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import link, one_site, sites_of_one
 
-from emul import ArgumentError, Link, Slicing, World
+from emul import ArgumentError, Link, Send, Slicing, World
 
 KIB = 1 << 10
 
@@ -54,6 +54,18 @@ def test_slots_are_free_again_after_a_round_trip(slots):
     last_round_starts = (rounds - 1) * (1_000_000 + 20_000_000)
     assert prediction.timeline.total_ps == last_round_starts + slots * 1_000_000 + 10_000_000
     assert prediction.binding == "window"
+
+
+@pytest.mark.parametrize(("channels", "expected_us"), [(1, 23 * 21 + 11), (2, 11 * 21 + 12)])
+def test_every_channel_has_slots_of_its_own(channels, expected_us):
+    # 24 slices of 1 us over 10 us, one slot: each channel waits 20 us for word of each of its own
+    def broadcast(n):
+        yield [Send(0, 1, chunk, channel=chunk % channels) for chunk in range(n)]
+
+    world = World(sites_of_one(lambda a, b: Link(1e9, 10e-6), 2), slicing=Slicing(1000, 1))
+    prediction = world.predict("broadcast", 24_000, dtype="uint8", algorithm=broadcast)
+    assert prediction.timeline.total_ps == expected_us * 10**6
+    assert prediction.timeline.begins.sum() == channels
 
 
 def test_a_ring_over_a_long_link_takes_its_bandwidth_time():
