@@ -188,6 +188,15 @@ def test_readme_sheet_is_what_the_program_prints():
     )
 
 
+def test_readme_checks_are_what_the_program_prints(tmp_path):
+    run_emul("plan", "write", "all_reduce", "ring", "ring.xml", cwd=tmp_path)
+    assert run_emul("plan", "check", "ring.xml", cwd=tmp_path).stdout in blocks("text")
+    text = (tmp_path / "ring.xml").read_text()
+    broken = text.replace('depid="1" deps="0"', 'depid="-1" deps="-1"', 1)
+    (tmp_path / "ring.xml").write_text(broken)
+    assert run_emul("plan", "check", "ring.xml", cwd=tmp_path).stderr in blocks("text")
+
+
 def test_readme_table_is_what_the_program_prints():
     """All but the measured columns, which are of another moment."""
     shown = next(block for block in blocks("text") if block.startswith("# emul"))

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from emul.compiled import not_compiled
 from emul.errors import CapacityError, PlanError
 from emul.memory import available_bytes, check_fits
 from emul.plans.collectives import collective_named
 from emul.plans.contents import BITS, Contents, nothing, ranks_in
 from emul.plans.plan import Plan, Step
-from emul.plans.proof import FAULTS, Holdings
+
+try:
+    from emul.plans.proof import FAULTS, Holdings
+except ModuleNotFoundError as error:
+    raise not_compiled(error) from error
 
 __all__ = ["verify"]
 

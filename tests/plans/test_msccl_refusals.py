@@ -29,7 +29,7 @@ def test_a_race_is_named(file):
     with pytest.raises(
         PlanError,
         match=r"line 15: race: gpu 1 tb 1 step 0 \(line 15\) and gpu 1 tb 0 step 0 \(line 12\), "
-        r"which reads the same chunk \(place 0\), may come in either order: needed a dependency",
+        r"which reads the same place \(chunk 0\), may come in either order: needed a dependency",
     ):
         file(program("allreduce", 1, blocks))
     safe = [

@@ -147,13 +147,13 @@ class Machine:
             did = "writes" if strictly else "reads"
             self.order.refuse(
                 b,
-                f"race: {b} and {a}, which {did} the same chunk ({self._name(place)}), may come in "
+                f"race: {b} and {a}, which {did} the same place ({self._name(place)}), may come in "
                 "either order: needed a dependency (depid, deps) between them",
             )
 
     def _name(self, place: int) -> str:
         past = place - self.buffers.vectors
-        return f"place {place}" if past < 0 else f"scratch {past}"
+        return f"chunk {place}" if past < 0 else f"scratch {past}"
 
     def _state(self, rank: int, place: int) -> _Place:
         state = self.places.get((rank, place))
