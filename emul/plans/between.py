@@ -39,7 +39,7 @@ class Scratch:
         self.begins = cut.n_chunks
         self.place_of = np.full((*shape, cut.n_chunks), -1)
         """Of each position's scratch place, the whole plan's place for each chunk."""
-        self.chunk_of = np.zeros((top.ranks, 0), dtype=np.int64)
+        self.chunk_of: Int64Array = np.zeros((top.ranks, 0), dtype=np.int64)
         owners = _owners(cut, top) if shape[1] else np.zeros((0, 0), dtype=np.int64)
         for number in range(shape[1]):
             child, chunk = np.nonzero(chunk_in_plan == self.like[:, number, None])
@@ -48,7 +48,7 @@ class Scratch:
     @property
     def size(self) -> int:
         """Number of places of a rank."""
-        return self.chunk_of.shape[1]
+        return int(self.chunk_of.shape[1])
 
     def _add(self, number: int, child: Int64Array, chunk: Int64Array, rank: Int64Array) -> None:
         """Add the places for scratch place ``number``: for each ``chunk`` of ``child``."""

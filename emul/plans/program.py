@@ -134,7 +134,8 @@ def _joined(steps: list[Step]) -> Step:
 
     def column(name: str) -> Int32Array:
         joined = np.concatenate([getattr(step, name) for step in steps])
-        return joined.astype(np.int32, copy=False)
+        narrow: Int32Array = joined.astype(np.int32, copy=False)
+        return narrow
 
     reduce: BoolArray = np.concatenate([step.reduce for step in steps])
     return Step(
