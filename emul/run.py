@@ -27,7 +27,8 @@ class Prediction:
     ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
     all_gather and gather. ``considered``: the modelled seconds of each algorithm that ``auto``
-    chose from; empty when the algorithm was named.
+    chose from; empty when the algorithm was named. ``ruled_out``: of those that it did not time,
+    the seconds for which their busiest link is busy.
     """
 
     plan: Plan
@@ -36,6 +37,7 @@ class Prediction:
     timeline: Timeline
     bound_ps: int
     considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    ruled_out: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def time_s(self) -> float:

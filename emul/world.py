@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import ArgumentError, PlanError, unknown_name
+from emul.errors import ArgumentError, unknown_name
 from emul.memory import check_fits
 from emul.ops import REDUCTIONS, dtype_named, ops_for
 from emul.ops.buffers import Buffers
-from emul.plans import (
-    Counts,
-    Plan,
-    Program,
-    Schedule,
-    Shape,
-    algorithms_for,
-    build_plan,
-    collective_named,
-    plan_from,
-    read_plan,
-    verify,
-)
+from emul.planning import AUTO, Algorithm, Planner
+from emul.plans import Counts, Shape, collective_named
 from emul.run import Prediction, Run
-from emul.timing import NCCL_SLICING, Slicing, now_ns, time_plan, wait_until
+from emul.timing import NCCL_SLICING, Slicing, now_ns, wait_until
 from emul.topology import Network, Topology, load, read_topology
-from emul.topology.bound import lower_bound_ps
 
 __all__ = ["CLOCKS", "World"]
 
 CLOCKS = ("virtual", "wall")
 DEFAULT_TOPOLOGY = "three-campus"
-AUTO = "auto"
-PLAN_FILE = ".xml"
 DEFAULT_ALGORITHM = AUTO
 
 Array = npt.NDArray[Any]
-Algorithm = str | Plan | Schedule
 
 
 class World:
@@ -95,8 +77,7 @@ class World:
         self.seed = seed
         self.slicing = slicing
         self.network = Network.of(self.topology)
-        self._plan = lru_cache(maxsize=128)(self._build_plan)
-        self._prepare = lru_cache(maxsize=32)(self._prepare_anew)
+        self._prepare = Planner(self.network, slicing).prepare
 
     @property
     def size(self) -> int:
@@ -267,7 +248,6 @@ class World:
         ArgumentError for an unknown name or a root that is no rank, ShapeError for a count that
         the collective cannot cut into blocks.
         """
-        _check_algorithm(algorithm)
         promise, itemsize = collective_named(collective), dtype_named(dtype).itemsize
         if isinstance(count, int):
             shape = Shape.of(promise, self.size, count)
@@ -287,7 +267,6 @@ class World:
         root: int = 0,
     ) -> Run:
         started_ns = now_ns()
-        _check_algorithm(algorithm)
         if op not in REDUCTIONS:
             raise unknown_name("op", op, REDUCTIONS)
         collective = collective_named(name)
@@ -315,56 +294,6 @@ class World:
             return now_ns()
         due_ns = math.ceil(prediction.timeline.total_ps * self.dilation / 1000)
         return wait_until(started_ns + due_ns)
-
-    def _build_plan(self, collective: str, algorithm: Algorithm, root: int) -> Plan:
-        if isinstance(algorithm, str) and not algorithm.endswith(PLAN_FILE):
-            sites = [[node.ranks for node in site.nodes] for site in self.topology.sites]
-            return build_plan(collective, algorithm, sites, root=root)
-        plan = algorithm
-        if isinstance(plan, str):
-            plan = read_plan(plan)
-        elif not isinstance(plan, Plan):
-            plan = plan_from(plan, collective, self.size, root=root)
-        if (plan.collective, plan.world_size, plan.root) != (collective, self.size, root):
-            raise PlanError(
-                f"{plan}, root {plan.root}: needed a plan for {collective} over {self.size} ranks, "
-                f"root {root}"
-            )
-        verify(plan)
-        return plan
-
-    def _prepare_anew(
-        self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
-    ) -> tuple[Program, Prediction]:
-        if algorithm == AUTO:
-            return self._quickest(shape, root, itemsize)
-        plan = self._plan(shape.collective.name, algorithm, root)
-        program = Program.of(plan, shape, itemsize)
-        timeline = time_plan(program, self.network, self.slicing)
-        nbytes, uneven = shape.width * itemsize, None
-        if shape.counts is not None:
-            uneven = shape.table * itemsize
-        bound_ps = lower_bound_ps(
-            self.topology, shape.collective.name, nbytes, root, timeline.sent, uneven
-        )
-        return program, Prediction(plan, shape, nbytes, timeline, bound_ps)
-
-    def _quickest(self, shape: Shape, root: int, itemsize: int) -> tuple[Program, Prediction]:
-        """Return what the model finds quickest, and what the others would have cost."""
-        candidates = [
-            self._prepare_anew(shape, algorithm, root, itemsize)
-            for algorithm in algorithms_for(shape.collective.name, uneven=shape.counts is not None)
-        ]
-        program, best = min(candidates, key=lambda candidate: candidate[1].timeline.total_ps)
-        times = {each.plan.algorithm: each.time_s for _, each in candidates}
-        return program, replace(best, considered=MappingProxyType(times))
-
-
-def _check_algorithm(given: object) -> None:
-    if not (isinstance(given, str | Plan) or callable(given)):
-        raise ArgumentError(
-            f"algorithm {given!r}: needed a name, a Plan, or a function that yields steps"
-        )
 
 
 def _topology(given: str | Path | Topology) -> Topology:

@@ -20,8 +20,11 @@ def closing_words(world: World, prediction: Prediction, in_one_place: Prediction
 
 def _choice(prediction: Prediction) -> str:
     picked = prediction.plan.algorithm
-    times = sorted(prediction.considered.items(), key=lambda each: each[1])
-    others = ", ".join(f"{name} {format_time(time)}" for name, time in times if name != picked)
+    known = [(time, name, "") for name, time in prediction.considered.items() if name != picked]
+    least = [(time, name, "at least ") for name, time in prediction.ruled_out.items()]
+    others = ", ".join(
+        f"{name} {more}{format_time(time)}" for time, name, more in sorted(known + least)
+    )
     said = (
         f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
         f"{format_time(prediction.time_s)}"

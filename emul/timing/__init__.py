@@ -10,8 +10,9 @@ except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
 from emul.timing.critical import CriticalPath, Segment, critical_path
+from emul.timing.floor import busiest_link_ps
 from emul.timing.timeline import Timeline, time_plan
-from emul.timing.traffic import NCCL_SLICING, Slicing
+from emul.timing.traffic import NCCL_SLICING, Slicing, transfers_in
 
 __all__ = [
     "CAUSES",
@@ -20,10 +21,12 @@ __all__ = [
     "Segment",
     "Slicing",
     "Timeline",
+    "busiest_link_ps",
     "critical_path",
     "dependencies",
     "now_ns",
     "schedule",
     "time_plan",
+    "transfers_in",
     "wait_until",
 ]

@@ -19,7 +19,7 @@ from emul.plans import Order, Program, Waits
 from emul.plans.runs import expand
 from emul.units import format_bytes
 
-__all__ = ["NCCL_SLICING", "Slicing", "Traffic"]
+__all__ = ["NCCL_SLICING", "Slicing", "Traffic", "transfers_in"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -133,6 +133,13 @@ class Traffic:
             order=program.order,
             waits=None if program.waits is None else _between_slices(program.waits, of),
         )
+
+
+def transfers_in(program: Program, slicing: Slicing | None) -> int:
+    """Return about how many transfers, whole or in slices, ``program`` comes to."""
+    if slicing is None:
+        return len(program)
+    return int((-(-program.nbytes // slicing.slice_bytes)).sum())
 
 
 def _pieces(

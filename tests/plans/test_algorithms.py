@@ -59,6 +59,17 @@ def test_bytes_of_halving_doubling_between_two_sites(n):
         assert program.nbytes[crossing].sum() == factor * width
 
 
+@pytest.mark.parametrize("sizes", [(2, 4), (3, 3, 3), (8, 1, 5)])
+@pytest.mark.parametrize("algorithm", ["direct", "pairwise"])
+def test_bytes_of_all_to_all_between_sites(algorithm, sizes):
+    # links.md 3.4: (n^2 - sum of n_s^2) m, for m bytes per pair
+    n, per_pair = sum(sizes), 7
+    site_of = np.repeat(np.arange(len(sizes)), sizes)
+    program = program_of(build_plan("all_to_all", algorithm, sizes), n * per_pair, 1)
+    crossing = site_of[program.src] != site_of[program.dst]
+    assert program.nbytes[crossing].sum() == (n**2 - sum(m**2 for m in sizes)) * per_pair
+
+
 def test_rings_of_channels_cross_between_different_ranks():
     step = next(build_plan("all_reduce", "ring:channels", (4, 4)).steps())
     crossing = (step.src < 4) != (step.dst < 4)
