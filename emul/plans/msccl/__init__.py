@@ -1,6 +1,35 @@
-"""Plans in the XML of MSCCL, in and out (microsoft/msccl, src/graph/topo.cc)."""
+"""Plans in the XML of MSCCL, in and out (microsoft/msccl, src/graph/topo.cc).
 
-from emul.plans.msccl.reading import read_plan
-from emul.plans.msccl.writing import plan_xml
+The modules behind are imported when they are first used: most programs never read a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emul.plans.plan import Plan
 
 __all__ = ["plan_xml", "read_plan"]
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Return the verified plan of an MSCCL XML file.
+
+    A file that says it runs both in place and out of place is proven for both, and the plan is
+    the one in place. Raises PlanError, with file and line, for what is not understood, a race, a
+    deadlock, or a file that does not compute what its collective promises.
+    """
+    from emul.plans.msccl.reading import proven_plan
+
+    return proven_plan(path)
+
+
+def plan_xml(plan: Plan) -> str:
+    """Return ``plan`` as MSCCL XML, which is read back as the same plan.
+
+    Raises PlanError for a plan that was read from a file of others, that is cut too finely or has
+    too many steps for a file, or whose ranks exchange chunks within themselves.
+    """
+    from emul.plans.msccl.writing import written
+
+    return written(plan)

@@ -25,16 +25,11 @@ from emul.plans.plan import Int32Array, Partition, Plan, Step
 from emul.plans.plan import Order as PlanOrder
 from emul.plans.verify import verify
 
-__all__ = ["read_plan"]
+__all__ = ["proven_plan"]
 
 
-def read_plan(path: str | Path) -> Plan:
-    """Return the verified plan of an MSCCL XML file.
-
-    A file that says it runs both in place and out of place is proven for both, and the plan is
-    the one in place. Raises PlanError, with file and line, for what is not understood, a race, a
-    deadlock, or a file that does not compute what its collective promises.
-    """
+def proven_plan(path: str | Path) -> Plan:
+    """Return the plan of a file: see emul.plans.read_plan."""
     algo = read_document(path)
     order = Order(algo, str(path))
     forms = [apart for apart, there in ((False, algo.in_place), (True, algo.out_of_place)) if there]

@@ -24,19 +24,15 @@ from emul.plans.msccl.document import COLLECTIVES, MOST_CHUNKS, MOST_STEPS
 from emul.plans.msccl.own import cut_edges
 from emul.plans.plan import Int32Array, Plan, Step
 
-__all__ = ["plan_xml"]
+__all__ = ["written"]
 
 LOCAL = (-1, -1, 0)
 Row = tuple[int, int, range, range, bool, int]
 NAMES = {ours: name for name, ours in reversed(COLLECTIVES.items())}
 
 
-def plan_xml(plan: Plan) -> str:
-    """Return ``plan`` as MSCCL XML, which is read back as the same plan.
-
-    Raises PlanError for a plan that was read from a file of others, that is cut too finely or has
-    too many steps for a file, or whose ranks exchange chunks within themselves.
-    """
+def written(plan: Plan) -> str:
+    """Return ``plan`` as MSCCL XML: see emul.plans.plan_xml."""
     if plan.waits is not None:
         raise PlanError(f"{plan} was read from a file: needed a plan of emul, or copy the file")
     n_units = plan.partition.blocks * plan.partition.units
