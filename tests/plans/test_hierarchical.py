@@ -92,7 +92,7 @@ def is_tidy(step):
     )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), st.sampled_from(COLLECTIVES), st.integers(0, 4), st.integers(1, 3))
 def test_any_hierarchy_is_right(data, collective, depth, pieces):
     groups = data.draw(nested(depth))
@@ -104,7 +104,7 @@ def test_any_hierarchy_is_right(data, collective, depth, pieces):
     assert plan.order == ("issue" if pieces > 1 else "free")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 3).flatmap(nested), st.integers(1, 3))
 def test_scratch_of_the_top_becomes_scratch_of_the_owners(groups, pieces):
     algorithms = ["ring"] * depth_of(groups) + ["one_shot"]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from strategies import link, one_site, sites_of_one
 
 from emul import ArgumentError, Link, Send, Slicing, World
+from emul.plans import algorithms_for
 
 KIB = 1 << 10
 
@@ -87,24 +88,25 @@ def test_calls_of_short_chunks_pay_their_latency_in_full():
     assert prediction.time_s > 6 * 0.05
 
 
-@given(st.integers(1, 6), st.integers(1, 40), st.integers(1, 9), st.integers(1, 4))
-def test_slices_carry_what_the_chunks_hold(n, block, slice_bytes, slots):
+@given(
+    st.sampled_from(algorithms_for("all_reduce")),
+    st.integers(1, 6),
+    st.integers(1, 40),
+    st.integers(1, 9),
+    st.integers(1, 4),
+)
+def test_slices_carry_what_the_chunks_hold(algorithm, n, block, slice_bytes, slots):
     topology = one_site(n, link())
     whole, sliced = (
-        World(topology, slicing=each).predict("all_reduce", n * block, dtype="uint8")
+        World(topology, slicing=each).predict(
+            "all_reduce", n * block, dtype="uint8", algorithm=algorithm
+        )
         for each in (None, Slicing(slice_bytes, slots))
     )
-    assert sliced.timeline.nbytes.max(initial=0) <= max(slice_bytes, 1) + block
-    for algorithm, time_s in whole.considered.items():
-        one, other = (
-            World(topology, slicing=each).predict(
-                "all_reduce", n * block, dtype="uint8", algorithm=algorithm
-            )
-            for each in (None, Slicing(slice_bytes, slots))
-        )
-        assert one.time_s == time_s
-        assert one.timeline.nbytes.sum() == other.timeline.nbytes.sum()
-        assert other.timeline.total_ps >= other.bound_ps
+    assert whole.timeline.nbytes.sum() == sliced.timeline.nbytes.sum()
+    assert sliced.timeline.total_ps >= sliced.bound_ps
+    # A slice is cut by the bytes before it, so it may end with the slice of a chunk.
+    assert sliced.timeline.nbytes.max(initial=0) < 2 * slice_bytes
 
 
 def test_slices_change_no_bit_of_the_result():
