@@ -13,7 +13,7 @@ from strategies import CASES, cases, link, one_site, program_of, ranks_per_site,
 from threadblocks import Threadblocks, fused_ring, program
 
 from emul import PlanError, World
-from emul.plans import Step, build_plan, plan_xml
+from emul.plans import Partition, Plan, Step, build_plan, plan_xml
 from emul.timing import Slicing, time_plan
 from emul.topology import Network
 
@@ -63,6 +63,36 @@ def test_a_plan_is_read_back_as_it_was_written(collective, algorithm, file):
 )
 def test_hierarchies_are_read_back_as_they_were_written(algorithm, file):
     plan = build_plan("all_reduce", algorithm, [(2, 1), (2, 2), (1,)])
+    assert_same_plan(file(plan_xml(plan)), plan)
+
+
+def out_of_place(collective):
+    """Two ranks that exchange by a copy of their own into what is received."""
+    own, other = np.array([0, 1]), np.array([1, 0])
+    if collective == "all_gather":
+        steps = [
+            Step.of([0, 1], [0, 1], own, dst_chunk=2 + own, reduce=False),
+            Step.of([0, 1], [1, 0], own, dst_chunk=2 + own, reduce=False),
+        ]
+    else:
+        steps = [
+            Step.of([0, 1], [0, 1], own, dst_chunk=2 + own, reduce=False),
+            Step.of([0, 1], [1, 0], other, dst_chunk=2 + other, reduce=True),
+        ]
+    return Plan(collective, "apart", 2, 0, Partition.uniform(2), lambda: iter(steps), apart=True)
+
+
+@pytest.mark.parametrize("collective", ["all_gather", "reduce_scatter"])
+def test_own_blocks_out_of_place_are_read_back(collective, file):
+    plan = out_of_place(collective)
+    text = plan_xml(plan)
+    assert is_right(plan)
+    assert_same_plan(file(text), plan)
+    assert Threadblocks(text, apart=True).run(0).is_right()
+
+
+def test_a_step_of_many_rows_within_ranks_is_written(file):
+    plan = build_plan("all_to_all", "bruck", (40,))
     assert_same_plan(file(plan_xml(plan)), plan)
 
 

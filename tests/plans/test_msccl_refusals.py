@@ -5,7 +5,7 @@ from interpreter import is_right
 from threadblocks import StuckError, Threadblocks, fused_ring, program, step
 
 from emul import PlanError
-from emul.plans import build_plan, plan_xml, read_plan
+from emul.plans import Partition, Plan, Step, build_plan, plan_xml, read_plan
 
 TWO = [[(1 - g, 1 - g, 0, ["s i0 i0", "rrc i0 i0"])] for g in (0, 1)]
 GOOD = program("allreduce", 1, TWO)
@@ -142,7 +142,17 @@ def test_a_file_of_a_million_steps_is_refused(tmp_path):
         read_plan(path)
 
 
+def one_row(collective, *row, apart=False):
+    steps = [Step.of(*row[:3], dst_chunk=row[3], reduce=False)]
+    partition = Partition.uniform(2)
+    return Plan(collective, "odd", 2, 0, partition, lambda: iter(steps), apart=apart)
+
+
 def test_what_cannot_be_written_is_refused(file, tmp_path):
+    with pytest.raises(PlanError, match="rank 1 exchanges chunks within itself: needed scratch"):
+        plan_xml(one_row("all_to_all", 1, 1, [0, 1], [1, 0]))
+    with pytest.raises(PlanError, match="rank 0 moves blocks of others: needed only its own"):
+        plan_xml(one_row("all_gather", 0, 0, 1, 2, apart=True))
     with pytest.raises(PlanError, match="by_hand all_reduce over 3 ranks was read from a file"):
         plan_xml(file(fused_ring(3)))
     with pytest.raises(PlanError, match="needed a plan of at most 65536 steps in a file"):

@@ -11,9 +11,10 @@ chunks a step). See own.py for what they hold beyond it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -22,12 +23,11 @@ from emul.errors import PlanError
 from emul.plans.collectives import collective_named
 from emul.plans.msccl.document import COLLECTIVES, MOST_CHUNKS, MOST_STEPS
 from emul.plans.msccl.own import cut_edges
-from emul.plans.plan import Int32Array, Plan, Step
+from emul.plans.plan import Plan, Step
 
 __all__ = ["written"]
 
 LOCAL = (-1, -1, 0)
-Row = tuple[int, int, range, range, bool, int]
 NAMES = {ours: name for name, ours in reversed(COLLECTIVES.items())}
 
 
@@ -43,6 +43,21 @@ def written(plan: Plan) -> str:
     root = writer.document()
     ET.indent(root)
     return ET.tostring(root, encoding="unicode") + "\n"
+
+
+class _Row(NamedTuple):
+    """A row of a step, with the places that it reads and writes."""
+
+    src: int
+    dst: int
+    source: range
+    target: range
+    reduce: bool
+    channel: int
+
+
+NumberedRow = tuple[tuple[int, int], _Row]
+"""With the numbers of its step and of itself."""
 
 
 @dataclass(slots=True)
@@ -79,12 +94,14 @@ class _Writer:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.blocks: list[dict[tuple[int, int, int], _Block]] = [
-            defaultdict() for _ in range(plan.world_size)
-        ]
+        self.blocks: list[dict[tuple[int, int, int], _Block]]
+        self.blocks = [{} for _ in range(plan.world_size)]
         self.places: defaultdict[tuple[int, int], _Place] = defaultdict(_Place)
         self.steps = 0
         self.ranges: list[tuple[int, int]] = []
+        self.scratch = np.broadcast_to(plan.scratch, (plan.world_size, plan.scratch.shape[1]))
+        lengths = np.diff(plan.partition.edges)[self.scratch]
+        self.scratch_starts = np.cumsum(np.pad(lengths, ((0, 0), (1, 0))), axis=1).tolist()
 
     def take_all(self) -> None:
         """Take in all rows of the plan."""
@@ -94,21 +111,21 @@ class _Writer:
             self.take(at, number, rows)
             number += len(rows)
 
-    def take(self, at: int, number: int, rows: list[Row]) -> None:
+    def take(self, at: int, number: int, rows: list[_Row]) -> None:
         """Take in one step: what is sent, what moves inside ranks, what is received."""
         numbered = [((at, number + i), row) for i, row in enumerate(rows)]
-        remote = [each for each in numbered if each[1][0] != each[1][1]]
-        for key, (src, dst, source, target, _, channel) in remote:
-            block = self.block(src, (dst, -1, channel))
-            self.add(src, block, "s", source, target, key)
-        inside = [each for each in numbered if each[1][0] == each[1][1]]
-        for key, (rank, _, source, target, reduce, _) in _readers_first(self.plan, inside):
-            kind = "re" if reduce else "cpy"
-            self.add(rank, self.block(rank, LOCAL), kind, source, target, key)
-        for _, (src, dst, source, target, reduce, channel) in remote:
-            block = self.block(dst, (-1, src, channel))
-            own = target if reduce else source
-            self.add(dst, block, "rrc" if reduce else "r", own, target, None)
+        remote = [each for each in numbered if each[1].src != each[1].dst]
+        for key, row in remote:
+            block = self.block(row.src, (row.dst, -1, row.channel))
+            self.add(row.src, block, "s", row.source, row.target, key)
+        inside = [each for each in numbered if each[1].src == each[1].dst]
+        for key, row in _readers_first(self.plan, inside):
+            kind = "re" if row.reduce else "cpy"
+            self.add(row.src, self.block(row.src, LOCAL), kind, row.source, row.target, key)
+        for _, row in remote:
+            block = self.block(row.dst, (-1, row.src, row.channel))
+            own = row.target if row.reduce else row.source
+            self.add(row.dst, block, "rrc" if row.reduce else "r", own, row.target, None)
 
     def block(self, rank: int, ends: tuple[int, int, int]) -> _Block:
         """Return the threadblock of ``rank`` with these ends."""
@@ -208,21 +225,12 @@ class _Writer:
                 id=str(rank),
                 i_chunks=str(n_units if promise.input_whole else block),
                 o_chunks=str(n_units if promise.output_whole else block),
-                s_chunks=str(self._scratch_starts(rank)[-1]),
+                s_chunks=str(self.scratch_starts[rank][-1]),
             )
             if plan.scratch.size:
-                gpu.set("scratch", " ".join(map(str, self._scratch(rank).tolist())))
+                gpu.set("scratch", " ".join(map(str, self.scratch[rank].tolist())))
             self._write_blocks(gpu, rank, list(blocks.values()))
         return root
-
-    def _scratch(self, rank: int) -> Int32Array:
-        scratch = self.plan.scratch
-        like: Int32Array = scratch[rank if len(scratch) > 1 else 0]
-        return like
-
-    def _scratch_starts(self, rank: int) -> list[int]:
-        lengths = np.diff(self.plan.partition.edges)[self._scratch(rank)]
-        return [0, *np.cumsum(lengths).tolist()]
 
     def _write_blocks(self, gpu: ET.Element, rank: int, blocks: list[_Block]) -> None:
         number_of = {id(block): number for number, block in enumerate(blocks)}
@@ -244,9 +252,8 @@ class _Writer:
     ) -> None:
         peer = element.get("send")
         target_rank = int(peer or -1) if step.type == "s" else rank
-        sources, targets = self._at(rank, step.source), self._at(target_rank, step.target)
-        if step.type == "r":
-            sources = targets
+        targets = self._at(target_rank, step.target)
+        sources = targets if step.type == "r" else self._at(rank, step.source)
         depends = ("-1", "-1")
         if step.depends is not None:
             depends = str(number_of[id(step.depends[0])]), str(step.depends[1])
@@ -274,42 +281,52 @@ class _Writer:
         if not places:
             return "i", -1, 0
         if places.start >= plan.vectors:
-            starts = self._scratch_starts(rank)
+            starts = self.scratch_starts[rank]
             first, last = places.start - plan.vectors, places.stop - plan.vectors
             return "s", starts[first], starts[last] - starts[first]
         low, high = self._units(places)
-        received = plan.apart and places.start >= plan.received
-        buffer = "o" if received or not (plan.apart or promise.input_whole) else "i"
-        return buffer, low, high - low
+        if not plan.apart:
+            return "i" if promise.input_whole else "o", low, high - low
+        received = places.start >= plan.received
+        whole = promise.output_whole if received else promise.input_whole
+        block = plan.partition.blocks * plan.partition.units // plan.world_size
+        base = 0 if whole else rank * block
+        if low < base or (high > base + block and not whole):
+            raise PlanError(f"{plan}: rank {rank} moves blocks of others: needed only its own")
+        return "o" if received else "i", low - base, high - low
 
 
-def _rows(step: Step) -> Iterator[Row]:
+def _rows(step: Step) -> Iterator[_Row]:
     columns = (getattr(step, name).tolist() for name in Step.__slots__)
     for src, dst, chunk, into, number, reduce, channel in zip(*columns, strict=True):
-        yield src, dst, range(chunk, chunk + number), range(into, into + number), reduce, channel
+        source, target = range(chunk, chunk + number), range(into, into + number)
+        yield _Row(src, dst, source, target, reduce, channel)
 
 
-def _readers_first(
-    plan: Plan, rows: list[tuple[tuple[int, int], Row]]
-) -> list[tuple[tuple[int, int], Row]]:
+def _readers_first(plan: Plan, rows: list[NumberedRow]) -> list[NumberedRow]:
     """Return rows within ranks so that what one writes has been read by the others before."""
-    ordered: list[tuple[tuple[int, int], Row]] = []
-    left = list(rows)
-    while left:
-        free = [
-            each
-            for each in left
-            if not any(other is not each and _overwrites(each[1], other[1]) for other in left)
-        ]
-        if not free:
-            rank = left[0][1][0]
-            raise PlanError(f"{plan}: rank {rank} exchanges chunks within itself: needed scratch")
-        ordered += free
-        left = [each for each in left if each not in free]
+    readers: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+    for i, (_, row) in enumerate(rows):
+        for place in row.source:
+            readers[row.src, place].append(i)
+    before = [
+        {i for place in row.target for i in readers.get((row.dst, place), ()) if i != number}
+        for number, (_, row) in enumerate(rows)
+    ]
+    after: defaultdict[int, list[int]] = defaultdict(list)
+    for i, earlier in enumerate(before):
+        for each in earlier:
+            after[each].append(i)
+    ready = deque(i for i, earlier in enumerate(before) if not earlier)
+    ordered: list[NumberedRow] = []
+    while ready:
+        i = ready.popleft()
+        ordered.append(rows[i])
+        for later in after[i]:
+            before[later].discard(i)
+            if not before[later]:
+                ready.append(later)
+    if len(ordered) < len(rows):
+        rank = next(row.src for i, (_, row) in enumerate(rows) if before[i])
+        raise PlanError(f"{plan}: rank {rank} exchanges chunks within itself: needed scratch")
     return ordered
-
-
-def _overwrites(row: Row, other: Row) -> bool:
-    """Say whether ``row`` writes what ``other`` has to read, in the same rank."""
-    written, read = row[3], other[2]
-    return row[0] == other[0] and written.start < read.stop and read.start < written.stop
