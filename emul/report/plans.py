@@ -80,12 +80,16 @@ def plan_words(plan: Plan) -> Iterator[str]:
     scratch = f" and {plan.scratch.shape[1]} of scratch" if plan.scratch.size else ""
     channels = 1 + int(program.channel.max(initial=0))
     yield (
-        f"{number} steps, {np.count_nonzero(away)} transfers on {channels} "
-        f"channel{'s' if channels > 1 else ''}; {plan.partition.n_chunks} chunks{scratch}; "
+        f"{_many(number, 'step')}, {_many(np.count_nonzero(away), 'transfer')} on "
+        f"{_many(channels, 'channel')}; {_many(plan.partition.n_chunks, 'chunk')}{scratch}; "
         f"{program.nbytes[away].sum() / vector:.4g} buffers sent in all"
     )
     if promise.reduces and np.diff(program.layout.edges).sum() and _small(program):
         yield from _order_lines(plan)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _promised(promise: Collective) -> str:
