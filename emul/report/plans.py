@@ -80,7 +80,7 @@ def plan_words(plan: Plan) -> Iterator[str]:
     scratch = f" and {plan.scratch.shape[1]} of scratch" if plan.scratch.size else ""
     channels = 1 + int(program.channel.max(initial=0))
     yield (
-        f"{_many(number, 'step')}, {_many(np.count_nonzero(away), 'transfer')} on "
+        f"{_many(number, 'step')}, {_many(int(away.sum()), 'transfer')} on "
         f"{_many(channels, 'channel')}; {_many(plan.partition.n_chunks, 'chunk')}{scratch}; "
         f"{program.nbytes[away].sum() / vector:.4g} buffers sent in all"
     )
