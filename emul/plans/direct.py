@@ -67,13 +67,13 @@ def build_one_shot(collective: str, places: Places, root: int) -> Plan:
 
 
 def _one_shot(n: int) -> Iterator[Step]:
+    """Yield the steps; place 0 is the chunk itself, in place 1 + r waits what rank r sends."""
     rank = np.arange(n)
-    first = np.array(0)  # the chunk itself; place 1 + r waits for what rank r sends
     for k in range(n):
-        yield Step.of(rank, (rank + k) % n, first, dst_chunk=1 + rank, reduce=False)
-    yield Step.of(rank, rank, 1, dst_chunk=first, reduce=False)
+        yield Step.of(rank, (rank + k) % n, 0, dst_chunk=1 + rank, reduce=False)
+    yield Step.of(rank, rank, 1, dst_chunk=0, reduce=False)
     for sender in range(1, n):
-        yield Step.of(rank, rank, 1 + sender, dst_chunk=first, reduce=True)
+        yield Step.of(rank, rank, 1 + sender, dst_chunk=0, reduce=True)
 
 
 def _build(collective: str, algorithm: str, n: int, root: int) -> Plan:

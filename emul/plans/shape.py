@@ -76,14 +76,20 @@ class Shape:
         """Return the elements of each of ``blocks`` blocks of what is sent: (1 or n, blocks).
 
         Where equal blocks do not come out even, the first ones get one element more, as in MPI;
-        so no block shrinks when the count grows.
+        so no block shrinks when the count grows. Where every rank has a block, ``blocks`` are as
+        many parts of each; raises PlanError when they cannot be.
         """
-        if self.counts is None:
+        if not self.collective.in_blocks:
             return _shares(np.array([[self.width]]), blocks)
-        given = np.atleast_2d(self.table)
         parts, rest = divmod(blocks, self.world_size)
-        if rest:
-            raise PlanError(f"{blocks} blocks: needed one or more for each of the counts")
+        if rest or not parts:
+            raise PlanError(
+                f"{self.collective.name} over {self.world_size} ranks in {blocks} blocks: needed "
+                "as many for every rank"
+            )
+        given = _shares(np.array([[self.width]]), self.world_size)
+        if self.counts is not None:
+            given = np.atleast_2d(self.table)
         return _shares(given.reshape(-1, 1), parts).reshape(len(given), blocks)
 
     def received(self, blocks: int) -> Int64Array:

@@ -43,6 +43,7 @@ def verify(plan: Plan) -> None:
     CapacityError when the proof would not fit in memory.
     """
     _check_waits(plan)
+    _check_blocks(plan)
     block = plan.partition.block_of_chunk(
         plan.world_size if collective_named(plan.collective).in_blocks else 1
     )
@@ -94,6 +95,20 @@ def _at_first(world_size: int, places: int, vector: Contents) -> Contents:
     contents.ranks[:chunks] = ranks
     contents.origin[:chunks] = origin
     return contents
+
+
+def _check_blocks(plan: Plan) -> None:
+    """Refuse chunks that reach from the block of one rank into that of the next."""
+    cut, n = plan.partition, plan.world_size
+    length = cut.blocks * cut.units
+    if not collective_named(plan.collective).in_blocks:
+        return
+    missing = set(range(0, length + 1, length // n or 1)) - set(cut.edges.tolist())
+    if length % n or missing:
+        raise PlanError(
+            f"{plan}: chunks {cut.edges.tolist()[:8]} of {length}: needed edges where the block of "
+            "each rank begins"
+        )
 
 
 def _check_waits(plan: Plan) -> None:

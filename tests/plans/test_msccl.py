@@ -91,6 +91,20 @@ def test_own_blocks_out_of_place_are_read_back(collective, file):
     assert Threadblocks(text, apart=True).run(0).is_right()
 
 
+def test_blocks_are_cut_alike_whatever_their_length(file):
+    # Two chunks for each rank's block: 5 elements are 3 and 2, in every block.
+    steps = [
+        ["s i0 o0", "s i1 o1", "r o2 o2", "r o3 o3"],
+        ["s i0 o2", "s i1 o3", "r o0 o0", "r o1 o1"],
+    ]
+    gpus = [[(1 - g, 1 - g, 0, steps[g])] for g in (0, 1)]
+    plan, world = file(program("allgather", 4, gpus)), World(one_site(2, link()))
+    for count in range(8):
+        x = np.arange(1.0, 1 + 2 * count).reshape(2, count)
+        run = world.all_gather(x, algorithm=plan)
+        assert run.output.tolist() == [x.ravel().tolist()] * 2
+
+
 def test_a_step_of_many_rows_within_ranks_is_written(file):
     plan = build_plan("all_to_all", "bruck", (40,))
     assert_same_plan(file(plan_xml(plan)), plan)

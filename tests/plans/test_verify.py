@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from interpreter import is_right
-from strategies import CASES, chaotic_plans, program_of
+from strategies import CASES, chaotic_plans, link, one_site, program_of
 
-from emul import CapacityError, PlanError, memory
+from emul import CapacityError, PlanError, World, memory
 from emul.plans import COLLECTIVES, Partition, Plan, Step, build_plan, verify
 
 verify_module = importlib.import_module("emul.plans.verify")
@@ -224,3 +224,32 @@ def test_columns_of_other_integers_are_taken_as_they_are():
     verify(with_steps(plan, wide))
     program = program_of(with_steps(plan, wide), 12, 4)
     assert program.row_src.dtype == np.int32
+
+
+def test_finer_chunks_of_blocks_lie_inside_them():
+    finer = plan_of(2, (0, 1, 0, False), (0, 1, 1, False), (1, 0, 2, False), (1, 0, 3, False),
+                    collective="all_gather", n_chunks=4)  # fmt: skip
+    world = World(one_site(2, link()))
+    for count in range(6):
+        x = np.arange(2.0 * count).reshape(2, count)
+        assert world.all_gather(x, algorithm=finer).output.tolist() == [x.ravel().tolist()] * 2
+        counts = [count, 3]
+        ragged = np.arange(2.0 * max(counts)).reshape(2, -1)
+        output = world.all_gather(ragged, counts=counts, algorithm=finer).output
+        assert output[1].tolist() == [*ragged[0, :count], *ragged[1, :3]]
+
+
+def test_blocks_that_are_not_those_of_the_ranks_are_refused():
+    plan = plan_of(1, collective="all_gather", n_chunks=3)
+    two = dataclasses.replace(plan, world_size=2)
+    with pytest.raises(PlanError, match="all_gather over 2 ranks in 3 blocks: needed as many for"):
+        program_of(two, 6, 4)
+
+
+@pytest.mark.parametrize("edges", [[0, 2, 3], [0, 1, 3], [0, 1, 2]])
+def test_chunks_that_reach_into_the_next_block_are_refused(edges):
+    partition = Partition(edges[-1], 1, np.array(edges))
+    good = build_plan("all_gather", "direct", (3,))
+    plan = dataclasses.replace(good, partition=partition, steps=lambda: iter(()))
+    with pytest.raises(PlanError, match="needed edges where the block of each rank begins"):
+        verify(plan)

@@ -15,6 +15,7 @@ from typing import cast
 import numpy as np
 
 from emul.errors import PlanError
+from emul.plans.collectives import collective_named
 from emul.plans.msccl.document import Algo, read_document
 from emul.plans.msccl.levels import Levels
 from emul.plans.msccl.machine import Machine, Row
@@ -61,7 +62,12 @@ def _foreign(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list
         )
     ordered = levels.ordered(machine)
     rows = [machine.rows[i] for i in ordered]
-    partition = Partition.uniform(algo.n_chunks)
+    # Where every rank has a block, all blocks are cut alike, whatever their length.
+    blocks = algo.n_chunks
+    if collective_named(algo.collective).in_blocks:
+        blocks = algo.world_size
+    edges = np.arange(algo.n_chunks + 1, dtype=np.int64)
+    partition = Partition(blocks, algo.n_chunks // blocks, edges)
     places = [(each.start, len(each)) for row in rows for each in (row.source, row.target)]
     steps = _steps(rows, places, [levels.level[i] for i in ordered])
     plan = Plan(
