@@ -1,6 +1,6 @@
 """Plans: who sends which chunk to whom. No time, no array values."""
 
-from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_plan
+from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_hierarchy, build_plan
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
 from emul.plans.expressions import Expressions
@@ -29,6 +29,7 @@ __all__ = [
     "Step",
     "Waits",
     "algorithms_for",
+    "build_hierarchy",
     "build_plan",
     "collective_named",
     "plan_from",

@@ -12,11 +12,12 @@ from types import MappingProxyType
 from emul.errors import ArgumentError, unknown_name
 from emul.plans import bruck, direct, doubling, hierarchical, pat, ring, trees
 from emul.plans.collectives import collective_named
+from emul.plans.levels import Groups
 from emul.plans.places import Places
 from emul.plans.plan import Plan
 from emul.plans.verify import verify
 
-__all__ = ["ALGORITHMS", "Algorithm", "algorithms_for", "build_plan"]
+__all__ = ["ALGORITHMS", "Algorithm", "algorithms_for", "build_hierarchy", "build_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,31 @@ def build_plan(
     if not 0 <= root < n:
         raise ArgumentError(f"root {root}: needed a rank from 0 to {n - 1}")
     plan = _built(collective, algorithm, places, root)
+    verify(plan)
+    return plan
+
+
+def build_hierarchy(
+    collective: str,
+    groups: Groups,
+    algorithms: Sequence[str],
+    *,
+    root: int = 0,
+    pieces: int = 1,
+) -> Plan:
+    """Return the verified hierarchical plan over nested groups of any depth.
+
+    ``groups``: the ranks of the innermost groups, in tuples of groups; ``algorithms``: one for each
+    level, innermost first; ``pieces``: in how many the vector is cut, so that the levels overlap.
+    Raises ArgumentError when something does not fit.
+
+    >>> plan = build_hierarchy("all_reduce", ((4, 4), (4, 4)), ("ring", "ring", "direct"))
+    >>> plan.world_size
+    16
+    """
+    plan = hierarchical.hierarchical_plan(
+        collective, groups, algorithms, root=root, pieces=pieces, build_level=_build_level
+    )
     verify(plan)
     return plan
 

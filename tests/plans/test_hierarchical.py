@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from interpreter import is_right
 
 from emul import ArgumentError, Link, Node, Site, Topology, Trunk, World
-from emul.plans import ALGORITHMS, Partition, Places, Plan, Program, Shape, Step
+from emul.plans import ALGORITHMS, Partition, Places, Plan, Program, Shape, Step, build_hierarchy
 from emul.plans.collectives import collective_named
 from emul.plans.hierarchical import COLLECTIVES, build, build_spec, hierarchical_plan
 from emul.plans.verify import verify
@@ -109,6 +109,20 @@ def test_any_hierarchy_is_right(data, collective, depth, pieces):
 def test_scratch_of_the_top_becomes_scratch_of_the_owners(groups, pieces):
     algorithms = ["ring"] * depth_of(groups) + ["one_shot"]
     check(hierarchy("all_reduce", groups, algorithms, pieces=pieces))
+
+
+def test_groups_may_be_nested_as_deep_as_one_likes():
+    groups = (((2, 1), (2, 2)), ((1, 3), (2, 1)))
+    algorithms = ("ring", "direct", "bruck", "halving_doubling")
+    plan = build_hierarchy("all_reduce", groups, algorithms, pieces=2)
+    check(plan)
+    world = World("one-campus")
+    sites = (Node(14, world.topology.sites[0].link),)
+    world = World(Topology("deep", (Site("all", sites, world.topology.sites[0].link),)))
+    x = np.arange(14.0 * 9).reshape(14, 9)
+    assert np.array_equal(world.all_reduce(x, algorithm=plan).output, np.tile(x.sum(0), (14, 1)))
+    with pytest.raises(ArgumentError, match="3 algorithms for 4 levels: needed one for each"):
+        build_hierarchy("all_reduce", groups, algorithms[1:])
 
 
 def check(plan):
