@@ -1,19 +1,21 @@
 """Topologies from TOML files.
 
-Keys carry their unit. ``[defaults.node_link]``, ``[defaults.site_link]`` and
-``[defaults.trunk]`` hold what most links share; a site or trunk overrides key by key.
+A file may start from a ``preset``. Keys carry their unit. ``[defaults.node_link]``,
+``[defaults.site_link]`` and ``[defaults.trunk]`` hold what most links share; a site or trunk
+overrides key by key.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from emul.errors import TopologyError
 from emul.links import Link, one_way_delay_s
 from emul.topology.fields import Range, Table
+from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Node, Site, Topology, Trunk
+from emul.topology.overlay import PATH_KEYS, over, over_preset
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,12 +31,15 @@ MOST_FILE_BYTES = 4 << 20
 RATE = Range(0, 1e6, "Gbit/s", closed=False)
 MICROSECONDS = Range(0, 1e8, "us")
 KM = Range(0, 1e5, "km")
+MILES = Range(0, 6e4, "miles")
 ROUTE_FACTOR = Range(1, 10, "")
 SHARE = Range(0, 1, "")
 RANKS = Range(1, MOST_RANKS, "ranks")
 NODES = Range(1, MOST_RANKS, "nodes")
 
-PATH_KEYS = ("km", "route_factor", "dispersion_compensation", "equipment_us")
+KM_PER_MILE = 1.609344
+"""The international mile, exact by definition."""
+
 LINK_KEYS = ("rate_gbit_per_s", "overhead_us", "latency_us", *PATH_KEYS)
 SITE_KEYS = ("name", "nodes", "ranks_per_node", "node", "node_link", "site_link")
 
@@ -66,7 +71,7 @@ def parse_topology(text: str, *, name: str, where: str) -> Topology:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise TopologyError(f"{where}: not TOML: {error}") from None
-    root = Table(document, where, "")
+    root = _over_preset(Table(document, where, ""))
     root.check_keys(("name", "description", "defaults", "site", "trunk"))
     defaults = root.table("defaults")
     defaults.check_keys(("node_link", "site_link", "trunk"))
@@ -80,6 +85,17 @@ def parse_topology(text: str, *, name: str, where: str) -> Topology:
         )
     except TopologyError as error:
         raise TopologyError(f"{where}: {error}") from None
+
+
+def _over_preset(root: Table) -> Table:
+    """Return a document over the preset that it starts from, if it names one."""
+    if "preset" not in root.content:
+        return root
+    preset = root.text("preset")
+    if preset not in preset_names():
+        raise root.refusal("preset", preset, f"one of {', '.join(preset_names())}")
+    base = tomllib.loads(preset_text(preset))
+    return Table(over_preset(base, root.content), root.where, root.path)
 
 
 def _check_ranks(where: str, ranks: int) -> None:
@@ -129,19 +145,12 @@ def _trunk(table: Table, defaults: Table) -> Trunk:
         raise table.refusal("between", between, "the names of two sites")
     own = {key: value for key, value in table.content.items() if key != "between"}
     merged = _overlay(defaults.table("trunk"), Table(own, table.where, table.path))
-    km = merged.number("km", KM) if "km" in merged.content else None
-    return Trunk((between[0], between[1]), _link(merged), km)
+    return Trunk((between[0], between[1]), _link(merged), _km(merged))
 
 
 def _overlay(general: Table, own: Table) -> Table:
     """Return ``own`` over ``general``; a delay given in one form displaces the other form."""
-    inherited: dict[str, Any] = dict(general.content)
-    displaced: tuple[str, ...] = PATH_KEYS if "latency_us" in own.content else ()
-    if any(key in own.content for key in PATH_KEYS):
-        displaced = ("latency_us",)
-    for key in displaced:
-        inherited.pop(key, None)
-    return Table({**inherited, **own.content}, own.where, own.path)
+    return Table(over(general.content, own.content), own.where, own.path)
 
 
 def _link(table: Table) -> Link:
@@ -153,6 +162,15 @@ def _link(table: Table) -> Link:
     )
 
 
+def _km(table: Table) -> float | None:
+    """Return the line of sight in kilometres, if a distance is given."""
+    if "km" in table.content and "miles" in table.content:
+        raise table.refusal("miles", table.content["miles"], "either miles or km")
+    if "miles" in table.content:
+        return table.number("miles", MILES) * KM_PER_MILE
+    return table.number("km", KM) if "km" in table.content else None
+
+
 def _latency_s(table: Table) -> float:
     given = [key for key in PATH_KEYS if key in table.content]
     if "latency_us" in table.content:
@@ -161,10 +179,11 @@ def _latency_s(table: Table) -> float:
                 "latency_us", table.content["latency_us"], f"either latency_us or {given[0]}"
             )
         return table.number("latency_us", MICROSECONDS) / 1e6
-    if "km" not in table.content:
-        raise table.missing("latency_us", f"{MICROSECONDS}, or km to derive it from")
+    km = _km(table)
+    if km is None:
+        raise table.missing("latency_us", f"{MICROSECONDS}, or km or miles to derive it from")
     return one_way_delay_s(
-        table.number("km", KM),
+        km,
         route_factor=table.number("route_factor", ROUTE_FACTOR, 1.0),
         dispersion_compensation=table.number("dispersion_compensation", SHARE, 0.0),
         equipment_s=table.number("equipment_us", MICROSECONDS, 0.0) / 1e6,

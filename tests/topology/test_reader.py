@@ -72,6 +72,83 @@ def test_a_latency_displaces_an_inherited_distance(tmp_path):
     assert trunk.link.latency_s == 7e-6
 
 
+def test_miles_are_kilometres(tmp_path):
+    text = GOOD.replace("km = 20", "miles = 10")
+    (trunk,) = read_topology(written(tmp_path, text)).trunks
+    assert trunk.km == 16.09344
+    assert trunk.link.latency_s == pytest.approx(
+        16.09344 * 2 * 1.4682 / 299792.458 + 10e-6, rel=1e-12
+    )
+
+
+def test_a_file_starts_from_a_preset_and_overrides(tmp_path):
+    old = load("three-campus")
+    text = """
+    preset = "three-campus"
+    description = "with a fourth hall, and a new trunk"
+
+    [defaults.node_link]
+    latency_us = 0.25
+
+    [[site]]
+    name = "north"
+    nodes = [8]
+    site_link = { rate_gbit_per_s = 49 }
+
+    [[site]]
+    name = "west"
+    nodes = 1
+    ranks_per_node = 2
+
+    [[trunk]]
+    between = ["south", "north"]
+    rate_gbit_per_s = 9.9
+    miles = 5
+    """ + "".join(
+        f'[[trunk]]\nbetween = ["west", "{other}"]\nrate_gbit_per_s = 1\nlatency_us = 300\n'
+        for other in ("north", "east", "south")
+    )
+    new = read_topology(written(tmp_path, text))
+    assert new.name == "campuses"
+    assert [site.ranks for site in new.sites] == [8, 8, 8, 2]
+    north, east, south, west = new.sites
+    assert [len(site.nodes) for site in new.sites] == [1, 2, 2, 1]
+    assert north.link == Link(49e9 / 8, old.sites[0].link.latency_s, old.sites[0].link.overhead_s)
+    assert (east.link, south.link, west.link) == (old.sites[1].link,) * 3
+    assert east.nodes[0].link.latency_s == 0.25e-6
+    assert new.trunks[:2] == old.trunks[:2]
+    turned = new.trunks[2]
+    assert (turned.sites, turned.km) == (("south", "north"), 5 * 1.609344)
+    assert turned.link.rate_bytes_per_s == 9.9e9 / 8
+    assert turned.link.latency_s < old.trunks[2].link.latency_s
+    assert {trunk.link.latency_s for trunk in new.trunks[3:]} == {300e-6}
+    assert {trunk.link.overhead_s for trunk in new.trunks} == {30e-6}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('preset = "four-campus"', "preset = 'four-campus': needed one of one-campus, three-camp"),
+        ("preset = 4", "preset = 4: needed a string"),
+        ('preset = "three-campus"\ndefaults = 3', "defaults = 3: needed a table"),
+        ('preset = "three-campus"\nsite = 3', r"site = 3: needed an array of tables, \[\[site\]\]"),
+        ('preset = "three-campus"\nsite = [3]', r"site\[3\] = 3: needed a table"),
+        ('preset = "three-campus"\nsite = [{name = 4}]', r"site\[3\]"),
+        ('preset = "three-campus"\n[[trunk]]\nbetween = 4', r"trunk\[3\].between = 4: needed the"),
+        ('preset = "three-campus"\n[[trunk]]\nbetween = [4, [5]]', r"trunk\[3\].between"),
+    ],
+)
+def test_what_does_not_fit_a_preset_is_refused(tmp_path, text, complaint):
+    with pytest.raises(TopologyError, match=complaint):
+        read_topology(written(tmp_path, text))
+
+
+def test_a_distance_is_given_once(tmp_path):
+    text = GOOD.replace("km = 20", "km = 20\nmiles = 12")
+    with pytest.raises(TopologyError, match="miles = 12: needed either miles or km"):
+        read_topology(written(tmp_path, text))
+
+
 def test_a_world_can_be_made_of_a_file(tmp_path):
     path = written(tmp_path, GOOD)
     assert World(path).size == World(str(path)).size == 13
@@ -91,7 +168,7 @@ def test_a_world_can_be_made_of_a_file(tmp_path):
          r"site\[0\].site_link.latency_us = -5: needed a number from 0 to 1e\+08 us"),
         ("latency_us = 5", "latency_ms = 5",
          r"unknown key 'site\[0\].site_link.latency_ms': needed one of rate_gbit_per_s"),
-        ("latency_us = 5\n", "", r"site_link has no 'latency_us': needed .* or km to derive"),
+        ("latency_us = 5\n", "", r"site_link has no 'latency_us': needed .* or km or miles to derive"),
         ("km = 20", "km = 20\nlatency_us = 3", "latency_us = 3: needed either latency_us or km"),
         ("km = 20", "km = -20", r"trunk\[0\].km = -20: needed a number from 0 to 100000 km"),
         ("route_factor = 2", "route_factor = 0.5", "route_factor = 0.5: needed a number from 1"),
