@@ -61,6 +61,8 @@ NEXT_RANK = 1
               help="Send chunks on in pieces of this size; 0 for whole chunks.")  # fmt: skip
 @click.option("--slots", type=click.IntRange(1), default=8, show_default=True,
               help="Slices in flight on a connection.")  # fmt: skip
+@click.option("--no-window", is_flag=True, help="Any number of slices in flight.")
+@click.option("--zero-latency", is_flag=True, help="No distance: rates and overheads only.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
               help="Of the data.")  # fmt: skip
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
@@ -87,13 +89,18 @@ def perf(
     from emul.cli.sweep import Sweep
     from emul.report import PerfTable
     from emul.report.documents import check_writable
-    from emul.timing import Slicing
+    from emul.timing import UNLIMITED, Slicing
+    from emul.topology import load
     from emul.world import World
 
     _check_sizes(asked)
-    slicing = Slicing(asked["slice_bytes"], asked["slots"]) if asked["slice_bytes"] else None
+    slots = UNLIMITED if asked["no_window"] else asked["slots"]
+    slicing = Slicing(asked["slice_bytes"], slots) if asked["slice_bytes"] else None
+    where = load(topology)
+    if asked["zero_latency"]:
+        where = where.without_latency()
     world = World(
-        topology, backend=backend, clock=clock, dilation=dilation, seed=seed, slicing=slicing
+        where, backend=backend, clock=clock, dilation=dilation, seed=seed, slicing=slicing
     )
     sweep = Sweep(
         world,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emul.ops import NCCL_NAMES
 from emul.report.rows import PerfRow
+from emul.timing import UNLIMITED
 from emul.units import format_bytes, format_rate
 from emul.world import World
 
@@ -83,7 +84,8 @@ def _slicing(world: World) -> str:
     slicing = world.slicing
     if slicing is None:
         return "whole chunks"
-    return f"slices of {format_bytes(slicing.slice_bytes)}, {slicing.slots} in flight"
+    number = "any number" if slicing.slots >= UNLIMITED else slicing.slots
+    return f"slices of {format_bytes(slicing.slice_bytes)}, {number} in flight"
 
 
 def _headings() -> list[str]:

@@ -12,11 +12,12 @@ except ModuleNotFoundError as error:
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.floor import busiest_link_ps
 from emul.timing.timeline import Timeline, time_plan
-from emul.timing.traffic import NCCL_SLICING, Slicing, transfers_in
+from emul.timing.traffic import NCCL_SLICING, UNLIMITED, Slicing, transfers_in
 
 __all__ = [
     "CAUSES",
     "NCCL_SLICING",
+    "UNLIMITED",
     "CriticalPath",
     "Segment",
     "Slicing",

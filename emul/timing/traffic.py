@@ -19,7 +19,7 @@ from emul.plans import Order, Program, Waits
 from emul.plans.runs import expand
 from emul.units import format_bytes
 
-__all__ = ["NCCL_SLICING", "Slicing", "Traffic", "transfers_in"]
+__all__ = ["NCCL_SLICING", "UNLIMITED", "Slicing", "Traffic", "transfers_in"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -43,6 +43,9 @@ class Slicing:
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} {getattr(self, name)}: needed at least 1")
 
+
+UNLIMITED = 1 << 30
+"""Slots: more than any plan has slices on a connection."""
 
 NCCL_SLICING = Slicing()
 """NCCL's defaults for the Simple protocol."""

@@ -137,6 +137,26 @@ class Topology:
         nodes = tuple(node for site in self.sites for node in site.nodes)
         return Topology(f"{self.name} in one place", (Site("campus", nodes, slowest),))
 
+    def without_latency(self) -> Topology:
+        """Return the same links with no distance between their ends: rates and overheads only."""
+        return replace(
+            self,
+            name=f"{self.name} at zero latency",
+            sites=tuple(
+                replace(
+                    site,
+                    link=replace(site.link, latency_s=0.0),
+                    nodes=tuple(
+                        replace(node, link=replace(node.link, latency_s=0.0)) for node in site.nodes
+                    ),
+                )
+                for site in self.sites
+            ),
+            trunks=tuple(
+                replace(trunk, link=replace(trunk.link, latency_s=0.0)) for trunk in self.trunks
+            ),
+        )
+
 
 def _by_link(nodes: tuple[Node, ...]) -> dict[Link, list[int]]:
     members: dict[Link, list[int]] = {}

@@ -285,3 +285,42 @@ def test_progress_is_shown_on_a_terminal_and_goes_away(tmp_path):
     os.close(parent)
     assert "size 1 of 1: timing 1/2" in shown
     assert "size 1 of 1" not in table
+
+
+def test_effects_can_be_turned_off_one_by_one(tmp_path):
+    """Over the slowest trunk of two ranks, a broadcast of 12 MiB is 24 slices of 512 KiB."""
+    where, path = tmp_path / "two.toml", tmp_path / "out.json"
+    where.write_text(
+        """
+        [defaults]
+        node_link = { rate_gbit_per_s = 1000, latency_us = 1 }
+        site_link = { rate_gbit_per_s = 1000, latency_us = 1 }
+        [[site]]
+        name = "a"
+        nodes = [1]
+        [[site]]
+        name = "b"
+        nodes = [1]
+        [[trunk]]
+        between = ["a", "b"]
+        rate_gbit_per_s = 8
+        latency_us = 10000
+        overhead_us = 50
+        """
+    )
+    slice_s, overhead_s, latency_s = (512 << 10) / 1e9, 50e-6, 0.01
+    expected = {
+        # after 8 slices a sender waits for word of the first of them, twice
+        (): overhead_s + 2 * (slice_s + 2 * latency_s) + 8 * slice_s + latency_s,
+        ("--no-window",): overhead_s + 24 * slice_s + latency_s,
+        ("--zero-latency",): overhead_s + 24 * slice_s,
+    }
+    for flags, time_s in expected.items():
+        arguments = ["broadcast", "-b", "12M", "-e", "12M", "--topology", str(where), *flags]
+        arguments += ["--algorithm", "direct", "--clock", "virtual", "--json", str(path), *SMALL]
+        result = emul("perf", *arguments)
+        (row,) = rows_of(path)
+        assert row["modelled_s"] == pytest.approx(time_s, rel=1e-9)
+        assert row["modelled_s"] >= row["bound_s"]
+        assert ("any number in flight" in result.stdout) == ("--no-window" in flags)
+        assert row["topology"] == "two" + " at zero latency" * ("--zero-latency" in flags)

@@ -3,6 +3,7 @@ from hypothesis import given
 from reference import path, places
 from strategies import topologies
 
+from emul import Link
 from emul.topology import Network, load
 
 
@@ -51,3 +52,13 @@ def test_picoseconds_are_rounded_to_the_nearest():
     assert set(network.site_latency_ps.tolist()) == {6_000_000}
     assert set(network.node_overhead_ps.tolist()) == {2_900_000}
     assert np.isinf(network.link_rate[network.trunk_link(0, 0)])
+
+
+def test_without_latency_only_latencies_change():
+    old = load("three-campus")
+    new = old.without_latency()
+    assert [site.ranks for site in new.sites] == [site.ranks for site in old.sites]
+    for (name, before), (same, after) in zip(old.links(), new.links(), strict=True):
+        assert name == same
+        assert after == Link(before.rate_bytes_per_s, 0.0, before.overhead_s)
+    assert new.without_latency().trunks == new.trunks
