@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from emul import CapacityError, World, memory
+from emul import CapacityError, Slicing, World, memory
 from emul.memory import available_bytes, check_fits
-from emul.plans import build_plan
+from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
 
 def test_this_machine_has_some_memory():
@@ -45,3 +47,29 @@ def test_a_plan_too_large_to_prove_is_refused_before_it_is_tried():
         CapacityError, match=r"proving ring all_reduce over 200000 ranks: .* needed"
     ):
         build_plan("all_reduce", "ring", (100_000, 100_000))
+
+
+def test_a_plan_of_too_many_rows_is_refused_before_all_are_held(monkeypatch):
+    plan, taken = build_plan("all_reduce", "direct", (24,)), []
+
+    def steps():
+        for step in plan.steps():
+            taken.append(step)
+            yield step
+
+    shape = Shape.of(COLLECTIVES["all_reduce"], 24, 24)
+    assert len(Program.of(replace(plan, steps=steps), shape, 4)) == 2 * 23 * 24
+    monkeypatch.setattr(memory, "ALWAYS_THERE_BYTES", 0)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 24 * 23)
+    taken.clear()
+    with pytest.raises(CapacityError, match=r"timing direct all_reduce .* of \d+ rows and more: "):
+        Program.of(replace(plan, steps=steps), shape, 4)
+    assert len(taken) < 2 * 23
+
+
+def test_slices_that_do_not_fit_are_refused_before_they_are_held(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 10 << 20)
+    world, count = World("three-campus", slicing=Slicing(1)), 24 * 1000
+    pieces = 2 * 23 * count
+    with pytest.raises(CapacityError, match=rf"timing {pieces} slices of 1 B \(larger slices are"):
+        world.predict("all_reduce", count, dtype="uint8", algorithm="ring")

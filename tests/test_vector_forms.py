@@ -146,3 +146,10 @@ def test_bruck_needs_equal_blocks_to_exchange():
 def test_collectives_without_blocks_have_no_counts():
     with pytest.raises(ShapeError, match="all_reduce with counts: it has no block for each rank"):
         World("one-campus").predict("all_reduce", [1] * 24)
+
+
+def test_what_nobody_sends_over_a_trunk_does_not_wait_for_it():
+    world, counts = World("three-campus"), np.zeros((24, 24), dtype=int)
+    counts[0, 1] = 1000
+    prediction = world.predict("all_to_all", counts, dtype="uint8", algorithm="direct")
+    assert 0 < prediction.bound_s <= prediction.time_s

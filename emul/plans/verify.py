@@ -35,6 +35,9 @@ MOST_CHANNELS = 1 << 12
 SHARE_OF_MEMORY = 0.5
 """Of what is available, for a proof that has to be cut up."""
 
+MOST_PASSES = 64
+"""Over the steps of a plan; one that needs more is refused, because it would not end soon."""
+
 
 def verify(plan: Plan) -> None:
     """Return when every output chunk of ``plan`` holds every contribution exactly once.
@@ -62,7 +65,7 @@ def _chunks_at_once(plan: Plan) -> int:
         check_fits(needed * plan.n_places, f"proving {plan}")
     except CapacityError:
         fitting = int(available_bytes() * SHARE_OF_MEMORY) // needed
-        if plan.n_places > plan.partition.n_chunks or fitting < 1:
+        if plan.n_places > plan.partition.n_chunks or fitting * MOST_PASSES < plan.n_places:
             raise
         return min(fitting, plan.n_places - 1)
     return plan.n_places
@@ -112,15 +115,17 @@ def _check_blocks(plan: Plan) -> None:
 
 
 def _check_waits(plan: Plan) -> None:
-    """Refuse waits for a later row: they might go around in a circle."""
+    """Refuse waits for a later row, which might go around in a circle, or for none."""
     waits = plan.waits
     if waits is not None and len(waits):
-        wrong = np.flatnonzero((waits.earlier >= waits.later) | (waits.earlier < 0))
+        rows = sum(len(step) for step in plan.steps())
+        ordered = (waits.earlier >= 0) & (waits.earlier < waits.later) & (waits.later < rows)
+        wrong = np.flatnonzero(~ordered)
         if len(wrong):
             i = wrong[0]
             raise PlanError(
                 f"{plan}: row {waits.later[i]} waits for row {waits.earlier[i]}: needed an earlier "
-                "row"
+                f"one of {rows} rows"
             )
 
 

@@ -35,6 +35,15 @@ def test_show_draws_steps_and_counts_bytes():
     assert lines[-1] == "... and 17 more steps"
 
 
+def test_show_tells_nics_from_links_inside_a_node():
+    # 2 x 3/4 of a buffer inside a node; of a quarter 2 x 1/2 between the two nodes of a site, of an
+    # eighth 2 x 2/3 between the three sites
+    lines = emul("plan", "show", "all_reduce", "hierarchical:nodes").stdout.splitlines()
+    for links, share in (("node links", 2 * 3 / 4), ("NICs", 1 / 4 + 4 / 3 / 8)):
+        sent = f"sends {share:.4g} and receives {share:.4g} buffers"
+        assert f"{links} of east: the busiest rank {sent}" in lines
+
+
 def test_show_tells_where_a_chunk_goes():
     result = emul("plan", "show", "send_recv", "direct", "-r", "2")
     assert "  rank 0 chunk 0 to rank 2 as chunk 1" in result.stdout.splitlines()

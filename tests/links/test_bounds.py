@@ -1,10 +1,11 @@
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cases, count_for, one_site, sites_of_one, topologies
 
 from emul import Link, World
-from emul.links.bounds import Cut, count_bound_s, cut_bound_s
+from emul.links.bounds import Cut, count_bound_s, cut_bound_s, uneven_bytes_across
 
 
 @settings(max_examples=300)
@@ -94,3 +95,26 @@ def test_relays_count_when_they_are_faster():
     slow, quick = Link(1e12, 1.0), Link(1e12, 1e-3)
     world = World(sites_of_one(lambda a, b: slow if (a, b) == (0, 2) else quick, 3))
     assert world.predict("all_reduce", 3).bound_s == pytest.approx(2e-3, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("collective", "has_root", "leaving", "entering"),
+    [
+        ("reduce_scatter", False, 2 + 4, 1 + 8),
+        ("all_gather", False, 1 + 8, 2 + 4),
+        ("gather", False, 1 + 8, 0),
+        ("gather", True, 0, 2 + 4),
+        ("scatter", False, 0, 1 + 8),
+        ("scatter", True, 2 + 4, 0),
+    ],
+)
+def test_unequal_blocks_across_a_cut(collective, has_root, leaving, entering):
+    inside = np.array([True, False, False, True])
+    across = uneven_bytes_across(collective, np.array([1, 2, 4, 8]), inside, has_root=has_root)
+    assert across == (leaving, entering)
+
+
+def test_unequal_exchanges_across_a_cut():
+    # Rank r sends 10 r + s to rank s: from 0 to the others 1 + 2, from them 10 + 20.
+    counts, inside = np.add.outer(10 * np.arange(3), np.arange(3)), np.arange(3) == 0
+    assert uneven_bytes_across("all_to_all", counts, inside, has_root=True) == (3, 30)

@@ -95,3 +95,10 @@ def test_wrong_functions_are_refused(schedule, complaint):
 def test_what_is_no_algorithm_is_refused(algorithm):
     with pytest.raises(ArgumentError, match="needed a name, a Plan, or a function that yields"):
         World("three-campus").all_reduce(np.ones((24, 1)), algorithm=algorithm)
+
+
+def test_a_plan_from_another_root_is_refused():
+    world, plan = World("three-campus"), build_plan("broadcast", "direct", (24,), root=3)
+    assert world.predict("broadcast", 10, algorithm=plan, root=3).plan is plan
+    with pytest.raises(PlanError, match=r"root 3: needed a plan for broadcast over 24 .*, root 0"):
+        world.predict("broadcast", 10, algorithm=plan)

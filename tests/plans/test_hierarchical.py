@@ -342,3 +342,20 @@ def test_level_that_cuts_unevenly():
 
     with pytest.raises(ArgumentError, match="cuts the blocks of all ranks alike"):
         hierarchical_plan("all_reduce", (2, 2), ("ring", "ring"), build_level=uneven)
+
+
+@pytest.mark.parametrize(
+    ("variant", "node", "site", "trunk"),
+    [("nodes", 4, 4, 2), ("pieces", 4, 4, 2 + 3), ("one_shot", 2, 2, 1)],
+)
+def test_variants_pay_every_level_as_often_as_their_algorithms_do(variant, node, site, trunk):
+    # Among three, a ring takes two rounds each way, direct one; one shot takes one for both ways.
+    # Of four pieces, each goes over the trunks one round behind the one before it.
+    near, fabric, far = (Link(1e15, latency_s) for latency_s in (1e-6, 1e-4, 1e-2))
+    names = ("a", "b", "c")
+    sites = tuple(Site(name, (Node(3, near),) * 3, fabric) for name in names)
+    trunks = tuple(Trunk((a, b), far) for a, b in (("a", "b"), ("a", "c"), ("b", "c")))
+    prediction = World(Topology("three by three by three", sites, trunks)).predict(
+        "all_reduce", 27 * 4, algorithm=f"hierarchical:{variant}"
+    )
+    assert prediction.timeline.total_ps // 10**6 == node + 100 * site + 10_000 * trunk

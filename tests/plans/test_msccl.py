@@ -12,8 +12,8 @@ from interpreter import is_right
 from strategies import CASES, cases, link, one_site, program_of, ranks_per_site, width_for
 from threadblocks import Threadblocks, fused_ring, program
 
-from emul import PlanError, World
-from emul.plans import Partition, Plan, Step, build_plan, plan_xml
+from emul import PlanError, Send, World
+from emul.plans import Partition, Plan, Step, build_plan, plan_from, plan_xml
 from emul.timing import Slicing, time_plan
 from emul.topology import Network
 
@@ -333,3 +333,50 @@ def test_a_world_takes_a_file_as_its_algorithm(tmp_path):
     assert runs[0].time_s == runs[1].time_s
     with pytest.raises(PlanError, match="needed a plan for all_gather over 24 ranks"):
         world.all_gather(x, algorithm=str(path))
+
+
+def test_what_is_only_passed_on_is_not_kept(file):
+    # gpu 1 adds its chunk to what it passes on to gpu 2, and then hands it, as it was, to gpu 0.
+    zero = [(1, 1, 0, ["s i0 i0", "rrc i0 i0 hasdep"]), (-1, 2, 0, ["rrc i0 i0 after=0:1"])]
+    one = [
+        (2, 0, 0, ["rrs i0 i0 hasdep"]),
+        (0, -1, 0, ["s i0 i0 after=0:0 hasdep"]),
+        (-1, 2, 0, ["r i0 i0 after=1:0"]),
+    ]
+    two = [(0, -1, 0, ["s i0 i0 hasdep"]), (1, 1, 0, ["rrc i0 i0 after=0:0", "s i0 i0"])]
+    text = program("allreduce", 1, [zero, one, two])
+    assert Threadblocks(text, apart=False).run(0).is_right()
+    assert is_right(file(text))
+
+
+def test_scratch_is_as_long_as_what_it_holds_first(file):
+    plan = file(program("allreduce", 2, BOTH_WAYS, inplace=0, scratch=2))
+    x = np.arange(14.0).reshape(2, 7)  # chunks of 4 and of 3 elements
+    assert (
+        World(one_site(2, link())).all_reduce(x, algorithm=plan).output.tolist()
+        == [x.sum(axis=0).tolist()] * 2
+    )
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), CASES)
+def test_nothing_is_waited_for_twice(collective, algorithm):
+    for tb in ET.fromstring(plan_xml(build_plan(collective, algorithm, (3, 2)))).iter("tb"):
+        waits = [(step.get("depid"), int(step.get("deps"))) for step in tb]
+        for block in {block for block, _ in waits} - {"-1"}:
+            steps = [at for each, at in waits if each == block]
+            assert steps == sorted(set(steps))
+
+
+def test_edges_that_rows_show_are_not_written():
+    plan = build_plan("all_reduce", "hierarchical", (3, 2))
+    assert plan.partition.n_chunks < plan.partition.blocks * plan.partition.units
+    assert "edges=" not in plan_xml(plan)
+
+
+def test_what_is_read_within_a_rank_is_written_behind_it(file):
+    def shifted(n):
+        yield [Send(0, 0, 0, into=n)]
+        yield [Send(0, 0, 0, into=n), Send(0, 0, n, into=n + 1)]
+
+    plan = plan_from(shifted, "all_reduce", 1, scratch=2)
+    assert_same_plan(file(plan_xml(plan)), plan)

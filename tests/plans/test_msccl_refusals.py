@@ -159,3 +159,23 @@ def test_what_cannot_be_written_is_refused(file, tmp_path):
         plan_xml(build_plan("all_reduce", "direct", (140,)))
     with pytest.raises(PlanError, match=r"missing.xml: cannot be read: No such file"):
         read_plan(tmp_path / "missing.xml")
+
+
+@pytest.mark.parametrize(
+    ("coll", "gpus", "complaint"),
+    [
+        (
+            "allreduce",
+            [[(1, -1, 0, ["s i0 i0"] * 2)], [(-1, 0, 0, ["rrc i0 i0"] * 2)]],
+            "line 11: .*: rank 1 chunk 0 would count the contribution of rank 0 twice",
+        ),
+        (
+            "broadcast",
+            [[(-1, 1, 0, ["r i0 i0"])], [(0, -1, 0, ["s i0 i0"])]],
+            "line 9: .*: rank 1 chunk 0 is sent without holding anything",
+        ),
+    ],
+)
+def test_the_step_at_which_the_proof_fails_is_named(coll, gpus, complaint, file):
+    with pytest.raises(PlanError, match=complaint):
+        file(program(coll, 1, gpus))

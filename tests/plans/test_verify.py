@@ -10,7 +10,7 @@ from interpreter import is_right
 from strategies import CASES, chaotic_plans, link, one_site, program_of
 
 from emul import CapacityError, PlanError, World, memory
-from emul.plans import COLLECTIVES, Partition, Plan, Step, build_plan, verify
+from emul.plans import COLLECTIVES, Partition, Plan, Step, Waits, build_plan, verify
 
 verify_module = importlib.import_module("emul.plans.verify")
 
@@ -253,3 +253,13 @@ def test_chunks_that_reach_into_the_next_block_are_refused(edges):
     plan = dataclasses.replace(good, partition=partition, steps=lambda: iter(()))
     with pytest.raises(PlanError, match="needed edges where the block of each rank begins"):
         verify(plan)
+
+
+@pytest.mark.parametrize(("earlier", "later"), [(1, 0), (1, 1), (-1, 0)])
+def test_waits_that_could_go_around_in_a_circle_are_refused(earlier, later):
+    plan = plan_of(2, (1, 0, 0, True), (0, 1, 0, False))
+    no, yes = np.zeros(1, bool), np.ones(1, bool)
+    verify(dataclasses.replace(plan, waits=Waits(np.array([0]), np.array([1]), no, yes)))
+    waits = Waits(np.array([earlier]), np.array([later]), no, yes)
+    with pytest.raises(PlanError, match=f"row {later} waits for row {earlier}: needed an earlier"):
+        verify(dataclasses.replace(plan, waits=waits))

@@ -1,8 +1,10 @@
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cases, chaotic_plans, program_of, sites_of_one, topologies
 
-from emul import Link, World
+from emul import Link, Node, Site, Topology, World
+from emul.plans import Partition, Plan, Step, Waits
 from emul.timing import Slicing, critical_path, time_plan
 from emul.topology import Network
 
@@ -47,3 +49,20 @@ def test_the_slowest_of_three_trunks_binds_a_ring():
     assert path.binding == "share"
     assert path.binding_place == "trunk s1 -> s2"
     assert path.spent_s("trunk s1 -> s2", "share") > 0.9 * path.total_ps / 1e12
+
+
+def test_a_path_goes_through_what_had_to_be_issued_first():
+    # What rank 0 sends rank 1 at once (row 3) counts as there when rank 1 sends on to its neighbour
+    # (row 2) what has come from rank 3 by way of rank 0; only then does rank 1 send it back.
+    rows = [(3, 0, 0), (0, 1, 0), (1, 2, 0), (0, 1, 1), (1, 0, 1)]
+    steps = [Step.of(src, dst, chunk, reduce=False) for src, dst, chunk in rows]
+    waits = Waits(np.array([2]), np.array([3]), np.array([True]), np.array([False]))
+    plan = Plan(
+        "all_reduce", "custom", 4, 0, Partition.uniform(2), lambda: iter(steps), waits=waits
+    )
+    far, near = Link(1e9, 1e-4), Link(1e9, 1e-6)
+    nodes = (Node(1, near), Node(2, near), Node(1, near))
+    network = Network.of(Topology("three nodes", (Site("campus", nodes, far),)))
+    timeline = time_plan(program_of(plan, 2000, 1), network)
+    once_ps = 1_000_000 + 100_000_000
+    assert critical_path(timeline).total_ps == timeline.total_ps == 3 * once_ps
