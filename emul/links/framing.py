@@ -1,0 +1,44 @@
+"""What is left of the line rate after headers and gaps between frames."""
+
+from __future__ import annotations
+
+from emul.links.checks import not_negative, positive
+
+__all__ = [
+    "ROCE_V2_OVERHEAD_BYTES",
+    "TCP_OVERHEAD_BYTES",
+    "payload_rate_bytes_per_s",
+    "wire_efficiency",
+]
+
+ROCE_V2_OVERHEAD_BYTES = 82
+"""Per RoCEv2 packet on the wire; with 4096 bytes of payload 400G carries 392.1 Gbit/s, which
+perftest measured (NVIDIA/nccl#2409)."""
+
+TCP_OVERHEAD_BYTES = 90
+"""Per TCP segment on Ethernet with timestamps: 1448 bytes of payload take 1538 on the wire."""
+
+
+def wire_efficiency(payload_bytes: float, overhead_bytes: float) -> float:
+    """Return the part of the wire that carries payload, 0 to 1: payload over payload + overhead.
+
+    Both per packet, in bytes; the overhead holds headers, checksums, preamble and frame gap.
+
+    >>> round(wire_efficiency(4096, ROCE_V2_OVERHEAD_BYTES), 4)
+    0.9804
+    """
+    positive("bytes", payload_bytes=payload_bytes)
+    not_negative("bytes", overhead_bytes=overhead_bytes)
+    return payload_bytes / (payload_bytes + overhead_bytes)
+
+
+def payload_rate_bytes_per_s(
+    line_bits_per_s: float, payload_bytes: float, overhead_bytes: float
+) -> float:
+    """Return the bytes of payload per second that a line of ``line_bits_per_s`` carries.
+
+    >>> round(payload_rate_bytes_per_s(400e9, 4096, ROCE_V2_OVERHEAD_BYTES) * 8 / 1e9, 1)
+    392.1
+    """
+    positive("bits per second", line_bits_per_s=line_bits_per_s)
+    return line_bits_per_s / 8 * wire_efficiency(payload_bytes, overhead_bytes)
