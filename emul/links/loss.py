@@ -67,7 +67,8 @@ def go_back_n_efficiency(
 
     A loss costs all N slots in flight: (1 - p) / (1 + p (N - 1)), or with a window of
     W < N packets W (1 - p) / ((1 - p + p W) N), which is W / N without loss (worked example:
-    csee.usf.edu/~christen, exp1).
+    csee.usf.edu/~christen, exp1). Such a window is taken to be spread over its round trip; one
+    that leaves in a burst fares a little better.
 
     >>> round(go_back_n_efficiency(1e-4, 3591.23), 3)
     0.736
