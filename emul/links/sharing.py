@@ -65,9 +65,9 @@ def max_min_rates(
             name
             for name, uses in waiting.items()
             if flows[name].cap_bytes_per_s <= limit or any(levels[x] <= limit for x in uses)
-        ] or list(waiting)
+        ]
         for name in stopped:
-            rates[name] = min(lowest, flows[name].cap_bytes_per_s)
+            rates[name] = lowest
             for link, uses in waiting.pop(name).items():
                 free[link] = max(0.0, free[link] - uses * rates[name])
     return {name: rates[name] for name in flows}
@@ -77,7 +77,9 @@ def _levels(
     free: Mapping[Hashable, float], waiting: Mapping[Hashable, Counter[Hashable]]
 ) -> dict[Hashable, float]:
     """Return for each link in use the common rate at which its waiting flows would fill it."""
-    uses: Counter[Hashable] = sum(waiting.values(), Counter())
+    uses: Counter[Hashable] = Counter()
+    for links in waiting.values():
+        uses.update(links)
     return {link: free[link] / number for link, number in uses.items()}
 
 

@@ -130,6 +130,9 @@ def test_flows_at_the_edge():
     assert sharing.max_min_rates({"x": 1.0}, {}) == {}
     assert sharing.max_min_rates({}, {"local": sharing.Flow(())}) == {"local": math.inf}
     assert sharing.max_min_rates({"x": 9.0}, {1: sharing.Flow(("x", "x"))}) == {1: 4.5}
+    twice = sharing.Flow(("x", "x"), cap_bytes_per_s=1.0)
+    shares = sharing.max_min_rates({"x": 9.0}, {1: twice, 2: sharing.Flow(("x",))})
+    assert shares == {1: 1.0, 2: 7.0}
     assert sharing.finish_times_s({"x": 1.0}, {}) == {}
     later = sharing.Flow(("x",), start_s=3.0)
     assert sharing.finish_times_s({"x": 1.0}, {"empty": later}) == {"empty": 3.0}
