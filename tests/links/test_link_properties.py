@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from emul import ArgumentError
 from emul.links import (
+    counting,
     delay,
     ecmp,
     formulas,
@@ -303,3 +304,46 @@ def test_traces_at_the_edge():
 def test_numbers_that_mean_nothing_are_refused(call, complaint):
     with pytest.raises(ArgumentError, match=complaint):
         call()
+
+
+def test_the_thinnest_cut_of_a_mesh_may_hold_several_sites():
+    # two pairs at 10 within and 1 across: a site lets out 10 + 1 + 1, a pair four times 1
+    mesh = [[0, 10, 1, 1], [10, 0, 1, 1], [1, 1, 0, 10], [1, 1, 10, 0]]
+    found = site_bounds.all_reduce_mesh_bound(8.0, mesh, delay_s=1.0)
+    assert (found.cut_s, found.count_s, found.bound_s) == (2.0, 6 * 8 / 48, 3.0)
+    apart = site_bounds.all_reduce_mesh_bound(8.0, [[0, 0], [1, 0]], delay_s=1.0)
+    assert apart.bound_s == math.inf
+
+
+def test_nccl_rows_that_the_worked_cases_leave_out():
+    # NVIDIA/nccl 2.30.7, tuning.cc: the host's overhead counts three times for Simple, on AMD
+    # 3 x 2 us > 3.4 us; one GPU per node takes the tree's network step, 5 us
+    amd_us = nccl.NETWORK_OVERHEAD_US["AMD"]
+    ring_us = nccl.nccl_ring_all_reduce_us
+    slow_us = ring_us(24, 3, "Simple", network_overhead_us=amd_us)
+    assert slow_us == pytest.approx(8.4 + 42 * 6 + 4 * 14)
+    assert ring_us(3, 3, "LL") == pytest.approx(6.6 + 4 * 5)
+    assert ring_us(8, 1, "LL", inside="PCI") == pytest.approx(6.6 + 14 * 1.0)
+    assert ring_us(1, 1, "LL") == 6.6
+
+
+@pytest.mark.parametrize("far_first", [True, False])
+@pytest.mark.parametrize("ranks", [1, 2, 8])
+def test_counted_all_reduces_are_right_and_cross_what_is_known(ranks, far_first):
+    site_of = [2 * rank // ranks for rank in range(ranks)]
+    for block in (0, 1, 3):
+        size, sites_used = ranks * block, len(set(site_of))
+        halving = counting.count_halving_doubling(site_of, block, far_first=far_first)
+        crossing = (ranks if far_first else 2) * size * (sites_used > 1)
+        assert (halving.cross_site_elements, halving.sums_are_right) == (crossing, True)
+        ring = counting.count_ring(site_of, block)
+        hops = sites_used if sites_used > 1 else 0
+        crossing = hops * 2 * (ranks - 1) * block
+        assert (ring.cross_site_elements, ring.sums_are_right) == (crossing, True)
+
+
+@pytest.mark.parametrize(("number", "per_site"), [(1, 1), (1, 4), (3, 1), (4, 3)])
+def test_counted_hierarchies_cross_no_more_than_they_must(number, per_site):
+    found = counting.count_hierarchical(number, per_site, 2)
+    least = 2 * (number - 1) * number * per_site * 2
+    assert (found.cross_site_elements, found.sums_are_right) == (least, True)
