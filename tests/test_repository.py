@@ -144,6 +144,15 @@ def test_the_kernels_are_installed_with_the_package():
     assert {"copy.cu", "reduce.cu"} <= names
 
 
+def test_every_package_is_installed():
+    """An editable install finds packages that are not listed; a plain one does not."""
+    listed = re.search(r"^packages = \[(.*?)\]", (ROOT / "pyproject.toml").read_text(), re.S | re.M)
+    there = {
+        ".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.glob("emul/**/__init__.py")
+    }
+    assert set(re.findall(r'"(.*?)"', listed[1])) == there | {"emul.kernels"}
+
+
 def modules():
     for found in pkgutil.walk_packages(emul.__path__, "emul."):
         if found.name != "emul.kernels":
