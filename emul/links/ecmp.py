@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,11 +78,12 @@ def _poisson(mean: float, most: int) -> npt.NDArray[np.float64]:
 
 def _power(law: npt.NDArray[np.float64], times: int) -> npt.NDArray[np.float64]:
     """Return the law of the sum of ``times`` draws, cut at the length of ``law``."""
-    result = np.zeros_like(law)
+    result: npt.NDArray[Any] = np.zeros_like(law)
+    power: npt.NDArray[Any] = law
     result[0] = 1.0
     while times:
         if times & 1:
-            result = np.convolve(result, law)[: law.size]
-        law = np.convolve(law, law)[: law.size]
+            result = np.convolve(result, power)[: law.size]
+        power = np.convolve(power, power)[: law.size]
         times >>= 1
     return result
