@@ -62,7 +62,7 @@ class Planner:
 
     def _plan_anew(self, collective: str, algorithm: Algorithm, root: int) -> Plan:
         if isinstance(algorithm, str):
-            sites = [[node.ranks for node in site.nodes] for site in self.network.topology.sites]
+            sites = self.network.topology.ranks_by_node
             return build_plan(collective, algorithm, sites, root=root)
         plan, n = algorithm, self.network.world_size
         if not isinstance(plan, Plan):

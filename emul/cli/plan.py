@@ -49,8 +49,7 @@ _root = click.option(
 def _named_plan(collective: str, algorithm: str, where: Topology, root: int) -> Plan:
     from emul.plans import build_plan
 
-    sites = [[node.ranks for node in site.nodes] for site in where.sites]
-    return build_plan(collective, algorithm, sites, root=root)
+    return build_plan(collective, algorithm, where.ranks_by_node, root=root)
 
 
 @plan.command()

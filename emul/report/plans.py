@@ -23,7 +23,7 @@ from emul.plans import (
 )
 from emul.topology import Network, Topology
 
-__all__ = ["plan_list", "plan_sheet"]
+__all__ = ["plan_list", "plan_sheet", "plan_words"]
 
 MOST_ROWS = 8
 """Of one step; more say no more."""
@@ -55,8 +55,9 @@ def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
             f"{plan.world_size} ranks"
         )
     yield f"{plan}, proven: every output chunk holds every contribution exactly once"
-    yield from plan_words(plan)
-    yield from _link_lines(*_program(plan), topology)
+    program, vector = _program(plan)
+    yield from _words(plan, program, vector)
+    yield from _link_lines(program, vector, topology)
     number = sum(1 for _ in plan.steps())
     for at, step in enumerate(islice(plan.steps(), steps)):
         yield from _step_lines(at, step, plan)
@@ -73,7 +74,11 @@ def _program(plan: Plan) -> tuple[Program, int]:
 
 def plan_words(plan: Plan) -> Iterator[str]:
     """Yield what ``plan`` computes, how much it moves, and in which order it reduces."""
-    promise, (program, vector) = collective_named(plan.collective), _program(plan)
+    yield from _words(plan, *_program(plan))
+
+
+def _words(plan: Plan, program: Program, vector: int) -> Iterator[str]:
+    promise = collective_named(plan.collective)
     where = "out of place" if plan.apart else "in place"
     yield f"computes {plan.collective}, {where}: {_promised(promise)}"
     number, away = sum(1 for _ in plan.steps()), program.src != program.dst
@@ -120,14 +125,10 @@ def _link_lines(program: Program, vector: int, topology: Topology) -> Iterator[s
         for j, receiver in enumerate(sites):
             if i != j:
                 yield f"trunk {sender.name} -> {receiver.name}: {carried[i, j]:.4g} buffers"
-    near = network.node_of[program.src] == network.node_of[program.dst]
-    for what, chosen in (("node links", near & (program.src != program.dst)), ("NICs", ~near)):
+    ports = network.port_bytes(program.src, program.dst, program.nbytes) / vector
+    for what, columns in (("node links", ports[:, :2]), ("NICs", ports[:, 2:])):
         for i, site in enumerate(sites):
-            here = [
-                np.bincount(end[chosen], program.nbytes[chosen], network.world_size) / vector
-                for end in (program.src, program.dst)
-            ]
-            out, into = (float(each[network.site_of == i].max()) for each in here)
+            out, into = columns[network.site_of == i].max(axis=0).tolist()
             if out or into:
                 yield (
                     f"{what} of {site.name}: the busiest rank sends {out:.4g} and receives "

@@ -105,6 +105,11 @@ class Topology:
         return sum(site.ranks for site in self.sites)
 
     @property
+    def ranks_by_node(self) -> list[list[int]]:
+        """The ranks of each node of each site, as plans are built from."""
+        return [[node.ranks for node in site.nodes] for site in self.sites]
+
+    @property
     def slowest_trunk(self) -> Trunk | None:
         """The trunk with the lowest rate, or None when there is one site."""
         return min(self.trunks, key=lambda trunk: trunk.link.rate_bytes_per_s, default=None)

@@ -119,6 +119,29 @@ class Network:
             return int(site[a])
         return int(node[self.node_of[src]])
 
+    def link_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Float64Array:
+        """Return the bytes of transfers over each link, (links,), as in ``link_rate``."""
+        sent = src != dst
+        src, dst, nbytes = src[sent], dst[sent], nbytes[sent]
+        near = self.node_of[src] == self.node_of[dst]
+        a, b = self.site_of[src], self.site_of[dst]
+        crossings = (
+            (PORTS_PER_RANK * src, near),
+            (PORTS_PER_RANK * dst + 1, near),
+            (PORTS_PER_RANK * src + 2, ~near),
+            (PORTS_PER_RANK * dst + 3, ~near),
+            (self.trunk_link(0, 0) + a * self.n_sites + b, a != b),
+        )
+        carried: Float64Array = np.zeros(len(self.link_rate))
+        for link, used in crossings:
+            carried += np.bincount(link[used], nbytes[used], len(carried))
+        return carried
+
+    def port_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Float64Array:
+        """Return the bytes out of and into the node port of each rank, and its NIC: (n, 4)."""
+        ports = self.link_bytes(src, dst, nbytes)[: PORTS_PER_RANK * self.world_size]
+        return ports.reshape(self.world_size, PORTS_PER_RANK)
+
     def site_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Int64Array:
         """Return the bytes of transfers from each site to each other: (sites, sites).
 
