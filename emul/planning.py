@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from emul.errors import ArgumentError, PlanError
 from emul.plans import (
+    PLAN_FILE,
     Plan,
     Program,
     Schedule,
@@ -33,7 +34,6 @@ Algorithm = str | Plan | Schedule
 Prepared = tuple[Program, Prediction]
 
 AUTO = "auto"
-PLAN_FILE = ".xml"
 
 TIMED_IN_AN_INSTANT = 1 << 18
 """Transfers or slices: 0.1 s (bench/plans.py)."""

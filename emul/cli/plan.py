@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plan"]
 
-PLAN_FILE = ".xml"
-
 
 @click.group()
 def plan() -> None:
@@ -64,7 +62,7 @@ def show(collective: str, algorithm: str | None, topology: str, root: int, steps
 
     The plan is that of an algorithm for a collective, or that of a file in MSCCL XML.
     """
-    from emul.plans import read_plan
+    from emul.plans import PLAN_FILE, read_plan
     from emul.report.plans import plan_sheet
     from emul.topology import load
 

@@ -4,7 +4,7 @@ from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_hierarchy, b
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
 from emul.plans.expressions import Expressions
-from emul.plans.msccl import plan_xml, read_plan
+from emul.plans.msccl import PLAN_FILE, plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
 from emul.plans.program import Program
@@ -14,6 +14,7 @@ from emul.plans.verify import verify
 __all__ = [
     "ALGORITHMS",
     "COLLECTIVES",
+    "PLAN_FILE",
     "Collective",
     "Counts",
     "Expressions",

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Order", "Partition", "Plan", "Step", "Waits"]
+__all__ = ["Order", "Partition", "Plan", "Step", "Waits", "place_name"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -139,6 +139,11 @@ def _no_scratch() -> Int32Array:
     return np.zeros((1, 0), dtype=np.int32)
 
 
+def place_name(place: int, vectors: int) -> str:
+    """Return what to call a place of a rank whose scratch begins at place ``vectors``."""
+    return f"chunk {place}" if place < vectors else f"scratch {place - vectors}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """How ``algorithm`` performs ``collective`` over ``world_size`` ranks.
@@ -184,7 +189,7 @@ class Plan:
 
     def place_name(self, place: int) -> str:
         """Return what to call place ``place`` of a rank."""
-        return f"chunk {place}" if place < self.vectors else f"scratch {place - self.vectors}"
+        return place_name(place, self.vectors)
 
     def __str__(self) -> str:
         """Name the plan as error messages do."""

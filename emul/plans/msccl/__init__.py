@@ -9,7 +9,10 @@ from pathlib import Path
 
 from emul.plans.plan import Plan
 
-__all__ = ["plan_xml", "read_plan"]
+__all__ = ["PLAN_FILE", "plan_xml", "read_plan"]
+
+PLAN_FILE = ".xml"
+"""How the names of plan files end, by which they are told from those of algorithms."""
 
 
 def read_plan(path: str | Path) -> Plan:

@@ -15,7 +15,16 @@ from xml.parsers import expat
 
 from emul.errors import PlanError, unknown_name
 
-__all__ = ["BUFFERS", "TYPES", "Algo", "Gpu", "Instruction", "Threadblock", "read_document"]
+__all__ = [
+    "BUFFERS",
+    "TYPES",
+    "Algo",
+    "Gpu",
+    "Instruction",
+    "Threadblock",
+    "read_document",
+    "refusal",
+]
 
 MOST_STEPS = 1 << 16
 """In one file: what 128 ranks need for a ring all-reduce."""
@@ -115,6 +124,11 @@ class Algo:
     gpus: list[Gpu] = field(default_factory=list)
 
 
+def refusal(path: str, line: int, complaint: str) -> PlanError:
+    """Return the error about a line of a file."""
+    return PlanError(f"{path}, line {line}: {complaint}")
+
+
 def read_document(path: str | Path) -> Algo:
     """Return the ``algo`` of a file; raises PlanError with file and line for what is wrong."""
     reader = _Reader(str(path))
@@ -127,7 +141,7 @@ def read_document(path: str | Path) -> Algo:
         raise PlanError(f"{path}: cannot be read: {error.strerror}") from None
     except expat.ExpatError as error:
         said = expat.ErrorString(error.code)
-        raise PlanError(f"{path}, line {error.lineno}: not well-formed XML: {said}") from None
+        raise refusal(str(path), error.lineno, f"not well-formed XML: {said}") from None
     algo = reader.algo
     assert algo is not None, "well-formed XML has an element"
     if len(algo.gpus) < algo.world_size:
@@ -189,7 +203,7 @@ class _Reader:
 
     def refuse(self, complaint: str) -> NoReturn:
         """Raise PlanError about the line the parser is at."""
-        raise PlanError(f"{self.path}, line {self.line}: {complaint}")
+        raise refusal(self.path, self.line, complaint)
 
     def add_gpu(self, given: _Attributes) -> None:
         algo = self.algo

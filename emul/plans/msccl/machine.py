@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from emul.plans.msccl.order import Node, Order
 from emul.plans.msccl.places import Buffers
+from emul.plans.plan import place_name
 
 __all__ = ["Machine", "Row"]
 
@@ -144,16 +145,12 @@ class Machine:
         (self.strict if strictly else self.loose).append((earlier[0], row))
         if not self.order.comes_before(earlier[1], node):
             a, b = self.order.nodes[earlier[1]], self.order.nodes[node]
-            did = "writes" if strictly else "reads"
+            did, name = "writes" if strictly else "reads", place_name(place, self.buffers.vectors)
             self.order.refuse(
                 b,
-                f"race: {b} and {a}, which {did} the same place ({self._name(place)}), may come in "
+                f"race: {b} and {a}, which {did} the same place ({name}), may come in "
                 "either order: needed a dependency (depid, deps) between them",
             )
-
-    def _name(self, place: int) -> str:
-        past = place - self.buffers.vectors
-        return f"chunk {place}" if past < 0 else f"scratch {past}"
 
     def _state(self, rank: int, place: int) -> _Place:
         state = self.places.get((rank, place))

@@ -14,8 +14,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import PlanError
-from emul.plans.msccl.document import Algo, Instruction, Threadblock
+from emul.plans.msccl.document import Algo, Instruction, Threadblock, refusal
 
 __all__ = ["Node", "Order"]
 
@@ -160,14 +159,11 @@ class Order:
             i = next(earlier for earlier in self.nodes[i].after if earlier in stuck)
         circle = [self.nodes[j] for j in path[path.index(i) :]]
         shown = ", which waits for ".join(str(node) for node in [*circle[:6], circle[0]])
-        raise PlanError(
-            f"{self.path}, line {circle[0].step.line}: deadlock, a circular wait of {len(circle)} "
-            f"steps: {shown}"
-        )
+        self.refuse(circle[0], f"deadlock, a circular wait of {len(circle)} steps: {shown}")
 
     def refuse(self, node: Node, complaint: str) -> NoReturn:
         """Raise PlanError about the line of a node."""
-        raise PlanError(f"{self.path}, line {node.step.line}: {complaint}")
+        raise refusal(self.path, node.step.line, complaint)
 
     def comes_before(self, earlier: int, later: int) -> bool:
         """Say whether ``earlier`` is certain to have happened before ``later``.

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NoReturn
 
-from emul.errors import PlanError
 from emul.plans.collectives import collective_named
-from emul.plans.msccl.document import Algo, Gpu, Place
+from emul.plans.msccl.document import Algo, Gpu, Place, refusal
 
 __all__ = ["Buffers"]
 
@@ -90,4 +89,4 @@ class Buffers:
 
     def refuse(self, line: int, complaint: str) -> NoReturn:
         """Raise PlanError about a line of the file."""
-        raise PlanError(f"{self.path}, line {line}: {complaint}")
+        raise refusal(self.path, line, complaint)

@@ -22,7 +22,7 @@ from emul.plans.msccl.machine import Machine, Row
 from emul.plans.msccl.order import Order
 from emul.plans.msccl.own import joined_places, numbered_rows
 from emul.plans.msccl.places import Buffers
-from emul.plans.plan import Int32Array, Partition, Plan, Step
+from emul.plans.plan import Int32Array, Partition, Plan, Step, Waits
 from emul.plans.plan import Order as PlanOrder
 from emul.plans.verify import verify
 
@@ -70,18 +70,32 @@ def _foreign(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list
     partition = Partition(blocks, algo.n_chunks // blocks, edges)
     places = [(each.start, len(each)) for row in rows for each in (row.source, row.target)]
     steps = _steps(rows, places, [levels.level[i] for i in ordered])
-    plan = Plan(
+    scratch, waits = _scratch(machine, buffers), levels.kept_waits(ordered)
+    return _plan(buffers, partition, steps, "free", scratch, waits), rows
+
+
+def _plan(
+    buffers: Buffers,
+    partition: Partition,
+    steps: list[Step],
+    order: PlanOrder,
+    scratch: Int32Array,
+    waits: Waits | None = None,
+) -> Plan:
+    """Return the plan of these steps, called what the file calls it."""
+    algo = buffers.algo
+    return Plan(
         algo.collective,
         algo.name,
         algo.world_size,
         algo.root,
         partition,
         lambda: iter(steps),
-        apart=buffers.apart,
-        scratch=_scratch(machine, buffers),
-        waits=levels.kept_waits(ordered),
+        order,
+        buffers.apart,
+        scratch,
+        waits,
     )
-    return plan, rows
 
 
 def _scratch(machine: Machine, buffers: Buffers) -> Int32Array:
@@ -105,18 +119,8 @@ def _own(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list[Row
     if len({len(each) for each in like}) > 1:
         buffers.refuse(algo.line, "scratch=: needed as many places on every gpu")
     each = [gpu.scratch for gpu in algo.gpus][: 1 if len(like) == 1 else None]
-    plan = Plan(
-        algo.collective,
-        algo.name,
-        algo.world_size,
-        algo.root,
-        partition,
-        lambda: iter(steps),
-        order=cast("PlanOrder", algo.order),
-        apart=buffers.apart,
-        scratch=np.array(each, dtype=np.int32).reshape(len(each), -1),
-    )
-    return plan, rows
+    scratch = np.array(each, dtype=np.int32).reshape(len(each), -1)
+    return _plan(buffers, partition, steps, cast("PlanOrder", algo.order), scratch), rows
 
 
 def _steps(rows: list[Row], places: list[tuple[int, int]], level: list[int]) -> list[Step]:
