@@ -1,0 +1,47 @@
+"""One table over another: what is kept, what is displaced."""
+
+from emul.topology import load, read_topology
+from emul.topology.overlay import over, over_preset
+
+
+def test_other_forms_of_the_same_displace_each_other():
+    assert over({"km": 3, "route_factor": 2}, {"miles": 2}) == {"miles": 2, "route_factor": 2}
+    assert over({"km": 3, "equipment_us": 1}, {"latency_us": 9}) == {"latency_us": 9}
+    assert over({"latency_us": 9, "overhead_us": 1}, {"km": 3}) == {"km": 3, "overhead_us": 1}
+    assert over({"nodes": 2, "ranks_per_node": 4, "name": "a"}, {"node": []}) == {
+        "node": [],
+        "name": "a",
+    }
+
+
+def test_a_site_is_overlaid_by_name_and_its_links_key_by_key():
+    base = {"site": [{"name": "a", "nodes": [1], "site_link": {"rate_gbit_per_s": 1, "km": 2}}]}
+    own = {"site": [{"name": "a", "site_link": {"latency_us": 3}}, {"name": "b", "nodes": [2]}]}
+    assert over_preset(base, own)["site"] == [
+        {"name": "a", "nodes": [1], "site_link": {"rate_gbit_per_s": 1, "latency_us": 3}},
+        {"name": "b", "nodes": [2]},
+    ]
+
+
+def test_a_trunk_is_overlaid_whichever_way_it_is_named():
+    base = {"trunk": [{"between": ["a", "b"], "km": 3, "rate_gbit_per_s": 9}]}
+    own = {"trunk": [{"between": ["b", "a"], "miles": 1}]}
+    assert over_preset(base, own)["trunk"] == [
+        {"between": ["b", "a"], "miles": 1, "rate_gbit_per_s": 9}
+    ]
+
+
+def test_what_a_file_does_not_say_is_that_of_the_preset(tmp_path):
+    path, old = tmp_path / "mine.toml", load("three-campus")
+    path.write_text(
+        'preset = "three-campus"\n[[site]]\nname = "east"\n[[site.node]]\nranks = 3\n'
+        '[[trunk]]\nbetween = ["east", "north"]\noverhead_us = 1\n'
+    )
+    new = read_topology(path)
+    assert [site.ranks for site in new.sites] == [8, 3, 8]
+    assert new.sites[::2] == old.sites[::2]
+    assert new.trunks[1:] == old.trunks[1:]
+    changed, before = new.trunks[0], old.trunks[0]
+    assert changed.link.overhead_s == 1e-6
+    assert changed.link.rate_bytes_per_s == before.link.rate_bytes_per_s
+    assert (changed.link.latency_s, changed.km) == (before.link.latency_s, before.km)
