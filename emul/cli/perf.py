@@ -98,7 +98,7 @@ def perf(
     slicing = Slicing(asked["slice_bytes"], slots) if asked["slice_bytes"] else None
     where = load(topology)
     if asked["zero_latency"]:
-        where = where.without_latency()
+        where = where.without(["latency"])
     world = World(
         where, backend=backend, clock=clock, dilation=dilation, seed=seed, slicing=slicing
     )

@@ -1,6 +1,21 @@
-"""The link model as pure functions of numbers: no topology, no plan, no clock."""
+"""The link model: what a link is, and pure functions of numbers; no topology, plan or clock."""
 
+from emul.links.changes import Changes, Diurnal, Outages, State
 from emul.links.delay import GLASS_GROUP_INDEX, glass_s_per_km, one_way_delay_s
-from emul.links.link import Link
+from emul.links.link import EFFECTS, RECOVERIES, Jitter, Link, OtherTraffic, Transport
 
-__all__ = ["GLASS_GROUP_INDEX", "Link", "glass_s_per_km", "one_way_delay_s"]
+__all__ = [
+    "EFFECTS",
+    "GLASS_GROUP_INDEX",
+    "RECOVERIES",
+    "Changes",
+    "Diurnal",
+    "Jitter",
+    "Link",
+    "OtherTraffic",
+    "Outages",
+    "State",
+    "Transport",
+    "glass_s_per_km",
+    "one_way_delay_s",
+]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from emul.errors import TopologyError
-from emul.links import Link
+from emul.errors import TopologyError, unknown_name
+from emul.links import EFFECTS, Changes, Link
+from emul.links.changes import CONSTANT
 
 __all__ = ["Node", "Site", "Topology", "Trunk"]
 
@@ -27,16 +29,25 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A campus: nodes joined by a non-blocking fabric; ``link`` is each rank's NIC on it."""
+    """A campus: nodes joined by a non-blocking fabric; ``link`` is each rank's NIC on it.
+
+    All trunks together carry ``uplink_bytes_per_s`` out of the site, and as much into it.
+    """
 
     name: str
     nodes: tuple[Node, ...]
     link: Link
+    uplink_bytes_per_s: float = math.inf
 
     def __post_init__(self) -> None:
-        """Refuse a site in which nobody lives."""
+        """Refuse a site in which nobody lives, and one without a way out."""
         if not self.nodes:
             raise TopologyError(f"site {self.name!r} has no ranks: needed at least one node")
+        if not self.uplink_bytes_per_s > 0:
+            raise TopologyError(
+                f"site {self.name!r} with uplink_bytes_per_s = {self.uplink_bytes_per_s}: needed a "
+                "number above 0, in bytes per second"
+            )
 
     @property
     def ranks(self) -> int:
@@ -48,12 +59,14 @@ class Site:
 class Trunk:
     """The shared path between two sites; ``link`` describes each of its two directions.
 
-    ``km`` is the line of sight where it is known; the delay is already in ``link``.
+    ``km`` is the line of sight where it is known; the delay is already in ``link``. ``changes``
+    says how the link differs from time to time, in both directions alike.
     """
 
     sites: tuple[str, str]
     link: Link
     km: float | None = None
+    changes: Changes = CONSTANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,23 +155,32 @@ class Topology:
         nodes = tuple(node for site in self.sites for node in site.nodes)
         return Topology(f"{self.name} in one place", (Site("campus", nodes, slowest),))
 
-    def without_latency(self) -> Topology:
-        """Return the same links with no distance between their ends: rates and overheads only."""
+    def without(self, effects: Collection[str]) -> Topology:
+        """Return the same places without some effects of their links, named as in EFFECTS.
+
+        Without ``latency`` there is no distance: rates and overheads only. Raises ArgumentError
+        for an effect that does not exist.
+        """
+        for effect in effects:
+            if effect not in EFFECTS:
+                raise unknown_name("effect", effect, EFFECTS)
+        off = frozenset(effects)
+        if not off:
+            return self
         return replace(
             self,
-            name=f"{self.name} at zero latency",
+            name=f"{self.name} without {', '.join(each for each in EFFECTS if each in off)}",
             sites=tuple(
                 replace(
                     site,
-                    link=replace(site.link, latency_s=0.0),
-                    nodes=tuple(
-                        replace(node, link=replace(node.link, latency_s=0.0)) for node in site.nodes
-                    ),
+                    link=site.link.without(off),
+                    nodes=tuple(replace(node, link=node.link.without(off)) for node in site.nodes),
                 )
                 for site in self.sites
             ),
             trunks=tuple(
-                replace(trunk, link=replace(trunk.link, latency_s=0.0)) for trunk in self.trunks
+                replace(trunk, link=trunk.link.without(off), changes=trunk.changes.without(off))
+                for trunk in self.trunks
             ),
         )
 

@@ -1,18 +1,21 @@
-"""The topology as flat arrays: what the scheduler reads, one row per rank and per link.
+"""The topology as flat arrays: what the scheduler reads, one row per rank, link and way.
 
 Links are numbered so that a route needs no table: rank r has its node port at 4r (out) and
 4r + 1 (in) and its NIC at 4r + 2 (out) and 4r + 3 (in); the trunk from site a to site b of
-K sites is 4n + aK + b.
+K sites is 4n + aK + b. A way is what one link of the topology describes: from rank to rank of a
+node, of a site, or of two sites. Ways are numbered nodes first, then sites, then pairs of sites.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.topology.model import Topology
+from emul.links import Link
+from emul.topology.model import Topology, Trunk
 from emul.units import PS_PER_S
 
 __all__ = ["Network"]
@@ -28,21 +31,21 @@ Float64Array = npt.NDArray[np.float64]
 class Network:
     """Rates in bytes per second, times in picoseconds.
 
-    ``site_of`` and ``node_of``: (n,), by rank. ``link_rate``: (4n + K*K,). Latency and
-    overhead: by node (``node_*``), by site (``site_*``) and by ordered pair of sites
-    (``trunk_*``, (K*K,), zero on the diagonal).
+    ``site_of`` and ``node_of``: (n,), by rank. ``link_rate``: (4n + K*K,), what all transfers
+    together get. ``links``: of each way that has any, by number; ``way_latency_ps`` and
+    ``way_overhead_ps``: (ways,), zero from a site to itself; ``way_queue_ps``: the part of the
+    latency that is a standing queue. ``trunks``: by the numbers of their two sites.
     """
 
     topology: Topology
     site_of: Int32Array
     node_of: Int32Array
     link_rate: Float64Array
-    node_latency_ps: Int64Array
-    node_overhead_ps: Int64Array
-    site_latency_ps: Int64Array
-    site_overhead_ps: Int64Array
-    trunk_latency_ps: Int64Array
-    trunk_overhead_ps: Int64Array
+    links: dict[int, Link]
+    trunks: dict[tuple[int, int], Trunk]
+    way_latency_ps: Int64Array
+    way_overhead_ps: Int64Array
+    way_queue_ps: Int64Array
 
     @classmethod
     def of(cls, topology: Topology) -> Network:
@@ -53,22 +56,28 @@ class Network:
         site_of_node = np.array([s for s, _ in nodes], dtype=np.int32)
         node_links = [node.link for _, node in nodes]
         site_links = [site.link for site in topology.sites]
-        trunk_latency, trunk_overhead, trunk_rate = _trunk_arrays(topology)
         site_of = site_of_node[node_of]
         ports = np.empty((len(node_of), PORTS_PER_RANK))
-        ports[:, :2] = np.array([link.rate_bytes_per_s for link in node_links])[node_of, None]
-        ports[:, 2:] = np.array([link.rate_bytes_per_s for link in site_links])[site_of, None]
+        ports[:, :2] = _rates(node_links)[node_of, None]
+        ports[:, 2:] = _rates(site_links)[site_of, None]
+        trunks, k = _trunks(topology), len(site_links)
+        trunk_rate = np.full(k * k, np.inf)
+        for (a, b), trunk in trunks.items():
+            trunk_rate[a * k + b] = trunk.link.available_bytes_per_s
+        links = dict(enumerate([*node_links, *site_links]))
+        first = len(links)
+        links.update({first + a * k + b: trunk.link for (a, b), trunk in trunks.items()})
+        latency, overhead, queue = _ps(links, first + k * k)
         return cls(
             topology=topology,
             site_of=site_of,
             node_of=node_of,
             link_rate=np.concatenate([ports.ravel(), trunk_rate]),
-            node_latency_ps=_ps([link.latency_s for link in node_links]),
-            node_overhead_ps=_ps([link.overhead_s for link in node_links]),
-            site_latency_ps=_ps([link.latency_s for link in site_links]),
-            site_overhead_ps=_ps([link.overhead_s for link in site_links]),
-            trunk_latency_ps=trunk_latency,
-            trunk_overhead_ps=trunk_overhead,
+            links=links,
+            trunks=trunks,
+            way_latency_ps=latency,
+            way_overhead_ps=overhead,
+            way_queue_ps=queue,
         )
 
     @property
@@ -95,29 +104,46 @@ class Network:
         a, b = int(self.site_of[src]), int(self.site_of[dst])
         return (out, into) if a == b else (out, self.trunk_link(a, b), into)
 
+    @property
+    def first_trunk_way(self) -> int:
+        """Number of the way from the first site to itself; the trunks' ways follow."""
+        return len(self.way_latency_ps) - self.n_sites**2
+
+    def way(self, src: int, dst: int) -> int:
+        """Return the number of the way from rank ``src`` to rank ``dst``, another rank."""
+        return int(self.ways(np.array([src]), np.array([dst]))[0])
+
+    def ways(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int32Array:
+        """Return the numbers of the ways of transfers; -1 where one stays with its rank."""
+        a, b = self.site_of[src], self.site_of[dst]
+        first_site = self.first_trunk_way - self.n_sites
+        beyond = np.where(a == b, first_site + a, self.first_trunk_way + a * self.n_sites + b)
+        near = self.node_of[src] == self.node_of[dst]
+        ways = np.where(near, self.node_of[src], beyond)
+        result: Int32Array = np.where(src == dst, -1, ways).astype(np.int32)
+        return result
+
+    def way_name(self, way: int) -> str:
+        """Return what to call a way: by its sites, whatever else there is in the topology."""
+        sites = self.topology.sites
+        pair = way - self.first_trunk_way
+        if pair >= 0:
+            a, b = divmod(pair, self.n_sites)
+            return f"{sites[a].name} -> {sites[b].name}"
+        site = pair + self.n_sites
+        if site >= 0:
+            return f"inside {sites[site].name}"
+        rank = int(np.searchsorted(self.node_of, way))
+        first = int(self.node_of[np.searchsorted(self.site_of, self.site_of[rank])])
+        return f"inside node {way - first} of {sites[self.site_of[rank]].name}"
+
     def latency_ps(self, src: int, dst: int) -> int:
-        """Return the one-way delay from rank ``src`` to rank ``dst``."""
-        return self._by_place(
-            src, dst, self.node_latency_ps, self.site_latency_ps, self.trunk_latency_ps
-        )
+        """Return the one-way delay from rank ``src`` to rank ``dst``, with standing queues."""
+        return 0 if src == dst else int(self.way_latency_ps[self.way(src, dst)])
 
     def overhead_ps(self, src: int, dst: int) -> int:
         """Return the host cost of one transfer from rank ``src`` to rank ``dst``."""
-        return self._by_place(
-            src, dst, self.node_overhead_ps, self.site_overhead_ps, self.trunk_overhead_ps
-        )
-
-    def _by_place(
-        self, src: int, dst: int, node: Int64Array, site: Int64Array, trunk: Int64Array
-    ) -> int:
-        if src == dst:
-            return 0
-        a, b = int(self.site_of[src]), int(self.site_of[dst])
-        if a != b:
-            return int(trunk[a * self.n_sites + b])
-        if self.node_of[src] != self.node_of[dst]:
-            return int(site[a])
-        return int(node[self.node_of[src]])
+        return 0 if src == dst else int(self.way_overhead_ps[self.way(src, dst)])
 
     def link_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Float64Array:
         """Return the bytes of transfers over each link, (links,), as in ``link_rate``."""
@@ -164,19 +190,24 @@ class Network:
         return f"node links of {site}" if kind < 2 else f"NICs of {site}"
 
 
-def _ps(seconds: list[float]) -> Int64Array:
-    return np.array([round(value * PS_PER_S) for value in seconds], dtype=np.int64)
+def _rates(links: list[Link]) -> Float64Array:
+    return np.array([link.available_bytes_per_s for link in links])
 
 
-def _trunk_arrays(topology: Topology) -> tuple[Int64Array, Int64Array, Float64Array]:
+def _trunks(topology: Topology) -> dict[tuple[int, int], Trunk]:
     index = {site.name: i for i, site in enumerate(topology.sites)}
-    k = len(index)
-    latency = np.zeros((k, k), dtype=np.int64)
-    overhead = np.zeros((k, k), dtype=np.int64)
-    rate = np.full((k, k), np.inf)
+    found = {}
     for trunk in topology.trunks:
-        for a, b in (trunk.sites, trunk.sites[::-1]):
-            i, j = index[a], index[b]
-            latency[i, j], overhead[i, j] = _ps([trunk.link.latency_s, trunk.link.overhead_s])
-            rate[i, j] = trunk.link.rate_bytes_per_s
-    return latency.ravel(), overhead.ravel(), rate.ravel()
+        a, b = (index[name] for name in trunk.sites)
+        found[a, b] = found[b, a] = trunk
+    return found
+
+
+def _ps(links: dict[int, Link], ways: int) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return latency, overhead and queue by way, to the nearest picosecond."""
+    latency, overhead, queue = (np.zeros(ways, dtype=np.int64) for _ in range(3))
+    for way, link in links.items():
+        queue[way] = round(link.queue_s * PS_PER_S)
+        latency[way] = round(link.latency_s * PS_PER_S) + queue[way]
+        overhead[way] = round(link.overhead_s * PS_PER_S)
+    return latency, overhead, queue
