@@ -31,7 +31,7 @@ def extension(name):
 setup(
     cmdclass={"build": Build},
     ext_modules=cythonize(
-        [extension(f"timing.{name}") for name in ("dependencies", "scheduler", "pacer")]
+        [extension(f"timing.{name}") for name in ("dependencies", "fluid", "pipes", "scheduler", "pacer")]
         + [extension("plans.proof")],
         build_dir=f"{BUILD_DIR}/cython",
         force=CHECKED,

@@ -13,6 +13,7 @@ __all__ = [
     "CapacityError",
     "DTypeError",
     "EmulError",
+    "OutageError",
     "PlanError",
     "ShapeError",
     "TimeLimitError",
@@ -55,6 +56,10 @@ class PlanError(EmulError, ValueError):
 
 class CapacityError(EmulError, MemoryError):
     """The buffers would not fit in memory; said before any of them is allocated."""
+
+
+class OutageError(EmulError, ConnectionError):
+    """A link was down for longer than the transport over it bears; nothing was run."""
 
 
 class TimeLimitError(EmulError, OverflowError):

@@ -42,10 +42,14 @@ TIMED_IN_AN_INSTANT = 1 << 18
 class Planner:
     """Prepares collectives on a network; what was prepared lately is kept."""
 
-    def __init__(self, network: Network, slicing: Slicing | None) -> None:
-        """Take the network, and in which pieces chunks are sent on."""
+    def __init__(
+        self, network: Network, slicing: Slicing | None, *, seed: int, start_s: float
+    ) -> None:
+        """Take the network, in which pieces chunks are sent on, and what draws and changes need."""
         self.network = network
         self.slicing = slicing
+        self.seed = seed
+        self.start_s = start_s
         self._file = lru_cache(maxsize=32)(_read)
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
         self._prepared = lru_cache(maxsize=32)(self._prepare_anew)
@@ -85,7 +89,9 @@ class Planner:
 
     def _timed(self, plan: Plan, program: Program, root: int) -> Prepared:
         shape, itemsize = program.layout.shape, program.itemsize
-        timeline = time_plan(program, self.network, self.slicing)
+        timeline = time_plan(
+            program, self.network, self.slicing, seed=self.seed, start_s=self.start_s
+        )
         bound_ps = lower_bound_ps(
             self.network.topology,
             shape.collective.name,

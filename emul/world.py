@@ -35,9 +35,10 @@ class World:
     ``backend``: who does the arithmetic: ``auto`` or ``numpy``.
     ``clock``: ``virtual`` (the time is computed, nobody waits) or ``wall`` (each call returns
     when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock.
-    ``seed``: of every random draw; the links modelled so far draw none. ``slicing``: in which
-    pieces a chunk is sent on, and how many are in flight (512 KiB and 8, as in NCCL); None for
-    whole chunks.
+    ``seed``: of every random draw: jitter, lost packets, outages, and which wave a stream is on;
+    every call draws anew what the same call drew before. ``slicing``: in which pieces a chunk is
+    sent on, and how many are in flight (512 KiB and 8, as in NCCL); None for whole chunks.
+    ``start_s``: seconds after midnight of the first day, where links change with time.
 
     Buffers are NumPy arrays with one row per rank. A call leaves its input as it was, unless
     ``out`` is the input itself; a call that fails leaves it as it was in any case.
@@ -60,11 +61,12 @@ class World:
         dilation: float = 1.0,
         seed: int = 0,
         slicing: Slicing | None = NCCL_SLICING,
+        start_s: float = 0.0,
     ) -> None:
         """Read the topology and choose the backend.
 
         Raises TopologyError for a topology that cannot be read, ArgumentError for an unknown
-        backend or clock or a dilation that is not above 0.
+        backend or clock, a dilation that is not above 0 or a start below 0.
         """
         self.topology = _topology(topology)
         self.ops = ops_for(backend)
@@ -72,12 +74,15 @@ class World:
             raise unknown_name("clock", clock, CLOCKS)
         if not (math.isfinite(dilation) and dilation > 0):
             raise ArgumentError(f"dilation {dilation}: needed a finite number above 0")
+        if not (math.isfinite(start_s) and start_s >= 0):
+            raise ArgumentError(f"start_s {start_s}: needed a finite number of seconds, 0 or more")
         self.clock = clock
         self.dilation = dilation
         self.seed = seed
         self.slicing = slicing
         self.network = Network.of(self.topology)
-        self._prepare = Planner(self.network, slicing).prepare
+        self.start_s = start_s
+        self._prepare = Planner(self.network, slicing, seed=seed, start_s=start_s).prepare
 
     @property
     def size(self) -> int:

@@ -180,9 +180,9 @@ class Changes:
         )
 
     def states(self, seed: int, link: str, until_s: float) -> Iterator[State]:
-        """Yield what the link called ``link`` is like, by time, until ``until_s``.
+        """Yield what the link called ``link`` is like, by time, from 0 s on.
 
-        The first state is that from 0 s; the last may hold longer than asked for.
+        The last state is the first one that begins after ``until_s``, if there is any.
         """
         sources = [_repeated(self.trace, self.repeat_s)]
         sources += [self.diurnal.states()] if self.diurnal else []
@@ -224,7 +224,7 @@ def _joined(sources: list[Iterator[State]], until_s: float) -> Iterator[State]:
     while True:
         yield _together(current, now_s)
         times = [state.from_s for state in following if state is not None]
-        if not times or min(times) > until_s:
+        if not times or now_s > until_s:
             return
         now_s = min(times)
         for i, state in enumerate(following):

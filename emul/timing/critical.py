@@ -6,21 +6,27 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from emul.timing.scheduler import CAUSES
+from emul.timing.terms import TERMS
 from emul.timing.timeline import Timeline
 from emul.units import PS_PER_S
 
 __all__ = ["CriticalPath", "Segment", "critical_path"]
 
 DONE, SLOT, ISSUE = range(len(CAUSES))
+PORT, PIPE, RECEIVER = range(3)
+
+ALSO_LATENCY = ("overhead", "jitter")
+"""Terms of segments that count as latency where one word is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of the critical path.
 
-    ``place`` is the part of the network, ``term`` one of ``share`` (bytes at the rate of a
-    link, one's own or those waited for), ``latency``, ``overhead`` and ``window`` (the round
-    trip after which a sender without a free slot has one again).
+    ``place`` is the part of the network, ``term`` one of emul.timing.terms.TERMS, ``overhead`` or
+    ``jitter``. ``share`` is bytes at the rate of a link, one's own or those waited for; ``window``
+    and ``loss`` the time at a rate to which windows or losses held a connection, the round trip
+    after which a sender without a free slot has one again, and packets sent a second time.
     """
 
     place: str
@@ -41,12 +47,12 @@ class CriticalPath:
 
     @property
     def binding(self) -> str:
-        """What takes longest: ``share``, ``window``, or ``latency`` (with overhead, as alpha)."""
+        """What takes longest, one of emul.timing.terms.TERMS; overhead and jitter are latency."""
         if not self.segments:
             return "none"
-        spent = dict.fromkeys(("share", "window", "latency"), 0)
+        spent = dict.fromkeys(TERMS, 0)
         for each in self.segments:
-            spent["latency" if each.term == "overhead" else each.term] += each.duration_ps
+            spent["latency" if each.term in ALSO_LATENCY else each.term] += each.duration_ps
         return max(spent, key=lambda term: spent[term])
 
     @property
@@ -80,6 +86,7 @@ class _Walk:
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self.network = timeline.network
+        self.conditions = timeline.conditions
 
     def segments(self) -> Iterator[Segment]:
         """Yield the stretches from the end back to the start."""
@@ -102,52 +109,103 @@ class _Walk:
 
         Returns the transfer that was first on the busy links, with whose being issued it began.
         """
-        if not self._route(transfer):
+        if not self._hops(transfer):
             return transfer
-        term = "window" if slot_alone else "latency"
-        yield Segment(self._main_place(transfer), term, self._latency_ps(transfer))
+        while self.timeline.held_by.size and self.timeline.held_by[transfer] >= 0:
+            transfer = int(self.timeline.held_by[transfer])
+        yield from self._under_way(transfer, slot_alone=slot_alone)
         hop = self._last_hop(transfer)
-        yield self._share(transfer, hop)
+        yield from self._stay(transfer, hop)
         while True:
-            if hop == 0:
+            if hop == PORT:
                 overhead = self._overhead_ps(transfer)
                 yield Segment(self._main_place(transfer), "overhead", overhead)
             blocker = int(self.timeline.behind[transfer, hop])
             if blocker >= 0:
-                link = self._route(transfer)[hop]
-                transfer, hop = blocker, self._route(blocker).index(link)
-                yield self._share(transfer, hop)
-            elif hop == 0:
+                start = self._taken_ps(transfer, hop)
+                transfer = blocker
+                if hop == PIPE and start > int(self.timeline.left_ps[blocker]):
+                    spacing = start - self._taken_ps(blocker, PIPE)
+                    yield Segment(self._main_place(transfer), "gap", spacing)
+                else:
+                    yield from self._stay(transfer, hop)
+            elif hop == PORT:
                 return transfer
             else:
-                hop -= 1
+                hop = self._hops(transfer)[self._hops(transfer).index(hop) - 1]
+
+    def _under_way(self, transfer: int, *, slot_alone: bool) -> Iterator[Segment]:
+        """Yield what lies between the last byte's leaving and its arrival."""
+        place, way = self._main_place(transfer), self.network.way(*self._ends(transfer))
+        queue = int(self.network.way_queue_ps[way])
+        drawn = self.conditions.jitter_ps, self.conditions.tail_ps
+        jitter, tail = (int(column[transfer]) if column.size else 0 for column in drawn)
+        in_all = int(self.timeline.arrival_ps[transfer]) - self._finish_ps(transfer)
+        path = in_all - queue - jitter - tail
+        yield Segment(place, "window" if slot_alone else "latency", path)
+        for term, duration in (("queue", queue), ("jitter", jitter), ("loss", tail)):
+            if duration:
+                yield Segment(place, term, duration)
+
+    def _stay(self, transfer: int, hop: int) -> Iterator[Segment]:
+        """Yield what a transfer's time on a port or a pipe was spent on."""
+        place = self._place(transfer, hop)
+        spent = self._freed_ps(transfer, hop) - self._bytes_from_ps(transfer, hop)
+        if hop != PIPE:
+            yield Segment(place, "share", spent)
+            return
+        capped, stalled, ramped = self.timeline.held_ps[transfer].tolist()
+        term = TERMS[int(self.timeline.term[transfer])]
+        if not self._over_streams(transfer):
+            capped = spent - stalled - ramped if term != "share" else 0
+        elif term == "share":
+            capped = 0
+        yield Segment(place, "share", spent - capped - stalled - ramped)
+        for why, duration in ((term, capped), ("outage", stalled), ("window", ramped)):
+            if duration:
+                yield Segment(place, why, duration)
+
+    def _over_streams(self, transfer: int) -> bool:
+        pipe = int(self.conditions.pipe[transfer])
+        return bool(self.conditions.first_stream[pipe + 1] > self.conditions.first_stream[pipe])
+
+    def _hops(self, transfer: int) -> list[int]:
+        """Return what a transfer crosses: none, or ports and perhaps a pipe between them."""
+        if self.timeline.src[transfer] == self.timeline.dst[transfer]:
+            return []
+        if self.conditions.pipe[transfer] >= 0:
+            return [PORT, PIPE, RECEIVER]
+        return [PORT, RECEIVER]
 
     def _last_hop(self, transfer: int) -> int:
-        """Return the link on which the last byte of ``transfer`` was held up longest."""
-        finish = int(self.timeline.arrival_ps[transfer]) - self._latency_ps(transfer)
-        hops = range(len(self._route(transfer)))
-        return next(hop for hop in hops if self._freed_ps(transfer, hop) == finish)
+        """Return the hop on which the last byte of ``transfer`` was held up longest."""
+        finish = self._finish_ps(transfer)
+        return next(hop for hop in self._hops(transfer) if self._freed_ps(transfer, hop) == finish)
+
+    def _finish_ps(self, transfer: int) -> int:
+        return max(self._freed_ps(transfer, hop) for hop in self._hops(transfer))
 
     def _freed_ps(self, transfer: int, hop: int) -> int:
-        return self._bytes_from_ps(transfer, hop) + self._occupancy_ps(transfer, hop)
+        if hop == PIPE:
+            return int(self.timeline.left_ps[transfer])
+        rate = float(self.network.link_rate[self._port(transfer, hop)])
+        occupancy = int(int(self.timeline.nbytes[transfer]) * 1e12 / rate + 0.5)
+        return self._bytes_from_ps(transfer, hop) + occupancy
 
     def _bytes_from_ps(self, transfer: int, hop: int) -> int:
-        taken = int(self.timeline.on_link_ps[transfer, hop])
-        return taken + (self._overhead_ps(transfer) if hop == 0 else 0)
+        taken = self._taken_ps(transfer, hop)
+        return taken + (self._overhead_ps(transfer) if hop == PORT else 0)
 
-    def _share(self, transfer: int, hop: int) -> Segment:
-        place = self.network.place(self._route(transfer)[hop])
-        return Segment(place, "share", self._occupancy_ps(transfer, hop))
+    def _taken_ps(self, transfer: int, hop: int) -> int:
+        return int(self.timeline.on_link_ps[transfer, hop])
 
-    def _occupancy_ps(self, transfer: int, hop: int) -> int:
-        rate = float(self.network.link_rate[self._route(transfer)[hop]])
-        return int(int(self.timeline.nbytes[transfer]) * 1e12 / rate + 0.5)
+    def _port(self, transfer: int, hop: int) -> int:
+        return self.network.route(*self._ends(transfer))[0 if hop == PORT else -1]
 
-    def _route(self, transfer: int) -> tuple[int, ...]:
-        return self.network.route(*self._ends(transfer))
-
-    def _latency_ps(self, transfer: int) -> int:
-        return self.network.latency_ps(*self._ends(transfer))
+    def _place(self, transfer: int, hop: int) -> str:
+        if hop == PIPE:
+            return self._main_place(transfer)
+        return self.network.place(self._port(transfer, hop))
 
     def _overhead_ps(self, transfer: int) -> int:
         if not self.timeline.begins[transfer]:
@@ -159,5 +217,5 @@ class _Walk:
 
     def _main_place(self, transfer: int) -> str:
         """Return the trunk of a route between sites, else the ports it leaves by."""
-        route = self._route(transfer)
+        route = self.network.route(*self._ends(transfer))
         return self.network.place(route[1] if len(route) > 2 else route[0])

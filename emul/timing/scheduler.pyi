@@ -1,29 +1,18 @@
 import numpy as np
 import numpy.typing as npt
 
+from emul.timing.conditions import Conditions
 from emul.timing.dependencies import Edges
+from emul.timing.traffic import Traffic
 from emul.topology import Network
 
-__all__ = ["CAUSES", "MAX_LINKS", "schedule"]
+__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "schedule"]
 
 CAUSES: tuple[str, str, str]
-MAX_LINKS: int
+DEAD: str
+NEVER_ENDS: str
+TOO_LATE: str
 
 def schedule(
-    src: npt.NDArray[np.int32],
-    dst: npt.NDArray[np.int32],
-    nbytes: npt.NDArray[np.int64],
-    begins: npt.NDArray[np.uint8],
-    frees: npt.NDArray[np.int32],
-    edges: Edges,
-    network: Network,
-) -> tuple[
-    npt.NDArray[np.int64],
-    npt.NDArray[np.int32],
-    npt.NDArray[np.int64],
-    npt.NDArray[np.int64],
-    npt.NDArray[np.int32],
-    npt.NDArray[np.uint8],
-    npt.NDArray[np.int32],
-    npt.NDArray[np.uint8],
-]: ...
+    traffic: Traffic, edges: Edges, network: Network, conditions: Conditions
+) -> tuple[dict[str, npt.NDArray[np.int64]], str | tuple[str, int, int, int] | None]: ...

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from emul.errors import EmulError, OutageError, TimeLimitError
 from emul.plans import Program
+from emul.timing.conditions import Conditions
 from emul.timing.dependencies import dependencies
-from emul.timing.scheduler import schedule
+from emul.timing.scheduler import NEVER_ENDS, TOO_LATE, schedule
+from emul.timing.states import NEVER, States
 from emul.timing.traffic import Slicing, Traffic
 from emul.topology import Network
 from emul.units import PS_PER_S
@@ -20,35 +23,52 @@ Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 
+Trouble = str | tuple[str, int, int, int]
+
+LOOK_AHEAD_S = 60.0
+"""For so long links that change are looked at first; longer if that was not enough."""
+
+MORE_AHEAD = 8
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:
     """When each transfer of a plan happens; all times in picoseconds from the start.
 
-    ``src``, ``dst``, ``nbytes``: who sends how much to whom, (transfers,), in plan order.
+    ``src``, ``dst``, ``nbytes``: who sends how much to whom, (transfers,), in plan order;
+    ``begins``: whether the transfer begins a message, and so pays the overhead. ``conditions``:
+    what the links do beyond their rate and latency.
     ``start_ps``: the sender's port is taken. ``arrival_ps``: the last byte is there.
     ``done_ps``: it can be used, because what is reduced before it has arrived too.
-    ``on_link_ps`` (transfers, 3): when each link of the route was taken, -1 for none;
-    ``behind`` (transfers, 3): the transfer that each link was waited for, -1 for none.
+    ``on_link_ps`` (transfers, 3): when the sender's port, the pipe and the receiver's port were
+    taken, -1 for none; ``behind`` (transfers, 3): the transfer that each was waited for, -1 for
+    none. ``left_ps``: when the last byte had left the pipe, ``held_ps`` (transfers, 3): how much
+    of that time its streams were at their cap, in an outage, in slow start, ``term``: what the cap
+    was, as in emul.timing.terms; ``held_by``: the transfer before which it could not arrive, -1 for
+    none; these four are empty where there are no pipes.
     ``waited_for`` (transfers,): the transfer that made this one ready, and ``start_cause`` how, as
     in emul.timing.CAUSES: by being done, by freeing its slot, or by being issued;
-    ``ordered_after``, ``done_cause``: likewise for its being done; -1 for none. ``begins``: whether
-    the transfer begins a message, and so pays the overhead.
+    ``ordered_after``, ``done_cause``: likewise for its being done; -1 for none.
     """
 
     network: Network
+    conditions: Conditions
     src: Int32Array
     dst: Int32Array
     nbytes: Int64Array
     begins: UInt8Array
     on_link_ps: Int64Array
-    behind: Int32Array
+    behind: Int64Array
+    left_ps: Int64Array
+    held_ps: Int64Array
+    term: Int64Array
+    held_by: Int64Array
     arrival_ps: Int64Array
     done_ps: Int64Array
-    waited_for: Int32Array
-    start_cause: UInt8Array
-    ordered_after: Int32Array
-    done_cause: UInt8Array
+    waited_for: Int64Array
+    start_cause: Int64Array
+    ordered_after: Int64Array
+    done_cause: Int64Array
 
     def __len__(self) -> int:
         """Return the number of transfers."""
@@ -85,15 +105,59 @@ class Timeline:
         return int(self.trunk_bytes.sum())
 
 
-def time_plan(program: Program, network: Network, slicing: Slicing | None = None) -> Timeline:
+def time_plan(
+    program: Program,
+    network: Network,
+    slicing: Slicing | None = None,
+    *,
+    seed: int = 0,
+    start_s: float = 0.0,
+) -> Timeline:
     """Return when the transfers of ``program`` happen on ``network``.
 
     With ``slicing``, large transfers go in slices, and the timeline has a line for each slice.
-    Raises TimeLimitError when a time passes what int64 picoseconds hold.
+    ``seed`` is that of jitter, losses, outages and waves; a call begins at ``start_s`` of what
+    changes with time. Raises TimeLimitError when a time passes what int64 picoseconds hold, and
+    OutageError when a link fails for longer than its transport bears.
     """
     traffic = Traffic.of(program, slicing)
-    edges = dependencies(traffic, network.world_size)
-    times = schedule(
-        traffic.src, traffic.dst, traffic.nbytes, traffic.begins, traffic.frees, edges, network
+    until_s = LOOK_AHEAD_S
+    while True:
+        conditions = Conditions.of(traffic, network, seed=seed, start_s=start_s, until_s=until_s)
+        edges = dependencies(traffic, network.world_size)
+        times, trouble = schedule(traffic, edges, network, conditions)
+        reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
+        if not conditions.states.more or (trouble is None and reached_s <= until_s):
+            break
+        until_s = max(until_s, reached_s) * MORE_AHEAD
+    if trouble is not None:
+        raise _trouble(trouble, network, conditions.states, start_s)
+    return Timeline(
+        network, conditions, traffic.src, traffic.dst, traffic.nbytes, traffic.begins, **times
     )
-    return Timeline(network, traffic.src, traffic.dst, traffic.nbytes, traffic.begins, *times)
+
+
+def _trouble(trouble: Trouble, network: Network, states: States, start_s: float) -> EmulError:
+    """Return the error for what kept the simulation from its end."""
+    if trouble == TOO_LATE:
+        return TimeLimitError(
+            "the modelled time passes 53 days: needed a smaller size, a higher rate or fewer "
+            "steps, so that picoseconds fit in 64 bits"
+        )
+    if trouble == NEVER_ENDS:
+        names = ", ".join(network.way_name(int(way)) for way in states.way)
+        return OutageError(
+            f"the collective never ends: a trunk of {names} has no rate left at the end of its "
+            "trace: needed a state with a rate above 0, or a trace that is repeated (repeat_s)"
+        )
+    number, lost_ps, up_ps = (int(each) for each in trouble[1:])
+    way = int(states.way[number])
+    transport = network.links[way].transport
+    began = f"trunk {network.way_name(way)} is down from {start_s + lost_ps / PS_PER_S:g} s"
+    if up_ps == NEVER:
+        return OutageError(f"{began} on and does not come up again: needed an end of the outage")
+    return OutageError(
+        f"{began} for {(up_ps - lost_ps) / PS_PER_S:g} s: a connection of {transport.recovery!r} "
+        f"is given up after {transport.retries} retries of {transport.rto_s:g} s: needed a shorter "
+        "outage, or more of rto_s or retries"
+    )

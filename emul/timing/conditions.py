@@ -1,0 +1,176 @@
+"""What the links of a network mean for the traffic at hand, as arrays that the scheduler reads.
+
+Here it is decided which connections need a pipe, and which of them share a trunk: where a trunk
+has one connection only and does not change, its order is fixed and nothing has to be shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.links import Link, Transport
+from emul.links.limits import connection_limit
+from emul.timing.extras import Connections, extra_delays
+from emul.timing.states import States, states_of
+from emul.timing.terms import CODES
+from emul.timing.traffic import NOBODY, Traffic
+from emul.timing.waves import Classes, classes_of
+from emul.topology import Network
+from emul.units import PS_PER_S
+
+__all__ = ["Conditions"]
+
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+Float64Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+PLAIN = Link(1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditions:
+    """Pipes and draws. A pipe is what a connection goes through between two ports.
+
+    ``pipe`` (transfers,): of each transfer, -1 for none. By pipe: its ``rate`` in bytes per
+    second where it shares nothing, ``spacing_ps`` between the beginnings of two transfers,
+    ``term``: what limits it (see emul.timing.terms), ``first_stream`` (pipes + 1,): where its
+    streams begin, if it shares a trunk, ``changing``: number of its changing way or -1,
+    ``latency_ps``; of slow start ``ramp_rtt_ps`` (0: none), ``ramp_rate`` and ``idle_ps``.
+    ``jitter_ps``, ``tail_ps``: by transfer, or empty. ``frees``: as in Traffic, but for
+    connections that have a window of their own.
+    """
+
+    pipe: Int32Array
+    rate: Float64Array
+    spacing_ps: Int64Array
+    term: UInt8Array
+    first_stream: Int32Array
+    changing: Int64Array
+    latency_ps: Int64Array
+    ramp_rtt_ps: Int64Array
+    ramp_rate: Float64Array
+    idle_ps: Int64Array
+    classes: Classes
+    states: States
+    jitter_ps: Int64Array
+    tail_ps: Int64Array
+    frees: Int32Array
+
+    @classmethod
+    def of(
+        cls, traffic: Traffic, network: Network, *, seed: int, start_s: float, until_s: float
+    ) -> Conditions:
+        """Return what holds for ``traffic`` from ``start_s`` on, for ``until_s`` seconds."""
+        ways = network.ways(traffic.src, traffic.dst)
+        followed = _followed(network)[ways] & (ways >= 0)
+        found = Connections.of_traffic(traffic, ways, followed)
+        shared = _shared_ways(network, found)
+        states = states_of(network, shared, seed=seed, start_s=start_s, until_s=until_s)
+        classes, first_stream = classes_of(network, found, shared, states, seed)
+        links = [network.links[way] for way in found.way.tolist()]
+        limits = [_limit(link) for link in links]
+        line = network.link_rate[network.trunk_link(0, 0) :]
+        beyond = found.way >= network.first_trunk_way
+        own = np.array([rate for rate, _ in limits], dtype=np.float64)
+        pair = np.where(beyond, found.way - network.first_trunk_way, 0)
+        limited = own < np.where(beyond, line[pair], np.inf)
+        transports = [link.transport for link in links]
+        number_of = np.full(len(network.way_latency_ps), -1, dtype=np.int64)
+        number_of[states.way] = np.arange(len(states.way))
+        jitter_ps, tail_ps = extra_delays(traffic, network, found, own, seed)
+        return cls(
+            pipe=found.of,
+            rate=np.where(limited, own, np.where(beyond, line[pair], np.inf)),
+            spacing_ps=_ps([each.gap_s / each.streams for each in transports]),
+            term=np.where(limited, [term for _, term in limits], CODES["share"]).astype(np.uint8),
+            first_stream=first_stream,
+            changing=number_of[found.way],
+            latency_ps=network.way_latency_ps[found.way],
+            ramp_rtt_ps=_ps(
+                [link.rtt_s if link.transport.slow_start else 0.0 for link in links]
+            ),
+            ramp_rate=np.array(
+                [min(rate, link.available_bytes_per_s) for (rate, _), link in zip(limits, links, strict=True)],
+                dtype=np.float64,
+            ),
+            idle_ps=_ps([each.rto_s for each in transports]),
+            classes=classes,
+            states=states,
+            jitter_ps=jitter_ps,
+            tail_ps=tail_ps,
+            frees=_frees(traffic, network, ways),
+        )
+
+
+def _ps(seconds: list[float]) -> Int64Array:
+    return np.array([round(value * PS_PER_S) for value in seconds], dtype=np.int64)
+
+
+def _is_plain(link: Link) -> bool:
+    """Say whether nothing has to be known of a connection over the link but the link's numbers."""
+    base = replace(PLAIN, rate_bytes_per_s=link.rate_bytes_per_s, latency_s=link.latency_s)
+    same = Transport(
+        window_bytes=link.transport.window_bytes,
+        chunk_bytes=link.transport.chunk_bytes,
+        turnaround_s=link.transport.turnaround_s,
+        streams=link.transport.streams,
+        mtu_bytes=link.transport.mtu_bytes,
+        recovery=link.transport.recovery,
+        rto_s=link.transport.rto_s,
+        retries=link.transport.retries,
+    )
+    return (
+        link.transport == same
+        and link.jitter == base.jitter
+        and _limit(link)[0] >= link.available_bytes_per_s
+    )
+
+
+def _followed(network: Network) -> BoolArray:
+    """Return by way whether connections over it are followed: trunks, and what is not plain."""
+    followed = np.zeros(len(network.way_latency_ps) + 1, dtype=bool)
+    plain: dict[Link, bool] = {}
+    for way, link in network.links.items():
+        if link not in plain:
+            plain[link] = _is_plain(link)
+        followed[way] = way >= network.first_trunk_way or not plain[link]
+    return followed
+
+
+def _limit(link: Link) -> tuple[float, int]:
+    limit = connection_limit(
+        link, rate_bytes_per_s=link.available_bytes_per_s, rtt_s=link.rtt_s
+    )
+    return limit.bytes_per_s, CODES[limit.term]
+
+
+def _shared_ways(network: Network, found: Connections) -> list[int]:
+    """Return the ways between sites whose order is not fixed, or whose rate is not constant."""
+    ways, connections = np.unique(found.way, return_counts=True)
+    shared = []
+    for way, number in zip(ways.tolist(), connections.tolist(), strict=True):
+        if way < network.first_trunk_way:
+            continue
+        ends = divmod(way - network.first_trunk_way, network.n_sites)
+        sites = [network.topology.sites[site] for site in ends]
+        uplinks = any(site.uplink_bytes_per_s < np.inf for site in sites)
+        trunk = network.trunks[ends[0], ends[1]]
+        if number > 1 or trunk.link.waves > 1 or trunk.changes.any or uplinks:
+            shared.append(way)
+    return shared
+
+
+def _frees(traffic: Traffic, network: Network, ways: Int32Array) -> Int32Array:
+    """Return whose slot each transfer frees; a link's own window takes the place of slots."""
+    windowed = np.zeros(len(network.way_latency_ps) + 1, dtype=bool)
+    for way, link in network.links.items():
+        windowed[way] = link.transport.window_bytes > 0
+    if not windowed.any():
+        return traffic.frees
+    frees: Int32Array = np.where(windowed[ways], np.int32(NOBODY), traffic.frees)
+    return frees

@@ -1,0 +1,150 @@
+"""Connections of a traffic, and what their messages are late by chance: jitter, lost packets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.links import Link
+from emul.links.draws import exponential, key_of, lognormal, mixed, uniform
+from emul.links.jitter import lognormal_sigma
+from emul.timing.traffic import Traffic
+from emul.topology import Network
+from emul.units import PS_PER_S
+
+__all__ = ["Connections", "drawn_tails_s", "extra_delays"]
+
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
+UInt64Array = npt.NDArray[np.uint64]
+Float64Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+NEGLIGIBLE = 1e-15
+"""A packet that is lost so many times in a row that its probability is below this is left out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Connections:
+    """The connections that are followed: a sender, a receiver and a channel each.
+
+    ``of`` (transfers,): the connection of each, -1 where it is not followed. ``src``, ``dst``,
+    ``channel``, ``way``: of each connection.
+    """
+
+    of: Int32Array
+    src: Int32Array
+    dst: Int32Array
+    channel: Int32Array
+    way: Int32Array
+
+    @classmethod
+    def of_traffic(cls, traffic: Traffic, ways: Int32Array, followed: BoolArray) -> Connections:
+        """Return the connections of those transfers that are ``followed``."""
+        which = np.flatnonzero(followed)
+        ranks = 1 + int(max(traffic.src.max(initial=0), traffic.dst.max(initial=0)))
+        channels = 1 + int(traffic.channel.max(initial=0))
+        key = traffic.src[which].astype(np.int64) * ranks + traffic.dst[which]
+        key = key * channels + traffic.channel[which]
+        _, first, of = np.unique(key, return_index=True, return_inverse=True)
+        number = np.full(len(ways), -1, dtype=np.int32)
+        number[which] = of
+        first = which[first]
+        return cls(
+            number, traffic.src[first], traffic.dst[first], traffic.channel[first], ways[first]
+        )
+
+    def keys(self, key: int, connection: npt.ArrayLike, number: npt.ArrayLike) -> UInt64Array:
+        """Return the keys of the things so numbered on a connection, under ``key``."""
+        mine = mixed(mixed(key, self.src[connection]), self.dst[connection])
+        return mixed(mixed(mine, self.channel[connection]), number)
+
+
+def extra_delays(
+    traffic: Traffic, network: Network, found: Connections, limit: Float64Array, seed: int
+) -> tuple[Int64Array, Int64Array]:
+    """Return jitter and delay by lost packets of each transfer in picoseconds; empty if none.
+
+    ``limit``: bytes per second that each connection gets at most.
+    """
+    none = np.zeros(0, dtype=np.int64)
+    links = {way: network.links[way] for way in np.unique(found.way).tolist()}
+    late = {way: link for way, link in links.items() if _can_be_late(link)}
+    if not late:
+        return none, none
+    jitter_ps, tail_ps = (np.zeros(len(traffic.src), dtype=np.int64) for _ in range(2))
+    message, number = _numbers(traffic, found)
+    way_of = np.where(found.of >= 0, found.way[found.of], -1)
+    for way, link in late.items():
+        these = np.flatnonzero(way_of == way)
+        connection, name = found.of[these], network.way_name(way)
+        if link.jitter.median_s:
+            keys = found.keys(key_of(seed, "jitter", name), connection, message[these])
+            sigma = lognormal_sigma(link.jitter.p99_over_p50)
+            jitter_ps[these] = _ps(lognormal(keys, link.jitter.median_s, sigma))
+        if link.transport.loss:
+            keys = found.keys(key_of(seed, "loss", name), connection, number[these])
+            line = np.minimum(limit[connection], link.available_bytes_per_s)
+            ends = np.append(traffic.begins[1:], 1).astype(bool)[these]
+            tail_ps[these] = _ps(drawn_tails_s(link, keys, traffic.nbytes[these], line, ends))
+    return jitter_ps, tail_ps
+
+
+def _can_be_late(link: Link) -> bool:
+    lossy = link.transport.loss > 0 and link.transport.recovery in ("gbn", "sr")
+    return link.jitter.median_s > 0 or lossy
+
+
+def _numbers(traffic: Traffic, found: Connections) -> tuple[Int64Array, Int64Array]:
+    """Return which message of its connection each transfer belongs to, and which transfer it is."""
+    order = np.argsort(found.of, kind="stable")
+    position = np.arange(len(order))
+    starts = np.ones(len(order), dtype=bool)
+    starts[1:] = np.diff(found.of[order]) != 0
+    first = np.maximum.accumulate(np.where(starts, position, 0))
+    begun = np.cumsum(traffic.begins[order], dtype=np.int64)
+    message, number = np.empty_like(position), np.empty_like(position)
+    message[order], number[order] = begun - begun[first], position - first
+    return message, number
+
+
+def drawn_tails_s(
+    link: Link, keys: UInt64Array, nbytes: Int64Array, line: Float64Array, ends: BoolArray
+) -> Float64Array:
+    """Return how many seconds later each transfer arrives because of packets lost near its end.
+
+    ``line``: bytes per second at which its packets follow one another; ``ends``: whether it is
+    the end of a message, where the timer has to run out if the very last packet is lost. Under
+    selective repeat each loss is made good one round trip later; under go-back-N the mean of
+    that is in the rate already, and the timer alone is drawn.
+    """
+    transport = link.transport
+    if transport.recovery == "gbn":
+        last_lost = ends & (uniform(keys, 0) < transport.loss)
+        return np.where(last_lost, transport.rto_s, 0.0)
+    if transport.recovery != "sr":
+        return np.zeros(len(keys))
+    packets = -(-nbytes // int(transport.mtu_bytes))
+    packet_s = transport.mtu_bytes / line
+    most = int(np.ceil(np.log(NEGLIGIBLE) / np.log(transport.loss)))
+    rate = -np.log1p(-transport.loss)
+    tail_s = np.zeros(len(keys))
+    before = np.zeros(len(keys))  # packets from the end, the next lost one included
+    draw = 0
+    while True:
+        before += np.floor(exponential(keys, draw) / rate) + 1
+        lost = before <= packets
+        reach_s = most * link.rtt_s - (before - 1) * packet_s
+        if not (lost & (reach_s > 0)).any():
+            return tail_s
+        times = 1 + np.floor(exponential(keys, draw + 1) / -np.log(transport.loss))
+        late_s = times * link.rtt_s - (before - 1) * packet_s
+        late_s = np.where(ends & (before == 1), np.maximum(late_s, transport.rto_s), late_s)
+        tail_s = np.where(lost, np.maximum(tail_s, late_s), tail_s)
+        draw += 2
+
+
+def _ps(seconds: Float64Array) -> Int64Array:
+    return np.rint(seconds * PS_PER_S).astype(np.int64)

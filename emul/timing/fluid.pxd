@@ -1,0 +1,53 @@
+"""Streams that share links, as the scheduler uses them."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+
+cdef class Fluid:
+    # Of each class: what it may have at most, what it has, and since when.
+    cdef double[::1] wave_rate   # bytes per second of its wave
+    cdef double[::1] cap         # and of each of its streams
+    cdef int32_t[:, ::1] uplinks
+    cdef double[::1] uplink_rate
+    cdef double[::1] rate        # bytes per second that each of its streams gets
+    cdef double[::1] served      # bytes per stream since the class was last idle
+    cdef uint8_t[::1] capped
+    cdef int64_t[::1] since
+    cdef double[::1] capped_time
+    cdef int64_t[::1] due        # when the next of its streams is through
+    # The active streams of a class are a heap, by what will have been served then.
+    cdef int64_t[::1] first
+    cdef int32_t[::1] active
+    cdef int32_t[::1] heap
+    cdef int32_t[::1] class_of
+    cdef double[::1] until
+    cdef double[::1] began_capped
+    # Classes are a heap too, by when they are due; places are kept so that they can move.
+    cdef int32_t[::1] queue
+    cdef int32_t[::1] place
+    # Of the classes with an uplink, and of the uplinks, while shares are worked out.
+    cdef int32_t[::1] joined
+    cdef double[::1] free
+    cdef int64_t[::1] waiting
+    cdef uint8_t[::1] settled
+
+    cdef int64_t next_due(self) noexcept nogil
+    cdef int32_t take(self, int64_t time) noexcept nogil
+    cdef void begin(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
+    cdef double withdraw(self, int32_t stream, int64_t time) noexcept nogil
+    cdef int64_t capped_ps(self, int32_t stream) noexcept nogil
+    cdef void change(self, int32_t of, double wave_rate, double cap, int64_t time) noexcept nogil
+    cdef void _advance(self, int32_t of, int64_t time) noexcept nogil
+    cdef void _settle(self, int32_t of, int64_t time) noexcept nogil
+    cdef void _share(self) noexcept nogil
+    cdef double _own(self, int32_t of) noexcept nogil
+    cdef void _charge(self) noexcept nogil
+    cdef void _fix(self, int32_t of, double rate) noexcept nogil
+    cdef void _set_due(self, int32_t of) noexcept nogil
+    cdef bint _sooner(self, int32_t a, int32_t b) noexcept nogil
+    cdef void _move(self, int32_t of) noexcept nogil
+    cdef bint _less(self, int32_t a, int32_t b) noexcept nogil
+    cdef void _add(self, int32_t of, int32_t stream) noexcept nogil
+    cdef void _remove(self, int32_t of, int64_t at) noexcept nogil
+    cdef void _sift_down(self, int64_t base, int64_t n, int64_t at) noexcept nogil
+    cdef void _sift_up(self, int64_t base, int64_t at) noexcept nogil

@@ -1,0 +1,99 @@
+"""What stands between the ports of two ranks, as the scheduler uses it."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from emul.timing.events cimport Heap
+from emul.timing.fluid cimport Fluid
+
+cdef enum:
+    # Events of a transfer, in the order in which those at the same time are handled: at the
+    # sender's port, the pipe and the receiver's port; then these.
+    PORT = 0
+    PIPE = 1
+    RECEIVER = 2
+    LEFT = 3      # its last byte has left the pipe
+    ARRIVED = 4
+    DONE = 5
+    FREED = 6     # its slot is free again: word of its arrival has come back
+    STREAM = 7    # of a stream: what it waited for is over
+    CHANGE = 8    # of a changing way, whose number stands negative, minus one
+
+
+cdef class Pipes:
+    cdef int32_t[::1] of             # of each transfer: its pipe, or -1
+    cdef int64_t[::1] nbytes
+    cdef Heap* heap
+    # What was found out, by transfer.
+    cdef int64_t[:, ::1] on_link
+    cdef int32_t[:, ::1] behind
+    cdef int64_t[::1] left
+    cdef int64_t[:, ::1] held        # picoseconds at the cap, in an outage, in slow start
+    cdef uint8_t[::1] term           # of the cap
+    # Of each pipe.
+    cdef double[::1] rate
+    cdef int64_t[::1] spacing
+    cdef uint8_t[::1] pipe_term
+    cdef int64_t[::1] free
+    cdef int64_t[::1] began          # when the last transfer on it began
+    cdef int32_t[::1] last           # the last transfer that came
+    cdef int32_t[::1] began_last     # the last that began
+    cdef int32_t[::1] first_stream
+    cdef int64_t[::1] way_of_pipe    # its changing way, or -1
+    cdef int64_t[::1] latency
+    cdef int64_t[::1] ramp_rtt
+    cdef double[::1] ramp_rate
+    cdef int64_t[::1] idle
+    cdef int64_t[::1] ramp_from
+    cdef double[::1] ramp_sent
+    # Of each stream.
+    cdef Fluid fluid
+    cdef int32_t[::1] pipe_of
+    cdef int32_t[::1] current        # the transfer whose part it sends, or -1
+    cdef uint8_t[::1] doing
+    cdef double[::1] rest            # bytes that it was last given to send, or has to send again
+    cdef int64_t[::1] lost_at
+    cdef int64_t[::1] resumed
+    # Of each transfer on streams: the next one on its pipe, and its parts that have not left.
+    cdef int32_t[::1] following
+    cdef int32_t[::1] parts
+    cdef int64_t[::1] ramp_until
+    # Of each changing way, and of its states.
+    cdef int64_t[::1] first_class
+    cdef int64_t[::1] last_class
+    cdef int64_t[::1] first_state
+    cdef int64_t[::1] state
+    cdef int64_t[::1] timer
+    cdef int64_t[::1] retries
+    cdef uint8_t[::1] doubling
+    cdef int64_t[::1] state_from
+    cdef double[::1] state_rate
+    cdef double[::1] state_cap
+    cdef uint8_t[::1] state_term
+    cdef int64_t[::1] state_extra
+    cdef uint8_t[::1] state_up
+    cdef int64_t[::1] next_down
+    cdef int64_t[::1] up_again
+    cdef int64_t dead_way
+    cdef int64_t dead_at
+    cdef int64_t dead_until
+
+    cdef bint is_fluid(self, int64_t t) noexcept nogil
+    cdef void open(self) noexcept nogil
+    cdef int64_t enter(self, int64_t time, int32_t t) noexcept nogil
+    cdef void leave(self, int64_t time) noexcept nogil
+    cdef void go_on(self, int64_t time, int32_t stream) noexcept nogil
+    cdef void change(self, int64_t time, int64_t way) noexcept nogil
+    cdef int64_t extra(self, int64_t t) noexcept nogil
+    cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil
+    cdef void _queue(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil
+    cdef void _begin(self, int64_t time, int32_t stream, int32_t t) noexcept nogil
+    cdef void _send(self, int64_t time, int32_t stream) noexcept nogil
+    cdef void _through(self, int64_t time, int32_t stream) noexcept nogil
+    cdef bint _caught(self, int64_t time, int32_t stream) noexcept nogil
+    cdef void _stall(self, int64_t time, int32_t stream, int64_t lost_at) noexcept nogil
+    cdef double _lost(self, int64_t time, int32_t stream, double sent,
+                      int64_t exposed) noexcept nogil
+    cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil
+    cdef uint8_t _term(self, int32_t stream) noexcept nogil
+    cdef void _gone(self, int64_t time, int32_t stream) noexcept nogil
+    cdef void _next(self, int64_t time, int32_t stream) noexcept nogil

@@ -1,0 +1,326 @@
+"""What stands between the ports of two ranks: trunks, and what a transport makes of a link.
+
+A pipe belongs to a connection: a sender, a receiver and a channel. Where it has the trunk to
+itself, or stays inside a site, it serves one transfer after the other at a constant rate. Else it
+is a number of streams that share the waves of a trunk with those of other pipes (see
+emul.timing.fluid), and that an outage can stop.
+"""
+
+cimport cython
+from libc.math cimport floor
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
+
+from emul.timing.events cimport push
+from emul.timing.fluid cimport Fluid
+
+import numpy as np
+
+__all__ = ["Pipes"]
+
+cdef enum:
+    # What a stream does: nothing, sending, waiting for a timer of an outage, for slow start, or
+    # for the time at which the next part may begin.
+    IDLE = 0
+    SENDING = 1
+    STALLED = 2
+    RAMPING = 3
+    SPACED = 4
+
+cdef enum:
+    CAPPED_TIME = 0
+    STALLED_TIME = 1
+    RAMPED_TIME = 2
+
+cdef double PS_PER_S = 1e12
+cdef double INITIAL_WINDOW = 14480.0  # bytes: ten segments (RFC 6928)
+cdef double LIMIT_PS = 2.0 ** 62
+cdef int64_t NEVER = INT64_MAX
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Pipes:
+    """The pipes of one simulation; ``conditions`` is an emul.timing.conditions.Conditions."""
+
+    def __init__(self, conditions, nbytes, on_link, behind):
+        cdef Py_ssize_t transfers = len(nbytes), pipes, streams, i
+        self.of, self.nbytes = conditions.pipe, nbytes
+        self.on_link, self.behind = on_link, behind
+        self.rate, self.spacing = conditions.rate, conditions.spacing_ps
+        self.pipe_term = conditions.term
+        pipes = self.rate.shape[0]
+        self.free = np.zeros(pipes, dtype=np.int64)
+        self.began = np.full(pipes, -(2**62), dtype=np.int64)
+        self.last, self.began_last = (np.full(pipes, -1, dtype=np.int32) for i in range(2))
+        self.first_stream, self.way_of_pipe = conditions.first_stream, conditions.changing
+        self.latency = conditions.latency_ps
+        self.ramp_rtt, self.ramp_rate = conditions.ramp_rtt_ps, conditions.ramp_rate
+        self.idle = conditions.idle_ps
+        self.ramp_from = np.full(pipes, -1, dtype=np.int64)
+        self.ramp_sent = np.zeros(pipes)
+        classes = conditions.classes
+        self.fluid = Fluid(classes.wave_rate.copy(), classes.cap.copy(), classes.uplinks,
+                           classes.uplink_rate, classes.of_stream)
+        streams = len(classes.of_stream)
+        self.pipe_of = np.repeat(np.arange(pipes, dtype=np.int32), np.diff(self.first_stream))
+        self.current = np.full(streams, -1, dtype=np.int32)
+        self.doing = np.zeros(streams, dtype=np.uint8)
+        self.rest = np.zeros(streams)
+        self.lost_at, self.resumed = (np.zeros(streams, dtype=np.int64) for i in range(2))
+        some = transfers if pipes else 0
+        self.left = np.zeros(some, dtype=np.int64)
+        self.held = np.zeros((some, 3), dtype=np.int64)
+        self.term = np.zeros(some, dtype=np.uint8)
+        self.following = np.full(transfers if streams else 0, -1, dtype=np.int32)
+        self.parts = np.zeros(transfers if streams else 0, dtype=np.int32)
+        self.ramp_until = np.zeros(transfers if streams else 0, dtype=np.int64)
+        self._take_states(conditions.states)
+
+    def _take_states(self, states):
+        self.first_class, self.last_class = states.first_class, states.last_class
+        self.first_state = states.first_state
+        self.state = states.first_state[:-1].copy()
+        self.timer, self.retries, self.doubling = states.timer_ps, states.retries, states.doubling
+        self.state_from, self.state_rate = states.from_ps, states.wave_rate
+        self.state_cap, self.state_term = states.cap, states.term
+        self.state_extra, self.state_up = states.extra_ps, states.up
+        self.next_down, self.up_again = states.next_down_ps, states.up_again_ps
+        self.dead_way = -1
+
+    cdef bint is_fluid(self, int64_t t) noexcept nogil:
+        """Say whether the transfer goes over streams, so that its leaving is an event."""
+        cdef int32_t pipe = self.of[t]
+        return pipe >= 0 and self.first_stream[pipe + 1] > self.first_stream[pipe]
+
+    cdef void open(self) noexcept nogil:
+        """Begin with the first state of every changing way."""
+        cdef Py_ssize_t way
+        for way in range(self.first_class.shape[0]):
+            self.change(0, way)
+
+    cdef int64_t enter(self, int64_t time, int32_t t) noexcept nogil:
+        """Let a transfer's head come to its pipe; return when it leaves, if it is known, or -1.
+
+        Its head is pushed on to the receiver's port.
+        """
+        cdef int32_t pipe = self.of[t]
+        cdef int64_t start = time, through
+        cdef double occupied
+        if self.is_fluid(t):
+            self._queue(time, t, pipe)
+            return -1
+        start = max(time, self.free[pipe], self.began[pipe] + self.spacing[pipe])
+        if start > time:
+            self.behind[t, PIPE] = self.last[pipe]
+        occupied = floor(self.nbytes[t] * PS_PER_S / self.rate[pipe] + 0.5)
+        if occupied > LIMIT_PS:
+            return NEVER
+        through = start + <int64_t>occupied
+        self.left[t] = self._ramped(start, pipe, self.nbytes[t])
+        self.left[t] = max(self.left[t], through)
+        self.held[t, RAMPED_TIME] = self.left[t] - through
+        self.term[t] = self.pipe_term[pipe]
+        self.on_link[t, PIPE] = start
+        self.began[pipe], self.free[pipe], self.last[pipe] = start, self.left[t], t
+        push(self.heap, start, t, RECEIVER)
+        return self.left[t]
+
+    cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil:
+        """Return when slow start lets ``nbytes`` more, begun at ``time``, be through."""
+        cdef double rest, window = INITIAL_WINDOW, full
+        cdef int64_t rounds = 0
+        if self.ramp_rtt[pipe] == 0:
+            return time
+        if self.ramp_from[pipe] < 0 or time > self.free[pipe] + self.idle[pipe]:
+            self.ramp_from[pipe], self.ramp_sent[pipe] = time, 0.0
+        self.ramp_sent[pipe] += nbytes
+        rest = self.ramp_sent[pipe]
+        full = self.ramp_rate[pipe] * self.ramp_rtt[pipe] / PS_PER_S
+        while window < min(rest, full):
+            rest -= window
+            window *= 2
+            rounds += 1
+        rest = floor(rest * PS_PER_S / self.ramp_rate[pipe] + 0.5)
+        return self.ramp_from[pipe] + rounds * self.ramp_rtt[pipe] + <int64_t>rest
+
+    cdef void _queue(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil:
+        """Put a transfer behind the others of its pipe, and on every stream that has no other."""
+        cdef int32_t stream
+        self.parts[t] = self.first_stream[pipe + 1] - self.first_stream[pipe]
+        if self.last[pipe] >= 0:
+            self.following[self.last[pipe]] = t
+        self.last[pipe] = t
+        for stream in range(self.first_stream[pipe], self.first_stream[pipe + 1]):
+            if self.doing[stream] == IDLE:
+                self.current[stream] = t
+                self._begin(time, stream, t)
+
+    cdef void _begin(self, int64_t time, int32_t stream, int32_t t) noexcept nogil:
+        """Begin a transfer's part on a stream; with the first of its parts its head goes on."""
+        cdef int32_t pipe = self.pipe_of[stream], n, k
+        cdef int64_t may_begin = self.began[pipe] + self.spacing[pipe]
+        if self.on_link[t, PIPE] < 0:
+            if may_begin > time:
+                self.doing[stream] = SPACED
+                self.behind[t, PIPE] = self.began_last[pipe]
+                push(self.heap, may_begin, stream, STREAM)
+                return
+            self.on_link[t, PIPE] = time
+            self.began[pipe], self.began_last[pipe] = time, t
+            self.ramp_until[t] = self._ramped(time, pipe, self.nbytes[t])
+            push(self.heap, time, t, RECEIVER)
+        n = self.first_stream[pipe + 1] - self.first_stream[pipe]
+        k = stream - self.first_stream[pipe]
+        self.rest[stream] = self.nbytes[t] // n + (k < self.nbytes[t] % n)
+        self._send(time, stream)
+
+    cdef void _send(self, int64_t time, int32_t stream) noexcept nogil:
+        """Send what is left of a part, unless the way is down."""
+        cdef int64_t way = self.way_of_pipe[self.pipe_of[stream]]
+        if way >= 0 and not self.state_up[self.state[way]]:
+            self._stall(time, stream, time)
+            return
+        self.resumed[stream] = time
+        if self.rest[stream] > 0:
+            self.doing[stream] = SENDING
+            self.fluid.begin(stream, self.rest[stream], time)
+        else:
+            self.doing[stream] = RAMPING
+            push(self.heap, max(time, self.ramp_until[self.current[stream]]), stream, STREAM)
+
+    cdef void leave(self, int64_t time) noexcept nogil:
+        """Let the stream leave that is due now."""
+        cdef int32_t stream = self.fluid.take(time), t = self.current[stream]
+        self.held[t, CAPPED_TIME] += self.fluid.capped_ps(stream)
+        self._through(time, stream)
+
+    cdef void _through(self, int64_t time, int32_t stream) noexcept nogil:
+        """A part has been sent: unless an outage catches its end, it has left after slow start."""
+        cdef int32_t t = self.current[stream]
+        if self._caught(time, stream):
+            return
+        if self.ramp_until[t] > time:
+            self.doing[stream] = RAMPING
+            self.held[t, RAMPED_TIME] = self.ramp_until[t] - time
+            push(self.heap, self.ramp_until[t], stream, STREAM)
+            return
+        self._gone(time, stream)
+
+    cdef bint _caught(self, int64_t time, int32_t stream) noexcept nogil:
+        """Say whether the way goes down before all has arrived; what is lost is to be sent again."""
+        cdef int32_t pipe = self.pipe_of[stream]
+        cdef int64_t way = self.way_of_pipe[pipe], down, exposed
+        if way < 0:
+            return False
+        down = self.next_down[self.state[way]]
+        if down >= time + self.latency[pipe]:
+            return False
+        exposed = time - max(self.resumed[stream], down - self.latency[pipe])
+        self.rest[stream] = self._lost(time, stream, self.rest[stream], exposed)
+        self._stall(time, stream, down)
+        return True
+
+    cdef double _lost(self, int64_t time, int32_t stream, double sent,
+                      int64_t exposed) noexcept nogil:
+        """Return how much of what was sent evenly since the stream began was sent at the end."""
+        cdef int64_t span = time - self.resumed[stream]
+        return sent * exposed / span if span > 0 else 0.0
+
+    cdef void _stall(self, int64_t time, int32_t stream, int64_t lost_at) noexcept nogil:
+        """Stop a stream until the first timer after the way is up again finds that it is."""
+        cdef int64_t way = self.way_of_pipe[self.pipe_of[stream]], up, timers, wait
+        cdef int64_t at = self.state[way]
+        while self.state_up[at] and at + 1 < self.first_state[way + 1]:
+            at += 1  # the outage to come
+        up = self.up_again[at]
+        if self.doing[stream] != STALLED:
+            self.lost_at[stream] = lost_at
+        lost_at = self.lost_at[stream]
+        self.doing[stream] = STALLED
+        self.held[self.current[stream], STALLED_TIME] -= time
+        timers, wait = 0, 0
+        if up != NEVER and self.timer[way] == 0:
+            wait = up - lost_at
+        elif up != NEVER and self.doubling[way]:
+            while lost_at + wait < up:
+                wait += self.timer[way] << timers
+                timers += 1
+        elif up != NEVER:
+            timers = (up - lost_at + self.timer[way] - 1) // self.timer[way]
+            wait = timers * self.timer[way]
+        if up == NEVER or (self.timer[way] and not self.doubling[way]
+                           and timers > self.retries[way]):
+            self.dead_way, self.dead_at, self.dead_until = way, lost_at, up
+            return
+        push(self.heap, max(time, lost_at + wait), stream, STREAM)
+
+    cdef void go_on(self, int64_t time, int32_t stream) noexcept nogil:
+        """What a stream waited for is over."""
+        cdef uint8_t doing = self.doing[stream]
+        cdef int32_t t = self.current[stream]
+        cdef int64_t way = self.way_of_pipe[self.pipe_of[stream]]
+        if doing == RAMPING:
+            self._gone(time, stream)
+        elif doing == SPACED:
+            self._begin(time, stream, t)
+        elif doing == STALLED:
+            self.held[t, STALLED_TIME] += time
+            if not self.state_up[self.state[way]]:
+                self._stall(time, stream, self.lost_at[stream])
+                return
+            self._send(time, stream)
+
+    cdef void _gone(self, int64_t time, int32_t stream) noexcept nogil:
+        """A part has left; with the last one, the transfer has."""
+        cdef int32_t t = self.current[stream], pipe = self.pipe_of[stream]
+        self.term[t] = self._term(stream)
+        self.parts[t] -= 1
+        if self.parts[t] == 0:
+            self.left[t] = self.free[pipe] = time
+            push(self.heap, time, t, LEFT)
+        self._next(time, stream)
+
+    cdef uint8_t _term(self, int32_t stream) noexcept nogil:
+        cdef int32_t pipe = self.pipe_of[stream]
+        cdef int64_t way = self.way_of_pipe[pipe]
+        return self.pipe_term[pipe] if way < 0 else self.state_term[self.state[way]]
+
+    cdef void _next(self, int64_t time, int32_t stream) noexcept nogil:
+        """Let a stream begin the part of the transfer that follows on its pipe, if there is one."""
+        cdef int32_t t = self.current[stream], after = self.following[t]
+        self.doing[stream] = IDLE
+        self.current[stream] = after
+        if after >= 0:
+            if self.on_link[after, PIPE] < 0:
+                self.behind[after, PIPE] = t
+            self._begin(time, stream, after)
+
+    cdef void change(self, int64_t time, int64_t way) noexcept nogil:
+        """Go on to the state of a way that begins at ``time``, and announce the next."""
+        cdef int64_t at = self.state[way], of
+        if time > 0 and at + 1 < self.first_state[way + 1]:
+            at += 1
+            self.state[way] = at
+        for of in range(self.first_class[way], self.last_class[way]):
+            while not self.state_up[at] and self.fluid.active[of]:
+                self._cut(time, self.fluid.heap[self.fluid.first[of]])
+            self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at], time)
+        if at + 1 < self.first_state[way + 1]:
+            push(self.heap, self.state_from[at + 1], -1 - way, CHANGE)
+
+    cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil:
+        """The way of a sending stream goes down: what is in flight is lost."""
+        cdef int32_t pipe = self.pipe_of[stream], t = self.current[stream]
+        cdef int64_t flying = min(time - self.resumed[stream], self.latency[pipe])
+        cdef double unsent = self.fluid.withdraw(stream, time)
+        self.held[t, CAPPED_TIME] += self.fluid.capped_ps(stream)
+        self.rest[stream] = unsent + self._lost(time, stream, self.rest[stream] - unsent, flying)
+        self._stall(time, stream, time)
+
+    cdef int64_t extra(self, int64_t t) noexcept nogil:
+        """Return the extra delay of the state that the way of a transfer is in."""
+        cdef int64_t way
+        if self.of[t] < 0:
+            return 0
+        way = self.way_of_pipe[self.of[t]]
+        return 0 if way < 0 else self.state_extra[self.state[way]]

@@ -1,0 +1,176 @@
+"""Trunks that change while a collective runs, as tables of states that the scheduler reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.errors import CapacityError
+from emul.links import Link, State
+from emul.links.limits import connection_limit
+from emul.links.link import TCP
+from emul.links.outages import TCP_LEAST_TIMER_S
+from emul.timing.terms import CODES
+from emul.topology import Network, Trunk
+from emul.units import PS_PER_S
+
+__all__ = ["States", "states_of"]
+
+Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+Float64Array = npt.NDArray[np.float64]
+
+NEVER = np.iinfo(np.int64).max
+MOST_STATES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class States:
+    """Changing ways, and their states one after the other.
+
+    By changing way: its number ``way``; its classes, from ``first_class`` to before
+    ``last_class``; ``first_state`` (ways + 1,);
+    ``timer_ps`` after which what was lost is sent again, 0 for at once, ``doubling`` each time as
+    TCP does or not, and then at most ``retries`` times. By state: ``from_ps``, ``wave_rate`` and
+    ``cap`` of each stream in bytes per second, ``term`` of that cap, ``extra_ps`` of delay,
+    whether it is ``up``, ``next_down_ps``: when it next goes down, ``up_again_ps``: when it is
+    up next. ``more``: whether there are changes after the last state here.
+    """
+
+    way: Int64Array
+    first_class: Int64Array
+    last_class: Int64Array
+    first_state: Int64Array
+    timer_ps: Int64Array
+    retries: Int64Array
+    doubling: UInt8Array
+    from_ps: Int64Array
+    wave_rate: Float64Array
+    cap: Float64Array
+    term: UInt8Array
+    extra_ps: Int64Array
+    up: UInt8Array
+    next_down_ps: Int64Array
+    up_again_ps: Int64Array
+    more: bool
+
+
+def states_of(
+    network: Network, shared: list[int], *, seed: int, start_s: float, until_s: float
+) -> States:
+    """Return the states of the changing ways among ``shared``, relative to ``start_s``."""
+    changing, classes, first_class = [], 0, []
+    for way in shared:
+        if _trunk(network, way).changes.any:
+            changing.append(way)
+            first_class.append(classes)
+        classes += network.links[way].waves
+    tables, more = [], False
+    for way in changing:
+        states = list(_relative(network, way, seed, start_s, until_s))
+        more = more or (len(states) > 1 and states[-1].from_s > until_s)
+        tables.append(states)
+    links = [network.links[way] for way in changing]
+    tcp = [link.transport.recovery in TCP for link in links]
+    timers = [
+        (link.transport.rto_s or TCP_LEAST_TIMER_S) if is_tcp else link.transport.rto_s
+        for link, is_tcp in zip(links, tcp, strict=True)
+    ]
+    last_class = [a + link.waves for a, link in zip(first_class, links, strict=True)]
+    columns = [_columns(link, table) for link, table in zip(links, tables, strict=True)]
+    return States(
+        way=np.array(changing, dtype=np.int64),
+        first_class=np.array(first_class, dtype=np.int64),
+        last_class=np.array(last_class, dtype=np.int64),
+        first_state=np.cumsum([0, *map(len, tables)], dtype=np.int64),
+        timer_ps=np.array([round(timer * PS_PER_S) for timer in timers], dtype=np.int64),
+        retries=np.array([link.transport.retries for link in links], dtype=np.int64),
+        doubling=np.array(tcp, dtype=np.uint8),
+        from_ps=_stacked(columns, "from_ps", np.int64),
+        wave_rate=_stacked(columns, "wave_rate", np.float64),
+        cap=_stacked(columns, "cap", np.float64),
+        term=_stacked(columns, "term", np.uint8),
+        extra_ps=_stacked(columns, "extra_ps", np.int64),
+        up=_stacked(columns, "up", np.uint8),
+        next_down_ps=_stacked(columns, "next_down_ps", np.int64),
+        up_again_ps=_stacked(columns, "up_again_ps", np.int64),
+        more=more,
+    )
+
+
+def _trunk(network: Network, way: int) -> Trunk:
+    return network.trunks[divmod(way - network.first_trunk_way, network.n_sites)]
+
+
+def _relative(
+    network: Network, way: int, seed: int, start_s: float, until_s: float
+) -> Iterator[State]:
+    """Yield the states of a way from ``start_s`` on, up to the first one after ``until_s``."""
+    trunk = _trunk(network, way)
+    name = " - ".join(trunk.sites)
+    current: State | None = State()
+    for number, state in enumerate(trunk.changes.states(seed, name, start_s + until_s)):
+        if number > MOST_STATES:
+            raise CapacityError(
+                f"trunk {name} changes more than {MOST_STATES} times in {start_s + until_s:g} s: "
+                "needed a coarser trace, rarer outages or an earlier start"
+            )
+        if state.from_s <= start_s:
+            current = replace(state, from_s=0.0)
+            continue
+        if state.from_s > start_s and current is not None:
+            yield current
+            current = None
+        yield replace(state, from_s=state.from_s - start_s)
+    if current is not None:
+        yield current
+
+
+def _columns(link: Link, states: list[State]) -> dict[str, list[float]]:
+    """Return the states of one way by column."""
+    limits: dict[tuple[float, float, float | None], tuple[float, float, int]] = {}
+    columns: dict[str, list[float]] = {
+        "from_ps": [round(state.from_s * PS_PER_S) for state in states],
+        "extra_ps": [round(state.extra_delay_s * PS_PER_S) for state in states],
+        "up": [int(state.up) for state in states],
+    }
+    rows = []
+    for state in states:
+        key = (state.rate_factor, state.extra_delay_s, state.loss)
+        if key not in limits:
+            limits[key] = _limits(link, state)
+        rows.append(limits[key])
+    columns["wave_rate"], columns["cap"], columns["term"] = map(list, zip(*rows, strict=True))
+    ups = [state.up for state in states]
+    columns["next_down_ps"] = _next(columns["from_ps"], [not up for up in ups])
+    columns["up_again_ps"] = _next(columns["from_ps"], ups)
+    return columns
+
+
+def _limits(link: Link, state: State) -> tuple[float, float, int]:
+    """Return rate of a wave, cap of a stream and the term of that cap in a state."""
+    rate = link.available_bytes_per_s * state.rate_factor
+    limit = connection_limit(
+        link,
+        rate_bytes_per_s=rate,
+        rtt_s=link.rtt_s + 2 * state.extra_delay_s,
+        loss=state.loss,
+    )
+    streams = link.transport.streams if link.waves > 1 else 1
+    return rate / link.waves, limit.bytes_per_s / streams, CODES[limit.term]
+
+
+def _next(times: list[float], holds: list[bool]) -> list[float]:
+    """Return for each state when the next one begins of which something holds, or NEVER."""
+    found: list[float] = [NEVER] * len(times)
+    for at in range(len(times) - 2, -1, -1):
+        found[at] = times[at + 1] if holds[at + 1] else found[at + 1]
+    return found
+
+
+def _stacked(columns: list[dict[str, list[float]]], name: str, dtype: npt.DTypeLike) -> Any:
+    return np.array([value for column in columns for value in column[name]], dtype=dtype)

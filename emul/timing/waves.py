@@ -1,0 +1,100 @@
+"""Which streams share what: trunks cut into waves, streams thrown on them, uplinks of sites."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.links.draws import key_of, mixed
+from emul.links.limits import connection_limit
+from emul.timing.extras import Connections
+from emul.timing.states import States
+from emul.timing.terms import CODES
+from emul.topology import Network
+
+__all__ = ["Classes", "classes_of"]
+
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
+
+NONE = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classes:
+    """Streams that share a wave, as emul.timing.fluid reads them.
+
+    ``wave_rate``, ``cap`` (classes,): bytes per second of the wave and of each stream on it;
+    ``uplinks`` (classes, 2): out of one site and into the other, -1 for none; ``uplink_rate``:
+    bytes per second; ``of_stream`` (streams,): the class of each stream.
+    """
+
+    wave_rate: Float64Array
+    cap: Float64Array
+    uplinks: Int32Array
+    uplink_rate: Float64Array
+    of_stream: Int32Array
+
+
+def classes_of(
+    network: Network, found: Connections, shared: list[int], states: States, seed: int
+) -> tuple[Classes, Int32Array]:
+    """Return the classes of the ``shared`` ways, and the first stream of each pipe.
+
+    With several waves a connection has all streams of its transport, each on the wave that the
+    seed throws it on; with one wave its streams are one.
+    """
+    links = [network.links[way] for way in shared]
+    waves = np.array([link.waves for link in links], dtype=np.int64)
+    streams = np.array([_streams(link.waves, link.transport.streams) for link in links], np.int64)
+    index = np.full(len(network.way_latency_ps), NONE, dtype=np.int64)
+    index[shared] = np.arange(len(shared))
+    way = index[found.way]
+    per_pipe = np.where(way >= 0, streams[way] if len(shared) else 0, 0)
+    first_stream = np.concatenate([[0], np.cumsum(per_pipe)]).astype(np.int32)
+    first_class = np.cumsum(waves) - waves
+    of_stream = np.empty(int(per_pipe.sum()), dtype=np.int32)
+    for pipe in np.flatnonzero(way >= 0).tolist():
+        i = int(way[pipe])
+        key = key_of(seed, "waves", network.way_name(shared[i]))
+        wave = found.keys(key, pipe, np.arange(streams[i])) % np.uint64(waves[i])
+        first, last = first_stream[pipe], first_stream[pipe + 1]
+        of_stream[first:last] = first_class[i] + wave.astype(np.int64)
+    rate, cap = [], []
+    for link in links:
+        line = link.available_bytes_per_s
+        limit = connection_limit(link, rate_bytes_per_s=line, rtt_s=link.rtt_s).bytes_per_s
+        rate += [line / link.waves] * link.waves
+        cap += [limit / _streams(link.waves, link.transport.streams)] * link.waves
+    uplinks, uplink_rate = _uplinks(network, shared)
+    return (
+        Classes(
+            np.array(rate, dtype=np.float64),
+            np.array(cap, dtype=np.float64),
+            np.repeat(uplinks, waves, axis=0),
+            uplink_rate,
+            of_stream,
+        ),
+        first_stream,
+    )
+
+
+def _streams(waves: int, streams: int) -> int:
+    return streams if waves > 1 else 1
+
+
+def _uplinks(network: Network, shared: list[int]) -> tuple[Int32Array, Float64Array]:
+    """Return the uplinks out and in of each shared way, and the rates of all uplinks."""
+    rates = [site.uplink_bytes_per_s for site in network.topology.sites]
+    limited = np.isfinite(rates)
+    number = np.where(limited, np.cumsum(limited) - 1, NONE)
+    ends = np.array(
+        [divmod(way - network.first_trunk_way, network.n_sites) for way in shared], np.int64
+    ).reshape(-1, 2)
+    uplinks = number[ends]
+    uplinks[:, 1] += np.where(uplinks[:, 1] >= 0, int(limited.sum()), 0)
+    rate = np.array(rates)[limited]
+    return uplinks.astype(np.int32), np.concatenate([rate, rate])
