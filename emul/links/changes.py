@@ -102,9 +102,7 @@ class Outages:
                     "outages in order of time"
                 )
             end_s = from_s + lasting_s
-        not_negative(
-            "seconds", between_failures_s=self.between_failures_s, repair_s=self.repair_s
-        )
+        not_negative("seconds", between_failures_s=self.between_failures_s, repair_s=self.repair_s)
         if bool(self.between_failures_s) != bool(self.repair_s):
             raise ArgumentError(
                 f"between_failures_s = {self.between_failures_s}, repair_s = {self.repair_s}: "

@@ -6,14 +6,14 @@ has one connection only and does not change, its order is fixed and nothing has 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.links import Link, Transport
-from emul.links.limits import connection_limit
-from emul.timing.extras import Connections, extra_delays
+from emul.links import Link
+from emul.links.limits import Limit, connection_limit
+from emul.timing.extras import Connections, can_be_late, extra_delays
 from emul.timing.states import States, states_of
 from emul.timing.terms import CODES
 from emul.timing.traffic import NOBODY, Traffic
@@ -28,8 +28,6 @@ Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-PLAIN = Link(1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,36 +67,25 @@ class Conditions:
         ways = network.ways(traffic.src, traffic.dst)
         followed = _followed(network)[ways] & (ways >= 0)
         found = Connections.of_traffic(traffic, ways, followed)
-        shared = _shared_ways(network, found)
+        used, kind = np.unique(found.way, return_inverse=True)
+        shared = _shared_ways(network, used, np.bincount(kind))
         states = states_of(network, shared, seed=seed, start_s=start_s, until_s=until_s)
-        classes, first_stream = classes_of(network, found, shared, states, seed)
-        links = [network.links[way] for way in found.way.tolist()]
-        limits = [_limit(link) for link in links]
-        line = network.link_rate[network.trunk_link(0, 0) :]
-        beyond = found.way >= network.first_trunk_way
-        own = np.array([rate for rate, _ in limits], dtype=np.float64)
-        pair = np.where(beyond, found.way - network.first_trunk_way, 0)
-        limited = own < np.where(beyond, line[pair], np.inf)
-        transports = [link.transport for link in links]
+        classes, first_stream = classes_of(network, found, shared, seed)
+        by_way = _ByWay.of([(way, network.links[way]) for way in used.tolist()], network)
         number_of = np.full(len(network.way_latency_ps), -1, dtype=np.int64)
         number_of[states.way] = np.arange(len(states.way))
-        jitter_ps, tail_ps = extra_delays(traffic, network, found, own, seed)
+        jitter_ps, tail_ps = extra_delays(traffic, network, found, by_way.limit[kind], seed)
         return cls(
             pipe=found.of,
-            rate=np.where(limited, own, np.where(beyond, line[pair], np.inf)),
-            spacing_ps=_ps([each.gap_s / each.streams for each in transports]),
-            term=np.where(limited, [term for _, term in limits], CODES["share"]).astype(np.uint8),
+            rate=by_way.rate[kind],
+            spacing_ps=by_way.spacing_ps[kind],
+            term=by_way.term[kind],
             first_stream=first_stream,
             changing=number_of[found.way],
             latency_ps=network.way_latency_ps[found.way],
-            ramp_rtt_ps=_ps(
-                [link.rtt_s if link.transport.slow_start else 0.0 for link in links]
-            ),
-            ramp_rate=np.array(
-                [min(rate, link.available_bytes_per_s) for (rate, _), link in zip(limits, links, strict=True)],
-                dtype=np.float64,
-            ),
-            idle_ps=_ps([each.rto_s for each in transports]),
+            ramp_rtt_ps=by_way.ramp_rtt_ps[kind],
+            ramp_rate=by_way.ramp_rate[kind],
+            idle_ps=by_way.idle_ps[kind],
             classes=classes,
             states=states,
             jitter_ps=jitter_ps,
@@ -107,28 +94,51 @@ class Conditions:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _ByWay:
+    """The same of the ways in use, and ``limit``, the bytes per second of a connection at most."""
+
+    limit: Float64Array
+    rate: Float64Array
+    spacing_ps: Int64Array
+    term: UInt8Array
+    ramp_rtt_ps: Int64Array
+    ramp_rate: Float64Array
+    idle_ps: Int64Array
+
+    @classmethod
+    def of(cls, ways: list[tuple[int, Link]], network: Network) -> _ByWay:
+        """Return the figures of the ways given with their links."""
+        links = [link for _, link in ways]
+        limits = [_limit(link) for link in links]
+        limit = np.array([each.bytes_per_s for each in limits], dtype=np.float64)
+        line = np.array([link.available_bytes_per_s for link in links], dtype=np.float64)
+        # Inside a site the ports have the rate already; a pipe there has only the limit.
+        beyond = np.array([way >= network.first_trunk_way for way, _ in ways], dtype=bool)
+        line_there = np.where(beyond, line, np.inf)
+        term = np.array([CODES[each.term] for each in limits], dtype=np.uint8)
+        transports = [link.transport for link in links]
+        ramps = [link.rtt_s if link.transport.slow_start else 0.0 for link in links]
+        return cls(
+            limit=limit,
+            rate=np.minimum(limit, line_there),
+            spacing_ps=_ps([each.gap_s / each.streams for each in transports]),
+            term=np.where(limit < line, term, CODES["share"]).astype(np.uint8),
+            ramp_rtt_ps=_ps(ramps),
+            ramp_rate=np.minimum(limit, line),
+            idle_ps=_ps([each.rto_s for each in transports]),
+        )
+
+
 def _ps(seconds: list[float]) -> Int64Array:
     return np.array([round(value * PS_PER_S) for value in seconds], dtype=np.int64)
 
 
 def _is_plain(link: Link) -> bool:
-    """Say whether nothing has to be known of a connection over the link but the link's numbers."""
-    base = replace(PLAIN, rate_bytes_per_s=link.rate_bytes_per_s, latency_s=link.latency_s)
-    same = Transport(
-        window_bytes=link.transport.window_bytes,
-        chunk_bytes=link.transport.chunk_bytes,
-        turnaround_s=link.transport.turnaround_s,
-        streams=link.transport.streams,
-        mtu_bytes=link.transport.mtu_bytes,
-        recovery=link.transport.recovery,
-        rto_s=link.transport.rto_s,
-        retries=link.transport.retries,
-    )
-    return (
-        link.transport == same
-        and link.jitter == base.jitter
-        and _limit(link)[0] >= link.available_bytes_per_s
-    )
+    """Say whether all connections over the link are alike, and like the link itself."""
+    transport, rate = link.transport, link.available_bytes_per_s
+    on_time = not (transport.gap_s or transport.slow_start or can_be_late(link))
+    return on_time and _limit(link).bytes_per_s >= rate
 
 
 def _followed(network: Network) -> BoolArray:
@@ -142,24 +152,20 @@ def _followed(network: Network) -> BoolArray:
     return followed
 
 
-def _limit(link: Link) -> tuple[float, int]:
-    limit = connection_limit(
-        link, rate_bytes_per_s=link.available_bytes_per_s, rtt_s=link.rtt_s
-    )
-    return limit.bytes_per_s, CODES[limit.term]
+def _limit(link: Link) -> Limit:
+    return connection_limit(link, rate_bytes_per_s=link.available_bytes_per_s, rtt_s=link.rtt_s)
 
 
-def _shared_ways(network: Network, found: Connections) -> list[int]:
+def _shared_ways(network: Network, ways: Int32Array, connections: Int64Array) -> list[int]:
     """Return the ways between sites whose order is not fixed, or whose rate is not constant."""
-    ways, connections = np.unique(found.way, return_counts=True)
     shared = []
     for way, number in zip(ways.tolist(), connections.tolist(), strict=True):
         if way < network.first_trunk_way:
             continue
-        ends = divmod(way - network.first_trunk_way, network.n_sites)
-        sites = [network.topology.sites[site] for site in ends]
-        uplinks = any(site.uplink_bytes_per_s < np.inf for site in sites)
-        trunk = network.trunks[ends[0], ends[1]]
+        a, b = divmod(way - network.first_trunk_way, network.n_sites)
+        sites = network.topology.sites
+        uplinks = min(sites[a].uplink_bytes_per_s, sites[b].uplink_bytes_per_s) < np.inf
+        trunk = network.trunks[a, b]
         if number > 1 or trunk.link.waves > 1 or trunk.changes.any or uplinks:
             shared.append(way)
     return shared

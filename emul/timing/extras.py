@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from emul.timing.traffic import Traffic
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["Connections", "drawn_tails_s", "extra_delays"]
+__all__ = ["Connections", "can_be_late", "drawn_tails_s", "extra_delays"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -56,8 +57,8 @@ class Connections:
             number, traffic.src[first], traffic.dst[first], traffic.channel[first], ways[first]
         )
 
-    def keys(self, key: int, connection: npt.ArrayLike, number: npt.ArrayLike) -> UInt64Array:
-        """Return the keys of the things so numbered on a connection, under ``key``."""
+    def keys(self, key: int, connection: npt.NDArray[Any], number: npt.NDArray[Any]) -> UInt64Array:
+        """Return the keys of the things so numbered on connections, under ``key``."""
         mine = mixed(mixed(key, self.src[connection]), self.dst[connection])
         return mixed(mixed(mine, self.channel[connection]), number)
 
@@ -71,7 +72,7 @@ def extra_delays(
     """
     none = np.zeros(0, dtype=np.int64)
     links = {way: network.links[way] for way in np.unique(found.way).tolist()}
-    late = {way: link for way, link in links.items() if _can_be_late(link)}
+    late = {way: link for way, link in links.items() if can_be_late(link)}
     if not late:
         return none, none
     jitter_ps, tail_ps = (np.zeros(len(traffic.src), dtype=np.int64) for _ in range(2))
@@ -92,7 +93,8 @@ def extra_delays(
     return jitter_ps, tail_ps
 
 
-def _can_be_late(link: Link) -> bool:
+def can_be_late(link: Link) -> bool:
+    """Say whether messages over the link are late by chance."""
     lossy = link.transport.loss > 0 and link.transport.recovery in ("gbn", "sr")
     return link.jitter.median_s > 0 or lossy
 

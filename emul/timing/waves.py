@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from emul.links.draws import key_of, mixed
+from emul.links.draws import key_of
 from emul.links.limits import connection_limit
+from emul.plans.runs import expand
 from emul.timing.extras import Connections
-from emul.timing.states import States
-from emul.timing.terms import CODES
 from emul.topology import Network
 
 __all__ = ["Classes", "classes_of"]
@@ -40,7 +39,7 @@ class Classes:
 
 
 def classes_of(
-    network: Network, found: Connections, shared: list[int], states: States, seed: int
+    network: Network, found: Connections, shared: list[int], seed: int
 ) -> tuple[Classes, Int32Array]:
     """Return the classes of the ``shared`` ways, and the first stream of each pipe.
 
@@ -56,13 +55,13 @@ def classes_of(
     per_pipe = np.where(way >= 0, streams[way] if len(shared) else 0, 0)
     first_stream = np.concatenate([[0], np.cumsum(per_pipe)]).astype(np.int32)
     first_class = np.cumsum(waves) - waves
-    of_stream = np.empty(int(per_pipe.sum()), dtype=np.int32)
-    for pipe in np.flatnonzero(way >= 0).tolist():
-        i = int(way[pipe])
-        key = key_of(seed, "waves", network.way_name(shared[i]))
-        wave = found.keys(key, pipe, np.arange(streams[i])) % np.uint64(waves[i])
-        first, last = first_stream[pipe], first_stream[pipe + 1]
-        of_stream[first:last] = first_class[i] + wave.astype(np.int64)
+    pipe, number = expand(per_pipe)
+    of_stream = np.empty(len(pipe), dtype=np.int32)
+    for i, each in enumerate(shared):
+        these = np.flatnonzero(way[pipe] == i)
+        key = key_of(seed, "waves", network.way_name(each))
+        wave = found.keys(key, pipe[these], number[these]) % np.uint64(links[i].waves)
+        of_stream[these] = first_class[i] + wave.astype(np.int64)
     rate, cap = [], []
     for link in links:
         line = link.available_bytes_per_s
