@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,7 +22,7 @@ from emul.plans import (
     verify,
 )
 from emul.run import Prediction
-from emul.timing import Slicing, busiest_link_ps, time_plan, transfers_in
+from emul.timing import UNLIMITED, Slicing, busiest_link_ps, time_plan, transfers_in
 from emul.topology import Network
 from emul.topology.bound import lower_bound_ps
 from emul.units import PS_PER_S
@@ -92,15 +93,21 @@ class Planner:
         timeline = time_plan(
             program, self.network, self.slicing, seed=self.seed, start_s=self.start_s
         )
-        bound_ps = lower_bound_ps(
-            self.network.topology,
-            shape.collective.name,
-            shape.width * itemsize,
-            root,
-            timeline.sent,
-            None if shape.counts is None else shape.table * itemsize,
+        bound_ps, window_bound_ps = (
+            lower_bound_ps(
+                self.network.topology,
+                shape.collective.name,
+                shape.width * itemsize,
+                root,
+                timeline.sent,
+                None if shape.counts is None else shape.table * itemsize,
+                slots_bytes=slots_bytes,
+            )
+            for slots_bytes in (None, _slots_bytes(self.slicing))
         )
-        return program, Prediction(plan, shape, shape.width * itemsize, timeline, bound_ps)
+        return program, Prediction(
+            plan, shape, shape.width * itemsize, timeline, bound_ps, window_bound_ps
+        )
 
     def _quickest(self, shape: Shape, root: int, itemsize: int) -> Prepared:
         """Return what the model finds quickest, and what the others would have cost.
@@ -131,6 +138,13 @@ class Planner:
             program = Program.of(plan, shape, itemsize)
             found.append((busiest_link_ps(program, self.network), plan, program))
         return sorted(found, key=_least_ps)
+
+
+def _slots_bytes(slicing: Slicing | None) -> float:
+    """Return what a connection may have in flight in its slots."""
+    if slicing is None or slicing.slots >= UNLIMITED:
+        return inf
+    return float(slicing.slice_bytes * slicing.slots)
 
 
 def _total_ps(prepared: Prepared) -> int:

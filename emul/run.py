@@ -36,6 +36,7 @@ class Prediction:
     nbytes: int
     timeline: Timeline
     bound_ps: int
+    window_bound_ps: int
     considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     ruled_out: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -49,6 +50,15 @@ class Prediction:
         """Seconds that no algorithm can beat on this topology."""
         return self.bound_ps / PS_PER_S
 
+    @property
+    def window_bound_s(self) -> float:
+        """Seconds that no algorithm can beat whose ranks keep one connection between sites busy.
+
+        That is what windows, losses and slots leave; what it is above ``bound_s`` can be won by
+        larger windows or more connections.
+        """
+        return self.window_bound_ps / PS_PER_S
+
     @cached_property
     def critical_path(self) -> CriticalPath:
         """The chain of causes that makes the time what it is."""
@@ -56,7 +66,7 @@ class Prediction:
 
     @property
     def binding(self) -> str:
-        """The term that rules the time: ``share`` (of a link's rate), ``latency`` or ``window``."""
+        """The term that rules the time: one of emul.timing.terms.TERMS."""
         return self.critical_path.binding
 
 

@@ -61,10 +61,18 @@ NEXT_RANK = 1
               help="Send chunks on in pieces of this size; 0 for whole chunks.")  # fmt: skip
 @click.option("--slots", type=click.IntRange(1), default=8, show_default=True,
               help="Slices in flight on a connection.")  # fmt: skip
-@click.option("--no-window", is_flag=True, help="Any number of slices in flight.")
-@click.option("--zero-latency", is_flag=True, help="No distance: rates and overheads only.")
+@click.option("--zero-latency", is_flag=True, help="No distance between the ranks.")
+@click.option("--no-window", is_flag=True, help="Any number of bytes and slices in flight.")
+@click.option("--no-gap", is_flag=True, help="Nothing between the slices of a stream.")
+@click.option("--no-loss", is_flag=True, help="No packet is lost.")
+@click.option("--no-jitter", is_flag=True, help="Every message takes the same time.")
+@click.option("--no-queue", is_flag=True, help="No packets of others in front, no pauses.")
+@click.option("--no-load", is_flag=True, help="The whole rate, whatever others take of it.")
+@click.option("--no-outage", is_flag=True, help="Trunks are never down.")
+@click.option("--start", "start_s", type=float, default=0.0, show_default=True,
+              metavar="SECONDS", help="When calls begin, where trunks change.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-              help="Of the data.")  # fmt: skip
+              help="Of the data, and of whatever links do by chance.")  # fmt: skip
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the lines as JSON.")  # fmt: skip
 @click.option("--nccl-json", "nccl_json_path", type=click.Path(path_type=Path), metavar="FILE",
@@ -87,6 +95,7 @@ def perf(
     for powers of 1024. The exit status is 1 when an element is wrong.
     """
     from emul.cli.sweep import Sweep
+    from emul.links import EFFECTS
     from emul.report import PerfTable
     from emul.report.documents import check_writable
     from emul.timing import UNLIMITED, Slicing
@@ -96,11 +105,14 @@ def perf(
     _check_sizes(asked)
     slots = UNLIMITED if asked["no_window"] else asked["slots"]
     slicing = Slicing(asked["slice_bytes"], slots) if asked["slice_bytes"] else None
-    where = load(topology)
-    if asked["zero_latency"]:
-        where = where.without(["latency"])
     world = World(
-        where, backend=backend, clock=clock, dilation=dilation, seed=seed, slicing=slicing
+        load(topology).without([effect for effect in EFFECTS if asked[_switch(effect)]]),
+        backend=backend,
+        clock=clock,
+        dilation=dilation,
+        seed=seed,
+        slicing=slicing,
+        start_s=asked["start_s"],
     )
     sweep = Sweep(
         world,
@@ -126,6 +138,11 @@ def perf(
         sys.exit(INTERRUPTED)
     if any(row.wrong for row in rows):
         sys.exit(WRONG_ELEMENTS)
+
+
+def _switch(effect: str) -> str:
+    """Return the name of the option that turns an effect off."""
+    return "zero_latency" if effect == "latency" else f"no_{effect}"
 
 
 def _check_sizes(asked: dict[str, Any]) -> None:

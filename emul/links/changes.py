@@ -167,6 +167,17 @@ class Changes:
         """Whether there is any change at all."""
         return bool(self.trace or self.diurnal or self.outages)
 
+    @property
+    def best_rate_factor(self) -> float:
+        """The largest part of the rate that the link ever has."""
+        by_trace = max((state.rate_factor for state in self.trace if state.up), default=1.0)
+        return by_trace * (1 - self.diurnal.least_load if self.diurnal else 1.0)
+
+    @property
+    def least_extra_delay_s(self) -> float:
+        """The extra delay of the best state, in seconds."""
+        return min((state.extra_delay_s for state in self.trace), default=0.0)
+
     def without(self, effects: frozenset[str]) -> Changes:
         """Return the changes without some effects: ``load``, ``loss``, ``latency``, ``outage``."""
         trace = tuple(_state_without(state, effects) for state in self.trace)

@@ -30,6 +30,7 @@ class PerfRow:
     clock: str
     dilation: float
     seed: int
+    start_s: float
     slice_bytes: int | None
     slots: int | None
     world_size: int
@@ -42,6 +43,7 @@ class PerfRow:
     wall_s: float
     lag_s: float | None
     bound_s: float
+    window_bound_s: float
     algbw_GBps: float | None  # noqa: N815 - the key of the JSON
     busbw_GBps: float | None  # noqa: N815
     cross_site_bytes: int
@@ -68,6 +70,7 @@ def perf_row(
         clock=world.clock,
         dilation=world.dilation,
         seed=seed,
+        start_s=world.start_s,
         slice_bytes=world.slicing.slice_bytes if world.slicing else None,
         slots=world.slicing.slots if world.slicing else None,
         world_size=world.size,
@@ -80,6 +83,7 @@ def perf_row(
         wall_s=median(run.wall_s for run in runs),
         lag_s=median(lags) if lags else None,
         bound_s=prediction.bound_s,
+        window_bound_s=prediction.window_bound_s,
         algbw_GBps=algbw,
         busbw_GBps=None if algbw is None else algbw * collective.bus_factor(world.size),
         cross_site_bytes=prediction.timeline.cross_site_bytes,

@@ -43,7 +43,7 @@ class PerfTable:
         ]
         trunk = world.topology.slowest_trunk
         if trunk is not None:
-            rate = format_rate(trunk.link.rate_bytes_per_s)
+            rate = format_rate(trunk.link.available_bytes_per_s)
             lines.append(f"# slowest trunk {' - '.join(trunk.sites)}: {rate} each way")
         return "\n".join([*lines, "#", *_headings()])
 

@@ -9,13 +9,41 @@ from emul.world import World
 __all__ = ["closing_words"]
 
 
+MEANINGS = {
+    "share": "sending at {rate}",
+    "window": "waiting for windows",
+    "gap": "between slices",
+    "loss": "making losses good",
+    "outage": "in outages",
+    "queue": "behind others' packets",
+    "latency": "under way",
+    "jitter": "jitter",
+    "overhead": "overhead",
+}
+"""What each term of a critical path's segments means, in the order in which they are told."""
+
+ALIKE = 0.01
+"""Bounds that differ by less than this part are one."""
+
+
 def closing_words(world: World, prediction: Prediction, in_one_place: Prediction) -> list[str]:
-    """Return the two lines about ``prediction``, and a third when ``auto`` chose.
+    """Return the lines about ``prediction``: two, more if windows bind or ``auto`` chose.
 
     ``in_one_place`` is the same collective over the same ranks at a single site.
     """
     lines = [_one_campus(world, prediction, in_one_place), _binding(world, prediction)]
+    if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
+        lines.append(_bounds(prediction))
     return lines + ([_choice(prediction)] if prediction.considered else [])
+
+
+def _bounds(prediction: Prediction) -> str:
+    ratio = prediction.window_bound_s / prediction.bound_s
+    return (
+        f"Bound: {format_time(prediction.bound_s)} by the links, "
+        f"{format_time(prediction.window_bound_s)} with one connection of each rank between sites: "
+        f"larger windows, fewer losses or more connections can win up to {ratio:.3g} times."
+    )
 
 
 def _choice(prediction: Prediction) -> str:
@@ -48,17 +76,10 @@ def _binding(world: World, prediction: Prediction) -> str:
     place = path.binding_place
     if not path.segments:
         return "Binding: nothing; nothing is sent."
-    by_term = {
-        term: path.spent_s(place, term) for term in ("share", "window", "latency", "overhead")
-    }
+    spent = [(path.spent_s(place, term), meaning) for term, meaning in MEANINGS.items()]
     parts = ", ".join(
-        f"{format_time(seconds)} {meaning}"
-        for seconds, meaning in (
-            (by_term["share"], f"sending at {_rate(world, place)}"),
-            (by_term["window"], "waiting for a free slot"),
-            (by_term["latency"], "under way"),
-            (by_term["overhead"], "overhead"),
-        )
+        f"{format_time(seconds)} {meaning.format(rate=_rate(world, place))}"
+        for seconds, meaning in spent
         if seconds
     )
     return (

@@ -15,7 +15,7 @@ from emul.timing.traffic import Traffic
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["Connections", "can_be_late", "drawn_tails_s", "extra_delays"]
+__all__ = ["Connections", "can_be_late", "drawn_tails_s", "drawn_timers_s", "extra_delays"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -77,6 +77,7 @@ def extra_delays(
         return none, none
     jitter_ps, tail_ps = (np.zeros(len(traffic.src), dtype=np.int64) for _ in range(2))
     message, number = _numbers(traffic, found)
+    ends = np.append(traffic.begins[1:], 1).astype(bool)
     way_of = np.where(found.of >= 0, found.way[found.of], -1)
     for way, link in late.items():
         these = np.flatnonzero(way_of == way)
@@ -86,10 +87,11 @@ def extra_delays(
             sigma = lognormal_sigma(link.jitter.p99_over_p50)
             jitter_ps[these] = _ps(lognormal(keys, link.jitter.median_s, sigma))
         if link.transport.loss:
-            keys = found.keys(key_of(seed, "loss", name), connection, number[these])
+            keys = found.keys(key_of(seed, "loss", name), connection, message[these])
             line = np.minimum(limit[connection], link.available_bytes_per_s)
-            ends = np.append(traffic.begins[1:], 1).astype(bool)[these]
-            tail_ps[these] = _ps(drawn_tails_s(link, keys, traffic.nbytes[these], line, ends))
+            tail_s = drawn_tails_s(link, mixed(keys, number[these]), traffic.nbytes[these], line)
+            timer_s = drawn_timers_s(link, keys)
+            tail_ps[these] = _ps(np.where(ends[these], np.maximum(tail_s, timer_s), tail_s))
     return jitter_ps, tail_ps
 
 
@@ -100,39 +102,42 @@ def can_be_late(link: Link) -> bool:
 
 
 def _numbers(traffic: Traffic, found: Connections) -> tuple[Int64Array, Int64Array]:
-    """Return which message of its connection each transfer belongs to, and which transfer it is."""
+    """Return which message of its connection each transfer is of, and which slice of that."""
     order = np.argsort(found.of, kind="stable")
-    position = np.arange(len(order))
+    begins = traffic.begins[order].astype(bool)
+    begins[:1] = True
     starts = np.ones(len(order), dtype=bool)
     starts[1:] = np.diff(found.of[order]) != 0
-    first = np.maximum.accumulate(np.where(starts, position, 0))
-    begun = np.cumsum(traffic.begins[order], dtype=np.int64)
-    message, number = np.empty_like(position), np.empty_like(position)
-    message[order], number[order] = begun - begun[first], position - first
+    begun = np.cumsum(begins)
+    message, number = np.empty_like(order), np.empty_like(order)
+    message[order] = begun - _held(begun, starts)
+    number[order] = np.arange(len(order)) - _held(np.arange(len(order)), begins | starts)
     return message, number
 
 
+def _held(values: Int64Array, where: BoolArray) -> Int64Array:
+    """Return rising ``values`` with each held from one place to the next of ``where``."""
+    held: Int64Array = np.maximum.accumulate(np.where(where, values, 0))
+    return held
+
+
 def drawn_tails_s(
-    link: Link, keys: UInt64Array, nbytes: Int64Array, line: Float64Array, ends: BoolArray
+    link: Link, keys: UInt64Array, nbytes: Int64Array, line: Float64Array
 ) -> Float64Array:
     """Return how many seconds later each transfer arrives because of packets lost near its end.
 
-    ``line``: bytes per second at which its packets follow one another; ``ends``: whether it is
-    the end of a message, where the timer has to run out if the very last packet is lost. Under
-    selective repeat each loss is made good one round trip later; under go-back-N the mean of
-    that is in the rate already, and the timer alone is drawn.
+    ``line``: bytes per second at which its packets follow one another. Under selective repeat
+    each loss is made good one round trip later; what the other ways of recovery cost is in the
+    rate already.
     """
     transport = link.transport
-    if transport.recovery == "gbn":
-        last_lost = ends & (uniform(keys, 0) < transport.loss)
-        return np.where(last_lost, transport.rto_s, 0.0)
+    tail_s = np.zeros(len(keys))
     if transport.recovery != "sr":
-        return np.zeros(len(keys))
+        return tail_s
     packets = -(-nbytes // int(transport.mtu_bytes))
     packet_s = transport.mtu_bytes / line
     most = int(np.ceil(np.log(NEGLIGIBLE) / np.log(transport.loss)))
     rate = -np.log1p(-transport.loss)
-    tail_s = np.zeros(len(keys))
     before = np.zeros(len(keys))  # packets from the end, the next lost one included
     draw = 0
     while True:
@@ -143,9 +148,18 @@ def drawn_tails_s(
             return tail_s
         times = 1 + np.floor(exponential(keys, draw + 1) / -np.log(transport.loss))
         late_s = times * link.rtt_s - (before - 1) * packet_s
-        late_s = np.where(ends & (before == 1), np.maximum(late_s, transport.rto_s), late_s)
         tail_s = np.where(lost, np.maximum(tail_s, late_s), tail_s)
         draw += 2
+
+
+def drawn_timers_s(link: Link, keys: UInt64Array) -> Float64Array:
+    """Return how long each message waits for the timer because its very last packet was lost.
+
+    Nothing follows that could tell of it: RDMA waits for ``rto_s``.
+    """
+    last_lost = uniform(keys, 0) < link.transport.loss
+    result: Float64Array = np.where(last_lost, link.transport.rto_s, 0.0)
+    return result
 
 
 def _ps(seconds: Float64Array) -> Int64Array:

@@ -191,10 +191,7 @@ cdef class Fluid:
         self.due[of] = INT64_MAX
         if self.active[of] and self.rate[of] > 0:
             rest = max(0.0, self.until[self.heap[self.first[of]]] - self.served[of])
-            # What one picosecond more or less brings is rounding: then it is through now.
-            ps = 0.0
-            if rest > self.rate[of] / PS_PER_S:
-                ps = floor(rest * PS_PER_S / self.rate[of] + 0.5)
+            ps = floor(rest * PS_PER_S / self.rate[of] + 0.5)
             if ps < LIMIT_PS:
                 self.due[of] = self.since[of] + <int64_t>ps
         self._move(of)

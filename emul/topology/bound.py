@@ -1,10 +1,15 @@
-"""The lower bound of a collective on a topology: the largest over its cuts and counts."""
+"""The lower bound of a collective on a topology: the largest over its cuts and counts.
+
+Links count with what all transfers together can ever get: what others leave of them, and at the
+best time of a link that changes. What happens by chance only adds to that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, combinations
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +22,8 @@ from emul.links.bounds import (
     cut_bound_s,
     uneven_bytes_across,
 )
-from emul.topology.model import Node, Site, Topology
+from emul.links.limits import connection_limit
+from emul.topology.model import Node, Site, Topology, Trunk
 from emul.units import PS_PER_S
 
 __all__ = ["lower_bound_ps"]
@@ -35,27 +41,34 @@ def lower_bound_ps(
     root: int,
     transfers: int,
     uneven_bytes: Int64Array | None = None,
+    *,
+    slots_bytes: float | None = None,
 ) -> int:
     """Return the picoseconds that no algorithm can beat for ``nbytes`` of whole vector.
 
     ``uneven_bytes``: of a vector form, the bytes of each rank's block, (n,), or from each rank to
     each, (n, n). ``transfers`` of the run at hand were each rounded to a picosecond; half of one
     per transfer is taken off, so that the bound holds for the rounded times as well.
+
+    With ``slots_bytes``, what slots let a connection have in flight (infinity: anything), the bound
+    is that of algorithms in which each rank keeps one connection beyond its site busy: at most what
+    windows, losses and slots leave of a connection. More connections at once can beat it.
     """
     if not transfers:
         return 0
     if uneven_bytes is None:
-        bound_s = max(_bounds_s(topology, collective, nbytes, root))
+        bound_s = max(_bounds_s(topology, collective, nbytes, root, slots_bytes))
     else:
-        bound_s = max(_uneven_bounds_s(topology, collective, uneven_bytes, root), default=0.0)
+        uneven = _uneven_bounds_s(topology, collective, uneven_bytes, root, slots_bytes)
+        bound_s = max(uneven, default=0.0)
     return max(0, int(bound_s * PS_PER_S * (1 - 1e-12)) - (transfers + 1) // 2)
 
 
 def _uneven_bounds_s(
-    topology: Topology, collective: str, nbytes: Int64Array, root: int
+    topology: Topology, collective: str, nbytes: Int64Array, root: int, slots_bytes: float | None
 ) -> Iterator[float]:
     """Yield the cut bounds of a vector form; whoever has nothing to tell needs no latency."""
-    for cut, sets in _cuts(topology, root):
+    for cut, sets in _cuts(topology, root, slots_bytes):
         for ranks in sets:
             inside = np.zeros(len(nbytes), dtype=bool)
             inside[ranks] = True
@@ -63,8 +76,10 @@ def _uneven_bounds_s(
             yield crossing_s(*across, cut)
 
 
-def _bounds_s(topology: Topology, collective: str, nbytes: int, root: int) -> Iterator[float]:
-    cuts, parts = _geometry(topology, root)
+def _bounds_s(
+    topology: Topology, collective: str, nbytes: int, root: int, slots_bytes: float | None
+) -> Iterator[float]:
+    cuts, parts = _geometry(topology, root, slots_bytes)
     if collective != "send_recv":
         rooted = collective in ("broadcast", "reduce", "gather", "scatter")
         yield _farthest_s(topology, root if rooted else None)
@@ -76,10 +91,10 @@ def _bounds_s(topology: Topology, collective: str, nbytes: int, root: int) -> It
 
 @lru_cache(maxsize=64)
 def _geometry(
-    topology: Topology, root: int
+    topology: Topology, root: int, slots_bytes: float | None
 ) -> tuple[tuple[Cut, ...], tuple[tuple[int, float, float], ...]]:
     """Return the distinct cuts, and the (parts, sum of rates, least alpha) to count over."""
-    cuts = tuple(dict.fromkeys(cut for cut, _ in _cuts(topology, root)))
+    cuts = tuple(dict.fromkeys(cut for cut, _ in _cuts(topology, root, slots_bytes)))
     n, k = topology.world_size, len(topology.sites)
     alpha_s = min(cut.alpha_s for cut in cuts)
     ports = [_rank_rate(topology, site, node) for site in topology.sites for node in site.nodes]
@@ -87,17 +102,31 @@ def _geometry(
     rate = sum(count * port for count, port in zip(ranks, ports, strict=True))
     parts = [(n, rate, alpha_s)]
     if k > 1:
-        trunks = [trunk.link for trunk in topology.trunks]
-        both_ways = 2 * sum(link.rate_bytes_per_s for link in trunks)
-        parts.append((k, both_ways, min(_alpha_s(link) for link in trunks)))
+        both_ways = min(2 * sum(map(_trunk_rate, topology.trunks)), _uplinks(topology.sites))
+        both_ways = min(both_ways, _beyond_rate(topology.sites, topology.trunks, slots_bytes))
+        parts.append((k, both_ways, min(map(_trunk_alpha_s, topology.trunks))))
     return cuts, tuple(parts)
 
 
 def _alpha_s(link: Link) -> float:
-    return link.overhead_s + link.latency_s
+    return link.overhead_s + link.latency_s + link.queue_s
 
 
-def _cuts(topology: Topology, root: int) -> Iterator[tuple[Cut, list[list[int]]]]:
+def _trunk_alpha_s(trunk: Trunk) -> float:
+    return _alpha_s(trunk.link) + trunk.changes.least_extra_delay_s
+
+
+def _trunk_rate(trunk: Trunk) -> float:
+    return trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor
+
+
+def _uplinks(sites: Iterable[Site]) -> float:
+    return sum(site.uplink_bytes_per_s for site in sites)
+
+
+def _cuts(
+    topology: Topology, root: int, slots_bytes: float | None
+) -> Iterator[tuple[Cut, list[list[int]]]]:
     """Yield the cuts, each with the sets of ranks that it may stand for."""
     first = 0
     for site in topology.sites:
@@ -108,7 +137,7 @@ def _cuts(topology: Topology, root: int) -> Iterator[tuple[Cut, list[list[int]]]
             first += node.ranks
     k = len(topology.sites)
     for inside in _subsets(k):
-        yield _sites_cut(topology, inside, root)
+        yield _sites_cut(topology, inside, root, slots_bytes)
 
 
 def _subsets(k: int) -> Iterator[frozenset[int]]:
@@ -133,42 +162,61 @@ def _inner_cuts(
             if alike:
                 yield Cut(1 / n, has_root, rate, rate, min(outer + inner)), alike
     if outer:
-        nics = node.ranks * site.link.rate_bytes_per_s
+        nics = node.ranks * site.link.available_bytes_per_s
         yield Cut(node.ranks / n, root in ranks, nics, nics, min(outer)), [ranks]
 
 
 def _outer_alphas_s(topology: Topology, site: Site) -> list[float]:
     """Return the overhead plus latency of every way out of a node of ``site``."""
     fabric = [_alpha_s(site.link)] if len(site.nodes) > 1 else []
-    trunks = [_alpha_s(trunk.link) for trunk in topology.trunks if site.name in trunk.sites]
+    trunks = [_trunk_alpha_s(trunk) for trunk in topology.trunks if site.name in trunk.sites]
     return fabric + trunks
 
 
 def _rank_rate(topology: Topology, site: Site, node: Node) -> float:
     """Return the rate of all ports of a rank that lead anywhere."""
-    inside = node.link.rate_bytes_per_s if node.ranks > 1 else 0.0
+    inside = node.link.available_bytes_per_s if node.ranks > 1 else 0.0
     beyond = len(site.nodes) > 1 or len(topology.sites) > 1
-    return inside + (site.link.rate_bytes_per_s if beyond else 0.0)
+    return inside + (site.link.available_bytes_per_s if beyond else 0.0)
 
 
 def _sites_cut(
-    topology: Topology, inside: frozenset[int], root: int
+    topology: Topology, inside: frozenset[int], root: int, slots_bytes: float | None
 ) -> tuple[Cut, list[list[int]]]:
     names = {topology.sites[i].name for i in inside}
-    crossing = [t.link for t in topology.trunks if len(names & set(t.sites)) == 1]
+    crossing = [trunk for trunk in topology.trunks if len(names & set(trunk.sites)) == 1]
     members = [topology.sites[i] for i in inside]
     others = [site for site in topology.sites if site.name not in names]
     rate = min(
-        sum(link.rate_bytes_per_s for link in crossing), _nic_rate(members), _nic_rate(others)
+        sum(map(_trunk_rate, crossing)),
+        _uplinks(members),
+        _uplinks(others),
+        _beyond_rate(members, crossing, slots_bytes),
+        _beyond_rate(others, crossing, slots_bytes),
     )
     edges = [0, *accumulate(site.ranks for site in topology.sites)]
     ranks = [rank for i in sorted(inside) for rank in range(edges[i], edges[i + 1])]
-    share, alpha_s = len(ranks) / topology.world_size, min(_alpha_s(link) for link in crossing)
+    share, alpha_s = len(ranks) / topology.world_size, min(map(_trunk_alpha_s, crossing))
     return Cut(share, root in ranks, rate, rate, alpha_s), [ranks]
 
 
-def _nic_rate(sites: list[Site]) -> float:
-    return sum(site.ranks * site.link.rate_bytes_per_s for site in sites)
+def _beyond_rate(
+    sites: Iterable[Site], trunks: Sequence[Trunk], slots_bytes: float | None
+) -> float:
+    """Return the rate of all NICs of ``sites``, or of one connection over a trunk each."""
+    connection = inf
+    if slots_bytes is not None:
+        connection = max(_connection_rate(trunk, slots_bytes) for trunk in trunks)
+    return sum(site.ranks * min(site.link.available_bytes_per_s, connection) for site in sites)
+
+
+def _connection_rate(trunk: Trunk, slots_bytes: float) -> float:
+    """Return the most that one connection over a trunk gets, at the trunk's best time."""
+    link, rate = trunk.link, _trunk_rate(trunk)
+    rtt_s = link.rtt_s + 2 * trunk.changes.least_extra_delay_s
+    limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s).bytes_per_s
+    in_slots = slots_bytes if not link.transport.window_bytes else inf
+    return min(rate, limit, in_slots / rtt_s if rtt_s else inf)
 
 
 def _site_of(topology: Topology, rank: int) -> int:
@@ -190,7 +238,7 @@ def _farthest_s(topology: Topology, root: int | None) -> float:
     far = [[0.0 if a == b else float("inf") for b in range(k)] for a in range(k)]
     for trunk in topology.trunks:
         a, b = (names.index(name) for name in trunk.sites)
-        far[a][b] = far[b][a] = _alpha_s(trunk.link)
+        far[a][b] = far[b][a] = _trunk_alpha_s(trunk)
     for via in range(k):
         for a in range(k):
             for b in range(k):

@@ -124,8 +124,8 @@ class Topology:
 
     @property
     def slowest_trunk(self) -> Trunk | None:
-        """The trunk with the lowest rate, or None when there is one site."""
-        return min(self.trunks, key=lambda trunk: trunk.link.rate_bytes_per_s, default=None)
+        """The trunk that leaves the lowest rate, or None when there is one site."""
+        return min(self.trunks, key=lambda trunk: trunk.link.available_bytes_per_s, default=None)
 
     def links(self) -> Iterator[tuple[str, Link]]:
         """Yield every distinct kind of link with the name that reports use for it."""

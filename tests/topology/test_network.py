@@ -56,9 +56,9 @@ def test_picoseconds_are_rounded_to_the_nearest():
 
 def test_without_latency_only_latencies_change():
     old = load("three-campus")
-    new = old.without_latency()
+    new = old.without(["latency"])
     assert [site.ranks for site in new.sites] == [site.ranks for site in old.sites]
     for (name, before), (same, after) in zip(old.links(), new.links(), strict=True):
         assert name == same
         assert after == Link(before.rate_bytes_per_s, 0.0, before.overhead_s)
-    assert new.without_latency().trunks == new.trunks
+    assert new.without(["latency"]).trunks == new.trunks
