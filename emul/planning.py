@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
-from emul.errors import ArgumentError, PlanError
+from emul.errors import ArgumentError, OutageError, PlanError
 from emul.plans import (
     PLAN_FILE,
     Plan,
@@ -44,7 +44,12 @@ class Planner:
     """Prepares collectives on a network; what was prepared lately is kept."""
 
     def __init__(
-        self, network: Network, slicing: Slicing | None, *, seed: int, start_s: float
+        self,
+        network: Network,
+        slicing: Slicing | None,
+        *,
+        seed: int = 0,
+        start_s: float = 0.0,
     ) -> None:
         """Take the network, in which pieces chunks are sent on, and what draws and changes need."""
         self.network = network
@@ -113,16 +118,23 @@ class Planner:
         """Return what the model finds quickest, and what the others would have cost.
 
         The most promising ones come first, by their busiest links. Of those that cannot win any
-        more, only the ones that are timed in an instant are timed.
+        more, only the ones that are timed in an instant are timed. Those that an outage kills are
+        passed over, unless it kills them all.
         """
+        failure = OutageError()
         timed: list[Prepared] = []
         ruled_out: dict[str, float] = {}
         for floor_ps, plan, program in self._by_promise(shape, root, itemsize):
             best_ps = min(map(_total_ps, timed), default=floor_ps)
             if floor_ps > best_ps and transfers_in(program, self.slicing) > TIMED_IN_AN_INSTANT:
                 ruled_out[plan.algorithm] = floor_ps / PS_PER_S
-            else:
+                continue
+            try:
                 timed.append(self._timed(plan, program, root))
+            except OutageError as error:
+                ruled_out[plan.algorithm], failure = inf, error
+        if not timed:
+            raise failure
         program, best = min(timed, key=_total_ps)
         times = {each.plan.algorithm: each.time_s for _, each in timed}
         known = MappingProxyType(times), MappingProxyType(ruled_out)

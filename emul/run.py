@@ -28,7 +28,7 @@ class Prediction:
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
     all_gather and gather. ``considered``: the modelled seconds of each algorithm that ``auto``
     chose from; empty when the algorithm was named. ``ruled_out``: of those that it did not time,
-    the seconds for which their busiest link is busy.
+    the seconds for which their busiest link is busy; infinity for those that an outage kills.
     """
 
     plan: Plan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from emul.run import Prediction
 from emul.units import format_bytes, format_rate, format_time
 from emul.world import World
@@ -51,7 +53,8 @@ def _choice(prediction: Prediction) -> str:
     known = [(time, name, "") for name, time in prediction.considered.items() if name != picked]
     least = [(time, name, "at least ") for name, time in prediction.ruled_out.items()]
     others = ", ".join(
-        f"{name} {more}{format_time(time)}" for time, name, more in sorted(known + least)
+        f"{name} {more}{format_time(time)}" if time < inf else f"{name} for ever (an outage)"
+        for time, name, more in sorted(known + least)
     )
     said = (
         f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "

@@ -12,4 +12,7 @@ __all__ = ["busiest_link_ps"]
 def busiest_link_ps(program: Program, network: Network) -> int:
     """Return how long the bytes of ``program`` occupy the link that has most to do with them."""
     carried = network.link_bytes(program.src, program.dst, program.nbytes)
-    return int((carried / network.link_rate).max(initial=0.0) * PS_PER_S)
+    rate = network.link_rate.copy()
+    for (a, b), trunk in network.trunks.items():
+        rate[network.trunk_link(a, b)] *= trunk.changes.best_rate_factor
+    return int((carried / rate).max(initial=0.0) * PS_PER_S)

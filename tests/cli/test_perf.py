@@ -323,4 +323,5 @@ def test_effects_can_be_turned_off_one_by_one(tmp_path):
         assert row["modelled_s"] == pytest.approx(time_s, rel=1e-9)
         assert row["modelled_s"] >= row["bound_s"]
         assert ("any number in flight" in result.stdout) == ("--no-window" in flags)
-        assert row["topology"] == "two" + " without latency" * ("--zero-latency" in flags)
+        off = [flag.replace("--zero-", "").replace("--no-", "") for flag in flags]
+        assert row["topology"] == "two" + "".join(f" without {effect}" for effect in off)

@@ -89,8 +89,7 @@ def test_a_tree_of_one_level_more_costs_one_latency_more(n):
 @pytest.mark.parametrize(("sites", "ranks"), [(2, 2), (3, 4), (4, 3)])
 def test_hierarchical(sites, ranks):
     # links.md 3.4, unpipelined: 2(m-1)(o + L + S/(mR)) inside, 2(K-1)(o + L + S/(mK r)) across.
-    # There r is a share of the trunk; served one after the other, each shard has all of it, and the
-    # last one has waited for the others once.
+    # There r is a share of the trunk, 2.5 GB/s for each of its ranks.
     trunk = Link(rate_bytes_per_s=2.5e9 * ranks, latency_s=100e-6, overhead_s=7e-6)
     names = [f"s{i}" for i in range(sites)]
     node = Node(1, FABRIC)
@@ -104,6 +103,5 @@ def test_hierarchical(sites, ranks):
         "all_reduce", count, dtype="uint8", algorithm="hierarchical"
     )
     inside = 2 * (ranks - 1) * (ALPHA_PS + sites * BLOCK * PS_PER_BYTE)
-    shard_ps = BLOCK * 400 // ranks
-    across = 2 * (sites - 1) * (107_000_000 + shard_ps) + (ranks - 1) * shard_ps
+    across = 2 * (sites - 1) * (107_000_000 + BLOCK * 400)
     assert prediction.timeline.total_ps == inside + across
