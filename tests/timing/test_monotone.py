@@ -1,18 +1,24 @@
-"""Time never falls when a latency or the bytes rise, nor rises when a rate does.
+"""Time never falls when latency, bytes, losses or queues rise, nor rises when rate, window,
+streams do.
 
 Exact wherever the plan fixes the order on every link, as a ring does. Where transfers meet on a
-link in the order in which they come, as on any queue, a later comer can profit from a delay
-elsewhere; ARCHITECTURE.md says how often.
+link, whether they take turns or share it, a later comer can profit from a delay elsewhere
+(Graham, 1969); the last test counts how often, and ARCHITECTURE.md says why.
 """
 
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import topologies
+from strategies import CASES, count_for, topologies
 
 from emul import World
+from emul.links import Jitter, OtherTraffic, Transport
 from emul.plans import ring
+
+
+def lossy(topology):
+    return any(link.transport.loss for _, link in topology.links())
 
 
 def ring_ps(topology, collective, count):
@@ -44,18 +50,51 @@ any_link = st.tuples(st.sampled_from(["trunk", "site", "node"]), st.integers(0, 
 counts = st.integers(0, 1000)
 
 
+@st.composite
+def transports(draw):
+    """Ways to send that a change can be made to: all have windows and streams."""
+    recovery = draw(st.sampled_from(["none", "gbn", "sr", "reno", "cubic", "bbr"]))
+    return Transport(
+        window_bytes=draw(st.sampled_from([1000.0, 30_000.0, 4e6])),
+        streams=draw(st.integers(1, 3)),
+        gap_s=draw(st.sampled_from([0.0, 1e-6, 1e-4])),
+        loss=0.0 if recovery == "none" else draw(st.sampled_from([0.0, 1e-4, 0.02])),
+        recovery=recovery,
+        rto_s=draw(st.sampled_from([0.0, 1e-3])),
+        slow_start=recovery in ("reno", "cubic", "bbr") and draw(st.booleans()),
+    )
+
+
+@st.composite
+def real_topologies(draw):
+    """Topologies with windows, losses, jitter, load and queues on every link."""
+    transport, jitter = draw(transports()), draw(st.sampled_from([Jitter(), Jitter(1e-5, 3.0)]))
+    others = draw(st.sampled_from([OtherTraffic(), OtherTraffic(0.3, 2000.0)]))
+
+    def furnish(link):
+        return replace(link, transport=transport, jitter=jitter, others=others)
+
+    topology = draw(topologies())
+    for kind, number in (("trunk", len(topology.trunks)), ("site", len(topology.sites))):
+        for index in range(number):
+            topology = with_links(topology, furnish, (kind, index))
+    return topology
+
+
 @settings(max_examples=150)
-@given(topologies(), ring_collectives, counts, any_link, st.floats(1.1, 10))
+@given(topologies() | real_topologies(), ring_collectives, counts, any_link, st.floats(1.1, 10))
 def test_a_higher_rate_never_costs_time(topology, collective, count, which, factor):
     count *= topology.world_size
     faster = with_links(
         topology, lambda k: replace(k, rate_bytes_per_s=k.rate_bytes_per_s * factor), which
     )
-    assert ring_ps(faster, collective, count) <= ring_ps(topology, collective, count)
+    # A packet lost is a picosecond more or less from the end, by rounding, at each transfer.
+    rounding = 2 * topology.world_size if lossy(topology) else 0
+    assert ring_ps(faster, collective, count) <= ring_ps(topology, collective, count) + rounding
 
 
 @settings(max_examples=150)
-@given(topologies(), ring_collectives, counts, any_link, st.floats(1e-9, 1e-2))
+@given(topologies() | real_topologies(), ring_collectives, counts, any_link, st.floats(1e-9, 1e-2))
 def test_a_longer_latency_never_saves_time(topology, collective, count, which, more_s):
     count *= topology.world_size
     farther = with_links(topology, lambda k: replace(k, latency_s=k.latency_s + more_s), which)
@@ -63,8 +102,90 @@ def test_a_longer_latency_never_saves_time(topology, collective, count, which, m
 
 
 @settings(max_examples=150)
-@given(topologies(), ring_collectives, counts, st.integers(1, 1000))
+@given(topologies() | real_topologies(), ring_collectives, counts, st.integers(1, 1000))
 def test_more_bytes_never_take_less_time(topology, collective, count, more):
     unit = topology.world_size if collective == "reduce_scatter" else 1
     smaller = ring_ps(topology, collective, count * unit)
     assert smaller <= ring_ps(topology, collective, (count + more) * unit)
+
+
+def changed(name, change):
+    """A change to one number of a link's transport."""
+    return lambda link: replace(
+        link, transport=replace(link.transport, **{name: change(getattr(link.transport, name))})
+    )
+
+
+def more_load(link):
+    return replace(link, others=replace(link.others, load=(1 + link.others.load) / 2))
+
+
+def more_queue(link):
+    return replace(link, others=replace(link.others, queue_bytes=link.others.queue_bytes + 999))
+
+
+BETTER = {
+    "larger windows": changed("window_bytes", lambda window: window * 1.7),
+    "more streams": changed("streams", lambda streams: streams + 1),
+}
+WORSE = {
+    "longer gaps": changed("gap_s", lambda gap: gap + 2e-6),
+    "longer timers": changed("rto_s", lambda rto: rto + 1e-4),
+    "slower turns": changed("turnaround_s", lambda turn: turn + 1e-5),
+    "more load": more_load,
+    "more queue": more_queue,
+    "more jitter": lambda link: replace(link, jitter=Jitter(link.jitter.median_s + 1e-6, 4.0)),
+}
+of_links = st.tuples(st.sampled_from(["trunk", "site"]), st.integers(0, 5))
+
+
+@settings(max_examples=200)
+@given(real_topologies(), ring_collectives, counts, of_links, st.sampled_from(sorted(BETTER)))
+def test_larger_windows_and_more_streams_never_cost_time(topology, collective, count, which, what):
+    count *= topology.world_size
+    better = with_links(topology, BETTER[what], which)
+    rounding = 2 * topology.world_size
+    assert ring_ps(better, collective, count) <= ring_ps(topology, collective, count) + rounding
+
+
+@settings(max_examples=200)
+@given(real_topologies(), ring_collectives, counts, of_links, st.sampled_from(sorted(WORSE)))
+def test_gaps_load_queues_and_jitter_never_save_time(topology, collective, count, which, what):
+    count *= topology.world_size
+    worse = with_links(topology, WORSE[what], which)
+    rounding = 2 * topology.world_size if lossy(topology) else 0
+    assert ring_ps(worse, collective, count) + rounding >= ring_ps(topology, collective, count)
+
+
+@settings(max_examples=200)
+@given(real_topologies(), ring_collectives, counts, of_links, st.floats(1.0, 9.0))
+def test_losses_never_save_time(topology, collective, count, which, factor):
+    count *= topology.world_size
+    worse = with_links(topology, changed("loss", lambda loss: loss * factor), which)
+    rounding = 2 * topology.world_size
+    assert ring_ps(worse, collective, count) + rounding >= ring_ps(topology, collective, count)
+
+
+@settings(max_examples=400, derandomize=True, database=None)
+@given(topologies(), st.sampled_from(CASES), counts, any_link, st.floats(1.1, 10), st.booleans())
+def changes_of_any_plan(seen, topology, case, blocks, which, factor, of_latency):
+    def worse(link):
+        if of_latency:
+            return replace(link, latency_s=link.latency_s + factor * 1e-5)
+        return replace(link, rate_bytes_per_s=link.rate_bytes_per_s / factor)
+
+    count = count_for(case[0], topology.world_size, blocks)
+    before, after = (
+        World(each).predict(case[0], count, dtype="uint8", algorithm=case[1]).timeline.total_ps
+        for each in (topology, with_links(topology, worse, which))
+    )
+    seen.append(1 - after / before if before else 0.0)
+
+
+def test_where_transfers_meet_the_exceptions_are_few_and_small():
+    saved = []
+    changes_of_any_plan(saved)
+    exceptions = [part for part in saved if part > 0]
+    assert len(saved) >= 400
+    assert len(exceptions) <= 0.03 * len(saved)
+    assert max(exceptions, default=0.0) <= 0.2
