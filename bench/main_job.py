@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from bench import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 REPEATS = 15
@@ -134,12 +135,7 @@ def main() -> None:
         scratch = Path(folder)
         figures, bin_dir = first_table(scratch)
         results: dict[str, Any] = {
-            "machine": {
-                "system": platform.system(),
-                "architecture": platform.machine(),
-                "cores": os.cpu_count(),
-                "python": platform.python_version(),
-            },
+            "machine": machine(),
             **figures,
             **start_up(bin_dir, scratch),
             "default": default_sweep(bin_dir, scratch, "auto"),

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -22,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import machine
 from emul import Link, Node, PlanError, Site, Topology, Trunk
 from emul.plans import COLLECTIVES, Plan, Program, Shape, build_plan, plan_xml, read_plan, verify
 from emul.timing import time_plan
@@ -146,14 +145,7 @@ def main() -> None:
         "file of {steps} steps: {write_s:.2f} s to write, {read_and_prove_s:.2f} s to read and "
         "prove; a million steps refused in {refuse_a_million_steps_s:.2f} s".format(**found)
     )
-    machine = {
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-    }
-    document = {"machine": machine, "plans": rows, "files": found}
+    document = {"machine": machine(), "plans": rows, "files": found}
     out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
