@@ -103,6 +103,7 @@ def transfers_of(plan, width, itemsize, slicing=None):
     lengths = lengths_of(plan, width)
     found, last_writer = [], {}
     came = defaultdict(list)  # at each rank: the transfers of the last step that brought any
+    sent = {}  # by each rank: the last transfer
     steps, number = [], 0
     for step in plan.steps():
         steps.append(rows_of(step, lengths, number))
@@ -114,7 +115,7 @@ def transfers_of(plan, width, itemsize, slicing=None):
         begun = len(found)
         writes = take_step(rows, found, last_writer, lengths, itemsize, slicing)
         if plan.order == "lockstep":
-            keep_in_step(found[begun:], begun, came)
+            keep_in_step(found[begun:], begun, came, sent)
         last_writer.update(writes)
     if plan.order == "issue":
         issue_in_order(found)
@@ -223,11 +224,13 @@ def pieces_of(rows, lengths, itemsize, slicing):
                 yield first + i, into + i, part, min(size, nbytes - low), reduce, row
 
 
-def keep_in_step(transfers, begun, came):
-    """Let each transfer wait for what came to its sender, and note what comes now."""
+def keep_in_step(transfers, begun, came, sent):
+    """Let each transfer wait for what came to its sender and for what that sent before it."""
     comes = defaultdict(list)
     for number, transfer in enumerate(transfers, start=begun):
         transfer.starts_upon_done.update(came[transfer.src])
+        transfer.starts_upon_issue.update({sent[transfer.src]} if transfer.src in sent else ())
+        sent[transfer.src] = number
         transfer.done_upon_done.update(comes[transfer.dst][-1:])
         comes[transfer.dst].append(number)
     came.update(comes)

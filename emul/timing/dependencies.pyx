@@ -61,6 +61,7 @@ cdef class _Collector:
     cdef int32_t[::1] to_lane    # and the lane that it comes to
     cdef int32_t[::1] last       # on each lane: the last transfer, or -1
     cdef int64_t[::1] step_of    # on each lane: its step
+    cdef int32_t[::1] sent       # in lockstep, by each lane: the last transfer, or -1
     cdef bint by_issue
     cdef bint lockstep
     cdef int32_t[::1] earlier
@@ -79,12 +80,13 @@ cdef class _Collector:
             self.from_lane = traffic.src * np.int32(channels) + traffic.channel
         if self.lockstep:
             self.to_lane = traffic.dst
-        # Each place read or reduced into, each transfer twice for its lane, and each wait.
-        most = 2 * np.sum(traffic.nplaces, dtype=np.int64) + 2 * self.transfers
+        # Each place read or reduced into, each transfer three times for its lane, and each wait.
+        most = 2 * np.sum(traffic.nplaces, dtype=np.int64) + 3 * self.transfers
         most += 0 if traffic.waits is None else len(traffic.waits)
         self.writer = np.full(traffic.n_places, -1, dtype=np.int32)
         self.last = np.full(ranks * channels, -1, dtype=np.int32)
         self.step_of = np.full(ranks * channels, -1, dtype=np.int64)
+        self.sent = np.full(ranks * channels, -1, dtype=np.int32)
         self.earlier = np.empty(most, dtype=np.int32)
         self.later = np.empty(most, dtype=np.int32)
         self.kind = np.empty(most, dtype=np.uint8)
@@ -110,12 +112,14 @@ cdef class _Collector:
             self.writer[target + i] = <int32_t>t
 
     cdef void follow(self, int64_t t) noexcept nogil:
-        """Let ``t`` start after what its order says: what its lane issued, or was brought, last."""
+        """Let ``t`` start after what its order says: what its lane issued, and was brought, last."""
         if self.by_issue:
             self.wait(t, self.last[self.from_lane[t]], STARTS | UPON_ISSUE)
             self.last[self.from_lane[t]] = <int32_t>t
         elif self.lockstep:
             self.wait(t, self.last[self.from_lane[t]], STARTS)
+            self.wait(t, self.sent[self.from_lane[t]], STARTS | UPON_ISSUE)
+            self.sent[self.from_lane[t]] = <int32_t>t
 
     cdef void arrive(self, int64_t t, int64_t step) noexcept nogil:
         """In lockstep, note that ``step`` brings ``t``, to be done after the others it brings."""
