@@ -157,8 +157,9 @@ class Plan:
     place i is as long as chunk ``scratch[r, i]`` of rank r.
 
     A transfer starts when what it reads is there. By ``issue``, those of a rank on one channel
-    also start in the order of the plan; in ``lockstep``, a rank begins a step only when what the
-    step before brings it has arrived. ``waits`` holds whatever else rows wait for.
+    also start in the order of the plan; in ``lockstep``, those of a rank do, and it begins a step
+    only when what the step before brings it has arrived. ``waits`` holds whatever else rows wait
+    for.
     """
 
     collective: str
