@@ -25,7 +25,7 @@ UInt8Array = npt.NDArray[np.uint8]
 
 Trouble = str | tuple[str, int, int, int]
 
-LOOK_AHEAD_S = 60.0
+LOOK_AHEAD_S = 1.0
 """For so long links that change are looked at first; longer if that was not enough."""
 
 MORE_AHEAD = 8
