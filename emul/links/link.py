@@ -199,7 +199,7 @@ class Link:
         """
         left = self.rate_bytes_per_s * (1 - self.others.load)
         loses = self.transport.recovery == "gbn" and self.transport.loss > 0
-        if not self.short_of_headroom or loses:
+        if not self.short_of_headroom or loses or not self.latency_s:
             return left
         return pfc_rate_bytes_per_s(
             left,
