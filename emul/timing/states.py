@@ -25,7 +25,7 @@ UInt8Array = npt.NDArray[np.uint8]
 Float64Array = npt.NDArray[np.float64]
 
 NEVER = np.iinfo(np.int64).max
-MOST_STATES = 1_000_000
+MOST_STATES = 200_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +134,7 @@ def _columns(link: Link, states: list[State]) -> dict[str, list[float]]:
     """Return the states of one way by column."""
     limits: dict[tuple[float, float, float | None], tuple[float, float, int]] = {}
     columns: dict[str, list[float]] = {
-        "from_ps": [round(state.from_s * PS_PER_S) for state in states],
+        "from_ps": [min(round(state.from_s * PS_PER_S), NEVER // 2) for state in states],
         "extra_ps": [round(state.extra_delay_s * PS_PER_S) for state in states],
         "up": [int(state.up) for state in states],
     }
