@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from emul.links.checks import not_negative, positive
 
 __all__ = [
+    "FRAMINGS",
     "ROCE_V2_OVERHEAD_BYTES",
     "TCP_OVERHEAD_BYTES",
+    "Framing",
     "payload_rate_bytes_per_s",
     "wire_efficiency",
 ]
@@ -42,3 +46,29 @@ def payload_rate_bytes_per_s(
     """
     positive("bits per second", line_bits_per_s=line_bits_per_s)
     return line_bits_per_s / 8 * wire_efficiency(payload_bytes, overhead_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """Bytes of payload and of everything else in one packet on the wire, and their source."""
+
+    payload_bytes: int
+    overhead_bytes: int
+    source: str
+
+    @property
+    def efficiency(self) -> float:
+        """The part of the wire that carries payload."""
+        return wire_efficiency(self.payload_bytes, self.overhead_bytes)
+
+
+FRAMINGS = {
+    "roce-v2": Framing(
+        4096, ROCE_V2_OVERHEAD_BYTES, "RoCEv2: 4096 of 4178 bytes; 392 Gbit/s in NVIDIA/nccl#2409"
+    ),
+    "tcp": Framing(1448, TCP_OVERHEAD_BYTES, "TCP with time stamps, MTU 1500: 1448 of 1538 bytes"),
+    "tcp-jumbo": Framing(
+        8948, TCP_OVERHEAD_BYTES, "TCP with time stamps, MTU 9000: 8948 of 9038 bytes"
+    ),
+}
+"""By the name that files use."""

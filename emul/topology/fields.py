@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,23 +13,41 @@ __all__ = ["Range", "Table"]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The numbers a key may take, in ``unit``; ``low`` itself only when ``closed``."""
+    """The numbers a key may take, in ``unit``.
+
+    ``low`` itself is among them only when ``closed``, ``high`` itself unless ``below``.
+    """
 
     low: float
     high: float
     unit: str
     closed: bool = True
+    below: bool = False
 
     def __contains__(self, value: float) -> bool:
         """Say whether ``value`` is finite and in range."""
-        if not math.isfinite(value) or value > self.high:
+        # A whole number may be too large for a float: compare before asking whether it is finite.
+        if not self.low <= value <= self.high or (self.below and value == self.high):
             return False
-        return value > self.low or (self.closed and value == self.low)
+        return value != self.low or self.closed
 
     def __str__(self) -> str:
         """Say the range in words, with its unit."""
         above = f"{self.low:g}" if self.closed else f"above {self.low:g}"
-        return f"a number from {above} to {self.high:g} {self.unit}".rstrip()
+        high = f"below {self.high:g}" if self.below else f"{self.high:g}"
+        return f"a number from {above} to {high} {self.unit}".rstrip()
+
+
+LONGEST_VALUE = 200
+"""Characters of a refused value that are shown."""
+
+
+def _said(value: object) -> str:
+    """Return a value as a refusal shows it: the beginning of what is very long."""
+    if isinstance(value, (str, list)):
+        value = value[:LONGEST_VALUE]
+    said = repr(value)
+    return said if len(said) <= LONGEST_VALUE else f"{said[:LONGEST_VALUE]} ..."
 
 
 def _whole(allowed: Range) -> str:
@@ -51,7 +68,12 @@ class Table:
     def refusal(self, key: str, came: object, needed: str) -> TopologyError:
         """Return the error for a value that cannot be used."""
         at = f"{self.path}.{key}".strip(".") if key else self.path
-        return TopologyError(f"{self.where}: {at or 'the file'} = {came!r}: needed {needed}")
+        return TopologyError(f"{self.where}: {at or 'the file'} = {_said(came)}: needed {needed}")
+
+    def converted(self, error: Exception, key: str = "") -> TopologyError:
+        """Return what the constructor of a link or its parts refused, with file and place."""
+        at = f"{self.path}.{key}".strip(".")
+        return TopologyError(f"{self.where}: {at}: {error}")
 
     def missing(self, key: str, needed: str) -> TopologyError:
         """Return the error for a key that is not there."""
@@ -74,17 +96,22 @@ class Table:
             if default is None:
                 raise self.missing(key, str(allowed))
             return default
-        value = self.content[key]
+        return self.real(key, self.content[key], allowed)
+
+    def real(self, key: str, value: object, allowed: Range) -> float:
+        """Return ``value`` if it is a number in ``allowed``."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.refusal(key, value, str(allowed))
         if value not in allowed:
             raise self.refusal(key, value, str(allowed))
         return float(value)
 
-    def integer(self, key: str, allowed: Range) -> int:
+    def integer(self, key: str, allowed: Range, default: int | None = None) -> int:
         """Return the whole number at ``key``, which must lie in ``allowed``."""
         if key not in self.content:
-            raise self.missing(key, _whole(allowed))
+            if default is None:
+                raise self.missing(key, _whole(allowed))
+            return default
         return self.whole(key, self.content[key], allowed)
 
     def whole(self, key: str, value: object, allowed: Range) -> int:
@@ -102,6 +129,31 @@ class Table:
             raise self.missing(key, "a string")
         if not isinstance(value, str) or (not value and default is None):
             raise self.refusal(key, value, "a string that is not empty")
+        return value
+
+    def choice(self, key: str, known: Iterable[str], default: str) -> str:
+        """Return the string at ``key``, which must be one of ``known``."""
+        value, known = self.content.get(key, default), tuple(known)
+        if value not in known:
+            raise self.refusal(key, value, f"one of {', '.join(known)}")
+        return str(value)
+
+    def flag(self, key: str) -> bool:
+        """Return the truth at ``key``, false when there is none."""
+        value = self.content.get(key, False)
+        if not isinstance(value, bool):
+            raise self.refusal(key, value, "true or false")
+        return value
+
+    def rows(self, key: str, value: object, most: int, needed: str) -> list[list[object]]:
+        """Return ``value``, found at ``key``, if it is a list of 1 to ``most`` lists."""
+        if not isinstance(value, list) or not value:
+            raise self.refusal(key, value, needed)
+        if len(value) > most:
+            raise self.refusal(key, f"{len(value)} rows", f"at most {most}")
+        for i, row in enumerate(value):
+            if not isinstance(row, list):
+                raise self.refusal(f"{key}[{i}]", row, needed)
         return value
 
     def table(self, key: str) -> Table:

@@ -7,41 +7,69 @@ overrides key by key.
 
 from __future__ import annotations
 
-import sys
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from emul.errors import TopologyError
-from emul.links import Link, one_way_delay_s
+from emul.links import Link
+from emul.topology.change_tables import changes_of
 from emul.topology.fields import Range, Table
+from emul.topology.keys import NUMBERS, TRUNK_KEYS
 from emul.topology.library import preset_names, preset_text
+from emul.topology.link_tables import BYTES_PER_GBIT, from_preset, link_of, sight_km
 from emul.topology.model import Node, Site, Topology, Trunk
-from emul.topology.overlay import PATH_KEYS, over, over_preset
+from emul.topology.overlay import over, over_preset
+from emul.topology.texts import read_text, toml_document
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-__all__ = ["parse_topology", "read_topology"]
+__all__ = ["Document", "LinkTable", "parse_document", "read_document", "read_topology"]
 
 MOST_SITES = 1_000
 MOST_RANKS = 1_000_000
-MOST_FILE_BYTES = 4 << 20
 
-RATE = Range(0, 1e6, "Gbit/s", closed=False)
-MICROSECONDS = Range(0, 1e8, "us")
-KM = Range(0, 1e5, "km")
-MILES = Range(0, 6e4, "miles")
-ROUTE_FACTOR = Range(1, 10, "")
-SHARE = Range(0, 1, "")
 RANKS = Range(1, MOST_RANKS, "ranks")
 NODES = Range(1, MOST_RANKS, "nodes")
 
-KM_PER_MILE = 1.609344
-"""The international mile, exact by definition."""
+SITE_KEYS = (
+    "name",
+    "nodes",
+    "ranks_per_node",
+    "node",
+    "node_link",
+    "site_link",
+    "uplink_gbit_per_s",
+)
 
-LINK_KEYS = ("rate_gbit_per_s", "overhead_us", "latency_us", *PATH_KEYS)
-SITE_KEYS = ("name", "nodes", "ranks_per_node", "node", "node_link", "site_link")
+
+@dataclass(frozen=True, slots=True)
+class LinkTable:
+    """The table that a link was read from, with all that it inherits.
+
+    ``place`` is the name that reports use for the link; ``nics_bytes_per_s`` the sum of the NICs
+    at the smaller end of a trunk, None elsewhere.
+    """
+
+    place: str
+    table: Table
+    link: Link
+    nics_bytes_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file describes: the topology, and the table of every distinct kind of link."""
+
+    topology: Topology
+    tables: tuple[LinkTable, ...]
+
+
+def read_document(path: Path) -> Document:
+    """Return what the TOML file at ``path`` describes.
+
+    Raises TopologyError when the file cannot be read or does not describe a topology.
+    """
+    text = read_text(path, "a TOML file")
+    return parse_document(text, name=path.stem, where=str(path), folder=path.parent)
 
 
 def read_topology(path: Path) -> Topology:
@@ -49,42 +77,35 @@ def read_topology(path: Path) -> Topology:
 
     Raises TopologyError when the file cannot be read or does not describe a topology.
     """
-    try:
-        size = path.stat().st_size
-        if size > MOST_FILE_BYTES:
-            raise TopologyError(f"{path}: {size} bytes: needed at most {MOST_FILE_BYTES}")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise TopologyError(
-            f"{path}: cannot be read ({error.strerror}): needed a TOML file"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise TopologyError(
-            f"{path}: byte {error.start} is not UTF-8: needed a TOML file"
-        ) from None
-    return parse_topology(text, name=path.stem, where=str(path))
+    return read_document(path).topology
 
 
-def parse_topology(text: str, *, name: str, where: str) -> Topology:
-    """Return the topology that ``text`` describes; ``where`` names its source in errors."""
-    try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise TopologyError(f"{where}: not TOML: {error}") from None
-    root = _over_preset(Table(document, where, ""))
+def parse_document(text: str, *, name: str, where: str, folder: Path | None = None) -> Document:
+    """Return what ``text`` describes; the files that it names are looked for from ``folder``."""
+    root = _over_preset(Table(toml_document(text, where), where, ""))
     root.check_keys(("name", "description", "defaults", "site", "trunk"))
     defaults = root.table("defaults")
     defaults.check_keys(("node_link", "site_link", "trunk"))
-    sites = tuple(_site(table, defaults) for table in root.tables("site", MOST_SITES))
-    most_trunks = MOST_SITES * (MOST_SITES - 1) // 2
-    trunks = tuple(_trunk(table, defaults) for table in root.tables("trunk", most_trunks))
+    read: list[LinkTable] = []
+    sites = tuple(_site(table, defaults, read) for table in root.tables("site", MOST_SITES))
     _check_ranks(where, sum(site.ranks for site in sites))
+    nics = {site.name: site.ranks * site.link.rate_bytes_per_s for site in sites}
+    most_trunks = MOST_SITES * (MOST_SITES - 1) // 2
+    trunks = []
+    for table in root.tables("trunk", most_trunks):
+        found = _trunk_table(table, defaults, nics)
+        read.append(found)
+        trunks.append(_trunk(found, table.content["between"], folder))
     try:
-        return Topology(
-            root.text("name", name), sites, trunks, description=root.text("description", "")
+        topology = Topology(
+            root.text("name", name),
+            sites,
+            tuple(trunks),
+            description=root.text("description", ""),
         )
     except TopologyError as error:
         raise TopologyError(f"{where}: {error}") from None
+    return Document(topology, tuple(read))
 
 
 def _over_preset(root: Table) -> Table:
@@ -94,7 +115,7 @@ def _over_preset(root: Table) -> Table:
     preset = root.text("preset")
     if preset not in preset_names():
         raise root.refusal("preset", preset, f"one of {', '.join(preset_names())}")
-    base = tomllib.loads(preset_text(preset))
+    base = toml_document(preset_text(preset), f"preset {preset}")
     return Table(over_preset(base, root.content), root.where, root.path)
 
 
@@ -103,19 +124,48 @@ def _check_ranks(where: str, ranks: int) -> None:
         raise TopologyError(f"{where}: {ranks} ranks: needed at most {MOST_RANKS}")
 
 
-def _site(table: Table, defaults: Table) -> Site:
+def _site(table: Table, defaults: Table, read: list[LinkTable]) -> Site:
+    """Return a site; the tables of its links come after those in ``read``."""
     table.check_keys(SITE_KEYS)
+    name = table.text("name")
     node_link = _overlay(defaults.table("node_link"), table.table("node_link"))
     if "node" in table.content:
-        nodes = tuple(_node(node, node_link) for node in table.tables("node", MOST_RANKS))
+        nodes = _nodes(table, f"inside a node of {name}", node_link, read)
     else:
-        link = _link(node_link)
-        nodes = tuple(Node(ranks, link) for ranks in _ranks_of_nodes(table))
-    site_link = _link(_overlay(defaults.table("site_link"), table.table("site_link")))
+        read.append(_link(f"inside a node of {name}", node_link))
+        nodes = [Node(ranks, read[-1].link) for ranks in _ranks_of_nodes(table)]
+    fabric = _overlay(defaults.table("site_link"), table.table("site_link"))
+    read.append(_link(f"inside {name}", fabric))
     try:
-        return Site(table.text("name"), nodes, site_link)
+        return Site(name, tuple(nodes), read[-1].link, _uplink_bytes_per_s(table))
     except TopologyError as error:
-        raise TopologyError(f"{table.where}: {table.path}: {error}") from None
+        raise table.converted(error) from None
+
+
+def _uplink_bytes_per_s(table: Table) -> float:
+    allowed = NUMBERS["rate_gbit_per_s"]
+    return table.number("uplink_gbit_per_s", allowed, math.inf) * BYTES_PER_GBIT
+
+
+def _link(place: str, table: Table) -> LinkTable:
+    table = from_preset(table)
+    return LinkTable(place, table, link_of(table))
+
+
+def _nodes(table: Table, place: str, node_link: Table, read: list[LinkTable]) -> list[Node]:
+    """Return nodes that are given one by one; those without a link of their own share one."""
+    nodes: list[Node] = []
+    shared: Link | None = None
+    for i, own in enumerate(table.tables("node", MOST_RANKS)):
+        own.check_keys(("ranks", "link"))
+        ranks, link = own.integer("ranks", RANKS), shared
+        if "link" in own.content or link is None:
+            some = f"{place} (node {i})" if "link" in own.content else place
+            read.append(_link(some, _overlay(node_link, own.table("link"))))
+            link = read[-1].link
+            shared = shared if "link" in own.content else link
+        nodes.append(Node(ranks, link))
+    return nodes
 
 
 def _ranks_of_nodes(table: Table) -> list[int]:
@@ -129,13 +179,9 @@ def _ranks_of_nodes(table: Table) -> list[int]:
     return [per_node] * number
 
 
-def _node(table: Table, node_link: Table) -> Node:
-    table.check_keys(("ranks", "link"))
-    return Node(table.integer("ranks", RANKS), _link(_overlay(node_link, table.table("link"))))
-
-
-def _trunk(table: Table, defaults: Table) -> Trunk:
-    table.check_keys(("between", *LINK_KEYS))
+def _trunk_table(table: Table, defaults: Table, nics: dict[str, float]) -> LinkTable:
+    """Return the link of a trunk; ``nics`` is the sum of the NICs of each site by its name."""
+    table.check_keys(("between", *TRUNK_KEYS))
     between = table.content.get("between")
     if between is None:
         raise table.missing("between", "the names of two sites")
@@ -145,46 +191,16 @@ def _trunk(table: Table, defaults: Table) -> Trunk:
         raise table.refusal("between", between, "the names of two sites")
     own = {key: value for key, value in table.content.items() if key != "between"}
     merged = _overlay(defaults.table("trunk"), Table(own, table.where, table.path))
-    return Trunk((between[0], between[1]), _link(merged), _km(merged))
+    merged = from_preset(merged, is_trunk=True)
+    least = min((nics[name] for name in between if name in nics), default=None)
+    return LinkTable(" - ".join(between), merged, link_of(merged, least), least)
+
+
+def _trunk(found: LinkTable, between: list[str], folder: Path | None) -> Trunk:
+    changes = changes_of(found.table, found.link, folder)
+    return Trunk((between[0], between[1]), found.link, sight_km(found.table), changes)
 
 
 def _overlay(general: Table, own: Table) -> Table:
     """Return ``own`` over ``general``; a delay given in one form displaces the other form."""
     return Table(over(general.content, own.content), own.where, own.path)
-
-
-def _link(table: Table) -> Link:
-    table.check_keys(LINK_KEYS)
-    return Link(
-        rate_bytes_per_s=table.number("rate_gbit_per_s", RATE) * 1e9 / 8,
-        latency_s=_latency_s(table),
-        overhead_s=table.number("overhead_us", MICROSECONDS, 0.0) / 1e6,
-    )
-
-
-def _km(table: Table) -> float | None:
-    """Return the line of sight in kilometres, if a distance is given."""
-    if "km" in table.content and "miles" in table.content:
-        raise table.refusal("miles", table.content["miles"], "either miles or km")
-    if "miles" in table.content:
-        return table.number("miles", MILES) * KM_PER_MILE
-    return table.number("km", KM) if "km" in table.content else None
-
-
-def _latency_s(table: Table) -> float:
-    given = [key for key in PATH_KEYS if key in table.content]
-    if "latency_us" in table.content:
-        if given:
-            raise table.refusal(
-                "latency_us", table.content["latency_us"], f"either latency_us or {given[0]}"
-            )
-        return table.number("latency_us", MICROSECONDS) / 1e6
-    km = _km(table)
-    if km is None:
-        raise table.missing("latency_us", f"{MICROSECONDS}, or km or miles to derive it from")
-    return one_way_delay_s(
-        km,
-        route_factor=table.number("route_factor", ROUTE_FACTOR, 1.0),
-        dispersion_compensation=table.number("dispersion_compensation", SHARE, 0.0),
-        equipment_s=table.number("equipment_us", MICROSECONDS, 0.0) / 1e6,
-    )

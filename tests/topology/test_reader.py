@@ -234,13 +234,13 @@ def test_what_is_no_text_file_is_refused(tmp_path):
     ("text", "complaint"),
     [
         ("a = " + "[" * 100_000, "not TOML"),
-        ("[[site]]\n" * 200_000, "needed at most 1000"),
+        ("[[site]]\n" * 110_000, "needed at most 1000"),
         (
             "[defaults]\nnode_link = { rate_gbit_per_s = 1, latency_us = 1 }\n"
             '[[site]]\nname = "a"\nnodes = 1000000\nranks_per_node = 1000000',
             "1000000000000 ranks: needed at most 1000000",
         ),
-        ("# " + "x" * (5 << 20), "needed at most 4194304"),
+        ("# " + "x" * (5 << 20), "needed at most 1048576"),
     ],
 )
 def test_bombs_are_refused_at_once(tmp_path, text, complaint):
@@ -248,7 +248,7 @@ def test_bombs_are_refused_at_once(tmp_path, text, complaint):
     started = time.monotonic()
     with pytest.raises(TopologyError, match=complaint):
         read_topology(path)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 1
 
 
 def test_presets_are_what_they_say():

@@ -7,9 +7,9 @@ from pathlib import Path
 from emul.errors import TopologyError
 from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Topology
-from emul.topology.reader import parse_topology, read_topology
+from emul.topology.reader import Document, parse_document, read_document
 
-__all__ = ["load", "preset_names"]
+__all__ = ["load", "load_document", "preset_names"]
 
 
 def load(name: str) -> Topology:
@@ -17,11 +17,16 @@ def load(name: str) -> Topology:
 
     Raises TopologyError when there is neither.
     """
+    return load_document(name).topology
+
+
+def load_document(name: str) -> Document:
+    """Return the topology that ``name`` means as in `load`, with the tables of its links."""
     if name in preset_names():
-        return parse_topology(preset_text(name), name=name, where=f"preset {name}")
+        return parse_document(preset_text(name), name=name, where=f"preset {name}")
     if Path(name).suffix != ".toml" and not Path(name).exists():
         raise TopologyError(
             f"unknown topology {name!r}: needed one of {', '.join(preset_names())}, "
             "or the path of a TOML file"
         )
-    return read_topology(Path(name))
+    return read_document(Path(name))

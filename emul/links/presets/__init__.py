@@ -1,0 +1,1 @@
+"""Links of many kinds, each a TOML file beside this module; every number has its source."""
