@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from emul.cli.params import print_wide
-from emul.topology import load, preset_names, read_topology
+from emul.topology import (
+    LinkTable,
+    link_preset_names,
+    load,
+    load_document,
+    notes_of,
+    preset_names,
+    preset_table,
+    read_document,
+)
 
 __all__ = ["topology"]
 
@@ -19,29 +29,57 @@ def topology() -> None:
 
 @topology.command("list")
 def list_() -> None:
-    """List the topologies that come with emul."""
-    from emul.report import topology_list
+    """List the topologies that come with emul, and the presets of links."""
+    from emul.report import link_list, topology_list
 
     print_wide(topology_list(load(name) for name in preset_names()))
+    print_wide(link_list(preset_table(name) for name in link_preset_names()))
 
 
 @topology.command()
-@click.argument("name", metavar="NAME|FILE")
-def show(name: str) -> None:
-    """Show the links of a topology: one-way delay, RTT, rate and BDP of each."""
+@click.argument("name", metavar="NAME|FILE|LINK")
+@click.option("--sources", is_flag=True, help="Every figure of every link, and its source.")
+def show(name: str, sources: bool) -> None:
+    """Show the links of a topology: one-way delay, RTT, rate and BDP of each.
+
+    Of a preset of links, show every figure and its source.
+    """
     from emul.report import topology_sheet
 
-    heading, table = topology_sheet(load(name))
+    if name in link_preset_names():
+        _show_links([preset_table(name)])
+        return
+    document = load_document(name)
+    heading, table = topology_sheet(document.topology)
     click.echo(heading)
     print_wide(table)
+    if sources:
+        _show_links(document.tables)
+    else:
+        _say_notes(document.tables)
+
+
+def _show_links(links: Sequence[LinkTable]) -> None:
+    from emul.report import link_sheets
+
+    for sheet in link_sheets(links):
+        print_wide(sheet)
+    _say_notes(links)
+
+
+def _say_notes(links: Sequence[LinkTable]) -> None:
+    for note in (note for link in links for note in notes_of(link)):
+        click.echo(f"note: {note}")
 
 
 @topology.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
     """Check a topology file, and say what it describes."""
-    found = read_topology(file)
+    document = read_document(file)
+    found = document.topology
     click.echo(
         f"{file}: good: {found.world_size} ranks at {len(found.sites)} sites, "
         f"{len(found.trunks)} trunks"
     )
+    _say_notes(document.tables)

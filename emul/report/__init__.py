@@ -3,7 +3,7 @@
 from emul.report.documents import json_document, nccl_document, write_json
 from emul.report.rows import PerfRow, perf_row
 from emul.report.table import PerfTable
-from emul.report.topologies import topology_list, topology_sheet
+from emul.report.topologies import link_list, link_sheets, topology_list, topology_sheet
 from emul.report.words import closing_words
 
 __all__ = [
@@ -11,6 +11,8 @@ __all__ = [
     "PerfTable",
     "closing_words",
     "json_document",
+    "link_list",
+    "link_sheets",
     "nccl_document",
     "perf_row",
     "topology_list",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.table import Table
 
 from emul.links import Link
-from emul.topology import Topology
+from emul.topology import Figure, LinkTable, Topology, figures_of
 from emul.units import format_bytes, format_rate, format_time
 
-__all__ = ["topology_list", "topology_sheet"]
+__all__ = ["link_list", "link_sheets", "topology_list", "topology_sheet"]
 
 
 def topology_list(topologies: Iterable[Topology]) -> Table:
@@ -50,3 +50,63 @@ def _figures(link: Link) -> tuple[str, ...]:
         format_time(link.overhead_s),
         format_bytes(link.bdp_bytes),
     )
+
+
+def link_list(links: Iterable[LinkTable]) -> Table:
+    """Return a table with a line for each preset of links."""
+    table = Table("link", box=box.SIMPLE)
+    for column in ("rate", "waves", "one-way delay", "loss"):
+        table.add_column(column, justify="right")
+    table.add_column("recovery")
+    table.add_column("its numbers are")
+    for found in links:
+        link = found.link
+        table.add_row(
+            found.place,
+            format_rate(link.rate_bytes_per_s),
+            str(link.waves),
+            format_time(link.latency_s),
+            f"{link.transport.loss:g}",
+            link.transport.recovery,
+            _statuses(figures_of(found)),
+        )
+    return table
+
+
+def _statuses(figures: Iterable[Figure]) -> str:
+    """Return how many of the figures that are not derived have each status."""
+    known = [figure.status for figure in figures if figure.status != "derived"]
+    return ", ".join(f"{known.count(each)} {each}" for each in dict.fromkeys(sorted(known)))
+
+
+def link_sheets(links: Iterable[LinkTable]) -> Iterator[Table]:
+    """Yield a table of the figures of each link; links that have the same share one."""
+    places: dict[tuple[Figure, ...], list[str]] = {}
+    for found in links:
+        places.setdefault(figures_of(found), []).append(found.place)
+    for figures, names in places.items():
+        table = Table(box=box.SIMPLE, title=_joined(names), title_justify="left")
+        table.add_column("figure")
+        table.add_column("value", justify="right")
+        table.add_column("status")
+        table.add_column("source or formula")
+        for figure in figures:
+            table.add_row(figure.name, _value(figure), figure.status, figure.source)
+        yield table
+
+
+MOST_NAMES = 4
+
+
+def _joined(names: list[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def _value(figure: Figure) -> str:
+    if isinstance(figure.value, str):
+        return figure.value
+    forms = {"B": format_bytes, "B/s": format_rate, "s": format_time}
+    if figure.unit in forms:
+        return forms[figure.unit](figure.value)
+    return f"{figure.value:g} {figure.unit}".rstrip()

@@ -1,17 +1,28 @@
 """Where ranks live and what joins them: the model, its files, and the presets."""
 
+from emul.topology.library import link_preset_names
 from emul.topology.model import Node, Site, Topology, Trunk
 from emul.topology.network import Network
-from emul.topology.presets import load, preset_names
-from emul.topology.reader import read_topology
+from emul.topology.presets import load, load_document, preset_names
+from emul.topology.provenance import Figure, figures_of, notes_of, preset_table
+from emul.topology.reader import Document, LinkTable, read_document, read_topology
 
 __all__ = [
+    "Document",
+    "Figure",
+    "LinkTable",
     "Network",
     "Node",
     "Site",
     "Topology",
     "Trunk",
+    "figures_of",
+    "link_preset_names",
     "load",
+    "load_document",
+    "notes_of",
     "preset_names",
+    "preset_table",
+    "read_document",
     "read_topology",
 ]
