@@ -33,13 +33,15 @@ def changes_of(table: Table, link: Link, folder: Path | None) -> Changes:
     Files are looked for from ``folder``, that of the topology; without one there are none.
     """
     trace, repeat_s = _trace(table, link, folder)
-    try:
-        changes = Changes(trace, repeat_s, _diurnal(table), _outages(table))
-        for loss in {state.loss for state in trace if state.loss is not None}:
+    for loss in {state.loss for state in trace if state.loss is not None}:
+        try:
             replace(link.transport, loss=loss)
+        except ArgumentError as error:
+            raise table.converted_key(ArgumentError(f"trace: {error}")) from None
+    try:
+        return Changes(trace, repeat_s, _diurnal(table), _outages(table))
     except ArgumentError as error:
-        raise table.converted(error, "trace") from None
-    return changes
+        raise table.converted_key(error) from None
 
 
 def _trace(table: Table, link: Link, folder: Path | None) -> tuple[tuple[State, ...], float]:

@@ -70,10 +70,13 @@ class Table:
         at = f"{self.path}.{key}".strip(".") if key else self.path
         return TopologyError(f"{self.where}: {at or 'the file'} = {_said(came)}: needed {needed}")
 
-    def converted(self, error: Exception, key: str = "") -> TopologyError:
-        """Return what the constructor of a link or its parts refused, with file and place."""
-        at = f"{self.path}.{key}".strip(".")
-        return TopologyError(f"{self.where}: {at}: {error}")
+    def converted(self, error: Exception) -> TopologyError:
+        """Return what the constructor of what this table says has refused, with file and place."""
+        return TopologyError(f"{self.where}: {self.path}: {error}")
+
+    def converted_key(self, error: Exception) -> TopologyError:
+        """Return the same for an error that begins with a key of this table."""
+        return TopologyError(f"{self.where}: {self.path}.{error}")
 
     def missing(self, key: str, needed: str) -> TopologyError:
         """Return the error for a key that is not there."""

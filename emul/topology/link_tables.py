@@ -101,7 +101,7 @@ def link_of(table: Table, nics_bytes_per_s: float | None = None) -> Link:
             waves=_count(table, "waves", 1),
         )
     except ArgumentError as error:
-        raise table.converted(error) from None
+        raise table.converted_key(error) from None
     if link.short_of_headroom and not link.latency_s:
         raise table.refusal(
             "buffer_bytes",

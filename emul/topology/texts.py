@@ -16,7 +16,7 @@ else:
 
 __all__ = ["MOST_FILE_BYTES", "read_text", "toml_document"]
 
-MOST_FILE_BYTES = 1 << 20
+MOST_FILE_BYTES = 512 << 10
 
 # A key of n parts costs a TOML parser n x n memory, so long ones are refused before parsing. Each
 # alternative ends at a character that cannot be within it, so the search takes linear time.

@@ -40,6 +40,42 @@ def test_check_says_what_a_good_file_describes(tmp_path):
     )
 
 
+def test_list_names_every_link_with_its_statuses():
+    result = emul("topology", "list")
+    (line,) = (line for line in result.stdout.splitlines() if "metro_dwdm_16km" in line)
+    for figure in ("392.1 GB/s (3137 Gbit/s)", " 8 ", "130.2 us", "1e-08", "sr", "assumed"):
+        assert figure in line
+    assert result.stdout.count("assumed") == 14
+
+
+def test_show_of_a_link_says_status_and_source_of_every_figure():
+    result = emul("topology", "show", "metro_dwdm_16km")
+    assert result.returncode == 0
+    lines = {line[2:27].strip(): line for line in result.stdout.splitlines()}
+    assert "8 us   assumed     a 400ZR pair" in lines["transponder_pair_us"]
+    assert "118.2 us   derived     distance x route_factor" in lines["glass"]
+    assert "260.4 us   derived" in lines["RTT"]
+    assert "published   NCCL_BUFFSIZE" in lines["window_bytes"]
+    assert "note: metro_dwdm_16km: one connection gets 32.2 GB/s" in result.stdout
+
+
+def test_sources_are_shown_when_asked_for_and_notes_always(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'preset = "three-campus"\n[[trunk]]\nbetween = ["north", "east"]\n'
+        'preset = "roce_400g_fabric"\nkm = 60\nlossless = true\nbuffer_bytes = 12e6\n'
+        'sources = { km = "measured: the map" }\n'
+    )
+    plain, full = (emul("topology", "show", str(path), *more) for more in ((), ("--sources",)))
+    note = "note: north - east: buffer of 11.44 MiB is short of the 27.49"
+    assert note in plain.stdout
+    assert note in full.stdout
+    assert note in emul("topology", "check", str(path)).stdout
+    assert "the map" not in plain.stdout
+    assert "60 km   measured    the map" in full.stdout
+    assert "inside north, inside east, inside south" in full.stdout
+
+
 @pytest.mark.parametrize(
     ("command", "complaint"),
     [

@@ -234,21 +234,32 @@ def test_what_is_no_text_file_is_refused(tmp_path):
     ("text", "complaint"),
     [
         ("a = " + "[" * 100_000, "not TOML"),
-        ("[[site]]\n" * 110_000, "needed at most 1000"),
+        ("[[site]]\n" * 55_000, "needed at most 1000"),
         (
             "[defaults]\nnode_link = { rate_gbit_per_s = 1, latency_us = 1 }\n"
             '[[site]]\nname = "a"\nnodes = 1000000\nranks_per_node = 1000000',
             "1000000000000 ranks: needed at most 1000000",
         ),
-        ("# " + "x" * (5 << 20), "needed at most 1048576"),
+        ("# " + "x" * (5 << 20), "needed at most 524288"),
+        ("x" * (20 << 20), "needed at most 524288"),
+        ("a" + ".a" * 200_000 + " = 1", "not TOML: line 1 has a key of more than 8 parts"),
+        ("a" + " . \"=\" .'b c'" * 30_000 + " = 1", "a key of more than 8 parts"),
+        ("b = 1\n[a" + r'."\"a"' * 9 + "]", "line 2 has a key of more than 8 parts"),
+        ('"\\' * 250_000, "not TOML"),
+        ("a = " + "1" * 500_000, "not TOML"),
+        ("a = {" + "b = {" * 100_000, "not TOML"),
+        ("a" + (". a" + " " * 1000) * 500, "a key of more than 8 parts"),
+        ("a." + "b" * 500_000, "not TOML"),
+        ("[[site]]\nname = 'a'\n" + "[[site.node]]\n" * 35_000, "has no 'ranks'"),
+        ("".join(f"x{i}" + ".a" * 7 + "=1\n" for i in range(20_000)), "unknown key 'x0'"),
     ],
 )
 def test_bombs_are_refused_at_once(tmp_path, text, complaint):
     path = written(tmp_path, text)
-    started = time.monotonic()
+    started = time.perf_counter()
     with pytest.raises(TopologyError, match=complaint):
         read_topology(path)
-    assert time.monotonic() - started < 1
+    assert time.perf_counter() - started < 1
 
 
 def test_presets_are_what_they_say():
