@@ -11,6 +11,7 @@ from emul.links.delay import store_and_forward_s
 from emul.links.equipment import SWITCHES
 from emul.links.framing import FRAMINGS
 from emul.links.limits import connection_limit
+from emul.links.traces import BUSIEST_HOUR
 from emul.links.transport import streams_to_fill, window_rate_bytes_per_s
 from emul.topology.fields import Table
 from emul.topology.keys import COUNTS, DEFAULTS, NUMBERS, TRUNK_KEYS
@@ -124,6 +125,8 @@ def _unspoken(table: Table) -> Iterator[Figure]:
         if counts and key not in content:
             status, _, source = UNSPOKEN[key].partition(": ")
             yield Figure(key, DEFAULTS[key], NUMBERS[key].unit, status, f"{source} (default)")
+    if "diurnal" in content and "busiest_hour" not in content["diurnal"]:
+        yield Figure("busiest_hour", BUSIEST_HOUR, "hours", "assumed", "(default)")
 
 
 def _boxes_given(table: Table, key: str) -> int:

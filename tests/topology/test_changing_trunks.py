@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from emul import TopologyError
 from emul.links import Changes, Diurnal, Outages, State
 from emul.topology import read_topology
+from emul.topology.reader import parse_document
 from emul.topology.trace_files import mahimahi_states, recorded_rows
 
 HEAD = """
@@ -225,3 +226,17 @@ def test_a_trace_of_too_many_rows_is_refused_at_once(tmp_path):
     with pytest.raises(TopologyError, match=r"trace = '50000 rows': needed at most 20000"):
         changes(tmp_path, f"trace = [{rows}]")
     assert time.perf_counter() - started < 1
+
+
+def test_a_csv_file_of_too_many_lines_is_refused(tmp_path):
+    (tmp_path / "x.csv").write_text("from_s,rate_factor\n" + "0,1\n" * 20_001)
+    with pytest.raises(TopologyError, match="20002 lines: needed at most 20001"):
+        changes(tmp_path, 'trace = { file = "x.csv" }')
+
+
+def test_what_comes_with_emul_has_no_files():
+    text = HEAD + 'trace = { file = "x.csv" }'
+    with pytest.raises(
+        TopologyError, match=r"\.trace\.file = 'x\.csv': needed rows, for what comes"
+    ):
+        parse_document(text, name="x", where="preset x")

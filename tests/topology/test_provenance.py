@@ -128,3 +128,18 @@ def test_a_document_has_a_table_for_every_kind_of_link(tmp_path):
     ]  # fmt: skip
     (site,) = document.topology.sites
     assert [node.link.latency_s for node in site.nodes] == [9e-6, 1e-6, 1e-6]
+
+
+def test_windows_are_told_with_what_they_allow_and_how_many_fill_a_wave():
+    said = figures(rate_gbit_per_s=392, latency_us=250, window_bytes=2**22, streams=2)
+    assert said["window rate"].value == pytest.approx(2 * 2**22 / 500e-6)
+    assert said["streams that fill a wave"].value == 6  # 24.5 MB of 4.19 MB
+    assert "window rate" not in figures(rate_gbit_per_s=392, latency_us=250)
+
+
+def test_the_busiest_hour_is_assumed_unless_it_is_given():
+    plain = {"rate_gbit_per_s": 8, "latency_us": 1}
+    loads = {"least_load": 0.1, "most_load": 0.5}
+    hour = figures(**plain, diurnal=loads)["busiest_hour"]
+    assert (hour.value, hour.unit, hour.status) == (14, "hours", "assumed")
+    assert "busiest_hour" not in figures(**plain, diurnal={**loads, "busiest_hour": 9})
