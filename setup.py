@@ -13,6 +13,8 @@ from setuptools.command.build import build
 CHECKED = os.environ.get("EMUL_CHECKED", "") not in ("", "0")
 BUILD_DIR = "build/checked" if CHECKED else "build/plain"
 
+TIMING = ("dependencies", "fluid", "pipes", "scheduler", "pacer")
+
 # Contraction would let arm64 fuse a multiply and an add, and the last bit would differ.
 COMPILE_ARGS = ["-O2", "-g0", "-ffp-contract=off"]
 
@@ -31,8 +33,7 @@ def extension(name):
 setup(
     cmdclass={"build": Build},
     ext_modules=cythonize(
-        [extension(f"timing.{name}") for name in ("dependencies", "fluid", "pipes", "scheduler", "pacer")]
-        + [extension("plans.proof")],
+        [extension(f"timing.{name}") for name in TIMING] + [extension("plans.proof")],
         build_dir=f"{BUILD_DIR}/cython",
         force=CHECKED,
         compiler_directives={

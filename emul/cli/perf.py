@@ -16,6 +16,7 @@ from emul.cli.params import INTERRUPTED, Size
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
     from emul.report import PerfRow
+    from emul.world import World
 
 __all__ = ["perf"]
 
@@ -78,15 +79,7 @@ NEXT_RANK = 1
 @click.option("--nccl-json", "nccl_json_path", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the JSON of nccl-tests (-J).")  # fmt: skip
 def perf(
-    collective: str,
-    topology: str,
-    backend: str,
-    clock: str,
-    dilation: float,
-    seed: int,
-    json_path: Path | None,
-    nccl_json_path: Path | None,
-    **asked: Any,
+    collective: str, json_path: Path | None, nccl_json_path: Path | None, **asked: Any
 ) -> None:
     """Run a collective over a range of sizes, wait for its links, and check every element.
 
@@ -95,25 +88,11 @@ def perf(
     for powers of 1024. The exit status is 1 when an element is wrong.
     """
     from emul.cli.sweep import Sweep
-    from emul.links import EFFECTS
     from emul.report import PerfTable
     from emul.report.documents import check_writable
-    from emul.timing import UNLIMITED, Slicing
-    from emul.topology import load
-    from emul.world import World
 
     _check_sizes(asked)
-    slots = UNLIMITED if asked["no_window"] else asked["slots"]
-    slicing = Slicing(asked["slice_bytes"], slots) if asked["slice_bytes"] else None
-    world = World(
-        load(topology).without([effect for effect in EFFECTS if asked[_switch(effect)]]),
-        backend=backend,
-        clock=clock,
-        dilation=dilation,
-        seed=seed,
-        slicing=slicing,
-        start_s=asked["start_s"],
-    )
+    world = _world(asked)
     sweep = Sweep(
         world,
         collective,
@@ -138,6 +117,25 @@ def perf(
         sys.exit(INTERRUPTED)
     if any(row.wrong for row in rows):
         sys.exit(WRONG_ELEMENTS)
+
+
+def _world(asked: dict[str, Any]) -> World:
+    """Return the World that was asked for, without the effects that are to be left out."""
+    from emul.links import EFFECTS
+    from emul.timing import UNLIMITED, Slicing
+    from emul.topology import load
+    from emul.world import World
+
+    slots = UNLIMITED if asked["no_window"] else asked["slots"]
+    return World(
+        load(asked["topology"]).without([each for each in EFFECTS if asked[_switch(each)]]),
+        backend=asked["backend"],
+        clock=asked["clock"],
+        dilation=asked["dilation"],
+        seed=asked["seed"],
+        slicing=Slicing(asked["slice_bytes"], slots) if asked["slice_bytes"] else None,
+        start_s=asked["start_s"],
+    )
 
 
 def _switch(effect: str) -> str:

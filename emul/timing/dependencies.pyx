@@ -112,7 +112,7 @@ cdef class _Collector:
             self.writer[target + i] = <int32_t>t
 
     cdef void follow(self, int64_t t) noexcept nogil:
-        """Let ``t`` start after what its order says: what its lane issued, and was brought, last."""
+        """Let ``t`` start after what its order says: what its lane issued and was brought last."""
         if self.by_issue:
             self.wait(t, self.last[self.from_lane[t]], STARTS | UPON_ISSUE)
             self.last[self.from_lane[t]] = <int32_t>t

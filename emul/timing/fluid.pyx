@@ -33,10 +33,10 @@ cdef class Fluid:
     """
 
     def __init__(self, wave_rate, cap, uplinks, uplink_rate, class_of):
-        cdef Py_ssize_t classes = len(wave_rate), streams = len(class_of), i
+        cdef Py_ssize_t classes = len(wave_rate), streams = len(class_of), _
         self.wave_rate, self.cap = wave_rate, cap
         self.uplinks, self.uplink_rate, self.class_of = uplinks, uplink_rate, class_of
-        self.rate, self.served, self.capped_time = (np.zeros(classes) for i in range(3))
+        self.rate, self.served, self.capped_time = (np.zeros(classes) for _ in range(3))
         self.capped = np.zeros(classes, dtype=np.uint8)
         self.since = np.zeros(classes, dtype=np.int64)
         self.due = np.full(classes, INT64_MAX, dtype=np.int64)
@@ -45,7 +45,7 @@ cdef class Fluid:
         self.active = np.zeros(classes, dtype=np.int32)
         self.heap = np.zeros(streams, dtype=np.int32)
         self.until, self.began_capped = np.zeros(streams), np.zeros(streams)
-        self.queue, self.place = (np.arange(classes, dtype=np.int32) for i in range(2))
+        self.queue, self.place = (np.arange(classes, dtype=np.int32) for _ in range(2))
         self.joined = np.flatnonzero((np.asarray(uplinks) >= 0).any(axis=1)).astype(np.int32)
         self.free = np.zeros(len(uplink_rate))
         self.waiting = np.zeros(len(uplink_rate), dtype=np.int64)

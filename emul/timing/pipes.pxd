@@ -53,6 +53,7 @@ cdef class Pipes:
     cdef double[::1] rest            # bytes that it was last given to send, or has to send again
     cdef int64_t[::1] lost_at
     cdef int64_t[::1] resumed
+    cdef int64_t[:, ::1] spent       # on its part: picoseconds as in held
     # Of each transfer on streams: the next one on its pipe, and its parts that have not left.
     cdef int32_t[::1] following
     cdef int32_t[::1] parts

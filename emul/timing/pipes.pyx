@@ -43,7 +43,7 @@ cdef class Pipes:
     """The pipes of one simulation; ``conditions`` is an emul.timing.conditions.Conditions."""
 
     def __init__(self, conditions, nbytes, on_link, behind):
-        cdef Py_ssize_t transfers = len(nbytes), pipes, streams, i
+        cdef Py_ssize_t transfers = len(nbytes), pipes, streams, _
         self.of, self.nbytes = conditions.pipe, nbytes
         self.on_link, self.behind = on_link, behind
         self.rate, self.spacing = conditions.rate, conditions.spacing_ps
@@ -51,7 +51,7 @@ cdef class Pipes:
         pipes = self.rate.shape[0]
         self.free = np.zeros(pipes, dtype=np.int64)
         self.began = np.full(pipes, -(2**62), dtype=np.int64)
-        self.last, self.began_last = (np.full(pipes, -1, dtype=np.int32) for i in range(2))
+        self.last, self.began_last = (np.full(pipes, -1, dtype=np.int32) for _ in range(2))
         self.first_stream, self.way_of_pipe = conditions.first_stream, conditions.changing
         self.latency = conditions.latency_ps
         self.ramp_rtt, self.ramp_rate = conditions.ramp_rtt_ps, conditions.ramp_rate
@@ -66,7 +66,8 @@ cdef class Pipes:
         self.current = np.full(streams, -1, dtype=np.int32)
         self.doing = np.zeros(streams, dtype=np.uint8)
         self.rest = np.zeros(streams)
-        self.lost_at, self.resumed = (np.zeros(streams, dtype=np.int64) for i in range(2))
+        self.lost_at, self.resumed = (np.zeros(streams, dtype=np.int64) for _ in range(2))
+        self.spent = np.zeros((streams, 3), dtype=np.int64)
         some = transfers if pipes else 0
         self.left = np.zeros(some, dtype=np.int64)
         self.held = np.zeros((some, 3), dtype=np.int64)
@@ -172,6 +173,7 @@ cdef class Pipes:
         n = self.first_stream[pipe + 1] - self.first_stream[pipe]
         k = stream - self.first_stream[pipe]
         self.rest[stream] = self.nbytes[t] // n + (k < self.nbytes[t] % n)
+        self.spent[stream, :] = 0
         self._send(time, stream)
 
     cdef void _send(self, int64_t time, int32_t stream) noexcept nogil:
@@ -190,8 +192,8 @@ cdef class Pipes:
 
     cdef void leave(self, int64_t time) noexcept nogil:
         """Let the stream leave that is due now."""
-        cdef int32_t stream = self.fluid.take(time), t = self.current[stream]
-        self.held[t, CAPPED_TIME] += self.fluid.capped_ps(stream)
+        cdef int32_t stream = self.fluid.take(time)
+        self.spent[stream, CAPPED_TIME] += self.fluid.capped_ps(stream)
         self._through(time, stream)
 
     cdef void _through(self, int64_t time, int32_t stream) noexcept nogil:
@@ -201,13 +203,13 @@ cdef class Pipes:
             return
         if self.ramp_until[t] > time:
             self.doing[stream] = RAMPING
-            self.held[t, RAMPED_TIME] = self.ramp_until[t] - time
+            self.spent[stream, RAMPED_TIME] = self.ramp_until[t] - time
             push(self.heap, self.ramp_until[t], stream, STREAM)
             return
         self._gone(time, stream)
 
     cdef bint _caught(self, int64_t time, int32_t stream) noexcept nogil:
-        """Say whether the way goes down before all has arrived; what is lost is to be sent again."""
+        """Say whether the way goes down before all has arrived; if so, wait to send again."""
         cdef int32_t pipe = self.pipe_of[stream]
         cdef int64_t way = self.way_of_pipe[pipe], down, exposed
         if way < 0:
@@ -237,7 +239,7 @@ cdef class Pipes:
             self.lost_at[stream] = lost_at
         lost_at = self.lost_at[stream]
         self.doing[stream] = STALLED
-        self.held[self.current[stream], STALLED_TIME] -= time
+        self.spent[stream, STALLED_TIME] -= time
         timers, wait = 0, 0
         if up != NEVER and self.timer[way] == 0:
             wait = up - lost_at
@@ -264,7 +266,7 @@ cdef class Pipes:
         elif doing == SPACED:
             self._begin(time, stream, t)
         elif doing == STALLED:
-            self.held[t, STALLED_TIME] += time
+            self.spent[stream, STALLED_TIME] += time
             if not self.state_up[self.state[way]]:
                 self._stall(time, stream, self.lost_at[stream])
                 return
@@ -277,6 +279,7 @@ cdef class Pipes:
         self.parts[t] -= 1
         if self.parts[t] == 0:
             self.left[t] = self.free[pipe] = time
+            self.held[t, :] = self.spent[stream, :]
             push(self.heap, time, t, LEFT)
         self._next(time, stream)
 
@@ -310,10 +313,10 @@ cdef class Pipes:
 
     cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil:
         """The way of a sending stream goes down: what is in flight is lost."""
-        cdef int32_t pipe = self.pipe_of[stream], t = self.current[stream]
+        cdef int32_t pipe = self.pipe_of[stream]
         cdef int64_t flying = min(time - self.resumed[stream], self.latency[pipe])
         cdef double unsent = self.fluid.withdraw(stream, time)
-        self.held[t, CAPPED_TIME] += self.fluid.capped_ps(stream)
+        self.spent[stream, CAPPED_TIME] += self.fluid.capped_ps(stream)
         self.rest[stream] = unsent + self._lost(time, stream, self.rest[stream] - unsent, flying)
         self._stall(time, stream, time)
 

@@ -22,7 +22,6 @@ from emul.timing.dependencies cimport STARTS, UPON_ISSUE, Edges
 from emul.timing.events cimport Event, Heap, pop, push
 from emul.timing.pipes cimport (
     ARRIVED,
-    CHANGE,
     DONE,
     FREED,
     LEFT,

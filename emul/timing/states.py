@@ -25,7 +25,7 @@ UInt8Array = npt.NDArray[np.uint8]
 Float64Array = npt.NDArray[np.float64]
 
 NEVER = np.iinfo(np.int64).max
-MOST_STATES = 200_000
+MOST_STATES = 100_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,11 +69,12 @@ def states_of(
             changing.append(way)
             first_class.append(classes)
         classes += network.links[way].waves
-    tables, more = [], False
-    for way in changing:
-        states = list(_relative(network, way, seed, start_s, until_s))
-        more = more or (len(states) > 1 and states[-1].from_s > until_s)
-        tables.append(states)
+    found = {
+        trunk.sites: list(_relative(trunk, seed, start_s, until_s))
+        for trunk in (_trunk(network, way) for way in changing)
+    }
+    more = any(len(states) > 1 and states[-1].from_s > until_s for states in found.values())
+    tables = [found[_trunk(network, way).sites] for way in changing]
     links = [network.links[way] for way in changing]
     tcp = [link.transport.recovery in TCP for link in links]
     timers = [
@@ -106,11 +107,8 @@ def _trunk(network: Network, way: int) -> Trunk:
     return network.trunks[divmod(way - network.first_trunk_way, network.n_sites)]
 
 
-def _relative(
-    network: Network, way: int, seed: int, start_s: float, until_s: float
-) -> Iterator[State]:
-    """Yield the states of a way from ``start_s`` on, up to the first one after ``until_s``."""
-    trunk = _trunk(network, way)
+def _relative(trunk: Trunk, seed: int, start_s: float, until_s: float) -> Iterator[State]:
+    """Yield the states of a trunk from ``start_s`` on, up to the first one after ``until_s``."""
     name = " - ".join(trunk.sites)
     current: State | None = State()
     for number, state in enumerate(trunk.changes.states(seed, name, start_s + until_s)):
