@@ -264,10 +264,25 @@ class _Hierarchy:
             for phase in phases:
                 yield from phase.steps()
             return
-        translated = [list(phase.steps()) for phase in phases]
-        for number, piece in _waves(len(phases), self.pieces):
-            for step in translated[number]:
-                yield self.of_piece(step, piece, phases[number].level)
+        stages = list(self.stages(phases))
+        for number, piece in _waves(len(stages), self.pieces):
+            level, steps = stages[number]
+            for step in steps:
+                yield self.of_piece(step, piece, level)
+
+    def stages(self, phases: list[Phase]) -> Iterator[tuple[int, list[Step]]]:
+        """Yield the level and the steps of what a piece goes through, one after the other.
+
+        Each step at the top is a stage of its own: there a piece must not wait for another one to
+        have crossed the longest links before it is sent.
+        """
+        for phase in phases:
+            steps = list(phase.steps())
+            if phase.level < self.top.level:
+                yield phase.level, steps
+            else:
+                for step in steps:
+                    yield phase.level, [step]
 
     def of_piece(self, step: Step, piece: int, level: int) -> Step:
         """Return ``step`` with the places of ``piece``, on the channels of ``level``."""
@@ -283,10 +298,10 @@ class _Hierarchy:
         )
 
 
-def _waves(phases: int, pieces: int) -> Iterator[tuple[int, int]]:
-    """Yield phases and pieces so that each piece is one phase behind the one before it."""
-    for wave in range(phases + pieces - 1):
-        for number in range(max(0, wave - pieces + 1), min(phases, wave + 1)):
+def _waves(stages: int, pieces: int) -> Iterator[tuple[int, int]]:
+    """Yield stages and pieces so that each piece is one stage behind the one before it."""
+    for wave in range(stages + pieces - 1):
+        for number in range(max(0, wave - pieces + 1), min(stages, wave + 1)):
             yield number, wave - number
 
 

@@ -346,11 +346,12 @@ def test_level_that_cuts_unevenly():
 
 @pytest.mark.parametrize(
     ("variant", "node", "site", "trunk"),
-    [("nodes", 4, 4, 2), ("pieces", 4, 4, 2 + 3), ("one_shot", 2, 2, 1)],
+    [("nodes", 4, 4, 2), ("pieces", 4, 4 + 3, 2 + 1), ("one_shot", 2, 2, 1)],
 )
 def test_variants_pay_every_level_as_often_as_their_algorithms_do(variant, node, site, trunk):
     # Among three, a ring takes two rounds each way, direct one; one shot takes one for both ways.
-    # Of four pieces, each goes over the trunks one round behind the one before it.
+    # Of four pieces, each is one round behind the one before it inside a site; over the trunks two
+    # go out before the first comes back, and two after it.
     near, fabric, far = (Link(1e15, latency_s) for latency_s in (1e-6, 1e-4, 1e-2))
     names = ("a", "b", "c")
     sites = tuple(Site(name, (Node(3, near),) * 3, fabric) for name in names)
