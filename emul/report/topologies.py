@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import inf
 
 from rich import box
 from rich.table import Table
@@ -29,12 +30,20 @@ def topology_sheet(topology: Topology) -> tuple[str, Table]:
         f"{site.name} {site.ranks} ranks on {len(site.nodes)} nodes" for site in topology.sites
     )
     heading = f"{topology.name}: {topology.description or 'no description'}\n{sites}"
+    links = list(topology.links())
+    columns = ["km", "one-way delay", "RTT", "rate", "overhead", "BDP"]
+    with_left = any(link.available_bytes_per_s < link.rate_bytes_per_s for _, link in links)
     table = Table("link", box=box.SIMPLE)
-    for column in ("km", "one-way delay", "RTT", "rate", "overhead", "BDP"):
+    for column in [*columns, *["left of the rate"] * with_left]:
         table.add_column(column, justify="right")
     km = {" - ".join(trunk.sites): trunk.km for trunk in topology.trunks}
-    for name, link in topology.links():
-        table.add_row(name, _km(km.get(name)), *_figures(link))
+    for name, link in links:
+        left = [format_rate(link.available_bytes_per_s)] * with_left
+        table.add_row(name, _km(km.get(name)), *_figures(link), *left)
+    for site in topology.sites:
+        if site.uplink_bytes_per_s < inf:
+            rate = format_rate(site.uplink_bytes_per_s)
+            table.add_row(f"uplink of {site.name}", "", "", "", rate, "", "")
     return heading, table
 
 

@@ -13,14 +13,15 @@ def test_show_derives_delay_rtt_rate_and_bdp_with_units():
     result = emul("topology", "show", "three-campus")
     assert result.returncode == 0
     (line,) = (line for line in result.stdout.splitlines() if "south - north" in line)
-    # 24 km x 2 x 1.2 x 4.8974 us + 129.1 us = 411.2 us; 1.238 Gbit/s x 822.4 us = 124.3 KiB
+    # 24 km x 2 x 1.2 x 4.8974 us + 129.1 us = 411.2 us; 9.9 Gbit/s x 822.4 us = 993.9 KiB
     for figure in (
         "24",
         "411.2 us",
         "822.4 us",
-        "0.07737 GB/s (0.619 Gbit/s)",
+        "1.238 GB/s (9.9 Gbit/s)",
         "30 us",
-        "62.14 KiB",
+        "993.9 KiB",
+        "0.07735 GB/s (0.6188 Gbit/s)",  # a sixteenth
     ):
         assert figure in line
     for name in ("inside north", "inside a node of east", "north - east", "east - south"):
