@@ -97,6 +97,11 @@ class Run:
         return self.prediction.bound_s
 
     @property
+    def window_bound_s(self) -> float:
+        """Seconds that no algorithm can beat with one connection per rank between sites."""
+        return self.prediction.window_bound_s
+
+    @property
     def timeline(self) -> Timeline:
         """Start and arrival of every transfer, bytes per trunk."""
         return self.prediction.timeline
