@@ -1,13 +1,15 @@
 """Slow and plain: what the fast code is held against. Shares no code with it.
 
 ``simulate`` is an event simulation over dictionaries that looks through all pending events for
-the next one.
+the next one. A trunk that several connections use is shared evenly.
 """
 
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import count, groupby, pairwise
+
+from shared_trunk import SharedTrunk
 
 
 @dataclass
@@ -68,6 +70,7 @@ class Transfer:
     starts: list = field(default_factory=list)
     issued_ps: int = -1
     finish_ps: int = 0
+    legs: int = 1  # ways out that it has not left yet
     arrival_ps: int = -1
     done_ps: int = -1
 
@@ -236,23 +239,46 @@ def keep_in_step(transfers, begun, came, sent):
     came.update(comes)
 
 
-HOPS, ARRIVE, DONE, FREED = (0, 1, 2), 3, 4, 5
+HOPS, LEAVE, ARRIVE, DONE, FREED = (0, 1, 2), 3, 4, 5, 6
+
+
+def shared_trunks(found, topology):
+    """The trunks, by the numbers of two sites, that more than one connection uses."""
+    where, users = places(topology), defaultdict(set)
+    for t in found:
+        if where[t.src].site != where[t.dst].site:
+            users[where[t.src].site, where[t.dst].site].add((t.src, t.dst, t.channel))
+    rates = {
+        ends: path(topology, *min(using)[:2])[0][1][1]
+        for ends, using in users.items()
+        if len(using) > 1
+    }
+    return {ends: SharedTrunk(rates[ends]) for ends in sorted(rates)}
 
 
 def simulate(plan, width, itemsize, topology, slicing=None):
     """The transfers of ``plan`` with their times on ``topology``."""
     found = transfers_of(plan, width, itemsize, slicing)
-    free = defaultdict(int)
+    free, shared = defaultdict(int), shared_trunks(found, topology)
     pending = {(0, i, 0) for i, t in enumerate(found) if may_start(found, t)}
-    while pending:
-        event = min(pending)  # by time, then by place in the plan, then by kind
+    while pending or any(trunk.until for trunk in shared.values()):
+        leaving = [(*trunk.due(), ends) for ends, trunk in shared.items() if trunk.until]
+        first = min(leaving, key=lambda each: (each[0], each[2]), default=None)
+        # What leaves a shared trunk goes first; then by time, place in the plan, kind.
+        if first and (not pending or first[0] <= min(pending)[0]):
+            pending |= set(left_trunk(found, first, shared[first[2]]))
+            continue
+        event = min(pending)
         pending.remove(event)
         now, number, kind = event
         if kind == 0:
             found[number].issued_ps = now
             pending |= set(woken(found, number, now, "_upon_issue"))
         if kind in HOPS:
-            pending.add(cross(found[number], number, kind, now, free, topology))
+            pending |= set(cross(found[number], number, kind, now, free, topology, shared))
+        elif kind == LEAVE:
+            found[number].finish_ps = max(found[number].finish_ps, now)
+            pending |= set(leg_ends(found[number], number, topology))
         elif kind == ARRIVE:
             found[number].arrival_ps = now
             pending |= set(arrived(found, number, now, topology))
@@ -264,20 +290,48 @@ def simulate(plan, width, itemsize, topology, slicing=None):
     return found
 
 
-def cross(transfer, number, hop, now, free, topology):
-    """Put a transfer on a link of its way; return its next event."""
-    hops, latency, overhead = path(topology, transfer.src, transfer.dst)
+def left_trunk(found, leaving, trunk):
+    """What follows when a transfer has left a shared trunk: another one begins."""
+    now, connection, _ = leaving
+    number, after = trunk.leave(now, connection)
+    yield now, number, LEAVE
+    if after is not None:
+        found[after].starts.append(now)
+        yield now, after, HOPS[-1]
+
+
+def leg_ends(transfer, number, topology):
+    """Its arrival, once it has left both a shared trunk and the receiver's port."""
+    transfer.legs -= 1
+    if transfer.legs == 0:
+        _, latency, _ = path(topology, transfer.src, transfer.dst)
+        yield transfer.finish_ps + latency, number, ARRIVE
+
+
+def cross(transfer, number, hop, now, free, topology, shared):
+    """Put a transfer on a link of its way; yield its next event, if it is known."""
+    hops, _, overhead = path(topology, transfer.src, transfer.dst)
     if not hops:
-        return now, number, ARRIVE
-    link, rate = hops[hop]
+        yield now, number, ARRIVE
+        return
+    link, rate = hops[min(hop, len(hops) - 1)]
+    trunk = shared.get(hops[1][0][1:]) if len(hops) == 3 else None
+    if trunk and hop == 1:
+        transfer.legs = 2
+        connection = transfer.src, transfer.dst, transfer.channel
+        if trunk.enter(now, number, connection, transfer.nbytes):
+            transfer.starts.append(now)
+            yield now, number, HOPS[-1]
+        return
     start = max(now, free[link])
     head = start + overhead if hop == 0 and transfer.begins else start
     free[link] = head + math.floor(transfer.nbytes * 1e12 / rate + 0.5)
     transfer.starts.append(start)
     transfer.finish_ps = max(transfer.finish_ps, free[link])
-    if hop + 1 == len(hops):
-        return transfer.finish_ps + latency, number, ARRIVE
-    return head, number, hop + 1
+    if hop == HOPS[-1]:
+        yield from leg_ends(transfer, number, topology)
+    else:
+        yield head, number, 1 if hop == 0 and len(hops) == 3 else HOPS[-1]
 
 
 def may_start(found, transfer):

@@ -231,7 +231,8 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 
 def test_readme_names_every_collective_and_flag():
-    said = run_emul("perf", "--help").stdout
+    commands = (("perf",), ("topology", "show"), ("topology", "list"), ("plan", "show"))
+    said = "".join(run_emul(*command, "--help").stdout for command in commands)
     for flag in re.findall(r"`(--[a-z-]+)", README):
         assert flag in said
 
