@@ -13,6 +13,7 @@ from emul.errors import ArgumentError, unknown_name
 from emul.plans import bruck, direct, doubling, hierarchical, pat, ring, trees
 from emul.plans.collectives import collective_named
 from emul.plans.levels import Groups
+from emul.plans.libraries import LIBRARY_ALGORITHMS, build_library_plan
 from emul.plans.places import Places
 from emul.plans.plan import Plan
 from emul.plans.verify import verify
@@ -64,6 +65,9 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         "pat": Algorithm(pat.build, pat.COLLECTIVES),
     }
 )
+
+
+LIBRARIES = frozenset(name.partition(":")[0] for name in LIBRARY_ALGORITHMS)
 
 
 def algorithms_for(collective: str, *, uneven: bool = False) -> tuple[str, ...]:
@@ -121,6 +125,8 @@ def build_hierarchy(
 
 def _built(collective: str, algorithm: str, places: Places, root: int) -> Plan:
     """Return the plan, not proven yet; raises ArgumentError as build_plan does."""
+    if algorithm.partition(":")[0] in LIBRARIES:
+        return build_library_plan(collective, algorithm, places, root)
     if "=" in algorithm:
         return hierarchical.build_spec(algorithm, collective, places, root, _build_level)
     if algorithm not in ALGORITHMS:

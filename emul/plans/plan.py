@@ -158,8 +158,9 @@ class Plan:
 
     A transfer starts when what it reads is there. By ``issue``, those of a rank on one channel
     also start in the order of the plan; in ``lockstep``, those of a rank do, and it begins a step
-    only when what the step before brings it has arrived. ``waits`` holds whatever else rows wait
-    for.
+    only when what the step before brings it has arrived. With ``under_way`` steps at once, it waits
+    for the step so many before; before the steps in ``drains``, for all of them. ``waits`` holds
+    whatever else rows wait for.
     """
 
     collective: str
@@ -172,6 +173,8 @@ class Plan:
     apart: bool = False
     scratch: Int32Array = field(default_factory=_no_scratch)
     waits: Waits | None = None
+    under_way: int = 1
+    drains: tuple[int, ...] = ()
 
     @property
     def received(self) -> int:

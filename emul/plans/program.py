@@ -30,7 +30,8 @@ class Program:
     The work buffers are cut into places as ``layout`` says. Row i combines elements
     [src_low, src_low + length) of rank ``row_src`` into the elements of rank ``row_dst`` from
     ``dst_low`` on. ``first_of_step`` (steps + 1,) is the transfer with which each step begins;
-    ``order`` is that of the plan, and ``waits`` its waits, between transfers. Transfer t is the
+    ``order`` is that of the plan, as are ``under_way`` and ``drains`` (which count steps that have
+    rows), and ``waits`` its waits, between transfers. Transfer t is the
     rows from ``first_row[t]`` up to ``first_row[t + 1]``; it carries ``nbytes[t]`` from ``src[t]``
     to ``dst[t]`` over ``channel[t]``.
     """
@@ -50,6 +51,8 @@ class Program:
     first_of_step: Int64Array
     order: Order
     waits: Waits | None
+    under_way: int
+    drains: Int64Array
     src: Int32Array
     dst: Int32Array
     channel: Int32Array
@@ -72,7 +75,7 @@ class Program:
         rows, length = Step(*(getattr(rows, c)[keep] for c in Step.__slots__)), length[keep]
         number = np.repeat(np.arange(len(steps)), [len(step) for step in steps])[keep]
         first = _first_rows(rows, number)
-        _, first_of_step = np.unique(number[first], return_index=True)
+        there, first_of_step = np.unique(number[first], return_index=True)
         return cls(
             layout=layout,
             itemsize=itemsize,
@@ -89,6 +92,8 @@ class Program:
             first_of_step=np.append(first_of_step, len(first)),
             order=plan.order,
             waits=None if plan.waits is None else _between_transfers(plan.waits, keep, first),
+            under_way=plan.under_way,
+            drains=np.searchsorted(there, plan.drains),
             src=rows.src[first],
             dst=rows.dst[first],
             channel=rows.channel[first],

@@ -1,0 +1,5 @@
+"""Algorithms as communication libraries carry them out: who waits for what, message by message."""
+
+from emul.plans.libraries.names import LIBRARY_ALGORITHMS, build_library_plan, library_algorithms
+
+__all__ = ["LIBRARY_ALGORITHMS", "build_library_plan", "library_algorithms"]
