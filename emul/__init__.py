@@ -8,6 +8,7 @@ from emul.errors import (
     OutageError,
     PlanError,
     ShapeError,
+    StackError,
     TimeLimitError,
     TopologyError,
 )
@@ -15,6 +16,7 @@ from emul.links import Link
 from emul.ops import RoundingError
 from emul.plans import Send
 from emul.run import Prediction, Run
+from emul.stacks import Stack
 from emul.timing import CriticalPath, Segment, Slicing, Timeline
 from emul.topology import Node, Site, Topology, Trunk
 from emul.world import World
@@ -39,6 +41,8 @@ __all__ = [
     "ShapeError",
     "Site",
     "Slicing",
+    "Stack",
+    "StackError",
     "TimeLimitError",
     "Timeline",
     "Topology",

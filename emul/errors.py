@@ -16,6 +16,7 @@ __all__ = [
     "OutageError",
     "PlanError",
     "ShapeError",
+    "StackError",
     "TimeLimitError",
     "TopologyError",
     "unknown_name",
@@ -40,6 +41,10 @@ class DTypeError(EmulError, TypeError):
 
 class TopologyError(EmulError, ValueError):
     """A topology cannot be read, or describes something that cannot exist."""
+
+
+class StackError(EmulError, ValueError):
+    """The profile of a stack cannot be read, or says what no library does."""
 
 
 class PlanError(EmulError, ValueError):

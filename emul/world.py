@@ -16,6 +16,7 @@ from emul.ops.buffers import Buffers
 from emul.planning import AUTO, Algorithm, Planner
 from emul.plans import Counts, Shape, collective_named
 from emul.run import Prediction, Run
+from emul.stacks import IDEAL, Stack
 from emul.timing import NCCL_SLICING, Slicing, now_ns, wait_until
 from emul.topology import Network, Topology, load, read_topology
 
@@ -39,6 +40,9 @@ class World:
     every call draws anew what the same call drew before. ``slicing``: in which pieces a chunk is
     sent on, and how many are in flight (512 KiB and 8, as in NCCL); None for whole chunks.
     ``start_s``: seconds after midnight of the first day, where links change with time.
+    ``stack``: how a library puts messages on the wire, and which algorithm ``auto`` then is: one of
+    ``ideal``, ``nccl``, ``gloo`` and ``openmpi``, the path of a profile in TOML, or a Stack. Stacks
+    that send whole messages, or have slices of their own, leave ``slicing`` aside.
 
     Buffers are NumPy arrays with one row per rank. A call leaves its input as it was, unless
     ``out`` is the input itself; a call that fails leaves it as it was in any case.
@@ -62,11 +66,13 @@ class World:
         seed: int = 0,
         slicing: Slicing | None = NCCL_SLICING,
         start_s: float = 0.0,
+        stack: str | Stack = IDEAL,
     ) -> None:
         """Read the topology and choose the backend.
 
-        Raises TopologyError for a topology that cannot be read, ArgumentError for an unknown
-        backend or clock, a dilation that is not above 0 or a start below 0.
+        Raises TopologyError for a topology that cannot be read, StackError for a profile,
+        ArgumentError for an unknown backend, clock or stack, a dilation that is not above 0 or a
+        start below 0.
         """
         self.topology = _topology(topology)
         self.ops = ops_for(backend)
@@ -82,7 +88,14 @@ class World:
         self.slicing = slicing
         self.network = Network.of(self.topology)
         self.start_s = start_s
-        self._prepare = Planner(self.network, slicing, seed=seed, start_s=start_s).prepare
+        self.stack = _stack(stack)
+        if self.stack.slice_bytes:
+            self.slicing = Slicing(self.stack.slice_bytes, self.stack.slots)
+        elif self.stack is not IDEAL:
+            self.slicing = None
+        self._prepare = Planner(
+            self.network, self.slicing, seed=seed, start_s=start_s, stack=self.stack
+        ).prepare
 
     @property
     def size(self) -> int:
@@ -299,6 +312,14 @@ class World:
             return now_ns()
         due_ns = math.ceil(prediction.timeline.total_ps * self.dilation / 1000)
         return wait_until(started_ns + due_ns)
+
+
+def _stack(given: str | Stack) -> Stack:
+    if isinstance(given, Stack):
+        return given
+    from emul.stacks.library import load_stack
+
+    return load_stack(given)
 
 
 def _topology(given: str | Path | Topology) -> Topology:

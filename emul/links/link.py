@@ -27,6 +27,7 @@ from emul.links.queues import (
     pfc_headroom_bytes,
     pfc_rate_bytes_per_s,
 )
+from emul.links.transport import TCP_INITIAL_WINDOW_BYTES
 
 __all__ = ["EFFECTS", "RECOVERIES", "TCP", "Jitter", "Link", "OtherTraffic", "Transport"]
 
@@ -47,7 +48,8 @@ class Transport:
     start at least ``gap_s`` apart. Of packets of ``mtu_bytes`` the part ``loss`` is lost, and
     comes again by ``recovery``; ``rto_s`` is the timer where nothing else tells of a loss, 0 for
     none, and a connection of RDMA is dead after ``retries`` of them. With ``slow_start`` a
-    connection of TCP begins each call, and again after ``rto_s`` of silence, with ten segments.
+    connection of TCP begins each call, and again after ``rto_s`` of silence, with
+    ``initial_window_bytes`` (ten segments of 1448 bytes, RFC 6928).
     """
 
     window_bytes: float = 0.0
@@ -61,12 +63,13 @@ class Transport:
     rto_s: float = 0.0
     retries: int = 7
     slow_start: bool = False
+    initial_window_bytes: float = TCP_INITIAL_WINDOW_BYTES
 
     def __post_init__(self) -> None:
         """Refuse numbers that no transport can have, and losses that nothing makes good."""
         not_negative("bytes", window_bytes=self.window_bytes, chunk_bytes=self.chunk_bytes)
         not_negative("seconds", turnaround_s=self.turnaround_s, gap_s=self.gap_s, rto_s=self.rto_s)
-        positive("bytes", mtu_bytes=self.mtu_bytes)
+        positive("bytes", mtu_bytes=self.mtu_bytes, initial_window_bytes=self.initial_window_bytes)
         whole("streams", streams=self.streams)
         whole("retries", 0, retries=self.retries)
         loss_probability(loss=self.loss)
@@ -107,20 +110,22 @@ class OtherTraffic:
 
     ``load`` is the part of the rate that others take; ``queue_bytes`` of theirs stand in the
     queue, as far as ``buffer_bytes`` hold them. On a ``lossless`` link a buffer shorter than the
-    pause needs (see emul.links.queues) caps the rate.
+    pause needs (see emul.links.queues) caps the rate. A token bucket in front of the link lets
+    ``burst_bytes`` pass at once after it was idle long enough.
     """
 
     load: float = 0.0
     queue_bytes: float = 0.0
     buffer_bytes: float = math.inf
     lossless: bool = False
+    burst_bytes: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse others who leave nothing, and a buffer without bytes."""
         fraction(load=self.load)
         if self.load == 1:
             raise ArgumentError("load = 1: needed a fraction from 0 to less than 1")
-        not_negative("bytes", queue_bytes=self.queue_bytes)
+        not_negative("bytes", queue_bytes=self.queue_bytes, burst_bytes=self.burst_bytes)
         positive_or_unlimited("bytes", buffer_bytes=self.buffer_bytes)
 
 

@@ -16,7 +16,7 @@ from emul.links.limits import Limit, connection_limit
 from emul.timing.extras import Connections, can_be_late, extra_delays
 from emul.timing.states import States, states_of
 from emul.timing.terms import CODES
-from emul.timing.traffic import NOBODY, Traffic
+from emul.timing.traffic import NOBODY, Transfers
 from emul.timing.waves import Classes, classes_of
 from emul.topology import Network
 from emul.units import PS_PER_S
@@ -38,7 +38,8 @@ class Conditions:
     second where it shares nothing, ``spacing_ps`` between the beginnings of two transfers,
     ``term``: what limits it (see emul.timing.terms), ``first_stream`` (pipes + 1,): where its
     streams begin, if it shares a trunk, ``changing``: number of its changing way or -1,
-    ``latency_ps``; of slow start ``ramp_rtt_ps`` (0: none), ``ramp_rate`` and ``idle_ps``.
+    ``latency_ps``; of slow start ``ramp_rtt_ps`` (0: none), ``ramp_rate``, ``ramp_bytes`` to begin
+    with and ``idle_ps``.
     ``jitter_ps``, ``tail_ps``: by transfer, or empty. ``frees``: as in Traffic, but for
     connections that have a window of their own.
     """
@@ -52,6 +53,7 @@ class Conditions:
     latency_ps: Int64Array
     ramp_rtt_ps: Int64Array
     ramp_rate: Float64Array
+    ramp_bytes: Float64Array
     idle_ps: Int64Array
     classes: Classes
     states: States
@@ -61,7 +63,7 @@ class Conditions:
 
     @classmethod
     def of(
-        cls, traffic: Traffic, network: Network, *, seed: int, start_s: float, until_s: float
+        cls, traffic: Transfers, network: Network, *, seed: int, start_s: float, until_s: float
     ) -> Conditions:
         """Return what holds for ``traffic`` from ``start_s`` on, for ``until_s`` seconds."""
         ways = network.ways(traffic.src, traffic.dst)
@@ -85,6 +87,7 @@ class Conditions:
             latency_ps=network.way_latency_ps[found.way],
             ramp_rtt_ps=by_way.ramp_rtt_ps[kind],
             ramp_rate=by_way.ramp_rate[kind],
+            ramp_bytes=by_way.ramp_bytes[kind],
             idle_ps=by_way.idle_ps[kind],
             classes=classes,
             states=states,
@@ -104,6 +107,7 @@ class _ByWay:
     term: UInt8Array
     ramp_rtt_ps: Int64Array
     ramp_rate: Float64Array
+    ramp_bytes: Float64Array
     idle_ps: Int64Array
 
     @classmethod
@@ -126,6 +130,7 @@ class _ByWay:
             term=np.where(limit < line, term, CODES["share"]).astype(np.uint8),
             ramp_rtt_ps=_ps(ramps),
             ramp_rate=np.minimum(limit, line),
+            ramp_bytes=np.array([each.initial_window_bytes for each in transports], dtype=float),
             idle_ps=_ps([each.rto_s for each in transports]),
         )
 
@@ -164,14 +169,14 @@ def _shared_ways(network: Network, ways: Int32Array, connections: Int64Array) ->
             continue
         a, b = divmod(way - network.first_trunk_way, network.n_sites)
         sites = network.topology.sites
-        uplinks = min(sites[a].uplink_bytes_per_s, sites[b].uplink_bytes_per_s) < np.inf
-        trunk = network.trunks[a, b]
-        if number > 1 or trunk.link.waves > 1 or trunk.changes.any or uplinks:
+        trunk, joined = network.trunks[a, b], sites[a].limited or sites[b].limited
+        alone = trunk.link.waves == 1 and not trunk.link.others.burst_bytes
+        if number > 1 or not alone or trunk.changes.any or joined:
             shared.append(way)
     return shared
 
 
-def _frees(traffic: Traffic, network: Network, ways: Int32Array) -> Int32Array:
+def _frees(traffic: Transfers, network: Network, ways: Int32Array) -> Int32Array:
     """Return whose slot each transfer frees; a link's own window takes the place of slots."""
     windowed = np.zeros(len(network.way_latency_ps) + 1, dtype=bool)
     for way, link in network.links.items():

@@ -15,6 +15,9 @@ __all__ = ["CriticalPath", "Segment", "critical_path"]
 DONE, SLOT, ISSUE = range(len(CAUSES))
 PORT, PIPE, RECEIVER = range(3)
 
+HOST = "the hosts"
+"""Where a call spends what its software takes before anything is sent."""
+
 ALSO_LATENCY = ("overhead", "jitter")
 """Terms of segments that count as latency where one word is asked for."""
 
@@ -103,6 +106,8 @@ class _Walk:
                 back = self.network.latency_ps(*reversed(self._ends(transfer)))
                 yield Segment(self._main_place(transfer), "window", back)
             transfer = int(self.timeline.waited_for[transfer])
+        if self.timeline.transfers.call_ps:
+            yield Segment(HOST, "overhead", self.timeline.transfers.call_ps)
 
     def _crossing(self, transfer: int, *, slot_alone: bool) -> Generator[Segment, None, int]:
         """Yield what made up the way of ``transfer``, of which perhaps the slot alone matters.
@@ -138,12 +143,14 @@ class _Walk:
         """Yield what lies between the last byte's leaving and its arrival."""
         place, way = self._main_place(transfer), self.network.way(*self._ends(transfer))
         queue = int(self.network.way_queue_ps[way])
-        drawn = self.conditions.jitter_ps, self.conditions.tail_ps
-        jitter, tail = (int(column[transfer]) if column.size else 0 for column in drawn)
+        transfers = self.timeline.transfers
+        columns = self.conditions.jitter_ps, self.conditions.tail_ps, transfers.completion_ps
+        jitter, tail, software = (int(each[transfer]) if each.size else 0 for each in columns)
         in_all = int(self.timeline.arrival_ps[transfer]) - self._finish_ps(transfer)
-        path = in_all - queue - jitter - tail
+        path = in_all - queue - jitter - tail - software
         yield Segment(place, "window" if slot_alone else "latency", path)
-        for term, duration in (("queue", queue), ("jitter", jitter), ("loss", tail)):
+        parts = ("queue", queue), ("jitter", jitter), ("loss", tail), ("overhead", software)
+        for term, duration in parts:
             if duration:
                 yield Segment(place, term, duration)
 
@@ -208,9 +215,11 @@ class _Walk:
         return self.network.place(self._port(transfer, hop))
 
     def _overhead_ps(self, transfer: int) -> int:
+        host = self.timeline.transfers.host_ps
+        software = int(host[transfer]) if host.size else 0
         if not self.timeline.begins[transfer]:
-            return 0
-        return self.network.overhead_ps(*self._ends(transfer))
+            return software
+        return software + self.network.overhead_ps(*self._ends(transfer))
 
     def _ends(self, transfer: int) -> tuple[int, int]:
         return int(self.timeline.src[transfer]), int(self.timeline.dst[transfer])

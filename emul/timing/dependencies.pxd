@@ -8,6 +8,8 @@ cdef enum:
     STARTS = 1
     # ... before the transfer is issued (else before it is done).
     UPON_ISSUE = 2
+    # The waiter's receiver cannot ask for it (only on the way to a protocol's own transfers).
+    POSTS = 4
 
 
 cdef class Edges:

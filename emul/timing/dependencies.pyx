@@ -5,7 +5,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 import numpy as np
 
-__all__ = ["Edges", "dependencies"]
+__all__ = ["POSTS_KIND", "STARTS_KIND", "UPON_ISSUE_KIND", "Edges", "dependencies", "edges_between"]
+
+STARTS_KIND, UPON_ISSUE_KIND, POSTS_KIND = STARTS, UPON_ISSUE, POSTS
 
 
 @cython.final
@@ -20,14 +22,22 @@ cdef class Edges:
         self.before_start = np.zeros(transfers, dtype=np.int32)
         self.before_done = np.ones(transfers, dtype=np.int32)  # its own arrival
 
+    def table(self):
+        """Return what is waited for, who waits, and the kind of each edge."""
+        first = np.asarray(self.first)
+        earlier = np.repeat(np.arange(len(first) - 1, dtype=np.int32), np.diff(first))
+        return earlier, np.asarray(self.waiter), np.asarray(self.kind)
 
-def dependencies(traffic, int64_t ranks):
+
+def dependencies(traffic, int64_t ranks, bint posts=False):
     """Return who waits for whom in ``traffic``, an emul.timing.Traffic between ``ranks``.
 
     What follows from the data of a verified plan's rows comes first; then what the order of the
-    plan asks for; then its own waits. The result is what ``schedule`` takes.
+    plan asks for; then its own waits. The result is what ``schedule`` takes. With ``posts`` it
+    also says, in edges of the kind POSTS, what a receiver must have behind it before it asks for a
+    transfer; the scheduler does not take those (see emul.timing.protocol).
     """
-    cdef _Collector found = _Collector(traffic, ranks)
+    cdef _Collector found = _Collector(traffic, ranks, posts)
     cdef int64_t[::1] src_place = traffic.src_place, dst_place = traffic.dst_place
     cdef int32_t[::1] nplaces = traffic.nplaces
     cdef uint8_t[::1] reduce = traffic.reduce
@@ -39,7 +49,9 @@ def dependencies(traffic, int64_t ranks):
             for t in range(first_of_step[step], first_of_step[step + 1]):
                 for row in range(first_row[t], first_row[t + 1]):
                     found.read(t, src_place[row], dst_place[row], nplaces[row], reduce[row])
-                found.follow(t)
+                found.post(t, step)
+            for t in range(first_of_step[step], first_of_step[step + 1]):
+                found.follow(t, step)
             for t in range(first_of_step[step], first_of_step[step + 1]):
                 for row in range(first_row[t], first_row[t + 1]):
                     found.write(t, dst_place[row], nplaces[row])
@@ -53,7 +65,8 @@ def dependencies(traffic, int64_t ranks):
 cdef class _Collector:
     """Collects who waits for whom while the rows of a plan go by.
 
-    A lane is what goes in order: a rank and a channel by issue, a rank in lockstep.
+    A lane is what goes in order: a rank and a channel by issue; in lockstep a rank and, where it
+    has several steps under way, every so many of its steps.
     """
 
     cdef int32_t[::1] writer     # of each place: the transfer that wrote it last, or -1
@@ -64,25 +77,31 @@ cdef class _Collector:
     cdef int32_t[::1] sent       # in lockstep, by each lane: the last transfer, or -1
     cdef bint by_issue
     cdef bint lockstep
+    cdef bint posts
+    cdef int64_t lanes           # in lockstep, of each rank
+    cdef uint8_t[::1] drained    # in lockstep, of each step: whether it waits for all lanes
     cdef int32_t[::1] earlier
     cdef int32_t[::1] later
     cdef uint8_t[::1] kind
     cdef int64_t edges
     cdef int64_t transfers
 
-    def __init__(self, traffic, int64_t ranks):
-        self.transfers = traffic.src.shape[0]
+    def __init__(self, traffic, int64_t ranks, bint posts):
+        self.transfers, self.posts = traffic.src.shape[0], posts
         self.by_issue = traffic.order == "issue"
         self.lockstep = traffic.order == "lockstep"
         channels = 1 + int(traffic.channel.max(initial=0)) if self.by_issue else 1
         self.from_lane = self.to_lane = traffic.src
+        self.lanes = traffic.under_way if self.lockstep else 1
         if self.by_issue:
             self.from_lane = traffic.src * np.int32(channels) + traffic.channel
         if self.lockstep:
-            self.to_lane = traffic.dst
-        # Each place read or reduced into, each transfer three times for its lane, and each wait.
-        most = 2 * np.sum(traffic.nplaces, dtype=np.int64) + 3 * self.transfers
+            self._take_lanes(traffic)
+        # Each place read or reduced into, each transfer for its lanes and those it is posted on,
+        # once more for the step that it comes in, and each wait.
+        most = 2 * np.sum(traffic.nplaces, dtype=np.int64) + (4 * self.lanes + 1) * self.transfers
         most += 0 if traffic.waits is None else len(traffic.waits)
+        channels = max(channels, self.lanes)
         self.writer = np.full(traffic.n_places, -1, dtype=np.int32)
         self.last = np.full(ranks * channels, -1, dtype=np.int32)
         self.step_of = np.full(ranks * channels, -1, dtype=np.int64)
@@ -90,6 +109,16 @@ cdef class _Collector:
         self.earlier = np.empty(most, dtype=np.int32)
         self.later = np.empty(most, dtype=np.int32)
         self.kind = np.empty(most, dtype=np.uint8)
+
+    def _take_lanes(self, traffic):
+        steps = len(traffic.first_of_step) - 1
+        step = np.repeat(np.arange(steps), np.diff(traffic.first_of_step))
+        lane = (step % traffic.under_way).astype(np.int32)
+        self.from_lane = traffic.src * np.int32(traffic.under_way) + lane
+        self.to_lane = traffic.dst * np.int32(traffic.under_way) + lane
+        drained = np.zeros(steps + 1, dtype=np.uint8)
+        drained[traffic.drains] = 1
+        self.drained = drained
 
     cdef void wait(self, int64_t later, int32_t earlier, uint8_t kind) noexcept nogil:
         if earlier >= 0:
@@ -111,15 +140,30 @@ cdef class _Collector:
         for i in range(n):
             self.writer[target + i] = <int32_t>t
 
-    cdef void follow(self, int64_t t) noexcept nogil:
+    cdef void follow(self, int64_t t, int64_t step) noexcept nogil:
         """Let ``t`` start after what its order says: what its lane issued and was brought last."""
         if self.by_issue:
             self.wait(t, self.last[self.from_lane[t]], STARTS | UPON_ISSUE)
             self.last[self.from_lane[t]] = <int32_t>t
         elif self.lockstep:
-            self.wait(t, self.last[self.from_lane[t]], STARTS)
-            self.wait(t, self.sent[self.from_lane[t]], STARTS | UPON_ISSUE)
+            self._after_lanes(t, self.from_lane[t], step, STARTS)
             self.sent[self.from_lane[t]] = <int32_t>t
+
+    cdef void post(self, int64_t t, int64_t step) noexcept nogil:
+        """Let ``t`` be asked for when its receiver is at its step."""
+        if self.posts and self.lockstep:
+            self._after_lanes(t, self.to_lane[t], step, STARTS | POSTS)
+
+    cdef void _after_lanes(self, int64_t t, int32_t lane, int64_t step,
+                           uint8_t kind) noexcept nogil:
+        """Let ``t`` wait for what a lane sent and was brought, or before some steps all lanes."""
+        cdef int64_t first = lane, end = lane + 1, at
+        if self.drained[step]:
+            first = lane - lane % self.lanes
+            end = first + self.lanes
+        for at in range(first, end):
+            self.wait(t, self.last[at], kind)
+            self.wait(t, self.sent[at], kind | UPON_ISSUE)
 
     cdef void arrive(self, int64_t t, int64_t step) noexcept nogil:
         """In lockstep, note that ``step`` brings ``t``, to be done after the others it brings."""
@@ -142,6 +186,11 @@ cdef class _Collector:
 
     def edges_by_transfer(self):
         return _sorted(self.earlier, self.later, self.kind, self.edges, self.transfers)
+
+
+def edges_between(earlier, later, kind, int64_t transfers):
+    """Return edges of the given kinds between ``transfers``: arrays of int32, int32 and uint8."""
+    return _sorted(earlier, later, kind, len(earlier), transfers)
 
 
 cdef Edges _sorted(int32_t[::1] earlier, int32_t[::1] later, uint8_t[::1] kind, int64_t edges,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from emul.links import Link
 from emul.links.draws import exponential, key_of, lognormal, mixed, uniform
 from emul.links.jitter import lognormal_sigma
-from emul.timing.traffic import Traffic
+from emul.timing.traffic import Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
@@ -42,7 +42,7 @@ class Connections:
     way: Int32Array
 
     @classmethod
-    def of_traffic(cls, traffic: Traffic, ways: Int32Array, followed: BoolArray) -> Connections:
+    def of_traffic(cls, traffic: Transfers, ways: Int32Array, followed: BoolArray) -> Connections:
         """Return the connections of those transfers that are ``followed``."""
         which = np.flatnonzero(followed)
         ranks = 1 + int(max(traffic.src.max(initial=0), traffic.dst.max(initial=0)))
@@ -64,7 +64,7 @@ class Connections:
 
 
 def extra_delays(
-    traffic: Traffic, network: Network, found: Connections, limit: Float64Array, seed: int
+    traffic: Transfers, network: Network, found: Connections, limit: Float64Array, seed: int
 ) -> tuple[Int64Array, Int64Array]:
     """Return jitter and delay by lost packets of each transfer in picoseconds; empty if none.
 
@@ -101,7 +101,7 @@ def can_be_late(link: Link) -> bool:
     return link.jitter.median_s > 0 or lossy
 
 
-def _numbers(traffic: Traffic, found: Connections) -> tuple[Int64Array, Int64Array]:
+def _numbers(traffic: Transfers, found: Connections) -> tuple[Int64Array, Int64Array]:
     """Return which message of its connection each transfer is of, and which slice of that."""
     order = np.argsort(found.of, kind="stable")
     begins = traffic.begins[order].astype(bool)

@@ -15,4 +15,5 @@ def busiest_link_ps(program: Program, network: Network) -> int:
     rate = network.link_rate.copy()
     for (a, b), trunk in network.trunks.items():
         rate[network.trunk_link(a, b)] *= trunk.changes.best_rate_factor
-    return int((carried / rate).max(initial=0.0) * PS_PER_S)
+    busy_s = float((carried / rate).max(initial=0.0)) - network.topology.burst_credit_s
+    return max(0, int(busy_s * PS_PER_S))

@@ -9,6 +9,13 @@ cdef class Fluid:
     cdef double[::1] cap         # and of each of its streams
     cdef int32_t[:, ::1] uplinks
     cdef double[::1] uplink_rate
+    # Token buckets of waves and of uplinks: what they hold, what is in them, and since when.
+    cdef double[::1] burst
+    cdef double[::1] credit
+    cdef double[::1] uplink_burst
+    cdef double[::1] uplink_credit
+    cdef double[::1] uplink_used
+    cdef int64_t uplinks_since
     cdef double[::1] rate        # bytes per second that each of its streams gets
     cdef double[::1] served      # bytes per stream since the class was last idle
     cdef uint8_t[::1] capped
@@ -37,6 +44,8 @@ cdef class Fluid:
     cdef double withdraw(self, int32_t stream, int64_t time) noexcept nogil
     cdef int64_t capped_ps(self, int32_t stream) noexcept nogil
     cdef void change(self, int32_t of, double wave_rate, double cap, int64_t time) noexcept nogil
+    cdef double _at_once(self, int32_t of, double nbytes, int64_t time) noexcept nogil
+    cdef void _refill(self, int64_t time) noexcept nogil
     cdef void _advance(self, int32_t of, int64_t time) noexcept nogil
     cdef void _settle(self, int32_t of, int64_t time) noexcept nogil
     cdef void _share(self) noexcept nogil

@@ -6,7 +6,8 @@ last idle, and a stream is through when that sum has grown by its bytes. A start
 the logarithm of the number of streams, whatever rates change (the virtual time of processor
 sharing; Parekh and Gallager, 1993). What is computed is what emul.links.sharing specifies.
 
-A class has a wave to itself, which its streams share evenly; waves are joined by uplinks.
+A class has a wave to itself, which its streams share evenly; waves are joined by uplinks. A wave or
+an uplink out of a site may have a token bucket: what it holds when a stream begins goes at once.
 """
 
 cimport cython
@@ -27,15 +28,18 @@ cdef double LIMIT_PS = 2.0 ** 62
 cdef class Fluid:
     """The classes of streams of one simulation.
 
-    ``wave_rate``, ``cap`` (classes,): bytes per second of a class's wave and of each of its
-    streams; ``uplinks`` (classes, 2): those that it crosses, -1 for none; ``uplink_rate``: bytes
-    per second; ``class_of`` (streams,). The arrays are taken over, not copied.
+    ``given``: an emul.timing.waves.Classes. Its rates and caps are copied, for they change.
     """
 
-    def __init__(self, wave_rate, cap, uplinks, uplink_rate, class_of):
-        cdef Py_ssize_t classes = len(wave_rate), streams = len(class_of), _
-        self.wave_rate, self.cap = wave_rate, cap
+    def __init__(self, given):
+        cdef Py_ssize_t classes = len(given.wave_rate), streams = len(given.of_stream), _
+        class_of, uplinks, uplink_rate = given.of_stream, given.uplinks, given.uplink_rate
+        self.wave_rate, self.cap = given.wave_rate.copy(), given.cap.copy()
         self.uplinks, self.uplink_rate, self.class_of = uplinks, uplink_rate, class_of
+        self.burst, self.credit = given.burst, given.burst.copy()
+        self.uplink_burst = given.uplink_burst
+        self.uplink_credit = given.uplink_burst.copy()
+        self.uplink_used = np.zeros(len(uplink_rate))
         self.rate, self.served, self.capped_time = (np.zeros(classes) for _ in range(3))
         self.capped = np.zeros(classes, dtype=np.uint8)
         self.since = np.zeros(classes, dtype=np.int64)
@@ -68,7 +72,7 @@ cdef class Fluid:
         """Let an idle stream have ``nbytes`` to send from ``time`` on."""
         cdef int32_t of = self.class_of[stream]
         self._advance(of, time)
-        self.until[stream] = self.served[of] + nbytes
+        self.until[stream] = self.served[of] + nbytes - self._at_once(of, nbytes, time)
         self.began_capped[stream] = self.capped_time[of]
         self._add(of, stream)
         self._settle(of, time)
@@ -97,8 +101,38 @@ cdef class Fluid:
         self.wave_rate[of], self.cap[of] = wave_rate, cap
         self._settle(of, time)
 
+    cdef double _at_once(self, int32_t of, double nbytes, int64_t time) noexcept nogil:
+        """Take from the token buckets what of ``nbytes`` they let pass; return it."""
+        cdef int32_t out = self.uplinks[of, 0]
+        cdef bint joined = out >= 0 and self.uplink_burst[out] > 0
+        if self.burst[of] == 0 and not joined:
+            return 0.0
+        if self.burst[of] > 0:
+            nbytes = min(nbytes, self.credit[of])
+        if joined:
+            self._refill(time)
+            nbytes = min(nbytes, self.uplink_credit[out])
+            self.uplink_credit[out] -= nbytes
+        self.credit[of] = max(0.0, self.credit[of] - nbytes)
+        return nbytes
+
+    cdef void _refill(self, int64_t time) noexcept nogil:
+        """Let what the uplinks had to spare up to ``time`` flow into their buckets."""
+        cdef Py_ssize_t u
+        cdef double passed = <double>(time - self.uplinks_since) / PS_PER_S
+        self.uplinks_since = time
+        for u in range(self.uplink_rate.shape[0]):
+            self.uplink_credit[u] = min(
+                self.uplink_burst[u],
+                self.uplink_credit[u] + (self.uplink_rate[u] - self.uplink_used[u]) * passed)
+
     cdef void _advance(self, int32_t of, int64_t time) noexcept nogil:
         """Serve the class up to ``time``."""
+        cdef double spare
+        if self.burst[of] > 0:
+            spare = self.wave_rate[of] - self.rate[of] * self.active[of]
+            self.credit[of] = min(self.burst[of], self.credit[of] + max(0.0, spare)
+                                  * <double>(time - self.since[of]) / PS_PER_S)
         if self.active[of]:
             self.served[of] += self.rate[of] * <double>(time - self.since[of]) / PS_PER_S
             if self.capped[of]:
@@ -116,6 +150,7 @@ cdef class Fluid:
             return
         for i in range(self.joined.shape[0]):
             self._advance(self.joined[i], time)
+        self._refill(time)
         self._share()
         for i in range(self.joined.shape[0]):
             self._set_due(self.joined[i])
@@ -167,6 +202,8 @@ cdef class Fluid:
                     self._fix(of, min(level, self._own(of)))
                     left -= 1
             self._charge()
+        for u in range(self.free.shape[0]):
+            self.uplink_used[u] = self.uplink_rate[u] - self.free[u]
 
     cdef void _charge(self) noexcept nogil:
         """Take from the uplinks what the settled classes have; count who still waits."""

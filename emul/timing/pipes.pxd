@@ -42,6 +42,7 @@ cdef class Pipes:
     cdef int64_t[::1] latency
     cdef int64_t[::1] ramp_rtt
     cdef double[::1] ramp_rate
+    cdef double[::1] ramp_bytes
     cdef int64_t[::1] idle
     cdef int64_t[::1] ramp_from
     cdef double[::1] ramp_sent

@@ -32,7 +32,6 @@ cdef enum:
     RAMPED_TIME = 2
 
 cdef double PS_PER_S = 1e12
-cdef double INITIAL_WINDOW = 14480.0  # bytes: ten segments (RFC 6928)
 cdef double LIMIT_PS = 2.0 ** 62
 cdef int64_t NEVER = INT64_MAX
 
@@ -55,12 +54,11 @@ cdef class Pipes:
         self.first_stream, self.way_of_pipe = conditions.first_stream, conditions.changing
         self.latency = conditions.latency_ps
         self.ramp_rtt, self.ramp_rate = conditions.ramp_rtt_ps, conditions.ramp_rate
-        self.idle = conditions.idle_ps
+        self.ramp_bytes, self.idle = conditions.ramp_bytes, conditions.idle_ps
         self.ramp_from = np.full(pipes, -1, dtype=np.int64)
         self.ramp_sent = np.zeros(pipes)
         classes = conditions.classes
-        self.fluid = Fluid(classes.wave_rate.copy(), classes.cap.copy(), classes.uplinks,
-                           classes.uplink_rate, classes.of_stream)
+        self.fluid = Fluid(classes)
         streams = len(classes.of_stream)
         self.pipe_of = np.repeat(np.arange(pipes, dtype=np.int32), np.diff(self.first_stream))
         self.current = np.full(streams, -1, dtype=np.int32)
@@ -128,7 +126,7 @@ cdef class Pipes:
 
     cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil:
         """Return when slow start lets ``nbytes`` more, begun at ``time``, be through."""
-        cdef double rest, window = INITIAL_WINDOW, full
+        cdef double rest, window = self.ramp_bytes[pipe], full
         cdef int64_t rounds = 0
         if self.ramp_rtt[pipe] == 0:
             return time

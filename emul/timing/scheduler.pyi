@@ -3,7 +3,7 @@ import numpy.typing as npt
 
 from emul.timing.conditions import Conditions
 from emul.timing.dependencies import Edges
-from emul.timing.traffic import Traffic
+from emul.timing.traffic import Transfers
 from emul.topology import Network
 
 __all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "schedule"]
@@ -14,5 +14,5 @@ NEVER_ENDS: str
 TOO_LATE: str
 
 def schedule(
-    traffic: Traffic, edges: Edges, network: Network, conditions: Conditions
+    traffic: Transfers, edges: Edges, network: Network, conditions: Conditions
 ) -> tuple[dict[str, npt.NDArray[np.int64]], str | tuple[str, int, int, int] | None]: ...

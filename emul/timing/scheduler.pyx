@@ -110,6 +110,9 @@ cdef class _Simulation:
     cdef int64_t[::1] nbytes
     cdef uint8_t[::1] begins
     cdef int32_t[::1] frees
+    cdef int64_t[::1] host
+    cdef int64_t[::1] completion
+    cdef int64_t call
     cdef int64_t[::1] jitter
     cdef int64_t[::1] tail
     cdef Edges edges
@@ -146,6 +149,8 @@ cdef class _Simulation:
         cdef Py_ssize_t transfers = len(traffic.src)
         self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
         self.begins, self.frees = traffic.begins, conditions.frees
+        self.host, self.completion = traffic.host_ps, traffic.completion_ps
+        self.call = traffic.call_ps
         self.jitter, self.tail = conditions.jitter_ps, conditions.tail_ps
         self.edges, self.links = edges, _Links(network)
         self.on_link = np.full((transfers, HOPS), -1, dtype=np.int64)
@@ -170,7 +175,7 @@ cdef class _Simulation:
                 self.edges.before_start[self.frees[t]] += 1
         for t in range(total):
             if self.edges.before_start[t] == 0:
-                push(&self.heap, 0, t, PORT)
+                push(&self.heap, self.call, t, PORT)
         self.pipes.open()
         while self.handled < total and not self.too_late and self.pipes.dead_way < 0:
             due = self.pipes.fluid.next_due()
@@ -217,6 +222,8 @@ cdef class _Simulation:
         head = start
         if hop == PORT and self.begins[t]:
             head += self.links.overhead[self.links.way(src, dst)]
+        if hop == PORT and self.host.shape[0]:
+            head += self.host[t]
         occupancy = _occupancy(self.nbytes[t], self.links.rate[link])
         if occupancy < 0 or head + <double>occupancy > TIME_LIMIT_PS:
             self.too_late = True
@@ -252,6 +259,8 @@ cdef class _Simulation:
         cdef int32_t pipe = self.pipes.of[t], last
         if self.jitter.shape[0]:
             latency += self.jitter[t] + self.tail[t]
+        if self.completion.shape[0]:
+            latency += self.completion[t]
         if self.finish[t] + <double>latency > TIME_LIMIT_PS:
             self.too_late = True
             return
@@ -310,7 +319,7 @@ cdef class _Simulation:
 def schedule(traffic, Edges edges, network, conditions):
     """Return when each transfer is on its links, arrives and is done, and what it waited for.
 
-    ``traffic``: an emul.timing.traffic.Traffic; ``edges`` comes from ``dependencies`` and is used
+    ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is used
     up; ``network``: an emul.topology.Network; ``conditions``: an
     emul.timing.conditions.Conditions of the same traffic.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,13 @@ import numpy.typing as npt
 
 from emul.errors import EmulError, OutageError, TimeLimitError
 from emul.plans import Program
+from emul.stacks import IDEAL, Stack
 from emul.timing.conditions import Conditions
-from emul.timing.dependencies import dependencies
+from emul.timing.dependencies import Edges, dependencies
+from emul.timing.protocol import on_the_wire, with_hop_overheads, without_windows
 from emul.timing.scheduler import NEVER_ENDS, TOO_LATE, schedule
 from emul.timing.states import NEVER, States
-from emul.timing.traffic import Slicing, Traffic
+from emul.timing.traffic import Slicing, Traffic, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
@@ -35,9 +38,9 @@ MORE_AHEAD = 8
 class Timeline:
     """When each transfer of a plan happens; all times in picoseconds from the start.
 
-    ``src``, ``dst``, ``nbytes``: who sends how much to whom, (transfers,), in plan order;
-    ``begins``: whether the transfer begins a message, and so pays the overhead. ``conditions``:
-    what the links do beyond their rate and latency.
+    ``src``, ``dst``, ``nbytes``: who sends how much to whom, (transfers,), in plan order, each
+    message's handshake before its data. ``transfers``: the same, as the scheduler took them.
+    ``conditions``: what the links do beyond their rate and latency.
     ``start_ps``: the sender's port is taken. ``arrival_ps``: the last byte is there.
     ``done_ps``: it can be used, because what is reduced before it has arrived too.
     ``on_link_ps`` (transfers, 3): when the sender's port, the pipe and the receiver's port were
@@ -53,10 +56,7 @@ class Timeline:
 
     network: Network
     conditions: Conditions
-    src: Int32Array
-    dst: Int32Array
-    nbytes: Int64Array
-    begins: UInt8Array
+    transfers: Transfers
     on_link_ps: Int64Array
     behind: Int64Array
     left_ps: Int64Array
@@ -73,6 +73,26 @@ class Timeline:
     def __len__(self) -> int:
         """Return the number of transfers."""
         return len(self.src)
+
+    @property
+    def src(self) -> Int32Array:
+        """The rank that sends each transfer: (transfers,)."""
+        return self.transfers.src
+
+    @property
+    def dst(self) -> Int32Array:
+        """The rank that it goes to: (transfers,)."""
+        return self.transfers.dst
+
+    @property
+    def nbytes(self) -> Int64Array:
+        """Its bytes: (transfers,)."""
+        return self.transfers.nbytes
+
+    @property
+    def begins(self) -> UInt8Array:
+        """Whether it begins a message, and so pays the overhead: (transfers,)."""
+        return self.transfers.begins
 
     @property
     def start_ps(self) -> Int64Array:
@@ -112,29 +132,46 @@ def time_plan(
     *,
     seed: int = 0,
     start_s: float = 0.0,
+    stack: Stack = IDEAL,
 ) -> Timeline:
-    """Return when the transfers of ``program`` happen on ``network``.
+    """Return when the transfers of ``program`` happen on ``network``, as ``stack`` sends them.
 
-    With ``slicing``, large transfers go in slices, and the timeline has a line for each slice.
+    With ``slicing``, large transfers go in slices, and the timeline has a line for each slice;
+    that is for stacks that do not send whole messages, and for the ideal one.
     ``seed`` is that of jitter, losses, outages and waves; a call begins at ``start_s`` of what
     changes with time. Raises TimeLimitError when a time passes what int64 picoseconds hold, and
     OutageError when a link fails for longer than its transport bears.
     """
-    traffic = Traffic.of(program, slicing)
+    make = _maker(program, network, slicing, stack)
     until_s = LOOK_AHEAD_S
     while True:
-        conditions = Conditions.of(traffic, network, seed=seed, start_s=start_s, until_s=until_s)
-        edges = dependencies(traffic, network.world_size)
-        times, trouble = schedule(traffic, edges, network, conditions)
+        transfers, edges, seen = make()
+        conditions = Conditions.of(transfers, seen, seed=seed, start_s=start_s, until_s=until_s)
+        times, trouble = schedule(transfers, edges, seen, conditions)
         reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
         if not conditions.states.more or (trouble is None and reached_s <= until_s):
             break
         until_s = max(until_s, reached_s) * MORE_AHEAD
     if trouble is not None:
         raise _trouble(trouble, network, conditions.states, start_s)
-    return Timeline(
-        network, conditions, traffic.src, traffic.dst, traffic.nbytes, traffic.begins, **times
-    )
+    return Timeline(seen, conditions, transfers, **times)
+
+
+def _maker(
+    program: Program, network: Network, slicing: Slicing | None, stack: Stack
+) -> Callable[[], tuple[Transfers, Edges, Network]]:
+    """Return what makes the transfers, who waits for whom, and the network as they see it."""
+    n, seen = network.world_size, with_hop_overheads(network, stack.hop_overhead_s)
+    if stack is IDEAL or not stack.sends_whole_messages:
+        traffic = Traffic.of(program, slicing, stack)
+        return lambda: (traffic, dependencies(traffic, n), seen)
+    messages, seen = Traffic.of(program, None), without_windows(seen)
+
+    def make() -> tuple[Transfers, Edges, Network]:
+        edges = dependencies(messages, n, posts=True)
+        return (*on_the_wire(messages, edges, network, stack), seen)
+
+    return make
 
 
 def _trouble(trouble: Trouble, network: Network, states: States, start_s: float) -> EmulError:

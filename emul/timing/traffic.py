@@ -8,7 +8,8 @@ in NCCL_STEPS 8 slots). Slices are a matter of time only; the arithmetic does no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,10 @@ from emul.errors import ArgumentError
 from emul.memory import check_fits
 from emul.plans import Order, Program, Waits
 from emul.plans.runs import expand
-from emul.units import format_bytes
+from emul.stacks import IDEAL, Stack
+from emul.units import PS_PER_S, format_bytes
 
-__all__ = ["NCCL_SLICING", "UNLIMITED", "Slicing", "Traffic", "transfers_in"]
+__all__ = ["NCCL_SLICING", "UNLIMITED", "Slicing", "Traffic", "Transfers", "heirs", "transfers_in"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -51,14 +53,38 @@ NCCL_SLICING = Slicing()
 """NCCL's defaults for the Simple protocol."""
 
 
+_NOTHING: Int64Array = np.zeros(0, dtype=np.int64)
+_NO_HOSTS: Any = {"host_ps": _NOTHING, "completion_ps": _NOTHING, "call_ps": 0}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Traffic:
-    """Transfers in plan order, as flat arrays.
+class Transfers:
+    """Transfers in plan order, as the scheduler takes them: flat arrays, (transfers,).
+
+    A transfer pays the overhead if it ``begins`` a message, and when it has arrived its slot goes
+    to transfer ``frees[t]`` (-1: to none). ``host_ps``: what its sender's software takes before
+    it; ``completion_ps``: what its receiver's takes when it has come; both may be empty. Nothing
+    starts before ``call_ps``.
+    """
+
+    src: Int32Array
+    dst: Int32Array
+    channel: Int32Array
+    nbytes: Int64Array
+    begins: UInt8Array
+    frees: Int32Array
+    host_ps: Int64Array
+    completion_ps: Int64Array
+    call_ps: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traffic(Transfers):
+    """Transfers, and what they read and write.
 
     Rows move ``nplaces`` places from ``src_place`` on; a place is a chunk of a rank or a slice of
     one, and the ``n_places`` of all ranks are numbered together. Transfer t is the rows from
-    ``first_row[t]`` on. It pays the overhead if it ``begins`` a message, and when it has arrived
-    its slot goes to transfer ``frees[t]`` (-1: to none).
+    ``first_row[t]`` on. ``order``, ``under_way``, ``drains`` and ``waits`` are the program's.
     """
 
     n_places: int
@@ -68,21 +94,29 @@ class Traffic:
     reduce: UInt8Array
     first_row: Int64Array
     first_of_step: Int64Array
-    src: Int32Array
-    dst: Int32Array
-    channel: Int32Array
-    nbytes: Int64Array
-    begins: UInt8Array
-    frees: Int32Array
     order: Order
+    under_way: int
+    drains: Int64Array
     waits: Waits | None
 
     @classmethod
-    def of(cls, program: Program, slicing: Slicing | None) -> Traffic:
-        """Return the traffic of ``program``, in slices where a transfer is larger than one."""
+    def of(cls, program: Program, slicing: Slicing | None, stack: Stack = IDEAL) -> Traffic:
+        """Return the traffic of ``program``, in slices where a transfer is larger than one.
+
+        Of ``stack``, what it takes per call and message, and per byte on the wire, counts.
+        """
         if slicing is None or not (program.nbytes > slicing.slice_bytes).any():
-            return cls._whole(program)
-        return cls._sliced(program, slicing)
+            traffic = cls._whole(program)
+        else:
+            traffic = cls._sliced(program, slicing)
+        if stack is IDEAL:
+            return traffic
+        return replace(
+            traffic,
+            nbytes=np.ceil(traffic.nbytes * stack.wire_factor).astype(np.int64),
+            host_ps=traffic.begins * np.int64(round(stack.constants.message_s * PS_PER_S)),
+            call_ps=round(stack.constants.call_s * PS_PER_S),
+        )
 
     @classmethod
     def _whole(cls, program: Program) -> Traffic:
@@ -101,7 +135,10 @@ class Traffic:
             nbytes=program.nbytes,
             begins=np.ones(len(program), dtype=np.uint8),
             frees=np.full(len(program), NOBODY, dtype=np.int32),
+            **_NO_HOSTS,
             order=program.order,
+            under_way=program.under_way,
+            drains=program.drains,
             waits=program.waits,
         )
 
@@ -132,8 +169,11 @@ class Traffic:
             channel=channel,
             nbytes=np.add.reduceat(nbytes, first),
             begins=(number[first] == 0).astype(np.uint8),
-            frees=_heirs(src, dst, channel, slicing.slots),
+            frees=heirs(src, dst, channel, slicing.slots),
+            **_NO_HOSTS,
             order=program.order,
+            under_way=program.under_way,
+            drains=program.drains,
             waits=None if program.waits is None else _between_slices(program.waits, of),
         )
 
@@ -185,7 +225,7 @@ def _between_slices(waits: Waits, message: Int64Array) -> Waits:
     return Waits(last[of], first[of] + within, waits.upon_issue[of], waits.starts[of])
 
 
-def _heirs(src: Int32Array, dst: Int32Array, channel: Int32Array, slots: int) -> Int32Array:
+def heirs(src: Int32Array, dst: Int32Array, channel: Int32Array, slots: int) -> Int32Array:
     """Return, for each transfer, the one ``slots`` later on the same connection, or -1."""
     heirs = np.full(len(src), NOBODY, dtype=np.int32)
     order = np.lexsort((channel, dst, src)).astype(np.int32)

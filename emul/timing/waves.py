@@ -27,14 +27,17 @@ class Classes:
     """Streams that share a wave, as emul.timing.fluid reads them.
 
     ``wave_rate``, ``cap`` (classes,): bytes per second of the wave and of each stream on it;
-    ``uplinks`` (classes, 2): out of one site and into the other, -1 for none; ``uplink_rate``:
-    bytes per second; ``of_stream`` (streams,): the class of each stream.
+    ``burst``: bytes that its token bucket holds, 0 for none; ``uplinks`` (classes, 2): out of one
+    site and into the other, -1 for none; ``uplink_rate``: bytes per second; ``uplink_burst``: as
+    ``burst``; ``of_stream`` (streams,): the class of each stream.
     """
 
     wave_rate: Float64Array
     cap: Float64Array
+    burst: Float64Array
     uplinks: Int32Array
     uplink_rate: Float64Array
+    uplink_burst: Float64Array
     of_stream: Int32Array
 
 
@@ -68,13 +71,16 @@ def classes_of(
         limit = connection_limit(link, rate_bytes_per_s=line, rtt_s=link.rtt_s).bytes_per_s
         rate += [line / link.waves] * link.waves
         cap += [limit / _streams(link.waves, link.transport.streams)] * link.waves
-    uplinks, uplink_rate = _uplinks(network, shared)
+    uplinks, uplink_rate, uplink_burst = _uplinks(network, shared)
+    burst = np.array([link.others.burst_bytes / link.waves for link in links], dtype=float)
     return (
         Classes(
             np.array(rate, dtype=np.float64),
             np.array(cap, dtype=np.float64),
+            np.repeat(burst, waves),
             np.repeat(uplinks, waves, axis=0),
             uplink_rate,
+            uplink_burst,
             of_stream,
         ),
         first_stream,
@@ -85,15 +91,17 @@ def _streams(waves: int, streams: int) -> int:
     return streams if waves > 1 else 1
 
 
-def _uplinks(network: Network, shared: list[int]) -> tuple[Int32Array, Float64Array]:
-    """Return the uplinks out and in of each shared way, and the rates of all uplinks."""
-    rates = [site.uplink_bytes_per_s for site in network.topology.sites]
-    limited = np.isfinite(rates)
+def _uplinks(network: Network, shared: list[int]) -> tuple[Int32Array, Float64Array, Float64Array]:
+    """Return the uplinks out and in of each shared way; rates and bursts of all uplinks."""
+    sites = network.topology.sites
+    out = np.array([site.uplink_bytes_per_s for site in sites])
+    into = np.array([site.into_bytes_per_s for site in sites])
+    rate = np.concatenate([out, into])
+    burst = np.array([*(site.uplink_burst_bytes for site in sites), *[0.0] * len(sites)], float)
+    limited = np.isfinite(rate)
     number = np.where(limited, np.cumsum(limited) - 1, NONE)
     ends = np.array(
         [divmod(way - network.first_trunk_way, network.n_sites) for way in shared], np.int64
     ).reshape(-1, 2)
-    uplinks = number[ends]
-    uplinks[:, 1] += np.where(uplinks[:, 1] >= 0, int(limited.sum()), 0)
-    rate = np.array(rates)[limited]
-    return uplinks.astype(np.int32), np.concatenate([rate, rate])
+    uplinks = number[[*ends, 0, len(sites)]]
+    return uplinks.astype(np.int32), rate[limited], burst[limited]

@@ -61,6 +61,7 @@ def lower_bound_ps(
     else:
         uneven = _uneven_bounds_s(topology, collective, uneven_bytes, root, slots_bytes)
         bound_s = max(uneven, default=0.0)
+    bound_s -= topology.burst_credit_s
     return max(0, int(bound_s * PS_PER_S * (1 - 1e-12)) - (transfers + 1) // 2)
 
 
@@ -102,7 +103,8 @@ def _geometry(
     rate = sum(count * port for count, port in zip(ranks, ports, strict=True))
     parts = [(n, rate, alpha_s)]
     if k > 1:
-        both_ways = min(2 * sum(map(_trunk_rate, topology.trunks)), _uplinks(topology.sites))
+        both_ways = min(2 * sum(map(_trunk_rate, topology.trunks)), _out_of(topology.sites))
+        both_ways = min(both_ways, _into(topology.sites))
         both_ways = min(both_ways, _beyond_rate(topology.sites, topology.trunks, slots_bytes))
         parts.append((k, both_ways, min(map(_trunk_alpha_s, topology.trunks))))
     return cuts, tuple(parts)
@@ -120,8 +122,12 @@ def _trunk_rate(trunk: Trunk) -> float:
     return trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor
 
 
-def _uplinks(sites: Iterable[Site]) -> float:
+def _out_of(sites: Iterable[Site]) -> float:
     return sum(site.uplink_bytes_per_s for site in sites)
+
+
+def _into(sites: Iterable[Site]) -> float:
+    return sum(site.into_bytes_per_s for site in sites)
 
 
 def _cuts(
@@ -189,15 +195,15 @@ def _sites_cut(
     others = [site for site in topology.sites if site.name not in names]
     rate = min(
         sum(map(_trunk_rate, crossing)),
-        _uplinks(members),
-        _uplinks(others),
         _beyond_rate(members, crossing, slots_bytes),
         _beyond_rate(others, crossing, slots_bytes),
     )
+    out = min(rate, _out_of(members), _into(others))
+    into = min(rate, _out_of(others), _into(members))
     edges = [0, *accumulate(site.ranks for site in topology.sites)]
     ranks = [rank for i in sorted(inside) for rank in range(edges[i], edges[i + 1])]
     share, alpha_s = len(ranks) / topology.world_size, min(map(_trunk_alpha_s, crossing))
-    return Cut(share, root in ranks, rate, rate, alpha_s), [ranks]
+    return Cut(share, root in ranks, out, into, alpha_s), [ranks]
 
 
 def _beyond_rate(

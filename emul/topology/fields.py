@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from emul.errors import TopologyError
+from emul.errors import EmulError, TopologyError
 
 __all__ = ["Range", "Table"]
 
@@ -57,31 +57,43 @@ def _whole(allowed: Range) -> str:
 class Table:
     """A table of a TOML document that remembers where it stands and what was read from it."""
 
-    def __init__(self, content: object, where: str, path: str) -> None:
-        """Wrap ``content``, found at ``path`` of the file called ``where``."""
+    def __init__(
+        self,
+        content: object,
+        where: str,
+        path: str,
+        error_class: type[EmulError] = TopologyError,
+    ) -> None:
+        """Wrap ``content``, found at ``path`` of the file called ``where``.
+
+        What cannot be used raises an ``error_class``.
+        """
         self.where = where
         self.path = path
+        self.error_class = error_class
         if not isinstance(content, dict):
             raise self.refusal("", content, "a table")
         self.content: dict[str, Any] = content
 
-    def refusal(self, key: str, came: object, needed: str) -> TopologyError:
+    def refusal(self, key: str, came: object, needed: str) -> EmulError:
         """Return the error for a value that cannot be used."""
         at = f"{self.path}.{key}".strip(".") if key else self.path
-        return TopologyError(f"{self.where}: {at or 'the file'} = {_said(came)}: needed {needed}")
+        return self.error_class(
+            f"{self.where}: {at or 'the file'} = {_said(came)}: needed {needed}"
+        )
 
-    def converted(self, error: Exception) -> TopologyError:
+    def converted(self, error: Exception) -> EmulError:
         """Return what the constructor of what this table says has refused, with file and place."""
-        return TopologyError(f"{self.where}: {self.path}: {error}")
+        return self.error_class(f"{self.where}: {self.path}: {error}")
 
-    def converted_key(self, error: Exception) -> TopologyError:
+    def converted_key(self, error: Exception) -> EmulError:
         """Return the same for an error that begins with a key of this table."""
-        return TopologyError(f"{self.where}: {self.path}.{error}")
+        return self.error_class(f"{self.where}: {self.path}.{error}")
 
-    def missing(self, key: str, needed: str) -> TopologyError:
+    def missing(self, key: str, needed: str) -> EmulError:
         """Return the error for a key that is not there."""
         at = self.path or "the file"
-        return TopologyError(f"{self.where}: {at} has no {key!r}: needed {needed}")
+        return self.error_class(f"{self.where}: {at} has no {key!r}: needed {needed}")
 
     def check_keys(self, known: Iterable[str]) -> None:
         """Refuse keys that mean nothing here, so that a misspelt one is not passed over."""
@@ -89,7 +101,7 @@ class Table:
         for key in self.content:
             if key not in known:
                 at = f"{self.path}.{key}".strip(".")
-                raise TopologyError(
+                raise self.error_class(
                     f"{self.where}: unknown key {at!r}: needed one of {', '.join(known)}"
                 )
 
@@ -161,7 +173,8 @@ class Table:
 
     def table(self, key: str) -> Table:
         """Return the table at ``key``, empty when there is none."""
-        return Table(self.content.get(key, {}), self.where, f"{self.path}.{key}".strip("."))
+        path = f"{self.path}.{key}".strip(".")
+        return Table(self.content.get(key, {}), self.where, path, self.error_class)
 
     def tables(self, key: str, most: int) -> list[Table]:
         """Return the array of tables at ``key``, refusing more than ``most``."""
@@ -169,6 +182,9 @@ class Table:
         if not isinstance(value, list):
             raise self.refusal(key, value, f"an array of tables, [[{key}]]")
         if len(value) > most:
-            raise TopologyError(f"{self.where}: {len(value)} x [[{key}]]: needed at most {most}")
+            raise self.error_class(f"{self.where}: {len(value)} x [[{key}]]: needed at most {most}")
         prefix = f"{self.path}.{key}".strip(".")
-        return [Table(item, self.where, f"{prefix}[{i}]") for i, item in enumerate(value)]
+        return [
+            Table(item, self.where, f"{prefix}[{i}]", self.error_class)
+            for i, item in enumerate(value)
+        ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from emul.links import RECOVERIES
 from emul.links.delay import AMPLIFIER_S, GLASS_GROUP_INDEX, TRANSPONDER_PAIR_S
 from emul.links.framing import FRAMINGS
+from emul.links.transport import TCP_INITIAL_WINDOW_BYTES
 from emul.topology.fields import Range
 
 __all__ = [
@@ -50,11 +51,13 @@ NUMBERS = {
     "loss": Range(0, 1, "", below=True),
     "mtu_bytes": Range(0, 1e6, "B", closed=False),
     "rto_s": Range(0, 1e5, "s"),
+    "initial_window_bytes": Range(0, 1e15, "B", closed=False),
     "jitter_p50_us": MICROSECONDS,
     "jitter_p99_over_p50": Range(1, 1e6, ""),
     "load": Range(0, 1, "", below=True),
     "queue_bytes": BYTES,
     "buffer_bytes": Range(0, 1e15, "B", closed=False),
+    "burst_bytes": BYTES,
 }
 COUNTS = {
     "waves": Range(1, 10_000, "waves"),
@@ -75,6 +78,7 @@ DEFAULTS = {
     "amplifier_us": AMPLIFIER_S * 1e6,
     "transponder_pair_us": TRANSPONDER_PAIR_S * 1e6,
     "mtu_bytes": 4096.0,
+    "initial_window_bytes": float(TCP_INITIAL_WINDOW_BYTES),
     "jitter_p99_over_p50": 1.0,
 }
 """Of the numbers that are not 0 when they are not given."""
@@ -117,12 +121,14 @@ LINK_KEYS = (
     "rto_s",
     "retries",
     "slow_start",
+    "initial_window_bytes",
     "jitter_p50_us",
     "jitter_p99_over_p50",
     "load",
     "queue_bytes",
     "buffer_bytes",
     "lossless",
+    "burst_bytes",
     "preset",
     "sources",
 )

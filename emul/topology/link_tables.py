@@ -124,6 +124,7 @@ def _transport(table: Table) -> Transport:
         rto_s=number(table, "rto_s"),
         retries=_count(table, "retries", 7),
         slow_start=table.flag("slow_start"),
+        initial_window_bytes=number(table, "initial_window_bytes"),
     )
 
 
@@ -133,6 +134,7 @@ def _others(table: Table) -> OtherTraffic:
         queue_bytes=number(table, "queue_bytes"),
         buffer_bytes=table.number("buffer_bytes", NUMBERS["buffer_bytes"], math.inf),
         lossless=table.flag("lossless"),
+        burst_bytes=number(table, "burst_bytes"),
     )
 
 

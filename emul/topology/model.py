@@ -31,23 +31,46 @@ class Node:
 class Site:
     """A campus: nodes joined by a non-blocking fabric; ``link`` is each rank's NIC on it.
 
-    All trunks together carry ``uplink_bytes_per_s`` out of the site, and as much into it.
+    All trunks together carry ``uplink_bytes_per_s`` out of the site, after idle time
+    ``uplink_burst_bytes`` at once, and ``downlink_bytes_per_s`` into it, None for as much.
     """
 
     name: str
     nodes: tuple[Node, ...]
     link: Link
     uplink_bytes_per_s: float = math.inf
+    downlink_bytes_per_s: float | None = None
+    uplink_burst_bytes: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a site in which nobody lives, and one without a way out."""
+        """Refuse a site in which nobody lives, and one without a way out or in."""
         if not self.nodes:
             raise TopologyError(f"site {self.name!r} has no ranks: needed at least one node")
-        if not self.uplink_bytes_per_s > 0:
+        for name, rate in (
+            ("uplink_bytes_per_s", self.uplink_bytes_per_s),
+            ("downlink_bytes_per_s", self.into_bytes_per_s),
+        ):
+            if not rate > 0:
+                raise TopologyError(
+                    f"site {self.name!r} with {name} = {rate}: needed a number above 0, in bytes "
+                    "per second"
+                )
+        if not (math.isfinite(self.uplink_burst_bytes) and self.uplink_burst_bytes >= 0):
             raise TopologyError(
-                f"site {self.name!r} with uplink_bytes_per_s = {self.uplink_bytes_per_s}: needed a "
-                "number above 0, in bytes per second"
+                f"site {self.name!r} with uplink_burst_bytes = {self.uplink_burst_bytes}: needed a "
+                "finite number of bytes, 0 or more"
             )
+
+    @property
+    def into_bytes_per_s(self) -> float:
+        """Bytes per second that all trunks together carry into the site."""
+        into = self.downlink_bytes_per_s
+        return self.uplink_bytes_per_s if into is None else into
+
+    @property
+    def limited(self) -> bool:
+        """Whether all trunks of the site together have a limit."""
+        return min(self.uplink_bytes_per_s, self.into_bytes_per_s) < math.inf
 
     @property
     def ranks(self) -> int:
@@ -126,6 +149,16 @@ class Topology:
     def slowest_trunk(self) -> Trunk | None:
         """The trunk that leaves the lowest rate, or None when there is one site."""
         return min(self.trunks, key=lambda trunk: trunk.link.available_bytes_per_s, default=None)
+
+    @property
+    def burst_credit_s(self) -> float:
+        """Seconds that token buckets let bytes come early: the fullest one's bytes at its rate."""
+        buckets = [(site.uplink_burst_bytes, site.uplink_bytes_per_s) for site in self.sites]
+        buckets += [
+            (trunk.link.others.burst_bytes, trunk.link.available_bytes_per_s)
+            for trunk in self.trunks
+        ]
+        return max(burst / rate for burst, rate in buckets)
 
     def links(self) -> Iterator[tuple[str, Link]]:
         """Yield every distinct kind of link with the name that reports use for it."""

@@ -38,6 +38,8 @@ SITE_KEYS = (
     "node_link",
     "site_link",
     "uplink_gbit_per_s",
+    "downlink_gbit_per_s",
+    "uplink_burst_bytes",
 )
 
 
@@ -137,14 +139,19 @@ def _site(table: Table, defaults: Table, read: list[LinkTable]) -> Site:
     fabric = _overlay(defaults.table("site_link"), table.table("site_link"))
     read.append(_link(f"inside {name}", fabric))
     try:
-        return Site(name, tuple(nodes), read[-1].link, _uplink_bytes_per_s(table))
+        return Site(name, tuple(nodes), read[-1].link, *_ways_out(table))
     except TopologyError as error:
         raise table.converted(error) from None
 
 
-def _uplink_bytes_per_s(table: Table) -> float:
-    allowed = NUMBERS["rate_gbit_per_s"]
-    return table.number("uplink_gbit_per_s", allowed, math.inf) * BYTES_PER_GBIT
+def _ways_out(table: Table) -> tuple[float, float | None, float]:
+    """Return uplink, downlink and the burst of the uplink, in bytes per second and bytes."""
+    rates = [
+        table.number(key, NUMBERS["rate_gbit_per_s"], math.inf) * BYTES_PER_GBIT
+        for key in ("uplink_gbit_per_s", "downlink_gbit_per_s")
+    ]
+    burst = table.number("uplink_burst_bytes", NUMBERS["burst_bytes"], 0.0)
+    return rates[0], rates[1] if "downlink_gbit_per_s" in table.content else None, burst
 
 
 def _link(place: str, table: Table) -> LinkTable:

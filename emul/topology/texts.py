@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from emul.errors import TopologyError
+from emul.errors import EmulError, TopologyError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,35 +25,42 @@ DEEP_KEY = re.compile(
 )
 
 
-def read_text(path: Path, what: str, most: int = MOST_FILE_BYTES) -> str:
+def read_text(
+    path: Path,
+    what: str,
+    most: int = MOST_FILE_BYTES,
+    error_class: type[EmulError] = TopologyError,
+) -> str:
     """Return the text of the regular file at ``path``, which is to be ``what``.
 
-    Raises TopologyError when it cannot be read, is no UTF-8 or has more than ``most`` bytes.
+    Raises an ``error_class`` when it cannot be read, is no UTF-8 or has more than ``most`` bytes.
     """
     try:
         if path.exists() and not path.is_file():
-            raise TopologyError(f"{path}: cannot be read (no regular file): needed {what}")
+            raise error_class(f"{path}: cannot be read (no regular file): needed {what}")
         with path.open("rb") as file:
             content = file.read(most + 1)
             size = max(len(content), path.stat().st_size)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise TopologyError(f"{path}: cannot be read ({reason}): needed {what}") from None
+        raise error_class(f"{path}: cannot be read ({reason}): needed {what}") from None
     if size > most:
-        raise TopologyError(f"{path}: {size} bytes: needed at most {most}")
+        raise error_class(f"{path}: {size} bytes: needed at most {most}")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise TopologyError(f"{path}: byte {error.start} is not UTF-8: needed {what}") from None
+        raise error_class(f"{path}: byte {error.start} is not UTF-8: needed {what}") from None
 
 
-def toml_document(text: str, where: str) -> dict[str, Any]:
+def toml_document(
+    text: str, where: str, error_class: type[EmulError] = TopologyError
+) -> dict[str, Any]:
     """Return what the TOML in ``text`` says; ``where`` names its source in errors."""
     deep = DEEP_KEY.search(text)
     if deep:
         line = text.count("\n", 0, deep.start()) + 1
-        raise TopologyError(f"{where}: not TOML: line {line} has a key of more than 8 parts")
+        raise error_class(f"{where}: not TOML: line {line} has a key of more than 8 parts")
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise TopologyError(f"{where}: not TOML: {error}") from None
+        raise error_class(f"{where}: not TOML: {error}") from None

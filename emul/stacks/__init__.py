@@ -1,0 +1,25 @@
+"""Stacks: communication libraries, as data.
+
+``load_stack`` and ``stack_names`` are in ``emul.stacks.library``, which reads files; what is here
+knows numbers only.
+"""
+
+from emul.stacks.stack import (
+    HANDSHAKES,
+    HOP_KINDS,
+    IDEAL,
+    NO_CONSTANTS,
+    Choice,
+    Constants,
+    Stack,
+)
+
+__all__ = [
+    "HANDSHAKES",
+    "HOP_KINDS",
+    "IDEAL",
+    "NO_CONSTANTS",
+    "Choice",
+    "Constants",
+    "Stack",
+]

@@ -1,0 +1,132 @@
+"""A stack: how a communication library puts the messages of a plan on the wire."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from emul.errors import ArgumentError, unknown_name
+from emul.links.checks import not_negative, positive, positive_or_unlimited, whole
+
+__all__ = ["HANDSHAKES", "HOP_KINDS", "IDEAL", "NO_CONSTANTS", "Choice", "Constants", "Stack"]
+
+HANDSHAKES = ("none", "rendezvous", "notice")
+"""How sender and receiver agree on a message: not at all; the sender asks, the receiver says that
+it is ready, the data follow; or the receiver says so on its own, and nothing goes before."""
+
+
+HOP_KINDS = ("node", "site", "trunk")
+"""Between ranks of a node, of a site, of two sites."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What the software of a host takes, in seconds; all of it delays, and the first two occupy.
+
+    ``call_s`` once per collective before anything is sent, ``message_s`` of the sender for each
+    message, ``control_s`` of the sender for each notice or answer, ``completion_s`` of the receiver
+    for each message that has come, and ``byte_s`` for each of its bytes.
+    """
+
+    call_s: float = 0.0
+    message_s: float = 0.0
+    control_s: float = 0.0
+    completion_s: float = 0.0
+    byte_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse times below 0."""
+        not_negative("seconds", **{name: getattr(self, name) for name in self.__slots__})
+
+
+NO_CONSTANTS = Constants()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An algorithm that the library takes for worlds and sizes up to a limit.
+
+    ``algorithm`` is a name of emul.plans; ``{segments}`` in it stands for the segments of
+    ``segment_bytes`` of a rank's block, at least ``least_segments``. It holds for worlds of
+    at most ``ranks`` and vectors below ``nbytes``.
+    """
+
+    algorithm: str
+    ranks: float = math.inf
+    nbytes: float = math.inf
+    segment_bytes: float = math.inf
+    least_segments: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse limits without room."""
+        positive_or_unlimited("ranks", ranks=self.ranks)
+        positive_or_unlimited("bytes", nbytes=self.nbytes, segment_bytes=self.segment_bytes)
+        whole("segments", least_segments=self.least_segments)
+
+    def named(self, world_size: int, nbytes: int) -> str:
+        """Return the name of the algorithm for a vector of ``nbytes``."""
+        pieces = math.ceil(nbytes / self.segment_bytes) if nbytes else 0
+        segments = max(self.least_segments, math.ceil(pieces / world_size))
+        return self.algorithm.replace("{segments}", str(segments))
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A library and its transport.
+
+    A message of at most ``eager_bytes`` goes without ``handshake``. Its notices and answers take
+    ``control_bytes``; in order, they wait behind bulk data of the same connection. With
+    ``slice_bytes`` a rank sends on what it has got of a chunk, of which ``slots`` slices may be in
+    flight; else messages are whole. ``choices`` says by collective which algorithm the library
+    takes; the first that fits counts; with the ``tuner`` of ``nccl``, NCCL's own does (see
+    emul.stacks.nccl). A byte takes ``wire_factor`` bytes of the links; ``hop_overhead_s`` says by
+    ``node``, ``site`` and ``trunk`` what a message costs its sender in place of the link's own
+    overhead. ``sources`` says by name where a number comes from.
+    """
+
+    name: str
+    description: str = ""
+    eager_bytes: float = math.inf
+    handshake: str = "none"
+    control_bytes: int = 64
+    in_order: bool = True
+    slice_bytes: int = 0
+    slots: int = 8
+    tuner: str = "none"
+    wire_factor: float = 1.0
+    hop_overhead_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    constants: Constants = field(default=NO_CONSTANTS)
+    choices: Mapping[str, tuple[Choice, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        """Refuse what no library does."""
+        if self.handshake not in HANDSHAKES:
+            raise unknown_name("handshake", self.handshake, HANDSHAKES)
+        if not self.eager_bytes >= 0:
+            raise ArgumentError(f"eager_bytes = {self.eager_bytes}: needed 0 or more bytes")
+        positive("bytes", control_bytes=self.control_bytes)
+        whole("slice_bytes", 0, slice_bytes=self.slice_bytes)
+        whole("slots", slots=self.slots)
+        positive("bytes on the wire per byte", wire_factor=self.wire_factor)
+        for kind, overhead_s in self.hop_overhead_s.items():
+            if kind not in HOP_KINDS:
+                raise unknown_name("kind of hop", kind, HOP_KINDS)
+            not_negative("seconds", **{f"hop_overhead_s[{kind!r}]": overhead_s})
+
+    @property
+    def sends_whole_messages(self) -> bool:
+        """Whether a rank uses a message only when all of it has come."""
+        return self.slice_bytes == 0
+
+    def algorithm_for(self, collective: str, world_size: int, nbytes: int) -> str | None:
+        """Return the algorithm that the library takes, None where it is not known."""
+        for choice in self.choices.get(collective, ()):
+            if world_size <= choice.ranks and nbytes < choice.nbytes:
+                return choice.named(world_size, nbytes)
+        return None
+
+
+IDEAL = Stack("ideal", "nothing of a library: messages go when their data are there")

@@ -1,0 +1,229 @@
+"""Messages as a library puts them on the wire: handshakes before data, windows in pieces.
+
+What the scheduler gets is longer then: before the data of a message that is not eager go the
+sender's question and the receiver's answer, or the receiver's notice. They are transfers like any
+other, on the connection of the message or on the one back; so what they wait for (the receiver's
+turn, bulk data in front of them) follows from the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.plans.runs import expand
+from emul.stacks import HOP_KINDS, Stack
+from emul.timing.dependencies import (
+    POSTS_KIND,
+    STARTS_KIND,
+    UPON_ISSUE_KIND,
+    Edges,
+    edges_between,
+)
+from emul.timing.traffic import NOBODY, Traffic, Transfers, heirs
+from emul.topology import Network
+from emul.units import PS_PER_S
+
+__all__ = ["on_the_wire", "with_hop_overheads", "without_windows"]
+
+BoolArray = npt.NDArray[np.bool_]
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+Columns = tuple[Int64Array, Int64Array, UInt8Array]
+
+WINDOW_PIECES = 8
+"""In so many pieces a window is filled and emptied; more are finer and cost more events."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Numbers:
+    """The numbers of the transfers of each message: (messages,).
+
+    ``asks``, ``answers``: of question and answer or notice, -1 where there is none; ``data`` and
+    ``last``: of the first and the last piece of its data.
+    """
+
+    asks: Int64Array
+    answers: Int64Array
+    data: Int64Array
+    last: Int64Array
+
+    @classmethod
+    def of(cls, traffic: Traffic, stack: Stack, pieces: Int64Array) -> _Numbers:
+        """Return the numbers: all answers first, then question and data of each message in turn.
+
+        At the same moment lower numbers go first: a rank posts what it receives before it sends.
+        """
+        shakes = (traffic.src != traffic.dst) & (traffic.nbytes > stack.eager_bytes)
+        if stack.handshake == "notice":
+            shakes = traffic.src != traffic.dst
+        asking = shakes & (stack.handshake == "rendezvous")
+        answering = shakes & (stack.handshake != "none")
+        answers = np.cumsum(answering) - 1
+        own = asking + pieces
+        first = int(answering.sum()) + np.cumsum(own) - own
+        data = first + asking
+        return cls(
+            asks=np.where(asking, first, -1),
+            answers=np.where(answering, answers, -1),
+            data=data,
+            last=data + pieces - 1,
+        )
+
+    @property
+    def transfers(self) -> int:
+        """Number of all transfers."""
+        return int(self.last[-1]) + 1 if len(self.last) else 0
+
+
+def on_the_wire(
+    traffic: Traffic, edges: Edges, network: Network, stack: Stack
+) -> tuple[Transfers, Edges]:
+    """Return the transfers, and who waits for whom, of ``traffic`` as ``stack`` sends it.
+
+    ``edges`` are its dependencies, with what receivers have behind them when they ask.
+    """
+    windowed, piece_bytes = _piece_bytes(traffic, network)
+    pieces = np.maximum(1, -(-traffic.nbytes // piece_bytes))
+    numbers = _Numbers.of(traffic, stack, pieces)
+    transfers = _transfers(traffic, numbers, pieces, piece_bytes, stack)
+    of_window = windowed[network.ways(transfers.src, transfers.dst)]
+    of_window[: int((numbers.answers >= 0).sum())] = False
+    of_window[numbers.asks[numbers.asks >= 0]] = False
+    transfers = replace(transfers, frees=_slots(transfers, of_window))
+    columns = [
+        _translated(*edges.table(), numbers),
+        *_handshakes(numbers),
+        _chains(numbers, pieces),
+    ]
+    earlier, later, kind = (np.concatenate(column) for column in zip(*columns, strict=True))
+    found = edges_between(earlier.astype(np.int32), later.astype(np.int32), kind, numbers.transfers)
+    return transfers, found
+
+
+def with_hop_overheads(network: Network, overhead_s: Mapping[str, float]) -> Network:
+    """Return ``network`` with the overheads of messages that are given, by kind of hop."""
+    if not overhead_s:
+        return network
+    ways = np.arange(len(network.way_overhead_ps))
+    first_site = network.first_trunk_way - network.n_sites
+    kind = np.searchsorted([first_site, network.first_trunk_way], ways, side="right")
+    overhead = network.way_overhead_ps.copy()
+    for number, name in enumerate(HOP_KINDS):
+        if name in overhead_s:
+            overhead[kind == number] = round(overhead_s[name] * PS_PER_S)
+    return replace(network, way_overhead_ps=overhead)
+
+
+def without_windows(network: Network) -> Network:
+    """Return ``network`` without the windows of its links, which pieces and slots stand for."""
+    links = {
+        way: replace(link, transport=replace(link.transport, window_bytes=0.0))
+        for way, link in network.links.items()
+    }
+    return replace(network, links=links)
+
+
+def _piece_bytes(traffic: Traffic, network: Network) -> tuple[BoolArray, Int64Array]:
+    """Return which ways have windows, and the bytes in which each message fills its own."""
+    windows = np.full(len(network.way_latency_ps) + 1, np.inf)
+    for way, link in network.links.items():
+        if link.transport.window_bytes:
+            windows[way] = link.transport.window_bytes * link.transport.streams
+    window = windows[network.ways(traffic.src, traffic.dst)]
+    whole = np.maximum(traffic.nbytes, 1).astype(np.float64)
+    piece: Int64Array = np.maximum(1, np.minimum(window / WINDOW_PIECES, whole)).astype(np.int64)
+    return np.isfinite(windows), piece
+
+
+def _transfers(
+    traffic: Traffic, numbers: _Numbers, pieces: Int64Array, piece_bytes: Int64Array, stack: Stack
+) -> Transfers:
+    count = numbers.transfers
+    src, dst, channel = (np.zeros(count, dtype=np.int32) for _ in range(3))
+    nbytes = np.full(count, stack.control_bytes, dtype=np.int64)
+    begins = np.zeros(count, dtype=np.uint8)
+    message, part = expand(pieces)
+    at = numbers.data[message] + part
+    src[at], dst[at] = traffic.src[message], traffic.dst[message]
+    channel[at] = traffic.channel[message]
+    nbytes[at] = np.minimum(
+        piece_bytes[message], traffic.nbytes[message] - part * piece_bytes[message]
+    )
+    begins[numbers.data] = 1
+    aside = 0 if stack.in_order else 1 + int(traffic.channel.max(initial=0))
+    for at, back in ((numbers.asks, False), (numbers.answers, True)):
+        there = np.flatnonzero(at >= 0)
+        ends = (traffic.dst, traffic.src) if back else (traffic.src, traffic.dst)
+        src[at[there]], dst[at[there]] = (end[there] for end in ends)
+        channel[at[there]] = traffic.channel[there] + aside
+    constants = stack.constants
+    host, completion = (np.zeros(count) for _ in range(2))
+    host[numbers.answers[numbers.answers >= 0]] = constants.control_s
+    host[numbers.data] = np.where(traffic.src == traffic.dst, 0.0, constants.message_s)
+    per_byte = traffic.nbytes * constants.byte_s
+    completion[numbers.last] = constants.completion_s + per_byte
+    return Transfers(
+        src,
+        dst,
+        channel,
+        nbytes,
+        begins,
+        np.full(count, NOBODY, dtype=np.int32),
+        host_ps=np.rint(host * PS_PER_S).astype(np.int64),
+        completion_ps=np.rint(completion * PS_PER_S).astype(np.int64),
+        call_ps=round(constants.call_s * PS_PER_S),
+    )
+
+
+def _slots(transfers: Transfers, of_window: BoolArray) -> Int32Array:
+    """Return whose place in its window each piece of data leaves to, -1 for nobody's."""
+    these = np.flatnonzero(of_window)
+    src, dst, channel = (each[these] for each in (transfers.src, transfers.dst, transfers.channel))
+    after = heirs(src, dst, channel, WINDOW_PIECES)
+    frees = np.full(len(of_window), NOBODY, dtype=np.int32)
+    frees[these] = np.where(after >= 0, these[after], NOBODY)
+    return frees
+
+
+def _translated(
+    earlier: Int32Array, later: Int32Array, kind: UInt8Array, numbers: _Numbers
+) -> Columns:
+    """Return the edges between messages as edges between their transfers.
+
+    A message is done, and handed over, with its last piece. It starts with its question, or with
+    its data; what its receiver has behind it keeps the answer, or where there is none nothing.
+    """
+    posts, starts = (kind & POSTS_KIND) > 0, (kind & STARTS_KIND) > 0
+    begin = np.where(numbers.asks >= 0, numbers.asks, numbers.data)
+    target = np.where(
+        posts, numbers.answers[later], np.where(starts, begin[later], numbers.last[later])
+    )
+    keep = target >= 0
+    plain = (kind & ~np.uint8(POSTS_KIND)).astype(np.uint8)
+    return numbers.last[earlier][keep], target[keep], plain[keep]
+
+
+def _handshakes(numbers: _Numbers) -> list[Columns]:
+    """Return the edges from question to answer, and from answer to data."""
+    asked = np.flatnonzero(numbers.asks >= 0)
+    answered = np.flatnonzero(numbers.answers >= 0)
+    return [
+        (each[0], each[1], np.full(len(each[0]), STARTS_KIND, dtype=np.uint8))
+        for each in (
+            (numbers.asks[asked], numbers.answers[asked]),
+            (numbers.answers[answered], numbers.data[answered]),
+        )
+    ]
+
+
+def _chains(numbers: _Numbers, pieces: Int64Array) -> Columns:
+    """Return the edges by which each piece is issued after the one before it."""
+    message, part = expand(pieces)
+    after = np.flatnonzero(part > 0)
+    later = numbers.data[message[after]] + part[after]
+    return later - 1, later, np.full(len(later), STARTS_KIND | UPON_ISSUE_KIND, dtype=np.uint8)
