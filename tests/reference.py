@@ -71,6 +71,8 @@ class Transfer:
     issued_ps: int = -1
     finish_ps: int = 0
     legs: int = 1  # ways out that it has not left yet
+    host_ps: int = 0  # what its sender's software takes before it
+    completion_ps: int = 0  # and its receiver's, when it has come
     arrival_ps: int = -1
     done_ps: int = -1
 
@@ -242,6 +244,14 @@ def keep_in_step(transfers, begun, came, sent):
 HOPS, LEAVE, ARRIVE, DONE, FREED = (0, 1, 2), 3, 4, 5, 6
 
 
+class Busy(defaultdict):
+    """When each link is free again, and when the last transfer of each connection arrived."""
+
+    def __init__(self):
+        super().__init__(int)
+        self.arrived = defaultdict(int)
+
+
 def shared_trunks(found, topology):
     """The trunks, by the numbers of two sites, that more than one connection uses."""
     where, users = places(topology), defaultdict(set)
@@ -258,9 +268,13 @@ def shared_trunks(found, topology):
 
 def simulate(plan, width, itemsize, topology, slicing=None):
     """The transfers of ``plan`` with their times on ``topology``."""
-    found = transfers_of(plan, width, itemsize, slicing)
-    free, shared = defaultdict(int), shared_trunks(found, topology)
-    pending = {(0, i, 0) for i, t in enumerate(found) if may_start(found, t)}
+    return simulate_transfers(transfers_of(plan, width, itemsize, slicing), topology)
+
+
+def simulate_transfers(found, topology, call_ps=0):
+    """The transfers ``found`` with their times; nothing starts before ``call_ps``."""
+    free, shared = Busy(), shared_trunks(found, topology)
+    pending = {(call_ps, i, 0) for i, t in enumerate(found) if may_start(found, t)}
     while pending or any(trunk.until for trunk in shared.values()):
         leaving = [(*trunk.due(), ends) for ends, trunk in shared.items() if trunk.until]
         first = min(leaving, key=lambda each: (each[0], each[2]), default=None)
@@ -278,7 +292,7 @@ def simulate(plan, width, itemsize, topology, slicing=None):
             pending |= set(cross(found[number], number, kind, now, free, topology, shared))
         elif kind == LEAVE:
             found[number].finish_ps = max(found[number].finish_ps, now)
-            pending |= set(leg_ends(found[number], number, topology))
+            pending |= set(leg_ends(found[number], number, topology, free))
         elif kind == ARRIVE:
             found[number].arrival_ps = now
             pending |= set(arrived(found, number, now, topology))
@@ -300,12 +314,19 @@ def left_trunk(found, leaving, trunk):
         yield now, after, HOPS[-1]
 
 
-def leg_ends(transfer, number, topology):
-    """Its arrival, once it has left both a shared trunk and the receiver's port."""
+def leg_ends(transfer, number, topology, free):
+    """Its arrival, once it has left both a shared trunk and the receiver's port.
+
+    Between sites, nothing arrives before what was sent before on its connection.
+    """
     transfer.legs -= 1
     if transfer.legs == 0:
-        _, latency, _ = path(topology, transfer.src, transfer.dst)
-        yield transfer.finish_ps + latency, number, ARRIVE
+        hops, latency, _ = path(topology, transfer.src, transfer.dst)
+        arrival = transfer.finish_ps + latency + transfer.completion_ps
+        if len(hops) == 3:
+            connection = transfer.src, transfer.dst, transfer.channel
+            arrival = free.arrived[connection] = max(arrival, free.arrived[connection])
+        yield arrival, number, ARRIVE
 
 
 def cross(transfer, number, hop, now, free, topology, shared):
@@ -325,11 +346,12 @@ def cross(transfer, number, hop, now, free, topology, shared):
         return
     start = max(now, free[link])
     head = start + overhead if hop == 0 and transfer.begins else start
+    head += transfer.host_ps if hop == 0 else 0
     free[link] = head + math.floor(transfer.nbytes * 1e12 / rate + 0.5)
     transfer.starts.append(start)
     transfer.finish_ps = max(transfer.finish_ps, free[link])
     if hop == HOPS[-1]:
-        yield from leg_ends(transfer, number, topology)
+        yield from leg_ends(transfer, number, topology, free)
     else:
         yield head, number, 1 if hop == 0 and len(hops) == 3 else HOPS[-1]
 

@@ -129,10 +129,21 @@ class _ByWay:
             spacing_ps=_ps([each.gap_s / each.streams for each in transports]),
             term=np.where(limit < line, term, CODES["share"]).astype(np.uint8),
             ramp_rtt_ps=_ps(ramps),
-            ramp_rate=np.minimum(limit, line),
+            ramp_rate=np.minimum(np.minimum(limit, line), _joint_rates(ways, network)),
             ramp_bytes=np.array([each.initial_window_bytes for each in transports], dtype=float),
             idle_ps=_ps([each.rto_s for each in transports]),
         )
+
+
+def _joint_rates(ways: list[tuple[int, Link]], network: Network) -> Float64Array:
+    """Return what all trunks of a way's sites together carry out of the one and into the other."""
+    found = np.full(len(ways), np.inf)
+    sites = network.topology.sites
+    for i, (way, _) in enumerate(ways):
+        if way >= network.first_trunk_way:
+            a, b = divmod(way - network.first_trunk_way, network.n_sites)
+            found[i] = min(sites[a].uplink_bytes_per_s, sites[b].into_bytes_per_s)
+    return found
 
 
 def _ps(seconds: list[float]) -> Int64Array:

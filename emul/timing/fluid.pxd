@@ -16,6 +16,10 @@ cdef class Fluid:
     cdef double[::1] uplink_credit
     cdef double[::1] uplink_used
     cdef int64_t uplinks_since
+    # What the path of a class holds, and until when there is a queue in front of the buckets.
+    cdef double[::1] path_bytes
+    cdef int64_t[::1] busy
+    cdef int64_t[::1] uplink_busy
     cdef double[::1] rate        # bytes per second that each of its streams gets
     cdef double[::1] served      # bytes per stream since the class was last idle
     cdef uint8_t[::1] capped
@@ -44,6 +48,8 @@ cdef class Fluid:
     cdef double withdraw(self, int32_t stream, int64_t time) noexcept nogil
     cdef int64_t capped_ps(self, int32_t stream) noexcept nogil
     cdef void change(self, int32_t of, double wave_rate, double cap, int64_t time) noexcept nogil
+    cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
+    cdef double _credit(self, int32_t of, int64_t time) noexcept nogil
     cdef double _at_once(self, int32_t of, double nbytes, int64_t time) noexcept nogil
     cdef void _refill(self, int64_t time) noexcept nogil
     cdef void _advance(self, int32_t of, int64_t time) noexcept nogil

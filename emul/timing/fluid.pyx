@@ -7,7 +7,9 @@ the logarithm of the number of streams, whatever rates change (the virtual time 
 sharing; Parekh and Gallager, 1993). What is computed is what emul.links.sharing specifies.
 
 A class has a wave to itself, which its streams share evenly; waves are joined by uplinks. A wave or
-an uplink out of a site may have a token bucket: what it holds when a stream begins goes at once.
+an uplink out of a site may have a token bucket: what it holds when a stream begins goes at once. A
+bucket serves packets as they come, so a stream that begins waits behind what others have queued in
+front of it: of each message at most what its path holds, for the rest follows acknowledgements.
 """
 
 cimport cython
@@ -40,6 +42,9 @@ cdef class Fluid:
         self.uplink_burst = given.uplink_burst
         self.uplink_credit = given.uplink_burst.copy()
         self.uplink_used = np.zeros(len(uplink_rate))
+        self.path_bytes = given.path_bytes
+        self.busy = np.zeros(classes, dtype=np.int64)
+        self.uplink_busy = np.zeros(len(uplink_rate), dtype=np.int64)
         self.rate, self.served, self.capped_time = (np.zeros(classes) for _ in range(3))
         self.capped = np.zeros(classes, dtype=np.uint8)
         self.since = np.zeros(classes, dtype=np.int64)
@@ -101,19 +106,46 @@ cdef class Fluid:
         self.wave_rate[of], self.cap[of] = wave_rate, cap
         self._settle(of, time)
 
+    cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
+        """Queue ``nbytes`` in the buckets in front of a stream; return when the first passes."""
+        cdef int32_t of = self.class_of[stream], out = self.uplinks[of, 0]
+        cdef bint joined = out >= 0 and self.uplink_burst[out] > 0
+        cdef int64_t at = time
+        cdef double queued
+        if self.burst[of] == 0 and not joined:
+            return time
+        if self.burst[of] > 0:
+            at = max(at, self.busy[of])
+        if joined:
+            at = max(at, self.uplink_busy[out])
+        queued = min(nbytes, self.path_bytes[of])
+        if at == time:
+            queued = max(0.0, queued - self._credit(of, time))
+        if self.burst[of] > 0:
+            self.busy[of] = at + <int64_t>(queued * PS_PER_S / self.wave_rate[of])
+        if joined:
+            self.uplink_busy[out] = at + <int64_t>(queued * PS_PER_S / self.uplink_rate[out])
+        return at
+
+    cdef double _credit(self, int32_t of, int64_t time) noexcept nogil:
+        """Return what the token buckets of a class let pass at once."""
+        cdef int32_t out = self.uplinks[of, 0]
+        cdef double credit = INFINITY
+        if self.burst[of] > 0:
+            self._advance(of, time)
+            credit = self.credit[of]
+        if out >= 0 and self.uplink_burst[out] > 0:
+            self._refill(time)
+            credit = min(credit, self.uplink_credit[out])
+        return credit if credit < INFINITY else 0.0
+
     cdef double _at_once(self, int32_t of, double nbytes, int64_t time) noexcept nogil:
         """Take from the token buckets what of ``nbytes`` they let pass; return it."""
         cdef int32_t out = self.uplinks[of, 0]
-        cdef bint joined = out >= 0 and self.uplink_burst[out] > 0
-        if self.burst[of] == 0 and not joined:
-            return 0.0
-        if self.burst[of] > 0:
-            nbytes = min(nbytes, self.credit[of])
-        if joined:
-            self._refill(time)
-            nbytes = min(nbytes, self.uplink_credit[out])
-            self.uplink_credit[out] -= nbytes
+        nbytes = min(nbytes, self._credit(of, time))
         self.credit[of] = max(0.0, self.credit[of] - nbytes)
+        if out >= 0:
+            self.uplink_credit[out] = max(0.0, self.uplink_credit[out] - nbytes)
         return nbytes
 
     cdef void _refill(self, int64_t time) noexcept nogil:

@@ -46,6 +46,7 @@ cdef class Pipes:
     cdef int64_t[::1] idle
     cdef int64_t[::1] ramp_from
     cdef double[::1] ramp_sent
+    cdef double[::1] ramp_window     # with which it goes on from there
     # Of each stream.
     cdef Fluid fluid
     cdef int32_t[::1] pipe_of

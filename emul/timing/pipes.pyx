@@ -18,13 +18,14 @@ import numpy as np
 __all__ = ["Pipes"]
 
 cdef enum:
-    # What a stream does: nothing, sending, waiting for a timer of an outage, for slow start, or
-    # for the time at which the next part may begin.
+    # What a stream does: nothing, sending, waiting for a timer of an outage, for slow start, for
+    # the time at which the next part may begin, or behind the queue of a token bucket.
     IDLE = 0
     SENDING = 1
     STALLED = 2
     RAMPING = 3
     SPACED = 4
+    QUEUED = 5
 
 cdef enum:
     CAPPED_TIME = 0
@@ -56,7 +57,7 @@ cdef class Pipes:
         self.ramp_rtt, self.ramp_rate = conditions.ramp_rtt_ps, conditions.ramp_rate
         self.ramp_bytes, self.idle = conditions.ramp_bytes, conditions.idle_ps
         self.ramp_from = np.full(pipes, -1, dtype=np.int64)
-        self.ramp_sent = np.zeros(pipes)
+        self.ramp_sent, self.ramp_window = (np.zeros(pipes) for _ in range(2))
         classes = conditions.classes
         self.fluid = Fluid(classes)
         streams = len(classes.of_stream)
@@ -126,12 +127,18 @@ cdef class Pipes:
 
     cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil:
         """Return when slow start lets ``nbytes`` more, begun at ``time``, be through."""
-        cdef double rest, window = self.ramp_bytes[pipe], full
+        cdef double rest, window, full
         cdef int64_t rounds = 0
         if self.ramp_rtt[pipe] == 0:
             return time
         if self.ramp_from[pipe] < 0 or time > self.free[pipe] + self.idle[pipe]:
             self.ramp_from[pipe], self.ramp_sent[pipe] = time, 0.0
+            self.ramp_window[pipe] = self.ramp_bytes[pipe]
+        elif time > self.free[pipe]:
+            # Nothing was sent for a while: the window has grown by what was, and no more.
+            self.ramp_window[pipe] += self.ramp_sent[pipe]
+            self.ramp_from[pipe], self.ramp_sent[pipe] = time, 0.0
+        window = self.ramp_window[pipe]
         self.ramp_sent[pipe] += nbytes
         rest = self.ramp_sent[pipe]
         full = self.ramp_rate[pipe] * self.ramp_rtt[pipe] / PS_PER_S
@@ -172,6 +179,11 @@ cdef class Pipes:
         k = stream - self.first_stream[pipe]
         self.rest[stream] = self.nbytes[t] // n + (k < self.nbytes[t] % n)
         self.spent[stream, :] = 0
+        may_begin = self.fluid.admit(stream, self.rest[stream], time)
+        if may_begin > time:
+            self.doing[stream] = QUEUED
+            push(self.heap, may_begin, stream, STREAM)
+            return
         self._send(time, stream)
 
     cdef void _send(self, int64_t time, int32_t stream) noexcept nogil:
@@ -263,6 +275,8 @@ cdef class Pipes:
             self._gone(time, stream)
         elif doing == SPACED:
             self._begin(time, stream, t)
+        elif doing == QUEUED:
+            self._send(time, stream)
         elif doing == STALLED:
             self.spent[stream, STALLED_TIME] += time
             if not self.state_up[self.state[way]]:

@@ -27,14 +27,16 @@ class Classes:
     """Streams that share a wave, as emul.timing.fluid reads them.
 
     ``wave_rate``, ``cap`` (classes,): bytes per second of the wave and of each stream on it;
-    ``burst``: bytes that its token bucket holds, 0 for none; ``uplinks`` (classes, 2): out of one
-    site and into the other, -1 for none; ``uplink_rate``: bytes per second; ``uplink_burst``: as
-    ``burst``; ``of_stream`` (streams,): the class of each stream.
+    ``burst``: bytes that its token bucket holds, 0 for none; ``path_bytes``: what its path holds,
+    rate times round trip; ``uplinks`` (classes, 2): out of one site and into the other, -1 for
+    none; ``uplink_rate``: bytes per second; ``uplink_burst``: as ``burst``; ``of_stream``
+    (streams,): the class of each stream.
     """
 
     wave_rate: Float64Array
     cap: Float64Array
     burst: Float64Array
+    path_bytes: Float64Array
     uplinks: Int32Array
     uplink_rate: Float64Array
     uplink_burst: Float64Array
@@ -72,12 +74,16 @@ def classes_of(
         rate += [line / link.waves] * link.waves
         cap += [limit / _streams(link.waves, link.transport.streams)] * link.waves
     uplinks, uplink_rate, uplink_burst = _uplinks(network, shared)
+    joint = np.append(uplink_rate, np.inf)[uplinks].min(axis=1)
+    alone = np.array([link.available_bytes_per_s / link.waves for link in links], dtype=float)
+    path_bytes = np.minimum(alone, joint) * np.array([link.rtt_s for link in links], dtype=float)
     burst = np.array([link.others.burst_bytes / link.waves for link in links], dtype=float)
     return (
         Classes(
             np.array(rate, dtype=np.float64),
             np.array(cap, dtype=np.float64),
             np.repeat(burst, waves),
+            np.repeat(path_bytes, waves),
             np.repeat(uplinks, waves, axis=0),
             uplink_rate,
             uplink_burst,
@@ -103,5 +109,5 @@ def _uplinks(network: Network, shared: list[int]) -> tuple[Int32Array, Float64Ar
     ends = np.array(
         [divmod(way - network.first_trunk_way, network.n_sites) for way in shared], np.int64
     ).reshape(-1, 2)
-    uplinks = number[[*ends, 0, len(sites)]]
+    uplinks = number[ends + np.array([0, len(sites)])]
     return uplinks.astype(np.int32), rate[limited], burst[limited]

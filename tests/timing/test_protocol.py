@@ -1,0 +1,260 @@
+"""Handshakes, constants of hosts, windows in pieces: against times worked out by hand, and against
+a slow simulation of every message."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from protocol_reference import wire_transfers
+from reference import simulate_transfers
+from strategies import cases, chaotic_plans, program_of, sites_of_one, topologies, width_for
+
+from emul import Link, Stack, World
+from emul.links import Transport
+from emul.plans import Partition, Plan, Step, build_plan
+from emul.stacks import Constants
+from emul.timing import critical_path, time_plan
+from emul.topology import Network
+
+RATE, DELAY_S = 1e8, 5e-3
+TRUNK = Link(RATE, DELAY_S, 1e-6)
+CONTROL = Stack("control", control_bytes=100)
+FAST = Link(1e15, 0.0)
+
+
+def plan_of(steps, order="free", chunks=1, **more):
+    return Plan("all_reduce", "by hand", 2, 0, Partition.uniform(chunks), lambda: iter(steps),
+                order=order, **more)  # fmt: skip
+
+
+def seconds(plan, nbytes, stack, trunk=TRUNK, n=2, slicing=None):
+    network = Network.of(sites_of_one(lambda a, b: trunk, n))
+    return time_plan(program_of(plan, nbytes, 1), network, slicing, stack=stack).total_s
+
+
+ONE_MESSAGE = plan_of([Step.of(0, 1, 0, reduce=False)])
+OVERHEAD_S, CONTROL_S, BULK_S = 1e-6, 100 / RATE, 0.01
+BULK = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("handshake", "eager", "trips"),
+    [("none", math.inf, 1), ("rendezvous", BULK, 1), ("rendezvous", BULK - 1, 3), ("notice", 0, 2)],
+)
+def test_a_message_takes_a_trip_for_itself_and_for_each_word_before_it(handshake, eager, trips):
+    stack = replace(CONTROL, handshake=handshake, eager_bytes=eager)
+    expected = OVERHEAD_S + BULK_S + trips * DELAY_S + (trips - 1) * CONTROL_S
+    assert seconds(ONE_MESSAGE, BULK, stack) == pytest.approx(expected, rel=1e-9)
+
+
+def test_constants_of_hosts_add_up():
+    constants = Constants(
+        call_s=1e-3, message_s=2e-3, control_s=3e-3, completion_s=4e-3, byte_s=5e-9
+    )
+    stack = replace(CONTROL, handshake="rendezvous", eager_bytes=0, constants=constants)
+    plain = replace(stack, constants=Constants())
+    more = seconds(ONE_MESSAGE, BULK, stack) - seconds(ONE_MESSAGE, BULK, plain)
+    assert more == pytest.approx(1e-3 + 2e-3 + 3e-3 + 4e-3 + BULK * 5e-9, rel=1e-9)
+
+
+def exchange_after_a_fold():
+    """Rank 1 gets a buffer of rank 0; then ranks 1 and 2 swap theirs."""
+    steps = [Step.of(0, 1, 0, reduce=True), Step.of([1, 2], [2, 1], 0, reduce=True)]
+    return Plan("all_reduce", "by hand", 3, 0, Partition.uniform(1), lambda: iter(steps),
+                order="lockstep")  # fmt: skip
+
+
+def test_an_answer_waits_behind_the_bulk_data_of_its_connection():
+    # Rank 2 asked long ago. When rank 1 comes, it answers and asks; the bulk of 2 starts when the
+    # answer is there, and what 2 answers to 1 comes behind it, so the two ways take turns.
+    stack = replace(CONTROL, handshake="rendezvous", eager_bytes=0, control_bytes=1)
+    plan = exchange_after_a_fold()
+    in_turns = seconds(plan, BULK, stack, n=3)
+    at_once = seconds(plan, BULK, replace(stack, in_order=False), n=3)
+    fold = BULK_S + 3 * DELAY_S
+    assert at_once == pytest.approx(fold + 3 * DELAY_S + BULK_S, rel=1e-3)
+    assert in_turns == pytest.approx(fold + 3 * DELAY_S + 2 * BULK_S, rel=1e-3)
+
+
+def test_who_meet_at_the_same_time_exchange_at_once():
+    stack = replace(CONTROL, handshake="rendezvous", eager_bytes=0, control_bytes=1)
+    plan = plan_of([Step.of([0, 1], [1, 0], 0, reduce=True)], order="lockstep")
+    assert seconds(plan, BULK, stack) == pytest.approx(3 * DELAY_S + BULK_S, rel=1e-3)
+
+
+def test_a_receiver_that_is_busy_elsewhere_answers_late():
+    # Rank 1 gets two messages, one after the other: it asks for the second after the first.
+    steps = [Step.of(0, 1, 0, reduce=True), Step.of(2, 1, 0, reduce=True)]
+    plan = Plan("all_reduce", "by hand", 3, 0, Partition.uniform(1), lambda: iter(steps),
+                order="lockstep")  # fmt: skip
+    stack = replace(CONTROL, handshake="notice", control_bytes=1)
+    once = 2 * DELAY_S + BULK_S
+    assert seconds(plan, BULK, stack, n=3) == pytest.approx(2 * once, rel=1e-3)
+    in_any_order = replace(plan, order="free")
+    assert seconds(in_any_order, BULK, stack, n=3) == pytest.approx(once, rel=1e-3)
+
+
+def test_steps_under_way_hide_the_trips_of_one_another():
+    # Segments of 1 ms, 10 ms there and back: one at a time, or two, or as many as there are.
+    segments, bulk_s = 12, 1e-3
+    steps = [Step.of(0, 1, i, reduce=False) for i in range(segments)]
+    stack = replace(CONTROL, handshake="notice", control_bytes=1)
+    for under_way in (1, 2, 3):
+        plan = plan_of(steps, "lockstep", segments, under_way=under_way)
+        rounds = segments / under_way
+        # Each round trip carries so many segments; the last ones follow one another.
+        expected = rounds * 2 * DELAY_S + (rounds + under_way - 1) * bulk_s
+        found = seconds(plan, int(segments * bulk_s * RATE), stack)
+        assert found == pytest.approx(expected, rel=0.01), under_way
+
+
+def test_before_a_step_that_drains_all_before_it_is_waited_for():
+    # Of two under way, the third step follows the first, unless it waits for the long second too.
+    steps = [Step.of(0, 1, 0, reduce=False), Step.of(0, 1, 1, reduce=False, nchunks=1),
+             Step.of(0, 1, 2, reduce=False)]  # fmt: skip
+    partition = Partition(1, 102, np.array([0, 1, 101, 102]))
+    stack = replace(CONTROL, handshake="notice", control_bytes=1)
+
+    def third_starts(drains):
+        plan = Plan("all_reduce", "by hand", 2, 0, partition, lambda: iter(steps),
+                    order="lockstep", under_way=2, drains=drains)  # fmt: skip
+        network = Network.of(sites_of_one(lambda a, b: TRUNK, 2))
+        timeline = time_plan(program_of(plan, 102 * 10_000, 1), network, stack=stack)
+        notices = np.flatnonzero(timeline.src == 1)
+        return timeline.start_ps[notices[2]] / 1e12
+
+    # The first is there after a trip for the notice, and its own; the second 10 ms later.
+    assert third_starts(()) == pytest.approx(2 * DELAY_S + 1e-4, rel=1e-2)
+    assert third_starts((2,)) == pytest.approx(2 * DELAY_S + 1e-4 + 10e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize("windows", [0.5, 1, 2, 7.5])
+def test_a_window_is_sent_at_once_and_again_each_round_trip(windows):
+    # Sliding: the first piece of each window is acknowledged a round trip after it has left.
+    window = 200_000
+    trunk = replace(TRUNK, transport=Transport(window_bytes=window), overhead_s=0.0)
+    nbytes = int(windows * window)
+    piece_s, rtt_s = window / 8 / RATE, 2 * DELAY_S
+    turns = math.ceil(windows) - 1
+    rest = nbytes - turns * window
+    expected = DELAY_S + turns * (rtt_s + piece_s) + rest / RATE
+    assert seconds(ONE_MESSAGE, nbytes, CONTROL, trunk) == pytest.approx(expected, rel=1e-6)
+
+
+def test_messages_share_the_window_of_their_connection():
+    window = 200_000
+    trunk = replace(TRUNK, transport=Transport(window_bytes=window), overhead_s=0.0)
+    three = plan_of([Step.of(0, 1, i, reduce=False) for i in range(3)], chunks=3)
+    alone = seconds(ONE_MESSAGE, 3 * window, CONTROL, trunk)
+    assert seconds(three, 3 * window, CONTROL, trunk) == pytest.approx(alone, rel=1e-6)
+
+
+def test_a_message_in_pieces_is_passed_on_when_all_of_it_has_come():
+    window = 200_000
+    trunk = replace(TRUNK, transport=Transport(window_bytes=window), overhead_s=0.0)
+    steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 2, 0, reduce=False)]
+    chain = Plan("all_reduce", "by hand", 3, 0, Partition.uniform(1), lambda: iter(steps))
+    once = seconds(ONE_MESSAGE, 3 * window, CONTROL, trunk)
+    assert seconds(chain, 3 * window, CONTROL, trunk, n=3) == pytest.approx(2 * once, rel=1e-9)
+
+
+def test_questions_take_nothing_of_a_window():
+    window = 200_000
+    trunk = replace(TRUNK, transport=Transport(window_bytes=window), overhead_s=0.0)
+    asking = replace(CONTROL, handshake="rendezvous", eager_bytes=0)
+    expected = 3 * DELAY_S + 2 * CONTROL_S + window / RATE
+    assert seconds(ONE_MESSAGE, window, asking, trunk) == pytest.approx(expected, rel=1e-9)
+
+
+def test_windows_that_never_fill_change_nothing():
+    wide = replace(TRUNK, transport=Transport(window_bytes=1e12))
+    assert seconds(ONE_MESSAGE, BULK, CONTROL, wide) == seconds(ONE_MESSAGE, BULK, CONTROL)
+
+
+constants = st.builds(
+    Constants, *[st.sampled_from([0.0, 0.0, 1e-9, 3e-6, 2e-5]) for _ in range(4)],
+    st.sampled_from([0.0, 1e-9]),
+)  # fmt: skip
+stacks = st.builds(
+    Stack,
+    st.just("drawn"),
+    handshake=st.sampled_from(["none", "rendezvous", "notice"]),
+    eager_bytes=st.sampled_from([0, 4, 20, math.inf]),
+    control_bytes=st.sampled_from([1, 64]),
+    in_order=st.booleans(),
+    constants=constants,
+)
+
+
+def assert_as_simulated(plan, topology, width, stack):
+    timeline = time_plan(program_of(plan, width, 4), Network.of(topology), None, stack=stack)
+    wire = wire_transfers(plan, width, 4, stack)
+    simulate_transfers(wire, topology, round(stack.constants.call_s * 1e12))
+    assert timeline.nbytes.tolist() == [t.nbytes for t in wire]
+    assert timeline.done_ps.tolist() == [t.done_ps for t in wire]
+    assert critical_path(timeline).total_ps == timeline.total_ps
+
+
+@settings(max_examples=100)
+@given(st.data(), topologies(), stacks)
+def test_random_plans_are_sent_as_the_slow_simulation_sends_them(data, topology, stack):
+    plan = data.draw(chaotic_plans(topology.world_size))
+    plan = replace(plan, waits=None)
+    if plan.order == "lockstep":
+        plan = replace(plan, under_way=data.draw(st.integers(1, 3)))
+    width = plan.partition.n_chunks * data.draw(st.integers(0, 12))
+    assert_as_simulated(plan, topology, width, stack)
+
+
+@settings(max_examples=60)
+@given(topologies(max_sites=3, max_nodes=2, max_ranks=2), cases, st.integers(0, 60), stacks)
+def test_real_plans_are_sent_as_the_slow_simulation_sends_them(topology, case, count, stack):
+    sizes, n = tuple(site.ranks for site in topology.sites), topology.world_size
+    plan = build_plan(*case, sizes, root=n // 2)
+    assert_as_simulated(plan, topology, width_for(case[0], n, count // n), stack)
+
+
+LIBRARY_CASES = [
+    ("all_reduce", "gloo:ring"), ("all_gather", "gloo:ring"), ("broadcast", "gloo:binomial"),
+    ("all_reduce", "openmpi:ring"), ("all_reduce", "openmpi:ring,segments=2"),
+    ("all_reduce", "openmpi:recursive_doubling"), ("all_reduce", "openmpi:rabenseifner"),
+    ("reduce_scatter", "openmpi:recursive_halving"), ("all_gather", "openmpi:bruck"),
+    ("broadcast", "openmpi:chain,segments=3"),
+]  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(topologies(max_sites=3, max_nodes=2, max_ranks=2), st.sampled_from(LIBRARY_CASES),
+       st.integers(0, 60), stacks)  # fmt: skip
+def test_library_plans_are_sent_as_the_slow_simulation_sends_them(topology, case, count, stack):
+    n = topology.world_size
+    plan = build_plan(*case, [n])
+    assert_as_simulated(plan, topology, width_for(case[0], n, count // n), stack)
+
+
+@given(topologies(), cases, st.integers(0, 60))
+def test_a_stack_without_anything_is_the_ideal_one_with_whole_messages(topology, case, count):
+    sizes, n = tuple(site.ranks for site in topology.sites), topology.world_size
+    plan = build_plan(*case, sizes, root=n // 2)
+    program = program_of(plan, width_for(case[0], n, count // n), 4)
+    network = Network.of(topology)
+    ideal, bare = time_plan(program, network), time_plan(program, network, stack=Stack("bare"))
+    assert ideal.done_ps.tolist() == bare.done_ps.tolist()
+
+
+@pytest.mark.parametrize("stack", ["ideal", "gloo", "openmpi"])
+@pytest.mark.parametrize("collective", ["all_reduce", "all_gather", "broadcast", "reduce_scatter"])
+def test_stacks_change_the_time_and_not_one_bit(stack, collective):
+    world = World("three-campus", stack=stack)
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(24, 48)).astype(np.float32)
+    plain = World("three-campus", slicing=None)
+    run = getattr(world, collective)(x)
+    same = getattr(plain, collective)(x, algorithm=run.prediction.plan.algorithm)
+    assert run.output.tobytes() == same.output.tobytes()
+    assert run.time_s >= run.bound_s
+    if stack != "ideal":
+        assert run.time_s > same.time_s
