@@ -53,6 +53,9 @@ NEXT_RANK = 1
               help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
 @click.option("--algorithm", default="auto", show_default=True,
               help="A name, auto for the quickest by the model, or FILE.xml.")  # fmt: skip
+@click.option("--stack", default="ideal", show_default=True, metavar="NAME|FILE",
+              help="Whose messages: ideal, nccl, gloo, openmpi, or a profile in TOML. "
+                   "auto is then that library's algorithm.")  # fmt: skip
 @click.option("--backend", default="auto", show_default=True, help="auto or numpy.")
 @click.option("--clock", default="wall", show_default=True,
               help="wall: wait for the links. virtual: only compute the time.")  # fmt: skip
@@ -135,6 +138,7 @@ def _world(asked: dict[str, Any]) -> World:
         seed=asked["seed"],
         slicing=Slicing(asked["slice_bytes"], slots) if asked["slice_bytes"] else None,
         start_s=asked["start_s"],
+        stack=asked["stack"],
     )
 
 
@@ -186,7 +190,9 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
     except KeyboardInterrupt:
         return rows, True
     click.echo(table.foot(rows))
-    one_place = World(sweep.world.topology.in_one_place(), slicing=sweep.world.slicing)
+    one_place = World(
+        sweep.world.topology.in_one_place(), slicing=sweep.world.slicing, stack=sweep.world.stack
+    )
     words = closing_words(
         sweep.world, sweep.predict(sweep.world, counts[-1]), sweep.predict(one_place, counts[-1])
     )

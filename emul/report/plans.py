@@ -21,6 +21,7 @@ from emul.plans import (
     algorithms_for,
     collective_named,
 )
+from emul.plans.libraries import library_algorithms
 from emul.topology import Network, Topology
 
 __all__ = ["plan_list", "plan_sheet", "plan_words"]
@@ -37,9 +38,9 @@ MOST_MOVES = 1 << 20
 
 def plan_list() -> Table:
     """Return a table with a line for each collective."""
-    table = Table("collective", "algorithms", box=box.SIMPLE)
+    table = Table("collective", "algorithms", "as libraries do them", box=box.SIMPLE)
     for name in COLLECTIVES:
-        table.add_row(name, " ".join(algorithms_for(name)))
+        table.add_row(name, " ".join(algorithms_for(name)), " ".join(library_algorithms(name)))
     return table
 
 

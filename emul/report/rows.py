@@ -31,6 +31,7 @@ class PerfRow:
     dilation: float
     seed: int
     start_s: float
+    stack: str
     slice_bytes: int | None
     slots: int | None
     world_size: int
@@ -71,6 +72,7 @@ def perf_row(
         dilation=world.dilation,
         seed=seed,
         start_s=world.start_s,
+        stack=world.stack.name,
         slice_bytes=world.slicing.slice_bytes if world.slicing else None,
         slots=world.slicing.slots if world.slicing else None,
         world_size=world.size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emul.ops import NCCL_NAMES
 from emul.report.rows import PerfRow
+from emul.stacks import IDEAL
 from emul.timing import UNLIMITED
 from emul.units import format_bytes, format_rate
 from emul.world import World
@@ -82,6 +83,8 @@ class PerfTable:
 
 def _slicing(world: World) -> str:
     slicing = world.slicing
+    if world.stack is not IDEAL:
+        return f"stack {world.stack.name}"
     if slicing is None:
         return "whole chunks"
     number = "any number" if slicing.slots >= UNLIMITED else slicing.slots

@@ -1,0 +1,37 @@
+"""``emul stack list | show NAME``."""
+
+from __future__ import annotations
+
+import click
+
+from emul.cli.params import print_wide
+
+__all__ = ["stack"]
+
+
+@click.group()
+def stack() -> None:
+    """Show how communication libraries put messages on the wire."""
+
+
+@stack.command("list")
+def list_() -> None:
+    """List the stacks that come with emul."""
+    from emul.report.stacks import stack_list
+    from emul.stacks.library import load_stack, stack_names
+
+    print_wide(stack_list(load_stack(name) for name in stack_names()))
+
+
+@stack.command()
+@click.argument("name", metavar="NAME|FILE")
+def show(name: str) -> None:
+    """Show a stack: its numbers, where they are from, and which algorithms it takes when."""
+    from emul.report.stacks import choice_table, number_table
+    from emul.stacks.library import load_stack
+
+    found = load_stack(name)
+    click.echo(f"{found.name}: {found.description or 'no description'}")
+    print_wide(number_table(found))
+    if found.choices:
+        print_wide(choice_table(found))

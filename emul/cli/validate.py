@@ -1,0 +1,150 @@
+"""``emul validate MEASURED.csv --links LINKS.csv``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from emul.cli.params import INTERRUPTED, print_wide
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from emul.stacks import Stack
+    from emul.validation import LinkTable, MeasuredRow, Predicted, Predictor, Summary
+
+__all__ = ["validate"]
+
+BOUND_BROKEN = 1
+
+
+@click.command()
+@click.argument("measured", type=click.Path(path_type=Path), metavar="MEASURED.csv")
+@click.option("--links", type=click.Path(path_type=Path), required=True, metavar="LINKS.csv",
+              help="What was measured of the links alone: ping and iperf3.")  # fmt: skip
+@click.option("--stack", metavar="NAME|FILE",
+              help="The stack of all rows (default: that of each row's sw).")  # fmt: skip
+@click.option("--calibrate", is_flag=True,
+              help="First fit constants of stacks to the rows without shaping.")  # fmt: skip
+@click.option("--min-delay", "min_delay_us", type=click.FloatRange(0), default=0.0, metavar="US",
+              help="Leave out rows with a shorter one-way delay.")  # fmt: skip
+@click.option("--summary", "only_summary", is_flag=True, help="Do not print the rows.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write rows and summary as JSON.")  # fmt: skip
+@click.option("--plot", "plot_path", type=click.Path(path_type=Path), metavar="FILE",
+              help="Draw predicted over measured (.png, .svg, .pdf; Matplotlib).")  # fmt: skip
+@click.option("--max-median", type=click.FloatRange(0), metavar="PART",
+              help="Exit with 1 when the median error is larger, as in 0.04.")  # fmt: skip
+@click.option("--max-p90", type=click.FloatRange(0), metavar="PART",
+              help="Exit with 1 when the 90th percentile of the errors is larger.")  # fmt: skip
+def validate(
+    measured: Path,
+    links: Path,
+    stack: str | None,
+    calibrate: bool,
+    min_delay_us: float,
+    only_summary: bool,
+    json_path: Path | None,
+    plot_path: Path | None,
+    max_median: float | None,
+    max_p90: float | None,
+) -> None:
+    """Predict timed collectives from measurements of their links, and say how far off that is.
+
+    Columns of both files: see emul/validation/columns.py. Beside every prediction stands what the
+    textbook formula says, alpha the one-way delay and beta the rate.
+    """
+    from emul import __version__
+    from emul.report.documents import check_writable, write_json
+    from emul.report.validation import save_picture, validation_document
+    from emul.stacks.library import load_stack
+    from emul.validation import read_links, read_measured, summary_of
+
+    for path in (json_path, plot_path):
+        if path is not None:
+            check_writable(path)
+    all_rows, table = read_measured(measured), read_links(links)
+    rows = [row for row in all_rows if row.delay_s * 1e6 >= min_delay_us]
+    if not rows:
+        raise click.UsageError(f"no row has a one-way delay of {min_delay_us:g} us or more")
+    predictor = _predictor(all_rows, table, load_stack(stack) if stack else None, calibrate)
+    found, interrupted = _predict(rows, predictor)
+    if not found:
+        sys.exit(INTERRUPTED)
+    _print(found, only_summary)
+    if json_path is not None:
+        write_json(json_path, validation_document(__version__, found))
+    if plot_path is not None:
+        save_picture(plot_path, found)
+    model, _ = summary_of(found)
+    broken = _broken(model, max_median, max_p90)
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    if broken:
+        sys.exit(BOUND_BROKEN)
+
+
+def _predictor(
+    rows: Sequence[MeasuredRow], table: LinkTable, stack: Stack | None, calibrate: bool
+) -> Predictor:
+    """Return what predicts rows, with constants fitted to the unshaped ones if asked for."""
+    from emul.validation import Predictor
+    from emul.validation.constants import calibrated_stacks
+
+    predictor = Predictor(table, stack)
+    if not calibrate:
+        return predictor
+    fitted = calibrated_stacks(rows, table, predictor)
+    for name, each in fitted.items():
+        constants = each.constants
+        click.echo(
+            f"# {name}, fitted to the rows without shaping: call {constants.call_s * 1e6:.1f} us, "
+            f"message {constants.message_s * 1e6:.1f} us, control {constants.control_s * 1e6:.1f} "
+            f"us, completion {constants.completion_s * 1e6:.1f} us, byte "
+            f"{constants.byte_s * 1e9:.3f} ns"
+        )
+    return Predictor(table, fitted.get(stack.name, stack) if stack else None, fitted)
+
+
+def _predict(rows: Sequence[MeasuredRow], predictor: Predictor) -> tuple[list[Predicted], bool]:
+    """Return the predictions, with progress on a terminal, and whether they were interrupted."""
+    from rich.console import Console
+    from rich.progress import track
+
+    found: list[Predicted] = []
+    console = Console(stderr=True)
+    try:
+        for row in track(rows, "predicting", console=console, transient=True,
+                         disable=not console.is_terminal):  # fmt: skip
+            found.append(predictor.predict(row))
+    except KeyboardInterrupt:
+        click.echo(f"emul: interrupted after {len(found)} of {len(rows)} rows", err=True)
+        return found, True
+    return found, False
+
+
+def _print(found: Sequence[Predicted], only_summary: bool) -> None:
+    from emul.report.validation import validation_summary, validation_table
+
+    if not only_summary:
+        print_wide(validation_table(found))
+    print_wide(validation_summary(found))
+    for note in dict.fromkeys(note for each in found for note in each.notes):
+        click.echo(f"# {note}")
+
+
+def _broken(model: Summary, max_median: float | None, max_p90: float | None) -> bool:
+    """Say which stated bounds are broken, and whether any is."""
+    bounds = (
+        ("median error", model.median, max_median),
+        ("90th percentile of the errors", model.p90, max_p90),
+    )
+    broken = False
+    for name, value, bound in bounds:
+        if bound is not None and value > bound:
+            click.echo(f"emul: {name} {value:.2%}: needed at most {bound:.2%}", err=True)
+            broken = True
+    return broken

@@ -1,0 +1,63 @@
+"""Stacks as tables: their numbers with sources, and the algorithms that they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from math import inf
+
+from rich import box
+from rich.table import Table
+
+from emul.stacks import Stack
+from emul.units import format_bytes, format_time
+
+__all__ = ["choice_table", "number_table", "stack_list"]
+
+
+def stack_list(stacks: Iterable[Stack]) -> Table:
+    """Return a table with a line for each stack."""
+    table = Table("name", "what it is", box=box.SIMPLE)
+    for stack in stacks:
+        table.add_row(stack.name, stack.description)
+    return table
+
+
+def number_table(stack: Stack) -> Table:
+    """Return what a stack says of messages, with its sources."""
+    table = Table("what", "value", "source", box=box.SIMPLE)
+    for what, value, key in _numbers(stack):
+        table.add_row(what, value, stack.sources.get(key, ""))
+    if "choice" in stack.sources:
+        table.add_row("choice of algorithms", "", stack.sources["choice"])
+    return table
+
+
+def _numbers(stack: Stack) -> Iterator[tuple[str, str, str]]:
+    yield "handshake", stack.handshake, "handshake"
+    if stack.handshake == "rendezvous":
+        yield "eager up to", format_bytes(stack.eager_bytes), "eager_bytes"
+    if stack.handshake != "none":
+        order = "behind bulk data" if stack.in_order else "past bulk data"
+        yield "notices and answers go", order, "in_order"
+    if stack.slice_bytes:
+        yield "slices", f"{format_bytes(stack.slice_bytes)}, {stack.slots} in flight", "slice_bytes"
+    for field in fields(stack.constants):
+        seconds = getattr(stack.constants, field.name)
+        name = f"per {field.name.removesuffix('_s')}"
+        yield name, _time(seconds), "constants"
+
+
+def _time(seconds: float) -> str:
+    return format_time(seconds) if seconds >= 1e-9 or not seconds else f"{seconds * 1e9:.3g} ns"
+
+
+def choice_table(stack: Stack) -> Table:
+    """Return which algorithm a stack takes for which worlds and sizes; the first that fits."""
+    table = Table("collective", "ranks", "size", "algorithm", box=box.SIMPLE)
+    for collective, choices in stack.choices.items():
+        for choice in choices:
+            ranks = "any" if choice.ranks == inf else f"up to {choice.ranks:g}"
+            size = "any" if choice.nbytes == inf else f"below {format_bytes(choice.nbytes)}"
+            table.add_row(collective, ranks, size, choice.algorithm)
+    return table

@@ -1,0 +1,204 @@
+"""The topology of a measured row: campuses, who lives where, and what joins them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+
+from emul.links import Link, Transport
+from emul.links.link import OtherTraffic
+from emul.links.loss import cubic_window_segments
+from emul.measured.refusals import Place
+from emul.topology import Node, Site, Topology, Trunk
+from emul.validation.columns import LinkMeasurements, LinkTable, MeasuredRow
+
+__all__ = ["Campuses", "campus_of_ranks", "campuses_of"]
+
+CAMPUSES = 3
+"""Where the links do not say how many there are."""
+
+IP_AND_TCP_BYTES = 52
+"""Of each packet: IPv4 20, TCP 20 and the timestamp option 12 (RFC 791, 9293, 7323)."""
+
+ETHERNET_BYTES = 14
+"""Of each frame, without preamble and checksum, which a delay line does not see (IEEE 802.3)."""
+
+BUCKET_PACKETS = 2.2
+BUCKET_S = 100e-6
+"""What a token bucket lets pass at once: so many packets, or its rate times this if that is more
+(as the links of the files were shaped)."""
+
+USABLE_OF_BUFFER = 0.62
+"""Part of a socket buffer that can be in flight (measured on these links, kernel TCP)."""
+
+LEAST_RTO_S = 0.2
+"""TCP_RTO_MIN of Linux, which comes on top of the round trip (net/ipv4/tcp_input.c)."""
+
+INITIAL_SEGMENTS = 10
+CONFIRMED = 0.9
+"""A configured rate holds if a stream reached this part of it, slow start included."""
+
+ONE_FOR_ALL = "uplink"
+UNSHAPED = "none"
+BY_TURNS = ("cyclic", "interleaved", "roundrobin", "round_robin", "rr", "spread", "alternate")
+IN_BLOCKS = ("block", "contiguous", "packed")
+LAN_BYTES_PER_S = 1.25e9
+"""Rate of hosts where nothing was measured: assumed, far above the links."""
+
+
+@dataclass(frozen=True, slots=True)
+class Campuses:
+    """A topology, the rank of it that each rank of the row is, and what had to be assumed."""
+
+    topology: Topology
+    rank: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def campus_of_ranks(placement: str, ranks: int, campuses: int, place: Place) -> list[int]:
+    """Return the campus of each rank.
+
+    ``placement``: block, a word for ranks dealt in turn, or the campuses' numbers in rank order.
+    """
+    word = placement.lower()
+    if word in IN_BLOCKS:
+        return [rank * campuses // ranks for rank in range(ranks)]
+    if word in BY_TURNS:
+        return [rank % campuses for rank in range(ranks)]
+    digits = [int(digit) for digit in word if digit.isdigit()]
+    if len(digits) == ranks and max(digits) < campuses and not any(map(str.isalpha, word)):
+        return digits
+    raise place.at("placement").refusal(
+        placement,
+        f"{', '.join(IN_BLOCKS + BY_TURNS)}, or {ranks} campus numbers below {campuses}",
+    )
+
+
+def campuses_of(row: MeasuredRow, table: LinkTable, flight_bytes: float) -> Campuses:
+    """Return where the ranks of ``row`` live, joined as ``table`` says.
+
+    ``flight_bytes``: the most that a connection has to send at a time.
+    """
+    known = table.links.get(row.link)
+    ends = [end for pair in (known.rtt_s if known else ()) for end in pair]
+    number = max(ends, default=CAMPUSES - 1) + 1
+    campus = campus_of_ranks(row.placement, row.ranks, number, row.place)
+    used = sorted(set(campus))
+    order = sorted(range(row.ranks), key=lambda rank: (campus[rank], rank))
+    rank = [0] * row.ranks
+    for place, each in enumerate(order):
+        rank[each] = place
+    lan = _lan(row, table)
+    sites = tuple(_site(c, campus.count(c), lan, row, known) for c in used)
+    trunks = tuple(
+        Trunk((_name(a), _name(b)), _trunk(row, table, a, b, lan, flight_bytes))
+        for i, a in enumerate(used)
+        for b in used[i + 1 :]
+    )
+    return Campuses(Topology("measured", sites, trunks), tuple(rank), _notes(row, known))
+
+
+def _name(campus: int) -> str:
+    return f"campus {campus}"
+
+
+def _notes(row: MeasuredRow, known: LinkMeasurements | None) -> tuple[str, ...]:
+    if known is not None and known.rtt_s:
+        return ()
+    return (f"link {row.link}: no ping among the links; its delay and rate are as configured",)
+
+
+def payload_bytes_per_s(row: MeasuredRow, known: LinkMeasurements | None) -> float:
+    """Return what the shaped links carry of payload; the best goodput where nothing shapes them."""
+    seen = max(known.goodput.values(), default=0.0) if known else 0.0
+    if not row.rate_bytes_per_s or row.shape == UNSHAPED:
+        return seen or LAN_BYTES_PER_S
+    framed = (row.mtu_bytes - IP_AND_TCP_BYTES) / (row.mtu_bytes + ETHERNET_BYTES)
+    configured = row.rate_bytes_per_s * framed
+    return seen if 0 < seen < CONFIRMED * configured else configured
+
+
+def _lan(row: MeasuredRow, table: LinkTable) -> Link:
+    """Return the link inside a campus, and of each rank to the way out."""
+    known = table.links.get(row.link)
+    inside = known.inside_goodput if known else None
+    rate = inside or max(table.fastest, LAN_BYTES_PER_S / 3, 2 * row.rate_bytes_per_s)
+    return Link(rate, table.inside_rtt_s(row.link) / 2)
+
+
+def _burst_bytes(row: MeasuredRow) -> float:
+    return max(BUCKET_PACKETS * row.mtu_bytes, BUCKET_S * row.rate_bytes_per_s)
+
+
+def _site(
+    campus: int, ranks: int, lan: Link, row: MeasuredRow, known: LinkMeasurements | None
+) -> Site:
+    nodes = tuple(Node(1, lan) for _ in range(ranks))
+    if row.shape != ONE_FOR_ALL or not row.rate_bytes_per_s:
+        return Site(_name(campus), nodes, lan)
+    rate = payload_bytes_per_s(row, known)
+    return Site(_name(campus), nodes, lan, rate, math.inf, _burst_bytes(row))
+
+
+def _trunk(
+    row: MeasuredRow, table: LinkTable, a: int, b: int, lan: Link, flight_bytes: float
+) -> Link:
+    known = table.links.get(row.link)
+    rtt_s = _rtt_s(row, table, a, b)
+    rate, burst = payload_bytes_per_s(row, known), 0.0
+    if row.rate_bytes_per_s and row.shape == ONE_FOR_ALL:
+        rate = max(lan.rate_bytes_per_s, rate)
+    elif row.rate_bytes_per_s and row.shape != UNSHAPED:
+        burst = _burst_bytes(row)
+    return Link(
+        rate,
+        rtt_s / 2,
+        transport=_transport(row, rtt_s, payload_bytes_per_s(row, known), flight_bytes),
+        others=OtherTraffic(burst_bytes=burst),
+    )
+
+
+def _rtt_s(row: MeasuredRow, table: LinkTable, a: int, b: int) -> float:
+    """Return the measured round trip, else the configured one and what hosts add to it."""
+    known = table.links.get(row.link)
+    pairs = known.rtt_s if known else {}
+    found = pairs.get((a, b), pairs.get((b, a)))
+    if found is not None:
+        return found
+    if pairs:
+        return median(pairs.values())
+    return 2 * row.delay_s + 2 * table.inside_rtt_s(row.link)
+
+
+def _transport(row: MeasuredRow, rtt_s: float, rate: float, flight_bytes: float) -> Transport:
+    """Return how TCP sends over the links of ``row``.
+
+    Windows come from socket buffers and, with losses, from what CUBIC's mean window is then; a
+    lost packet comes again a round trip later. A connection that was idle begins anew: its window,
+    which was what it had to send or what the path holds, is halved for each timer that has passed
+    (RFC 2861; tcp_cwnd_restart of Linux).
+    """
+    segment = row.mtu_bytes - IP_AND_TCP_BYTES
+    window = row.buffer_bytes * USABLE_OF_BUFFER or math.inf
+    if row.loss and row.congestion_control != "bbr":
+        window = min(window, segment * cubic_window_segments(rtt_s, row.loss))
+    window = 0.0 if math.isinf(window) else window
+    if row.loss:
+        return Transport(
+            window, loss=row.loss, recovery="sr", mtu_bytes=segment, rto_s=2 * rtt_s + LEAST_RTO_S
+        )
+    rto_s = LEAST_RTO_S + rtt_s
+    if not (row.restarts_after_idle and row.idle_s > rto_s):
+        return Transport(window, mtu_bytes=segment)
+    halvings = min(60, int(row.idle_s / rto_s))
+    before = min(rate * rtt_s, 2 * flight_bytes, window or math.inf)
+    left = before / 2**halvings
+    return Transport(
+        window,
+        recovery="cubic",
+        mtu_bytes=segment,
+        rto_s=rto_s,
+        slow_start=True,
+        initial_window_bytes=max(INITIAL_SEGMENTS * segment, left),
+    )

@@ -1,0 +1,53 @@
+"""How far predictions are from what was measured: median, 90th percentile, worst, within 10 %."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emul.validation.prediction import Predicted
+
+__all__ = ["Summary", "errors_by_delay", "summary_of"]
+
+CLOSE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Of the absolute relative errors of ``rows`` rows."""
+
+    rows: int
+    median: float
+    p90: float
+    worst: float
+    within_10_percent: float
+
+    @classmethod
+    def of(cls, errors: Sequence[float]) -> Summary:
+        """Return the summary of relative errors, of which there is at least one."""
+        sizes = np.abs(errors)
+        return cls(
+            len(sizes),
+            float(np.median(sizes)),
+            float(np.quantile(sizes, 0.9)),
+            float(sizes.max()),
+            float((sizes <= CLOSE).mean()),
+        )
+
+
+def summary_of(found: Sequence[Predicted]) -> tuple[Summary, Summary]:
+    """Return the summaries of the model and of the textbook formula."""
+    return (
+        Summary.of([each.error for each in found]),
+        Summary.of([each.textbook_error for each in found]),
+    )
+
+
+def errors_by_delay(found: Sequence[Predicted]) -> dict[float, tuple[Summary, Summary]]:
+    """Return the summaries of the rows of each one-way delay in seconds, the shortest first."""
+    delays = sorted({each.row.delay_s for each in found})
+    return {
+        delay: summary_of([each for each in found if each.row.delay_s == delay]) for delay in delays
+    }
