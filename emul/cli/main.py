@@ -8,10 +8,13 @@ import sys
 import click
 
 from emul import EmulError, __version__
+from emul.cli.calibrate import calibrate
 from emul.cli.params import INTERRUPTED
 from emul.cli.perf import perf
 from emul.cli.plan import plan
+from emul.cli.stack import stack
 from emul.cli.topology import topology
+from emul.cli.validate import validate
 
 __all__ = ["main", "run"]
 
@@ -24,9 +27,12 @@ def main() -> None:
     """Run collective communication for real, and make it feel the distance between sites."""
 
 
+main.add_command(calibrate)
 main.add_command(perf)
 main.add_command(plan)
+main.add_command(stack)
 main.add_command(topology)
+main.add_command(validate)
 
 
 def run() -> None:

@@ -1,0 +1,203 @@
+"""``emul calibrate``: from measurements of one's own to the numbers of a link."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emul.cli.params import Size, print_wide
+
+if TYPE_CHECKING:
+    from emul.measured import Calibration, Layout, Log, Parameter
+    from emul.topology import Document
+
+__all__ = ["calibrate"]
+
+MOST_SITES = 1_000
+MOST_RANKS = 1_000_000
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...",
+                type=click.Path(path_type=Path))  # fmt: skip
+@click.option("--out", "out_path", type=click.Path(path_type=Path), metavar="TOPOLOGY.toml",
+              help="Write a topology with the calibrated link.")  # fmt: skip
+@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write the parameters as JSON.")  # fmt: skip
+@click.option("--link", type=click.Choice(["trunk", "site", "node"]), default=None,
+              help="Which links were measured: between sites, between nodes of a site, or inside "
+              "a node. The farthest that there are, if not given.")  # fmt: skip
+@click.option("--sites", metavar="NAME=RANKS,...",
+              help="Where the ranks live, in their order; if not given, as in --base if that has "
+              "as many, or else at one site.")  # fmt: skip
+@click.option("--base", metavar="NAME|FILE",
+              help="A topology to take the other links from; else they are assumed "
+              "fast.")  # fmt: skip
+@click.option("--algorithm", default="",
+              help="Of collectives whose file does not say it; ring, if not given, or what there "
+              "is instead.")  # fmt: skip
+@click.option("--slice", "slice_bytes", type=Size(),
+              help="A ring hands chunks on in pieces of this size, 0 for whole chunks; if not "
+              "given, 512K (NCCL, emul perf) or whole, whichever fits better.")  # fmt: skip
+@click.option("--collective", default="",
+              help="Of logs of nccl-tests that do not say it.")  # fmt: skip
+@click.option("--world-size", "world_sizes", multiple=True, metavar="[FILE=]RANKS",
+              help="Of files that do not say it (OSU); may be given for each file.")  # fmt: skip
+def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
+    r"""Find the latency, overhead and rate of a link from measurements, and how sure they are.
+
+    Each FILE is the output of nccl-tests (as printed, or -J), of an OSU micro-benchmark, of
+    iperf3 -J or of ping, or a CSV. What it is, is told by its content.
+
+    A CSV of collectives has the columns collective, world_size, size_bytes (of the whole vector)
+    and time_s, and if wanted algorithm. A CSV of a link has kind, size_bytes and time_s, where
+    kind is latency (one way), rtt (both ways), message (one, until it has come) or goodput (bytes
+    that a stream moves in the time).
+
+    The time of a collective is fitted as base + steps x (latency + overhead) + factor x size /
+    rate, with steps and factor of its closed form. What the data cannot tell apart is said, and
+    put together. Needs scipy: pip install 'emul[calibrate]'.
+    """
+    from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of
+    from emul.measured import calibrate as fitted
+    from emul.report.documents import check_writable
+    from emul.topology import load_document
+
+    for path in (asked["out_path"], asked["json_path"]):
+        if path is not None:
+            check_writable(path)
+    logs = _logs(files, asked)
+    base = load_document(asked["base"]) if asked["base"] else None
+    layout = layout_of(logs, _ranks_of_sites(asked["sites"]), base.topology if base else None)
+    link = asked["link"] or layout.binding_link
+    layout.check(link, logs)
+    known = {each: base_link(base, each) for each in LINKS}
+    found = fitted(
+        [each for log in logs for each in log.measurements],
+        algorithm=asked["algorithm"],
+        slice_bytes=asked["slice_bytes"],
+        ring=layout.ring_over(link, known) if base else ALIKE,
+    )
+    said = f"as in {asked['base']}" if base else "no --base was given"
+    parameters = parameters_of(found, known[link], said)
+    warnings = [*found.warnings, *([] if base else layout.warnings(link, logs))]
+    _print(logs, link, parameters, found, warnings)
+    _write(logs, layout, link, parameters, found, base, warnings, asked)
+
+
+def _logs(files: tuple[Path, ...], asked: dict[str, Any]) -> list[Log]:
+    from emul.errors import unknown_name
+    from emul.measured import COLLECTIVES, Hints, read_measurements
+
+    collective = asked["collective"]
+    if collective and collective not in COLLECTIVES:
+        raise unknown_name("collective", collective, COLLECTIVES)
+    everywhere, by_file = _world_sizes(asked["world_sizes"], files)
+    return [
+        read_measurements(path, Hints(by_file.get(str(path), everywhere), collective))
+        for path in files
+    ]
+
+
+def _world_sizes(given: tuple[str, ...], files: tuple[Path, ...]) -> tuple[int, dict[str, int]]:
+    """Return the world size of all files that do not say it, and those of some of them."""
+    everywhere, by_file = 0, {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        ranks = _ranks(number)
+        if ranks < 2:
+            raise click.UsageError(f"--world-size {text}: needed 2 ranks or more, or FILE=RANKS")
+        if name and name not in map(str, files):
+            raise click.UsageError(
+                f"--world-size {text}: needed one of {', '.join(map(str, files))}"
+            )
+        if name:
+            by_file[name] = ranks
+        else:
+            everywhere = ranks
+    return everywhere, by_file
+
+
+def _ranks(text: str) -> int:
+    """Return the number of ranks that ``text`` says, 0 if it says none."""
+    legible = text.isdecimal() and len(text) <= len(str(MOST_RANKS))
+    return int(text) if legible and int(text) <= MOST_RANKS else 0
+
+
+def _ranks_of_sites(given: str | None) -> dict[str, int]:
+    """Return the ranks of each site by its name."""
+    sites: dict[str, int] = {}
+    for text in given.split(",") if given else []:
+        name, _, number = (part.strip() for part in text.rpartition("="))
+        if not name or name in sites or not _ranks(number):
+            raise click.UsageError(
+                f"--sites {given}: {text!r}: needed NAME=RANKS, each name once, 1 rank or more"
+            )
+        sites[name] = _ranks(number)
+    if len(sites) > MOST_SITES:
+        raise click.UsageError(f"--sites: {len(sites)} sites: needed at most {MOST_SITES}")
+    return sites
+
+
+def _print(
+    logs: list[Log],
+    link: str,
+    parameters: tuple[Parameter, ...],
+    found: Calibration,
+    warnings: list[str],
+) -> None:
+    from emul.report.calibration import calibration_table, fit_words
+
+    for log in logs:
+        click.echo(f"{log.path}: {log.form}, {len(log.measurements)} measurements")
+    print_wide(calibration_table(parameters))
+    click.echo(f"{link} link: {fit_words(found)}")
+    for note in (note for log in logs for note in log.notes):
+        click.echo(f"note: {note}")
+    for warning in warnings:
+        click.echo(f"warning: {warning}")
+
+
+def _write(
+    logs: list[Log],
+    layout: Layout,
+    link: str,
+    parameters: tuple[Parameter, ...],
+    found: Calibration,
+    base: Document | None,
+    warnings: list[str],
+    asked: dict[str, Any],
+) -> None:
+    from emul import __version__
+    from emul.measured import topology_text
+    from emul.report.calibration import calibration_document
+    from emul.report.documents import write_json, write_text
+
+    if asked["json_path"] is not None:
+        document = calibration_document(__version__, logs, link, parameters, found, warnings)
+        write_json(asked["json_path"], document)
+    if asked["out_path"] is not None:
+        text = topology_text(
+            layout,
+            link,
+            parameters,
+            base=base,
+            base_name=asked["base"] or "",
+            base_folder=Path(asked["base"] or "").parent,
+            remarks=_remarks(logs, parameters, warnings),
+        )
+        write_text(asked["out_path"], text)
+        click.echo(f"{asked['out_path']}: written")
+
+
+def _remarks(logs: list[Log], parameters: tuple[Parameter, ...], warnings: list[str]) -> list[str]:
+    """Return what stands at the head of a topology file, beside its numbers."""
+    files = ", ".join(f"{log.path.name} ({log.form})" for log in logs)
+    base = [
+        f"Each call takes {each.value:g} {each.unit} more, which no link has."
+        for each in parameters
+        if each.name == "base_us"
+    ]
+    return [f"By emul calibrate from {files}.", *base, *(f"Warning: {each}." for each in warnings)]

@@ -1,0 +1,128 @@
+"""All measurements as rows of one model: base b, latency L, overhead o and seconds per byte g.
+
+A row takes c b + l L + m o + f S g, less what is hidden where a ring hands on pieces of p bytes in
+slices of s: the next step begins after the first slice. A step then takes no longer than its port
+is busy, o + p g, or than a first slice is under way, whichever is more. Where a part h of the hops
+goes over the measured link and the others take r on average, that is max(o + p g, h (L + o + s g) +
+r) in place of L + o + p g; so min(L, (1 - h) (L + o) + (p - h s) g - r) is hidden. The hops are
+those of the slowest way around the ring, which is the one that goes over most measured links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.measured.forms import Form, form_of
+from emul.measured.measurement import Measurement
+from emul.measured.ring import ALIKE, Ring
+
+__all__ = ["BASE", "LATENCY", "OVERHEAD", "SECONDS_PER_BYTE", "Model"]
+
+Floats = npt.NDArray[np.float64]
+
+BASE, LATENCY, OVERHEAD, SECONDS_PER_BYTE = range(4)
+"""The columns of a model, and the places of its parameters."""
+
+SAME = 1e-6
+"""A column whose part beside the others is below this is a mixture of them."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Rows of measurements: how often each pays for what, and the seconds it took.
+
+    ``pays`` is (rows, 4), how often a row pays each parameter; ``spreads`` the relative standard
+    errors that files tell. Each of ``waits`` steps hides latency, but no more than what a
+    row of ``hides``, (rows, 4), makes of the parameters, less ``other_s``.
+    """
+
+    pays: Floats
+    times_s: Floats
+    spreads: Floats
+    waits: Floats
+    hides: Floats
+    other_s: Floats
+    sources: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        measurements: Sequence[Measurement],
+        *,
+        algorithm: str = "",
+        slice_bytes: int = 0,
+        ring: Ring = ALIKE,
+    ) -> Model:
+        """Return the model of ``measurements``; with 0 ``slice_bytes`` pieces go whole.
+
+        Rings over as many ranks as ``ring`` has go over its links, all others over the measured.
+        """
+        forms = [form_of(each, algorithm) for each in measurements]
+        sizes = np.array([each.size_bytes for each in measurements], float)
+        pays = np.array([(f.calls, f.latencies, f.overheads, f.copies) for f in forms], float)
+        pays[:, SECONDS_PER_BYTE] *= sizes
+        pieces = sizes / np.array([form.pieces or 1 for form in forms])
+        slices = np.minimum(pieces, slice_bytes or np.inf)
+        pays[:, SECONDS_PER_BYTE] -= _numbers(forms, "relays") * (pieces - slices)
+        ways = [
+            ring.slowest_way(int(form.latencies) if each.world_size == ring.world_size else 0)
+            for each, form in zip(measurements, forms, strict=True)
+        ]
+        part = np.array([way.part_measured for way in ways])
+        none = np.zeros_like(part)
+        return cls(
+            pays,
+            np.array([each.time_s for each in measurements], float),
+            np.array([each.spread for each in measurements], float),
+            _numbers(forms, "chained"),
+            np.stack([none, 1 - part, 1 - part, pieces - part * slices], axis=1),
+            np.array([way.others_s(s) for way, s in zip(ways, slices, strict=True)]),
+            tuple(each.source for each in measurements),
+        )
+
+    @property
+    def active(self) -> list[int]:
+        """The parameters that any row pays."""
+        return [i for i in range(self.pays.shape[1]) if self.pays[:, i].any()]
+
+    def predict(self, theta: Floats) -> Floats:
+        """Return the seconds of each row by the parameters ``theta``."""
+        hidden = np.minimum(theta[LATENCY], self.hides @ theta - self.other_s)
+        seconds: Floats = self.pays @ theta - self.waits * hidden
+        return seconds
+
+    def slopes(self, theta: Floats) -> Floats:
+        """Return the derivatives of the seconds of each row, (rows, 4)."""
+        all_latency = theta[LATENCY] < self.hides @ theta - self.other_s
+        hidden = np.where(all_latency[:, None], np.eye(len(theta))[LATENCY], self.hides)
+        slopes: Floats = self.pays - self.waits[:, None] * hidden
+        return slopes
+
+    def without(self, column: int) -> Model:
+        """Return the model in which nobody pays a parameter, which is then 0."""
+        pays = self.pays.copy()
+        pays[:, column] = 0.0
+        return replace(self, pays=pays)
+
+    def spanned(self, column: int, others: Sequence[int]) -> bool:
+        """Say whether what the rows pay of ``column`` is a mixture of active ``others``."""
+        scaled = self.pays / self.times_s[:, None]
+        mixed, wanted = scaled[:, list(others)], scaled[:, column]
+        mixed = mixed / np.linalg.norm(mixed, axis=0)
+        mixture: Any = np.linalg.lstsq(mixed, wanted, rcond=None)[0]
+        rest = np.linalg.norm(wanted - mixed @ mixture)
+        return bool(rest < SAME * np.linalg.norm(wanted))
+
+    @property
+    def paid_together(self) -> bool:
+        """Whether every row pays latency and overhead equally often."""
+        return bool((self.pays[:, LATENCY] == self.pays[:, OVERHEAD]).all())
+
+
+def _numbers(forms: Sequence[Form], name: str) -> Floats:
+    return np.array([getattr(form, name) for form in forms], float)

@@ -1,0 +1,93 @@
+"""Texts and numbers that others wrote: read within bounds, and refused with their place."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from emul.errors import TopologyError
+from emul.measured.refusals import MeasurementError, Place
+from emul.topology.texts import read_text
+
+__all__ = [
+    "LEAST",
+    "MOST",
+    "MOST_BYTES",
+    "MOST_FILE_BYTES",
+    "ROW",
+    "count",
+    "lines_of",
+    "number",
+    "positive",
+    "text_of",
+    "whole_size",
+]
+
+MOST_FILE_BYTES = 64 << 20
+MOST_BYTES = 1 << 60
+"""Of one message: far beyond any memory, and exact as a float."""
+LEAST, MOST = 1e-15, 1e15
+"""Of times and rates, in whatever unit: what is beyond was never measured."""
+
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+ROW = re.compile(r"\s*[-+]?\d[^\s:-]*(?:\s|$)", re.ASCII)
+"""A line of a table of numbers; one that begins with a date or an hour is somebody else's."""
+WITH_UNIT = re.compile(rf"({NUMBER.pattern})\s*([a-zA-Zµ%/]+)", re.ASCII)
+TAG = re.compile(r"^\[\d+,\s*\d+\]<\w+>: ?", re.ASCII)
+NOT_FINITE = ("nan", "inf", "infinity")
+LONGEST_NUMBER = 40
+
+
+def text_of(path: Path) -> str:
+    """Return the text of the file at ``path``, refusing what is too large before it is parsed."""
+    try:
+        return read_text(path, "a file of measurements", MOST_FILE_BYTES)
+    except TopologyError as error:
+        raise MeasurementError(str(error)) from None
+
+
+def lines_of(text: str) -> list[str]:
+    r"""Return the lines of ``text`` as editors count them, which end at \n, \r\n or \r.
+
+    The tag that mpirun --tag-output puts before each line is taken off.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [TAG.sub("", line) for line in lines]
+
+
+def number(value: str, place: Place, needed: str) -> float:
+    """Return the finite number that ``value`` is; a unit, NaN and infinity are refused."""
+    text = value.strip()
+    if len(text) <= LONGEST_NUMBER and NUMBER.fullmatch(text):
+        found = float(text)
+        if math.isfinite(found):
+            return found
+    elif text.lower().lstrip("+-") in NOT_FINITE:
+        raise place.refusal(value, f"{needed}, which is finite")
+    elif unit := WITH_UNIT.fullmatch(text):
+        raise place.refusal(value, f"{needed}, without the unit {unit[2]!r}")
+    raise place.refusal(value, needed)
+
+
+def positive(value: str, place: Place, unit: str) -> float:
+    """Return the number above 0 that ``value`` is, in ``unit``."""
+    needed = f"a number above 0, in {unit}"
+    found = number(value, place, needed)
+    if not LEAST <= found <= MOST:
+        raise place.refusal(value, f"{needed}, from {LEAST:g} to {MOST:g}")
+    return found
+
+
+def whole_size(value: str, place: Place) -> int:
+    """Return the whole number of bytes, 0 or more, that ``value`` is."""
+    return count(value, place, "bytes", 0, MOST_BYTES)
+
+
+def count(value: str, place: Place, what: str, least: int, most: int) -> int:
+    """Return the whole number of ``what`` from ``least`` to ``most`` that ``value`` is."""
+    needed = f"a whole number of {what} from {least} to {most}"
+    found = number(value, place, needed)
+    if found != int(found) or not least <= found <= most:
+        raise place.refusal(value, needed)
+    return int(found)

@@ -1,0 +1,141 @@
+"""The topology file: the calibrated link, the others beside it, and where each number is from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from emul.links import Link
+from emul.measured.layout import LINKS, Layout
+from emul.measured.parameters import ASSUMED, Parameter, rounded
+from emul.topology import Document, LinkTable
+from emul.topology.reader import parse_document
+
+__all__ = ["base_link", "topology_text"]
+
+Content = Mapping[str, Any]
+
+KEYS = {"node": "node_link", "site": "site_link", "trunk": "trunk"}
+FILES_OF_TRACES = ("file", "mahimahi")
+
+
+def base_link(base: Document | None, link: str) -> Link:
+    """Return the first link of a class that ``base`` has, else what is assumed."""
+    tables = [] if base is None else _of_class(base, link)
+    return tables[0].link if tables else ASSUMED[link]
+
+
+def _of_class(base: Document, link: str) -> list[LinkTable]:
+    """Return the tables of a class of links: nodes and sites site by site, then the trunks."""
+    inside = [table for table in base.tables if table.place.startswith("inside ")]
+    nodes = [table for table in inside if table.place.startswith("inside a node of ")]
+    if link == "trunk":
+        return [table for table in base.tables if table not in inside]
+    return nodes if link == "node" else [table for table in inside if table not in nodes]
+
+
+def topology_text(
+    layout: Layout,
+    link: str,
+    parameters: Sequence[Parameter],
+    *,
+    base: Document | None,
+    base_folder: Path,
+    base_name: str,
+    remarks: Sequence[str],
+) -> str:
+    """Return the TOML of a topology whose links of class ``link`` are the calibrated ones.
+
+    The others are those of ``base``, found in ``base_folder``, or assumed. ``remarks`` stand at the
+    head as comments. What is written has been read back.
+    """
+    tables = {each: _assumed(each, parameters) for each in LINKS}
+    if base is not None:
+        tables |= {
+            each: _from_base(found[0], base_name, base_folder)
+            for each in LINKS
+            if (found := _of_class(base, each))
+        }
+    tables[link] = _calibrated(parameters)
+    lines = [*(_comment(remark) for remark in remarks), ""]
+    lines += [f"description = {_value(_description(layout, link))}", ""]
+    for each in LINKS:
+        if each != "trunk" or len(layout.sites) > 1:
+            lines += _table_lines(f"defaults.{KEYS[each]}", tables[each])
+    lines += _site_lines(layout)
+    text = "\n".join(lines).rstrip() + "\n"
+    parse_document(text, name="calibrated", where="the calibrated topology", folder=base_folder)
+    return text
+
+
+def _comment(remark: str) -> str:
+    """Return a remark as one line of TOML, in which a comment holds no control characters."""
+    return "# " + "".join(each if each.isprintable() else " " for each in remark)
+
+
+def _description(layout: Layout, link: str) -> str:
+    ranks = sum(sum(nodes) for _, nodes in layout.sites)
+    return f"calibrated: {ranks} ranks, {link} links as measured"
+
+
+def _calibrated(parameters: Sequence[Parameter]) -> Content:
+    of_link = [each for each in parameters if each.name != "base_us"]
+    return {
+        **{each.name: each.value for each in of_link},
+        "sources": {each.name: each.source_line for each in of_link},
+    }
+
+
+def _assumed(link: str, parameters: Sequence[Parameter]) -> Content:
+    """Return what is assumed of a link that was not measured: never slower than the measured."""
+    rates = [each.value for each in parameters if each.name == "rate_gbit_per_s"]
+    rate_gbit_per_s = ASSUMED[link].rate_bytes_per_s * 8 / 1e9
+    why = "assumed: fast, so that the measured link binds"
+    return {
+        "rate_gbit_per_s": rounded(max(rate_gbit_per_s, *rates)),
+        "latency_us": rounded(ASSUMED[link].latency_s * 1e6),
+        "sources": {"rate_gbit_per_s": why, "latency_us": why},
+    }
+
+
+def _from_base(found: LinkTable, base_name: str, folder: Path) -> Content:
+    """Return the table of a link of the base, where what has no source has the base for it."""
+    content = {**found.table.content}
+    said = content.pop("sources", {})
+    trace = content.get("trace")
+    if isinstance(trace, dict):
+        content["trace"] = {
+            key: str((folder / value).resolve()) if key in FILES_OF_TRACES else value
+            for key, value in trace.items()
+        }
+    given = f"assumed: as in {base_name}, {found.place}"
+    return {**content, "sources": {key: said.get(key, given) for key in content}}
+
+
+def _table_lines(name: str, content: Content) -> Iterator[str]:
+    yield f"[{name}]"
+    yield from (f"{key} = {_value(value)}" for key, value in content.items() if key != "sources")
+    yield f"\n[{name}.sources]"
+    yield from (f"{key} = {_value(text)}" for key, text in content["sources"].items())
+    yield ""
+
+
+def _site_lines(layout: Layout) -> Iterator[str]:
+    for name, nodes in layout.sites:
+        yield f"[[site]]\nname = {_value(name)}\nnodes = {_value(list(nodes))}\n"
+    for pair in combinations([name for name, _ in layout.sites], 2):
+        yield f"[[trunk]]\nbetween = {_value(list(pair))}\n"
+
+
+def _value(value: object) -> str:
+    """Return a value as TOML; its strings are those of JSON, but for the character DEL."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_value(each)}' for key, each in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(_value(each) for each in value)}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)
