@@ -13,6 +13,8 @@ __all__ = [
     "CapacityError",
     "DTypeError",
     "EmulError",
+    "MeasurementError",
+    "MissingLibraryError",
     "OutageError",
     "PlanError",
     "ShapeError",
@@ -41,6 +43,14 @@ class DTypeError(EmulError, TypeError):
 
 class TopologyError(EmulError, ValueError):
     """A topology cannot be read, or describes something that cannot exist."""
+
+
+class MeasurementError(EmulError, ValueError):
+    """A file of measurements cannot be read, or what it says cannot be fitted."""
+
+
+class MissingLibraryError(EmulError, ImportError):
+    """A library is missing that only some commands need."""
 
 
 class StackError(EmulError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from math import inf
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from emul.errors import ArgumentError, OutageError, PlanError
+from emul.links import Link
 from emul.plans import (
     PLAN_FILE,
     Plan,
@@ -22,8 +24,11 @@ from emul.plans import (
     verify,
 )
 from emul.run import Prediction
+from emul.stacks import IDEAL, Stack
+from emul.stacks.nccl import choose, stack_for
+from emul.stacks.nccl_tuner import Nodes
 from emul.timing import UNLIMITED, Slicing, busiest_link_ps, time_plan, transfers_in
-from emul.topology import Network
+from emul.topology import Network, Topology
 from emul.topology.bound import lower_bound_ps
 from emul.units import PS_PER_S
 
@@ -35,6 +40,7 @@ Algorithm = str | Plan | Schedule
 Prepared = tuple[Program, Prediction]
 
 AUTO = "auto"
+NCCL = "nccl"
 
 TIMED_IN_AN_INSTANT = 1 << 18
 """Transfers or slices: 0.1 s (bench/plans.py)."""
@@ -50,12 +56,17 @@ class Planner:
         *,
         seed: int = 0,
         start_s: float = 0.0,
+        stack: Stack = IDEAL,
     ) -> None:
-        """Take the network, in which pieces chunks are sent on, and what draws and changes need."""
+        """Take the network, in which pieces chunks are sent on, and what draws and changes need.
+
+        ``stack``: who puts messages on the wire, and what ``auto`` then stands for.
+        """
         self.network = network
         self.slicing = slicing
         self.seed = seed
         self.start_s = start_s
+        self.stack = stack
         self._file = lru_cache(maxsize=32)(_read)
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
         self._prepared = lru_cache(maxsize=32)(self._prepare_anew)
@@ -70,9 +81,16 @@ class Planner:
             algorithm = self._file(algorithm, _version(algorithm))
         return self._prepared(shape, algorithm, root, itemsize)
 
-    def _plan_anew(self, collective: str, algorithm: Algorithm, root: int) -> Plan:
+    def _plan_anew(
+        self,
+        collective: str,
+        algorithm: Algorithm,
+        root: int,
+        nodes: tuple[int, ...] | None = None,
+    ) -> Plan:
+        """Return the plan; with ``nodes``, their numbers of ranks, these are the sites."""
         if isinstance(algorithm, str):
-            sites = self.network.topology.ranks_by_node
+            sites = nodes or self.network.topology.ranks_by_node
             return build_plan(collective, algorithm, sites, root=root)
         plan, n = algorithm, self.network.world_size
         if not isinstance(plan, Plan):
@@ -88,19 +106,53 @@ class Planner:
     def _prepare_anew(
         self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
     ) -> Prepared:
+        if self.stack.tuner == NCCL and shape.counts is None:
+            return self._as_nccl(shape, algorithm, root, itemsize)
         if algorithm == AUTO:
-            return self._quickest(shape, root, itemsize)
+            known = self._library_algorithm(shape, itemsize)
+            if known is None:
+                return self._quickest(shape, root, itemsize)
+            algorithm = known
         plan = self._plan(shape.collective.name, algorithm, root)
         return self._timed(plan, Program.of(plan, shape, itemsize), root)
 
-    def _timed(self, plan: Plan, program: Program, root: int) -> Prepared:
+    def _as_nccl(self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int) -> Prepared:
+        """Return the call as NCCL would send it, by its own choice of algorithm or by another."""
+        nodes, name = Nodes.of(self.network.topology), shape.collective.name
+        setting = choose(name, nodes, shape.width * itemsize, _asked(algorithm))
+        if isinstance(algorithm, str):
+            algorithm = setting.algorithm
+        plan = self._plan(name, algorithm, root, nodes.ranks if setting.over_nodes else None)
+        program = Program.of(plan, shape, itemsize)
+        return self._timed(plan, program, root, stack_for(self.stack, setting, nodes))
+
+    def _library_algorithm(self, shape: Shape, itemsize: int) -> str | None:
+        """Return what the library takes; None where that is not known, or blocks are uneven."""
+        if shape.counts is not None:
+            return None
+        name, nbytes = shape.collective.name, shape.width * itemsize
+        return self.stack.algorithm_for(name, self.network.world_size, nbytes)
+
+    def _timed(
+        self, plan: Plan, program: Program, root: int, stack: Stack | None = None
+    ) -> Prepared:
+        """Return the program and its prediction; ``stack``: of this call, if not the usual one."""
         shape, itemsize = program.layout.shape, program.itemsize
+        stack, slicing = stack or self.stack, self.slicing
+        if stack.slice_bytes:
+            slicing = Slicing(stack.slice_bytes, stack.slots)
         timeline = time_plan(
-            program, self.network, self.slicing, seed=self.seed, start_s=self.start_s
+            program,
+            self.network,
+            slicing,
+            seed=self.seed,
+            start_s=self.start_s,
+            stack=stack,
         )
+        topology = _with_overheads(self.network.topology, stack.hop_overhead_s)
         bound_ps, window_bound_ps = (
             lower_bound_ps(
-                self.network.topology,
+                topology,
                 shape.collective.name,
                 shape.width * itemsize,
                 root,
@@ -108,10 +160,10 @@ class Planner:
                 None if shape.counts is None else shape.table * itemsize,
                 slots_bytes=slots_bytes,
             )
-            for slots_bytes in (None, _slots_bytes(self.slicing))
+            for slots_bytes in (None, _slots_bytes(slicing))
         )
         return program, Prediction(
-            plan, shape, shape.width * itemsize, timeline, bound_ps, window_bound_ps
+            plan, shape, shape.width * itemsize, timeline, bound_ps, window_bound_ps, stack
         )
 
     def _quickest(self, shape: Shape, root: int, itemsize: int) -> Prepared:
@@ -150,6 +202,37 @@ class Planner:
             program = Program.of(plan, shape, itemsize)
             found.append((busiest_link_ps(program, self.network), plan, program))
         return sorted(found, key=_least_ps)
+
+
+def _asked(algorithm: Algorithm) -> str | None:
+    """Return the name of an algorithm, None for ``auto``; empty for steps of one's own."""
+    if algorithm == AUTO:
+        return None
+    if isinstance(algorithm, Plan):
+        return algorithm.algorithm
+    return algorithm if isinstance(algorithm, str) else ""
+
+
+def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topology:
+    """Return ``topology`` with the overheads of messages that are given, by kind of hop."""
+    if not overhead_s:
+        return topology
+
+    def link(kind: str, was: Link) -> Link:
+        return replace(was, overhead_s=overhead_s.get(kind, was.overhead_s))
+
+    return replace(
+        topology,
+        sites=tuple(
+            replace(
+                site,
+                link=link("site", site.link),
+                nodes=tuple(replace(node, link=link("node", node.link)) for node in site.nodes),
+            )
+            for site in topology.sites
+        ),
+        trunks=tuple(replace(trunk, link=link("trunk", trunk.link)) for trunk in topology.trunks),
+    )
 
 
 def _slots_bytes(slicing: Slicing | None) -> float:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from emul.errors import ArgumentError
 from emul.ops import RoundingError, rounding_error
 from emul.plans import Plan, Shape
+from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.units import PS_PER_S, format_time
 
@@ -26,9 +27,10 @@ class Prediction:
 
     ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
-    all_gather and gather. ``considered``: the modelled seconds of each algorithm that ``auto``
-    chose from; empty when the algorithm was named. ``ruled_out``: of those that it did not time,
-    the seconds for which their busiest link is busy; infinity for those that an outage kills.
+    all_gather and gather. ``stack``: as which the call is sent. ``considered``: the modelled
+    seconds of each algorithm that ``auto`` chose from; empty when the algorithm was named, or is a
+    library's own. ``ruled_out``: of those that it did not time, the seconds for which their busiest
+    link is busy; infinity for those that an outage kills.
     """
 
     plan: Plan
@@ -37,6 +39,7 @@ class Prediction:
     timeline: Timeline
     bound_ps: int
     window_bound_ps: int
+    stack: Stack = IDEAL
     considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     ruled_out: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 

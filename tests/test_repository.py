@@ -90,12 +90,16 @@ def imported_by(path):
 
 
 ROOMS = ("units", "errors", "links", "topology", "plans", "timing", "ops", "run", "world")
+FACES = ("ops", "run", "world", "report", "cli")
 MAY_NOT_KNOW = {
-    "plans": ("links", "topology", "timing", "ops", "run", "world", "report", "cli"),
-    "ops": ("links", "topology", "timing", "run", "world", "report", "cli"),
-    "timing": ("ops", "run", "world", "report", "cli"),
-    "topology": ("plans", "timing", "ops", "run", "world", "report", "cli"),
-    "links": ("topology", "plans", "timing", "ops", "run", "world", "report", "cli"),
+    "plans": ("links", "topology", "timing", "stacks", "measured", "validation", *FACES),
+    "ops": ("links", "topology", "timing", "stacks", "measured", "validation", *FACES[1:]),
+    "timing": ("measured", "validation", *FACES),
+    "topology": ("plans", "timing", "stacks", "measured", "validation", *FACES),
+    "links": ("topology", "plans", "timing", "stacks", "measured", "validation", *FACES),
+    "stacks": ("timing", "measured", "validation", *FACES),
+    "measured": ("timing", "stacks", "validation", *FACES),
+    "validation": FACES,
     "report": ("cli",),
 }
 
@@ -182,6 +186,15 @@ def test_readme_python_prints_what_the_readme_shows():
         assert printed.getvalue() in blocks("text")
 
 
+def test_readme_shows_what_validate_prints():
+    folder = ROOT / "tests" / "fidelity"
+    files = [str(folder / "collectives.csv"), "--links", str(folder / "links.csv")]
+    printed = run_emul("validate", *files, "--summary").stdout
+    assert "\n".join(line.rstrip() for line in printed.splitlines()).strip("\n") + "\n" in blocks(
+        "text"
+    )
+
+
 def test_readme_topology_can_be_used(tmp_path):
     (text,) = blocks("toml")
     path = tmp_path / "campuses.toml"
@@ -231,7 +244,7 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 
 def test_readme_names_every_collective_and_flag():
-    commands = (("perf",), ("topology", "show"), ("topology", "list"), ("plan", "show"))
+    commands = (("perf",), ("topology", "show"), ("plan", "show"), ("validate",), ("calibrate",))
     said = "".join(run_emul(*command, "--help").stdout for command in commands)
     for flag in re.findall(r"`(--[a-z-]+)", README):
         assert flag in said

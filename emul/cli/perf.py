@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,10 +126,14 @@ def perf(
 def _world(asked: dict[str, Any]) -> World:
     """Return the World that was asked for, without the effects that are to be left out."""
     from emul.links import EFFECTS
+    from emul.stacks.library import load_stack
     from emul.timing import UNLIMITED, Slicing
     from emul.topology import load
     from emul.world import World
 
+    stack = load_stack(asked["stack"])
+    if asked["no_window"] and stack.slice_bytes:
+        stack = replace(stack, slots=UNLIMITED)
     slots = UNLIMITED if asked["no_window"] else asked["slots"]
     return World(
         load(asked["topology"]).without([each for each in EFFECTS if asked[_switch(each)]]),
@@ -138,7 +143,7 @@ def _world(asked: dict[str, Any]) -> World:
         seed=asked["seed"],
         slicing=Slicing(asked["slice_bytes"], slots) if asked["slice_bytes"] else None,
         start_s=asked["start_s"],
-        stack=asked["stack"],
+        stack=stack,
     )
 
 

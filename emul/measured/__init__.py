@@ -1,12 +1,12 @@
 """From what people measure to the numbers of links: readers, the fit, and the topology file."""
 
+from emul.errors import MeasurementError, MissingLibraryError
 from emul.measured.calibration import Calibration, Quantity, calibrate
 from emul.measured.forms import COLLECTIVES
 from emul.measured.layout import LINKS, Layout, layout_of
 from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.parameters import Parameter, parameters_of
 from emul.measured.reading import read_measurements
-from emul.measured.refusals import MeasurementError, MissingLibraryError
 from emul.measured.ring import ALIKE, Ring
 from emul.measured.topology_file import base_link, topology_text
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emul.errors import MeasurementError
 from emul.measured.fitting import Fit, fit
 from emul.measured.forms import ALGORITHMS, check_algorithm
 from emul.measured.measurement import Measurement
 from emul.measured.model import BASE, LATENCY, OVERHEAD, SECONDS_PER_BYTE, Model
-from emul.measured.refusals import MeasurementError
 from emul.measured.ring import ALIKE, Ring
 from emul.measured.sources import sources_of
 from emul.units import format_rate, format_time

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.errors import MissingLibraryError
 from emul.measured.model import Model
-from emul.measured.refusals import MissingLibraryError
 
 __all__ = ["Fit", "fit", "scipy_module"]
 

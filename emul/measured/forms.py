@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from emul.errors import unknown_name
+from emul.errors import MeasurementError, unknown_name
 from emul.links import formulas
 from emul.measured.measurement import LATENCY, MESSAGE, STREAM, WINDOW, Measurement
-from emul.measured.refusals import MeasurementError
 
 __all__ = ["ALGORITHMS", "COLLECTIVES", "Form", "algorithm_of", "form_of"]
 

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from emul.measured.refusals import MeasurementError, Place
+from emul.errors import MeasurementError
+from emul.measured.refusals import Place
 from emul.measured.texts import LEAST, MOST, MOST_BYTES
 
 __all__ = ["JsonText"]

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from emul.errors import MeasurementError
 from emul.measured.measurement import Hints
-from emul.measured.refusals import MeasurementError, Place
+from emul.measured.refusals import Place
 from emul.plans import collective_named
 
 __all__ = [

@@ -5,20 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from emul.errors import EmulError
+from emul.errors import MeasurementError
 
-__all__ = ["MeasurementError", "MissingLibraryError", "Place"]
+__all__ = ["Place"]
 
 LONGEST_VALUE = 80
 """Characters of a refused value that are shown."""
-
-
-class MeasurementError(EmulError, ValueError):
-    """A file of measurements cannot be read, or what it says cannot be fitted."""
-
-
-class MissingLibraryError(EmulError, ImportError):
-    """A library is missing that only some commands need."""
 
 
 @dataclass(frozen=True, slots=True)

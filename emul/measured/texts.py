@@ -6,8 +6,8 @@ import math
 import re
 from pathlib import Path
 
-from emul.errors import TopologyError
-from emul.measured.refusals import MeasurementError, Place
+from emul.errors import MeasurementError, TopologyError
+from emul.measured.refusals import Place
 from emul.topology.texts import read_text
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from emul.measured.refusals import MissingLibraryError
+from emul.errors import MissingLibraryError
 from emul.report.documents import environment
 from emul.units import format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of

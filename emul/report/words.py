@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from emul.run import Prediction
+from emul.stacks import IDEAL
 from emul.units import format_bytes, format_rate, format_time
 from emul.world import World
 
@@ -29,14 +30,23 @@ ALIKE = 0.01
 
 
 def closing_words(world: World, prediction: Prediction, in_one_place: Prediction) -> list[str]:
-    """Return the lines about ``prediction``: two, more if windows bind or ``auto`` chose.
+    """Return the lines about ``prediction``: two; more with a stack, if windows bind, or of auto.
 
     ``in_one_place`` is the same collective over the same ranks at a single site.
     """
     lines = [_one_campus(world, prediction, in_one_place), _binding(world, prediction)]
+    if world.stack is not IDEAL:
+        lines.append(_stack(prediction))
     if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
         lines.append(_bounds(prediction))
     return lines + ([_choice(prediction)] if prediction.considered else [])
+
+
+def _stack(prediction: Prediction) -> str:
+    return (
+        f"Stack: as {prediction.stack.name} sends {prediction.plan.algorithm} at "
+        f"{format_bytes(prediction.nbytes)}."
+    )
 
 
 def _bounds(prediction: Prediction) -> str:

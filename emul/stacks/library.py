@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from emul.errors import ArgumentError, StackError, unknown_name
+from emul.plans import COLLECTIVES
 from emul.stacks.stack import HANDSHAKES, IDEAL, Choice, Constants, Stack
 from emul.topology.fields import Range, Table
 from emul.topology.texts import read_text, toml_document
@@ -104,8 +105,15 @@ def _choices(table: Table) -> MappingProxyType[str, tuple[Choice, ...]]:
             each.number("segment_bytes", SOME_BYTES, math.inf),
             each.integer("least_segments", Range(1, 1e4, "segments"), 1),
         )
-        found.setdefault(each.text("collective"), []).append(choice)
+        found.setdefault(_collective(each), []).append(choice)
     return MappingProxyType({name: tuple(choices) for name, choices in found.items()})
+
+
+def _collective(table: Table) -> str:
+    name = table.text("collective")
+    if name not in COLLECTIVES:
+        raise table.refusal("collective", name, f"one of {', '.join(COLLECTIVES)}")
+    return name
 
 
 def _sources(table: Table) -> MappingProxyType[str, str]:

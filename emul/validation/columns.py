@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from emul.measured.refusals import MeasurementError, Place
+from emul.errors import MeasurementError
+from emul.measured.refusals import Place
 from emul.measured.texts import count, lines_of, number, positive, text_of
 
 __all__ = ["LinkMeasurements", "LinkTable", "MeasuredRow", "read_links", "read_measured"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from emul.measured.refusals import MissingLibraryError
+from emul.errors import MissingLibraryError
 from emul.stacks import Constants, Stack
 from emul.validation.columns import LinkMeasurements, LinkTable, MeasuredRow
 from emul.validation.prediction import Predictor

@@ -4,11 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emul.errors import ArgumentError
+from emul.errors import ArgumentError, MeasurementError
 from emul.links.formulas import bruck_all_to_all_s, ring_all_reduce_s, tree_all_reduce_s
 from emul.measured.forms import ALGORITHMS, check_algorithm, form_of
 from emul.measured.measurement import LATENCY, MESSAGE, STREAM, WINDOW, Measurement
-from emul.measured.refusals import MeasurementError
 from emul.plans import collective_named
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from emul.measured.refusals import MeasurementError, Place
+from emul.errors import MeasurementError
+from emul.measured.refusals import Place
 from emul.stacks.library import load_stack
 from emul.validation import read_links, read_measured
 from emul.validation.algorithms import chosen

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emul.measured.refusals import MeasurementError
+from emul.errors import MeasurementError
 from emul.validation import read_links, read_measured
 from emul.validation.columns import NEEDED, OF_LINKS
 

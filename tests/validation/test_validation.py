@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emul.measured.refusals import MeasurementError
+from emul.errors import MeasurementError
 from emul.stacks import Constants, Stack
 from emul.stacks.library import load_stack
 from emul.validation import Predictor, Summary, read_links, read_measured, summary_of

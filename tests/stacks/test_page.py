@@ -1,0 +1,28 @@
+"""The page of stacks says what the reader does."""
+
+import re
+from importlib.resources import files
+
+from emul import World
+from emul.stacks.library import KEYS, read_stack, stack_names
+
+PAGE = files("emul.stacks").joinpath("README.md").read_text()
+
+
+def test_the_page_has_every_key_and_every_stack():
+    said = re.findall(r"`(\w+)`", PAGE)
+    described = {"name", "description", "constants", "choice", "sources"}
+    assert set(KEYS) - described <= set(said)
+    assert set(stack_names()) <= set(said)
+    for table in ("[constants]", "[[choice]]", "[sources]"):
+        assert table in PAGE
+
+
+def test_the_example_of_the_page_can_be_used(tmp_path):
+    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    stack = read_stack(path)
+    assert stack.eager_bytes == 16384
+    world = World("one-campus", stack=str(path))
+    assert world.predict("all_reduce", 100).plan.algorithm == "openmpi:ring"  # 24 ranks, not 8
