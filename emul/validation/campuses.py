@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from emul.links import Link, Transport
-from emul.links.link import OtherTraffic
+from emul.links.link import Jitter, OtherTraffic
 from emul.links.loss import cubic_window_segments
 from emul.measured.refusals import Place
 from emul.topology import Node, Site, Topology, Trunk
@@ -34,6 +34,9 @@ USABLE_OF_BUFFER = 0.62
 
 LEAST_RTO_S = 0.2
 """TCP_RTO_MIN of Linux, which comes on top of the round trip (net/ipv4/tcp_input.c)."""
+
+JITTER_P99_OVER_P50 = 3.2
+"""As far spread as a delay that is anywhere from 0 to ``jitter_us``, which is assumed."""
 
 INITIAL_SEGMENTS = 10
 CONFIRMED = 0.9
@@ -114,9 +117,32 @@ def payload_bytes_per_s(row: MeasuredRow, known: LinkMeasurements | None) -> flo
     seen = max(known.goodput.values(), default=0.0) if known else 0.0
     if not row.rate_bytes_per_s or row.shape == UNSHAPED:
         return seen or LAN_BYTES_PER_S
-    framed = (row.mtu_bytes - IP_AND_TCP_BYTES) / (row.mtu_bytes + ETHERNET_BYTES)
-    configured = row.rate_bytes_per_s * framed
+    configured = _configured(row)
+    if row.loss or _window_bytes(row, known) < CONFIRMED * configured * _median_rtt_s(row, known):
+        return configured  # one stream cannot show it
     return seen if 0 < seen < CONFIRMED * configured else configured
+
+
+def _configured(row: MeasuredRow) -> float:
+    framed = (row.mtu_bytes - IP_AND_TCP_BYTES) / (row.mtu_bytes + ETHERNET_BYTES)
+    return row.rate_bytes_per_s * framed
+
+
+def _median_rtt_s(row: MeasuredRow, known: LinkMeasurements | None) -> float:
+    return median(known.rtt_s.values()) if known and known.rtt_s else 2 * row.delay_s
+
+
+def _window_bytes(row: MeasuredRow, known: LinkMeasurements | None) -> float:
+    """Return what socket buffers let be in flight, infinity where none are given.
+
+    Where that is what bound a measured stream, the stream says it.
+    """
+    usable = row.buffer_bytes * USABLE_OF_BUFFER or math.inf
+    rtt_s, configured = _median_rtt_s(row, known), _configured(row)
+    seen = max(known.goodput.values(), default=0.0) if known else 0.0
+    if row.loss or not seen or usable >= configured * rtt_s or seen >= CONFIRMED * configured:
+        return usable
+    return seen * rtt_s
 
 
 def _lan(row: MeasuredRow, table: LinkTable) -> Link:
@@ -151,10 +177,12 @@ def _trunk(
         rate = max(lan.rate_bytes_per_s, rate)
     elif row.rate_bytes_per_s and row.shape != UNSHAPED:
         burst = _burst_bytes(row)
+    middle_s = min(row.jitter_s / 2, rtt_s / 2)  # which a ping has seen already
     return Link(
         rate,
-        rtt_s / 2,
-        transport=_transport(row, rtt_s, payload_bytes_per_s(row, known), flight_bytes),
+        rtt_s / 2 - middle_s,
+        jitter=Jitter(middle_s, JITTER_P99_OVER_P50),
+        transport=_transport(row, known, rtt_s, flight_bytes),
         others=OtherTraffic(burst_bytes=burst),
     )
 
@@ -171,7 +199,9 @@ def _rtt_s(row: MeasuredRow, table: LinkTable, a: int, b: int) -> float:
     return 2 * row.delay_s + 2 * table.inside_rtt_s(row.link)
 
 
-def _transport(row: MeasuredRow, rtt_s: float, rate: float, flight_bytes: float) -> Transport:
+def _transport(
+    row: MeasuredRow, known: LinkMeasurements | None, rtt_s: float, flight_bytes: float
+) -> Transport:
     """Return how TCP sends over the links of ``row``.
 
     Windows come from socket buffers and, with losses, from what CUBIC's mean window is then; a
@@ -180,7 +210,7 @@ def _transport(row: MeasuredRow, rtt_s: float, rate: float, flight_bytes: float)
     (RFC 2861; tcp_cwnd_restart of Linux).
     """
     segment = row.mtu_bytes - IP_AND_TCP_BYTES
-    window = row.buffer_bytes * USABLE_OF_BUFFER or math.inf
+    window = _window_bytes(row, known)
     if row.loss and row.congestion_control != "bbr":
         window = min(window, segment * cubic_window_segments(rtt_s, row.loss))
     window = 0.0 if math.isinf(window) else window
@@ -192,7 +222,7 @@ def _transport(row: MeasuredRow, rtt_s: float, rate: float, flight_bytes: float)
     if not (row.restarts_after_idle and row.idle_s > rto_s):
         return Transport(window, mtu_bytes=segment)
     halvings = min(60, int(row.idle_s / rto_s))
-    before = min(rate * rtt_s, 2 * flight_bytes, window or math.inf)
+    before = min(payload_bytes_per_s(row, known) * rtt_s, 2 * flight_bytes, window or math.inf)
     left = before / 2**halvings
     return Transport(
         window,

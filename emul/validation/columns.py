@@ -4,8 +4,8 @@ A line of the first is a collective: ``sw`` (gloo, ompi or the name of a stack),
 ``algo``, ``ranks``, ``placement`` of ranks on campuses, ``delay_us`` (one way) and ``rate_bps`` of
 the links, ``shape`` (none, uplink: one rate out of each campus, or anything else: one to each other
 campus), ``bytes`` of the whole vector, ``median_s`` and ``link``, which names lines of the second
-file. May be there: ``variant``, ``mtu``, ``cc``, ``ssai``, ``wmax``, ``rmax``, ``buf``, ``loss``,
-``idle_s``. Others are passed over.
+file. May be there: ``variant``, ``mtu``, ``cc``, ``ssai``, ``wmax``, ``rmax``, ``buf``, ``jitter_us``,
+``loss``, ``idle_s``. Others are passed over.
 
 A line of the second is a measurement: ``link``, ``kind``, ``src`` and ``dst`` campus, ``value``; of
 the kinds ``ping_rtt_ms``, ``ping_rtt_ms_intra`` and those that begin with ``iperf3_goodput_bps``.
@@ -29,7 +29,7 @@ __all__ = ["LinkMeasurements", "LinkTable", "MeasuredRow", "read_links", "read_m
 NEEDED = ("sw", "coll", "algo", "ranks", "placement", "delay_us", "rate_bps", "shape", "bytes",
           "median_s", "link")  # fmt: skip
 OPTIONAL = {"variant": "", "mtu": "1500", "cc": "cubic", "ssai": "1", "wmax": "0", "rmax": "0",
-            "buf": "0", "loss": "0", "idle_s": "0"}  # fmt: skip
+            "buf": "0", "jitter_us": "0", "loss": "0", "idle_s": "0"}  # fmt: skip
 OF_LINKS = ("link", "kind", "src", "dst", "value")
 COLLECTIVES = {
     "allreduce": "all_reduce",
@@ -69,6 +69,7 @@ class MeasuredRow:
     congestion_control: str
     restarts_after_idle: bool
     buffer_bytes: float
+    jitter_s: float
     loss: float
     idle_s: float
     nbytes: int
@@ -223,6 +224,7 @@ def _measured(cells: dict[str, str], place: Place) -> MeasuredRow:
         congestion_control=cells["cc"],
         restarts_after_idle=amount("ssai", "or 1", 1) > 0,
         buffer_bytes=min((each for each in buffers if each), default=0.0),
+        jitter_s=amount("jitter_us", "us", 1e9) / 1e6,
         loss=_loss(amount("loss", "of all packets", 1), place),
         idle_s=amount("idle_s", "seconds", 1e6),
         nbytes=count(cells["bytes"], place.at("bytes"), "bytes", 1, 1 << 50),

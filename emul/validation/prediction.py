@@ -95,7 +95,7 @@ class Predictor:
         )
         timelines = [
             time_plan(program, network, None, seed=seed, stack=found.stack)
-            for seed in range(DRAWS if row.loss else 1)
+            for seed in range(DRAWS if row.loss or row.jitter_s else 1)
         ]
         middle = _middle(timelines)
         known = self.table.links.get(row.link)
