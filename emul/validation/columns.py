@@ -4,8 +4,8 @@ A line of the first is a collective: ``sw`` (gloo, ompi or the name of a stack),
 ``algo``, ``ranks``, ``placement`` of ranks on campuses, ``delay_us`` (one way) and ``rate_bps`` of
 the links, ``shape`` (none, uplink: one rate out of each campus, or anything else: one to each other
 campus), ``bytes`` of the whole vector, ``median_s`` and ``link``, which names lines of the second
-file. May be there: ``variant``, ``mtu``, ``cc``, ``ssai``, ``wmax``, ``rmax``, ``buf``, ``jitter_us``,
-``loss``, ``idle_s``. Others are passed over.
+file. May be there: ``variant``, ``mtu``, ``cc``, ``ssai``, ``wmax``, ``rmax``, ``buf``,
+``jitter_us``, ``loss``, ``idle_s``. Others are passed over.
 
 A line of the second is a measurement: ``link``, ``kind``, ``src`` and ``dst`` campus, ``value``; of
 the kinds ``ping_rtt_ms``, ``ping_rtt_ms_intra`` and those that begin with ``iperf3_goodput_bps``.

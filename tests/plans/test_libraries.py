@@ -12,7 +12,7 @@ from emul import ArgumentError, Link, World
 from emul.ops import DTYPES, NumpyOps
 from emul.ops.buffers import Buffers
 from emul.ops.exact import ExactData
-from emul.plans import COLLECTIVES, Program, Shape, build_plan
+from emul.plans import COLLECTIVES, Program, Shape, Step, build_plan, plan_xml
 from emul.plans.libraries import LIBRARY_ALGORITHMS, library_algorithms
 
 FIDELITY = Path(__file__).parents[1] / "fidelity" / "collectives.csv"
@@ -130,3 +130,18 @@ def test_names_that_are_none_are_refused(collective, name, said):
 def test_algorithms_are_listed_by_collective():
     assert "openmpi:rabenseifner" in library_algorithms("all_reduce")
     assert library_algorithms("gather") == ()
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), CASES)
+def test_plans_are_written_and_read_back_as_the_same(collective, algorithm, file):
+    plan = build_plan(collective, algorithm, [6])
+    again = file(plan_xml(plan))
+    assert (again.order, again.under_way, again.drains) == (
+        plan.order,
+        plan.under_way,
+        plan.drains,
+    )
+    for one, other in zip(plan.steps(), again.steps(), strict=True):
+        rows = [list(zip(*(getattr(step, name).tolist() for name in Step.__slots__), strict=True))
+                for step in (one, other)]  # fmt: skip
+        assert sorted(rows[0]) == sorted(rows[1])

@@ -108,7 +108,7 @@ class Gpu:
 
 @dataclass(slots=True)
 class Algo:
-    """The ``algo`` element. From ``root`` to ``edges`` is what emul adds: see own.py."""
+    """The ``algo`` element. From ``root`` to ``drains`` is what emul adds: see own.py."""
 
     line: int
     name: str
@@ -121,6 +121,8 @@ class Algo:
     order: str | None
     units: int
     edges: tuple[int, ...]
+    under_way: int
+    drains: tuple[int, ...]
     gpus: list[Gpu] = field(default_factory=list)
 
 
@@ -331,6 +333,8 @@ def _algo(given: _Attributes) -> Algo:
         order=order or None,
         units=given.number("units", 1, MOST_CHUNKS, default=1),
         edges=given.numbers("edges"),
+        under_way=given.number("underway", 1, MOST_STEPS, default=1),
+        drains=given.numbers("drains"),
     )
 
 

@@ -1,6 +1,7 @@
 """What emul adds to the files it writes, so that they are read back as the same plan.
 
-On ``algo``: ``order``, ``root``, ``units`` and, where they do not follow from the rest, ``edges``;
+On ``algo``: ``order``, ``root``, ``units`` and, where they do not follow from the rest, ``edges``,
+``underway`` and ``drains``;
 on ``gpu``: ``scratch``, the chunk that each place there is as long as (see emul.plans.plan). On
 the steps that send or work inside a rank: ``round`` and ``row``, the step of the plan and the
 number of the row. MSCCL looks attributes up by name and passes over others (microsoft/msccl,

@@ -8,6 +8,7 @@ keeping it; ``s`` sends src; ``cpy`` writes src at dst; ``re`` reduces src into 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -120,7 +121,8 @@ def _own(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list[Row
         buffers.refuse(algo.line, "scratch=: needed as many places on every gpu")
     each = [gpu.scratch for gpu in algo.gpus][: 1 if len(like) == 1 else None]
     scratch = np.array(each, dtype=np.int32).reshape(len(each), -1)
-    return _plan(buffers, partition, steps, cast("PlanOrder", algo.order), scratch), rows
+    plan = _plan(buffers, partition, steps, cast("PlanOrder", algo.order), scratch)
+    return replace(plan, under_way=algo.under_way, drains=algo.drains), rows
 
 
 def _steps(rows: list[Row], places: list[tuple[int, int]], level: list[int]) -> list[Step]:

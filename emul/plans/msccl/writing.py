@@ -214,6 +214,10 @@ class _Writer:
             order=plan.order,
             units=str(partition.units),
         )
+        if plan.under_way > 1:
+            root.set("underway", str(plan.under_way))
+        if plan.drains:
+            root.set("drains", " ".join(map(str, plan.drains)))
         edges = partition.edges.tolist()
         if edges != cut_edges(partition.units, n_units, self.ranges):
             root.set("edges", " ".join(map(str, edges)))
