@@ -41,6 +41,8 @@ def tail_closed_form_s(packets: int, *, packet_s: float, recovery_s: float, loss
         return 0.0
     shown_s = min(recovery_s, packets * packet_s)
     expected_losses = -math.log1p(-loss) * shown_s / packet_s
+    if expected_losses == 0:  # fewer than a float can tell from none
+        return 0.0
     any_lost = -math.expm1(-expected_losses)
     return (recovery_s - shown_s) * any_lost + shown_s * (1 - any_lost / expected_losses)
 

@@ -18,7 +18,7 @@ def textbook_s(
     log2 n (alpha + S / beta); chain: n - 1 of these (Thakur et al., IJHPCA 19(1), 2005). A
     logarithm is rounded up.
 
-    >>> textbook_s("all_reduce", "ring", 4, 8_000, alpha_s=1e-3, beta=1e6)
+    >>> round(textbook_s("all_reduce", "ring", 4, 8_000, alpha_s=1e-3, beta=1e6), 6)
     0.018
     """
     n, rounds = ranks, ceil(log2(ranks))

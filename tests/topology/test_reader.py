@@ -256,10 +256,10 @@ def test_what_is_no_text_file_is_refused(tmp_path):
 )
 def test_bombs_are_refused_at_once(tmp_path, text, complaint):
     path = written(tmp_path, text)
-    started = time.perf_counter()
+    started = time.process_time()  # whatever else the machine does meanwhile
     with pytest.raises(TopologyError, match=complaint):
         read_topology(path)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_presets_are_what_they_say():
