@@ -187,12 +187,11 @@ def test_readme_python_prints_what_the_readme_shows():
 
 
 def test_readme_shows_what_validate_prints():
-    folder = ROOT / "tests" / "fidelity"
-    files = [str(folder / "collectives.csv"), "--links", str(folder / "links.csv")]
-    printed = run_emul("validate", *files, "--summary").stdout
-    assert "\n".join(line.rstrip() for line in printed.splitlines()).strip("\n") + "\n" in blocks(
-        "text"
-    )
+    for folder in (ROOT / "tests" / "fidelity", ROOT / "tests" / "fidelity" / "namespaces"):
+        files = [str(folder / "collectives.csv"), "--links", str(folder / "links.csv")]
+        printed = run_emul("validate", *files, "--summary").stdout
+        lines = [line.rstrip() for line in printed.splitlines()]
+        assert "\n".join(lines).strip("\n") + "\n" in blocks("text")
 
 
 def test_readme_topology_can_be_used(tmp_path):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from emul.links import Link
 from emul.links.limits import Limit, connection_limit
 from emul.timing.extras import Connections, can_be_late, extra_delays
-from emul.timing.states import States, states_of
+from emul.timing.states import NEVER, States, states_of
 from emul.timing.terms import CODES
 from emul.timing.traffic import NOBODY, Transfers
 from emul.timing.waves import Classes, classes_of
@@ -38,8 +38,9 @@ class Conditions:
     second where it shares nothing, ``spacing_ps`` between the beginnings of two transfers,
     ``term``: what limits it (see emul.timing.terms), ``first_stream`` (pipes + 1,): where its
     streams begin, if it shares a trunk, ``changing``: number of its changing way or -1,
-    ``latency_ps``; of slow start ``ramp_rtt_ps`` (0: none), ``ramp_rate``, ``ramp_bytes`` to begin
-    with and ``idle_ps``.
+    ``latency_ps``; of windows that are filled anew each round trip ``ramp_rtt_ps`` (0: none),
+    ``ramp_rate``, ``ramp_bytes`` to begin with, ``ramp_most`` bytes and ``idle_ps``. ``late``: by
+    transfer, whether it is more than its window holds, so that it is handed over late; or empty.
     ``jitter_ps``, ``tail_ps``: by transfer, or empty. ``frees``: as in Traffic, but for
     connections that have a window of their own.
     """
@@ -54,7 +55,9 @@ class Conditions:
     ramp_rtt_ps: Int64Array
     ramp_rate: Float64Array
     ramp_bytes: Float64Array
+    ramp_most: Float64Array
     idle_ps: Int64Array
+    late: UInt8Array
     classes: Classes
     states: States
     jitter_ps: Int64Array
@@ -63,17 +66,30 @@ class Conditions:
 
     @classmethod
     def of(
-        cls, traffic: Transfers, network: Network, *, seed: int, start_s: float, until_s: float
+        cls,
+        traffic: Transfers,
+        network: Network,
+        *,
+        seed: int,
+        start_s: float,
+        until_s: float,
+        windows: Float64Array | None = None,
     ) -> Conditions:
-        """Return what holds for ``traffic`` from ``start_s`` on, for ``until_s`` seconds."""
+        """Return what holds for ``traffic`` from ``start_s`` on, for ``until_s`` seconds.
+
+        ``windows``: bytes by way, infinity for none, which a connection may send each round trip.
+        """
+        if windows is None:
+            windows = np.full(len(network.way_latency_ps), np.inf)
         ways = network.ways(traffic.src, traffic.dst)
-        followed = _followed(network)[ways] & (ways >= 0)
+        followed = _followed(network, windows)[ways] & (ways >= 0)
         found = Connections.of_traffic(traffic, ways, followed)
         used, kind = np.unique(found.way, return_inverse=True)
         shared = _shared_ways(network, used, np.bincount(kind))
         states = states_of(network, shared, seed=seed, start_s=start_s, until_s=until_s)
         classes, first_stream = classes_of(network, found, shared, seed)
-        by_way = _ByWay.of([(way, network.links[way]) for way in used.tolist()], network)
+        links = [(way, network.links[way]) for way in used.tolist()]
+        by_way = _ByWay.of(links, network, windows[used])
         number_of = np.full(len(network.way_latency_ps), -1, dtype=np.int64)
         number_of[states.way] = np.arange(len(states.way))
         jitter_ps, tail_ps = extra_delays(traffic, network, found, by_way.limit[kind], seed)
@@ -88,7 +104,9 @@ class Conditions:
             ramp_rtt_ps=by_way.ramp_rtt_ps[kind],
             ramp_rate=by_way.ramp_rate[kind],
             ramp_bytes=by_way.ramp_bytes[kind],
+            ramp_most=windows[found.way],
             idle_ps=by_way.idle_ps[kind],
+            late=_late(traffic, found, windows),
             classes=classes,
             states=states,
             jitter_ps=jitter_ps,
@@ -111,8 +129,8 @@ class _ByWay:
     idle_ps: Int64Array
 
     @classmethod
-    def of(cls, ways: list[tuple[int, Link]], network: Network) -> _ByWay:
-        """Return the figures of the ways given with their links."""
+    def of(cls, ways: list[tuple[int, Link]], network: Network, windows: Float64Array) -> _ByWay:
+        """Return the figures of the ways given with their links, and of their ``windows``."""
         links = [link for _, link in ways]
         limits = [_limit(link) for link in links]
         limit = np.array([each.bytes_per_s for each in limits], dtype=np.float64)
@@ -122,7 +140,10 @@ class _ByWay:
         line_there = np.where(beyond, line, np.inf)
         term = np.array([CODES[each.term] for each in limits], dtype=np.uint8)
         transports = [link.transport for link in links]
-        ramps = [link.rtt_s if link.transport.slow_start else 0.0 for link in links]
+        starts = np.array([each.slow_start for each in transports], dtype=bool)
+        rtt_s = np.array([link.rtt_s for link in links], dtype=np.float64)
+        first = np.array([each.initial_window_bytes for each in transports], dtype=np.float64)
+        ramps = np.where(starts | np.isfinite(windows), rtt_s, 0.0).tolist()
         return cls(
             limit=limit,
             rate=np.minimum(limit, line_there),
@@ -130,8 +151,9 @@ class _ByWay:
             term=np.where(limit < line, term, CODES["share"]).astype(np.uint8),
             ramp_rtt_ps=_ps(ramps),
             ramp_rate=np.minimum(np.minimum(limit, line), _joint_rates(ways, network)),
-            ramp_bytes=np.array([each.initial_window_bytes for each in transports], dtype=float),
-            idle_ps=_ps([each.rto_s for each in transports]),
+            ramp_bytes=np.minimum(np.where(starts, first, np.inf), windows),
+            # Only slow start forgets its window; a window without one is the same after any time.
+            idle_ps=np.where(starts, _ps([each.rto_s for each in transports]), NEVER // 4),
         )
 
 
@@ -157,14 +179,22 @@ def _is_plain(link: Link) -> bool:
     return on_time and _limit(link).bytes_per_s >= rate
 
 
-def _followed(network: Network) -> BoolArray:
+def _late(traffic: Transfers, found: Connections, windows: Float64Array) -> UInt8Array:
+    """Return which transfers are more than the windows of their connections hold; empty if none."""
+    if not np.isfinite(windows).any():
+        return np.zeros(0, dtype=np.uint8)
+    window = np.append(windows[found.way], np.inf)[found.of]
+    return (traffic.nbytes > window).astype(np.uint8)
+
+
+def _followed(network: Network, windows: Float64Array) -> BoolArray:
     """Return by way whether connections over it are followed: trunks, and what is not plain."""
-    followed = np.zeros(len(network.way_latency_ps) + 1, dtype=bool)
+    followed = np.append(np.isfinite(windows), False)
     plain: dict[Link, bool] = {}
     for way, link in network.links.items():
         if link not in plain:
             plain[link] = _is_plain(link)
-        followed[way] = way >= network.first_trunk_way or not plain[link]
+        followed[way] |= way >= network.first_trunk_way or not plain[link]
     return followed
 
 

@@ -101,6 +101,8 @@ class _Walk:
                 continue
             if cause != ISSUE:
                 transfer = yield from self._crossing(transfer, slot_alone=cause == SLOT)
+            elif self.conditions.late.size and self.conditions.late[transfer]:
+                transfer = yield from self._handing_over(transfer)
             cause = int(self.timeline.start_cause[transfer])
             if cause == SLOT:
                 back = self.network.latency_ps(*reversed(self._ends(transfer)))
@@ -121,6 +123,16 @@ class _Walk:
         yield from self._under_way(transfer, slot_alone=slot_alone)
         hop = self._last_hop(transfer)
         yield from self._stay(transfer, hop)
+        return (yield from self._back(transfer, hop))
+
+    def _handing_over(self, transfer: int) -> Generator[Segment, None, int]:
+        """Yield what passed until the last window of ``transfer`` began; return as _crossing."""
+        handed = int(self.timeline.handed_ps[transfer]) - self._taken_ps(transfer, PIPE)
+        yield Segment(self._main_place(transfer), "window", handed)
+        return (yield from self._back(transfer, PIPE))
+
+    def _back(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
+        """Yield what kept ``transfer`` from taking ``hop``, back to the first on the busy links."""
         while True:
             if hop == PORT:
                 overhead = self._overhead_ps(transfer)

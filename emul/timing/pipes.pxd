@@ -17,6 +17,7 @@ cdef enum:
     FREED = 6     # its slot is free again: word of its arrival has come back
     STREAM = 7    # of a stream: what it waited for is over
     CHANGE = 8    # of a changing way, whose number stands negative, minus one
+    HANDED = 9    # of a transfer of several windows: its sender has handed over all of it
 
 
 cdef class Pipes:
@@ -29,6 +30,8 @@ cdef class Pipes:
     cdef int64_t[::1] left
     cdef int64_t[:, ::1] held        # picoseconds at the cap, in an outage, in slow start
     cdef uint8_t[::1] term           # of the cap
+    cdef uint8_t[::1] late
+    cdef int64_t[::1] handed_over    # of late ones
     # Of each pipe.
     cdef double[::1] rate
     cdef int64_t[::1] spacing
@@ -43,6 +46,8 @@ cdef class Pipes:
     cdef int64_t[::1] ramp_rtt
     cdef double[::1] ramp_rate
     cdef double[::1] ramp_bytes
+    cdef double[::1] ramp_most
+    cdef int64_t[::1] handed         # when the last window of its last transfer begins
     cdef int64_t[::1] idle
     cdef int64_t[::1] ramp_from
     cdef double[::1] ramp_sent
@@ -88,6 +93,8 @@ cdef class Pipes:
     cdef void change(self, int64_t time, int64_t way) noexcept nogil
     cdef int64_t extra(self, int64_t t) noexcept nogil
     cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil
+    cdef void _acknowledge(self, int64_t time, int32_t pipe) noexcept nogil
+    cdef void _hand_over(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil
     cdef void _queue(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil
     cdef void _begin(self, int64_t time, int32_t stream, int32_t t) noexcept nogil
     cdef void _send(self, int64_t time, int32_t stream) noexcept nogil

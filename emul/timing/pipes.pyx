@@ -7,7 +7,7 @@ emul.timing.fluid), and that an outage can stop.
 """
 
 cimport cython
-from libc.math cimport floor
+from libc.math cimport ceil, floor
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 from emul.timing.events cimport push
@@ -56,6 +56,9 @@ cdef class Pipes:
         self.latency = conditions.latency_ps
         self.ramp_rtt, self.ramp_rate = conditions.ramp_rtt_ps, conditions.ramp_rate
         self.ramp_bytes, self.idle = conditions.ramp_bytes, conditions.idle_ps
+        self.ramp_most, self.late = conditions.ramp_most, conditions.late
+        self.handed = np.zeros(pipes, dtype=np.int64)
+        self.handed_over = np.zeros(len(self.late), dtype=np.int64)
         self.ramp_from = np.full(pipes, -1, dtype=np.int64)
         self.ramp_sent, self.ramp_window = (np.zeros(pipes) for _ in range(2))
         classes = conditions.classes
@@ -117,6 +120,7 @@ cdef class Pipes:
             return NEVER
         through = start + <int64_t>occupied
         self.left[t] = self._ramped(start, pipe, self.nbytes[t])
+        self._hand_over(start, t, pipe)
         self.left[t] = max(self.left[t], through)
         self.held[t, RAMPED_TIME] = self.left[t] - through
         self.term[t] = self.pipe_term[pipe]
@@ -126,28 +130,57 @@ cdef class Pipes:
         return self.left[t]
 
     cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil:
-        """Return when slow start lets ``nbytes`` more, begun at ``time``, be through."""
-        cdef double rest, window, full
-        cdef int64_t rounds = 0
+        """Return when windows let ``nbytes`` more, begun at ``time``, be through.
+
+        One window goes each round trip; in slow start, each is twice the one before, up to the most
+        that there is. Once a window holds what the path does, nothing is waited for any more.
+        """
+        cdef double rest, window, full, most = self.ramp_most[pipe]
+        cdef int64_t rounds = 0, all_rounds
         if self.ramp_rtt[pipe] == 0:
             return time
+        self._acknowledge(time, pipe)
+        self.ramp_sent[pipe] += nbytes
+        window, rest = self.ramp_window[pipe], self.ramp_sent[pipe]
+        full = self.ramp_rate[pipe] * self.ramp_rtt[pipe] / PS_PER_S
+        while window < min(rest, full) and window < most:
+            rest -= window
+            window = min(2 * window, most)
+            rounds += 1
+        if window < min(rest, full):
+            all_rounds = <int64_t>ceil(rest / window) - 1
+            rounds += all_rounds
+            rest -= all_rounds * window
+        self.handed[pipe] = self.ramp_from[pipe] + rounds * self.ramp_rtt[pipe]
+        if rounds == 0:
+            return time
+        rest = floor(rest * PS_PER_S / self.ramp_rate[pipe] + 0.5)
+        return self.handed[pipe] + <int64_t>rest
+
+    cdef void _acknowledge(self, int64_t time, int32_t pipe) noexcept nogil:
+        """Take what was acknowledged by ``time`` out of the windows; it makes the next one grow."""
+        cdef int64_t rounds
+        cdef double acknowledged
         if self.ramp_from[pipe] < 0 or time > self.free[pipe] + self.idle[pipe]:
             self.ramp_from[pipe], self.ramp_sent[pipe] = time, 0.0
             self.ramp_window[pipe] = self.ramp_bytes[pipe]
-        elif time > self.free[pipe]:
-            # Nothing was sent for a while: the window has grown by what was, and no more.
-            self.ramp_window[pipe] += self.ramp_sent[pipe]
-            self.ramp_from[pipe], self.ramp_sent[pipe] = time, 0.0
-        window = self.ramp_window[pipe]
-        self.ramp_sent[pipe] += nbytes
-        rest = self.ramp_sent[pipe]
-        full = self.ramp_rate[pipe] * self.ramp_rtt[pipe] / PS_PER_S
-        while window < min(rest, full):
-            rest -= window
-            window *= 2
-            rounds += 1
-        rest = floor(rest * PS_PER_S / self.ramp_rate[pipe] + 0.5)
-        return self.ramp_from[pipe] + rounds * self.ramp_rtt[pipe] + <int64_t>rest
+            return
+        rounds = (time - self.ramp_from[pipe]) // self.ramp_rtt[pipe]
+        while rounds > 0 and self.ramp_sent[pipe] > 0:
+            acknowledged = min(self.ramp_sent[pipe], self.ramp_window[pipe])
+            self.ramp_sent[pipe] -= acknowledged
+            self.ramp_window[pipe] = min(self.ramp_window[pipe] + acknowledged,
+                                         self.ramp_most[pipe])
+            self.ramp_from[pipe] += self.ramp_rtt[pipe]
+            rounds -= 1
+        if self.ramp_sent[pipe] == 0:
+            self.ramp_from[pipe] = time
+
+    cdef void _hand_over(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil:
+        """Say when the last window of a transfer begins, if it is more than one window."""
+        if self.late.shape[0] and self.late[t]:
+            self.handed_over[t] = max(time, self.handed[pipe])
+            push(self.heap, self.handed_over[t], t, HANDED)
 
     cdef void _queue(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil:
         """Put a transfer behind the others of its pipe, and on every stream that has no other."""
@@ -174,6 +207,7 @@ cdef class Pipes:
             self.on_link[t, PIPE] = time
             self.began[pipe], self.began_last[pipe] = time, t
             self.ramp_until[t] = self._ramped(time, pipe, self.nbytes[t])
+            self._hand_over(time, t, pipe)
             push(self.heap, time, t, RECEIVER)
         n = self.first_stream[pipe + 1] - self.first_stream[pipe]
         k = stream - self.first_stream[pipe]

@@ -1,4 +1,4 @@
-"""Messages as a library puts them on the wire: handshakes before data, windows in pieces.
+"""Messages as a library puts them on the wire: handshakes before data.
 
 What the scheduler gets is longer then: before the data of a message that is not eager go the
 sender's question and the receiver's answer, or the receiver's notice. They are transfers like any
@@ -14,46 +14,39 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from emul.plans.runs import expand
 from emul.stacks import HOP_KINDS, Stack
 from emul.timing.dependencies import (
     POSTS_KIND,
     STARTS_KIND,
-    UPON_ISSUE_KIND,
     Edges,
     edges_between,
 )
-from emul.timing.traffic import NOBODY, Traffic, Transfers, heirs
+from emul.timing.traffic import NOBODY, Traffic, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["on_the_wire", "with_hop_overheads", "without_windows"]
+__all__ = ["on_the_wire", "windows_of", "with_hop_overheads", "without_windows"]
 
-BoolArray = npt.NDArray[np.bool_]
+Float64Array = npt.NDArray[np.float64]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 Columns = tuple[Int64Array, Int64Array, UInt8Array]
-
-WINDOW_PIECES = 8
-"""In so many pieces a window is filled and emptied; more are finer and cost more events."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Numbers:
     """The numbers of the transfers of each message: (messages,).
 
-    ``asks``, ``answers``: of question and answer or notice, -1 where there is none; ``data`` and
-    ``last``: of the first and the last piece of its data.
+    ``asks``, ``answers``: of question and answer or notice, -1 where there is none; ``data``.
     """
 
     asks: Int64Array
     answers: Int64Array
     data: Int64Array
-    last: Int64Array
 
     @classmethod
-    def of(cls, traffic: Traffic, stack: Stack, pieces: Int64Array) -> _Numbers:
+    def of(cls, traffic: Traffic, stack: Stack) -> _Numbers:
         """Return the numbers: all answers first, then question and data of each message in turn.
 
         At the same moment lower numbers go first: a rank posts what it receives before it sends.
@@ -63,46 +56,30 @@ class _Numbers:
             shakes = traffic.src != traffic.dst
         asking = shakes & (stack.handshake == "rendezvous")
         answering = shakes & (stack.handshake != "none")
-        answers = np.cumsum(answering) - 1
-        own = asking + pieces
+        own = asking + np.int64(1)
         first = int(answering.sum()) + np.cumsum(own) - own
-        data = first + asking
         return cls(
             asks=np.where(asking, first, -1),
-            answers=np.where(answering, answers, -1),
-            data=data,
-            last=data + pieces - 1,
+            answers=np.where(answering, np.cumsum(answering) - 1, -1),
+            data=first + asking,
         )
 
     @property
     def transfers(self) -> int:
         """Number of all transfers."""
-        return int(self.last[-1]) + 1 if len(self.last) else 0
+        return int(self.data[-1]) + 1 if len(self.data) else 0
 
 
-def on_the_wire(
-    traffic: Traffic, edges: Edges, network: Network, stack: Stack
-) -> tuple[Transfers, Edges]:
+def on_the_wire(traffic: Traffic, edges: Edges, stack: Stack) -> tuple[Transfers, Edges]:
     """Return the transfers, and who waits for whom, of ``traffic`` as ``stack`` sends it.
 
     ``edges`` are its dependencies, with what receivers have behind them when they ask.
     """
-    windowed, piece_bytes = _piece_bytes(traffic, network)
-    pieces = np.maximum(1, -(-traffic.nbytes // piece_bytes))
-    numbers = _Numbers.of(traffic, stack, pieces)
-    transfers = _transfers(traffic, numbers, pieces, piece_bytes, stack)
-    of_window = windowed[network.ways(transfers.src, transfers.dst)]
-    of_window[: int((numbers.answers >= 0).sum())] = False
-    of_window[numbers.asks[numbers.asks >= 0]] = False
-    transfers = replace(transfers, frees=_slots(transfers, of_window))
-    columns = [
-        _translated(*edges.table(), numbers),
-        *_handshakes(numbers),
-        _chains(numbers, pieces),
-    ]
+    numbers = _Numbers.of(traffic, stack)
+    columns = [_translated(*edges.table(), numbers), *_handshakes(numbers)]
     earlier, later, kind = (np.concatenate(column) for column in zip(*columns, strict=True))
     found = edges_between(earlier.astype(np.int32), later.astype(np.int32), kind, numbers.transfers)
-    return transfers, found
+    return _transfers(traffic, numbers, stack), found
 
 
 def with_hop_overheads(network: Network, overhead_s: Mapping[str, float]) -> Network:
@@ -119,8 +96,17 @@ def with_hop_overheads(network: Network, overhead_s: Mapping[str, float]) -> Net
     return replace(network, way_overhead_ps=overhead)
 
 
+def windows_of(network: Network) -> Float64Array:
+    """Return the bytes that a connection may have in flight, by way; infinity where any."""
+    windows = np.full(len(network.way_latency_ps), np.inf)
+    for way, link in network.links.items():
+        if link.transport.window_bytes:
+            windows[way] = link.transport.window_bytes * link.transport.streams
+    return windows
+
+
 def without_windows(network: Network) -> Network:
-    """Return ``network`` without the windows of its links, which pieces and slots stand for."""
+    """Return ``network`` without the windows of its links as caps of the rate."""
     links = {
         way: replace(link, transport=replace(link.transport, window_bytes=0.0))
         for way, link in network.links.items()
@@ -128,33 +114,13 @@ def without_windows(network: Network) -> Network:
     return replace(network, links=links)
 
 
-def _piece_bytes(traffic: Traffic, network: Network) -> tuple[BoolArray, Int64Array]:
-    """Return which ways have windows, and the bytes in which each message fills its own."""
-    windows = np.full(len(network.way_latency_ps) + 1, np.inf)
-    for way, link in network.links.items():
-        if link.transport.window_bytes:
-            windows[way] = link.transport.window_bytes * link.transport.streams
-    window = windows[network.ways(traffic.src, traffic.dst)]
-    whole = np.maximum(traffic.nbytes, 1).astype(np.float64)
-    piece: Int64Array = np.maximum(1, np.minimum(window / WINDOW_PIECES, whole)).astype(np.int64)
-    return np.isfinite(windows), piece
-
-
-def _transfers(
-    traffic: Traffic, numbers: _Numbers, pieces: Int64Array, piece_bytes: Int64Array, stack: Stack
-) -> Transfers:
-    count = numbers.transfers
+def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
+    count, data = numbers.transfers, numbers.data
     src, dst, channel = (np.zeros(count, dtype=np.int32) for _ in range(3))
     nbytes = np.full(count, stack.control_bytes, dtype=np.int64)
     begins = np.zeros(count, dtype=np.uint8)
-    message, part = expand(pieces)
-    at = numbers.data[message] + part
-    src[at], dst[at] = traffic.src[message], traffic.dst[message]
-    channel[at] = traffic.channel[message]
-    nbytes[at] = np.minimum(
-        piece_bytes[message], traffic.nbytes[message] - part * piece_bytes[message]
-    )
-    begins[numbers.data] = 1
+    src[data], dst[data], channel[data] = traffic.src, traffic.dst, traffic.channel
+    nbytes[data], begins[data] = traffic.nbytes, 1
     aside = 0 if stack.in_order else 1 + int(traffic.channel.max(initial=0))
     for at, back in ((numbers.asks, False), (numbers.answers, True)):
         there = np.flatnonzero(at >= 0)
@@ -164,9 +130,8 @@ def _transfers(
     constants = stack.constants
     host, completion = (np.zeros(count) for _ in range(2))
     host[numbers.answers[numbers.answers >= 0]] = constants.control_s
-    host[numbers.data] = np.where(traffic.src == traffic.dst, 0.0, constants.message_s)
-    per_byte = traffic.nbytes * constants.byte_s
-    completion[numbers.last] = constants.completion_s + per_byte
+    host[data] = np.where(traffic.src == traffic.dst, 0.0, constants.message_s)
+    completion[data] = constants.completion_s + traffic.nbytes * constants.byte_s
     return Transfers(
         src,
         dst,
@@ -180,32 +145,22 @@ def _transfers(
     )
 
 
-def _slots(transfers: Transfers, of_window: BoolArray) -> Int32Array:
-    """Return whose place in its window each piece of data leaves to, -1 for nobody's."""
-    these = np.flatnonzero(of_window)
-    src, dst, channel = (each[these] for each in (transfers.src, transfers.dst, transfers.channel))
-    after = heirs(src, dst, channel, WINDOW_PIECES)
-    frees = np.full(len(of_window), NOBODY, dtype=np.int32)
-    frees[these] = np.where(after >= 0, these[after], NOBODY)
-    return frees
-
-
 def _translated(
     earlier: Int32Array, later: Int32Array, kind: UInt8Array, numbers: _Numbers
 ) -> Columns:
     """Return the edges between messages as edges between their transfers.
 
-    A message is done, and handed over, with its last piece. It starts with its question, or with
-    its data; what its receiver has behind it keeps the answer, or where there is none nothing.
+    A message is done, and handed over, with its data. It starts with its question, or with its
+    data; what its receiver has behind it keeps the answer, or where there is none nothing.
     """
     posts, starts = (kind & POSTS_KIND) > 0, (kind & STARTS_KIND) > 0
     begin = np.where(numbers.asks >= 0, numbers.asks, numbers.data)
     target = np.where(
-        posts, numbers.answers[later], np.where(starts, begin[later], numbers.last[later])
+        posts, numbers.answers[later], np.where(starts, begin[later], numbers.data[later])
     )
     keep = target >= 0
     plain = (kind & ~np.uint8(POSTS_KIND)).astype(np.uint8)
-    return numbers.last[earlier][keep], target[keep], plain[keep]
+    return numbers.data[earlier][keep], target[keep], plain[keep]
 
 
 def _handshakes(numbers: _Numbers) -> list[Columns]:
@@ -219,11 +174,3 @@ def _handshakes(numbers: _Numbers) -> list[Columns]:
             (numbers.answers[answered], numbers.data[answered]),
         )
     ]
-
-
-def _chains(numbers: _Numbers, pieces: Int64Array) -> Columns:
-    """Return the edges by which each piece is issued after the one before it."""
-    message, part = expand(pieces)
-    after = np.flatnonzero(part > 0)
-    later = numbers.data[message[after]] + part[after]
-    return later - 1, later, np.full(len(later), STARTS_KIND | UPON_ISSUE_KIND, dtype=np.uint8)

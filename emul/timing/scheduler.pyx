@@ -24,6 +24,7 @@ from emul.timing.pipes cimport (
     ARRIVED,
     DONE,
     FREED,
+    HANDED,
     LEFT,
     PIPE,
     PORT,
@@ -135,8 +136,8 @@ cdef class _Simulation:
     cdef Heap heap
 
     def __cinit__(self, traffic, edges, network, conditions):
-        # A transfer has at most two events at once, a stream and a changing way one each.
-        cdef Py_ssize_t room = (2 * len(traffic.src) + len(conditions.classes.of_stream)
+        # A transfer has at most three events at once, a stream and a changing way one each.
+        cdef Py_ssize_t room = (3 * len(traffic.src) + len(conditions.classes.of_stream)
                                 + len(conditions.states.timer_ps) + 1)
         self.heap.events = <Event*>PyMem_Malloc(room * sizeof(Event))
         if self.heap.events == NULL:
@@ -200,6 +201,8 @@ cdef class _Simulation:
             self.finished(event.time, event.number)
         elif event.kind == FREED:
             self.let_start(event.time, self.frees[event.number], event.number, SLOT_CAUSE)
+        elif event.kind == HANDED:
+            self.tell(event.time, event.number, UPON_ISSUE)
         elif event.kind == STREAM:
             self.pipes.go_on(event.time, event.number)
         else:
@@ -208,7 +211,7 @@ cdef class _Simulation:
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""
         cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, occupancy
-        if hop == PORT:
+        if hop == PORT and not (self.pipes.late.shape[0] and self.pipes.late[t]):
             self.tell(time, t, UPON_ISSUE)
         if src == dst:
             push(&self.heap, time, t, ARRIVED)
@@ -333,7 +336,8 @@ def schedule(traffic, Edges edges, network, conditions):
     that kept it before, where it had to be waited for, else -1. left (transfers,) int64: when the
     last byte had left the pipe; held (transfers, 3) int64: picoseconds of that at the cap of its
     streams, in outages, in slow start; held_by (transfers,) int32: the transfer before which it
-    could not arrive, or -1; term: what the cap was; all four empty when there are no pipes.
+    could not arrive, or -1; term: what the cap was; all four empty when there are no pipes. handed:
+    when a transfer of several windows was handed over, or empty.
     arrival, done (transfers,) int64: picoseconds. waited_for (transfers,) int32: the transfer that
     made this one ready, and start_cause (transfers,) uint8 how, as in ``CAUSES``: by being done, by
     freeing its slot, or by being issued; ordered_after and done_cause: the same of this one's being
@@ -354,7 +358,7 @@ def schedule(traffic, Edges edges, network, conditions):
     times = {
         "on_link_ps": simulation.on_link, "behind": simulation.behind,
         "left_ps": pipes.left, "held_ps": pipes.held, "term": pipes.term,
-        "held_by": simulation.held_by, "arrival_ps": simulation.arrival,
+        "handed_ps": pipes.handed_over, "held_by": simulation.held_by, "arrival_ps": simulation.arrival,
         "done_ps": simulation.done, "waited_for": simulation.waited_for,
         "start_cause": simulation.start_cause, "ordered_after": simulation.ordered_after,
         "done_cause": simulation.done_cause,

@@ -13,7 +13,12 @@ from emul.plans import Program
 from emul.stacks import IDEAL, Stack
 from emul.timing.conditions import Conditions
 from emul.timing.dependencies import Edges, dependencies
-from emul.timing.protocol import on_the_wire, with_hop_overheads, without_windows
+from emul.timing.protocol import (
+    on_the_wire,
+    windows_of,
+    with_hop_overheads,
+    without_windows,
+)
 from emul.timing.scheduler import NEVER_ENDS, TOO_LATE, schedule
 from emul.timing.states import NEVER, States
 from emul.timing.traffic import Slicing, Traffic, Transfers
@@ -24,6 +29,7 @@ __all__ = ["Timeline", "time_plan"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
 
 Trouble = str | tuple[str, int, int, int]
@@ -48,7 +54,8 @@ class Timeline:
     none. ``left_ps``: when the last byte had left the pipe, ``held_ps`` (transfers, 3): how much
     of that time its streams were at their cap, in an outage, in slow start, ``term``: what the cap
     was, as in emul.timing.terms; ``held_by``: the transfer before which it could not arrive, -1 for
-    none; these four are empty where there are no pipes.
+    none; these four are empty where there are no pipes. ``handed_ps``: when the last window of a
+    transfer of several began, which is when its sender had handed it over; or empty.
     ``waited_for`` (transfers,): the transfer that made this one ready, and ``start_cause`` how, as
     in emul.timing.CAUSES: by being done, by freeing its slot, or by being issued;
     ``ordered_after``, ``done_cause``: likewise for its being done; -1 for none.
@@ -63,6 +70,7 @@ class Timeline:
     held_ps: Int64Array
     term: Int64Array
     held_by: Int64Array
+    handed_ps: Int64Array
     arrival_ps: Int64Array
     done_ps: Int64Array
     waited_for: Int64Array
@@ -142,11 +150,13 @@ def time_plan(
     changes with time. Raises TimeLimitError when a time passes what int64 picoseconds hold, and
     OutageError when a link fails for longer than its transport bears.
     """
-    make = _maker(program, network, slicing, stack)
+    make, windows = _maker(program, network, slicing, stack)
     until_s = LOOK_AHEAD_S
     while True:
         transfers, edges, seen = make()
-        conditions = Conditions.of(transfers, seen, seed=seed, start_s=start_s, until_s=until_s)
+        conditions = Conditions.of(
+            transfers, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
+        )
         times, trouble = schedule(transfers, edges, seen, conditions)
         reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
         if not conditions.states.more or (trouble is None and reached_s <= until_s):
@@ -159,19 +169,23 @@ def time_plan(
 
 def _maker(
     program: Program, network: Network, slicing: Slicing | None, stack: Stack
-) -> Callable[[], tuple[Transfers, Edges, Network]]:
-    """Return what makes the transfers, who waits for whom, and the network as they see it."""
+) -> tuple[Callable[[], tuple[Transfers, Edges, Network]], Float64Array | None]:
+    """Return what makes the transfers, who waits for whom, and the network as they see it.
+
+    With it come the windows that connections fill each round trip, where messages are whole.
+    """
     n, seen = network.world_size, with_hop_overheads(network, stack.hop_overhead_s)
     if stack is IDEAL or not stack.sends_whole_messages:
         traffic = Traffic.of(program, slicing, stack)
-        return lambda: (traffic, dependencies(traffic, n), seen)
+        return lambda: (traffic, dependencies(traffic, n), seen), None
+    windows = windows_of(network)
     messages, seen = Traffic.of(program, None), without_windows(seen)
 
     def make() -> tuple[Transfers, Edges, Network]:
         edges = dependencies(messages, n, posts=True)
-        return (*on_the_wire(messages, edges, network, stack), seen)
+        return (*on_the_wire(messages, edges, stack), seen)
 
-    return make
+    return make, windows
 
 
 def _trouble(trouble: Trouble, network: Network, states: States, start_s: float) -> EmulError:

@@ -21,7 +21,7 @@ from emul.plans.runs import expand
 from emul.stacks import IDEAL, Stack
 from emul.units import PS_PER_S, format_bytes
 
-__all__ = ["NCCL_SLICING", "UNLIMITED", "Slicing", "Traffic", "Transfers", "heirs", "transfers_in"]
+__all__ = ["NCCL_SLICING", "UNLIMITED", "Slicing", "Traffic", "Transfers", "transfers_in"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -169,7 +169,7 @@ class Traffic(Transfers):
             channel=channel,
             nbytes=np.add.reduceat(nbytes, first),
             begins=(number[first] == 0).astype(np.uint8),
-            frees=heirs(src, dst, channel, slicing.slots),
+            frees=_heirs(src, dst, channel, slicing.slots),
             **_NO_HOSTS,
             order=program.order,
             under_way=program.under_way,
@@ -225,7 +225,7 @@ def _between_slices(waits: Waits, message: Int64Array) -> Waits:
     return Waits(last[of], first[of] + within, waits.upon_issue[of], waits.starts[of])
 
 
-def heirs(src: Int32Array, dst: Int32Array, channel: Int32Array, slots: int) -> Int32Array:
+def _heirs(src: Int32Array, dst: Int32Array, channel: Int32Array, slots: int) -> Int32Array:
     """Return, for each transfer, the one ``slots`` later on the same connection, or -1."""
     heirs = np.full(len(src), NOBODY, dtype=np.int32)
     order = np.lexsort((channel, dst, src)).astype(np.int32)

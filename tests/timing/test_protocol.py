@@ -131,42 +131,110 @@ def test_before_a_step_that_drains_all_before_it_is_waited_for():
     assert third_starts((2,)) == pytest.approx(2 * DELAY_S + 1e-4 + 10e-3, rel=1e-2)
 
 
+WINDOW = 200_000
+WINDOWED = replace(TRUNK, transport=Transport(window_bytes=WINDOW), overhead_s=0.0)
+RTT_S = 2 * DELAY_S
+
+
 @pytest.mark.parametrize("windows", [0.5, 1, 2, 7.5])
 def test_a_window_is_sent_at_once_and_again_each_round_trip(windows):
-    # Sliding: the first piece of each window is acknowledged a round trip after it has left.
-    window = 200_000
-    trunk = replace(TRUNK, transport=Transport(window_bytes=window), overhead_s=0.0)
-    nbytes = int(windows * window)
-    piece_s, rtt_s = window / 8 / RATE, 2 * DELAY_S
+    nbytes = int(windows * WINDOW)
     turns = math.ceil(windows) - 1
-    rest = nbytes - turns * window
-    expected = DELAY_S + turns * (rtt_s + piece_s) + rest / RATE
-    assert seconds(ONE_MESSAGE, nbytes, CONTROL, trunk) == pytest.approx(expected, rel=1e-6)
+    expected = DELAY_S + turns * RTT_S + (nbytes - turns * WINDOW) / RATE
+    assert seconds(ONE_MESSAGE, nbytes, CONTROL, WINDOWED) == pytest.approx(expected, rel=1e-6)
 
 
 def test_messages_share_the_window_of_their_connection():
-    window = 200_000
-    trunk = replace(TRUNK, transport=Transport(window_bytes=window), overhead_s=0.0)
     three = plan_of([Step.of(0, 1, i, reduce=False) for i in range(3)], chunks=3)
-    alone = seconds(ONE_MESSAGE, 3 * window, CONTROL, trunk)
-    assert seconds(three, 3 * window, CONTROL, trunk) == pytest.approx(alone, rel=1e-6)
+    alone = seconds(ONE_MESSAGE, 3 * WINDOW, CONTROL, WINDOWED)
+    assert seconds(three, 3 * WINDOW, CONTROL, WINDOWED) == pytest.approx(alone, rel=1e-6)
 
 
-def test_a_message_in_pieces_is_passed_on_when_all_of_it_has_come():
-    window = 200_000
-    trunk = replace(TRUNK, transport=Transport(window_bytes=window), overhead_s=0.0)
+def test_a_window_is_whole_again_a_round_trip_later():
+    # There, back and there again: what was in flight has been acknowledged meanwhile.
+    steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 0, 0, reduce=False)] * 2
+    expected = 4 * (DELAY_S + WINDOW / RATE)
+    assert seconds(plan_of(steps), WINDOW, CONTROL, WINDOWED) == pytest.approx(expected, rel=1e-6)
+
+
+def test_windows_of_several_streams_add_up():
+    streams = replace(WINDOWED, transport=Transport(window_bytes=WINDOW / 2, streams=2))
+    one, two = (seconds(ONE_MESSAGE, 3 * WINDOW, CONTROL, each) for each in (WINDOWED, streams))
+    assert one == two
+
+
+def test_a_message_of_several_windows_is_passed_on_when_all_of_it_has_come():
     steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 2, 0, reduce=False)]
     chain = Plan("all_reduce", "by hand", 3, 0, Partition.uniform(1), lambda: iter(steps))
-    once = seconds(ONE_MESSAGE, 3 * window, CONTROL, trunk)
-    assert seconds(chain, 3 * window, CONTROL, trunk, n=3) == pytest.approx(2 * once, rel=1e-9)
+    once = seconds(ONE_MESSAGE, 3 * WINDOW, CONTROL, WINDOWED)
+    found = seconds(chain, 3 * WINDOW, CONTROL, WINDOWED, n=3)
+    assert found == pytest.approx(2 * once, rel=1e-9)
 
 
-def test_questions_take_nothing_of_a_window():
-    window = 200_000
-    trunk = replace(TRUNK, transport=Transport(window_bytes=window), overhead_s=0.0)
+def test_questions_fit_into_a_window():
     asking = replace(CONTROL, handshake="rendezvous", eager_bytes=0)
-    expected = 3 * DELAY_S + 2 * CONTROL_S + window / RATE
-    assert seconds(ONE_MESSAGE, window, asking, trunk) == pytest.approx(expected, rel=1e-9)
+    expected = 3 * DELAY_S + 2 * CONTROL_S + WINDOW / RATE
+    assert seconds(ONE_MESSAGE, WINDOW, asking, WINDOWED) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_blocking_send_returns_when_the_last_window_begins():
+    # Rank 0 sends to 1 and then to 2: the second begins when what is left of the first fits.
+    steps = [Step.of(0, 1, 0, reduce=False), Step.of(0, 2, 0, reduce=False)]
+    plan = Plan("all_reduce", "by hand", 3, 0, Partition.uniform(1), lambda: iter(steps),
+                order="lockstep")  # fmt: skip
+    once = seconds(ONE_MESSAGE, 3 * WINDOW, CONTROL, WINDOWED)
+    found = seconds(plan, 3 * WINDOW, CONTROL, WINDOWED, n=3)
+    assert found == pytest.approx(2 * RTT_S + once, rel=1e-6)
+    # What fits into a window is handed over at once.
+    small = seconds(ONE_MESSAGE, WINDOW, CONTROL, WINDOWED)
+    assert seconds(plan, WINDOW, CONTROL, WINDOWED, n=3) == pytest.approx(small, rel=1e-3)
+
+
+def test_answers_wait_behind_all_windows_of_bulk_data():
+    stack = replace(CONTROL, handshake="rendezvous", eager_bytes=0, control_bytes=1)
+    plan, nbytes = exchange_after_a_fold(), 4 * WINDOW
+    bulk_s = 3 * RTT_S + WINDOW / RATE
+    in_turns = seconds(plan, nbytes, stack, WINDOWED, n=3)
+    at_once = seconds(plan, nbytes, replace(stack, in_order=False), WINDOWED, n=3)
+    fold = bulk_s + 3 * DELAY_S
+    assert at_once == pytest.approx(fold + 3 * DELAY_S + bulk_s, rel=1e-3)
+    # The answer itself finds the window full: it waits for the last one's acknowledgement.
+    full_s = RTT_S - WINDOW / RATE
+    assert in_turns == pytest.approx(fold + 3 * DELAY_S + 2 * bulk_s + full_s, rel=1e-3)
+
+
+def test_slow_start_doubles_the_window_up_to_the_most_that_there_is():
+    # Windows of 50, 100, 200, 200 ... kB, a round trip each.
+    transport = Transport(
+        WINDOW, recovery="cubic", slow_start=True, initial_window_bytes=50_000, rto_s=1.0
+    )
+    trunk = replace(WINDOWED, transport=transport)
+    for nbytes, turns, before in (
+        (50_000, 0, 0), (150_000, 1, 50_000), (350_000, 2, 150_000), (360_000, 3, 350_000),
+        (950_000, 5, 750_000),
+    ):  # fmt: skip
+        expected = DELAY_S + turns * RTT_S + (nbytes - before) / RATE
+        found = seconds(ONE_MESSAGE, nbytes, CONTROL, trunk)
+        assert found == pytest.approx(expected, rel=1e-6), nbytes
+
+
+def test_slow_start_goes_on_from_what_was_sent_and_not_from_the_time_that_passed():
+    # 50 kB there; the answer takes long; then the window has grown to 100 kB, and no further.
+    transport = Transport(recovery="cubic", slow_start=True, initial_window_bytes=50_000, rto_s=9.0)
+    trunk = replace(TRUNK, latency_s=0.1, transport=transport, overhead_s=0.0)
+    steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 0, 0, reduce=False),
+             Step.of(0, 1, 1, reduce=False)]  # fmt: skip
+    network = Network.of(sites_of_one(lambda a, b: trunk, 2))
+
+    def last_takes(nbytes):
+        partition = Partition(1, 50_000 + nbytes, np.array([0, 50_000, 50_000 + nbytes]))
+        plan = Plan("all_reduce", "by hand", 2, 0, partition, lambda: iter(steps),
+                    order="lockstep")  # fmt: skip
+        timeline = time_plan(program_of(plan, 50_000 + nbytes, 1), network, stack=CONTROL)
+        return (timeline.arrival_ps[2] - timeline.on_link_ps[2, 1]) / 1e12
+
+    assert last_takes(100_000) == pytest.approx(0.1 + 100_000 / RATE, rel=1e-6)
+    assert last_takes(150_000) == pytest.approx(0.1 + 0.2 + 50_000 / RATE, rel=1e-6)
 
 
 def test_windows_that_never_fill_change_nothing():
@@ -233,6 +301,32 @@ def test_library_plans_are_sent_as_the_slow_simulation_sends_them(topology, case
     n = topology.world_size
     plan = build_plan(*case, [n])
     assert_as_simulated(plan, topology, width_for(case[0], n, count // n), stack)
+
+
+transports = st.sampled_from([
+    Transport(), Transport(window_bytes=40), Transport(window_bytes=1000, streams=2),
+    Transport(recovery="cubic", slow_start=True, initial_window_bytes=16, rto_s=1e-6),
+    Transport(100, recovery="cubic", slow_start=True, initial_window_bytes=10),
+])  # fmt: skip
+
+
+@settings(max_examples=100)
+@given(st.data(), topologies(), stacks)
+def test_segments_sum_to_the_total_whatever_windows_there_are(data, where, stack):
+    trunks = tuple(
+        replace(each, link=replace(each.link, transport=data.draw(transports)))
+        for each in where.trunks
+    )
+    plan = data.draw(chaotic_plans(where.world_size))
+    width = plan.partition.n_chunks * data.draw(st.integers(0, 12))
+    network = Network.of(replace(where, trunks=trunks))
+    timeline = time_plan(program_of(plan, width, 4), network, None, stack=stack)
+    path = critical_path(timeline)
+    assert path.total_ps == timeline.total_ps
+    assert all(segment.duration_ps >= 0 for segment in path.segments)
+    plain = time_plan(program_of(plan, width, 4), Network.of(where), None, stack=stack)
+    if plan.order == "lockstep" and where.world_size == 2:
+        assert timeline.total_ps >= plain.total_ps
 
 
 @given(topologies(), cases, st.integers(0, 60))
