@@ -94,7 +94,7 @@ def default_sweep(bin_dir: Path, scratch: Path, algorithm: str) -> dict[str, Any
 
 def suite_s() -> float:
     """Return the seconds of the whole suite in this environment."""
-    return timed([sys.executable, "-m", "pytest"], ROOT)[0]
+    return timed([sys.executable, "-m", "pytest", "-n", "auto"], ROOT)[0]
 
 
 def report(figures: dict[str, Any]) -> str:

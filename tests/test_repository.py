@@ -233,7 +233,7 @@ def test_readme_table_is_what_the_program_prints():
     assert all(line.split()[-1] == "0" for line in shown.splitlines() if re.match(r" +\d", line))
 
 
-TEST_COMMAND = "pip install -e '.[test]' && pytest"
+TEST_COMMAND = "pip install -e '.[test]' && pytest -n auto"
 
 
 def test_ci_runs_the_test_command_of_the_readme():

@@ -53,7 +53,8 @@ class ExactData:
         self.dtype = dtype
         self.reduction = reduction if collective.reduces else "none"
         self.root = root
-        self.draws = np.random.default_rng(seed).integers(0, 1 << 30, PERIOD)
+        draws = np.random.default_rng(seed).integers(0, 1 << 30, PERIOD)
+        self.draws_twice = np.concatenate([draws, draws])  # any rotation of them is a slice
 
     def fill(self, x: Array) -> None:
         """Write the input into ``x``: one row per rank, or the root's buffer."""
@@ -98,7 +99,8 @@ class ExactData:
 
     def _period(self, rank: int) -> Int64Array:
         """Return one period of the values of ``rank``, as whole numbers."""
-        draws: Int64Array = np.roll(self.draws, -SHIFT * rank)
+        first = SHIFT * rank % PERIOD
+        draws: Int64Array = self.draws_twice[first : first + PERIOD]
         signed = self.dtype.kind != "u"
         if self.reduction == "prod":
             doubled: Int64Array = draws % 2 * (rank < DOUBLINGS)
@@ -138,5 +140,6 @@ class ExactData:
 
 def _stretch(period: Array, low: int, high: int) -> Array:
     """Return elements [low, high) of ``period`` repeated for ever."""
-    stretch: Array = np.resize(np.roll(period, -low), high - low)
+    first = low % len(period)
+    stretch: Array = np.resize(np.concatenate([period[first:], period[:first]]), high - low)
     return stretch

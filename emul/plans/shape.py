@@ -116,7 +116,8 @@ class Shape:
 
     def _spans(self, lengths: Int64Array, *, whole: bool) -> Int64Array:
         n, ranks = self.world_size, np.arange(self.world_size)
-        ends = np.cumsum(np.pad(lengths, ((0, 0), (1, 0))), axis=1)
+        ends = np.zeros((len(lengths), lengths.shape[1] + 1), np.int64)
+        np.cumsum(lengths, axis=1, out=ends[:, 1:])
         edges = np.broadcast_to(ends, (n, ends.shape[1]))
         low, high = (0, -1) if whole else (ranks, ranks + 1)
         return np.stack([edges[ranks, low], edges[ranks, high]], axis=1)

@@ -358,9 +358,9 @@ def schedule(traffic, Edges edges, network, conditions):
     times = {
         "on_link_ps": simulation.on_link, "behind": simulation.behind,
         "left_ps": pipes.left, "held_ps": pipes.held, "term": pipes.term,
-        "handed_ps": pipes.handed_over, "held_by": simulation.held_by, "arrival_ps": simulation.arrival,
-        "done_ps": simulation.done, "waited_for": simulation.waited_for,
-        "start_cause": simulation.start_cause, "ordered_after": simulation.ordered_after,
-        "done_cause": simulation.done_cause,
+        "handed_ps": pipes.handed_over, "held_by": simulation.held_by,
+        "arrival_ps": simulation.arrival, "done_ps": simulation.done,
+        "waited_for": simulation.waited_for, "ordered_after": simulation.ordered_after,
+        "start_cause": simulation.start_cause, "done_cause": simulation.done_cause,
     }
     return {name: np.asarray(column) for name, column in times.items()}, trouble

@@ -207,10 +207,10 @@ def test_trace_bombs_are_refused_at_once(tmp_path, kind, lines, line):
     with (tmp_path / "bomb").open("wb") as file:
         for _ in range(0, lines, 100_000):
             file.write(line * min(lines, 100_000))
-    started = time.perf_counter()
+    started = time.process_time()  # whatever else the machine does meanwhile
     with pytest.raises(TopologyError, match=r"needed|CSV"):
         changes(tmp_path, f'trace = {{ {kind} = "bomb" }}')
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_trace_that_never_ends_is_not_waited_for(tmp_path):
@@ -222,10 +222,10 @@ def test_a_trace_that_never_ends_is_not_waited_for(tmp_path):
 
 def test_a_trace_of_too_many_rows_is_refused_at_once(tmp_path):
     rows = ",".join("[9,1]" for _ in range(50_000))
-    started = time.perf_counter()
+    started = time.process_time()  # whatever else the machine does meanwhile
     with pytest.raises(TopologyError, match=r"trace = '50000 rows': needed at most 20000"):
         changes(tmp_path, f"trace = [{rows}]")
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_csv_file_of_too_many_lines_is_refused(tmp_path):
