@@ -81,6 +81,7 @@ cdef class Pipes:
     cdef uint8_t[::1] state_up
     cdef int64_t[::1] next_down
     cdef int64_t[::1] up_again
+    cdef bint too_late               # windows would end after the last time that there is
     cdef int64_t dead_way
     cdef int64_t dead_at
     cdef int64_t dead_until

@@ -135,8 +135,7 @@ cdef class Pipes:
         One window goes each round trip; in slow start, each is twice the one before, up to the most
         that there is. Once a window holds what the path does, nothing is waited for any more.
         """
-        cdef double rest, window, full, most = self.ramp_most[pipe]
-        cdef int64_t rounds = 0, all_rounds
+        cdef double rest, window, full, all_rounds, rounds = 0, most = self.ramp_most[pipe]
         if self.ramp_rtt[pipe] == 0:
             return time
         self._acknowledge(time, pipe)
@@ -148,31 +147,42 @@ cdef class Pipes:
             window = min(2 * window, most)
             rounds += 1
         if window < min(rest, full):
-            all_rounds = <int64_t>ceil(rest / window) - 1
+            all_rounds = ceil(rest / window) - 1
             rounds += all_rounds
             rest -= all_rounds * window
-        self.handed[pipe] = self.ramp_from[pipe] + rounds * self.ramp_rtt[pipe]
         if rounds == 0:
+            self.handed[pipe] = self.ramp_from[pipe]
             return time
         rest = floor(rest * PS_PER_S / self.ramp_rate[pipe] + 0.5)
+        if rounds * self.ramp_rtt[pipe] + rest > LIMIT_PS - self.ramp_from[pipe]:
+            self.too_late = True
+            return time
+        self.handed[pipe] = self.ramp_from[pipe] + <int64_t>rounds * self.ramp_rtt[pipe]
         return self.handed[pipe] + <int64_t>rest
 
     cdef void _acknowledge(self, int64_t time, int32_t pipe) noexcept nogil:
         """Take what was acknowledged by ``time`` out of the windows; it makes the next one grow."""
         cdef int64_t rounds
-        cdef double acknowledged
+        cdef double acknowledged, windows
         if self.ramp_from[pipe] < 0 or time > self.free[pipe] + self.idle[pipe]:
             self.ramp_from[pipe], self.ramp_sent[pipe] = time, 0.0
             self.ramp_window[pipe] = self.ramp_bytes[pipe]
             return
         rounds = (time - self.ramp_from[pipe]) // self.ramp_rtt[pipe]
-        while rounds > 0 and self.ramp_sent[pipe] > 0:
+        while (rounds > 0 and self.ramp_sent[pipe] > 0
+               and self.ramp_window[pipe] < self.ramp_most[pipe]):
             acknowledged = min(self.ramp_sent[pipe], self.ramp_window[pipe])
             self.ramp_sent[pipe] -= acknowledged
             self.ramp_window[pipe] = min(self.ramp_window[pipe] + acknowledged,
                                          self.ramp_most[pipe])
             self.ramp_from[pipe] += self.ramp_rtt[pipe]
             rounds -= 1
+        if rounds > 0 and self.ramp_sent[pipe] > 0:  # windows that grow no more go all at once
+            windows = ceil(self.ramp_sent[pipe] / self.ramp_window[pipe])
+            rounds = <int64_t>min(<double>rounds, windows)
+            self.ramp_sent[pipe] = max(
+                0.0, self.ramp_sent[pipe] - rounds * self.ramp_window[pipe])
+            self.ramp_from[pipe] += rounds * self.ramp_rtt[pipe]
         if self.ramp_sent[pipe] == 0:
             self.ramp_from[pipe] = time
 

@@ -178,7 +178,8 @@ cdef class _Simulation:
             if self.edges.before_start[t] == 0:
                 push(&self.heap, self.call, t, PORT)
         self.pipes.open()
-        while self.handled < total and not self.too_late and self.pipes.dead_way < 0:
+        while (self.handled < total and not self.too_late and not self.pipes.too_late
+               and self.pipes.dead_way < 0):
             due = self.pipes.fluid.next_due()
             if self.heap.size > 0 and self.heap.events[0].time < due:
                 self.handle(pop(&self.heap))
@@ -348,7 +349,7 @@ def schedule(traffic, Edges edges, network, conditions):
     with nogil:
         simulation.run()
     trouble = None
-    if simulation.too_late:
+    if simulation.too_late or pipes.too_late:
         trouble = TOO_LATE
     elif pipes.dead_way >= 0:
         trouble = (DEAD, pipes.dead_way, pipes.dead_at, pipes.dead_until)

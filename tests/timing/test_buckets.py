@@ -66,11 +66,13 @@ def test_an_empty_bucket_fills_while_nothing_is_sent(idle_s):
     assert last_s == pytest.approx((1_000_000 - min(BURST, idle * RATE)) / RATE, rel=1e-3)
 
 
-def test_small_messages_wait_behind_what_others_have_queued():
+@pytest.mark.parametrize("shared", [True, False])
+def test_small_messages_wait_behind_what_others_have_queued(shared):
     # Rank 0 fills the bucket's queue; a word of rank 1, a bit later, waits for all of it ...
     bulk, path = 500_000, RATE * 2 * DELAY_S
     partition = Partition(1, 500_100, np.array([0, bulk, 500_100]))
-    where = topology((2, 1), burst=1.0)
+    paced = replace(FAST, rate_bytes_per_s=RATE, others=OtherTraffic(burst_bytes=1.0))
+    where = topology((2, 1), burst=1.0) if shared else topology((2, 1), math.inf, trunk=paced)
     found = timeline_of([one(0, 2, 0), one(1, 2, 1)], where, 500_100, partition)
     assert bulk < path
     assert found.arrival_ps[1] / 1e12 == pytest.approx(DELAY_S + bulk / RATE, rel=1e-3)
@@ -79,6 +81,14 @@ def test_small_messages_wait_behind_what_others_have_queued():
     partition = Partition(1, bulk + 100, np.array([0, bulk, bulk + 100]))
     found = timeline_of([one(0, 2, 0), one(1, 2, 1)], where, bulk + 100, partition)
     assert found.arrival_ps[1] / 1e12 == pytest.approx(DELAY_S + path / RATE, rel=1e-3)
+
+
+def test_what_a_bucket_lets_pass_at_once_is_not_queued():
+    partition = Partition(1, 500_100, np.array([0, 500_000, 500_100]))
+    where = topology((2, 1), burst=BURST)
+    found = timeline_of([one(0, 2, 0), one(1, 2, 1)], where, 500_100, partition)
+    expected = DELAY_S + (500_000 - BURST) / RATE
+    assert found.arrival_ps[1] / 1e12 == pytest.approx(expected, rel=1e-3)
 
 
 def test_without_a_bucket_small_messages_have_their_share_at_once():

@@ -1,4 +1,4 @@
-"""Handshakes, constants of hosts, windows in pieces: against times worked out by hand, and against
+"""Handshakes and constants of hosts: against times worked out by hand, and against
 a slow simulation of every message."""
 
 import math
@@ -6,38 +6,32 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from by_hand import (
+    BULK,
+    CONTROL,
+    CONTROL_S,
+    DELAY_S,
+    ONE_MESSAGE,
+    RATE,
+    TRUNK,
+    exchange_after_a_fold,
+    plan_of,
+    seconds,
+    stacks,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from protocol_reference import wire_transfers
 from reference import simulate_transfers
 from strategies import cases, chaotic_plans, program_of, sites_of_one, topologies, width_for
 
-from emul import Link, Stack, World
-from emul.links import Transport
+from emul import Stack, World
 from emul.plans import Partition, Plan, Step, build_plan
 from emul.stacks import Constants
 from emul.timing import critical_path, time_plan
 from emul.topology import Network
 
-RATE, DELAY_S = 1e8, 5e-3
-TRUNK = Link(RATE, DELAY_S, 1e-6)
-CONTROL = Stack("control", control_bytes=100)
-FAST = Link(1e15, 0.0)
-
-
-def plan_of(steps, order="free", chunks=1, **more):
-    return Plan("all_reduce", "by hand", 2, 0, Partition.uniform(chunks), lambda: iter(steps),
-                order=order, **more)  # fmt: skip
-
-
-def seconds(plan, nbytes, stack, trunk=TRUNK, n=2, slicing=None):
-    network = Network.of(sites_of_one(lambda a, b: trunk, n))
-    return time_plan(program_of(plan, nbytes, 1), network, slicing, stack=stack).total_s
-
-
-ONE_MESSAGE = plan_of([Step.of(0, 1, 0, reduce=False)])
-OVERHEAD_S, CONTROL_S, BULK_S = 1e-6, 100 / RATE, 0.01
-BULK = 1_000_000
+OVERHEAD_S, BULK_S = 1e-6, 0.01
 
 
 @pytest.mark.parametrize(
@@ -58,13 +52,6 @@ def test_constants_of_hosts_add_up():
     plain = replace(stack, constants=Constants())
     more = seconds(ONE_MESSAGE, BULK, stack) - seconds(ONE_MESSAGE, BULK, plain)
     assert more == pytest.approx(1e-3 + 2e-3 + 3e-3 + 4e-3 + BULK * 5e-9, rel=1e-9)
-
-
-def exchange_after_a_fold():
-    """Rank 1 gets a buffer of rank 0; then ranks 1 and 2 swap theirs."""
-    steps = [Step.of(0, 1, 0, reduce=True), Step.of([1, 2], [2, 1], 0, reduce=True)]
-    return Plan("all_reduce", "by hand", 3, 0, Partition.uniform(1), lambda: iter(steps),
-                order="lockstep")  # fmt: skip
 
 
 def test_an_answer_waits_behind_the_bulk_data_of_its_connection():
@@ -131,132 +118,6 @@ def test_before_a_step_that_drains_all_before_it_is_waited_for():
     assert third_starts((2,)) == pytest.approx(2 * DELAY_S + 1e-4 + 10e-3, rel=1e-2)
 
 
-WINDOW = 200_000
-WINDOWED = replace(TRUNK, transport=Transport(window_bytes=WINDOW), overhead_s=0.0)
-RTT_S = 2 * DELAY_S
-
-
-@pytest.mark.parametrize("windows", [0.5, 1, 2, 7.5])
-def test_a_window_is_sent_at_once_and_again_each_round_trip(windows):
-    nbytes = int(windows * WINDOW)
-    turns = math.ceil(windows) - 1
-    expected = DELAY_S + turns * RTT_S + (nbytes - turns * WINDOW) / RATE
-    assert seconds(ONE_MESSAGE, nbytes, CONTROL, WINDOWED) == pytest.approx(expected, rel=1e-6)
-
-
-def test_messages_share_the_window_of_their_connection():
-    three = plan_of([Step.of(0, 1, i, reduce=False) for i in range(3)], chunks=3)
-    alone = seconds(ONE_MESSAGE, 3 * WINDOW, CONTROL, WINDOWED)
-    assert seconds(three, 3 * WINDOW, CONTROL, WINDOWED) == pytest.approx(alone, rel=1e-6)
-
-
-def test_a_window_is_whole_again_a_round_trip_later():
-    # There, back and there again: what was in flight has been acknowledged meanwhile.
-    steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 0, 0, reduce=False)] * 2
-    expected = 4 * (DELAY_S + WINDOW / RATE)
-    assert seconds(plan_of(steps), WINDOW, CONTROL, WINDOWED) == pytest.approx(expected, rel=1e-6)
-
-
-def test_windows_of_several_streams_add_up():
-    streams = replace(WINDOWED, transport=Transport(window_bytes=WINDOW / 2, streams=2))
-    one, two = (seconds(ONE_MESSAGE, 3 * WINDOW, CONTROL, each) for each in (WINDOWED, streams))
-    assert one == two
-
-
-def test_a_message_of_several_windows_is_passed_on_when_all_of_it_has_come():
-    steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 2, 0, reduce=False)]
-    chain = Plan("all_reduce", "by hand", 3, 0, Partition.uniform(1), lambda: iter(steps))
-    once = seconds(ONE_MESSAGE, 3 * WINDOW, CONTROL, WINDOWED)
-    found = seconds(chain, 3 * WINDOW, CONTROL, WINDOWED, n=3)
-    assert found == pytest.approx(2 * once, rel=1e-9)
-
-
-def test_questions_fit_into_a_window():
-    asking = replace(CONTROL, handshake="rendezvous", eager_bytes=0)
-    expected = 3 * DELAY_S + 2 * CONTROL_S + WINDOW / RATE
-    assert seconds(ONE_MESSAGE, WINDOW, asking, WINDOWED) == pytest.approx(expected, rel=1e-9)
-
-
-def test_a_blocking_send_returns_when_the_last_window_begins():
-    # Rank 0 sends to 1 and then to 2: the second begins when what is left of the first fits.
-    steps = [Step.of(0, 1, 0, reduce=False), Step.of(0, 2, 0, reduce=False)]
-    plan = Plan("all_reduce", "by hand", 3, 0, Partition.uniform(1), lambda: iter(steps),
-                order="lockstep")  # fmt: skip
-    once = seconds(ONE_MESSAGE, 3 * WINDOW, CONTROL, WINDOWED)
-    found = seconds(plan, 3 * WINDOW, CONTROL, WINDOWED, n=3)
-    assert found == pytest.approx(2 * RTT_S + once, rel=1e-6)
-    # What fits into a window is handed over at once.
-    small = seconds(ONE_MESSAGE, WINDOW, CONTROL, WINDOWED)
-    assert seconds(plan, WINDOW, CONTROL, WINDOWED, n=3) == pytest.approx(small, rel=1e-3)
-
-
-def test_answers_wait_behind_all_windows_of_bulk_data():
-    stack = replace(CONTROL, handshake="rendezvous", eager_bytes=0, control_bytes=1)
-    plan, nbytes = exchange_after_a_fold(), 4 * WINDOW
-    bulk_s = 3 * RTT_S + WINDOW / RATE
-    in_turns = seconds(plan, nbytes, stack, WINDOWED, n=3)
-    at_once = seconds(plan, nbytes, replace(stack, in_order=False), WINDOWED, n=3)
-    fold = bulk_s + 3 * DELAY_S
-    assert at_once == pytest.approx(fold + 3 * DELAY_S + bulk_s, rel=1e-3)
-    # The answer itself finds the window full: it waits for the last one's acknowledgement.
-    full_s = RTT_S - WINDOW / RATE
-    assert in_turns == pytest.approx(fold + 3 * DELAY_S + 2 * bulk_s + full_s, rel=1e-3)
-
-
-def test_slow_start_doubles_the_window_up_to_the_most_that_there_is():
-    # Windows of 50, 100, 200, 200 ... kB, a round trip each.
-    transport = Transport(
-        WINDOW, recovery="cubic", slow_start=True, initial_window_bytes=50_000, rto_s=1.0
-    )
-    trunk = replace(WINDOWED, transport=transport)
-    for nbytes, turns, before in (
-        (50_000, 0, 0), (150_000, 1, 50_000), (350_000, 2, 150_000), (360_000, 3, 350_000),
-        (950_000, 5, 750_000),
-    ):  # fmt: skip
-        expected = DELAY_S + turns * RTT_S + (nbytes - before) / RATE
-        found = seconds(ONE_MESSAGE, nbytes, CONTROL, trunk)
-        assert found == pytest.approx(expected, rel=1e-6), nbytes
-
-
-def test_slow_start_goes_on_from_what_was_sent_and_not_from_the_time_that_passed():
-    # 50 kB there; the answer takes long; then the window has grown to 100 kB, and no further.
-    transport = Transport(recovery="cubic", slow_start=True, initial_window_bytes=50_000, rto_s=9.0)
-    trunk = replace(TRUNK, latency_s=0.1, transport=transport, overhead_s=0.0)
-    steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 0, 0, reduce=False),
-             Step.of(0, 1, 1, reduce=False)]  # fmt: skip
-    network = Network.of(sites_of_one(lambda a, b: trunk, 2))
-
-    def last_takes(nbytes):
-        partition = Partition(1, 50_000 + nbytes, np.array([0, 50_000, 50_000 + nbytes]))
-        plan = Plan("all_reduce", "by hand", 2, 0, partition, lambda: iter(steps),
-                    order="lockstep")  # fmt: skip
-        timeline = time_plan(program_of(plan, 50_000 + nbytes, 1), network, stack=CONTROL)
-        return (timeline.arrival_ps[2] - timeline.on_link_ps[2, 1]) / 1e12
-
-    assert last_takes(100_000) == pytest.approx(0.1 + 100_000 / RATE, rel=1e-6)
-    assert last_takes(150_000) == pytest.approx(0.1 + 0.2 + 50_000 / RATE, rel=1e-6)
-
-
-def test_windows_that_never_fill_change_nothing():
-    wide = replace(TRUNK, transport=Transport(window_bytes=1e12))
-    assert seconds(ONE_MESSAGE, BULK, CONTROL, wide) == seconds(ONE_MESSAGE, BULK, CONTROL)
-
-
-constants = st.builds(
-    Constants, *[st.sampled_from([0.0, 0.0, 1e-9, 3e-6, 2e-5]) for _ in range(4)],
-    st.sampled_from([0.0, 1e-9]),
-)  # fmt: skip
-stacks = st.builds(
-    Stack,
-    st.just("drawn"),
-    handshake=st.sampled_from(["none", "rendezvous", "notice"]),
-    eager_bytes=st.sampled_from([0, 4, 20, math.inf]),
-    control_bytes=st.sampled_from([1, 64]),
-    in_order=st.booleans(),
-    constants=constants,
-)
-
-
 def assert_as_simulated(plan, topology, width, stack):
     timeline = time_plan(program_of(plan, width, 4), Network.of(topology), None, stack=stack)
     wire = wire_transfers(plan, width, 4, stack)
@@ -301,32 +162,6 @@ def test_library_plans_are_sent_as_the_slow_simulation_sends_them(topology, case
     n = topology.world_size
     plan = build_plan(*case, [n])
     assert_as_simulated(plan, topology, width_for(case[0], n, count // n), stack)
-
-
-transports = st.sampled_from([
-    Transport(), Transport(window_bytes=40), Transport(window_bytes=1000, streams=2),
-    Transport(recovery="cubic", slow_start=True, initial_window_bytes=16, rto_s=1e-6),
-    Transport(100, recovery="cubic", slow_start=True, initial_window_bytes=10),
-])  # fmt: skip
-
-
-@settings(max_examples=100)
-@given(st.data(), topologies(), stacks)
-def test_segments_sum_to_the_total_whatever_windows_there_are(data, where, stack):
-    trunks = tuple(
-        replace(each, link=replace(each.link, transport=data.draw(transports)))
-        for each in where.trunks
-    )
-    plan = data.draw(chaotic_plans(where.world_size))
-    width = plan.partition.n_chunks * data.draw(st.integers(0, 12))
-    network = Network.of(replace(where, trunks=trunks))
-    timeline = time_plan(program_of(plan, width, 4), network, None, stack=stack)
-    path = critical_path(timeline)
-    assert path.total_ps == timeline.total_ps
-    assert all(segment.duration_ps >= 0 for segment in path.segments)
-    plain = time_plan(program_of(plan, width, 4), Network.of(where), None, stack=stack)
-    if plan.order == "lockstep" and where.world_size == 2:
-        assert timeline.total_ps >= plain.total_ps
 
 
 @given(topologies(), cases, st.integers(0, 60))
