@@ -82,7 +82,7 @@ cdef class Pipes:
     def _take_states(self, states):
         self.first_class, self.last_class = states.first_class, states.last_class
         self.first_state = states.first_state
-        self.state = states.first_state[:-1].copy()
+        self.state = states.first_state[:len(states.first_state) - 1].copy()
         self.timer, self.retries, self.doubling = states.timer_ps, states.retries, states.doubling
         self.state_from, self.state_rate = states.from_ps, states.wave_rate
         self.state_cap, self.state_term = states.cap, states.term
@@ -163,7 +163,7 @@ cdef class Pipes:
     cdef void _acknowledge(self, int64_t time, int32_t pipe) noexcept nogil:
         """Take what was acknowledged by ``time`` out of the windows; it makes the next one grow."""
         cdef int64_t rounds
-        cdef double acknowledged, windows
+        cdef double acknowledged
         if self.ramp_from[pipe] < 0 or time > self.free[pipe] + self.idle[pipe]:
             self.ramp_from[pipe], self.ramp_sent[pipe] = time, 0.0
             self.ramp_window[pipe] = self.ramp_bytes[pipe]
@@ -178,10 +178,8 @@ cdef class Pipes:
             self.ramp_from[pipe] += self.ramp_rtt[pipe]
             rounds -= 1
         if rounds > 0 and self.ramp_sent[pipe] > 0:  # windows that grow no more go all at once
-            windows = ceil(self.ramp_sent[pipe] / self.ramp_window[pipe])
-            rounds = <int64_t>min(<double>rounds, windows)
-            self.ramp_sent[pipe] = max(
-                0.0, self.ramp_sent[pipe] - rounds * self.ramp_window[pipe])
+            acknowledged = min(self.ramp_sent[pipe], rounds * self.ramp_window[pipe])
+            self.ramp_sent[pipe] -= acknowledged
             self.ramp_from[pipe] += rounds * self.ramp_rtt[pipe]
         if self.ramp_sent[pipe] == 0:
             self.ramp_from[pipe] = time

@@ -30,10 +30,10 @@ def topology(ranks=(1, 1, 1), uplink=RATE, burst=0.0, trunk=FAST, downlink=math.
     return Topology("buckets", sites, tuple(Trunk(pair, trunk) for pair in pairs))
 
 
-def timeline_of(steps, where, nbytes, chunks):
+def timeline_of(steps, where, nbytes, chunks, order="free"):
     n = where.world_size
     partition = Partition.uniform(chunks) if isinstance(chunks, int) else chunks
-    plan = Plan("all_reduce", "by hand", n, 0, partition, lambda: iter(steps))
+    plan = Plan("all_reduce", "by hand", n, 0, partition, lambda: iter(steps), order=order)
     return time_plan(program_of(plan, nbytes, 1), Network.of(where))
 
 
@@ -51,19 +51,23 @@ def test_a_full_bucket_lets_its_bytes_pass_at_once(nbytes, shared):
     assert found == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("idle_s", [0.0, 0.5e-3, 1.5e-3, 50e-3])
-def test_an_empty_bucket_fills_while_nothing_is_sent(idle_s):
-    # The answer of rank 1 takes as long as the delay there and back, and idle_s on top; then rank
-    # 0 has what flowed into its bucket in that time, and no more than it holds.
-    back = replace(FAST, latency_s=0.5e-3 + idle_s / 2)
-    where = topology((1, 1), burst=BURST, trunk=back)
-    steps = [one(0, 1, 0), one(1, 0, 0), one(0, 1, 0)]
-    found = timeline_of(steps, where, 1_000_000, 1)
-    bytes_s = (1_000_000 - BURST) / RATE
-    # From when the first has left to when its answer is back: two delays, and the answer's bytes.
-    idle = 2 * back.latency_s + bytes_s
-    last_s = found.total_s - found.arrival_ps[1] / 1e12 - back.latency_s
-    assert last_s == pytest.approx((1_000_000 - min(BURST, idle * RATE)) / RATE, rel=1e-3)
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("delay_s", [0.1e-3, 0.5e-3, 1.5e-3, 25e-3])
+def test_an_empty_bucket_fills_while_nothing_is_sent(delay_s, shared):
+    # The answer of rank 1, a byte, is back two delays after the last byte of rank 0 has left. Then
+    # rank 0 has what flowed into its bucket in that time, and no more than it holds.
+    trunk = replace(FAST, latency_s=delay_s)
+    paced = replace(trunk, rate_bytes_per_s=RATE, others=OtherTraffic(burst_bytes=BURST))
+    where = (
+        topology((1, 1), burst=BURST, trunk=trunk)
+        if shared
+        else topology((1, 1), math.inf, trunk=paced)
+    )
+    partition = Partition(1, 2_000_001, np.array([0, 1_000_000, 1_000_001, 2_000_001]))
+    steps = [one(0, 1, 0), one(1, 0, 1), one(0, 1, 2)]
+    found = timeline_of(steps, where, 2_000_001, partition, order="lockstep")
+    last_s = found.total_s - found.arrival_ps[1] / 1e12 - delay_s
+    assert last_s == pytest.approx((1_000_000 - min(BURST, 2 * delay_s * RATE)) / RATE, rel=1e-3)
 
 
 @pytest.mark.parametrize("shared", [True, False])
