@@ -230,9 +230,11 @@ def test_unknown_commands_are_one_line_and_status_2():
 
 def test_an_interrupt_keeps_what_is_done(tmp_path):
     path = tmp_path / "out.json"
+    # A shell that runs the tests in the background makes all its children ignore interrupts.
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     process = subprocess.Popen(
-        [*MAIN, "perf", "-b", "64", "-e", "64M", "-f", "1048576", "--dilation", "40", *SMALL,
-         "--json", str(path)],
+        [*MAIN[:-1], heeds + MAIN[-1], "perf", "-b", "64", "-e", "64M", "-f", "1048576",
+         "--dilation", "40", *SMALL, "--json", str(path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     seen = []
