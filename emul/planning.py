@@ -138,9 +138,8 @@ class Planner:
     ) -> Prepared:
         """Return the program and its prediction; ``stack``: of this call, if not the usual one."""
         shape, itemsize = program.layout.shape, program.itemsize
-        stack, slicing = stack or self.stack, self.slicing
-        if stack.slice_bytes:
-            slicing = Slicing(stack.slice_bytes, stack.slots)
+        stack = stack or self.stack
+        slicing = Slicing.of(stack, self.slicing)
         timeline = time_plan(
             program,
             self.network,

@@ -85,14 +85,10 @@ class World:
         self.clock = clock
         self.dilation = dilation
         self.seed = seed
-        self.slicing = slicing
         self.network = Network.of(self.topology)
         self.start_s = start_s
         self.stack = _stack(stack)
-        if self.stack.slice_bytes:
-            self.slicing = Slicing(self.stack.slice_bytes, self.stack.slots)
-        elif self.stack is not IDEAL:
-            self.slicing = None
+        self.slicing = Slicing.of(self.stack, slicing)
         self._prepare = Planner(
             self.network, self.slicing, seed=seed, start_s=start_s, stack=self.stack
         ).prepare

@@ -65,7 +65,7 @@ class Fit:
 
 
 def scipy_module(name: str) -> ModuleType:
-    """Return a module of scipy, which only this command needs."""
+    """Return a module of scipy, which only calibrating needs."""
     try:
         return importlib.import_module(f"scipy.{name}")
     except ImportError:

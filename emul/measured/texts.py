@@ -6,7 +6,7 @@ import math
 import re
 from pathlib import Path
 
-from emul.errors import MeasurementError, TopologyError
+from emul.errors import MeasurementError
 from emul.measured.refusals import Place
 from emul.topology.texts import read_text
 
@@ -41,10 +41,7 @@ LONGEST_NUMBER = 40
 
 def text_of(path: Path) -> str:
     """Return the text of the file at ``path``, refusing what is too large before it is parsed."""
-    try:
-        return read_text(path, "a file of measurements", MOST_FILE_BYTES)
-    except TopologyError as error:
-        raise MeasurementError(str(error)) from None
+    return read_text(path, "a file of measurements", MOST_FILE_BYTES, MeasurementError)
 
 
 def lines_of(text: str) -> list[str]:

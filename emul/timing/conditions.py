@@ -163,7 +163,7 @@ def _joint_rates(ways: list[tuple[int, Link]], network: Network) -> Float64Array
     sites = network.topology.sites
     for i, (way, _) in enumerate(ways):
         if way >= network.first_trunk_way:
-            a, b = divmod(way - network.first_trunk_way, network.n_sites)
+            a, b = network.sites_of_way(way)
             found[i] = min(sites[a].uplink_bytes_per_s, sites[b].into_bytes_per_s)
     return found
 
@@ -208,7 +208,7 @@ def _shared_ways(network: Network, ways: Int32Array, connections: Int64Array) ->
     for way, number in zip(ways.tolist(), connections.tolist(), strict=True):
         if way < network.first_trunk_way:
             continue
-        a, b = divmod(way - network.first_trunk_way, network.n_sites)
+        a, b = network.sites_of_way(way)
         sites = network.topology.sites
         trunk, joined = network.trunks[a, b], sites[a].limited or sites[b].limited
         alone = trunk.link.waves == 1 and not trunk.link.others.burst_bytes

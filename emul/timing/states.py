@@ -104,7 +104,7 @@ def states_of(
 
 
 def _trunk(network: Network, way: int) -> Trunk:
-    return network.trunks[divmod(way - network.first_trunk_way, network.n_sites)]
+    return network.trunks[network.sites_of_way(way)]
 
 
 def _relative(trunk: Trunk, seed: int, start_s: float, until_s: float) -> Iterator[State]:

@@ -45,6 +45,13 @@ class Slicing:
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} {getattr(self, name)}: needed at least 1")
 
+    @classmethod
+    def of(cls, stack: Stack, otherwise: Slicing | None) -> Slicing | None:
+        """Return the slices of ``stack``: its own, none of whole messages, else ``otherwise``."""
+        if stack.slice_bytes:
+            return cls(stack.slice_bytes, stack.slots)
+        return otherwise if stack is IDEAL else None
+
 
 UNLIMITED = 1 << 30
 """Slots: more than any plan has slices on a connection."""

@@ -106,8 +106,6 @@ def _uplinks(network: Network, shared: list[int]) -> tuple[Int32Array, Float64Ar
     burst = np.array([*(site.uplink_burst_bytes for site in sites), *[0.0] * len(sites)], float)
     limited = np.isfinite(rate)
     number = np.where(limited, np.cumsum(limited) - 1, NONE)
-    ends = np.array(
-        [divmod(way - network.first_trunk_way, network.n_sites) for way in shared], np.int64
-    ).reshape(-1, 2)
+    ends = np.array([network.sites_of_way(way) for way in shared], np.int64).reshape(-1, 2)
     uplinks = number[ends + np.array([0, len(sites)])]
     return uplinks.astype(np.int32), rate[limited], burst[limited]

@@ -123,12 +123,16 @@ class Network:
         result: Int32Array = np.where(src == dst, -1, ways).astype(np.int32)
         return result
 
+    def sites_of_way(self, way: int) -> tuple[int, int]:
+        """Return the numbers of the sites from which and to which a trunk's way goes."""
+        return divmod(way - self.first_trunk_way, self.n_sites)
+
     def way_name(self, way: int) -> str:
         """Return what to call a way: by its sites, whatever else there is in the topology."""
         sites = self.topology.sites
         pair = way - self.first_trunk_way
         if pair >= 0:
-            a, b = divmod(pair, self.n_sites)
+            a, b = self.sites_of_way(way)
             return f"{sites[a].name} -> {sites[b].name}"
         site = pair + self.n_sites
         if site >= 0:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import MissingLibraryError
+from emul.measured.fitting import scipy_module
 from emul.stacks import Constants, Stack
 from emul.validation.columns import LinkMeasurements, LinkTable, MeasuredRow
 from emul.validation.prediction import Predictor
@@ -73,12 +74,7 @@ def calibrated_stacks(
 
     Stacks of fewer than three such rows are left out. Raises MissingLibraryError without SciPy.
     """
-    try:
-        from scipy.optimize import least_squares  # type: ignore[import-untyped, unused-ignore]
-    except ModuleNotFoundError:
-        raise MissingLibraryError(
-            "--calibrate needs SciPy: pip install 'emul[calibrate]'"
-        ) from None
+    least_squares: Any = scipy_module("optimize").least_squares
     found: dict[str, list[MeasuredRow]] = {}
     stacks: dict[str, Stack] = {}
     for row in rows:

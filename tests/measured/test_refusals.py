@@ -293,4 +293,4 @@ def test_no_beginning_of_a_log_passes_for_the_whole(text, tmp_path):
     """All that is missing may be what comes after the closing lines."""
     end = text.index("# Avg") + 22 if text == NCCL else len(text)
     for length in range(0, end, 7):
-        refusal(text[:length], tmp_path)
+        assert refusal(text[:length], tmp_path)

@@ -116,23 +116,24 @@ def test_slow_start_doubles_the_window_up_to_the_most_that_there_is():
         assert found == pytest.approx(expected, rel=1e-6), nbytes
 
 
+def third_takes(trunk, *sizes):
+    """Seconds of the last of three messages: there, back when it has come, and there again."""
+    steps = [Step.of(i % 2, 1 - i % 2, i, reduce=False) for i in range(3)]
+    edges = np.cumsum([0, *sizes])
+    plan = Plan("all_reduce", "by hand", 2, 0, Partition(1, int(edges[-1]), edges),
+                lambda: iter(steps), order="lockstep")  # fmt: skip
+    network = Network.of(sites_of_one(lambda a, b: trunk, 2))
+    timeline = time_plan(program_of(plan, int(edges[-1]), 1), network, stack=CONTROL)
+    return (timeline.arrival_ps[2] - timeline.on_link_ps[2, 1]) / 1e12
+
+
 def test_slow_start_goes_on_from_what_was_sent_and_not_from_the_time_that_passed():
     # 50 kB there; the answer takes long; then the window has grown to 100 kB, and no further.
     transport = Transport(recovery="cubic", slow_start=True, initial_window_bytes=50_000, rto_s=9.0)
     trunk = replace(TRUNK, latency_s=0.1, transport=transport, overhead_s=0.0)
-    steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 0, 0, reduce=False),
-             Step.of(0, 1, 1, reduce=False)]  # fmt: skip
-    network = Network.of(sites_of_one(lambda a, b: trunk, 2))
-
-    def last_takes(nbytes):
-        partition = Partition(1, 50_000 + nbytes, np.array([0, 50_000, 50_000 + nbytes]))
-        plan = Plan("all_reduce", "by hand", 2, 0, partition, lambda: iter(steps),
-                    order="lockstep")  # fmt: skip
-        timeline = time_plan(program_of(plan, 50_000 + nbytes, 1), network, stack=CONTROL)
-        return (timeline.arrival_ps[2] - timeline.on_link_ps[2, 1]) / 1e12
-
-    assert last_takes(100_000) == pytest.approx(0.1 + 100_000 / RATE, rel=1e-6)
-    assert last_takes(150_000) == pytest.approx(0.1 + 0.2 + 50_000 / RATE, rel=1e-6)
+    found = [third_takes(trunk, 50_000, 50_000, nbytes) for nbytes in (100_000, 150_000)]
+    assert found[0] == pytest.approx(0.1 + 100_000 / RATE, rel=1e-6)
+    assert found[1] == pytest.approx(0.1 + 0.2 + 50_000 / RATE, rel=1e-6)
 
 
 @pytest.mark.parametrize(("rto_s", "turns"), [(0.3, 0), (0.1, 1)])
@@ -142,13 +143,7 @@ def test_slow_start_begins_again_after_silence_since_the_last_window(rto_s, turn
         recovery="cubic", slow_start=True, initial_window_bytes=50_000, rto_s=rto_s
     )
     trunk = replace(TRUNK, latency_s=0.1, transport=transport, overhead_s=0.0)
-    steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 0, 1, reduce=False),
-             Step.of(0, 1, 2, reduce=False)]  # fmt: skip
-    partition = Partition(1, 450_001, np.array([0, 350_000, 350_001, 450_001]))
-    plan = Plan("all_reduce", "by hand", 2, 0, partition, lambda: iter(steps), order="lockstep")
-    network = Network.of(sites_of_one(lambda a, b: trunk, 2))
-    timeline = time_plan(program_of(plan, 450_001, 1), network, stack=CONTROL)
-    takes = (timeline.arrival_ps[2] - timeline.on_link_ps[2, 1]) / 1e12
+    takes = third_takes(trunk, 350_000, 1, 100_000)
     assert takes == pytest.approx(0.1 + (0.2 + 5e-4 if turns else 1e-3), rel=1e-6)
 
 
@@ -175,14 +170,7 @@ def test_windows_that_would_end_after_all_time_are_refused(window, burst_bytes):
 def test_a_thousand_million_windows_are_taken_back_at_once():
     # Each window is one byte; the second message finds the first acknowledged long ago.
     trunk = replace(TRUNK, latency_s=1e-6, transport=Transport(window_bytes=1.0))
-    steps = [Step.of(0, 1, 0, reduce=False), Step.of(1, 0, 1, reduce=False),
-             Step.of(0, 1, 2, reduce=False)]  # fmt: skip
-    edges = np.array([0, 1_000_000_000, 1_000_000_001, 1_000_000_004])
-    plan = Plan("all_reduce", "by hand", 2, 0, Partition(1, edges[-1], edges), lambda: iter(steps),
-                order="lockstep")  # fmt: skip
-    network = Network.of(sites_of_one(lambda a, b: trunk, 2))
-    timeline = time_plan(program_of(plan, int(edges[-1]), 1), network, stack=CONTROL)
-    found = (timeline.arrival_ps[2] - timeline.on_link_ps[2, 1]) / 1e12
+    found = third_takes(trunk, 1_000_000_000, 1, 3)
     assert found == pytest.approx(2 * 2e-6 + 1 / RATE + 1e-6, rel=1e-6)
 
 
