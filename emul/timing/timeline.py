@@ -13,6 +13,7 @@ from emul.plans import Program
 from emul.stacks import IDEAL, Stack
 from emul.timing.conditions import Conditions
 from emul.timing.dependencies import Edges, dependencies
+from emul.timing.ordered import times_in_order
 from emul.timing.protocol import (
     on_the_wire,
     windows_of,
@@ -21,6 +22,7 @@ from emul.timing.protocol import (
 )
 from emul.timing.scheduler import NEVER_ENDS, TOO_LATE, schedule
 from emul.timing.states import NEVER, States
+from emul.timing.tables import Tables
 from emul.timing.traffic import Slicing, Traffic, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
@@ -157,7 +159,7 @@ def time_plan(
         conditions = Conditions.of(
             transfers, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
         )
-        times, trouble = schedule(transfers, edges, seen, conditions)
+        times, trouble = _times(transfers, edges, seen, conditions)
         reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
         if not conditions.states.more or (trouble is None and reached_s <= until_s):
             break
@@ -165,6 +167,14 @@ def time_plan(
     if trouble is not None:
         raise _trouble(trouble, network, conditions.states, start_s)
     return Timeline(seen, conditions, transfers, **times)
+
+
+def _times(
+    transfers: Transfers, edges: Edges, network: Network, conditions: Conditions
+) -> tuple[dict[str, Int64Array], Trouble | None]:
+    """Return what ``schedule`` does: from a pass in plan order where that is every link's order."""
+    times = times_in_order(Tables(transfers, edges, network, conditions))
+    return schedule(transfers, edges, network, conditions) if times is None else (times, None)
 
 
 def _maker(
