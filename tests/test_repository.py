@@ -53,7 +53,7 @@ def test_types_hold():
     check("mypy")
 
 
-COMPILED = ("dependencies", "scheduler", "tables", "ordered", "pacer")
+COMPILED = ("dependencies", "scheduler", "tables", "ordered", "rounds", "pacer")
 
 
 def test_stubs_match_the_compiled_modules():

@@ -11,7 +11,7 @@ except ModuleNotFoundError as error:
 
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.floor import busiest_link_ps
-from emul.timing.timeline import Timeline, time_plan
+from emul.timing.timeline import Timeline, time_plan, total_ps
 from emul.timing.traffic import NCCL_SLICING, UNLIMITED, Slicing, transfers_in
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "now_ns",
     "schedule",
     "time_plan",
+    "total_ps",
     "transfers_in",
     "wait_until",
 ]

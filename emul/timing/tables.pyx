@@ -173,7 +173,7 @@ cdef bint _fill_costs(Tables tables, _Ways ways, int32_t[::1] src, int32_t[::1] 
     All pipes of a way are alike, so any transfer of a row speaks for the others.
     """
     cdef int64_t[::1] cost = tables.cost
-    cdef int64_t row, t, way, at, most = 0
+    cdef int64_t row, t, way, at
     for row in range(sample.shape[0]):
         t, at = sample[row], row * COSTS
         if src[t] == dst[t]:
