@@ -13,7 +13,17 @@ from setuptools.command.build import build
 CHECKED = os.environ.get("EMUL_CHECKED", "") not in ("", "0")
 BUILD_DIR = "build/checked" if CHECKED else "build/plain"
 
-TIMING = ("dependencies", "fluid", "pipes", "scheduler", "tables", "ordered", "rounds", "pacer")
+TIMING = (
+    "dependencies",
+    "fluid",
+    "pipes",
+    "leaving",
+    "scheduler",
+    "tables",
+    "ordered",
+    "rounds",
+    "pacer",
+)
 
 # Contraction would let arm64 fuse a multiply and an add, and the last bit would differ.
 COMPILE_ARGS = ["-O2", "-g0", "-ffp-contract=off"]

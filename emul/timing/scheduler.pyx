@@ -19,7 +19,17 @@ from libc.math cimport floor
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 from emul.timing.dependencies cimport STARTS, UPON_ISSUE, Edges
-from emul.timing.events cimport Event, Heap, pop, push
+from emul.timing.events cimport (
+    Event,
+    Heap,
+    first_time,
+    is_empty,
+    kind_of,
+    number_of,
+    pop,
+    push,
+)
+from emul.timing.leaving cimport Leaving
 from emul.timing.pipes cimport (
     ARRIVED,
     DONE,
@@ -131,6 +141,9 @@ cdef class _Simulation:
     cdef int32_t[::1] ordered_after
     cdef uint8_t[::1] start_cause
     cdef uint8_t[::1] done_cause
+    cdef int32_t[::1] ready      # transfers that wait for nothing, of which one is in the heap
+    cdef int64_t begun           # how many of them have been in it
+    cdef Leaving leaving
     cdef int64_t handled
     cdef bint too_late
     cdef Heap heap
@@ -158,6 +171,10 @@ cdef class _Simulation:
         self.behind = np.full((transfers, HOPS), -1, dtype=np.int32)
         self.pipes = Pipes(conditions, traffic.nbytes, self.on_link, self.behind)
         self.pipes.heap = &self.heap
+        waited = np.asarray(edges.before_start)
+        np.add.at(waited, conditions.frees[conditions.frees >= 0], 1)
+        self.ready = np.flatnonzero(waited == 0).astype(np.int32)
+        self.leaving = Leaving(transfers, 4 * network.world_size)
         self.finish = np.zeros(transfers, dtype=np.int64)
         self.legs = np.full(transfers if len(conditions.classes.of_stream) else 0, 2, np.uint8)
         self.arrival = np.zeros(transfers, dtype=np.int64)
@@ -170,56 +187,71 @@ cdef class _Simulation:
         self.done_cause = np.zeros(transfers, dtype=np.uint8)
 
     cdef void run(self) noexcept nogil:
-        cdef int64_t t, due, total = self.src.shape[0]
-        for t in range(total):
-            if self.frees[t] >= 0:
-                self.edges.before_start[self.frees[t]] += 1
-        for t in range(total):
-            if self.edges.before_start[t] == 0:
-                push(&self.heap, self.call, t, PORT)
+        cdef int64_t due, total = self.src.shape[0]
+        self.begin_next()
         self.pipes.open()
         while (self.handled < total and not self.too_late and not self.pipes.too_late
                and self.pipes.dead_way < 0):
             due = self.pipes.fluid.next_due()
-            if self.heap.size > 0 and self.heap.events[0].time < due:
+            if not is_empty(&self.heap) and first_time(&self.heap) < due:
                 self.handle(pop(&self.heap))
             elif due < INT64_MAX:
                 self.pipes.leave(due)
             else:
                 return
 
+    cdef void begin_next(self) noexcept nogil:
+        """Let the next one of those begin that wait for nothing; all do so at the same time."""
+        if self.begun < self.ready.shape[0]:
+            push(&self.heap, self.call, self.ready[self.begun], PORT)
+            self.begun += 1
+
     cdef void handle(self, Event event) noexcept nogil:
-        if event.kind == PORT or event.kind == RECEIVER:
-            self.cross(event.time, event.number, event.kind)
-        elif event.kind == PIPE:
-            self.enter(event.time, event.number)
-        elif event.kind == LEFT:
-            self.finish[event.number] = max(self.finish[event.number], event.time)
-            self.leg_done(event.number)
-        elif event.kind == ARRIVED:
-            self.arrived(event.time, event.number)
-        elif event.kind == DONE:
-            self.finished(event.time, event.number)
-        elif event.kind == FREED:
-            self.let_start(event.time, self.frees[event.number], event.number, SLOT_CAUSE)
-        elif event.kind == HANDED:
-            self.tell(event.time, event.number, UPON_ISSUE)
-        elif event.kind == STREAM:
-            self.pipes.go_on(event.time, event.number)
+        cdef int64_t time = event.time, number = number_of(event)
+        cdef int32_t kind = kind_of(event)
+        if kind == PORT:
+            if self.begun and number == self.ready[self.begun - 1]:
+                self.begin_next()
+            self.cross(time, number, PORT)
+        elif kind == RECEIVER:
+            if self.pipes.of[number] < 0:
+                self.leaving.gone(&self.heap, self.link(number, PORT))
+            self.cross(time, number, RECEIVER)
+        elif kind == PIPE:
+            self.leaving.gone(&self.heap, self.link(number, PORT))
+            self.enter(time, <int32_t>number)
+        elif kind == LEFT:
+            self.finish[number] = max(self.finish[number], time)
+            self.leg_done(number)
+        elif kind == ARRIVED:
+            self.arrived(time, number)
+        elif kind == DONE:
+            self.finished(time, number)
+        elif kind == FREED:
+            self.let_start(time, self.frees[number], <int32_t>number, SLOT_CAUSE)
+        elif kind == HANDED:
+            self.tell(time, number, UPON_ISSUE)
+        elif kind == STREAM:
+            self.pipes.go_on(time, <int32_t>number)
         else:
-            self.pipes.change(event.time, -1 - event.number)
+            self.pipes.change(time, -1 - number)
+
+    cdef inline int64_t link(self, int64_t t, int32_t hop) noexcept nogil:
+        """Return the number of the port that a transfer takes at its sender or its receiver."""
+        cdef int64_t src = self.src[t], dst = self.dst[t]
+        cdef int64_t link = 4 * src if hop == PORT else 4 * dst + 1
+        return link if self.links.near(src, dst) else link + 2
 
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""
         cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, occupancy
+        cdef int32_t then
         if hop == PORT and not (self.pipes.late.shape[0] and self.pipes.late[t]):
             self.tell(time, t, UPON_ISSUE)
         if src == dst:
             push(&self.heap, time, t, ARRIVED)
             return
-        link = 4 * src if hop == PORT else 4 * dst + 1
-        link += 0 if self.links.near(src, dst) else 2
-        start = time
+        link, start = self.link(t, hop), time
         if self.links.free[link] > time:
             start = self.links.free[link]
             self.behind[t, hop] = self.links.user[link]
@@ -237,7 +269,8 @@ cdef class _Simulation:
         self.links.user[link] = <int32_t>t
         self.finish[t] = max(self.finish[t], head + occupancy)
         if hop == PORT:
-            push(&self.heap, head, t, PIPE if self.pipes.of[t] >= 0 else RECEIVER)
+            then = PIPE if self.pipes.of[t] >= 0 else RECEIVER
+            self.leaving.add(&self.heap, link, head, <int32_t>t, then)
         elif self.pipes.is_fluid(t):
             self.leg_done(t)
         else:
