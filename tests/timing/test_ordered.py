@@ -118,7 +118,9 @@ def test_the_pass_applies_to_rings_with_a_port_for_every_neighbour(
     assert same_by_both(program, Network.of(place(n, each)), slicing)
 
 
-@pytest.mark.parametrize("case", [("all_to_all", "direct"), ("all_to_all", "pairwise")])
+@pytest.mark.parametrize(
+    "case", [("all_to_all", "direct"), ("all_to_all", "pairwise"), ("all_reduce", "direct")]
+)
 def test_the_pass_applies_where_all_ranks_are_alike(case):
     program = program_of(build_plan(*case, (9,)), 9 * 100, 4)
     assert same_by_both(program, Network.of(one_site(9, link())))
