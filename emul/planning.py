@@ -28,7 +28,7 @@ from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
 from emul.stacks.nccl_tuner import Nodes
 from emul.timing import UNLIMITED, Slicing, busiest_link_ps, time_plan, transfers_in
-from emul.topology import Network, Topology
+from emul.topology import Network, NodeRuns, Topology
 from emul.topology.bound import lower_bound_ps
 from emul.units import PS_PER_S
 
@@ -226,7 +226,9 @@ def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topo
             replace(
                 site,
                 link=link("site", site.link),
-                nodes=tuple(replace(node, link=link("node", node.link)) for node in site.nodes),
+                nodes=NodeRuns.of(site.nodes).changed(
+                    lambda node: replace(node, link=link("node", node.link))
+                ),
             )
             for site in topology.sites
         ),
