@@ -35,6 +35,8 @@ from emul.timing.pipes cimport (
 
 import numpy as np
 
+from emul.timing.traffic import not_before_ps
+
 __all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "schedule"]
 
 cdef enum:
@@ -114,6 +116,7 @@ cdef class _Simulation:
     cdef int64_t[::1] host
     cdef int64_t[::1] completion
     cdef int64_t call
+    cdef int64_t[::1] not_before
     cdef int64_t[::1] jitter
     cdef int64_t[::1] tail
     cdef Edges edges
@@ -152,6 +155,7 @@ cdef class _Simulation:
         self.begins, self.frees = traffic.begins, conditions.frees
         self.host, self.completion = traffic.host_ps, traffic.completion_ps
         self.call = traffic.call_ps
+        self.not_before = not_before_ps(traffic)
         self.jitter, self.tail = conditions.jitter_ps, conditions.tail_ps
         self.edges, self.links = edges, _Links(network)
         self.on_link = np.full((transfers, HOPS), -1, dtype=np.int64)
@@ -223,6 +227,8 @@ cdef class _Simulation:
         if self.links.free[link] > time:
             start = self.links.free[link]
             self.behind[t, hop] = self.links.user[link]
+        if hop == PORT and self.not_before.shape[0]:
+            start = max(start, self.not_before[t])
         head = start
         if hop == PORT and self.begins[t]:
             head += self.links.overhead[self.links.way(src, dst)]

@@ -45,7 +45,7 @@ class Timeline:
     """When each transfer of a plan happens; all times in picoseconds from the start.
 
     ``src``, ``dst``, ``nbytes``: who sends how much to whom, (transfers,), in plan order, each
-    message's handshake before its data. ``transfers``: the same, as the scheduler took them.
+    message's handshake before its data; where ranks are alike, of some of them only. ``transfers``: the same, as the scheduler took them.
     ``conditions``: what the links do beyond their rate and latency.
     ``start_ps``: the sender's port is taken. ``arrival_ps``: the last byte is there.
     ``done_ps``: it can be used, because what is reduced before it has arrived too.
@@ -120,12 +120,18 @@ class Timeline:
     @property
     def sent(self) -> int:
         """Number of transfers that leave their rank."""
-        return int(np.count_nonzero(self.src != self.dst))
+        return int(self._stand_for[self.src != self.dst].sum())
 
     @property
     def trunk_bytes(self) -> Int64Array:
         """Bytes from each site to each other: (sites, sites) int64, zero on the diagonal."""
-        return self.network.site_bytes(self.src, self.dst, self.nbytes)
+        return self.network.site_bytes(self.src, self.dst, self.nbytes * self._stand_for)
+
+    @property
+    def _stand_for(self) -> Int64Array:
+        """How many transfers of the plan each line stands for: (transfers,)."""
+        given = self.transfers.stands_for
+        return np.ones(len(self), dtype=np.int64) if given is None else given.transfers
 
     @property
     def cross_site_bytes(self) -> int:
