@@ -84,6 +84,15 @@ class Excerpt:
         return self.top.world_size
 
     @property
+    def world_size(self) -> int:
+        """Number of ranks of the whole plan."""
+        return self.sites * self.ranks
+
+    def __str__(self) -> str:
+        """Name the plan as error messages do."""
+        return f"{self.algorithm} {self.collective} over {self.world_size} ranks"
+
+    @property
     def rounds(self) -> int:
         """Number of rounds of a ring."""
         return self.ranks - 1
@@ -168,9 +177,7 @@ class Excerpt:
 
     def _ring(self, rounds: int, *, reduce: bool) -> Int64Array:
         """Return the rows of all sites' rings."""
-        number, site, at = (
-            each.ravel() for each in np.indices((rounds, self.sites, self.period))
-        )
+        number, site, at = (each.ravel() for each in np.indices((rounds, self.sites, self.period)))
         first = site * self.period
         behind = (rounds - number) if reduce else (rounds + 1 - number) % (rounds + 1)
         rows = np.empty((BEGINS + 1, len(number)), dtype=np.int64)

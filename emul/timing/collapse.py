@@ -92,9 +92,7 @@ class _Gap:
 class _Shortened:
     """An excerpt of ``rounds`` per ring, in whose rings the same periods again are left out."""
 
-    def __init__(
-        self, excerpt: Excerpt, program: Program, timeline: Timeline, rounds: int
-    ) -> None:
+    def __init__(self, excerpt: Excerpt, program: Program, timeline: Timeline, rounds: int) -> None:
         """Take an excerpt that goes on without a gap after ``rounds``, and its timeline."""
         self.excerpt, self.program, self.timeline = excerpt, program, timeline
         self.rounds = rounds

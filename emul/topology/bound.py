@@ -51,8 +51,9 @@ def lower_bound_ps(
     """Return the picoseconds that no algorithm can beat for ``nbytes`` of whole vector.
 
     ``uneven_bytes``: of a vector form, the bytes of each rank's block, (n,), or from each rank to
-    each, (n, n). ``transfers`` of the run at hand were each rounded to a picosecond; half of one
-    per transfer is taken off, so that the bound holds for the rounded times as well.
+    each, (n, n). Of the run at hand, ``transfers`` at most went over the same link, each rounded to
+    a picosecond; half of one per transfer is taken off, so that the bound holds for the rounded
+    times as well.
 
     With ``slots_bytes``, what slots let a connection have in flight (infinity: anything), the bound
     is that of algorithms in which each rank keeps one connection beyond its site busy: at most what
