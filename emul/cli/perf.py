@@ -183,8 +183,7 @@ def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:
         asked["minbytes"], asked["maxbytes"], step=asked["stepbytes"], factor=asked["stepfactor"]
     )
     counts = sweep.counts(wanted)
-    if not sweep.no_data:
-        sweep.check_memory(counts[-1])
+    sweep.check_feasible(counts[-1])
     return counts
 
 

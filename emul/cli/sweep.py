@@ -75,11 +75,15 @@ class Sweep:
         to_input = unit if collective.input_whole or not collective.in_blocks else 1
         return list(dict.fromkeys(count * to_input for count in per_block))
 
-    def check_memory(self, count: int) -> None:
+    def check_feasible(self, count: int) -> None:
         """Raise CapacityError when the buffers for ``count`` would not fit.
 
         Those of the caller are looked at first, so that what is far too large is refused at once.
+        Without data, raise what is wrong with timing it.
         """
+        if self.no_data:
+            self.predict(self.world, count)
+            return
         shape, itemsize = self._shape(count), dtype_named(self.dtype).itemsize
         what = f"{self.world.size} ranks with {shape.width * itemsize} bytes each"
         needed = (prod(shape.input_shape) + prod(shape.output_shape)) * itemsize

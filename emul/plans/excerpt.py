@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError
 from emul.memory import check_fits
-from emul.plans.algorithms import build_plan
+from emul.plans.algorithms import ALGORITHMS, build_plan
 from emul.plans.collectives import collective_named
 from emul.plans.hierarchical import asked_levels
 from emul.plans.places import Places
@@ -38,6 +38,7 @@ Int64Array = npt.NDArray[np.int64]
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather")
 RING = "ring"
+HIERARCHICAL = "hierarchical"
 
 SRC, DST, SENT, WRITTEN, PLACES, REDUCE, CHANNEL, STEP, POSITION, BEGINS = range(10)
 """Columns of the rows while they are collected; BEGINS: whether a row begins a transfer."""
@@ -270,6 +271,8 @@ def _levels(algorithm: str, places: Places) -> tuple[str, str]:
     """Return the algorithms among the ranks of a site, and among sites."""
     if algorithm == RING and len(places.sites) == 1:
         return RING, RING
+    if algorithm in ALGORITHMS and not algorithm.startswith(HIERARCHICAL):
+        raise _refusal(algorithm, "it is no hierarchy")
     asked = asked_levels(algorithm)
     if asked.get("pieces", "1") != "1":
         raise _refusal(algorithm, "pieces overlap")
