@@ -18,6 +18,7 @@ TIMING = (
     "fluid",
     "pipes",
     "leaving",
+    "ways",
     "scheduler",
     "tables",
     "ordered",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +13,8 @@ from emul.errors import ArgumentError, OutageError, PlanError
 from emul.links import Link
 from emul.plans import (
     PLAN_FILE,
+    Excerpt,
+    Places,
     Plan,
     Program,
     Schedule,
@@ -27,12 +29,20 @@ from emul.run import Prediction
 from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
 from emul.stacks.nccl_tuner import Nodes
-from emul.timing import UNLIMITED, Slicing, busiest_link_ps, time_plan, transfers_in
-from emul.topology import Network, Topology
+from emul.timing import (
+    UNLIMITED,
+    Slicing,
+    Timeline,
+    busiest_link_ps,
+    time_excerpt,
+    time_plan,
+    transfers_in,
+)
+from emul.topology import Network, NodeRuns, Topology
 from emul.topology.bound import lower_bound_ps
 from emul.units import PS_PER_S
 
-__all__ = ["AUTO", "Algorithm", "Planner"]
+__all__ = ["AUTO", "MOST_RANKS_IN_FULL", "Algorithm", "Planner"]
 
 Algorithm = str | Plan | Schedule
 """A name, the path of a file, a plan, or a function that yields steps."""
@@ -41,6 +51,11 @@ Prepared = tuple[Program, Prediction]
 
 AUTO = "auto"
 NCCL = "nccl"
+
+HIERARCHICAL = "hierarchical"
+
+MOST_RANKS_IN_FULL = 4096
+"""Of worlds whose ranks may each be timed: a ring of so many has 33 million transfers."""
 
 TIMED_IN_AN_INSTANT = 1 << 18
 """Transfers or slices: 0.1 s (bench/plans.py)."""
@@ -51,18 +66,18 @@ class Planner:
 
     def __init__(
         self,
-        network: Network,
+        topology: Topology,
         slicing: Slicing | None,
         *,
         seed: int = 0,
         start_s: float = 0.0,
         stack: Stack = IDEAL,
     ) -> None:
-        """Take the network, in which pieces chunks are sent on, and what draws and changes need.
+        """Take the places, in which pieces chunks are sent on, and what draws and changes need.
 
         ``stack``: who puts messages on the wire, and what ``auto`` then stands for.
         """
-        self.network = network
+        self.topology = topology
         self.slicing = slicing
         self.seed = seed
         self.start_s = start_s
@@ -70,6 +85,20 @@ class Planner:
         self._file = lru_cache(maxsize=32)(_read)
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
         self._prepared = lru_cache(maxsize=32)(self._prepare_anew)
+        self._collapsed = lru_cache(maxsize=32)(self._collapse_anew)
+
+    @cached_property
+    def network(self) -> Network:
+        """The topology as flat arrays, made when they are first asked for."""
+        return Network.of(self.topology)
+
+    def predict(
+        self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int, *, collapse: bool
+    ) -> Prediction:
+        """Return the prediction of a call; with ``collapse``, ranks that sit alike timed once."""
+        if collapse:
+            return self._collapsed(shape, algorithm, root, itemsize)
+        return self.prepare(shape, algorithm, root, itemsize)[1]
 
     def prepare(self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int) -> Prepared:
         """Return program and prediction of a call; raises what is wrong with the algorithm."""
@@ -90,9 +119,9 @@ class Planner:
     ) -> Plan:
         """Return the plan; with ``nodes``, their numbers of ranks, these are the sites."""
         if isinstance(algorithm, str):
-            sites = nodes or self.network.topology.ranks_by_node
+            sites = nodes or self.topology.ranks_by_node
             return build_plan(collective, algorithm, sites, root=root)
-        plan, n = algorithm, self.network.world_size
+        plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
             plan = plan_from(plan, collective, n, root=root)
         if (plan.collective, plan.world_size, plan.root) != (collective, n, root):
@@ -118,7 +147,7 @@ class Planner:
 
     def _as_nccl(self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int) -> Prepared:
         """Return the call as NCCL would send it, by its own choice of algorithm or by another."""
-        nodes, name = Nodes.of(self.network.topology), shape.collective.name
+        nodes, name = Nodes.of(self.topology), shape.collective.name
         setting = choose(name, nodes, shape.width * itemsize, _asked(algorithm))
         if isinstance(algorithm, str):
             algorithm = setting.algorithm
@@ -131,7 +160,7 @@ class Planner:
         if shape.counts is not None:
             return None
         name, nbytes = shape.collective.name, shape.width * itemsize
-        return self.stack.algorithm_for(name, self.network.world_size, nbytes)
+        return self.stack.algorithm_for(name, self.topology.world_size, nbytes)
 
     def _timed(
         self, plan: Plan, program: Program, root: int, stack: Stack | None = None
@@ -148,22 +177,85 @@ class Planner:
             start_s=self.start_s,
             stack=stack,
         )
-        topology = _with_overheads(self.network.topology, stack.hop_overhead_s)
+        return program, self._prediction(plan, shape, itemsize, root, timeline, stack)
+
+    def _prediction(
+        self,
+        plan: Plan | Excerpt,
+        shape: Shape,
+        itemsize: int,
+        root: int,
+        timeline: Timeline,
+        stack: Stack,
+    ) -> Prediction:
+        """Return what ``timeline`` says, beside the least that any algorithm would take."""
+        topology = _with_overheads(self.topology, stack.hop_overhead_s)
         bound_ps, window_bound_ps = (
             lower_bound_ps(
                 topology,
                 shape.collective.name,
                 shape.width * itemsize,
                 root,
-                timeline.sent,
+                timeline.most_on_a_link,
                 None if shape.counts is None else shape.table * itemsize,
                 slots_bytes=slots_bytes,
             )
-            for slots_bytes in (None, _slots_bytes(slicing))
+            for slots_bytes in (None, _slots_bytes(Slicing.of(stack, self.slicing)))
         )
-        return program, Prediction(
+        return Prediction(
             plan, shape, shape.width * itemsize, timeline, bound_ps, window_bound_ps, stack
         )
+
+    def _collapse_anew(
+        self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
+    ) -> Prediction:
+        """Return the prediction by an excerpt; where there is none, in full if that can be done."""
+        try:
+            if self.stack is not IDEAL:
+                raise ArgumentError(
+                    f"stack {self.stack.name}: the ranks of a world cannot be timed by a few of "
+                    "them: needed the stack ideal"
+                )
+            if algorithm == AUTO:
+                return self._quickest_excerpt(shape, root, itemsize)
+            return self._excerpt(shape, _asked(algorithm) or "", root, itemsize)
+        except ArgumentError:
+            if self.topology.world_size > MOST_RANKS_IN_FULL:
+                raise
+        return self._prepared(shape, algorithm, root, itemsize)[1]
+
+    def _excerpt(self, shape: Shape, algorithm: str, root: int, itemsize: int) -> Prediction:
+        """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
+        places = Places.of(self.topology.ranks_by_node)
+        excerpt = Excerpt.of(shape.collective.name, algorithm, places)
+        timeline = time_excerpt(
+            excerpt,
+            shape,
+            itemsize,
+            self.topology,
+            self.slicing,
+            seed=self.seed,
+            start_s=self.start_s,
+        )
+        return self._prediction(excerpt, shape, itemsize, root, timeline, self.stack)
+
+    def _quickest_excerpt(self, shape: Shape, root: int, itemsize: int) -> Prediction:
+        """Return the quickest of the algorithms that can be timed by an excerpt.
+
+        In a world that can be timed in full there may be a quicker one, so it is for others.
+        """
+        refusal = ArgumentError("no algorithm")
+        found: list[Prediction] = []
+        for algorithm in algorithms_for(shape.collective.name, uneven=shape.counts is not None):
+            try:
+                found.append(self._excerpt(shape, algorithm, root, itemsize))
+            except ArgumentError as error:
+                refusal = error if algorithm == HIERARCHICAL else refusal
+        if not found or self.topology.world_size <= MOST_RANKS_IN_FULL:
+            raise refusal
+        best = min(found, key=_predicted_ps)
+        times = {each.algorithm: each.time_s for each in found}
+        return replace(best, considered=MappingProxyType(times))
 
     def _quickest(self, shape: Shape, root: int, itemsize: int) -> Prepared:
         """Return what the model finds quickest, and what the others would have cost.
@@ -226,7 +318,9 @@ def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topo
             replace(
                 site,
                 link=link("site", site.link),
-                nodes=tuple(replace(node, link=link("node", node.link)) for node in site.nodes),
+                nodes=NodeRuns.of(site.nodes).changed(
+                    lambda node: replace(node, link=link("node", node.link))
+                ),
             )
             for site in topology.sites
         ),
@@ -243,6 +337,10 @@ def _slots_bytes(slicing: Slicing | None) -> float:
 
 def _total_ps(prepared: Prepared) -> int:
     return prepared[1].timeline.total_ps
+
+
+def _predicted_ps(prediction: Prediction) -> int:
+    return prediction.timeline.total_ps
 
 
 def _least_ps(candidate: tuple[int, Plan, Program]) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError
 from emul.ops import RoundingError, rounding_error
-from emul.plans import Plan, Shape
+from emul.plans import Excerpt, Plan, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.units import PS_PER_S, format_time
@@ -25,6 +25,7 @@ __all__ = ["Prediction", "Run"]
 class Prediction:
     """The modelled time of a collective, and why.
 
+    ``of``: the plan, or of a plan over very many ranks that sit alike the excerpt that was timed.
     ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
     all_gather and gather. ``stack``: as which the call is sent. ``considered``: the modelled
@@ -33,7 +34,7 @@ class Prediction:
     link is busy; infinity for those that an outage kills.
     """
 
-    plan: Plan
+    of: Plan | Excerpt
     shape: Shape
     nbytes: int
     timeline: Timeline
@@ -42,6 +43,18 @@ class Prediction:
     stack: Stack = IDEAL
     considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     ruled_out: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def plan(self) -> Plan:
+        """The plan. Raises ArgumentError where only an excerpt of it was timed."""
+        if isinstance(self.of, Excerpt):
+            raise ArgumentError(f"{self.of} is not there as a plan: needed a prediction in full")
+        return self.of
+
+    @property
+    def algorithm(self) -> str:
+        """The name of the algorithm."""
+        return self.of.algorithm
 
     @property
     def time_s(self) -> float:

@@ -85,18 +85,20 @@ class World:
         self.clock = clock
         self.dilation = dilation
         self.seed = seed
-        self.network = Network.of(self.topology)
         self.start_s = start_s
         self.stack = _stack(stack)
         self.slicing = Slicing.of(self.stack, slicing)
-        self._prepare = Planner(
-            self.network, self.slicing, seed=seed, start_s=start_s, stack=self.stack
-        ).prepare
+        self._planner = Planner(
+            self.topology, self.slicing, seed=seed, start_s=start_s, stack=self.stack
+        )
+        self._prepare = self._planner.prepare
+        self.size = self.topology.world_size
+        """Number of ranks."""
 
     @property
-    def size(self) -> int:
-        """Number of ranks."""
-        return self.network.world_size
+    def network(self) -> Network:
+        """The topology as the scheduler reads it."""
+        return self._planner.network
 
     def __repr__(self) -> str:
         """Say where the ranks live."""
@@ -255,19 +257,23 @@ class World:
         dtype: str = "float32",
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         root: int = 0,
+        collapse: bool = False,
     ) -> Prediction:
         """Return what ``collective`` would cost, without arrays.
 
-        ``count``: elements of one rank's input, or the counts of a vector form. Raises
-        ArgumentError for an unknown name or a root that is no rank, ShapeError for a count that
-        the collective cannot cut into blocks.
+        ``count``: elements of one rank's input, or the counts of a vector form. With ``collapse``,
+        ranks that sit alike are timed once where that changes nothing (see emul.plans.Excerpt),
+        which lets worlds of hundreds of thousands of ranks be timed; the timeline is then that of
+        a few of them. Raises ArgumentError for an unknown name or a root that is no rank, or for
+        ranks that are not alike where there are too many to be timed each; ShapeError for a count
+        that the collective cannot cut into blocks.
         """
         promise, itemsize = collective_named(collective), dtype_named(dtype).itemsize
         if isinstance(count, int):
             shape = Shape.of(promise, self.size, count)
         else:
             shape = Shape.of_counts(promise, self.size, count)
-        return self._prepare(shape, algorithm, root, itemsize)[1]
+        return self._planner.predict(shape, algorithm, root, itemsize, collapse=collapse)
 
     def _run(
         self,

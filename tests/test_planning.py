@@ -18,7 +18,7 @@ def test_no_program_is_quicker_than_its_busiest_link(topology, case, blocks, dat
     root = data.draw(st.integers(0, world.size - 1))
     count = count_for(case[0], world.size, blocks)
     prediction = world.predict(case[0], count, dtype="uint8", algorithm=case[1], root=root)
-    planner = planning.Planner(world.network, world.slicing)
+    planner = planning.Planner(world.topology, world.slicing)
     program, _ = planner.prepare(prediction.shape, case[1], root, 1)
     least_ps = busiest_link_ps(program, world.network)
     rounding = len(prediction.timeline)  # each occupancy is rounded by half a picosecond
@@ -29,7 +29,7 @@ def test_no_program_is_quicker_than_its_busiest_link(topology, case, blocks, dat
 def test_the_busiest_link_is_that_of_a_star():
     # direct broadcast over 5 ranks: the root's port sends 4 buffers
     world = World(one_site(5, link(gbit_per_s=8.0)))
-    planner = planning.Planner(world.network, None)
+    planner = planning.Planner(world.topology, None)
     program, _ = planner.prepare(world.predict("broadcast", 1000).shape, "direct", 0, 4)
     assert busiest_link_ps(program, world.network) == 4 * 4000 * 1000
 

@@ -60,6 +60,9 @@ NEXT_RANK = 1
 @click.option("--backend", default="auto", show_default=True, help="auto or numpy.")
 @click.option("--clock", default="wall", show_default=True,
               help="wall: wait for the links. virtual: only compute the time.")  # fmt: skip
+@click.option("--no-data", is_flag=True,
+              help="Only model the time, without arrays, on the virtual clock: for worlds of "
+                   "hundreds of thousands of ranks.")  # fmt: skip
 @click.option("--dilation", type=float, default=1.0, show_default=True,
               help="Stretch modelled time by this on the wall clock.")  # fmt: skip
 @click.option("--slice", "slice_bytes", type=Size(), default="512K", show_default=True,
@@ -96,6 +99,11 @@ def perf(
     from emul.report.documents import check_writable
 
     _check_sizes(asked)
+    if asked["no_data"] and asked["clock"] != "virtual":
+        raise click.UsageError(
+            f"--no-data with --clock {asked['clock']}: needed --clock virtual, for nothing is run "
+            "that could be waited for"
+        )
     world = _world(asked)
     sweep = Sweep(
         world,
@@ -107,6 +115,7 @@ def perf(
         asked["iters"],
         asked["warmup_iters"],
         asked["check"],
+        asked["no_data"],
     )
     counts = _counts(sweep, asked)
     for path in (json_path, nccl_json_path):
@@ -174,7 +183,7 @@ def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:
         asked["minbytes"], asked["maxbytes"], step=asked["stepbytes"], factor=asked["stepfactor"]
     )
     counts = sweep.counts(wanted)
-    sweep.check_memory(counts[-1])
+    sweep.check_feasible(counts[-1])
     return counts
 
 
@@ -184,7 +193,7 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
     from emul.report import closing_words
     from emul.world import World
 
-    click.echo(table.head(__version__, sweep.iters, sweep.warmup, sweep.check))
+    click.echo(table.head(__version__, sweep.how))
     rows: list[PerfRow] = []
     try:
         for number, count in enumerate(counts, start=1):

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
+from emul.planning import MOST_RANKS_IN_FULL
 from emul.plans import Layout, Shape, collective_named
-from emul.report import PerfRow, perf_row
+from emul.report import PerfRow, modelled_row, perf_row
 from emul.run import Prediction, Run
 from emul.world import World
 
@@ -39,7 +40,7 @@ def sizes(first: int, last: int, *, step: int | None, factor: int) -> Iterator[i
 
 @dataclass(frozen=True)
 class Sweep:
-    """What to run at every size, and how often."""
+    """What to run at every size, and how often; with ``no_data`` nothing is run, only timed."""
 
     world: World
     collective: str
@@ -50,25 +51,39 @@ class Sweep:
     iters: int
     warmup: int
     check: int
+    no_data: bool = False
+
+    @property
+    def how(self) -> str:
+        """How often each size is run, in words."""
+        if self.no_data:
+            return "no data"
+        return f"iters {self.iters}  warmup {self.warmup}  check {self.check}"
 
     def counts(self, wanted_bytes: Iterator[int]) -> list[int]:
         """Return the input counts of one rank for the wanted sizes of the whole vector.
 
         Sizes are rounded down to what the collective can cut up, but never to nothing; sizes
-        that then are the same are run once.
+        that then are the same are run once. Where ranks are too many to be told apart, all shares
+        are alike.
         """
         collective = collective_named(self.collective)
         itemsize = dtype_named(self.dtype).itemsize
-        unit = self.world.size if collective.in_blocks else 1
+        alike = self.no_data and self.world.size > MOST_RANKS_IN_FULL
+        unit = self.world.size if collective.in_blocks or alike else 1
         per_block = (max(1, nbytes // (itemsize * unit)) for nbytes in wanted_bytes)
-        to_input = unit if collective.input_whole else 1
+        to_input = unit if collective.input_whole or not collective.in_blocks else 1
         return list(dict.fromkeys(count * to_input for count in per_block))
 
-    def check_memory(self, count: int) -> None:
+    def check_feasible(self, count: int) -> None:
         """Raise CapacityError when the buffers for ``count`` would not fit.
 
         Those of the caller are looked at first, so that what is far too large is refused at once.
+        Without data, raise what is wrong with timing it.
         """
+        if self.no_data:
+            self.predict(self.world, count)
+            return
         shape, itemsize = self._shape(count), dtype_named(self.dtype).itemsize
         what = f"{self.world.size} ranks with {shape.width * itemsize} bytes each"
         needed = (prod(shape.input_shape) + prod(shape.output_shape)) * itemsize
@@ -83,11 +98,29 @@ class Sweep:
     def predict(self, world: World, count: int) -> Prediction:
         """Return the modelled cost of this sweep's collective in ``world``."""
         return world.predict(
-            self.collective, count, dtype=self.dtype, algorithm=self.algorithm, root=self.root
+            self.collective,
+            count,
+            dtype=self.dtype,
+            algorithm=self.algorithm,
+            root=self.root,
+            collapse=self.no_data,
         )
 
     def row(self, count: int, advance: Advance) -> PerfRow:
         """Run one size and return its line; ``advance`` is told now and then what is going on."""
+        if self.no_data:
+            advance("timing")
+            return modelled_row(
+                self.world,
+                self.predict(self.world, count),
+                dtype_named(self.dtype),
+                redop=self.op,
+                root=self.root,
+                seed=self.world.seed,
+            )
+        return self._run(count, advance)
+
+    def _run(self, count: int, advance: Advance) -> PerfRow:
         world, collective = self.world, collective_named(self.collective)
         data = ExactData(
             collective,

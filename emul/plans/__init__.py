@@ -3,11 +3,12 @@
 from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_hierarchy, build_plan
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
+from emul.plans.excerpt import Excerpt
 from emul.plans.expressions import Expressions
 from emul.plans.msccl import PLAN_FILE, plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
-from emul.plans.program import Program
+from emul.plans.program import Program, StandsFor
 from emul.plans.rounds import Rounds
 from emul.plans.shape import Counts, Layout, Shape
 from emul.plans.verify import verify
@@ -18,6 +19,7 @@ __all__ = [
     "PLAN_FILE",
     "Collective",
     "Counts",
+    "Excerpt",
     "Expressions",
     "Layout",
     "Order",
@@ -29,6 +31,7 @@ __all__ = [
     "Schedule",
     "Send",
     "Shape",
+    "StandsFor",
     "Step",
     "Waits",
     "algorithms_for",

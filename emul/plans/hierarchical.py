@@ -33,7 +33,15 @@ from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.rows import backwards
 
-__all__ = ["COLLECTIVES", "VARIANTS", "BuildLevel", "build", "build_spec", "hierarchical_plan"]
+__all__ = [
+    "COLLECTIVES",
+    "VARIANTS",
+    "BuildLevel",
+    "asked_levels",
+    "build",
+    "build_spec",
+    "hierarchical_plan",
+]
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduce")
 
@@ -85,7 +93,7 @@ def build_spec(
     goes through the levels. ``spec`` may also be one of VARIANTS. Raises ArgumentError for a spec
     that cannot be carried out.
     """
-    asked = _parsed(VARIANTS.get(spec, spec))
+    asked = asked_levels(spec)
     pieces = _whole_number(spec, asked.get("pieces", "1"))
     levels = PARTS[:3] if "node" in asked else PARTS[1:3]
     usual = {"node": "ring", "site": "ring", "trunk": _at_top(collective)}
@@ -99,6 +107,14 @@ def build_spec(
         build_level=build_level,
         level_names=levels,
     )
+
+
+def asked_levels(spec: str) -> Mapping[str, str]:
+    """Return what ``spec``, or the variant so called, asks for at each level: see PARTS.
+
+    Raises ArgumentError for something else than a hierarchy.
+    """
+    return _parsed(VARIANTS.get(spec, spec))
 
 
 def _parsed(spec: str) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from emul.plans.plan import Order, Plan, Step, Waits
 from emul.plans.runs import expand
 from emul.plans.shape import Layout, Shape
 
-__all__ = ["Program"]
+__all__ = ["Program", "StandsFor"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -21,6 +21,30 @@ Int64Array = npt.NDArray[np.int64]
 
 BYTES_PER_ROW = 200
 """Of steps, program, dependencies and timeline together (measured: rings, direct, 10^6 rows)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StandsFor:
+    """For what each transfer of a program stands that has only some of a plan's: (transfers,).
+
+    For so many ``connections`` that are alike, and for so many ``rounds``, one after the other.
+    Where rounds are left out, the first transfers after them start ``not_before_ps`` (picoseconds).
+    """
+
+    connections: Int64Array
+    rounds: Int64Array
+    not_before_ps: Int64Array
+
+    def of(self, transfers: Int64Array) -> StandsFor:
+        """Return what the slices of ``transfers`` stand for; of them no rounds are left out."""
+        assert not self.not_before_ps.any(), "rounds are left out of whole messages only"
+        columns = (self.connections, self.rounds, self.not_before_ps)
+        return StandsFor(*(each[transfers] for each in columns))
+
+    @property
+    def transfers(self) -> Int64Array:
+        """How many transfers each stands for."""
+        return self.connections * self.rounds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +57,7 @@ class Program:
     ``order`` is that of the plan, as are ``under_way`` and ``drains`` (which count steps that have
     rows), and ``waits`` its waits, between transfers. Transfer t is the
     rows from ``first_row[t]`` up to ``first_row[t + 1]``; it carries ``nbytes[t]`` from ``src[t]``
-    to ``dst[t]`` over ``channel[t]``.
+    to ``dst[t]`` over ``channel[t]``. ``stands_for``: see there; None for itself.
     """
 
     layout: Layout
@@ -57,6 +81,7 @@ class Program:
     dst: Int32Array
     channel: Int32Array
     nbytes: Int64Array
+    stands_for: StandsFor | None = None
 
     @classmethod
     def of(cls, plan: Plan, shape: Shape, itemsize: int) -> Program:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+from typing import Any
 
-from emul.plans import collective_named
+import numpy as np
+
 from emul.run import Prediction, Run
 from emul.units import PS_PER_S
 from emul.world import World
 
-__all__ = ["PerfRow", "perf_row"]
+__all__ = ["PerfRow", "modelled_row", "perf_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class PerfRow:
     Times in seconds, GBps in 10^9 bytes per second. ``size_bytes`` is the whole vector;
     ``count`` its elements, or those of one rank's block where it consists of blocks, both as in
     nccl-tests. algbw and busbw follow from the modelled time.
-    ``lag_s`` is None on the virtual clock, ``wrong`` is None when nothing was checked.
+    ``lag_s`` is None on the virtual clock, ``wrong`` when nothing was checked, ``wall_s`` when
+    nothing was run.
     """
 
     collective: str
@@ -41,7 +44,7 @@ class PerfRow:
     redop: str
     root: int
     modelled_s: float
-    wall_s: float
+    wall_s: float | None
     lag_s: float | None
     bound_s: float
     window_bound_s: float
@@ -58,15 +61,35 @@ def perf_row(
     world: World, runs: list[Run], *, redop: str, root: int, seed: int, wrong: int | None
 ) -> PerfRow:
     """Return the line for repeated ``runs`` of one collective; measured values are medians."""
-    prediction, output = runs[0].prediction, runs[0].output
-    plan, collective = prediction.plan, collective_named(runs[0].prediction.plan.collective)
+    lags = [run.lag_s for run in runs if run.lag_s is not None]
+    modelled = modelled_row(
+        world, runs[0].prediction, runs[0].output.dtype, redop=redop, root=root, seed=seed
+    )
+    return replace(
+        modelled,
+        wall_s=median(run.wall_s for run in runs),
+        lag_s=median(lags) if lags else None,
+        wrong=wrong,
+    )
+
+
+def modelled_row(
+    world: World,
+    prediction: Prediction,
+    dtype: np.dtype[Any],
+    *,
+    redop: str,
+    root: int,
+    seed: int,
+) -> PerfRow:
+    """Return the line for ``prediction``, of elements of ``dtype``, with nothing measured."""
+    collective = prediction.shape.collective
     blocks = world.size if collective.in_blocks else 1
     algbw = prediction.nbytes / prediction.time_s / 1e9 if prediction.time_s else None
-    lags = [run.lag_s for run in runs if run.lag_s is not None]
     return PerfRow(
         collective=collective.name,
         topology=world.topology.name,
-        algorithm=plan.algorithm,
+        algorithm=prediction.algorithm,
         backend=world.ops.name,
         clock=world.clock,
         dilation=world.dilation,
@@ -77,20 +100,20 @@ def perf_row(
         slots=world.slicing.slots if world.slicing else None,
         world_size=world.size,
         size_bytes=prediction.nbytes,
-        count=prediction.nbytes // output.dtype.itemsize // blocks,
-        dtype=output.dtype.name,
+        count=prediction.nbytes // dtype.itemsize // blocks,
+        dtype=dtype.name,
         redop=redop if collective.reduces else "none",
         root=root if collective.rooted else -1,
         modelled_s=prediction.time_s,
-        wall_s=median(run.wall_s for run in runs),
-        lag_s=median(lags) if lags else None,
+        wall_s=None,
+        lag_s=None,
         bound_s=prediction.bound_s,
         window_bound_s=prediction.window_bound_s,
         algbw_GBps=algbw,
         busbw_GBps=None if algbw is None else algbw * collective.bus_factor(world.size),
         cross_site_bytes=prediction.timeline.cross_site_bytes,
         slowest_trunk_GBps=_slowest_trunk_gb_per_s(world, prediction),
-        wrong=wrong,
+        wrong=None,
         binding=prediction.binding,
         binding_place=prediction.critical_path.binding_place,
     )

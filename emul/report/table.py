@@ -30,14 +30,13 @@ class PerfTable:
         self.collective = collective
         self.algorithm = algorithm
 
-    def head(self, version: str, iters: int, warmup: int, check: int) -> str:
-        """Return the lines above the first size."""
+    def head(self, version: str, how: str) -> str:
+        """Return the lines above the first size; ``how``: how often each is run."""
         world = self.world
         sites = ", ".join(f"{site.name} {site.ranks}" for site in world.topology.sites)
         dilation = f"  dilation {world.dilation:g}" if world.dilation != 1 else ""
         lines = [
-            f"# emul {version}  {self.collective}  algorithm {self.algorithm}  "
-            f"iters {iters}  warmup {warmup}  check {check}",
+            f"# emul {version}  {self.collective}  algorithm {self.algorithm}  {how}",
             f"# topology {world.topology.name}: {world.size} ranks ({sites})",
             f"# backend {world.ops.name}  clock {world.clock}{dilation}  seed {world.seed}  "
             f"{_slicing(world)}",

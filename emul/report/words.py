@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from math import inf
 
+from emul.plans import Excerpt
 from emul.run import Prediction
 from emul.stacks import IDEAL
+from emul.topology import Network
 from emul.units import format_bytes, format_rate, format_time
 from emul.world import World
 
@@ -30,21 +32,32 @@ ALIKE = 0.01
 
 
 def closing_words(world: World, prediction: Prediction, in_one_place: Prediction) -> list[str]:
-    """Return the lines about ``prediction``: two; more with a stack, if windows bind, or of auto.
+    """Return the lines about ``prediction``: two; more with a stack, if windows bind, of an excerpt
+    or of auto.
 
     ``in_one_place`` is the same collective over the same ranks at a single site.
     """
-    lines = [_one_campus(world, prediction, in_one_place), _binding(world, prediction)]
+    lines = [_one_campus(world, prediction, in_one_place), _binding(prediction)]
     if world.stack is not IDEAL:
         lines.append(_stack(prediction))
     if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
         lines.append(_bounds(prediction))
+    if isinstance(prediction.of, Excerpt):
+        lines.append(_excerpt(prediction, prediction.of))
     return lines + ([_choice(prediction)] if prediction.considered else [])
+
+
+def _excerpt(prediction: Prediction, excerpt: Excerpt) -> str:
+    timeline = prediction.timeline
+    return (
+        f"Alike: {excerpt.world_size} ranks were timed by {timeline.network.world_size} of them, "
+        f"{timeline.sent} transfers by {len(timeline)}."
+    )
 
 
 def _stack(prediction: Prediction) -> str:
     return (
-        f"Stack: as {prediction.stack.name} sends {prediction.plan.algorithm} at "
+        f"Stack: as {prediction.stack.name} sends {prediction.algorithm} at "
         f"{format_bytes(prediction.nbytes)}."
     )
 
@@ -59,7 +72,7 @@ def _bounds(prediction: Prediction) -> str:
 
 
 def _choice(prediction: Prediction) -> str:
-    picked = prediction.plan.algorithm
+    picked = prediction.algorithm
     known = [(time, name, "") for name, time in prediction.considered.items() if name != picked]
     least = [(time, name, "at least ") for name, time in prediction.ruled_out.items()]
     others = ", ".join(
@@ -70,6 +83,8 @@ def _choice(prediction: Prediction) -> str:
         f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
         f"{format_time(prediction.time_s)}"
     )
+    if isinstance(prediction.of, Excerpt):
+        said += " (of those that can be timed by a few ranks)"
     return f"{said}; the others would take: {others}." if others else f"{said}, and the only one."
 
 
@@ -84,14 +99,14 @@ def _one_campus(world: World, prediction: Prediction, in_one_place: Prediction) 
     )
 
 
-def _binding(world: World, prediction: Prediction) -> str:
-    path = prediction.critical_path
+def _binding(prediction: Prediction) -> str:
+    path, network = prediction.critical_path, prediction.timeline.network
     place = path.binding_place
     if not path.segments:
         return "Binding: nothing; nothing is sent."
     spent = [(path.spent_s(place, term), meaning) for term, meaning in MEANINGS.items()]
     parts = ", ".join(
-        f"{format_time(seconds)} {meaning.format(rate=_rate(world, place))}"
+        f"{format_time(seconds)} {meaning.format(rate=_rate(network, place))}"
         for seconds, meaning in spent
         if seconds
     )
@@ -101,9 +116,8 @@ def _binding(world: World, prediction: Prediction) -> str:
     )
 
 
-def _rate(world: World, place: str) -> str:
+def _rate(network: Network, place: str) -> str:
     """Return the rate of the links called ``place``, or their range."""
-    network = world.network
     rates = {
         float(rate)
         for link, rate in enumerate(network.link_rate)

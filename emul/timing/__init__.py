@@ -9,6 +9,7 @@ try:
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
+from emul.timing.collapse import time_excerpt
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.floor import busiest_link_ps
 from emul.timing.timeline import Timeline, time_plan, total_ps
@@ -27,6 +28,7 @@ __all__ = [
     "dependencies",
     "now_ns",
     "schedule",
+    "time_excerpt",
     "time_plan",
     "total_ps",
     "transfers_in",

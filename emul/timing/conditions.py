@@ -85,7 +85,8 @@ class Conditions:
         followed = _followed(network, ways, windows)[ways] & (ways >= 0)
         found = Connections.of_traffic(traffic, ways, followed)
         used, kind = np.unique(found.way, return_inverse=True)
-        shared = _shared_ways(network, used, np.bincount(kind))
+        connections = np.bincount(kind, found.alike).astype(np.int64)
+        shared = _shared_ways(network, used, connections)
         states = states_of(network, shared, seed=seed, start_s=start_s, until_s=until_s)
         classes, first_stream = classes_of(network, found, shared, seed)
         links = [(way, network.links[way]) for way in used.tolist()]

@@ -106,7 +106,7 @@ class _Walk:
             cause = int(self.timeline.start_cause[transfer])
             if cause == SLOT:
                 back = self.network.latency_ps(*reversed(self._ends(transfer)))
-                yield Segment(self._main_place(transfer), "window", back)
+                yield self._part(transfer, self._main_place(transfer), "window", back)
             transfer = int(self.timeline.waited_for[transfer])
         if self.timeline.transfers.call_ps:
             yield Segment(HOST, "overhead", self.timeline.transfers.call_ps)
@@ -128,7 +128,7 @@ class _Walk:
     def _handing_over(self, transfer: int) -> Generator[Segment, None, int]:
         """Yield what passed until the last window of ``transfer`` began; return as _crossing."""
         handed = int(self.timeline.handed_ps[transfer]) - self._taken_ps(transfer, PIPE)
-        yield Segment(self._main_place(transfer), "window", handed)
+        yield self._part(transfer, self._main_place(transfer), "window", handed)
         return (yield from self._back(transfer, PIPE))
 
     def _back(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
@@ -136,14 +136,14 @@ class _Walk:
         while True:
             if hop == PORT:
                 overhead = self._overhead_ps(transfer)
-                yield Segment(self._main_place(transfer), "overhead", overhead)
+                yield self._part(transfer, self._main_place(transfer), "overhead", overhead)
             blocker = int(self.timeline.behind[transfer, hop])
             if blocker >= 0:
                 start = self._taken_ps(transfer, hop)
                 transfer = blocker
                 if hop == PIPE and start > int(self.timeline.left_ps[blocker]):
                     spacing = start - self._taken_ps(blocker, PIPE)
-                    yield Segment(self._main_place(transfer), "gap", spacing)
+                    yield self._part(transfer, self._main_place(transfer), "gap", spacing)
                 else:
                     yield from self._stay(transfer, hop)
             elif hop == PORT:
@@ -160,18 +160,18 @@ class _Walk:
         jitter, tail, software = (int(each[transfer]) if each.size else 0 for each in columns)
         in_all = int(self.timeline.arrival_ps[transfer]) - self._finish_ps(transfer)
         path = in_all - queue - jitter - tail - software
-        yield Segment(place, "window" if slot_alone else "latency", path)
+        yield self._part(transfer, place, "window" if slot_alone else "latency", path)
         parts = ("queue", queue), ("jitter", jitter), ("loss", tail), ("overhead", software)
         for term, duration in parts:
             if duration:
-                yield Segment(place, term, duration)
+                yield self._part(transfer, place, term, duration)
 
     def _stay(self, transfer: int, hop: int) -> Iterator[Segment]:
         """Yield what a transfer's time on a port or a pipe was spent on."""
         place = self._place(transfer, hop)
         spent = self._freed_ps(transfer, hop) - self._bytes_from_ps(transfer, hop)
         if hop != PIPE:
-            yield Segment(place, "share", spent)
+            yield self._part(transfer, place, "share", spent)
             return
         capped, stalled, ramped = self.timeline.held_ps[transfer].tolist()
         term = TERMS[int(self.timeline.term[transfer])]
@@ -179,10 +179,16 @@ class _Walk:
             capped = spent - stalled - ramped if term != "share" else 0
         elif term == "share":
             capped = 0
-        yield Segment(place, "share", spent - capped - stalled - ramped)
+        yield self._part(transfer, place, "share", spent - capped - stalled - ramped)
         for why, duration in ((term, capped), ("outage", stalled), ("window", ramped)):
             if duration:
-                yield Segment(place, why, duration)
+                yield self._part(transfer, place, why, duration)
+
+    def _part(self, transfer: int, place: str, term: str, duration_ps: int) -> Segment:
+        """Return a stretch of ``transfer``, and of the rounds that it stands for."""
+        stands_for = self.timeline.transfers.stands_for
+        rounds = 1 if stands_for is None else int(stands_for.rounds[transfer])
+        return Segment(place, term, duration_ps * rounds)
 
     def _over_streams(self, transfer: int) -> bool:
         pipe = int(self.conditions.pipe[transfer])

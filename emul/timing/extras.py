@@ -11,7 +11,7 @@ import numpy.typing as npt
 from emul.links import Link
 from emul.links.draws import exponential, key_of, lognormal, mixed, uniform
 from emul.links.jitter import lognormal_sigma
-from emul.timing.traffic import Transfers
+from emul.timing.traffic import Transfers, connections_of
 from emul.topology import Network
 from emul.units import PS_PER_S
 
@@ -32,7 +32,7 @@ class Connections:
     """The connections that are followed: a sender, a receiver and a channel each.
 
     ``of`` (transfers,): the connection of each, -1 where it is not followed. ``src``, ``dst``,
-    ``channel``, ``way``: of each connection.
+    ``channel``, ``way``: of each connection; ``alike``: for how many it stands.
     """
 
     of: Int32Array
@@ -40,6 +40,7 @@ class Connections:
     dst: Int32Array
     channel: Int32Array
     way: Int32Array
+    alike: Int64Array
 
     @classmethod
     def of_traffic(cls, traffic: Transfers, ways: Int32Array, followed: BoolArray) -> Connections:
@@ -54,7 +55,12 @@ class Connections:
         number[which] = of
         first = which[first]
         return cls(
-            number, traffic.src[first], traffic.dst[first], traffic.channel[first], ways[first]
+            number,
+            traffic.src[first],
+            traffic.dst[first],
+            traffic.channel[first],
+            ways[first],
+            connections_of(traffic)[first],
         )
 
     def keys(self, key: int, connection: npt.NDArray[Any], number: npt.NDArray[Any]) -> UInt64Array:

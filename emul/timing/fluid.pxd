@@ -29,6 +29,8 @@ cdef class Fluid:
     # The active streams of a class are a heap, by what will have been served then.
     cdef int64_t[::1] first
     cdef int32_t[::1] active
+    cdef int64_t[::1] alike      # of each stream: for how many it stands
+    cdef int64_t[::1] load       # for how many the active streams of a class stand together
     cdef int32_t[::1] heap
     cdef int32_t[::1] class_of
     cdef double[::1] until

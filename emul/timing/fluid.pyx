@@ -10,6 +10,8 @@ A class has a wave to itself, which its streams share evenly; waves are joined b
 an uplink out of a site may have a token bucket: what it holds when a stream begins goes at once. A
 bucket serves packets as they come, so a stream that begins waits behind what others have queued in
 front of it: of each message at most what its path holds, for the rest follows acknowledgements.
+
+A stream may stand for several that are alike: they begin and end together and count as so many.
 """
 
 cimport cython
@@ -52,6 +54,7 @@ cdef class Fluid:
         members = np.bincount(class_of, minlength=classes) if streams else np.zeros(classes)
         self.first = np.concatenate([[0], np.cumsum(members)]).astype(np.int64)
         self.active = np.zeros(classes, dtype=np.int32)
+        self.alike, self.load = given.alike, np.zeros(classes, dtype=np.int64)
         self.heap = np.zeros(streams, dtype=np.int32)
         self.until, self.began_capped = np.zeros(streams), np.zeros(streams)
         self.queue, self.place = (np.arange(classes, dtype=np.int32) for _ in range(2))
@@ -162,7 +165,7 @@ cdef class Fluid:
         """Serve the class up to ``time``."""
         cdef double spare
         if self.burst[of] > 0:
-            spare = self.wave_rate[of] - self.rate[of] * self.active[of]
+            spare = self.wave_rate[of] - self.rate[of] * self.load[of]
             self.credit[of] = min(self.burst[of], self.credit[of] + max(0.0, spare)
                                   * <double>(time - self.since[of]) / PS_PER_S)
         if self.active[of]:
@@ -191,7 +194,7 @@ cdef class Fluid:
         """Return what each stream of a class may have at most, whatever the others do."""
         if self.active[of] == 0:
             return 0.0
-        return min(self.cap[of], self.wave_rate[of] / self.active[of])
+        return min(self.cap[of], self.wave_rate[of] / self.load[of])
 
     cdef void _fix(self, int32_t of, double rate) noexcept nogil:
         self.rate[of] = rate
@@ -212,7 +215,7 @@ cdef class Fluid:
             left += not self.settled[of]
             for end in range(2):
                 if self.uplinks[of, end] >= 0:
-                    self.waiting[self.uplinks[of, end]] += self.active[of]
+                    self.waiting[self.uplinks[of, end]] += self.load[of]
         while left:
             level = INFINITY
             for u in range(self.free.shape[0]):
@@ -250,9 +253,9 @@ cdef class Fluid:
                 if u < 0:
                     continue
                 if self.settled[of]:
-                    self.free[u] = max(0.0, self.free[u] - self.rate[of] * self.active[of])
+                    self.free[u] = max(0.0, self.free[u] - self.rate[of] * self.load[of])
                 else:
-                    self.waiting[u] += self.active[of]
+                    self.waiting[u] += self.load[of]
 
     cdef void _set_due(self, int32_t of) noexcept nogil:
         """Note when the first of a class's streams will be through."""
@@ -300,12 +303,14 @@ cdef class Fluid:
     cdef void _add(self, int32_t of, int32_t stream) noexcept nogil:
         cdef int64_t base = self.first[of], at = self.active[of]
         self.active[of] += 1
+        self.load[of] += self.alike[stream]
         self.heap[base + at] = stream
         self._sift_up(base, at)
 
     cdef void _remove(self, int32_t of, int64_t at) noexcept nogil:
         cdef int64_t base = self.first[of], last
         self.active[of] -= 1
+        self.load[of] -= self.alike[self.heap[base + at]]
         last = self.active[of]
         self.heap[base + at] = self.heap[base + last]
         if at < last:

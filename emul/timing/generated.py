@@ -168,6 +168,7 @@ def _first_step(rounds: Rounds, nbytes: Int64Array, stack: Stack) -> Transfers:
         host_ps=nothing if stack is IDEAL else np.full(len(src), message_ps),
         completion_ps=nothing,
         call_ps=0 if stack is IDEAL else round(stack.constants.call_s * PS_PER_S),
+        stands_for=None,
     )
 
 

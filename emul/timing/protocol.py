@@ -142,6 +142,7 @@ def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
         host_ps=np.rint(host * PS_PER_S).astype(np.int64),
         completion_ps=np.rint(completion * PS_PER_S).astype(np.int64),
         call_ps=round(constants.call_s * PS_PER_S),
+        stands_for=None,
     )
 
 

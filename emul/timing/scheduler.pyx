@@ -43,7 +43,11 @@ from emul.timing.pipes cimport (
     Pipes,
 )
 
+from emul.timing.ways cimport Ways
+
 import numpy as np
+
+from emul.timing.traffic import not_before_ps
 
 __all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "schedule"]
 
@@ -65,46 +69,6 @@ cdef double TIME_LIMIT_PS = 2.0 ** 62
 cdef double PS_PER_S = 1e12
 
 
-@cython.final
-@cython.auto_pickle(False)
-cdef class _Links:
-    """The network's arrays (see emul.topology.Network) as the event loop reads them."""
-
-    cdef int32_t[::1] site_of
-    cdef int32_t[::1] node_of
-    cdef double[::1] rate
-    cdef int64_t[::1] latency
-    cdef int64_t[::1] overhead
-    cdef int64_t sites
-    cdef int64_t first_trunk
-    cdef int64_t[::1] free
-    cdef int32_t[::1] user
-
-    def __init__(self, network):
-        ports = 4 * network.world_size
-        self.site_of = network.site_of
-        self.node_of = network.node_of
-        self.rate = network.link_rate[:ports]
-        self.latency = network.way_latency_ps
-        self.overhead = network.way_overhead_ps
-        self.sites = network.n_sites
-        self.first_trunk = network.first_trunk_way
-        self.free = np.zeros(ports, dtype=np.int64)
-        self.user = np.full(ports, -1, dtype=np.int32)
-
-    cdef inline bint near(self, int64_t src, int64_t dst) noexcept nogil:
-        return self.node_of[src] == self.node_of[dst]
-
-    cdef int64_t way(self, int64_t src, int64_t dst) noexcept nogil:
-        """Return the number of the way between two ranks, as in emul.topology.Network."""
-        cdef int64_t a = self.site_of[src], b = self.site_of[dst]
-        if self.near(src, dst):
-            return self.node_of[src]
-        if a == b:
-            return self.first_trunk - self.sites + a
-        return self.first_trunk + a * self.sites + b
-
-
 cdef inline int64_t _occupancy(int64_t nbytes, double rate) noexcept nogil:
     """Return the picoseconds that ``nbytes`` take, to the nearest; -1 beyond the limit."""
     cdef double ps = floor(nbytes * PS_PER_S / rate + 0.5)
@@ -124,10 +88,13 @@ cdef class _Simulation:
     cdef int64_t[::1] host
     cdef int64_t[::1] completion
     cdef int64_t call
+    cdef int64_t[::1] not_before
     cdef int64_t[::1] jitter
     cdef int64_t[::1] tail
     cdef Edges edges
-    cdef _Links links
+    cdef Ways ways
+    cdef int64_t[::1] free       # when each port is
+    cdef int32_t[::1] user       # and the last transfer that had it, or -1
     cdef Pipes pipes
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
@@ -165,8 +132,11 @@ cdef class _Simulation:
         self.begins, self.frees = traffic.begins, conditions.frees
         self.host, self.completion = traffic.host_ps, traffic.completion_ps
         self.call = traffic.call_ps
+        self.not_before = not_before_ps(traffic)
         self.jitter, self.tail = conditions.jitter_ps, conditions.tail_ps
-        self.edges, self.links = edges, _Links(network)
+        self.edges, self.ways = edges, Ways(network)
+        self.free = np.zeros(4 * network.world_size, dtype=np.int64)
+        self.user = np.full(4 * network.world_size, -1, dtype=np.int32)
         self.on_link = np.full((transfers, HOPS), -1, dtype=np.int64)
         self.behind = np.full((transfers, HOPS), -1, dtype=np.int32)
         self.pipes = Pipes(conditions, traffic.nbytes, self.on_link, self.behind)
@@ -240,7 +210,7 @@ cdef class _Simulation:
         """Return the number of the port that a transfer takes at its sender or its receiver."""
         cdef int64_t src = self.src[t], dst = self.dst[t]
         cdef int64_t link = 4 * src if hop == PORT else 4 * dst + 1
-        return link if self.links.near(src, dst) else link + 2
+        return link if self.ways.near(src, dst) else link + 2
 
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""
@@ -252,21 +222,23 @@ cdef class _Simulation:
             push(&self.heap, time, t, ARRIVED)
             return
         link, start = self.link(t, hop), time
-        if self.links.free[link] > time:
-            start = self.links.free[link]
-            self.behind[t, hop] = self.links.user[link]
+        if self.free[link] > time:
+            start = self.free[link]
+            self.behind[t, hop] = self.user[link]
+        if hop == PORT and self.not_before.shape[0]:
+            start = max(start, self.not_before[t])
         head = start
         if hop == PORT and self.begins[t]:
-            head += self.links.overhead[self.links.way(src, dst)]
+            head += self.ways.overhead[self.ways.way(src, dst)]
         if hop == PORT and self.host.shape[0]:
             head += self.host[t]
-        occupancy = _occupancy(self.nbytes[t], self.links.rate[link])
+        occupancy = _occupancy(self.nbytes[t], self.ways.rate[link])
         if occupancy < 0 or head + <double>occupancy > TIME_LIMIT_PS:
             self.too_late = True
             return
         self.on_link[t, hop] = start
-        self.links.free[link] = head + occupancy
-        self.links.user[link] = <int32_t>t
+        self.free[link] = head + occupancy
+        self.user[link] = <int32_t>t
         self.finish[t] = max(self.finish[t], head + occupancy)
         if hop == PORT:
             then = PIPE if self.pipes.of[t] >= 0 else RECEIVER
@@ -291,7 +263,7 @@ cdef class _Simulation:
 
     cdef void deliver(self, int64_t t) noexcept nogil:
         """Let a transfer that is through everything arrive, but not before what was sent before."""
-        cdef int64_t latency = self.links.latency[self.links.way(self.src[t], self.dst[t])]
+        cdef int64_t latency = self.ways.latency[self.ways.way(self.src[t], self.dst[t])]
         cdef int64_t time
         cdef int32_t pipe = self.pipes.of[t], last
         if self.jitter.shape[0]:
@@ -314,7 +286,7 @@ cdef class _Simulation:
     cdef void arrived(self, int64_t time, int64_t t) noexcept nogil:
         self.arrival[t] = time
         if self.frees[t] >= 0:
-            time += self.links.latency[self.links.way(self.dst[t], self.src[t])]
+            time += self.ways.latency[self.ways.way(self.dst[t], self.src[t])]
             push(&self.heap, time, t, FREED)
         self.release(self.arrival[t], t, -1, UPON_DONE_CAUSE)
 

@@ -10,6 +10,7 @@ from libc.math cimport floor
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from emul.timing.dependencies cimport STARTS, UPON_ISSUE, Edges
+from emul.timing.ways cimport Ways
 
 import numpy as np
 
@@ -31,15 +32,16 @@ cdef class Tables:
 
     ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is
     left as it is; ``conditions``: an emul.timing.conditions.Conditions of the traffic. ``fits``
-    says whether a pass in plan order is possible: no streams, no windows that are filled anew, and
-    nobody who waits for a later transfer.
+    says whether a pass in plan order is possible: no streams, no windows that are filled anew, no
+    transfer that stands for others, and nobody who waits for a later one.
     """
 
     def __init__(self, traffic, Edges edges, network, conditions):
         self.transfers, self.call = len(traffic.src), traffic.call_ps
         self.ports, self.pipes = 4 * network.world_size, len(conditions.rate)
         self.fits = (
-            len(conditions.classes.of_stream) == 0
+            traffic.stands_for is None
+            and len(conditions.classes.of_stream) == 0
             and not np.any(conditions.ramp_rtt_ps)
             and len(conditions.late) == 0
             and KEPT * max(self.ports, self.pipes) < 2**31
@@ -63,7 +65,7 @@ cdef class Tables:
 
     def _take_costs(self, traffic, network, conditions):
         """Give every transfer its ports and its row of costs."""
-        cdef _Ways ways = _Ways(network)
+        cdef Ways ways = Ways(network)
         cdef int64_t[::1] sample
         cdef int64_t rows
         cdef int32_t[::1] pipe = conditions.pipe
@@ -102,41 +104,13 @@ def _sum(columns):
     return np.sum(columns, axis=0) if columns else np.zeros(0, dtype=np.int64)
 
 
-@cython.final
-@cython.auto_pickle(False)
-cdef class _Ways:
-    """The network's arrays (see emul.topology.Network), to find the way between two ranks."""
-
-    cdef int32_t[::1] site_of
-    cdef int32_t[::1] node_of
-    cdef double[::1] rate
-    cdef int64_t[::1] latency
-    cdef int64_t[::1] overhead
-    cdef int64_t sites
-    cdef int64_t first_trunk
-
-    def __init__(self, network):
-        self.site_of, self.node_of = network.site_of, network.node_of
-        self.rate = network.link_rate
-        self.latency, self.overhead = network.way_latency_ps, network.way_overhead_ps
-        self.sites, self.first_trunk = network.n_sites, network.first_trunk_way
-
-    cdef inline int64_t way(self, int64_t src, int64_t dst) noexcept nogil:
-        cdef int64_t a = self.site_of[src], b = self.site_of[dst]
-        if self.node_of[src] == self.node_of[dst]:
-            return self.node_of[src]
-        if a == b:
-            return self.first_trunk - self.sites + a
-        return self.first_trunk + a * self.sites + b
-
-
 cdef inline int64_t _occupancy(int64_t nbytes, double rate) noexcept nogil:
     """Return the picoseconds that ``nbytes`` take, to the nearest; MOST_PS beyond it."""
     cdef double ps = floor(nbytes * PS_PER_S / rate + 0.5)
     return <int64_t>ps if ps < MOST_PS else MOST_PS
 
 
-cdef int64_t _rows_of_costs(Tables tables, _Ways ways, int32_t[::1] src, int32_t[::1] dst,
+cdef int64_t _rows_of_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] dst,
                             int64_t[::1] nbytes, uint8_t[::1] begins, int64_t[::1] sample):
     """Give each transfer its ports and the number of its row; return how many rows there are.
 
@@ -150,7 +124,7 @@ cdef int64_t _rows_of_costs(Tables tables, _Ways ways, int32_t[::1] src, int32_t
     cdef int32_t far
     with nogil:
         for t in range(tables.transfers):
-            far = 0 if ways.node_of[src[t]] == ways.node_of[dst[t]] else 2
+            far = 0 if ways.near(src[t], dst[t]) else 2
             kind = 2 * ways.way(src[t], dst[t]) + begins[t]
             out[t], into[t] = KEPT * (4 * src[t] + far), KEPT * (4 * dst[t] + 1 + far)
             if src[t] == dst[t]:
@@ -165,7 +139,7 @@ cdef int64_t _rows_of_costs(Tables tables, _Ways ways, int32_t[::1] src, int32_t
     return rows
 
 
-cdef bint _fill_costs(Tables tables, _Ways ways, int32_t[::1] src, int32_t[::1] dst,
+cdef bint _fill_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] dst,
                       int64_t[::1] nbytes, uint8_t[::1] begins, int64_t[::1] sample,
                       int32_t[::1] pipe, double[::1] pipe_rate, int64_t[::1] spacing):
     """Fill the rows of costs; say whether all are small enough to be added up.

@@ -48,7 +48,8 @@ class Timeline:
     """When each transfer of a plan happens; all times in picoseconds from the start.
 
     ``src``, ``dst``, ``nbytes``: who sends how much to whom, (transfers,), in plan order, each
-    message's handshake before its data. ``transfers``: the same, as the scheduler took them.
+    message's handshake before its data; of an excerpt, what its few ranks send. ``transfers``: the
+    same, as the scheduler took them.
     ``conditions``: what the links do beyond their rate and latency.
     ``start_ps``: the sender's port is taken. ``arrival_ps``: the last byte is there.
     ``done_ps``: it can be used, because what is reduced before it has arrived too.
@@ -123,12 +124,27 @@ class Timeline:
     @property
     def sent(self) -> int:
         """Number of transfers that leave their rank."""
-        return int(np.count_nonzero(self.src != self.dst))
+        return int(self._stand_for[self.src != self.dst].sum())
+
+    @property
+    def most_on_a_link(self) -> int:
+        """Number of transfers over the port, or between the two sites, that has most of them."""
+        given, ones = self.transfers.stands_for, np.ones(len(self), dtype=np.int64)
+        rounds = ones if given is None else given.rounds
+        ports = self.network.port_bytes(self.src, self.dst, rounds)
+        trunks = self.network.site_bytes(self.src, self.dst, self._stand_for)
+        return max(int(ports.max(initial=0)), int(trunks.max(initial=0)))
 
     @property
     def trunk_bytes(self) -> Int64Array:
         """Bytes from each site to each other: (sites, sites) int64, zero on the diagonal."""
-        return self.network.site_bytes(self.src, self.dst, self.nbytes)
+        return self.network.site_bytes(self.src, self.dst, self.nbytes * self._stand_for)
+
+    @property
+    def _stand_for(self) -> Int64Array:
+        """How many transfers of the plan each line stands for: (transfers,)."""
+        given = self.transfers.stands_for
+        return np.ones(len(self), dtype=np.int64) if given is None else given.transfers
 
     @property
     def cross_site_bytes(self) -> int:

@@ -16,12 +16,21 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError
 from emul.memory import check_fits
-from emul.plans import Order, Program, Waits
+from emul.plans import Order, Program, StandsFor, Waits
 from emul.plans.runs import expand
 from emul.stacks import IDEAL, Stack
 from emul.units import PS_PER_S, format_bytes
 
-__all__ = ["NCCL_SLICING", "UNLIMITED", "Slicing", "Traffic", "Transfers", "transfers_in"]
+__all__ = [
+    "NCCL_SLICING",
+    "UNLIMITED",
+    "Slicing",
+    "Traffic",
+    "Transfers",
+    "connections_of",
+    "not_before_ps",
+    "transfers_in",
+]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -71,7 +80,7 @@ class Transfers:
     A transfer pays the overhead if it ``begins`` a message, and when it has arrived its slot goes
     to transfer ``frees[t]`` (-1: to none). ``host_ps``: what its sender's software takes before
     it; ``completion_ps``: what its receiver's takes when it has come; both may be empty. Nothing
-    starts before ``call_ps``.
+    starts before ``call_ps``. ``stands_for``: of how many each is one, where that is not one.
     """
 
     src: Int32Array
@@ -83,6 +92,7 @@ class Transfers:
     host_ps: Int64Array
     completion_ps: Int64Array
     call_ps: int
+    stands_for: StandsFor | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +153,7 @@ class Traffic(Transfers):
             begins=np.ones(len(program), dtype=np.uint8),
             frees=np.full(len(program), NOBODY, dtype=np.int32),
             **_NO_HOSTS,
+            stands_for=program.stands_for,
             order=program.order,
             under_way=program.under_way,
             drains=program.drains,
@@ -178,11 +189,25 @@ class Traffic(Transfers):
             begins=(number[first] == 0).astype(np.uint8),
             frees=_heirs(src, dst, channel, slicing.slots),
             **_NO_HOSTS,
+            stands_for=None if program.stands_for is None else program.stands_for.of(of),
             order=program.order,
             under_way=program.under_way,
             drains=program.drains,
             waits=None if program.waits is None else _between_slices(program.waits, of),
         )
+
+
+def connections_of(transfers: Transfers) -> Int64Array:
+    """Return for how many connections each transfer stands: (transfers,)."""
+    if transfers.stands_for is None:
+        return np.ones(len(transfers.src), dtype=np.int64)
+    return transfers.stands_for.connections
+
+
+def not_before_ps(transfers: Transfers) -> Int64Array:
+    """Return before when each transfer does not start, (transfers,), or nothing."""
+    given = transfers.stands_for
+    return _NOTHING if given is None else given.not_before_ps
 
 
 def transfers_in(program: Program, slicing: Slicing | None) -> int:

@@ -30,7 +30,7 @@ class Classes:
     ``burst``: bytes that its token bucket holds, 0 for none; ``path_bytes``: what its path holds,
     rate times round trip; ``uplinks`` (classes, 2): out of one site and into the other, -1 for
     none; ``uplink_rate``: bytes per second; ``uplink_burst``: as ``burst``; ``of_stream``
-    (streams,): the class of each stream.
+    (streams,): the class of each stream; ``alike`` (streams,): for how many it stands.
     """
 
     wave_rate: Float64Array
@@ -41,6 +41,7 @@ class Classes:
     uplink_rate: Float64Array
     uplink_burst: Float64Array
     of_stream: Int32Array
+    alike: Int64Array
 
 
 def classes_of(
@@ -88,6 +89,7 @@ def classes_of(
             uplink_rate,
             uplink_burst,
             of_stream,
+            found.alike[pipe],
         ),
         first_stream,
     )

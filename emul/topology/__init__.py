@@ -1,8 +1,9 @@
 """Where ranks live and what joins them: the model, its files, and the presets."""
 
 from emul.topology.library import link_preset_names
-from emul.topology.model import Node, Site, Topology, Trunk
+from emul.topology.model import Site, Topology, Trunk
 from emul.topology.network import Network
+from emul.topology.nodes import Node, NodeRuns
 from emul.topology.presets import load, load_document, preset_names
 from emul.topology.provenance import Figure, figures_of, notes_of, preset_table
 from emul.topology.reader import Document, LinkTable, read_document, read_topology
@@ -13,6 +14,7 @@ __all__ = [
     "LinkTable",
     "Network",
     "Node",
+    "NodeRuns",
     "Site",
     "Topology",
     "Trunk",

@@ -30,6 +30,10 @@ __all__ = ["lower_bound_ps"]
 
 Int64Array = npt.NDArray[np.int64]
 
+Ranks = tuple[range, ...]
+Machine = tuple[Site, Node, range]
+"""A node of a site, and its ranks."""
+
 ALL_SUBSETS_UP_TO = 10
 """Sites; with more of them, only single sites and their complements are cut off."""
 
@@ -47,8 +51,9 @@ def lower_bound_ps(
     """Return the picoseconds that no algorithm can beat for ``nbytes`` of whole vector.
 
     ``uneven_bytes``: of a vector form, the bytes of each rank's block, (n,), or from each rank to
-    each, (n, n). ``transfers`` of the run at hand were each rounded to a picosecond; half of one
-    per transfer is taken off, so that the bound holds for the rounded times as well.
+    each, (n, n). Of the run at hand, ``transfers`` at most went over the same link, each rounded to
+    a picosecond; half of one per transfer is taken off, so that the bound holds for the rounded
+    times as well.
 
     With ``slots_bytes``, what slots let a connection have in flight (infinity: anything), the bound
     is that of algorithms in which each rank keeps one connection beyond its site busy: at most what
@@ -69,10 +74,11 @@ def _uneven_bounds_s(
     topology: Topology, collective: str, nbytes: Int64Array, root: int, slots_bytes: float | None
 ) -> Iterator[float]:
     """Yield the cut bounds of a vector form; whoever has nothing to tell needs no latency."""
-    for cut, sets in _cuts(topology, root, slots_bytes):
+    for cut, sets in _cuts(topology, _machines(topology), root, slots_bytes):
         for ranks in sets:
             inside = np.zeros(len(nbytes), dtype=bool)
-            inside[ranks] = True
+            for each in ranks:
+                inside[each] = True
             across = uneven_bytes_across(collective, nbytes, inside, has_root=cut.has_root)
             yield crossing_s(*across, cut)
 
@@ -95,12 +101,15 @@ def _geometry(
     topology: Topology, root: int, slots_bytes: float | None
 ) -> tuple[tuple[Cut, ...], tuple[tuple[int, float, float], ...]]:
     """Return the distinct cuts, and the (parts, sum of rates, least alpha) to count over."""
-    cuts = tuple(dict.fromkeys(cut for cut, _ in _cuts(topology, root, slots_bytes)))
+    found = _cuts(topology, _unlike_machines(topology, root), root, slots_bytes)
+    cuts = tuple(dict.fromkeys(cut for cut, _ in found))
     n, k = topology.world_size, len(topology.sites)
     alpha_s = min(cut.alpha_s for cut in cuts)
-    ports = [_rank_rate(topology, site, node) for site in topology.sites for node in site.nodes]
-    ranks = [node.ranks for site in topology.sites for node in site.nodes]
-    rate = sum(count * port for count, port in zip(ranks, ports, strict=True))
+    rate = sum(
+        node.ranks * number * _rank_rate(topology, site, node)
+        for site in topology.sites
+        for node, number in site.runs
+    )
     parts = [(n, rate, alpha_s)]
     if k > 1:
         both_ways = min(2 * sum(map(_trunk_rate, topology.trunks)), _out_of(topology.sites))
@@ -130,17 +139,33 @@ def _into(sites: Iterable[Site]) -> float:
     return sum(site.into_bytes_per_s for site in sites)
 
 
-def _cuts(
-    topology: Topology, root: int, slots_bytes: float | None
-) -> Iterator[tuple[Cut, list[list[int]]]]:
-    """Yield the cuts, each with the sets of ranks that it may stand for."""
+def _machines(topology: Topology) -> Iterator[Machine]:
+    """Yield every node."""
     first = 0
     for site in topology.sites:
         for node in site.nodes:
-            yield from _inner_cuts(
-                topology, site, node, list(range(first, first + node.ranks)), root
-            )
+            yield site, node, range(first, first + node.ranks)
             first += node.ranks
+
+
+def _unlike_machines(topology: Topology, root: int) -> Iterator[Machine]:
+    """Yield one of every kind of nodes: of equal ones in a row the root's, and another one."""
+    first = 0
+    for site in topology.sites:
+        for node, number in site.runs:
+            own = (root - first) // node.ranks if first <= root else -1
+            for each in {own, 0 if own else number - 1} & set(range(number)):
+                start = first + each * node.ranks
+                yield site, node, range(start, start + node.ranks)
+            first += node.ranks * number
+
+
+def _cuts(
+    topology: Topology, machines: Iterable[Machine], root: int, slots_bytes: float | None
+) -> Iterator[tuple[Cut, list[Ranks]]]:
+    """Yield the cuts, each with the sets of ranks that it may stand for."""
+    for site, node, ranks in machines:
+        yield from _inner_cuts(topology, site, node, ranks, root)
     k = len(topology.sites)
     for inside in _subsets(k):
         yield _sites_cut(topology, inside, root, slots_bytes)
@@ -155,8 +180,8 @@ def _subsets(k: int) -> Iterator[frozenset[int]]:
 
 
 def _inner_cuts(
-    topology: Topology, site: Site, node: Node, ranks: list[int], root: int
-) -> Iterator[tuple[Cut, list[list[int]]]]:
+    topology: Topology, site: Site, node: Node, ranks: range, root: int
+) -> Iterator[tuple[Cut, list[Ranks]]]:
     """Yield the cuts around a node of ``ranks`` and around each of them."""
     n = topology.world_size
     outer = _outer_alphas_s(topology, site)
@@ -164,12 +189,14 @@ def _inner_cuts(
     rate = _rank_rate(topology, site, node)
     if outer + inner:
         for has_root in (True, False):
-            alike = [[rank] for rank in ranks if (rank == root) == has_root]
+            alike: list[Ranks] = [
+                (range(rank, rank + 1),) for rank in ranks if (rank == root) == has_root
+            ]
             if alike:
                 yield Cut(1 / n, has_root, rate, rate, min(outer + inner)), alike
     if outer:
         nics = node.ranks * site.link.available_bytes_per_s
-        yield Cut(node.ranks / n, root in ranks, nics, nics, min(outer)), [ranks]
+        yield Cut(node.ranks / n, root in ranks, nics, nics, min(outer)), [(ranks,)]
 
 
 def _outer_alphas_s(topology: Topology, site: Site) -> list[float]:
@@ -188,7 +215,7 @@ def _rank_rate(topology: Topology, site: Site, node: Node) -> float:
 
 def _sites_cut(
     topology: Topology, inside: frozenset[int], root: int, slots_bytes: float | None
-) -> tuple[Cut, list[list[int]]]:
+) -> tuple[Cut, list[Ranks]]:
     names = {topology.sites[i].name for i in inside}
     crossing = [trunk for trunk in topology.trunks if len(names & set(trunk.sites)) == 1]
     members = [topology.sites[i] for i in inside]
@@ -201,9 +228,10 @@ def _sites_cut(
     out = min(rate, _out_of(members), _into(others))
     into = min(rate, _out_of(others), _into(members))
     edges = [0, *accumulate(site.ranks for site in topology.sites)]
-    ranks = [rank for i in sorted(inside) for rank in range(edges[i], edges[i + 1])]
-    share, alpha_s = len(ranks) / topology.world_size, min(map(_trunk_alpha_s, crossing))
-    return Cut(share, root in ranks, out, into, alpha_s), [ranks]
+    ranks = tuple(range(edges[i], edges[i + 1]) for i in sorted(inside))
+    share, alpha_s = sum(map(len, ranks)) / topology.world_size, min(map(_trunk_alpha_s, crossing))
+    has_root = any(root in each for each in ranks)
+    return Cut(share, has_root, out, into, alpha_s), [ranks]
 
 
 def _beyond_rate(

@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from emul.errors import TopologyError, unknown_name
 from emul.links import EFFECTS, Changes, Link
 from emul.links.changes import CONSTANT
+from emul.topology.nodes import Node, NodeRuns
 
 __all__ = ["Node", "Site", "Topology", "Trunk"]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A machine: ``ranks`` participants joined by ``link``, one port in and out per rank."""
-
-    ranks: int
-    link: Link
-
-    def __post_init__(self) -> None:
-        """Refuse a node without ranks."""
-        if self.ranks < 1:
-            raise TopologyError(f"node with {self.ranks} ranks: needed at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """A campus: nodes joined by a non-blocking fabric; ``link`` is each rank's NIC on it.
 
-    All trunks together carry ``uplink_bytes_per_s`` out of the site, after idle time
-    ``uplink_burst_bytes`` at once, and ``downlink_bytes_per_s`` into it, None for as much.
+    ``nodes`` are kept as NodeRuns, equal ones in a row as one. All trunks together carry
+    ``uplink_bytes_per_s`` out of the site, after idle time ``uplink_burst_bytes`` at once, and
+    ``downlink_bytes_per_s`` into it, None for as much.
     """
 
     name: str
-    nodes: tuple[Node, ...]
+    nodes: Sequence[Node]
     link: Link
     uplink_bytes_per_s: float = math.inf
     downlink_bytes_per_s: float | None = None
@@ -44,6 +33,7 @@ class Site:
 
     def __post_init__(self) -> None:
         """Refuse a site in which nobody lives, and one without a way out or in."""
+        object.__setattr__(self, "nodes", NodeRuns.of(self.nodes))
         if not self.nodes:
             raise TopologyError(f"site {self.name!r} has no ranks: needed at least one node")
         for name, rate in (
@@ -75,7 +65,12 @@ class Site:
     @property
     def ranks(self) -> int:
         """Number of ranks at this site."""
-        return sum(node.ranks for node in self.nodes)
+        return NodeRuns.of(self.nodes).ranks
+
+    @property
+    def runs(self) -> tuple[tuple[Node, int], ...]:
+        """The nodes as runs of equal ones: (node, how many)."""
+        return NodeRuns.of(self.nodes).runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +138,10 @@ class Topology:
     @property
     def ranks_by_node(self) -> list[list[int]]:
         """The ranks of each node of each site, as plans are built from."""
-        return [[node.ranks for node in site.nodes] for site in self.sites]
+        return [
+            [ranks for node, number in site.runs for ranks in [node.ranks] * number]
+            for site in self.sites
+        ]
 
     @property
     def slowest_trunk(self) -> Trunk | None:
@@ -163,8 +161,8 @@ class Topology:
     def links(self) -> Iterator[tuple[str, Link]]:
         """Yield every distinct kind of link with the name that reports use for it."""
         for site in self.sites:
-            for link, members in _by_link(site.nodes).items():
-                some = "" if len(members) == len(site.nodes) else f" {_spans(members)}"
+            for link, members in _by_link(site.runs).items():
+                some = "" if sum(map(len, members)) == len(site.nodes) else f" {_spans(members)}"
                 yield f"inside a node of {site.name}{some}", link
             yield f"inside {site.name}", site.link
         for trunk in self.trunks:
@@ -185,7 +183,7 @@ class Topology:
             latency_s=max(link.latency_s for link in fabrics),
             overhead_s=max(link.overhead_s for link in fabrics),
         )
-        nodes = tuple(node for site in self.sites for node in site.nodes)
+        nodes = NodeRuns.joined(run for site in self.sites for run in site.runs)
         return Topology(f"{self.name} in one place", (Site("campus", nodes, slowest),))
 
     def without(self, effects: Collection[str]) -> Topology:
@@ -207,7 +205,9 @@ class Topology:
                 replace(
                     site,
                     link=site.link.without(off),
-                    nodes=tuple(replace(node, link=node.link.without(off)) for node in site.nodes),
+                    nodes=NodeRuns.of(site.nodes).changed(
+                        lambda node: replace(node, link=node.link.without(off))
+                    ),
                 )
                 for site in self.sites
             ),
@@ -218,12 +218,16 @@ class Topology:
         )
 
 
-def _by_link(nodes: tuple[Node, ...]) -> dict[Link, list[int]]:
-    members: dict[Link, list[int]] = {}
-    for index, node in enumerate(nodes):
-        members.setdefault(node.link, []).append(index)
+def _by_link(runs: tuple[tuple[Node, int], ...]) -> dict[Link, list[range]]:
+    """Return the numbers of the nodes that each link joins the ranks of."""
+    members: dict[Link, list[range]] = {}
+    first = 0
+    for node, number in runs:
+        members.setdefault(node.link, []).append(range(first, first + number))
+        first += number
     return members
 
 
-def _spans(members: list[int]) -> str:
-    return f"(node {members[0]})" if len(members) == 1 else f"({len(members)} nodes)"
+def _spans(members: list[range]) -> str:
+    number = sum(map(len, members))
+    return f"(node {members[0][0]})" if number == 1 else f"({number} nodes)"

@@ -18,7 +18,8 @@ from emul.topology.fields import Range, Table
 from emul.topology.keys import NUMBERS, TRUNK_KEYS
 from emul.topology.library import preset_names, preset_text
 from emul.topology.link_tables import BYTES_PER_GBIT, from_preset, link_of, sight_km
-from emul.topology.model import Node, Site, Topology, Trunk
+from emul.topology.model import Site, Topology, Trunk
+from emul.topology.nodes import Node, NodeRuns
 from emul.topology.overlay import over, over_preset
 from emul.topology.texts import read_text, toml_document
 
@@ -135,11 +136,12 @@ def _site(table: Table, defaults: Table, read: list[LinkTable]) -> Site:
         nodes = _nodes(table, f"inside a node of {name}", node_link, read)
     else:
         read.append(_link(f"inside a node of {name}", node_link))
-        nodes = [Node(ranks, read[-1].link) for ranks in _ranks_of_nodes(table)]
+        runs = _ranks_of_nodes(table)
+        nodes = NodeRuns.joined((Node(ranks, read[-1].link), number) for ranks, number in runs)
     fabric = _overlay(defaults.table("site_link"), table.table("site_link"))
     read.append(_link(f"inside {name}", fabric))
     try:
-        return Site(name, tuple(nodes), read[-1].link, *_ways_out(table))
+        return Site(name, nodes, read[-1].link, *_ways_out(table))
     except TopologyError as error:
         raise table.converted(error) from None
 
@@ -159,7 +161,7 @@ def _link(place: str, table: Table) -> LinkTable:
     return LinkTable(place, table, link_of(table))
 
 
-def _nodes(table: Table, place: str, node_link: Table, read: list[LinkTable]) -> list[Node]:
+def _nodes(table: Table, place: str, node_link: Table, read: list[LinkTable]) -> NodeRuns:
     """Return nodes that are given one by one; those without a link of their own share one."""
     nodes: list[Node] = []
     shared: Link | None = None
@@ -172,18 +174,19 @@ def _nodes(table: Table, place: str, node_link: Table, read: list[LinkTable]) ->
             link = read[-1].link
             shared = shared if "link" in own.content else link
         nodes.append(Node(ranks, link))
-    return nodes
+    return NodeRuns.of(nodes)
 
 
-def _ranks_of_nodes(table: Table) -> list[int]:
+def _ranks_of_nodes(table: Table) -> list[tuple[int, int]]:
+    """Return the ranks of nodes, each with how many of these follow one another."""
     nodes = table.content.get("nodes")
     if isinstance(nodes, list):
-        return [table.whole(f"nodes[{i}]", ranks, RANKS) for i, ranks in enumerate(nodes)]
+        return [(table.whole(f"nodes[{i}]", ranks, RANKS), 1) for i, ranks in enumerate(nodes)]
     if nodes is None:
         raise table.missing("nodes", "a number of nodes, a list of their ranks, or [[site.node]]")
     number, per_node = table.integer("nodes", NODES), table.integer("ranks_per_node", RANKS)
     _check_ranks(table.where, number * per_node)
-    return [per_node] * number
+    return [(per_node, number)]
 
 
 def _trunk_table(table: Table, defaults: Table, nics: dict[str, float]) -> LinkTable:

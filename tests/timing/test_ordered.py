@@ -21,12 +21,23 @@ from strategies import (
     width_for,
 )
 
-from emul import Link
-from emul.links import Transport
-from emul.plans import COLLECTIVES, Partition, Plan, Program, Shape, Step, Waits, build_plan
+from emul import Link, Node, Site, Topology, Trunk
+from emul.links import Jitter, Transport
+from emul.plans import (
+    COLLECTIVES,
+    Excerpt,
+    Partition,
+    Places,
+    Plan,
+    Program,
+    Shape,
+    Step,
+    Waits,
+    build_plan,
+)
 from emul.stacks import IDEAL
 from emul.stacks.library import load_stack
-from emul.timing import Slicing, dependencies, time_plan
+from emul.timing import Slicing, dependencies, time_excerpt, time_plan
 from emul.timing.conditions import Conditions
 from emul.timing.ordered import times_in_order, total_in_order
 from emul.timing.tables import Tables
@@ -213,6 +224,23 @@ def test_windows_as_rates_are_in_order_and_slow_start_is_not():
     for each, applies in ((windowed, True), (slow_start, False)):
         network = Network.of(sites_of_one(lambda a, b, each=each: each, 4))
         assert (in_order(program, network) is not None) == applies
+
+
+def test_nothing_arrives_before_what_was_sent_before_it_on_its_connection():
+    # 40 messages, 1 us apart, each later by 20 us in the median.
+    rough = replace(link(8.0, 10.0), jitter=Jitter(20e-6, 4.0))
+    program = program_of(chain(*[(0, 1, chunk) for chunk in range(40)]), 40_000, 1)
+    call = program, Network.of(sites_of_one(lambda a, b: rough, 2))
+    assert same_by_both(*call)
+    assert (time_plan(*call).held_by >= 0).any()
+
+
+def test_an_excerpt_is_left_to_the_heap():
+    excerpt = Excerpt.of("all_reduce", "hierarchical", Places.of((4, 4)))
+    sites = tuple(Site(name, (Node(1, link()),) * 4, link()) for name in "ab")
+    topology = Topology("two", sites, (Trunk(("a", "b"), link()),))
+    with pytest.raises(HeapError), no_heap():
+        time_excerpt(excerpt, Shape(COLLECTIVES["all_reduce"], 8, 8000), 4, topology)
 
 
 def test_times_that_might_not_fit_are_left_to_the_heap():

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from emul import Link, Node, Site, Topology, TopologyError, Trunk, World
-from emul.topology import load, preset_names, read_topology
+from emul.topology import NodeRuns, load, preset_names, read_topology
 
 GOOD = """
 description = "two sites, unlike in everything"
@@ -263,13 +263,17 @@ def test_bombs_are_refused_at_once(tmp_path, text, complaint):
 
 
 def test_presets_are_what_they_say():
-    assert preset_names() == ("one-campus", "three-campus", "three-campus-dark-fibre")
+    everything = ("one-campus", "three-campus", "three-campus-300k", "three-campus-dark-fibre")
+    assert preset_names() == everything
     three, dark, one = (load(n) for n in ("three-campus", "three-campus-dark-fibre", "one-campus"))
     assert [site.ranks for site in three.sites] == [8, 8, 8]
     assert all(16 <= trunk.km <= 24 for trunk in three.trunks)
     assert [t.km for t in three.trunks] == [t.km for t in dark.trunks]
     assert three.sites == dark.sites
     assert one.world_size == three.world_size == 24
+    many = load("three-campus-300k")
+    assert [site.ranks for site in many.sites] == [100_000] * 3
+    assert [t.km for t in many.trunks] == [t.km for t in three.trunks]
     for old, new in zip(three.trunks, dark.trunks, strict=True):
         assert new.link.rate_bytes_per_s > 100 * old.link.rate_bytes_per_s
         assert new.link.latency_s < old.link.latency_s
@@ -300,3 +304,15 @@ def test_gathering_sites_takes_the_slowest_fabric():
 def test_nodes_need_ranks():
     with pytest.raises(TopologyError, match="node with 0 ranks: needed at least 1"):
         Node(0, Link(1.0, 0.0))
+
+
+def test_equal_nodes_in_a_row_are_kept_once():
+    quick, slow = Node(2, Link(2e9, 0.0)), Node(3, Link(1e9, 0.0))
+    nodes = NodeRuns.of([quick, quick, slow, slow, slow, quick])
+    assert nodes.runs == ((quick, 2), (slow, 3), (quick, 1))
+    assert list(nodes) == [nodes[i] for i in range(6)] == [quick] * 2 + [slow] * 3 + [quick]
+    assert (len(nodes), nodes.ranks, nodes[-1], nodes[1:3]) == (6, 15, quick, (quick, slow))
+    assert nodes.changed(lambda node: quick).runs == ((quick, 6),)
+    with pytest.raises(IndexError):
+        nodes[6]
+    assert Site("a", tuple(nodes), slow.link) == Site("a", nodes, slow.link)

@@ -1,0 +1,66 @@
+import json
+import re
+
+import pytest
+from click.testing import CliRunner
+from command import emul
+
+from emul.cli.main import main
+
+NO_DATA = ["--clock", "virtual", "--no-data"]
+
+
+def rows(tmp_path, *arguments):
+    """The rows of a sweep without data, and what was printed."""
+    path = tmp_path / "out.json"
+    result = CliRunner().invoke(main, ["perf", *NO_DATA, "--json", str(path), *arguments])
+    assert result.exit_code == 0, result.output
+    return json.loads(path.read_text())["rows"], result.output
+
+
+def test_without_data_the_times_are_the_same(tmp_path):
+    sweep = ["-b", "1K", "-e", "64K", "-f", "8", "--algorithm", "hierarchical:nodes"]
+    found, _ = rows(tmp_path, *sweep)
+    path = tmp_path / "run.json"
+    options = ["--clock", "virtual", "-n", "1", "-w", "0", "--json", str(path)]
+    assert CliRunner().invoke(main, ["perf", *options, *sweep]).exit_code == 0
+    measured = ("wall_s", "wrong")
+    for row, run in zip(found, json.loads(path.read_text())["rows"], strict=True):
+        assert row["wall_s"] is row["wrong"] is row["lag_s"] is None
+        assert {k: v for k, v in row.items() if k not in measured} == {
+            k: v for k, v in run.items() if k not in measured
+        }
+
+
+def test_three_hundred_thousand_ranks_in_a_table(tmp_path):
+    found, output = rows(tmp_path, "--topology", "three-campus-300k", "-b", "1", "-e", "4M")
+    # sizes are whole numbers of elements of every rank's share, and none comes twice
+    assert [row["size_bytes"] for row in found] == [1_200_000, 3_600_000]
+    assert all(row["algorithm"] == "hierarchical" for row in found)
+    assert all(row["modelled_s"] > row["bound_s"] > 0 for row in found)
+    assert found[0]["cross_site_bytes"] == 4 * 1_200_000  # 2 (K - 1) S, and no less
+    assert "  no data\n" in output
+    alike = "Alike: 300000 ranks were timed by 48 of them, 60000600000 transfers by [0-9]{5}."
+    assert re.search(alike, output)
+    assert "Auto: hierarchical is the quickest at 3.433 MiB" in output
+
+
+def test_what_is_too_much_to_be_timed_is_refused_at_once():
+    result = emul("perf", "--topology", "three-campus-300k", *NO_DATA, "--algorithm", "ring")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert "needed hierarchical" in result.stderr
+
+
+def test_without_data_nobody_can_wait():
+    result = CliRunner().invoke(main, ["perf", "--no-data"])
+    assert result.exit_code == 2
+    assert "--no-data with --clock wall: needed --clock virtual" in result.output
+
+
+@pytest.mark.parametrize("collective", ["reduce_scatter", "all_gather"])
+def test_other_collectives_of_many_ranks(tmp_path, collective):
+    found, _ = rows(tmp_path, collective, "--topology", "three-campus-300k", "-b", "1G", "-e", "1G")
+    assert found[0]["collective"] == collective
+    assert 0 < found[0]["bound_s"] < found[0]["modelled_s"]
