@@ -156,21 +156,24 @@ def test_time_beyond_int64_picoseconds_is_refused():
         world.predict("broadcast", 10**7, dtype="uint8")
 
 
-def test_heads_that_leave_a_port_at_once_go_on_in_the_order_of_the_plan():
-    # Rank 0 is busy with a long message; behind it wait 3, and then 2, of one byte and no time.
-    # Both leave at once, and so 2 goes first into the port of rank 4, which is slow.
-    nic, far = Link(1e13, 1e-6), Link(1e13, 1e-6)
-    sites = (Site("a", (Node(1, nic),) * 4, nic), Site("b", (Node(1, nic),), Link(1e6, 1e-6)))
-    topology, big = Topology("two", sites, (Trunk(("a", "b"), far),)), 10**8
-    rows = ((0, 3, 0), (2, 0, 1), (0, 4, 1), (0, 4, 2), (0, 4, 3))
+@pytest.mark.parametrize("before", [1, 2])
+def test_heads_that_leave_a_port_at_once_go_on_in_the_order_of_the_plan(before):
+    # Rank 0 is busy with long messages; behind them wait one byte of chunk 2, of chunk 3, and then
+    # of chunk 1, which is before them in the plan. They take no time, so all leave at once, and
+    # chunk 1 goes first over the trunk, which is slow.
+    nic, big = Link(1e13, 1e-6), 10**8
+    sites = (Site("a", (Node(1, nic),) * 4, nic), Site("b", (Node(1, nic),), nic))
+    topology = Topology("two", sites, (Trunk(("a", "b"), Link(1e6, 1e-6)),))
+    rows = (*[(0, 3, 0)] * before, (2, 0, 1), (0, 4, 1), (0, 4, 2), (0, 4, 3))
+    edges = np.array([0, big, big + 1, big + 2, big + 3])
     plan = Plan(
-        "all_reduce", "by hand", 5, 0,
-        Partition(1, big + 3, np.array([0, big, big + 1, big + 2, big + 3])),
+        "all_reduce", "by hand", 5, 0, Partition(1, big + 3, edges),
         lambda: (Step.of(src, dst, chunk, reduce=False) for src, dst, chunk in rows),
     )  # fmt: skip
     timeline, reference = time_and_simulate(plan, topology, big + 3, itemsize=1)
-    assert timeline.start_ps.tolist() == [0, 0, 10**7, 10**7, 10**7]
-    assert timeline.on_link_ps[2:, 2].tolist() == [10**7, 10**7 + 10**6, 10**7 + 2 * 10**6]
+    free, byte = before * 10**7, 10**6
+    assert timeline.start_ps[-3:].tolist() == [free] * 3
+    assert timeline.on_link_ps[-3:, 1].tolist() == [free, free + byte, free + 2 * byte]
     assert_same(timeline, reference)
 
 
