@@ -17,7 +17,7 @@ from strategies import (
     width_for,
 )
 
-from emul import Link, Node, Site, Topology
+from emul import Link, Node, Site, Topology, Trunk
 from emul.links import Jitter, Transport
 from emul.plans import COLLECTIVES, Rounds, Shape, build_plan, ring
 from emul.stacks import IDEAL, Constants
@@ -158,6 +158,18 @@ def with_link(each):
 )  # fmt: skip
 def test_what_is_not_regular_is_left_to_tables(what, call):
     assert generated(*call) is None
+
+
+def test_rings_that_meet_out_of_order_at_a_sender_are_left_to_the_heap():
+    # What comes over the long trunk is late, so what the other ring brings is sent on before it.
+    nics = (Link(1e8, 1e-6, 1e-6), Link(3e9, 1e-3), Link(3e9, 5e-6, 3e-6))
+    sites = tuple(Site(f"s{i}", (Node(1, each),), each) for i, each in enumerate(nics))
+    near, mid, far = Link(2e9, 0.0), Link(12.5e9, 5e-6), Link(3e9, 1e-3, 1e-6)
+    pairs = zip((("s0", "s1"), ("s0", "s2"), ("s1", "s2")), (near, mid, far), strict=True)
+    network = Network.of(Topology("triangle", sites, tuple(Trunk(*each) for each in pairs)))
+    plan = build_plan("all_gather", "ring:bidirectional", (1, 1, 1))
+    assert generated(plan, 2523, network) is None
+    assert total_ps(plan, shape_of(plan, 2523), ITEMSIZE, network) == by_heap(plan, 2523, network)
 
 
 def test_a_block_of_one_slice_needs_no_tables():
