@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.ops.buffers import Buffers
 from emul.plans import Program
 from emul.plans.runs import expand
 
-__all__ = ["REDUCTIONS", "NumpyOps"]
+__all__ = ["REDUCTIONS", "NumpyOps", "usable_cores"]
 
 Array = npt.NDArray[Any]
 
@@ -48,8 +49,21 @@ class NumpyOps:
 
     def __init__(self, threads: int | None = None) -> None:
         """Use at most ``threads`` threads; without it, the cores this process may use."""
-        self.threads = threads or _usable_cores()
+        self.threads = threads or usable_cores()
         self._windows = lru_cache(maxsize=4)(_windows)
+
+    def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:
+        """Return the bytes that ``perform`` will allocate."""
+        return buffers.new_bytes(program.layout)
+
+    def perform(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Array:
+        """Carry out ``program`` step by step and return the output."""
+        work = buffers.load(program.layout, root)
+        self.execute(program, work, reduction)
+        output = buffers.unload(program.layout, work, root)
+        if buffers.collective.reduces:
+            self.finish(output, reduction, buffers.shape.world_size)
+        return output
 
     def execute(self, program: Program, work: Array, reduction: str) -> None:
         """Carry out the rows of ``program`` on ``work``, (ranks, width), in plan order.
@@ -91,7 +105,8 @@ class NumpyOps:
                 row[...] = quotient + ((whole < 0) & (rest != 0))
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
