@@ -164,11 +164,12 @@ cdef class Tapes:
     cdef int64_t deep
     cdef int32_t slots
     cdef int64_t n_free
+    cdef bint commutes
 
     def __init__(self, Followed of, int64_t targets):
         """Take what was followed, and how many targets there are in all groups."""
         cdef int64_t every = of.leaves + of.joins
-        self.leaves = of.leaves
+        self.leaves, self.commutes = of.leaves, of.commutes
         self.left, self.right, self.need = of.left, of.right, of.need
         self.instructions = np.empty((4 * (of.joins + targets) + 1, 3), dtype=np.int32)
         self.leaf_order = np.empty(2 * of.joins + targets + 1, dtype=np.int32)
@@ -283,7 +284,8 @@ cdef class Tapes:
         self.deep += 1
 
     cdef void combine(self, int32_t e, bint under) noexcept nogil:
-        """Combine the accumulator with what is at hand."""
+        """Combine the accumulator with what is at hand; always fold where that is the same."""
+        under = under and not self.commutes
         if e < self.leaves:
             self.put_leaf(UNDER if under else FOLD, e)
         else:
