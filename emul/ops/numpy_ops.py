@@ -94,15 +94,20 @@ class NumpyOps:
         """
         if reduction != "avg":
             return
-        kind = "f" if result.dtype.name == "bfloat16" else result.dtype.kind
-        for row in np.atleast_2d(result):
-            if kind == "f":
-                wide = np.float64 if result.dtype == np.float64 else np.float32
-                np.divide(row, wide(world_size), out=row, dtype=wide, casting="unsafe")
-            else:
-                whole = row.astype(np.int64)
-                quotient, rest = np.divmod(whole, world_size)
-                row[...] = quotient + ((whole < 0) & (rest != 0))
+        with np.errstate(all="ignore"):
+            for row in np.atleast_2d(result):
+                _divide(row, world_size)
+
+
+def _divide(row: Array, by: int) -> None:
+    kind = "f" if row.dtype.name == "bfloat16" else row.dtype.kind
+    if kind == "f":
+        wide = np.float64 if row.dtype == np.float64 else np.float32
+        np.divide(row, wide(by), out=row, dtype=wide, casting="unsafe")
+    else:
+        whole = row.astype(np.int64)
+        quotient, rest = np.divmod(whole, by)
+        row[...] = quotient + ((whole < 0) & (rest != 0))
 
 
 def usable_cores() -> int:
