@@ -1,7 +1,8 @@
 /* One kernel: a tape on a run of elements of one type, with one reduction, for one instruction set.
  *
- * Included with KERNEL (its name), UNIT (what a register, or two, holds), UNIT_BYTES (of memory that
- * a unit stands for), LOAD, STORE, STREAM, COMBINE, DIVIDE and SETTLE (functions on units) defined.
+ * Included with KERNEL (its name), UNIT (what a register, or two, holds), UNIT_BYTES (of memory
+ * that a unit stands for), LOAD, STORE, STREAM, COMBINE, DIVIDE and SETTLE (functions on units)
+ * defined.
  * A block is UNITS units, so that the additions of one do not wait for those of another; with twice
  * as many, and with prefetching, it was no faster (8 rows of 64 MiB).
  */

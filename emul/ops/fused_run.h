@@ -1,4 +1,4 @@
-/* A recipe carried out on rows: which pointers a tape gets, by which kernel, in how many threads. */
+/* A recipe carried out on rows: which pointers a tape gets, which kernel, how many threads. */
 #include <pthread.h>
 
 /* Runs of elements, one after the other: run i has the instructions, leaves and targets from

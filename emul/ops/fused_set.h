@@ -9,7 +9,7 @@
 
 typedef int32_t NAME(wide, whole) VECTOR;
 
-/* Writes past the caches, which then need not fetch the line first. ``into`` is aligned as a vector. */
+/* Writes past the caches, which then need not fetch the line first. ``into`` is aligned. */
 SHARED void NAME(past, cache)(char *into, NAME(wide, whole) value)
 {
 #if EMUL_FUSED_X86 && VECTOR_BYTES == 64
