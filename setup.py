@@ -25,15 +25,31 @@ class Build(build):
         self.build_base = BUILD_DIR
 
 
-def extension(name):
+# Written once, and compiled for several instruction sets in the one module (emul/ops/fused.h).
+KERNELS = [f"emul/ops/fused{part}.h" for part in ("", "_set", "_half", "_type", "_kernel", "_run")]
+
+
+def extension(name, *, compile_args=(), depends=()):
     source = f"emul/{name.replace('.', '/')}.pyx"
-    return Extension(f"emul.{name}", [source], extra_compile_args=COMPILE_ARGS)
+    return Extension(
+        f"emul.{name}",
+        [source],
+        include_dirs=["emul/ops"],
+        extra_compile_args=[*COMPILE_ARGS, *compile_args],
+        extra_link_args=list(compile_args),
+        depends=list(depends),
+    )
 
 
 setup(
     cmdclass={"build": Build},
     ext_modules=cythonize(
-        [extension(f"timing.{name}") for name in TIMING] + [extension("plans.proof")],
+        [
+            *(extension(f"timing.{name}") for name in TIMING),
+            extension("plans.fusion"),
+            extension("plans.proof"),
+            extension("ops.fused", compile_args=["-pthread"], depends=KERNELS),
+        ],
         build_dir=f"{BUILD_DIR}/cython",
         force=CHECKED,
         compiler_directives={
