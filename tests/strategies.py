@@ -1,9 +1,12 @@
 """What hypothesis draws: topologies, the sizes of sites, and plans that nobody would write."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
 from emul import Link, Node, Site, Topology, Trunk
+from emul.links import Jitter, OtherTraffic, Transport
 from emul.plans import (
     COLLECTIVES,
     Partition,
@@ -56,6 +59,56 @@ def topologies(draw, max_sites=4, max_nodes=3, max_ranks=3):
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     trunks = tuple(Trunk(pair, draw(links)) for pair in pairs)
     return Topology("drawn", tuple(sites), trunks)
+
+
+def with_links(topology, change, which):
+    """The topology with one of its links changed: a trunk, a site's or a node's."""
+    kind, index = which
+    if kind == "trunk" and topology.trunks:
+        trunks = list(topology.trunks)
+        index %= len(trunks)
+        trunks[index] = replace(trunks[index], link=change(trunks[index].link))
+        return replace(topology, trunks=tuple(trunks))
+    sites = list(topology.sites)
+    index %= len(sites)
+    site = sites[index]
+    if kind == "node":
+        node = replace(site.nodes[0], link=change(site.nodes[0].link))
+        sites[index] = replace(site, nodes=(node, *site.nodes[1:]))
+    else:
+        sites[index] = replace(site, link=change(site.link))
+    return replace(topology, sites=tuple(sites))
+
+
+@st.composite
+def transports(draw):
+    """Ways to send that a change can be made to: all have windows and streams."""
+    recovery = draw(st.sampled_from(["none", "gbn", "sr", "reno", "cubic", "bbr"]))
+    return Transport(
+        window_bytes=draw(st.sampled_from([1000.0, 30_000.0, 4e6])),
+        streams=draw(st.integers(1, 3)),
+        gap_s=draw(st.sampled_from([0.0, 1e-6, 1e-4])),
+        loss=0.0 if recovery == "none" else draw(st.sampled_from([0.0, 1e-4, 0.02])),
+        recovery=recovery,
+        rto_s=draw(st.sampled_from([0.0, 1e-3])),
+        slow_start=recovery in ("reno", "cubic", "bbr") and draw(st.booleans()),
+    )
+
+
+@st.composite
+def real_topologies(draw):
+    """Topologies with windows, losses, jitter, load and queues on every link."""
+    transport, jitter = draw(transports()), draw(st.sampled_from([Jitter(), Jitter(1e-5, 3.0)]))
+    others = draw(st.sampled_from([OtherTraffic(), OtherTraffic(0.3, 2000.0)]))
+
+    def furnish(link):
+        return replace(link, transport=transport, jitter=jitter, others=others)
+
+    topology = draw(topologies())
+    for kind, number in (("trunk", len(topology.trunks)), ("site", len(topology.sites))):
+        for index in range(number):
+            topology = with_links(topology, furnish, (kind, index))
+    return topology
 
 
 ranks_per_site = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)

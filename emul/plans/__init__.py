@@ -10,6 +10,7 @@ from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
 from emul.plans.program import Program, StandsFor
 from emul.plans.recipe import Recipe
+from emul.plans.rounds import Rounds
 from emul.plans.shape import Counts, Layout, Shape
 from emul.plans.verify import verify
 
@@ -28,6 +29,7 @@ __all__ = [
     "Plan",
     "Program",
     "Recipe",
+    "Rounds",
     "Schedule",
     "Send",
     "Shape",

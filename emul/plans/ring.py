@@ -21,10 +21,16 @@ import numpy.typing as npt
 
 from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
+from emul.plans.rounds import Rounds
 
 __all__ = ["BUILDERS", "COLLECTIVES"]
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduce")
+
+AROUND = MappingProxyType(
+    {"reduce_scatter": (True,), "all_gather": (False,), "all_reduce": (True, False)}
+)
+"""The phases of what goes all around: whether they reduce block r to rank r, or spread it."""
 
 MOST_CHANNELS = 8
 """Of ``ring:channels``; it has as many as its largest site has ranks, if those are fewer."""
@@ -63,15 +69,12 @@ def _builder(
         sites = [list(range(a, b)) for a, b in pairwise(edges)]
         orders = orders_of(sites)
 
-        def steps() -> Iterator[Step]:
-            if collective in ("all_reduce", "reduce_scatter"):
-                yield from _around(orders, reduce=True)
-            if collective in ("all_reduce", "all_gather"):
-                yield from _around(orders, reduce=False)
-            if collective in ("broadcast", "reduce"):
-                yield from _chain(orders, root, reduce=collective == "reduce")
+        def chains() -> Iterator[Step]:
+            return _chain(orders, root, reduce=collective == "reduce")
 
         partition = Partition(n, len(orders), np.arange(n * len(orders) + 1, dtype=np.int64))
+        around = collective in AROUND
+        steps = Rounds(np.array(orders), AROUND[collective]) if around else chains
         return Plan(collective, name, n, root, partition, steps)
 
     return build
@@ -88,24 +91,6 @@ BUILDERS: Mapping[str, Callable[[str, Places, int], Plan]] = MappingProxyType(
         )
     }
 )
-
-
-def _around(orders: list[Order], *, reduce: bool) -> Iterator[Step]:
-    """Yield the steps that reduce block r to rank r, or spread it from there.
-
-    Channel c carries part c of every block, around its own order of the ranks.
-    """
-    n = len(orders[0])
-    place = np.arange(n)
-    for step in range(n - 1):
-        behind = (place - step - 1) % n if reduce else (place - step) % n
-        yield Step.of(
-            np.concatenate(orders),
-            np.concatenate([np.roll(order, -1) for order in orders]),
-            np.concatenate([_part(order[behind], orders, c) for c, order in enumerate(orders)]),
-            reduce=reduce,
-            channel=np.repeat(np.arange(len(orders)), n),
-        )
 
 
 def _chain(orders: list[Order], root: int, *, reduce: bool) -> Iterator[Step]:

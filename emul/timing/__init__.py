@@ -12,7 +12,7 @@ except ModuleNotFoundError as error:
 from emul.timing.collapse import time_excerpt
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.floor import busiest_link_ps
-from emul.timing.timeline import Timeline, time_plan
+from emul.timing.timeline import Timeline, time_plan, total_ps
 from emul.timing.traffic import NCCL_SLICING, UNLIMITED, Slicing, transfers_in
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "schedule",
     "time_excerpt",
     "time_plan",
+    "total_ps",
     "transfers_in",
     "wait_until",
 ]

@@ -82,7 +82,7 @@ class Conditions:
         if windows is None:
             windows = np.full(len(network.way_latency_ps), np.inf)
         ways = network.ways(traffic.src, traffic.dst)
-        followed = _followed(network, windows)[ways] & (ways >= 0)
+        followed = _followed(network, ways, windows)[ways] & (ways >= 0)
         found = Connections.of_traffic(traffic, ways, followed)
         used, kind = np.unique(found.way, return_inverse=True)
         connections = np.bincount(kind, found.alike).astype(np.int64)
@@ -188,11 +188,16 @@ def _late(traffic: Transfers, found: Connections, windows: Float64Array) -> UInt
     return (traffic.nbytes > window).astype(np.uint8)
 
 
-def _followed(network: Network, windows: Float64Array) -> BoolArray:
-    """Return by way whether connections over it are followed: trunks, and what is not plain."""
+def _followed(network: Network, ways: Int32Array, windows: Float64Array) -> BoolArray:
+    """Return by way whether connections over it are followed: trunks, and what is not plain.
+
+    Only what is said of the ``ways`` that transfers take counts.
+    """
     followed = np.append(np.isfinite(windows), False)
     plain: dict[Link, bool] = {}
-    for way, link in network.links.items():
+    taken = np.bincount(ways + 1, minlength=len(followed))[1:]
+    for way in np.flatnonzero(taken).tolist():
+        link = network.links[way]
         if link not in plain:
             plain[link] = _is_plain(link)
         followed[way] |= way >= network.first_trunk_way or not plain[link]
@@ -220,6 +225,8 @@ def _shared_ways(network: Network, ways: Int32Array, connections: Int64Array) ->
 
 def _frees(traffic: Transfers, network: Network, ways: Int32Array) -> Int32Array:
     """Return whose slot each transfer frees; a link's own window takes the place of slots."""
+    if (traffic.frees == NOBODY).all():
+        return traffic.frees
     windowed = np.zeros(len(network.way_latency_ps) + 1, dtype=bool)
     for way, link in network.links.items():
         windowed[way] = link.transport.window_bytes > 0

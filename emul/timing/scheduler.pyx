@@ -19,7 +19,17 @@ from libc.math cimport floor
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 from emul.timing.dependencies cimport STARTS, UPON_ISSUE, Edges
-from emul.timing.events cimport Event, Heap, pop, push
+from emul.timing.events cimport (
+    Event,
+    Heap,
+    first_time,
+    is_empty,
+    kind_of,
+    number_of,
+    pop,
+    push,
+)
+from emul.timing.leaving cimport Leaving
 from emul.timing.pipes cimport (
     ARRIVED,
     DONE,
@@ -32,6 +42,8 @@ from emul.timing.pipes cimport (
     STREAM,
     Pipes,
 )
+
+from emul.timing.ways cimport Ways
 
 import numpy as np
 
@@ -57,46 +69,6 @@ cdef double TIME_LIMIT_PS = 2.0 ** 62
 cdef double PS_PER_S = 1e12
 
 
-@cython.final
-@cython.auto_pickle(False)
-cdef class _Links:
-    """The network's arrays (see emul.topology.Network) as the event loop reads them."""
-
-    cdef int32_t[::1] site_of
-    cdef int32_t[::1] node_of
-    cdef double[::1] rate
-    cdef int64_t[::1] latency
-    cdef int64_t[::1] overhead
-    cdef int64_t sites
-    cdef int64_t first_trunk
-    cdef int64_t[::1] free
-    cdef int32_t[::1] user
-
-    def __init__(self, network):
-        ports = 4 * network.world_size
-        self.site_of = network.site_of
-        self.node_of = network.node_of
-        self.rate = network.link_rate[:ports]
-        self.latency = network.way_latency_ps
-        self.overhead = network.way_overhead_ps
-        self.sites = network.n_sites
-        self.first_trunk = network.first_trunk_way
-        self.free = np.zeros(ports, dtype=np.int64)
-        self.user = np.full(ports, -1, dtype=np.int32)
-
-    cdef inline bint near(self, int64_t src, int64_t dst) noexcept nogil:
-        return self.node_of[src] == self.node_of[dst]
-
-    cdef int64_t way(self, int64_t src, int64_t dst) noexcept nogil:
-        """Return the number of the way between two ranks, as in emul.topology.Network."""
-        cdef int64_t a = self.site_of[src], b = self.site_of[dst]
-        if self.near(src, dst):
-            return self.node_of[src]
-        if a == b:
-            return self.first_trunk - self.sites + a
-        return self.first_trunk + a * self.sites + b
-
-
 cdef inline int64_t _occupancy(int64_t nbytes, double rate) noexcept nogil:
     """Return the picoseconds that ``nbytes`` take, to the nearest; -1 beyond the limit."""
     cdef double ps = floor(nbytes * PS_PER_S / rate + 0.5)
@@ -120,7 +92,9 @@ cdef class _Simulation:
     cdef int64_t[::1] jitter
     cdef int64_t[::1] tail
     cdef Edges edges
-    cdef _Links links
+    cdef Ways ways
+    cdef int64_t[::1] free       # when each port is
+    cdef int32_t[::1] user       # and the last transfer that had it, or -1
     cdef Pipes pipes
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
@@ -134,6 +108,9 @@ cdef class _Simulation:
     cdef int32_t[::1] ordered_after
     cdef uint8_t[::1] start_cause
     cdef uint8_t[::1] done_cause
+    cdef int32_t[::1] ready      # transfers that wait for nothing, of which one is in the heap
+    cdef int64_t begun           # how many of them have been in it
+    cdef Leaving leaving
     cdef int64_t handled
     cdef bint too_late
     cdef Heap heap
@@ -157,11 +134,17 @@ cdef class _Simulation:
         self.call = traffic.call_ps
         self.not_before = not_before_ps(traffic)
         self.jitter, self.tail = conditions.jitter_ps, conditions.tail_ps
-        self.edges, self.links = edges, _Links(network)
+        self.edges, self.ways = edges, Ways(network)
+        self.free = np.zeros(4 * network.world_size, dtype=np.int64)
+        self.user = np.full(4 * network.world_size, -1, dtype=np.int32)
         self.on_link = np.full((transfers, HOPS), -1, dtype=np.int64)
         self.behind = np.full((transfers, HOPS), -1, dtype=np.int32)
         self.pipes = Pipes(conditions, traffic.nbytes, self.on_link, self.behind)
         self.pipes.heap = &self.heap
+        waited = np.asarray(edges.before_start)
+        np.add.at(waited, conditions.frees[conditions.frees >= 0], 1)
+        self.ready = np.flatnonzero(waited == 0).astype(np.int32)
+        self.leaving = Leaving(transfers, 4 * network.world_size)
         self.finish = np.zeros(transfers, dtype=np.int64)
         self.legs = np.full(transfers if len(conditions.classes.of_stream) else 0, 2, np.uint8)
         self.arrival = np.zeros(transfers, dtype=np.int64)
@@ -174,76 +157,92 @@ cdef class _Simulation:
         self.done_cause = np.zeros(transfers, dtype=np.uint8)
 
     cdef void run(self) noexcept nogil:
-        cdef int64_t t, due, total = self.src.shape[0]
-        for t in range(total):
-            if self.frees[t] >= 0:
-                self.edges.before_start[self.frees[t]] += 1
-        for t in range(total):
-            if self.edges.before_start[t] == 0:
-                push(&self.heap, self.call, t, PORT)
+        cdef int64_t due, total = self.src.shape[0]
+        self.begin_next()
         self.pipes.open()
         while (self.handled < total and not self.too_late and not self.pipes.too_late
                and self.pipes.dead_way < 0):
             due = self.pipes.fluid.next_due()
-            if self.heap.size > 0 and self.heap.events[0].time < due:
+            if not is_empty(&self.heap) and first_time(&self.heap) < due:
                 self.handle(pop(&self.heap))
             elif due < INT64_MAX:
                 self.pipes.leave(due)
             else:
                 return
 
+    cdef void begin_next(self) noexcept nogil:
+        """Let the next one of those begin that wait for nothing; all do so at the same time."""
+        if self.begun < self.ready.shape[0]:
+            push(&self.heap, self.call, self.ready[self.begun], PORT)
+            self.begun += 1
+
     cdef void handle(self, Event event) noexcept nogil:
-        if event.kind == PORT or event.kind == RECEIVER:
-            self.cross(event.time, event.number, event.kind)
-        elif event.kind == PIPE:
-            self.enter(event.time, event.number)
-        elif event.kind == LEFT:
-            self.finish[event.number] = max(self.finish[event.number], event.time)
-            self.leg_done(event.number)
-        elif event.kind == ARRIVED:
-            self.arrived(event.time, event.number)
-        elif event.kind == DONE:
-            self.finished(event.time, event.number)
-        elif event.kind == FREED:
-            self.let_start(event.time, self.frees[event.number], event.number, SLOT_CAUSE)
-        elif event.kind == HANDED:
-            self.tell(event.time, event.number, UPON_ISSUE)
-        elif event.kind == STREAM:
-            self.pipes.go_on(event.time, event.number)
+        cdef int64_t time = event.time, number = number_of(event)
+        cdef int32_t kind = kind_of(event)
+        if kind == PORT:
+            if self.begun and number == self.ready[self.begun - 1]:
+                self.begin_next()
+            self.cross(time, number, PORT)
+        elif kind == RECEIVER:
+            if self.pipes.of[number] < 0:
+                self.leaving.gone(&self.heap, self.link(number, PORT))
+            self.cross(time, number, RECEIVER)
+        elif kind == PIPE:
+            self.leaving.gone(&self.heap, self.link(number, PORT))
+            self.enter(time, <int32_t>number)
+        elif kind == LEFT:
+            self.finish[number] = max(self.finish[number], time)
+            self.leg_done(number)
+        elif kind == ARRIVED:
+            self.arrived(time, number)
+        elif kind == DONE:
+            self.finished(time, number)
+        elif kind == FREED:
+            self.let_start(time, self.frees[number], <int32_t>number, SLOT_CAUSE)
+        elif kind == HANDED:
+            self.tell(time, number, UPON_ISSUE)
+        elif kind == STREAM:
+            self.pipes.go_on(time, <int32_t>number)
         else:
-            self.pipes.change(event.time, -1 - event.number)
+            self.pipes.change(time, -1 - number)
+
+    cdef inline int64_t link(self, int64_t t, int32_t hop) noexcept nogil:
+        """Return the number of the port that a transfer takes at its sender or its receiver."""
+        cdef int64_t src = self.src[t], dst = self.dst[t]
+        cdef int64_t link = 4 * src if hop == PORT else 4 * dst + 1
+        return link if self.ways.near(src, dst) else link + 2
 
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""
         cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, occupancy
+        cdef int32_t then
         if hop == PORT and not (self.pipes.late.shape[0] and self.pipes.late[t]):
             self.tell(time, t, UPON_ISSUE)
         if src == dst:
             push(&self.heap, time, t, ARRIVED)
             return
-        link = 4 * src if hop == PORT else 4 * dst + 1
-        link += 0 if self.links.near(src, dst) else 2
-        start = time
-        if self.links.free[link] > time:
-            start = self.links.free[link]
-            self.behind[t, hop] = self.links.user[link]
+        link, start = self.link(t, hop), time
+        if self.free[link] > time:
+            start = self.free[link]
+            self.behind[t, hop] = self.user[link]
         if hop == PORT and self.not_before.shape[0]:
             start = max(start, self.not_before[t])
         head = start
         if hop == PORT and self.begins[t]:
-            head += self.links.overhead[self.links.way(src, dst)]
+            head += self.ways.overhead[self.ways.way(src, dst)]
         if hop == PORT and self.host.shape[0]:
             head += self.host[t]
-        occupancy = _occupancy(self.nbytes[t], self.links.rate[link])
+        occupancy = _occupancy(self.nbytes[t], self.ways.rate[link])
         if occupancy < 0 or head + <double>occupancy > TIME_LIMIT_PS:
             self.too_late = True
             return
         self.on_link[t, hop] = start
-        self.links.free[link] = head + occupancy
-        self.links.user[link] = <int32_t>t
+        self.free[link] = head + occupancy
+        self.user[link] = <int32_t>t
         self.finish[t] = max(self.finish[t], head + occupancy)
         if hop == PORT:
-            push(&self.heap, head, t, PIPE if self.pipes.of[t] >= 0 else RECEIVER)
+            then = PIPE if self.pipes.of[t] >= 0 else RECEIVER
+            self.leaving.add(&self.heap, link, head, <int32_t>t, then)
         elif self.pipes.is_fluid(t):
             self.leg_done(t)
         else:
@@ -264,7 +263,7 @@ cdef class _Simulation:
 
     cdef void deliver(self, int64_t t) noexcept nogil:
         """Let a transfer that is through everything arrive, but not before what was sent before."""
-        cdef int64_t latency = self.links.latency[self.links.way(self.src[t], self.dst[t])]
+        cdef int64_t latency = self.ways.latency[self.ways.way(self.src[t], self.dst[t])]
         cdef int64_t time
         cdef int32_t pipe = self.pipes.of[t], last
         if self.jitter.shape[0]:
@@ -287,7 +286,7 @@ cdef class _Simulation:
     cdef void arrived(self, int64_t time, int64_t t) noexcept nogil:
         self.arrival[t] = time
         if self.frees[t] >= 0:
-            time += self.links.latency[self.links.way(self.dst[t], self.src[t])]
+            time += self.ways.latency[self.ways.way(self.dst[t], self.src[t])]
             push(&self.heap, time, t, FREED)
         self.release(self.arrival[t], t, -1, UPON_DONE_CAUSE)
 

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import EmulError, OutageError, TimeLimitError
-from emul.plans import Program
+from emul.plans import Plan, Program, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing.conditions import Conditions
 from emul.timing.dependencies import Edges, dependencies
+from emul.timing.generated import generated_total_ps
+from emul.timing.ordered import times_in_order, total_in_order
 from emul.timing.protocol import (
     on_the_wire,
     windows_of,
@@ -21,11 +23,12 @@ from emul.timing.protocol import (
 )
 from emul.timing.scheduler import NEVER_ENDS, TOO_LATE, schedule
 from emul.timing.states import NEVER, States
+from emul.timing.tables import Tables
 from emul.timing.traffic import Slicing, Traffic, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["Timeline", "time_plan"]
+__all__ = ["Timeline", "time_plan", "total_ps"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -173,7 +176,7 @@ def time_plan(
         conditions = Conditions.of(
             transfers, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
         )
-        times, trouble = schedule(transfers, edges, seen, conditions)
+        times, trouble = _times(transfers, edges, seen, conditions)
         reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
         if not conditions.states.more or (trouble is None and reached_s <= until_s):
             break
@@ -181,6 +184,46 @@ def time_plan(
     if trouble is not None:
         raise _trouble(trouble, network, conditions.states, start_s)
     return Timeline(seen, conditions, transfers, **times)
+
+
+def total_ps(
+    plan: Plan,
+    shape: Shape,
+    itemsize: int,
+    network: Network,
+    slicing: Slicing | None = None,
+    *,
+    seed: int = 0,
+    start_s: float = 0.0,
+    stack: Stack = IDEAL,
+) -> int:
+    """Return when the last transfer of ``plan`` is done: what ``time_plan`` has as ``total_ps``.
+
+    In the least that it takes: step by step where the plan is regular, else in a pass in plan order
+    where that is the order on every link, else by the timeline. Raises what ``time_plan`` does.
+    """
+    found = generated_total_ps(plan, shape, itemsize, network, slicing, stack=stack)
+    if found is not None:
+        return found
+    program = Program.of(plan, shape, itemsize)
+    make, windows = _maker(program, network, slicing, stack)
+    transfers, edges, seen = make()
+    conditions = Conditions.of(
+        transfers, seen, seed=seed, start_s=start_s, until_s=LOOK_AHEAD_S, windows=windows
+    )
+    found = total_in_order(Tables(transfers, edges, seen, conditions))
+    if found is not None:
+        return found
+    timeline = time_plan(program, network, slicing, seed=seed, start_s=start_s, stack=stack)
+    return timeline.total_ps
+
+
+def _times(
+    transfers: Transfers, edges: Edges, network: Network, conditions: Conditions
+) -> tuple[dict[str, Int64Array], Trouble | None]:
+    """Return what ``schedule`` does: from a pass in plan order where that is every link's order."""
+    times = times_in_order(Tables(transfers, edges, network, conditions))
+    return schedule(transfers, edges, network, conditions) if times is None else (times, None)
 
 
 def _maker(

@@ -1,0 +1,66 @@
+"""Rounds: regular steps as a rule, from which a table can be made and need not be.
+
+A plan whose ``steps`` are Rounds can be timed step by step, with no table of its transfers (see
+emul.timing.generated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.plans.plan import Step
+
+__all__ = ["Rounds"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rounds:
+    """Steps in which each rank sends one block to the next one of a ring, n - 1 for each phase.
+
+    ``orders`` (channels, n): the ranks as the ring of each channel visits them. In step k of a
+    phase the rank at position i of an order sends on the block of the rank k positions before it,
+    or k + 1 in a phase that ``reduces``; channel c carries part c of every block. A block of a
+    vector of n has the number of its rank, and its parts follow one another.
+
+    >>> [step.src_chunk.tolist() for step in Rounds(np.array([[0, 2, 1]]), (True, False))()]
+    [[1, 0, 2], [2, 1, 0], [0, 2, 1], [1, 0, 2]]
+    """
+
+    orders: Int64Array
+    reduces: tuple[bool, ...]
+
+    @property
+    def steps_of_a_phase(self) -> int:
+        """Return the number of steps of each phase."""
+        return int(self.orders.shape[1]) - 1
+
+    def behind(self, steps: Int64Array) -> Int64Array:
+        """Return how many positions before a sender the rank is whose block it sends, by step."""
+        phase, within = np.divmod(steps, self.steps_of_a_phase)
+        behind: Int64Array = within + np.array(self.reduces, dtype=np.int64)[phase]
+        return behind
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return self.steps_of_a_phase * len(self.reduces)
+
+    def __call__(self) -> Iterator[Step]:
+        """Yield the steps."""
+        channels, n = self.orders.shape
+        receivers = np.roll(self.orders, -1, axis=1).ravel()
+        channel = np.repeat(np.arange(channels), n)
+        for step, behind in enumerate(self.behind(np.arange(len(self))).tolist()):
+            block = np.roll(self.orders, behind, axis=1).ravel()
+            yield Step.of(
+                self.orders.ravel(),
+                receivers,
+                block * channels + channel,
+                reduce=self.reduces[step // self.steps_of_a_phase],
+                channel=channel,
+            )

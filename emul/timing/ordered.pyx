@@ -1,0 +1,287 @@
+"""One pass over the transfers in the order of the plan, where that is the order on every link.
+
+``schedule`` (the heap) handles events by time, then number of the transfer, then kind. This pass
+goes from transfer to transfer instead, lets each one wait for moments of earlier ones, and puts it
+on the sender's port, its pipe and the receiver's port behind whatever the plan has there before
+it. It gives up where a head comes to a port earlier than the head before it in the plan did.
+
+Where it does not give up, its times are those of the heap. Take all events of all transfers with
+the times of the pass, sorted as the heap sorts them. Every event comes after its causes: they are
+of the same transfer and an earlier kind, or of a transfer with a lower number (``Tables`` refuses
+anything else), and no later in time. On every port heads come in the order of the plan: by time,
+as was checked, and where they come at once, by number. On a pipe too, and it delivers in that
+order, for all its transfers come from one port and go to one port, and a port lets heads go on in
+the order in which they came. So, by induction along the sorted events: when the heap has handled
+the first of them, each with its time, everything that the next one hangs on is as it was in the
+pass; it is therefore in the heap, at its time, and what else is there comes later.
+
+What a transfer waited for last is decided as the heap would: by time, number and kind; its own
+arrival is later than what lower numbers do at the same time.
+"""
+
+cimport cython
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
+
+from emul.timing.tables cimport (
+    BACK,
+    FREE,
+    HEAD,
+    HOLD,
+    INTO,
+    KEPT,
+    LATENCY,
+    OUT,
+    OVERHEAD,
+    THROUGH,
+    USER,
+    Tables,
+)
+
+import numpy as np
+
+__all__ = ["times_in_order", "total_in_order"]
+
+# Later than this the heap is asked, which also knows what to say when a time does not fit.
+cdef int64_t LATEST_PS = 2 ** 61
+
+cdef enum:
+    NOT_IN_ORDER = -1
+
+cdef enum:
+    PORT = 0
+    PIPE = 1
+    RECEIVER = 2
+
+cdef enum:
+    # As in emul.timing.scheduler: by being done, by its slot, by being issued.
+    UPON_DONE_CAUSE = 0
+    SLOT_CAUSE = 1
+    ISSUE_CAUSE = 2
+
+
+cdef struct Cause:
+    int64_t time
+    int64_t key      # of those at the same time the highest counts
+    int32_t moment   # -1: nothing, or its own arrival
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class _DoneOnly:
+    """Of a pass that is to say no more than when each transfer is done."""
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class _Columns:
+    """Of a pass that is to say all that ``schedule`` says of each transfer."""
+
+    cdef int64_t[:, ::1] on_link
+    cdef int32_t[:, ::1] behind
+    cdef int64_t[::1] left
+    cdef uint8_t[::1] term
+    cdef int32_t[::1] held_by
+    cdef int64_t[::1] arrival
+    cdef int32_t[::1] waited_for
+    cdef int32_t[::1] ordered_after
+    cdef uint8_t[::1] start_cause
+    cdef uint8_t[::1] done_cause
+
+    def __init__(self, Tables tables):
+        cdef int64_t transfers = tables.transfers, piped = transfers if tables.pipes else 0
+        self.on_link = np.empty((transfers, 3), dtype=np.int64)
+        self.behind = np.empty((transfers, 3), dtype=np.int32)
+        self.left, self.term = np.zeros(piped, dtype=np.int64), np.zeros(piped, dtype=np.uint8)
+        self.held_by = np.full(piped, -1, dtype=np.int32)
+        self.arrival = np.empty(transfers, dtype=np.int64)
+        self.waited_for, self.ordered_after = (np.empty(transfers, np.int32) for _ in range(2))
+        self.start_cause, self.done_cause = (np.empty(transfers, np.uint8) for _ in range(2))
+
+    cdef inline void starts(self, int64_t t, Cause last) noexcept nogil:
+        """Note what a transfer waited for last; it is on no link yet."""
+        cdef int hop
+        self.waited_for[t], self.start_cause[t] = _transfer(last), _kind(last)
+        for hop in range(3):
+            self.on_link[t, hop], self.behind[t, hop] = -1, -1
+
+    cdef inline void takes(self, int64_t t, int hop, int64_t came, int64_t start,
+                           int64_t* link) noexcept nogil:
+        """Note when a link is taken, and who had it before if its head had come by then."""
+        self.on_link[t, hop] = start
+        if start > came:
+            self.behind[t, hop] = <int32_t>link[USER]
+
+    cdef inline void ends(self, int64_t t, int64_t arrival, Cause last) noexcept nogil:
+        self.arrival[t] = arrival
+        self.ordered_after[t], self.done_cause[t] = _transfer(last), _kind(last)
+
+
+ctypedef fused Detail:
+    _DoneOnly
+    _Columns
+
+
+cdef inline int64_t _key(Tables tables, int64_t moment) noexcept nogil:
+    """Return a number by which moments at the same time are sorted: by transfer, then by kind."""
+    if tables.freed_at and moment >= tables.freed_at:
+        return 4 * (moment - tables.freed_at) + 2
+    if tables.issued_at and moment >= tables.issued_at:
+        return 4 * (moment - tables.issued_at)
+    return 4 * moment + 1
+
+
+cdef inline int32_t _transfer(Cause last) noexcept nogil:
+    return <int32_t>(last.key >> 2) if last.moment >= 0 else -1
+
+
+cdef inline uint8_t _kind(Cause last) noexcept nogil:
+    if last.moment < 0 or last.key % 4 == 1:
+        return UPON_DONE_CAUSE
+    return SLOT_CAUSE if last.key % 4 == 2 else ISSUE_CAUSE
+
+
+cdef inline void _wait(Detail seen, Tables tables, int64_t time, int32_t moment,
+                       Cause* last) noexcept nogil:
+    """Let ``last`` be the later of itself and a moment."""
+    cdef int64_t key
+    if Detail is _DoneOnly:
+        last.time = max(last.time, time)
+    elif time >= last.time:
+        key = _key(tables, moment)
+        if time > last.time or key > last.key:
+            last.time, last.key, last.moment = time, key, moment
+
+
+cdef inline int64_t _take(Detail seen, int64_t t, int hop, int64_t came,
+                          int64_t* port) noexcept nogil:
+    """Put a transfer on the port at which its head came; return when it gets it."""
+    cdef int64_t start = max(came, port[FREE])
+    if Detail is _Columns:
+        seen.takes(t, hop, came, start, port)
+        port[USER] = t
+    port[HEAD] = came
+    return start
+
+
+cdef inline int64_t _enter(Detail seen, int64_t t, int64_t came, uint8_t term, int64_t* pipe,
+                           const int64_t* cost) noexcept nogil:
+    """Let a transfer's head come to its pipe; return when it goes on."""
+    cdef int64_t start = max(came, pipe[FREE])
+    if Detail is _Columns:
+        seen.takes(t, PIPE, came, start, pipe)
+        seen.left[t], seen.term[t] = start + cost[THROUGH], term
+    pipe[FREE] = start + cost[HOLD]
+    return start
+
+
+cdef inline int64_t _deliver(Detail seen, int64_t t, int64_t time, int64_t* pipe) noexcept nogil:
+    """Return when a transfer from a pipe arrives: not before what was sent before it."""
+    if Detail is _Columns:
+        if pipe[HEAD] > time:
+            seen.held_by[t] = <int32_t>pipe[USER]
+        pipe[USER] = t
+    pipe[HEAD] = max(time, pipe[HEAD])
+    return pipe[HEAD]
+
+
+cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
+                           const int64_t* cost, int64_t* out, int64_t* into,
+                           int64_t[::1] pipe) noexcept nogil:
+    """Let a transfer cross its links; return when it arrives, or NOT_IN_ORDER."""
+    cdef int64_t head, finish, through = tables.pipe[t] if tables.pipes else -1
+    cdef bint early = ready < out[HEAD]
+    head = _take(seen, t, PORT, ready, out) + cost[OVERHEAD]
+    if tables.late_before:
+        head += tables.more_before[t]
+    finish = out[FREE] = head + cost[OUT]
+    if through >= 0:
+        head = _enter(seen, t, head, tables.term[through // KEPT], &pipe[through], cost)
+        finish = max(finish, head + cost[THROUGH])
+    if early or head < into[HEAD]:
+        return NOT_IN_ORDER
+    into[FREE] = _take(seen, t, RECEIVER, head, into) + cost[INTO]
+    finish = max(finish, into[FREE]) + cost[LATENCY]
+    if tables.late_after:
+        finish += tables.more_after[t]
+    return _deliver(seen, t, finish, &pipe[through]) if through >= 0 else finish
+
+
+cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1] port,
+                   int64_t[::1] pipe) noexcept nogil:
+    """Fill ``moment``; return when all is done, or NOT_IN_ORDER.
+
+    ``port`` and ``pipe``: KEPT numbers of each, to begin with as if nobody has used it.
+    """
+    cdef int32_t[::1] start = tables.start, start_from = tables.start_from
+    cdef int32_t[::1] done = tables.done, done_from = tables.done_from
+    cdef int32_t[::1] out = tables.out, into = tables.into, cost_of = tables.cost_of
+    cdef int64_t[::1] costs = tables.cost
+    cdef int64_t t, at, arrival, total = 0
+    cdef const int64_t* cost
+    cdef Cause last
+    for t in range(tables.transfers):
+        last.time, last.key, last.moment = tables.call, -1, -1
+        for at in range(start_from[t], start_from[t + 1]):
+            _wait(seen, tables, moment[start[at]], start[at], &last)
+        if Detail is _Columns:
+            seen.starts(t, last)
+        if tables.issued_at:
+            moment[tables.issued_at + t] = last.time
+        cost, arrival = &costs[cost_of[t]], last.time
+        if out[t] >= 0:
+            arrival = _carry(seen, tables, t, last.time, cost, &port[out[t]], &port[into[t]], pipe)
+            if arrival > LATEST_PS or arrival == NOT_IN_ORDER:
+                return NOT_IN_ORDER
+        if tables.freed_at:
+            moment[tables.freed_at + t] = arrival + cost[BACK]
+        last.time, last.key, last.moment = arrival, INT64_MAX, -1
+        if done_from.shape[0]:
+            for at in range(done_from[t], done_from[t + 1]):
+                _wait(seen, tables, moment[done[at]], done[at], &last)
+        if Detail is _Columns:
+            seen.ends(t, arrival, last)
+        moment[t] = last.time
+        total = max(total, last.time)
+    return total
+
+
+cdef int64_t _passed(Detail seen, Tables tables, int64_t[::1] moment) except? -2:
+    """Make a pass; the result is as in ``_pass``."""
+    cdef int64_t[::1] port = np.zeros(KEPT * tables.ports, dtype=np.int64)
+    cdef int64_t[::1] pipe = np.zeros(KEPT * tables.pipes, dtype=np.int64)
+    with nogil:
+        return _pass(seen, tables, moment, port, pipe)
+
+
+def total_in_order(Tables tables):
+    """Return when all is done, in picoseconds; None where the order is not that of the plan."""
+    cdef _DoneOnly seen = _DoneOnly()
+    cdef int64_t[::1] moment
+    if not tables.fits:
+        return None
+    moment = np.empty(tables.moments, dtype=np.int64)
+    total = _passed(seen, tables, moment)
+    return None if total == NOT_IN_ORDER else total
+
+
+def times_in_order(Tables tables):
+    """Return what ``schedule`` says of each transfer; None where the order is not the plan's."""
+    cdef _Columns seen
+    cdef int64_t[::1] moment
+    if not tables.fits:
+        return None
+    seen = _Columns(tables)
+    moment = np.empty(tables.moments, dtype=np.int64)
+    if _passed(seen, tables, moment) == NOT_IN_ORDER:
+        return None
+    done = np.asarray(moment[:tables.transfers])
+    piped = len(seen.left)
+    times = {
+        "on_link_ps": seen.on_link, "behind": seen.behind, "left_ps": seen.left,
+        "held_ps": np.zeros((piped, 3), dtype=np.int64), "term": seen.term,
+        "handed_ps": np.zeros(0, dtype=np.int64), "held_by": seen.held_by,
+        "arrival_ps": seen.arrival, "done_ps": done if len(moment) == len(done) else done.copy(),
+        "waited_for": seen.waited_for, "ordered_after": seen.ordered_after,
+        "start_cause": seen.start_cause, "done_cause": seen.done_cause,
+    }
+    return {name: np.asarray(column) for name, column in times.items()}

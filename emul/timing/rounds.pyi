@@ -1,0 +1,10 @@
+import numpy as np
+import numpy.typing as npt
+
+from emul.timing.generated import Connections
+
+__all__ = ["total_of_rounds"]
+
+def total_of_rounds(
+    connections: Connections, call_ps: int, shifts: npt.NDArray[np.int64]
+) -> int | None: ...

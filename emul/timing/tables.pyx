@@ -1,0 +1,199 @@
+"""Traffic, network and dependencies as columns for a pass in plan order.
+
+Transfers of as many bytes on the same way cost the same, so what they cost is worked out once and
+kept in a row of costs; nothing is divided in the pass. Whatever a transfer waits for becomes the
+number of a moment of another transfer.
+"""
+
+cimport cython
+from libc.math cimport floor
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from emul.timing.dependencies cimport STARTS, UPON_ISSUE, Edges
+from emul.timing.ways cimport Ways
+
+import numpy as np
+
+__all__ = ["Tables"]
+
+cdef double PS_PER_S = 1e12
+
+# A single cost, and any sum of a pass, must stay below; far from where int64 would wrap.
+cdef int64_t MOST_PS = 2 ** 58
+
+cdef enum:
+    LATELY = 4096  # rows of costs that are looked among for one that fits
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Tables:
+    """The columns of one traffic.
+
+    ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is
+    left as it is; ``conditions``: an emul.timing.conditions.Conditions of the traffic. ``fits``
+    says whether a pass in plan order is possible: no streams, no windows that are filled anew, no
+    transfer that stands for others, and nobody who waits for a later one.
+    """
+
+    def __init__(self, traffic, Edges edges, network, conditions):
+        self.transfers, self.call = len(traffic.src), traffic.call_ps
+        self.ports, self.pipes = 4 * network.world_size, len(conditions.rate)
+        self.fits = (
+            traffic.stands_for is None
+            and len(conditions.classes.of_stream) == 0
+            and not np.any(conditions.ramp_rtt_ps)
+            and len(conditions.late) == 0
+            and KEPT * max(self.ports, self.pipes) < 2**31
+            and COSTS * self.transfers < 2**31
+        )
+        self.term = conditions.term
+        if self.fits:
+            self._take_delays(traffic, conditions)
+        if self.fits:
+            self._take_costs(traffic, network, conditions)
+        if self.fits:
+            self._take_waits(edges, conditions.frees)
+
+    def _take_delays(self, traffic, conditions):
+        after = conditions.jitter_ps, conditions.tail_ps, traffic.completion_ps
+        longest = [int(each.max(initial=0)) for each in (traffic.host_ps, *after)]
+        self.more_before = traffic.host_ps
+        self.more_after = _sum([each for each in after if len(each)])
+        self.late_before, self.late_after = len(self.more_before) > 0, len(self.more_after) > 0
+        self.fits = max(self.call, sum(longest)) < MOST_PS
+
+    def _take_costs(self, traffic, network, conditions):
+        """Give every transfer its ports and its row of costs."""
+        cdef Ways ways = Ways(network)
+        cdef int64_t[::1] sample
+        cdef int64_t rows
+        cdef int32_t[::1] pipe = conditions.pipe
+        self.out, self.into, self.cost_of = (np.empty(self.transfers, np.int32) for _ in range(3))
+        sample = np.empty(self.transfers, dtype=np.int64)
+        rows = _rows_of_costs(self, ways, traffic.src, traffic.dst, traffic.nbytes,
+                              traffic.begins, sample)
+        self.cost = np.zeros(rows * COSTS, dtype=np.int64)
+        self.fits = _fill_costs(self, ways, traffic.src, traffic.dst, traffic.nbytes,
+                                traffic.begins, sample[:rows], pipe, conditions.rate,
+                                conditions.spacing_ps)
+        self.pipe = np.multiply(conditions.pipe, KEPT) if self.pipes else pipe[:0]
+
+    def _take_waits(self, Edges edges, int32_t[::1] frees):
+        """Turn the edges round: from who waits to what it waits for."""
+        cdef int64_t issue = np.count_nonzero(np.bitwise_and(edges.kind, UPON_ISSUE))
+        cdef int64_t slots = np.count_nonzero(np.asarray(frees) >= 0)
+        cdef int64_t ends, starts, total = self.transfers
+        self.issued_at = total if issue else 0
+        self.freed_at = self.issued_at + total if slots else 0
+        self.moments = total * (1 + (issue > 0) + (slots > 0))
+        starts = np.sum(edges.before_start, dtype=np.int64)
+        ends = np.sum(edges.before_done, dtype=np.int64) - total
+        self.fits = max(self.moments, starts + slots, ends) < 2**31 - 1
+        if not self.fits:
+            return
+        self.start_from = np.zeros(total + 2, dtype=np.int32)
+        self.start = np.empty(starts + slots, dtype=np.int32)
+        self.done_from = np.zeros(total + 2 if ends else 0, dtype=np.int32)
+        self.done = np.empty(ends, dtype=np.int32)
+        with nogil:
+            self.fits = _turn_round(self, edges, frees)
+
+
+def _sum(columns):
+    return np.sum(columns, axis=0) if columns else np.zeros(0, dtype=np.int64)
+
+
+cdef inline int64_t _occupancy(int64_t nbytes, double rate) noexcept nogil:
+    """Return the picoseconds that ``nbytes`` take, to the nearest; MOST_PS beyond it."""
+    cdef double ps = floor(nbytes * PS_PER_S / rate + 0.5)
+    return <int64_t>ps if ps < MOST_PS else MOST_PS
+
+
+cdef int64_t _rows_of_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] dst,
+                            int64_t[::1] nbytes, uint8_t[::1] begins, int64_t[::1] sample):
+    """Give each transfer its ports and the number of its row; return how many rows there are.
+
+    ``sample`` gets a transfer of each row. A row may be there twice: only a few are looked among.
+    """
+    cdef int64_t[::1] bytes_lately = np.full(LATELY, -1, dtype=np.int64)
+    cdef int64_t[::1] kind_lately = np.zeros(LATELY, dtype=np.int64)
+    cdef int32_t[::1] row_lately = np.zeros(LATELY, dtype=np.int32)
+    cdef int32_t[::1] out = tables.out, into = tables.into, cost_of = tables.cost_of
+    cdef int64_t t, kind, at, rows = 0
+    cdef int32_t far
+    with nogil:
+        for t in range(tables.transfers):
+            far = 0 if ways.near(src[t], dst[t]) else 2
+            kind = 2 * ways.way(src[t], dst[t]) + begins[t]
+            out[t], into[t] = KEPT * (4 * src[t] + far), KEPT * (4 * dst[t] + 1 + far)
+            if src[t] == dst[t]:
+                kind, out[t], into[t] = -1, -1, -1
+            at = (nbytes[t] ^ (nbytes[t] >> 12) ^ (kind * 31)) & (LATELY - 1)
+            if bytes_lately[at] != nbytes[t] or kind_lately[at] != kind:
+                bytes_lately[at], kind_lately[at] = nbytes[t], kind
+                row_lately[at] = <int32_t>(COSTS * rows)
+                sample[rows] = t
+                rows += 1
+            cost_of[t] = row_lately[at]
+    return rows
+
+
+cdef bint _fill_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] dst,
+                      int64_t[::1] nbytes, uint8_t[::1] begins, int64_t[::1] sample,
+                      int32_t[::1] pipe, double[::1] pipe_rate, int64_t[::1] spacing):
+    """Fill the rows of costs; say whether all are small enough to be added up.
+
+    All pipes of a way are alike, so any transfer of a row speaks for the others.
+    """
+    cdef int64_t[::1] cost = tables.cost
+    cdef int64_t row, t, way, at
+    for row in range(sample.shape[0]):
+        t, at = sample[row], row * COSTS
+        if src[t] == dst[t]:
+            continue
+        way = ways.way(src[t], dst[t])
+        cost[at + OVERHEAD] = ways.overhead[way] if begins[t] else 0
+        cost[at + OUT] = _occupancy(nbytes[t], ways.rate[tables.out[t] // KEPT])
+        cost[at + INTO] = _occupancy(nbytes[t], ways.rate[tables.into[t] // KEPT])
+        if pipe[t] >= 0:
+            cost[at + THROUGH] = _occupancy(nbytes[t], pipe_rate[pipe[t]])
+            cost[at + HOLD] = max(cost[at + THROUGH], spacing[pipe[t]])
+        cost[at + LATENCY] = ways.latency[way]
+        cost[at + BACK] = ways.latency[ways.way(dst[t], src[t])]
+    return np.max(cost, initial=0) < MOST_PS
+
+
+cdef bint _turn_round(Tables tables, Edges edges, int32_t[::1] frees) noexcept nogil:
+    """List for each transfer what it waits for, earlier ones first; False if one is not earlier."""
+    cdef int32_t[::1] start_from = tables.start_from, start = tables.start
+    cdef int32_t[::1] done_from = tables.done_from, done = tables.done
+    cdef int64_t e, at, total = tables.transfers
+    cdef int32_t waiter, moment
+    for e in range(total):
+        if frees[e] >= 0:
+            start_from[frees[e] + 2] += 1
+    # Counted two places on, filled one place on, so that in the end each stands where it begins.
+    for e in range(total):
+        start_from[e + 2] += start_from[e + 1] + edges.before_start[e]
+        if done_from.shape[0]:
+            done_from[e + 2] = done_from[e + 1] + edges.before_done[e] - 1
+    for e in range(total):
+        for at in range(edges.first[e], edges.first[e + 1]):
+            waiter = edges.waiter[at]
+            if waiter <= e:
+                return False
+            moment = <int32_t>(e + (tables.issued_at if edges.kind[at] & UPON_ISSUE else 0))
+            if edges.kind[at] & STARTS:
+                start[start_from[waiter + 1]] = moment
+                start_from[waiter + 1] += 1
+            else:
+                done[done_from[waiter + 1]] = moment
+                done_from[waiter + 1] += 1
+        waiter = frees[e]
+        if waiter >= 0:
+            if waiter <= e:
+                return False
+            start[start_from[waiter + 1]] = <int32_t>(tables.freed_at + e)
+            start_from[waiter + 1] += 1
+    return True

@@ -1,0 +1,27 @@
+"""The network's arrays (see emul.topology.Network) as compiled code reads them."""
+
+cimport cython
+from libc.stdint cimport int32_t, int64_t
+
+
+@cython.final
+cdef class Ways:
+    cdef int32_t[::1] site_of     # of each rank
+    cdef int32_t[::1] node_of
+    cdef double[::1] rate         # of each port
+    cdef int64_t[::1] latency     # of each way
+    cdef int64_t[::1] overhead
+    cdef int64_t sites
+    cdef int64_t first_trunk
+
+    cdef inline bint near(self, int64_t src, int64_t dst) noexcept nogil:
+        return self.node_of[src] == self.node_of[dst]
+
+    cdef inline int64_t way(self, int64_t src, int64_t dst) noexcept nogil:
+        """Return the number of the way between two ranks, as in emul.topology.Network."""
+        cdef int64_t a = self.site_of[src], b = self.site_of[dst]
+        if self.near(src, dst):
+            return self.node_of[src]
+        if a == b:
+            return self.first_trunk - self.sites + a
+        return self.first_trunk + a * self.sites + b

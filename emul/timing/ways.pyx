@@ -1,0 +1,17 @@
+"""The network's arrays (see emul.topology.Network) as compiled code reads them."""
+
+cimport cython
+
+__all__ = ["Ways"]
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Ways:
+    """Where ranks live, what ports carry, and what ways cost."""
+
+    def __init__(self, network):
+        self.site_of, self.node_of = network.site_of, network.node_of
+        self.rate = network.link_rate[:4 * network.world_size]
+        self.latency, self.overhead = network.way_latency_ps, network.way_overhead_ps
+        self.sites, self.first_trunk = network.n_sites, network.first_trunk_way

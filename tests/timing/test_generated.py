@@ -1,0 +1,191 @@
+"""Rounds timed step by step, against tables and against the heap."""
+
+from dataclasses import replace
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import event, example, given, settings
+from hypothesis import strategies as st
+from strategies import (
+    link,
+    one_site,
+    program_of,
+    real_topologies,
+    sites_of_one,
+    topologies,
+    width_for,
+)
+
+from emul import Link, Node, Site, Topology
+from emul.links import Jitter, Transport
+from emul.plans import COLLECTIVES, Rounds, Shape, build_plan, ring
+from emul.stacks import IDEAL
+from emul.stacks.library import load_stack
+from emul.timing import NCCL_SLICING, Slicing, time_plan, total_ps
+from emul.timing.generated import generated_total_ps
+from emul.topology import Network
+
+AROUND = ("all_reduce", "reduce_scatter", "all_gather")
+ITEMSIZE = 4
+
+
+def shape_of(plan, width):
+    return Shape(COLLECTIVES[plan.collective], plan.world_size, width)
+
+
+def generated(plan, width, network, slicing=None, stack=IDEAL):
+    shape = shape_of(plan, width)
+    return generated_total_ps(plan, shape, ITEMSIZE, network, slicing, stack=stack)
+
+
+def by_heap(plan, width, network, slicing=None, stack=IDEAL):
+    with patch("emul.timing.timeline.times_in_order", lambda tables: None):
+        program = program_of(plan, width, ITEMSIZE)
+        return time_plan(program, network, slicing, stack=stack).total_ps
+
+
+stacks = st.sampled_from([IDEAL, load_stack("nccl"), load_stack("gloo")])
+algorithms = st.sampled_from(list(ring.BUILDERS))
+
+
+@settings(max_examples=400)
+@given(
+    topologies() | real_topologies(),
+    st.sampled_from(AROUND),
+    algorithms,
+    st.integers(0, 2000),
+    st.none() | st.builds(Slicing, st.sampled_from([20, 200, 4000]), st.integers(1, 4)),
+    stacks,
+)
+def test_rounds_take_what_the_heap_says(topology, collective, algorithm, count, slicing, stack):
+    sizes, network = tuple(site.ranks for site in topology.sites), Network.of(topology)
+    plan = build_plan(collective, algorithm, sizes)
+    width = width_for(collective, plan.world_size, count)
+    found = generated(plan, width, network, slicing, stack)
+    event(f"generated: {found is not None}")
+    assert found in (None, by_heap(plan, width, network, slicing, stack))
+
+
+def unequal_nodes(n, inside):
+    """A site of n ranks in nodes of 1, 2, 3, ... ranks, every one with links of its own."""
+    nodes, left = [], n
+    while left:
+        ranks = min(left, 1 + len(nodes) % 4)
+        nodes.append(Node(ranks, Link(1e10 + 1e8 * len(nodes), inside, 1e-7 * len(nodes))))
+        left -= ranks
+    return Topology("unequal", (Site("a", tuple(nodes), Link(3e9, 2e-6, 1e-6)),))
+
+
+@settings(max_examples=100)
+@given(
+    st.sampled_from(
+        [lambda n: one_site(n, link(overhead_us=1.0)), lambda n: unequal_nodes(n, 1e-6)]
+    ),
+    st.integers(2, 70),
+    st.sampled_from(AROUND),
+    algorithms,
+    st.integers(0, 150),
+)
+@example(lambda n: one_site(n, link()), 64, "all_reduce", "ring", 0)
+def test_rounds_need_no_tables_at_one_site(place, n, collective, algorithm, more):
+    network, plan = Network.of(place(n)), build_plan(collective, algorithm, (n,))
+    parts = len(plan.steps.orders)
+    width = n * parts * 100 + more
+    found = generated(plan, width_for(collective, 1, width), network)
+    event(f"generated: {found is not None}")
+    if algorithm.endswith("ring"):
+        assert found is not None
+    assert found in (None, by_heap(plan, width, network))
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 31, 32, 33, 64, 100, 257])
+@pytest.mark.parametrize("more", [0, 1, -1])
+def test_rounds_are_exact_at_any_number_of_ranks(n, more):
+    # Runs of ranks that are alike, between others: nodes of 40 ranks, the last one of the rest.
+    nodes = tuple(Node(min(40, n - at), link(latency_us=1.0)) for at in range(0, n, 40))
+    network = Network.of(Topology("rows", (Site("a", nodes, link(25.0)),)))
+    plan = build_plan("all_reduce", "ring", (n,))
+    found = generated(plan, 1000 * n + more, network)
+    assert found is not None
+    assert found == by_heap(plan, 1000 * n + more, network)
+
+
+def test_the_ring_around_three_campuses_is_generated():
+    sites = tuple(Site(f"s{i}", (Node(4, link()),) * 2, link(25.0)) for i in range(3))
+    between = sites_of_one(lambda a, b: replace(link(10.0, 300.0), transport=WINDOW), 3).trunks
+    network, plan = (
+        Network.of(Topology("three", sites, between)),
+        build_plan("all_reduce", "ring", (8, 8, 8)),
+    )
+    found = generated(plan, 24 * 999 + 5, network)
+    assert found is not None
+    assert found == by_heap(plan, 24 * 999 + 5, network)
+
+
+WINDOW = Transport(window_bytes=2000.0, gap_s=3e-6)
+RING = build_plan("all_reduce", "ring", (4,))
+LINKS = one_site(4, link())
+
+
+def with_link(each):
+    return Network.of(sites_of_one(lambda a, b: each, 4))
+
+
+@pytest.mark.parametrize(
+    ("what", "call"),
+    [
+        ("an empty block", (RING, 3, Network.of(LINKS))),
+        ("slices", (RING, 4000, Network.of(LINKS), Slicing(3999, 8))),
+        ("another plan", (build_plan("all_reduce", "direct", (4,)), 4000, Network.of(LINKS))),
+        ("handshakes", (RING, 4000, Network.of(LINKS), None, load_stack("gloo"))),
+        ("order by issue", (replace(RING, order="issue"), 4000, Network.of(LINKS))),
+        ("jitter", (RING, 4000, with_link(replace(link(), jitter=Jitter(1e-6, 3.0))))),
+        ("slow start", (RING, 4000, with_link(
+            replace(link(), transport=Transport(recovery="reno", slow_start=True))))),
+        ("waves", (RING, 4000, with_link(replace(link(), waves=4)))),
+        ("a time that no double holds", (RING, 4000, with_link(Link(0.1, 0.0)))),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)  # fmt: skip
+def test_what_is_not_regular_is_left_to_tables(what, call):
+    assert generated(*call) is None
+
+
+def test_a_block_of_one_slice_needs_no_tables():
+    network = Network.of(LINKS)
+    assert generated(RING, 4000, network, Slicing(4000, 1)) == generated(RING, 4000, network)
+
+
+def test_blocks_of_their_own_lengths_are_left_to_tables_only_if_ranks_differ():
+    plan = build_plan("all_gather", "ring", (4,))
+    counts = Shape.of_counts(COLLECTIVES["all_gather"], 4, [5, 1, 7, 2])
+    network = Network.of(LINKS)
+    found = generated_total_ps(plan, counts, ITEMSIZE, network)
+    assert found == total_ps(replace(plan, steps=lambda: plan.steps()), counts, ITEMSIZE, network)
+
+
+@settings(max_examples=100)
+@given(
+    topologies() | real_topologies(),
+    st.sampled_from(["ring", "ring:channels", "direct", "double_binary_tree", "hierarchical"]),
+    st.integers(0, 200),
+    st.sampled_from([None, Slicing(16, 2), NCCL_SLICING]),
+    stacks,
+)
+def test_the_total_needs_no_timeline(topology, algorithm, count, slicing, stack):
+    sizes, network = tuple(site.ranks for site in topology.sites), Network.of(topology)
+    plan = build_plan("all_reduce", algorithm, sizes)
+    timeline = time_plan(program_of(plan, count, 4), network, slicing, stack=stack, seed=5)
+    given = shape_of(plan, count), 4, network, slicing
+    assert total_ps(plan, *given, stack=stack, seed=5) == timeline.total_ps
+
+
+def test_rounds_yield_the_steps_of_the_textbook():
+    # Rank r of a ring of 3: sends block r - 1, then r - 2 on to be reduced; then r, then r - 1.
+    steps = list(Rounds(np.array([[0, 1, 2]]), (True, False))())
+    assert [step.src_chunk.tolist() for step in steps] == [
+        [2, 0, 1], [1, 2, 0], [0, 1, 2], [2, 0, 1]
+    ]  # fmt: skip
+    assert [bool(step.reduce.all()) for step in steps] == [True, True, False, False]
+    assert all(step.dst.tolist() == [1, 2, 0] for step in steps)
