@@ -24,6 +24,7 @@ __all__ = [
     "RunFile",
     "baseline_of",
     "read_baseline",
+    "read_json",
     "read_run",
     "write_baseline",
 ]
@@ -88,7 +89,8 @@ class Baseline:
     benchmarks: Mapping[str, Expected] = field(default_factory=dict)
 
 
-def _document(path: Path, what: str) -> Any:
+def read_json(path: Path, what: str) -> Any:
+    """Return the JSON in ``path``; raises BadInput, saying that ``what`` was needed."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -100,7 +102,7 @@ def _document(path: Path, what: str) -> Any:
 def read_run(path: Path) -> RunFile:
     """Return the run in ``path``; raises BadInput when it is none of these suites."""
     what = "a run, as pytest bench --benchmark-only --benchmark-json=FILE writes it"
-    document = _document(path, what)
+    document = read_json(path, what)
     try:
         about = dict(document["machine_info"]["emul"])
         found = {each["fullname"]: _found(each["extra_info"]) for each in document["benchmarks"]}
@@ -122,7 +124,7 @@ def _found(info: Mapping[str, Any]) -> Found:
 def read_baseline(path: Path) -> Baseline:
     """Return the baseline in ``path``; raises BadInput when there is none."""
     what = "a baseline; python -m bench.compare RUN.json ... --update makes one"
-    document = _document(path, what)
+    document = read_json(path, what)
     try:
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']!r}")

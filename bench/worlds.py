@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,20 @@ from emul.ops import BACKENDS, Ops, dtype_named, ops_for
 from emul.ops.buffers import Buffers
 from emul.ops.exact import ExactData
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
+from emul.timing import dependencies, schedule
+from emul.timing.conditions import Conditions
+from emul.timing.traffic import Traffic
+from emul.topology import Network
 
-__all__ = ["LINK", "WORKERS", "Arithmetic", "exact_data", "one_site", "textbook_ring"]
+__all__ = [
+    "LINK",
+    "WORKERS",
+    "Arithmetic",
+    "exact_data",
+    "one_site",
+    "scheduled_ring",
+    "textbook_ring",
+]
 
 WORKERS = tuple(backend for backend in BACKENDS if backend != "auto")
 """The backends that compute."""
@@ -81,6 +94,22 @@ class Arithmetic:
         output = self.buffers.unload(self.program.layout, self.work, 0)
         assert self.data.wrong(output) == 0
         return {"bytes": self.buffers.x.nbytes + output.nbytes}
+
+
+def scheduled_ring(ranks: int, chunk_bytes: int = 4000) -> Callable[[], int]:
+    """Return what times a ring all_reduce with the heap engine, and returns its end."""
+    shape = Shape.of(COLLECTIVES["all_reduce"], ranks, ranks * chunk_bytes // 4)
+    program = Program.of(build_plan("all_reduce", "ring", (ranks,)), shape, 4)
+    traffic, network = Traffic.of(program, None), Network.of(one_site(ranks))
+    conditions = Conditions.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
+
+    def total_ps() -> int:
+        times, trouble = schedule(traffic, dependencies(traffic, ranks), network, conditions)
+        assert trouble is None
+        assert len(times["done_ps"]) == 2 * ranks * (ranks - 1)
+        return int(times["done_ps"].max())
+
+    return total_ps
 
 
 def textbook_ring(work: npt.NDArray[Any]) -> npt.NDArray[Any]:
