@@ -36,7 +36,7 @@ def test_all_reduce_of_64_mib(measured: Measured, backend: str, dtype: str) -> N
     measured(
         ours.execute,
         ours.check,
-        against=roof(ours.work.nbytes),
+        against=roof(ours.nbytes),
         rounds=ROUNDS[dtype],
         prepare=ours.prepare,
         task=TASK.format(dtype),
@@ -81,5 +81,5 @@ def test_collective(
     mib: int,
 ) -> None:
     ours = Arithmetic(backend, collective, algorithm, sites, row_bytes=mib * MIB, dtype=dtype)
-    against = roof(ours.work.nbytes)
+    against = roof(ours.nbytes)
     measured(ours.execute, ours.check, against=against, rounds=40, prepare=ours.prepare, by=backend)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul import Link, Node, Site, Topology
-from emul.ops import BACKENDS, Ops, dtype_named, ops_for
+from emul.ops import BACKENDS, NumpyOps, Ops, dtype_named, ops_for
 from emul.ops.buffers import Buffers
 from emul.ops.exact import ExactData
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
@@ -48,8 +48,9 @@ def exact_data(collective: str, ranks: int, dtype: str, *, reduction: str = "sum
 class Arithmetic:
     """The arithmetic of one collective on one backend, without the world around it.
 
-    ``row_bytes``: of a rank's longest buffer, rounded down to whole blocks. ``threads``: at most
-    so many, None for what the backend takes by itself.
+    An all_reduce is done in place, so that it moves what its rows are. ``row_bytes``: of a rank's
+    longest buffer, rounded down to whole blocks. ``threads``: at most so many, None for what the
+    backend takes by itself.
     """
 
     def __init__(
@@ -69,31 +70,44 @@ class Arithmetic:
         promise, kind = COLLECTIVES[collective], dtype_named(dtype)
         plan = build_plan(collective, algorithm, sites)
         n, count = plan.world_size, row_bytes // kind.itemsize // plan.world_size
-        width = count if collective == "all_gather" else n * count
+        shape = Shape.of(promise, n, count if collective == "all_gather" else n * count)
         self.data = exact_data(collective, n, dtype)
-        x = np.empty((n, width), kind)
-        self.data.fill(x)
-        self.buffers = Buffers(promise, n, x, None, None)
-        self.program = Program.of(plan, Shape.of(promise, n, width), kind.itemsize)
-        self.work = self.buffers.load(self.program.layout, 0)
+        self.x = np.empty(shape.input_shape, kind)
+        self.data.fill(self.x)
+        self.program = Program.of(plan, shape, kind.itemsize)
+        in_place = collective == "all_reduce"
+        self.input = self.x.copy() if in_place else self.x
+        self.out = self.input if in_place else np.empty(shape.output_shape, kind)
+        self.buffers = Buffers(promise, n, self.input, self.out, None, revocable=False)
+        if isinstance(self.ops, NumpyOps):  # which else would keep a copy of its input
+            self.work = self.out if in_place else self.buffers.load(self.program.layout, 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all ranks' longer buffers."""
+        return max(self.x.nbytes, self.out.nbytes)
 
     def prepare(self) -> None:
-        """Put the input into the work buffer."""
-        x = self.buffers.x
-        for row, data, (low, high) in zip(
-            self.work, x, self.buffers.shape.input_spans, strict=True
-        ):
-            row[low:high] = data
+        """Put the input where the work finds it."""
+        if self.input is not self.x:
+            np.copyto(self.input, self.x)
+        elif isinstance(self.ops, NumpyOps):
+            self.work = self.buffers.load(self.program.layout, 0)
 
     def execute(self) -> None:
         """Carry out the plan, reductions by adding."""
-        self.ops.execute(self.program, self.work, "sum")
+        if isinstance(self.ops, NumpyOps):
+            self.ops.execute(self.program, self.work, "sum")
+        else:
+            self.ops.perform(self.program, self.buffers, "sum", 0)
 
     def check(self, _: object = None) -> dict[str, int]:
         """Assert that the output is right; return the bytes of input and output."""
-        output = self.buffers.unload(self.program.layout, self.work, 0)
+        output = self.out
+        if isinstance(self.ops, NumpyOps):
+            output = self.buffers.unload(self.program.layout, self.work, 0)
         assert self.data.wrong(output) == 0
-        return {"bytes": self.buffers.x.nbytes + output.nbytes}
+        return {"bytes": self.x.nbytes + output.nbytes}
 
 
 def scheduled_ring(ranks: int, chunk_bytes: int = 4000) -> Callable[[], int]:
