@@ -35,15 +35,15 @@ Array = npt.NDArray[Any]
 INSTRUCTIONS_VARIABLE = "EMUL_INSTRUCTIONS"
 """Names the instruction set to use, one of INSTRUCTION_SETS, in place of the best there is."""
 
-THREADED_FROM_BYTES = 128 << 20
+THREADED_FROM_BYTES = 16 << 20
 """Read and written; such a call is split over threads, a range of columns each. Measured with 8
-ranks on two cores that others used too, against one thread: from 128 MiB on 1.5 times as fast,
-below slower as often as faster."""
+ranks on two idle cores, in place and out, against one thread: 1.3 and 1.4 times as fast at 8 MiB,
+1.5 at 16 MiB, 1.6 to 1.9 from 32 MiB on. Where others keep both cores busy, threads wait for each
+other, and pay from 128 MiB on only."""
 
 STREAMED_FROM_BYTES = 4 << 20
 """Of output: so much is written past the caches, which else fetch every line before it is written.
-Measured with 8 and 24 ranks: 1.1 times as fast at 2 MiB, 1.3 at 4 MiB, 1.5 to 1.8 at 16 to 64 MiB;
-below, what was written is better left in the cache of the core for whoever reads it next."""
+Measured with 8 ranks: 1.2 times as fast at 2 MiB, 1.5 at 4 MiB, 1.7 to 1.8 from 16 MiB on; below, what was written is better left in the cache of the core for whoever reads it next."""
 
 SLAB_BYTES = 256 << 20
 """Read and written between two looks at whether the call was interrupted: some 20 ms."""

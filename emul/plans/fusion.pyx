@@ -109,6 +109,8 @@ cdef class Followed:
         """Return the number of ``stood`` combined with ``sent``, new or known."""
         cdef int32_t a = stood, b = sent, known
         cdef uint64_t mask = self.table.shape[0] - 1, slot
+        if a < 0 or b < 0:
+            return -1  # in a verified plan, only places without an element hold nothing
         if self.commutes and b < a:
             a, b = b, a
         slot = ((<uint64_t>a << 32 | <uint64_t>b) * <uint64_t>0x9E3779B97F4A7C15) >> 20 & mask
