@@ -163,13 +163,13 @@ cdef inline int64_t _take(Detail seen, int64_t t, int hop, int64_t came,
     return start
 
 
-cdef inline int64_t _enter(Detail seen, int64_t t, int64_t came, uint8_t term, int64_t* pipe,
+cdef inline int64_t _enter(Detail seen, Tables tables, int64_t t, int64_t came, int64_t* pipe,
                            const int64_t* cost) noexcept nogil:
     """Let a transfer's head come to its pipe; return when it goes on."""
     cdef int64_t start = max(came, pipe[FREE])
     if Detail is _Columns:
         seen.takes(t, PIPE, came, start, pipe)
-        seen.left[t], seen.term[t] = start + cost[THROUGH], term
+        seen.left[t], seen.term[t] = start + cost[THROUGH], tables.term[tables.pipe[t] // KEPT]
     pipe[FREE] = start + cost[HOLD]
     return start
 
@@ -185,25 +185,28 @@ cdef inline int64_t _deliver(Detail seen, int64_t t, int64_t time, int64_t* pipe
 
 
 cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
-                           const int64_t* cost, int64_t* out, int64_t* into,
-                           int64_t[::1] pipe) noexcept nogil:
-    """Let a transfer cross its links; return when it arrives, or NOT_IN_ORDER."""
-    cdef int64_t head, finish, through = tables.pipe[t] if tables.pipes else -1
+                           const int64_t* cost, int64_t* out, int64_t* into, int64_t* pipe,
+                           bint late) noexcept nogil:
+    """Let a transfer cross its links; return when it arrives, or NOT_IN_ORDER.
+
+    ``pipe``: NULL where it has none. ``late``: whether any is later than its costs say.
+    """
+    cdef int64_t head, finish
     cdef bint early = ready < out[HEAD]
     head = _take(seen, t, PORT, ready, out) + cost[OVERHEAD]
-    if tables.late_before:
+    if late and tables.late_before:
         head += tables.more_before[t]
     finish = out[FREE] = head + cost[OUT]
-    if through >= 0:
-        head = _enter(seen, t, head, tables.term[through // KEPT], &pipe[through], cost)
+    if pipe:
+        head = _enter(seen, tables, t, head, pipe, cost)
         finish = max(finish, head + cost[THROUGH])
     if early or head < into[HEAD]:
         return NOT_IN_ORDER
     into[FREE] = _take(seen, t, RECEIVER, head, into) + cost[INTO]
     finish = max(finish, into[FREE]) + cost[LATENCY]
-    if tables.late_after:
+    if late and tables.late_after:
         finish += tables.more_after[t]
-    return _deliver(seen, t, finish, &pipe[through]) if through >= 0 else finish
+    return _deliver(seen, t, finish, pipe) if pipe else finish
 
 
 cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1] port,
@@ -216,24 +219,28 @@ cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1]
     cdef int32_t[::1] done = tables.done, done_from = tables.done_from
     cdef int32_t[::1] out = tables.out, into = tables.into, cost_of = tables.cost_of
     cdef int64_t[::1] costs = tables.cost
+    cdef int64_t issued_at = tables.issued_at, freed_at = tables.freed_at, call = tables.call
+    cdef bint piped = tables.pipes > 0, late = tables.late_before or tables.late_after
     cdef int64_t t, at, arrival, total = 0
     cdef const int64_t* cost
     cdef Cause last
     for t in range(tables.transfers):
-        last.time, last.key, last.moment = tables.call, -1, -1
+        last.time, last.key, last.moment = call, -1, -1
         for at in range(start_from[t], start_from[t + 1]):
             _wait(seen, tables, moment[start[at]], start[at], &last)
         if Detail is _Columns:
             seen.starts(t, last)
-        if tables.issued_at:
-            moment[tables.issued_at + t] = last.time
+        if issued_at:
+            moment[issued_at + t] = last.time
         cost, arrival = &costs[cost_of[t]], last.time
         if out[t] >= 0:
-            arrival = _carry(seen, tables, t, last.time, cost, &port[out[t]], &port[into[t]], pipe)
+            arrival = _carry(seen, tables, t, last.time, cost, &port[out[t]], &port[into[t]],
+                             &pipe[tables.pipe[t]] if piped and tables.pipe[t] >= 0 else NULL,
+                             late)
             if arrival > LATEST_PS or arrival == NOT_IN_ORDER:
                 return NOT_IN_ORDER
-        if tables.freed_at:
-            moment[tables.freed_at + t] = arrival + cost[BACK]
+        if freed_at:
+            moment[freed_at + t] = arrival + cost[BACK]
         last.time, last.key, last.moment = arrival, INT64_MAX, -1
         if done_from.shape[0]:
             for at in range(done_from[t], done_from[t + 1]):
