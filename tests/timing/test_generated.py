@@ -20,7 +20,7 @@ from strategies import (
 from emul import Link, Node, Site, Topology
 from emul.links import Jitter, Transport
 from emul.plans import COLLECTIVES, Rounds, Shape, build_plan, ring
-from emul.stacks import IDEAL
+from emul.stacks import IDEAL, Constants
 from emul.stacks.library import load_stack
 from emul.timing import NCCL_SLICING, Slicing, time_plan, total_ps
 from emul.timing.generated import generated_total_ps
@@ -45,7 +45,9 @@ def by_heap(plan, width, network, slicing=None, stack=IDEAL):
         return time_plan(program, network, slicing, stack=stack).total_ps
 
 
-stacks = st.sampled_from([IDEAL, load_stack("nccl"), load_stack("gloo")])
+HOSTS = Constants(call_s=1e-4, message_s=2e-5)
+SLOW = replace(load_stack("nccl"), constants=HOSTS, wire_factor=1.1)
+stacks = st.sampled_from([IDEAL, load_stack("nccl"), SLOW, load_stack("gloo")])
 algorithms = st.sampled_from(list(ring.BUILDERS))
 
 
@@ -123,6 +125,12 @@ def test_the_ring_around_three_campuses_is_generated():
     assert found == by_heap(plan, 24 * 999 + 5, network)
 
 
+def test_messages_of_a_connection_begin_a_gap_apart():
+    gaps = replace(link(), transport=Transport(gap_s=1e-3))
+    assert generated(RING, 4000, with_link(gaps)) == by_heap(RING, 4000, with_link(gaps))
+    assert generated(RING, 4000, with_link(gaps)) >= 5 * 10**9
+
+
 WINDOW = Transport(window_bytes=2000.0, gap_s=3e-6)
 RING = build_plan("all_reduce", "ring", (4,))
 LINKS = one_site(4, link())
@@ -155,6 +163,13 @@ def test_what_is_not_regular_is_left_to_tables(what, call):
 def test_a_block_of_one_slice_needs_no_tables():
     network = Network.of(LINKS)
     assert generated(RING, 4000, network, Slicing(4000, 1)) == generated(RING, 4000, network)
+
+
+def test_what_hosts_take_is_paid_for_every_message():
+    plain = generated(RING, 4000, Network.of(LINKS), stack=replace(SLOW, constants=Constants()))
+    found = generated(RING, 4000, Network.of(LINKS), stack=SLOW)
+    assert found == by_heap(RING, 4000, Network.of(LINKS), stack=SLOW)
+    assert found - plain == 10**8 + 6 * 2 * 10**7
 
 
 def test_blocks_of_their_own_lengths_are_left_to_tables_only_if_ranks_differ():

@@ -15,7 +15,7 @@ from strategies import (
 )
 
 from emul import Link, Node, Site, TimeLimitError, Topology, Trunk, World
-from emul.plans import build_plan
+from emul.plans import Partition, Plan, Step, build_plan
 from emul.timing import Slicing, time_plan
 from emul.topology import Network
 
@@ -154,6 +154,24 @@ def test_time_beyond_int64_picoseconds_is_refused():
     world = World(sites_of_one(lambda a, b: Link(1.0, 0.0), 2))
     with pytest.raises(TimeLimitError, match="53 days"):
         world.predict("broadcast", 10**7, dtype="uint8")
+
+
+def test_heads_that_leave_a_port_at_once_go_on_in_the_order_of_the_plan():
+    # Rank 0 is busy with a long message; behind it wait 3, and then 2, of one byte and no time.
+    # Both leave at once, and so 2 goes first into the port of rank 4, which is slow.
+    nic, far = Link(1e13, 1e-6), Link(1e13, 1e-6)
+    sites = (Site("a", (Node(1, nic),) * 4, nic), Site("b", (Node(1, nic),), Link(1e6, 1e-6)))
+    topology, big = Topology("two", sites, (Trunk(("a", "b"), far),)), 10**8
+    rows = ((0, 3, 0), (2, 0, 1), (0, 4, 1), (0, 4, 2), (0, 4, 3))
+    plan = Plan(
+        "all_reduce", "by hand", 5, 0,
+        Partition(1, big + 3, np.array([0, big, big + 1, big + 2, big + 3])),
+        lambda: (Step.of(src, dst, chunk, reduce=False) for src, dst, chunk in rows),
+    )  # fmt: skip
+    timeline, reference = time_and_simulate(plan, topology, big + 3, itemsize=1)
+    assert timeline.start_ps.tolist() == [0, 0, 10**7, 10**7, 10**7]
+    assert timeline.on_link_ps[2:, 2].tolist() == [10**7, 10**7 + 10**6, 10**7 + 2 * 10**6]
+    assert_same(timeline, reference)
 
 
 def test_no_elements_take_no_time():
