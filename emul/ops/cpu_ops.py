@@ -43,7 +43,8 @@ other, and pay from 128 MiB on only."""
 
 STREAMED_FROM_BYTES = 4 << 20
 """Of output: so much is written past the caches, which else fetch every line before it is written.
-Measured with 8 ranks: 1.2 times as fast at 2 MiB, 1.5 at 4 MiB, 1.7 to 1.8 from 16 MiB on; below, what was written is better left in the cache of the core for whoever reads it next."""
+Measured with 8 ranks: 1.2 times as fast at 2 MiB, 1.5 at 4 MiB, 1.7 to 1.8 from 16 MiB on;
+below, what was written is better left in the cache of the core for whoever reads it next."""
 
 SLAB_BYTES = 256 << 20
 """Read and written between two looks at whether the call was interrupted: some 20 ms."""
