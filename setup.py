@@ -13,25 +13,34 @@ from setuptools.command.build import build
 CHECKED = os.environ.get("EMUL_CHECKED", "") not in ("", "0")
 BUILD_DIR = "build/checked" if CHECKED else "build/plain"
 
-TIMING = (
-    "dependencies",
-    "fluid",
-    "pipes",
-    "leaving",
-    "ways",
-    "scheduler",
-    "tables",
-    "ordered",
-    "rounds",
-    "pacer",
+MODULES = (
+    "ops.fused",
+    "plans.fusion",
+    "plans.proof",
+    "timing.dependencies",
+    "timing.fluid",
+    "timing.leaving",
+    "timing.ordered",
+    "timing.pacer",
+    "timing.pipes",
+    "timing.rounds",
+    "timing.scheduler",
+    "timing.tables",
+    "timing.ways",
 )
 
 # Contraction would let arm64 fuse a multiply and an add, and the last bit would differ.
 COMPILE_ARGS = ["-O2", "-g0", "-ffp-contract=off"]
 
-# Its times are doubles, of which there is none that is not a number, so the larger of two is one
-# instruction and loops can be vectorised; nothing else is rearranged.
-MORE_ARGS = {"timing.rounds": ["-O3", "-ffinite-math-only", "-fno-signed-zeros"]}
+# The times of timing.rounds are doubles, of which there is none that is not a number, so the larger
+# of two is one instruction and loops can be vectorised; nothing else is rearranged.
+MORE_ARGS = {
+    "ops.fused": ["-pthread"],
+    "timing.rounds": ["-O3", "-ffinite-math-only", "-fno-signed-zeros"],
+}
+
+# Written once, and compiled for several instruction sets in the one module (emul/ops/fused.h).
+KERNELS = [f"emul/ops/fused{part}.h" for part in ("", "_set", "_half", "_type", "_kernel", "_run")]
 
 
 class Build(build):
@@ -42,15 +51,21 @@ class Build(build):
 
 def extension(name):
     source = f"emul/{name.replace('.', '/')}.pyx"
+    more_args = MORE_ARGS.get(name, [])
     return Extension(
-        f"emul.{name}", [source], extra_compile_args=COMPILE_ARGS + MORE_ARGS.get(name, [])
+        f"emul.{name}",
+        [source],
+        include_dirs=["emul/ops"],
+        extra_compile_args=COMPILE_ARGS + more_args,
+        extra_link_args=more_args if "-pthread" in more_args else [],
+        depends=KERNELS if name == "ops.fused" else [],
     )
 
 
 setup(
     cmdclass={"build": Build},
     ext_modules=cythonize(
-        [extension(f"timing.{name}") for name in TIMING] + [extension("plans.proof")],
+        [extension(name) for name in MODULES],
         build_dir=f"{BUILD_DIR}/cython",
         force=CHECKED,
         compiler_directives={

@@ -33,7 +33,8 @@ class World:
     """Ranks at the places of a topology, whose collectives are computed and timed.
 
     ``topology``: the name of a preset, the path of a TOML file, or a Topology.
-    ``backend``: who does the arithmetic: ``auto`` or ``numpy``.
+    ``backend``: who does the arithmetic: ``cpu`` (compiled, all steps in one pass), ``numpy`` (step
+    by step, the specification of the other), or ``auto`` for the best there is.
     ``clock``: ``virtual`` (the time is computed, nobody waits) or ``wall`` (each call returns
     when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock.
     ``seed``: of every random draw: jitter, lost packets, outages, and which wave a stream is on;
@@ -290,16 +291,13 @@ class World:
         if op not in REDUCTIONS:
             raise unknown_name("op", op, REDUCTIONS)
         collective = collective_named(name)
-        buffers = Buffers(collective, self.size, x, out, counts)
+        buffers = Buffers(collective, self.size, x, out, counts, revocable=self.clock == "wall")
         itemsize = buffers.x.dtype.itemsize
         program, prediction = self._prepare(buffers.shape, algorithm, root, itemsize)
-        check_fits(buffers.new_bytes(program.layout), f"{name} over {self.size} ranks")
+        new_bytes = self.ops.new_bytes(program, buffers, op, root)
+        check_fits(new_bytes, f"{name} over {self.size} ranks")
         try:
-            work = buffers.load(program.layout, root)
-            self.ops.execute(program, work, op)
-            output = buffers.unload(program.layout, work, root)
-            if collective.reduces:
-                self.ops.finish(output, op, self.size)
+            output = self.ops.perform(program, buffers, op, root)
             ended_ns = self._publish(started_ns, prediction)
         except BaseException:
             buffers.restore()

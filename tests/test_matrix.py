@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from strategies import CASES
 
-from emul.ops import DTYPES, REDUCTIONS, NumpyOps
+from emul.ops import DTYPES, REDUCTIONS, CpuOps, NumpyOps
 from emul.ops.buffers import Buffers
 from emul.ops.exact import ExactData
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
 WORLD_SIZES = [*range(1, 18), 24, 33]
-OPS = NumpyOps(1)
+OPS = (CpuOps(1), NumpyOps(1))
 
 
 def sites_of(n):
@@ -22,22 +22,19 @@ def sites_of(n):
     return [(first - first // 2, first // 2), (n // 3,)] if n > 3 else [(n,)]
 
 
-def wrong_elements(collective, program, shape, dtype, op, root):
+def wrong_elements(ops, collective, program, shape, dtype, op, root):
     data = ExactData(
         collective, shape.world_size, dtype, reduction=op, root=root, seed=shape.world_size
     )
     x = np.empty(shape.input_shape, dtype)
     data.fill(x)
     buffers = Buffers(collective, shape.world_size, x, None, None)
-    work = buffers.load(program.layout, root)
-    OPS.execute(program, work, op)
-    output = buffers.unload(program.layout, work, root)
-    OPS.finish(output, op if collective.reduces else "none", shape.world_size)
-    return data.wrong(output)
+    return data.wrong(ops.perform(program, buffers, op, root))
 
 
+@pytest.mark.parametrize("ops", OPS, ids=lambda each: each.name)
 @pytest.mark.parametrize(("name", "algorithm"), CASES)
-def test_no_element_is_wrong(name, algorithm):
+def test_no_element_is_wrong(name, algorithm, ops):
     collective = COLLECTIVES[name]
     for n in WORLD_SIZES:
         root = n // 2
@@ -48,5 +45,5 @@ def test_no_element_is_wrong(name, algorithm):
             for dtype in DTYPES.values():
                 for op in REDUCTIONS if collective.reduces else ["sum"]:
                     if dtype.itemsize == itemsize:
-                        wrong = wrong_elements(collective, program, shape, dtype, op, root)
+                        wrong = wrong_elements(ops, collective, program, shape, dtype, op, root)
                         assert wrong == 0, (n, dtype, op)

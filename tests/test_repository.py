@@ -29,7 +29,7 @@ MOST_LINES_OF_A_FUNCTION = 60
 PYTHON = sorted(p for d in ("emul", "tests", "bench", "kernels") for p in (ROOT / d).rglob("*.py"))
 SOURCES = PYTHON + sorted(
     p
-    for kind in ("*.pyx", "*.pyi", "*.cu", "*.hpp")
+    for kind in ("*.pyx", "*.pyi", "*.cu", "*.h", "*.hpp")
     for p in ROOT.rglob(kind)
     if "build" not in p.parts
 )
@@ -58,7 +58,7 @@ COMPILED = ("dependencies", "scheduler", "tables", "ordered", "rounds", "pacer")
 
 def test_stubs_match_the_compiled_modules():
     modules = [f"emul.timing.{name}" for name in COMPILED]
-    check("mypy.stubtest", *modules, "emul.plans.proof")
+    check("mypy.stubtest", *modules, "emul.plans.proof", "emul.plans.fusion", "emul.ops.fused")
 
 
 def test_style_holds():
@@ -149,6 +149,21 @@ def test_an_uncompiled_source_folder_says_what_to_do(tmp_path):
 def test_the_kernels_are_installed_with_the_package():
     names = {entry.name for entry in files("emul.kernels").iterdir()}
     assert {"copy.cu", "reduce.cu"} <= names
+
+
+def test_what_setup_compiles_is_in_the_archive_of_the_sources():
+    manifest = (ROOT / "MANIFEST.in").read_text()
+    for path in ROOT.glob("emul/**/*"):
+        if path.suffix in (".pyx", ".pxd", ".h"):
+            assert f"*{path.suffix}" in manifest, path
+    headers = {path.name for path in ROOT.glob("emul/ops/*.h")}
+    assert headers == set(re.findall(r"fused\w*\.h", " ".join(setup_headers())))
+
+
+def setup_headers():
+    """The headers that setup.py rebuilds for, which it names by their parts."""
+    parts = re.search(r"for part in \((.*?)\)", (ROOT / "setup.py").read_text())[1]
+    return [f"fused{part}.h" for part in re.findall(r'"(.*?)"', parts)]
 
 
 def test_every_package_is_installed():

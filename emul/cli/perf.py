@@ -57,7 +57,7 @@ NEXT_RANK = 1
 @click.option("--stack", default="ideal", show_default=True, metavar="NAME|FILE",
               help="Whose messages: ideal, nccl, gloo, openmpi, or a profile in TOML. "
                    "auto is then that library's algorithm.")  # fmt: skip
-@click.option("--backend", default="auto", show_default=True, help="auto or numpy.")
+@click.option("--backend", default="auto", show_default=True, help="auto, cpu or numpy.")
 @click.option("--clock", default="wall", show_default=True,
               help="wall: wait for the links. virtual: only compute the time.")  # fmt: skip
 @click.option("--no-data", is_flag=True,

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import unknown_name
+from emul.ops.buffers import Buffers
+from emul.ops.cpu_ops import CpuOps
 from emul.ops.numpy_ops import NumpyOps
 from emul.plans import Program
 
@@ -15,21 +17,24 @@ __all__ = ["BACKENDS", "Ops", "ops_for"]
 
 Array = npt.NDArray[np.generic]
 
-BACKENDS = ("auto", "numpy")
+BACKENDS = ("auto", "cpu", "numpy")
 
 
 class Ops(Protocol):
-    """What a backend can do with the rows of a work buffer. NumpyOps is the specification."""
+    """What a backend can do: the arithmetic of a whole call. NumpyOps is the specification."""
 
     @property
     def name(self) -> str:
         """What reports call the backend."""
 
-    def execute(self, program: Program, work: Array, reduction: str) -> None:
-        """Carry out the rows of ``program`` on ``work``, (ranks, width), in plan order."""
+    def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:
+        """Return the bytes that ``perform`` will allocate, before anything is touched."""
 
-    def finish(self, result: Array, reduction: str, world_size: int) -> None:
-        """Turn reduced values into the final result, in place."""
+    def perform(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Array:
+        """Carry out ``program``, in plan order, and return the output.
+
+        When it fails, ``buffers.restore`` leaves an input that is used in place as it was.
+        """
 
 
 def ops_for(backend: str) -> Ops:
@@ -39,4 +44,4 @@ def ops_for(backend: str) -> Ops:
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
-    return NumpyOps()
+    return NumpyOps() if backend == "numpy" else CpuOps()

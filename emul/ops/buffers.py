@@ -25,16 +25,42 @@ class Buffers:
     """
 
     def __init__(
-        self, collective: Collective, world_size: int, x: object, out: object, counts: Counts | None
+        self,
+        collective: Collective,
+        world_size: int,
+        x: object,
+        out: object,
+        counts: Counts | None,
+        *,
+        revocable: bool = True,
     ) -> None:
-        """Take the caller's ``x`` and ``out``, which may be None or ``x`` itself."""
+        """Take the caller's ``x`` and ``out``, which may be None or ``x`` itself.
+
+        ``revocable``: the call can still fail when the arithmetic is done, as while it waits.
+        """
         self.collective = collective
         self.x, self.shape = _input(collective, world_size, x, counts)
         self.out = None if out is None else _output(collective, self.x, out, self.shape)
         self.in_place = self.out is not None and self.out is self.x
+        self.revocable = revocable
+        self.kept = False
+
+    @property
+    def output_bytes(self) -> int:
+        """The bytes of the output."""
+        return prod(self.shape.output_shape) * int(self.x.dtype.itemsize)
+
+    def keep(self) -> None:
+        """Copy the input, for ``restore``."""
+        self.backup = self.x.copy()
+        self.kept = True
+
+    def output(self) -> Array:
+        """Return the output to write into: the caller's, or a new one."""
+        return np.empty(self.shape.output_shape, self.x.dtype) if self.out is None else self.out
 
     def new_bytes(self, layout: Layout) -> int:
-        """Return the bytes that the call will allocate when its plan has this ``layout``."""
+        """Return the bytes that ``load`` and ``unload`` will allocate with this ``layout``."""
         new = 0 if self.out is not None else prod(self.shape.output_shape)
         if self.in_place or self._apart(layout):
             new += prod(layout.work_shape)
@@ -53,7 +79,7 @@ class Buffers:
         In place, a copy of the input is kept for ``restore``.
         """
         if self.in_place:
-            self.backup = self.x.copy()
+            self.keep()
         if not self._apart(layout) and self.out is not None:
             work = self.out
         else:
@@ -71,7 +97,7 @@ class Buffers:
         """Return the output that ``work`` holds; short rows are filled up with zeros."""
         if not self._apart(layout):
             return work
-        out = np.empty(self.shape.output_shape, self.x.dtype) if self.out is None else self.out
+        out = self.output()
         rows = {root: out} if out.ndim == 1 else dict(enumerate(out))
         spans = layout.output_spans.tolist()
         for rank, row in rows.items():
@@ -80,9 +106,16 @@ class Buffers:
             row[high - low :] = 0
         return out
 
+    def fill_up(self, out: Array, root: int) -> None:
+        """Fill the rows of ``out`` that are shorter than the longest up with zeros."""
+        if self.shape.counts is None or out.ndim == 1:
+            return
+        for row, (low, high) in zip(out, self.shape.output_spans.tolist(), strict=True):
+            row[high - low :] = 0
+
     def restore(self) -> None:
         """Undo ``load`` and whatever came after it on an input that was used in place."""
-        if self.in_place and hasattr(self, "backup"):
+        if self.kept:
             self.x[...] = self.backup
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from emul.errors import DTypeError, unknown_name
 
-__all__ = ["DTYPES", "NCCL_NAMES", "dtype_named", "dtype_of"]
+__all__ = ["DTYPES", "NCCL_NAMES", "dtype_named", "dtype_of", "name_of"]
 
 DTYPES: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
     {
@@ -31,6 +32,7 @@ NCCL_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """What nccl-tests calls a type where it differs (src/common.cu)."""
 
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _BY_ANY_NAME = {**{nccl: ours for ours, nccl in NCCL_NAMES.items()}, **{n: n for n in DTYPES}}
 
 
@@ -46,9 +48,14 @@ def dtype_named(name: str) -> np.dtype[np.generic]:
 
 def dtype_of(array: npt.NDArray[np.generic]) -> np.dtype[np.generic]:
     """Return the element type of ``array``; raises DTypeError when emul cannot reduce it."""
-    if array.dtype.name not in DTYPES or not array.dtype.isnative:
+    if array.dtype not in _NAMES:
         raise DTypeError(
             f"an array of {array.dtype!s}: needed one of {', '.join(DTYPES)} in the byte order "
             "of this machine"
         )
     return array.dtype
+
+
+def name_of(dtype: np.dtype[Any]) -> str:
+    """Return emul's name of one of DTYPES; NumPy works out its own anew each time."""
+    return _NAMES[dtype]

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.ops.buffers import Buffers
 from emul.plans import Program
 from emul.plans.runs import expand
 
-__all__ = ["REDUCTIONS", "NumpyOps"]
+__all__ = ["REDUCTIONS", "NumpyOps", "usable_cores"]
 
 Array = npt.NDArray[Any]
 
@@ -48,8 +49,21 @@ class NumpyOps:
 
     def __init__(self, threads: int | None = None) -> None:
         """Use at most ``threads`` threads; without it, the cores this process may use."""
-        self.threads = threads or _usable_cores()
+        self.threads = threads or usable_cores()
         self._windows = lru_cache(maxsize=4)(_windows)
+
+    def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:
+        """Return the bytes that ``perform`` will allocate."""
+        return buffers.new_bytes(program.layout)
+
+    def perform(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Array:
+        """Carry out ``program`` step by step and return the output."""
+        work = buffers.load(program.layout, root)
+        self.execute(program, work, reduction)
+        output = buffers.unload(program.layout, work, root)
+        if buffers.collective.reduces:
+            self.finish(output, reduction, buffers.shape.world_size)
+        return output
 
     def execute(self, program: Program, work: Array, reduction: str) -> None:
         """Carry out the rows of ``program`` on ``work``, (ranks, width), in plan order.
@@ -80,18 +94,24 @@ class NumpyOps:
         """
         if reduction != "avg":
             return
-        kind = "f" if result.dtype.name == "bfloat16" else result.dtype.kind
-        for row in np.atleast_2d(result):
-            if kind == "f":
-                wide = np.float64 if result.dtype == np.float64 else np.float32
-                np.divide(row, wide(world_size), out=row, dtype=wide, casting="unsafe")
-            else:
-                whole = row.astype(np.int64)
-                quotient, rest = np.divmod(whole, world_size)
-                row[...] = quotient + ((whole < 0) & (rest != 0))
+        with np.errstate(all="ignore"):
+            for row in np.atleast_2d(result):
+                _divide(row, world_size)
 
 
-def _usable_cores() -> int:
+def _divide(row: Array, by: int) -> None:
+    kind = "f" if row.dtype.name == "bfloat16" else row.dtype.kind
+    if kind == "f":
+        wide = np.float64 if row.dtype == np.float64 else np.float32
+        np.divide(row, wide(by), out=row, dtype=wide, casting="unsafe")
+    else:
+        whole = row.astype(np.int64)
+        quotient, rest = np.divmod(whole, by)
+        row[...] = quotient + ((whole < 0) & (rest != 0))
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -9,6 +9,7 @@ from emul.plans.msccl import PLAN_FILE, plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
 from emul.plans.program import Program, StandsFor
+from emul.plans.recipe import Recipe
 from emul.plans.rounds import Rounds
 from emul.plans.shape import Counts, Layout, Shape
 from emul.plans.verify import verify
@@ -27,6 +28,7 @@ __all__ = [
     "Places",
     "Plan",
     "Program",
+    "Recipe",
     "Rounds",
     "Schedule",
     "Send",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -103,38 +104,62 @@ class Shape:
     @property
     def input_spans(self) -> Int64Array:
         """Where the input of each rank lies in its vector, from and to: (n, 2)."""
-        return self._spans(self.sent(self._blocks), whole=self.collective.input_whole)
+        return _extent(self).input_spans
 
     @property
     def output_spans(self) -> Int64Array:
         """Where the output of each rank lies in its vector, likewise."""
-        return self._spans(self.received(self._blocks), whole=self.collective.output_whole)
-
-    @property
-    def _blocks(self) -> int:
-        return self.world_size if self.collective.in_blocks else 1
-
-    def _spans(self, lengths: Int64Array, *, whole: bool) -> Int64Array:
-        n, ranks = self.world_size, np.arange(self.world_size)
-        ends = np.zeros((len(lengths), lengths.shape[1] + 1), np.int64)
-        np.cumsum(lengths, axis=1, out=ends[:, 1:])
-        edges = np.broadcast_to(ends, (n, ends.shape[1]))
-        low, high = (0, -1) if whole else (ranks, ranks + 1)
-        return np.stack([edges[ranks, low], edges[ranks, high]], axis=1)
+        return _extent(self).output_spans
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of the caller's input: of one buffer, or of one row per rank."""
-        return self._buffer(self.input_spans, alone=self.collective.at_root_only == "input")
+        return _extent(self).input_shape
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of the caller's output, likewise. Shorter rows are filled up with zeros."""
-        return self._buffer(self.output_spans, alone=self.collective.at_root_only == "output")
+        return _extent(self).output_shape
 
-    def _buffer(self, spans: Int64Array, *, alone: bool) -> tuple[int, ...]:
-        longest = int((spans[:, 1] - spans[:, 0]).max())
-        return (longest,) if alone else (self.world_size, longest)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Extent:
+    """What follows from a shape, and is asked for by every call: see Shape."""
+
+    input_spans: Int64Array
+    output_spans: Int64Array
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+
+@lru_cache(maxsize=64)
+def _extent(shape: Shape) -> _Extent:
+    collective, n = shape.collective, shape.world_size
+    blocks = n if collective.in_blocks else 1
+    sent = _spans(n, shape.sent(blocks), whole=collective.input_whole)
+    received = _spans(n, shape.received(blocks), whole=collective.output_whole)
+    return _Extent(
+        sent,
+        received,
+        _buffer(sent, alone=collective.at_root_only == "input"),
+        _buffer(received, alone=collective.at_root_only == "output"),
+    )
+
+
+def _spans(n: int, lengths: Int64Array, *, whole: bool) -> Int64Array:
+    ranks = np.arange(n)
+    ends = np.zeros((len(lengths), lengths.shape[1] + 1), np.int64)
+    np.cumsum(lengths, axis=1, out=ends[:, 1:])
+    edges = np.broadcast_to(ends, (n, ends.shape[1]))
+    low, high = (0, -1) if whole else (ranks, ranks + 1)
+    spans: Int64Array = np.stack([edges[ranks, low], edges[ranks, high]], axis=1)
+    spans.flags.writeable = False  # every caller gets the same
+    return spans
+
+
+def _buffer(spans: Int64Array, *, alone: bool) -> tuple[int, ...]:
+    longest = int((spans[:, 1] - spans[:, 0]).max())
+    return (longest,) if alone else (len(spans), longest)
 
 
 def _shares(lengths: Int64Array, parts: int) -> Int64Array:

@@ -11,7 +11,7 @@ from command import MAIN, SMALL, emul
 from strategies import CASES
 
 from emul.cli.main import main
-from emul.ops import NumpyOps
+from emul.ops import CpuOps, NumpyOps
 from emul.plans import COLLECTIVES
 
 KEYS = {
@@ -145,31 +145,42 @@ def test_nccl_json_is_what_its_parsers_expect(tmp_path):
     assert first["out_of_place"]["time"] > 100  # microseconds
 
 
-def test_a_wrong_element_fails_the_command(monkeypatch):
-    right = NumpyOps.execute
+BACKENDS = {"cpu": CpuOps, "numpy": NumpyOps}
 
-    def wrong_in_one_element(self, program, work, reduction):
-        right(self, program, work, reduction)
-        work[5, 3] += 1
 
-    monkeypatch.setattr(NumpyOps, "execute", wrong_in_one_element)
-    result = CliRunner().invoke(main, ["perf", "-b", "1K", "-e", "1K", *SMALL])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_wrong_element_fails_the_command(monkeypatch, backend):
+    ops = BACKENDS[backend]
+    right = ops.perform
+
+    def wrong_in_one_element(self, program, buffers, reduction, root):
+        output = right(self, program, buffers, reduction, root)
+        output[5, 3] += 1
+        return output
+
+    monkeypatch.setattr(ops, "perform", wrong_in_one_element)
+    arguments = ["perf", "-b", "1K", "-e", "1K", "--backend", backend, *SMALL]
+    result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
     assert lines_of(result.stdout)[0][-1] == "1"
     assert "Out of bounds values : 1 FAILED" in result.stdout
 
 
-def test_what_only_an_earlier_run_has_written_is_wrong(monkeypatch):
-    right, calls = NumpyOps.execute, []
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_only_an_earlier_run_has_written_is_wrong(monkeypatch, backend):
+    ops = BACKENDS[backend]
+    right, calls = ops.perform, []
 
-    def lazy_at_last(self, program, work, reduction):
+    def lazy_at_last(self, program, buffers, reduction, root):
         calls.append(program)
         if len(calls) < 3:
-            right(self, program, work, reduction)
+            return right(self, program, buffers, reduction, root)
+        return buffers.output()
 
-    monkeypatch.setattr(NumpyOps, "execute", lazy_at_last)
+    monkeypatch.setattr(ops, "perform", lazy_at_last)
     arguments = ["perf", "broadcast", "-b", "64", "-e", "64", "-n", "1", "-w", "1"]
-    assert CliRunner().invoke(main, arguments).exit_code == 1
+    assert CliRunner().invoke(main, [*arguments, "--backend", backend]).exit_code == 1
+    assert len(calls) >= 3
 
 
 def test_a_file_of_ones_own_and_a_world_of_one(tmp_path):

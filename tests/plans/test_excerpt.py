@@ -70,11 +70,12 @@ def test_plans_whose_ranks_are_not_alike_are_refused(collective, algorithm, site
         Excerpt.of(collective, algorithm, Places.of(sites))
 
 
-def test_shares_of_unlike_length_are_refused():
+@pytest.mark.parametrize("width", [25, 32, 0])
+def test_shares_of_unlike_length_are_refused(width):
     excerpt = Excerpt.of("all_reduce", "hierarchical", Places.of(SITES))
-    complaint = "25 elements are not cut alike: needed a number of elements that 24 divides"
+    complaint = f"{width} elements are not cut alike: needed a number of elements that 24 divides"
     with pytest.raises(ArgumentError, match=complaint):
-        excerpt.program(shape_of("all_reduce", 24, 25), 4, 7)
+        excerpt.program(shape_of("all_reduce", 24, width), 4, 7)
 
 
 def test_an_excerpt_that_does_not_fit_in_memory_is_refused(monkeypatch):

@@ -1,0 +1,180 @@
+"""Runs of the suites, and the ratios they are held against: reading, making, writing.
+
+A run is JSON of pytest-benchmark, as --benchmark-json and --benchmark-autosave write it; of each
+benchmark it has the ratio to its calibration in ``extra_info``. A baseline is of a class of
+machines; it keeps for each benchmark the ratio, how far unchanged runs strayed from it, and from
+that how much slower counts as slower.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "BadInput",
+    "Baseline",
+    "Expected",
+    "Found",
+    "RunFile",
+    "baseline_of",
+    "read_baseline",
+    "read_json",
+    "read_run",
+    "write_baseline",
+]
+
+SCHEMA = "emul-bench-baseline-1"
+
+TOLERANCE_AT_LEAST = 0.08
+TOLERANCE_AT_MOST = 0.20
+"""So that 30 % more is found though the run that shows it may have strayed to the fast side."""
+
+TOLERANCE_PER_SPREAD = 1.5
+"""The spread of ten runs is not that of a hundred."""
+
+TOLERANCE_OF_ONE_RUN = 0.15
+"""Where there are too few runs to know a spread."""
+
+
+class BadInput(Exception):  # noqa: N818 - not a fault of the program
+    """What was given cannot be compared; the message says in one line why, and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one run says of a benchmark: its ratio to a calibration."""
+
+    ratio: float
+    calibration: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """One run: where it was read from, on which class of machines it was, what was found."""
+
+    path: Path
+    machine_class: str
+    machine: Mapping[str, Any]
+    found: Mapping[str, Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a baseline says of a benchmark; ``tolerance``: so much more is no regression yet."""
+
+    ratio: float
+    calibration: str
+    spread: float
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        """Refuse what a ratio or a tolerance cannot be."""
+        if not (self.ratio > 0 and math.isfinite(self.ratio) and 0 <= self.tolerance < 1):
+            raise ValueError(f"ratio {self.ratio}, tolerance {self.tolerance}")
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Expected ratios by benchmark, from ``runs`` runs on one class of machines."""
+
+    machine_class: str
+    machine: Mapping[str, Any]
+    runs: int
+    benchmarks: Mapping[str, Expected] = field(default_factory=dict)
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Return the JSON in ``path``; raises BadInput, saying that ``what`` was needed."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}: needed {what}") from error
+    except ValueError as error:
+        raise BadInput(f"{path}: not JSON ({error}): needed {what}") from error
+
+
+def read_run(path: Path) -> RunFile:
+    """Return the run in ``path``; raises BadInput when it is none of these suites."""
+    what = "a run, as pytest bench --benchmark-only --benchmark-json=FILE writes it"
+    document = read_json(path, what)
+    try:
+        about = dict(document["machine_info"]["emul"])
+        found = {each["fullname"]: _found(each["extra_info"]) for each in document["benchmarks"]}
+        run = RunFile(path, str(about.pop("machine_class")), about, found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path}: no run of these suites ({error!r}): needed {what}") from error
+    if not found:
+        raise BadInput(f"{path}: no benchmark in it: needed {what}")
+    return run
+
+
+def _found(info: Mapping[str, Any]) -> Found:
+    ratio = float(info["ratio"])
+    if not (ratio > 0 and math.isfinite(ratio)):
+        raise ValueError(f"ratio {ratio}")
+    return Found(ratio, str(info["calibration"]))
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Return the baseline in ``path``; raises BadInput when there is none."""
+    what = "a baseline; python -m bench.compare RUN.json ... --update makes one"
+    document = read_json(path, what)
+    try:
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"schema {document['schema']!r}")
+        benchmarks = {name: Expected(**each) for name, each in document["benchmarks"].items()}
+        return Baseline(
+            document["machine_class"], document["machine"], document["runs"], benchmarks
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{path}: no baseline ({error!r}): needed {what}") from error
+
+
+def write_baseline(path: Path, baseline: Baseline) -> None:
+    """Write ``baseline``, the same text for the same figures."""
+    document = {"schema": SCHEMA, **asdict(baseline)}
+    document["benchmarks"] = dict(sorted(document["benchmarks"].items()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def baseline_of(runs: Sequence[RunFile], before: Baseline | None = None) -> Baseline:
+    """Return the baseline that ``runs`` make: medians, and tolerances by their spread.
+
+    Benchmarks that no run has are kept from ``before``, so that a part can be updated alone; where
+    one run only has a benchmark, the spread and tolerance of before are kept as well.
+    """
+    names = sorted({name for run in runs for name in run.found})
+    kept = dict(before.benchmarks) if before else {}
+    for name in names:
+        kept[name] = _expected(
+            [run.found[name] for run in runs if name in run.found], kept.get(name)
+        )
+    return Baseline(runs[0].machine_class, runs[0].machine, len(runs), kept)
+
+
+def _expected(found: Sequence[Found], before: Expected | None) -> Expected:
+    calibrations = {each.calibration for each in found}
+    if len(calibrations) > 1:
+        raise BadInput(f"the runs have different calibrations: {', '.join(sorted(calibrations))}")
+    ratio = statistics.median(each.ratio for each in found)
+    if len(found) > 1:
+        spread = max(abs(each.ratio / ratio - 1) for each in found)
+        wanted = max(TOLERANCE_AT_LEAST, TOLERANCE_PER_SPREAD * spread)
+        tolerance = min(wanted, TOLERANCE_AT_MOST)
+    elif before is not None:
+        spread, tolerance = before.spread, before.tolerance
+    else:
+        spread, tolerance = 0.0, TOLERANCE_OF_ONE_RUN
+    return Expected(_short(ratio), found[0].calibration, _short(spread), _short(tolerance))
+
+
+def _short(value: float) -> float:
+    """Return four significant digits, more than any of these figures has."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,265 @@
+"""Holds a run of the suites against a baseline; the exit status says whether it became slower.
+
+    pytest bench --benchmark-only --benchmark-json=run.json
+    python -m bench.compare run.json
+
+run from the root of the repository. What is compared is the ratio of each benchmark to the
+calibration of its own run. 0: nothing is slower than its tolerance allows. 1: something is.
+2: what was given cannot be compared.
+
+What seems slower is measured again in new processes before it is called so (``--confirm``), and
+the median counts: a disturbance passes, a regression stays. ``--update`` makes the baseline anew of
+one run or several; of several, tolerances follow from how far they are apart. ``--self-check 10``
+runs the suites ten times, compares each run and prints the verdicts: nothing has changed, so
+nothing may be found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import machine_class
+from bench.baseline import (
+    BadInput,
+    Baseline,
+    Expected,
+    Found,
+    RunFile,
+    baseline_of,
+    read_baseline,
+    read_run,
+    write_baseline,
+)
+
+__all__ = ["Row", "judged", "main", "settled"]
+
+ROOT = Path(__file__).resolve().parent.parent
+BASELINES = ROOT / "bench" / "baselines"
+GOOD, SLOWER, BAD_INPUT = 0, 1, 2
+CONFIRM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One benchmark: what was expected, and what was found."""
+
+    name: str
+    expected: Expected
+    now: float
+
+    @property
+    def change(self) -> float:
+        """How much longer it takes than expected, as a part of that."""
+        return self.now / self.expected.ratio - 1
+
+    @property
+    def verdict(self) -> str:
+        """``slower`` or ``faster`` by more than the tolerance; else ``ok``."""
+        allowed = 1 + self.expected.tolerance
+        if self.now > self.expected.ratio * allowed:
+            return "slower"
+        return "faster" if self.now * allowed < self.expected.ratio else "ok"
+
+
+def judged(run: RunFile, baseline: Baseline, tolerance: float | None = None) -> list[Row]:
+    """Return a row for each benchmark of ``run``; raises BadInput where they cannot be compared.
+
+    ``tolerance`` takes the place of those in the baseline.
+    """
+    if run.machine_class != baseline.machine_class:
+        raise BadInput(
+            f"{run.path}: of machine class {run.machine_class}, and the baseline of "
+            f"{baseline.machine_class}: needed a run on such a machine, or --machine-class"
+        )
+    unknown = sorted(set(run.found) - set(baseline.benchmarks))
+    if unknown:
+        raise BadInput(
+            f"{len(unknown)} of the run not in the baseline, such as {unknown[0]}: needed "
+            "--update, with runs that have them"
+        )
+    return [
+        Row(name, _allowed(baseline.benchmarks[name], found, name, tolerance), found.ratio)
+        for name, found in sorted(run.found.items())
+    ]
+
+
+def _allowed(expected: Expected, found: Found, name: str, tolerance: float | None) -> Expected:
+    if expected.calibration != found.calibration:
+        raise BadInput(
+            f"{name}: measured against {found.calibration!r}, and in the baseline against "
+            f"{expected.calibration!r}: needed --update"
+        )
+    return expected if tolerance is None else replace(expected, tolerance=tolerance)
+
+
+def settled(rows: Sequence[Row], again: Sequence[Mapping[str, Found]]) -> list[Row]:
+    """Return ``rows`` with the median of all ratios, of those that were measured ``again``."""
+    found = []
+    for row in rows:
+        more = [run[row.name].ratio for run in again if row.name in run]
+        found.append(replace(row, now=statistics.median([row.now, *more])))
+    return found
+
+
+def measure(arguments: Sequence[str], path: Path, *, quiet: bool = True) -> RunFile:
+    """Run pytest on some of the suites; return what it found."""
+    command = [sys.executable, "-m", "pytest", *arguments, "--benchmark-only"]
+    command += [f"--benchmark-json={path}", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=quiet, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stdout or "").strip().splitlines()[-1:] or ["no output"]
+        raise BadInput(f"pytest ended with exit status {done.returncode}: {last[0]}")
+    return read_run(path)
+
+
+def confirmed(rows: list[Row], times: int) -> list[Row]:
+    """Measure what seems slower so many ``times`` again; return what holds then."""
+    suspects = [row.name for row in rows if row.verdict == "slower"]
+    if not suspects or not times:
+        return rows
+    print(f"measuring {times} times again: {', '.join(suspects)}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{number}.json" for number in range(times)]
+        return settled(rows, [measure(suspects, path).found for path in paths])
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Return the table of benchmarks, ratios, changes and verdicts."""
+    found = Table(box=None, pad_edge=False)
+    found.add_column("benchmark", overflow="fold")
+    for name in ("baseline", "now", "change", "allowed"):
+        found.add_column(name, justify="right", no_wrap=True)
+    found.add_column("verdict", no_wrap=True)
+    for row in rows:
+        colour = {"slower": "red", "faster": "green"}.get(row.verdict)
+        found.add_row(
+            row.name.removeprefix("bench/").replace("[", r"\["),
+            f"{row.expected.ratio:.4g}",
+            f"{row.now:.4g}",
+            f"{row.change:+.1%}",
+            f"+{row.expected.tolerance:.0%}",
+            f"[{colour}]{row.verdict}[/]" if colour else row.verdict,
+        )
+    return found
+
+
+def summary(rows: Sequence[Row], baseline: Baseline) -> str:
+    """Return the last line: how many of which verdict, and what was not run."""
+    verdicts = [row.verdict for row in rows]
+    line = f"{len(rows)} compared: " + ", ".join(
+        f"{verdicts.count(verdict)} {verdict}" for verdict in ("ok", "slower", "faster")
+    )
+    absent = len(baseline.benchmarks) - len(rows)
+    return line + (f"; {absent} of the baseline were not run" if absent else "")
+
+
+def compared(run: RunFile, baseline: Baseline, options: argparse.Namespace) -> int:
+    """Print how ``run`` compares with ``baseline``; return the exit status."""
+    if run.machine != baseline.machine:
+        what = [key for key, value in baseline.machine.items() if run.machine.get(key) != value]
+        print(f"note: the baseline is of another {', '.join(what)}", file=sys.stderr)
+    rows = confirmed(judged(run, baseline, options.tolerance), options.confirm)
+    Console(width=None if sys.stdout.isatty() else 140).print(table(rows))
+    print(summary(rows, baseline))
+    return SLOWER if any(row.verdict == "slower" for row in rows) else GOOD
+
+
+def self_checked(baseline: Baseline, options: argparse.Namespace) -> int:
+    """Run the suites as often as asked, compare each; return the worst exit status."""
+    statuses = []
+    keep = options.keep or Path(tempfile.mkdtemp())
+    keep.mkdir(parents=True, exist_ok=True)
+    for number in range(1, options.self_check + 1):
+        selected = ["-k", options.k] if options.k else []
+        run = classed(measure(["bench", *selected], keep / f"{number}.json"), options)
+        statuses.append(compared(run, baseline, options))
+        print(f"run {number} of {options.self_check}: exit status {statuses[-1]}", flush=True)
+    print(f"{statuses.count(GOOD)} of {len(statuses)} runs green")
+    return max(statuses)
+
+
+def classed(run: RunFile, options: argparse.Namespace) -> RunFile:
+    """Return ``run`` as of the class that was given, if one was."""
+    given = options.machine_class
+    return replace(run, machine_class=given) if given else run
+
+
+def updated(runs: list[RunFile], path: Path) -> int:
+    """Write the baseline that ``runs`` make; return the exit status."""
+    classes = {run.machine_class for run in runs}
+    if len(classes) > 1:
+        raise BadInput(f"runs of different machine classes: {', '.join(sorted(classes))}")
+    before = read_baseline(path) if path.exists() else None
+    baseline = baseline_of(runs, before)
+    write_baseline(path, baseline)
+    print(f"{_shown(path)}: {len(baseline.benchmarks)} benchmarks, from {len(runs)} runs")
+    return GOOD
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("runs", nargs="*", type=Path, metavar="RUN.json", help="of pytest --benchmark-json")
+    add("--baseline", type=Path, help="instead of bench/baselines/<machine class>.json")
+    add("--machine-class", help="instead of the one that was detected when the run was made")
+    add("--tolerance", type=float, help="for all benchmarks, as a part: 0.1 for ten per cent")
+    add(
+        "--confirm",
+        type=int,
+        default=CONFIRM,
+        metavar="N",
+        help="measure what seems slower N times again (default %(default)s)",
+    )
+    add("--update", action="store_true", help="make the baseline of these runs")
+    add("--self-check", type=int, default=0, metavar="N", help="compare N runs made now")
+    add("-k", metavar="EXPRESSION", help="of --self-check: which benchmarks, as for pytest")
+    add("--keep", type=Path, metavar="FOLDER", help="of --self-check: where the runs are kept")
+    options = parser.parse_args(arguments)
+    if bool(options.runs) == bool(options.self_check):
+        parser.error("needed a run, or --self-check")
+    if len(options.runs) > 1 and not options.update:
+        parser.error("needed one run, unless with --update")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare, update or check; return the exit status."""
+    options = parsed(arguments)
+    try:
+        runs = [classed(read_run(path), options) for path in options.runs]
+        detected = runs[0].machine_class if runs else options.machine_class or machine_class()
+        path = options.baseline or BASELINES / f"{detected}.json"
+        if options.update:
+            return updated(runs, path)
+        baseline = read_baseline(path)
+        if options.self_check:
+            return self_checked(baseline, options)
+        return compared(runs[0], baseline, options)
+    except BadInput as error:
+        print(f"bench.compare: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONHASHSEED", "0")
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""How a benchmark is measured: work and calibration by turns, and the ratio of the two.
+
+A machine that others use too is now fast, now slow, for seconds on end. So a calibration of the
+same kind as the work runs before every round and after the last one, and what is kept is how many
+times as long as its calibration the work takes. Calibrations are fixed: no code of emul is in
+them, so they do not change when emul does.
+
+Both are taken in processor time, which leaves out what a process waits for a core that others
+have; what others do to caches and memory is left to the calibration. The wall-clock times that
+pytest-benchmark shows stand beside it. Nothing here waits for anything else than a core, so on an
+idle machine the two are the same, but where work is spread over threads.
+"""
+
+from __future__ import annotations
+
+import heapq
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "HEAP",
+    "INTERPRETER",
+    "NUMPY_START",
+    "ROOT",
+    "Calibration",
+    "Ratio",
+    "cpu_s",
+    "heap",
+    "roof",
+    "run_command",
+]
+
+ROOT = Path(__file__).resolve().parent.parent
+LARGEST_ROOF_BYTES = 512 << 20
+ROOF_BYTES_AT_LEAST = 256 << 20
+"""Smaller arrays are scaled several times, until so much was scaled (15 to 30 ms)."""
+
+
+def cpu_s() -> float:
+    """Return the processor time of this process and of its children that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Fixed work: its ``name`` says all that its time depends on, beside the machine.
+
+    ``nbytes``: what it moves, to be read as a rate; 0 where that says nothing.
+    """
+
+    name: str
+    work: Callable[[], object]
+    nbytes: int = 0
+
+    def seconds(self) -> float:
+        """Return how much processor time the work takes now."""
+        started = cpu_s()
+        self.work()
+        return cpu_s() - started
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Processor time of rounds, and of the calibrations before, between and after them."""
+
+    rounds: Sequence[float]
+    calibrations: Sequence[float]
+
+    def __post_init__(self) -> None:
+        """Refuse rounds without a calibration on either side."""
+        assert len(self.calibrations) == len(self.rounds) + 1 > 1
+
+    @property
+    def least(self) -> float:
+        """The quickest round over the quickest calibration: what neither was disturbed in."""
+        return min(self.rounds) / min(self.calibrations)
+
+    @property
+    def paired(self) -> float:
+        """The median of each round over the mean of its two neighbours."""
+        around = zip(self.calibrations, self.calibrations[1:], strict=False)
+        pairs = zip(self.rounds, around, strict=True)
+        return statistics.median(2 * each / (before + after) for each, (before, after) in pairs)
+
+
+@lru_cache(maxsize=1)
+def _array() -> npt.NDArray[np.float32]:
+    return np.ones(LARGEST_ROOF_BYTES // 4, dtype=np.float32)
+
+
+def roof(nbytes: int) -> Calibration:
+    """Return the memory roof at a working set of ``nbytes``: one thread scales it in place.
+
+    In place, every byte is read and written once, and nothing can be done to an array for less;
+    so a reduction over N rows of S bytes, which has to read and write all of them, is measured
+    against scaling N S bytes.
+    """
+    nbytes = min(nbytes, LARGEST_ROOF_BYTES)
+    times = max(1, ROOF_BYTES_AT_LEAST // nbytes)
+    part, factor = _array()[: nbytes // 4], np.float32(1)
+
+    def work() -> None:
+        for _ in range(times):
+            np.multiply(part, factor, out=part)
+
+    name = f"scale {nbytes >> 10} KiB of float32 in place, {times} times"
+    return Calibration(name, work, 2 * nbytes * times)
+
+
+@lru_cache(maxsize=1)
+def _keys(number: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(0).integers(0, 1 << 62, number)
+
+
+def heap(keys: int) -> Calibration:
+    """Return a heap sort of so many keys: what an event loop does, and no more of it.
+
+    It sifts through a heap of times with an indirect access for each comparison. NumPy's other
+    sorts are vectorised, and would measure the width of the vectors. ``keys``: so many that they
+    lie as deep in the caches as the work does.
+    """
+
+    def work() -> None:
+        np.argsort(_keys(keys), kind="heapsort")
+
+    return Calibration(f"heap sort of {keys} indices by int64 keys in NumPy", work)
+
+
+HEAP = heap(1 << 18)
+
+INTERPRETED = 4000
+
+
+def _interpreted() -> int:
+    heap: list[tuple[int, int]] = []
+    seen: dict[int, int] = {}
+    for number in range(INTERPRETED):
+        key = number * 7919 % 4001
+        heapq.heappush(heap, (key, number))
+        seen[key] = seen.get(key, 0) + number
+    total = 0
+    while heap:
+        total += heapq.heappop(heap)[1]
+    assert total == sum(seen.values())
+    return total
+
+
+INTERPRETER = Calibration(f"{INTERPRETED} tuples through heapq and a dict", _interpreted)
+"""For short calls, whose time is that of the interpreter."""
+
+
+def run_command(*command: str) -> str:
+    """Run ``command`` outside the source folder; return what it printed. It must succeed."""
+    done = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def _start(statement: str) -> Calibration:
+    def work() -> None:
+        run_command(sys.executable, "-c", statement)
+
+    return Calibration(f'python -c "{statement}"', work)
+
+
+NUMPY_START = _start("import numpy")
+"""For start-up: the one import that emul cannot do without."""

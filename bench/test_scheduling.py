@@ -1,0 +1,242 @@
+"""When: transfers per second of the scheduler, and what leads up to it.
+
+The calibration is a heap sort of fixed keys: what an event loop does at the least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.conftest import Measured
+from bench.links import TRUNK, topology_of
+from bench.measuring import HEAP, heap
+from bench.worlds import LINK, one_site
+from emul import Prediction, World
+from emul.plans import (
+    ALGORITHMS,
+    COLLECTIVES,
+    Places,
+    Program,
+    Shape,
+    build_plan,
+    verify,
+)
+from emul.timing import Slicing, dependencies, schedule, time_plan
+from emul.timing.conditions import Conditions
+from emul.timing.generated import generated_total_ps
+from emul.timing.ordered import total_in_order
+from emul.timing.tables import Tables
+from emul.timing.traffic import Traffic
+from emul.topology import Network, Topology
+from emul.units import PS_PER_S
+
+CHUNK_BYTES = 4000
+COUNTED = 5
+
+RINGS = {
+    100: (30, heap(1 << 16)),
+    316: (12, HEAP),
+    1000: (5, heap(1 << 21)),
+    3163: (3, heap(1 << 21)),
+    7072: (3, heap(1 << 21)),
+}
+"""Ranks of rings of 19 800, 199 080, 1 998 000, 20 002 812 and 100 012 224 transfers.
+
+With each the number of rounds and the calibration.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting:
+    """Traffic, and what the scheduler has to know of its network."""
+
+    program: Program
+    network: Network
+    traffic: Traffic
+    conditions: Conditions
+
+    @classmethod
+    def of(
+        cls, topology: Topology, collective: str, algorithm: str, slicing: Slicing | None
+    ) -> Setting:
+        n = topology.world_size
+        plan = build_plan(collective, algorithm, topology.ranks_by_node)
+        shape = Shape(COLLECTIVES[collective], n, n * CHUNK_BYTES // 4)
+        program, network = Program.of(plan, shape, 4), Network.of(topology)
+        traffic = Traffic.of(program, slicing)
+        conditions = Conditions.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
+        return cls(program, network, traffic, conditions)
+
+
+@lru_cache(maxsize=1)
+def ring(ranks: int) -> Setting:
+    """Return a ring of ``ranks`` on one site; the last one is kept."""
+    return Setting.of(one_site(ranks), "all_reduce", "ring", None)
+
+
+def ring_total_ps(ranks: int) -> int:
+    """Return when a ring whose ranks are all alike ends: its steps one after the other."""
+    sending_ps = round(CHUNK_BYTES / LINK.rate_bytes_per_s * PS_PER_S)
+    step_ps = sending_ps + round((LINK.overhead_s + LINK.latency_s) * PS_PER_S)
+    return 2 * (ranks - 1) * step_ps
+
+
+class Heap:
+    """The engine of discrete events, for any traffic."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Take what is to be timed."""
+        self.setting = setting
+
+    def prepare(self) -> None:
+        """Count anew who waits for whom, which a run uses up."""
+        self.edges = dependencies(self.setting.traffic, self.setting.network.world_size)
+
+    def run(self) -> dict[str, Any]:
+        """Return the times of all transfers."""
+        of = self.setting
+        times, trouble = schedule(of.traffic, self.edges, of.network, of.conditions)
+        assert trouble is None
+        return times
+
+    def total_ps(self, found: Any) -> int:
+        """Return when the last transfer of what a run has ``found`` is done."""
+        assert len(found["done_ps"]) == len(self.setting.traffic.src)
+        return int(found["done_ps"].max())
+
+
+class Ordered(Heap):
+    """One pass in the order of the plan, from tables that are there, for the end alone."""
+
+    def prepare(self) -> None:
+        """Make the tables, if they are not there; a run leaves them as they are."""
+        if not hasattr(self, "tables"):
+            super().prepare()
+            of = self.setting
+            self.tables = Tables(of.traffic, self.edges, of.network, of.conditions)
+            assert self.tables.fits
+
+    def run(self) -> Any:
+        """Return when the last transfer is done."""
+        return total_in_order(self.tables)
+
+    def total_ps(self, found: Any) -> int:
+        """Return the same."""
+        return int(found)
+
+
+class Generated:
+    """Rings timed step by step, with no table of their transfers."""
+
+    def __init__(self, ranks: int) -> None:
+        """Prepare the call."""
+        plan = ALGORITHMS["ring"].build("all_reduce", Places.of([(1,) * ranks]), 0)
+        shape = Shape(COLLECTIVES["all_reduce"], ranks, ranks * CHUNK_BYTES // 4)
+        self.arguments: Any = (plan, shape, 4, Network.of(one_site(ranks)))
+
+    def prepare(self) -> None:
+        """Prepare nothing more."""
+
+    def run(self) -> Any:
+        """Return when the last transfer is done."""
+        return generated_total_ps(*self.arguments)
+
+    def total_ps(self, found: Any) -> int:
+        """Return the same."""
+        return int(found)
+
+
+ENGINES: dict[str, tuple[Callable[[int], Any], tuple[int, ...]]] = {
+    "heap": (lambda ranks: Heap(ring(ranks)), (100, 316, 1000)),
+    "ordered": (lambda ranks: Ordered(ring(ranks)), (100, 316, 1000)),
+    "generated": (Generated, tuple(RINGS)),
+}
+"""What makes an engine of a ring, and for how many ranks; larger tables do not fit everywhere."""
+
+RING_CASES = [(engine, ranks) for engine, (_, several) in ENGINES.items() for ranks in several]
+
+
+@pytest.mark.parametrize(("engine", "ranks"), RING_CASES)
+def test_ring(measured: Measured, engine: str, ranks: int) -> None:
+    ours = ENGINES[engine][0](ranks)
+
+    def check(found: Any) -> dict[str, int]:
+        assert ours.total_ps(found) == ring_total_ps(ranks)
+        return {"transfers": 2 * ranks * (ranks - 1)}
+
+    rounds, against = RINGS[ranks]
+    measured(ours.run, check, against=against, rounds=rounds, prepare=ours.prepare, engine=engine)
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "pairwise"])
+def test_shared_trunks(measured: Measured, algorithm: str) -> None:
+    """3 x 64 ranks, three trunks that all of their connections share."""
+    topology = topology_of(TRUNK, np.inf)
+    setting = Setting.of(topology, "all_to_all", algorithm, Slicing())
+    ours, traffic = Heap(setting), setting.traffic
+    carried = setting.network.link_bytes(traffic.src, traffic.dst, traffic.nbytes)
+    least_ps = float((carried / setting.network.link_rate).max()) * PS_PER_S
+
+    def check(times: dict[str, Any]) -> dict[str, int]:
+        sent = traffic.src != traffic.dst
+        assert (times["done_ps"][sent] > 0).all()
+        assert times["done_ps"].max() >= least_ps
+        return {"transfers": int(sent.sum())}
+
+    measured(ours.run, check, against=HEAP, rounds=30, prepare=ours.prepare)
+
+
+def preparations(setting: Setting) -> dict[str, tuple[Callable[[], Any], Callable[[Any], int]]]:
+    """Return what comes before the scheduler: work, and how many transfers are in its result."""
+    program, plan = setting.program, build_plan("all_reduce", "ring", (316,))
+    n = plan.world_size
+    return {
+        "prove": (lambda: verify(plan), lambda _: sum(len(step) for step in plan.steps())),
+        "program": (lambda: Program.of(plan, program.layout.shape, 4), len),
+        "dependencies": (
+            lambda: [dependencies(setting.traffic, n) for _ in range(COUNTED)],
+            lambda found: len(setting.traffic.src) * len(found) // COUNTED,
+        ),
+        "timeline": (lambda: time_plan(program, setting.network), len),
+    }
+
+
+@pytest.mark.parametrize("what", ["prove", "program", "dependencies", "timeline"])
+def test_preparing_a_ring_of_199080_transfers(measured: Measured, what: str) -> None:
+    work, transfers_in = preparations(ring(316))[what]
+
+    def check(result: Any) -> dict[str, int]:
+        assert transfers_in(result) == 2 * 316 * 315
+        return {"transfers": transfers_in(result)}
+
+    measured(work, check, against=HEAP, rounds=20)
+
+
+def test_three_hundred_thousand_ranks(measured: Measured) -> None:
+    """A ring of 100,000 ranks in each of three sites, anew each time, by a few of the ranks."""
+
+    def work() -> Prediction:
+        world = World("three-campus-300k")
+        return world.predict("all_reduce", 300_000, algorithm="hierarchical", collapse=True)
+
+    def check(found: Prediction) -> dict[str, int]:
+        assert found.timeline.sent == 2 * 99_999 * 300_000 + 4 * 300_000
+        assert found.time_s > 2 * 99_999 * 11e-6  # a NIC is busy for so long with each transfer
+        return {"transfers": found.timeline.sent}
+
+    measured(work, check, against=HEAP, rounds=12)
+
+
+def test_proving_a_hierarchy_of_708_ranks(measured: Measured) -> None:
+    def check(plan: Any) -> dict[str, int]:
+        assert plan.world_size == 708
+        return {"transfers": sum(len(step) for step in plan.steps())}
+
+    work = lambda: build_plan("all_reduce", "hierarchical", (236,) * 3)  # noqa: E731
+    measured(work, check, against=HEAP, rounds=6)

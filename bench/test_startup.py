@@ -1,0 +1,43 @@
+"""Start-up, in processes of their own, against an import of NumPy alone."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.conftest import Measured
+from bench.measuring import NUMPY_START, run_command
+
+EMUL = str(Path(sysconfig.get_path("scripts")) / "emul")
+ROUNDS = 10
+
+
+def test_import_emul(measured: Measured) -> None:
+    command = (sys.executable, "-c", "import emul; print(emul.__name__, len(emul.__all__))")
+
+    def check(printed: str) -> Mapping[str, Any]:
+        name, number = printed.split()
+        assert name == "emul"
+        assert int(number) > 0
+        return {"calls": 1}
+
+    measured(lambda: run_command(*command), check, against=NUMPY_START, rounds=ROUNDS)
+
+
+PRINTED = {"--help": "Commands:", "plan list": "hierarchical", "topology list": "three-campus"}
+
+
+@pytest.mark.parametrize("arguments", PRINTED)
+def test_command(measured: Measured, arguments: str) -> None:
+    def check(printed: str) -> Mapping[str, Any]:
+        assert PRINTED[arguments] in printed
+        return {"calls": 1}
+
+    measured(
+        lambda: run_command(EMUL, *arguments.split()), check, against=NUMPY_START, rounds=ROUNDS
+    )

@@ -1,0 +1,147 @@
+"""What the suites and the peers work on: backends, topologies, plans at given sizes, data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from emul import Link, Node, Site, Topology
+from emul.ops import BACKENDS, NumpyOps, Ops, dtype_named, ops_for
+from emul.ops.buffers import Buffers
+from emul.ops.exact import ExactData
+from emul.plans import COLLECTIVES, Program, Shape, build_plan
+from emul.timing import dependencies, schedule
+from emul.timing.conditions import Conditions
+from emul.timing.traffic import Traffic
+from emul.topology import Network
+
+__all__ = [
+    "LINK",
+    "WORKERS",
+    "Arithmetic",
+    "exact_data",
+    "one_site",
+    "scheduled_ring",
+    "textbook_ring",
+]
+
+WORKERS = tuple(backend for backend in BACKENDS if backend != "auto")
+"""The backends that compute."""
+
+LINK = Link(12.5e9, 5e-6, 1e-6)
+
+
+def one_site(ranks: int) -> Topology:
+    """Return a topology without trunks: ``ranks`` nodes of one rank."""
+    return Topology("bench", (Site("site", (Node(1, LINK),) * ranks, LINK),), ())
+
+
+def exact_data(collective: str, ranks: int, dtype: str, *, reduction: str = "sum") -> ExactData:
+    """Return data whose result is known to the last bit."""
+    kind = dtype_named(dtype)
+    return ExactData(COLLECTIVES[collective], ranks, kind, reduction=reduction, root=0, seed=0)
+
+
+class Arithmetic:
+    """The arithmetic of one collective on one backend, without the world around it.
+
+    An all_reduce is done in place, so that it moves what its rows are. ``row_bytes``: of a rank's
+    longest buffer, rounded down to whole blocks. ``threads``: at most so many, None for what the
+    backend takes by itself.
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        collective: str,
+        algorithm: str,
+        sites: tuple[int, ...],
+        *,
+        row_bytes: int,
+        dtype: str,
+        threads: int | None = 1,
+    ) -> None:
+        """Prove the plan, fill the input."""
+        ops: Any = type(ops_for(backend))
+        self.ops: Ops = ops(threads=threads)
+        promise, kind = COLLECTIVES[collective], dtype_named(dtype)
+        plan = build_plan(collective, algorithm, sites)
+        n, count = plan.world_size, row_bytes // kind.itemsize // plan.world_size
+        shape = Shape.of(promise, n, count if collective == "all_gather" else n * count)
+        self.data = exact_data(collective, n, dtype)
+        self.x = np.empty(shape.input_shape, kind)
+        self.data.fill(self.x)
+        self.program = Program.of(plan, shape, kind.itemsize)
+        in_place = collective == "all_reduce"
+        self.input = self.x.copy() if in_place else self.x
+        self.out = self.input if in_place else np.empty(shape.output_shape, kind)
+        self.buffers = Buffers(promise, n, self.input, self.out, None, revocable=False)
+        if isinstance(self.ops, NumpyOps):  # which else would keep a copy of its input
+            self.work = self.out if in_place else self.buffers.load(self.program.layout, 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all ranks' longer buffers."""
+        return max(self.x.nbytes, self.out.nbytes)
+
+    def prepare(self) -> None:
+        """Put the input where the work finds it."""
+        if self.input is not self.x:
+            np.copyto(self.input, self.x)
+        elif isinstance(self.ops, NumpyOps):
+            self.work = self.buffers.load(self.program.layout, 0)
+
+    def execute(self) -> None:
+        """Carry out the plan, reductions by adding."""
+        if isinstance(self.ops, NumpyOps):
+            self.ops.execute(self.program, self.work, "sum")
+        else:
+            self.ops.perform(self.program, self.buffers, "sum", 0)
+
+    def check(self, _: object = None) -> dict[str, int]:
+        """Assert that the output is right; return the bytes of input and output."""
+        output = self.out
+        if isinstance(self.ops, NumpyOps):
+            output = self.buffers.unload(self.program.layout, self.work, 0)
+        assert self.data.wrong(output) == 0
+        return {"bytes": self.x.nbytes + output.nbytes}
+
+
+def scheduled_ring(ranks: int, chunk_bytes: int = 4000) -> Callable[[], int]:
+    """Return what times a ring all_reduce with the heap engine, and returns its end."""
+    shape = Shape.of(COLLECTIVES["all_reduce"], ranks, ranks * chunk_bytes // 4)
+    program = Program.of(build_plan("all_reduce", "ring", (ranks,)), shape, 4)
+    traffic, network = Traffic.of(program, None), Network.of(one_site(ranks))
+    conditions = Conditions.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
+
+    def total_ps() -> int:
+        times, trouble = schedule(traffic, dependencies(traffic, ranks), network, conditions)
+        assert trouble is None
+        assert len(times["done_ps"]) == 2 * ranks * (ranks - 1)
+        return int(times["done_ps"].max())
+
+    return total_ps
+
+
+def textbook_ring(work: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """All-reduce the rows of ``work`` in place as a textbook does it in NumPy; return it.
+
+    Each step copies what every rank sends, which is the message, then every rank adds it to what
+    it holds, or puts it in its place.
+    """
+    n = len(work)
+    chunks = [np.array_split(row, n) for row in work]
+    for phase in (0, 1):
+        for step in range(n - 1):
+            number = [(rank - step + phase) % n for rank in range(n)]
+            messages = [chunks[rank][number[rank]].copy() for rank in range(n)]
+            for rank, message in enumerate(messages):
+                target = chunks[(rank + 1) % n][number[rank]]
+                if phase == 0:
+                    target += message
+                else:
+                    target[...] = message
+    return work

@@ -1,0 +1,36 @@
+"""Data on which rounding, NaN and zeros show, and what it means that two results are the same."""
+
+import numpy as np
+
+SPECIAL = (0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0)
+
+
+def drawn(dtype, shape, seed):
+    """Numbers of like size, any bits at all, and what is special, mixed."""
+    generator = np.random.default_rng(seed)
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return generator.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+    numbers = generator.normal(size=shape).astype(dtype)
+    anything = generator.integers(0, 256, (*shape, dtype.itemsize), dtype=np.uint8)
+    anything = anything.view(dtype)[..., 0]
+    special = np.array(SPECIAL, dtype)[generator.integers(0, len(SPECIAL), shape)]
+    kind = generator.random(shape)
+    chosen = numbers.copy()
+    chosen[kind > 0.6] = anything[kind > 0.6]
+    chosen[kind > 0.8] = special[kind > 0.8]
+    return chosen
+
+
+def same(got, expected, reduction):
+    """Whether two outputs have the same bits.
+
+    Of sums and products, NumPy's own loops differ in which NaN comes of two (one element and three
+    do, for example), so there any NaN is as good as another.
+    """
+    if (got.shape, got.dtype) != (expected.shape, expected.dtype):
+        return False
+    if expected.dtype.kind in "iu" or reduction in ("min", "max", None):
+        return got.tobytes() == expected.tobytes()
+    nan = np.isnan(expected)
+    return bool((np.isnan(got) == nan).all()) and got[~nan].tobytes() == expected[~nan].tobytes()

@@ -1,0 +1,89 @@
+"""Recipes: what is read, in which order it is combined, what is kept on the way."""
+
+import numpy as np
+import pytest
+from strategies import CASES, program_of
+
+from emul.plans import COLLECTIVES, Program, Recipe, Shape, build_plan
+
+
+def recipe_of(collective, algorithm, sizes, width, *, root=0, commutes=True):
+    plan = build_plan(collective, algorithm, sizes, root=root)
+    return Recipe.of(program_of(plan, width, 4), root, commutes=commutes)
+
+
+def leaves(recipe, run):
+    part = slice(*recipe.leaf_from[run : run + 2])
+    return list(zip(recipe.leaf_rank[part].tolist(), recipe.leaf_low[part].tolist(), strict=True))
+
+
+def targets(recipe, run):
+    part = slice(*recipe.target_from[run : run + 2])
+    return list(
+        zip(recipe.target_rank[part].tolist(), recipe.target_low[part].tolist(), strict=True)
+    )
+
+
+def test_a_ring_adds_up_each_chunk_from_another_rank_on():
+    recipe = recipe_of("all_reduce", "ring", (3,), 30)
+    assert recipe.length.tolist() == [10, 10, 10]
+    for run in range(3):
+        assert recipe.text(run) == ["load 0 1", "fold 1 2", "finish 0 1", "store 0 3"]
+        assert {low for _, low in leaves(recipe, run)} == {10 * run}
+        assert targets(recipe, run) == [(rank, 10 * run) for rank in range(3)]
+    assert len({tuple(leaves(recipe, run)) for run in range(3)}) == 3
+    assert recipe.in_columns
+    assert recipe.most_kept == 0
+
+
+def test_chunks_of_one_order_are_one_run():
+    recipe = recipe_of("all_reduce", "direct:one_shot", (5,), 100)
+    assert recipe.length.tolist() == [100]
+    assert leaves(recipe, 0) == [(rank, 0) for rank in range(5)]
+
+
+def test_ranks_that_exchange_share_an_expression_where_operands_may_be_exchanged():
+    shared = recipe_of("all_reduce", "recursive_doubling", (8,), 10)
+    assert shared.text(0)[-1] == "store 0 8"
+    assert int(shared.leaf_from[1]) == 8
+    assert shared.most_kept == 2  # a balanced tree of eight
+    apart = recipe_of("all_reduce", "recursive_doubling", (8,), 10, commutes=False)
+    assert sum(line.startswith("store") for line in apart.text(0)) == 8
+
+
+def test_stores_come_after_all_loads():
+    for name, algorithm in CASES:
+        if COLLECTIVES[name].reduces:
+            recipe = recipe_of(name, algorithm, (3, 2), 60, commutes=False)
+            for run in range(len(recipe)):
+                verbs = [line.split()[0] for line in recipe.text(run)]
+                first = verbs.index("store") if "store" in verbs else len(verbs)
+                assert not {"load", "fold", "under"} & set(verbs[first:])
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), CASES)
+def test_every_element_of_the_output_is_written_once(collective, algorithm):
+    n, root = 6, 4
+    promise = COLLECTIVES[collective]
+    shape = Shape(promise, n, 6 * 7 if promise.in_blocks else 43)
+    plan = build_plan(collective, algorithm, (4, 2), root=root)
+    recipe = Recipe.of(Program.of(plan, shape, 4), root, commutes=True)
+    alone = promise.at_root_only == "output"
+    written = np.zeros((n, shape.output_shape[-1]), int)
+    for run, length in enumerate(recipe.length.tolist()):
+        for rank, low in targets(recipe, run):
+            written[rank, low : low + length] += 1
+    assert (written[root if alone else slice(None)] == 1).all()
+    assert written.sum() == np.prod(shape.output_shape)
+
+
+def test_what_is_moved_to_other_columns_is_not_done_in_place():
+    assert recipe_of("send_recv", "direct", (4,), 10, root=1).in_columns
+    assert recipe_of("broadcast", "ring", (4,), 10).in_columns
+    assert not recipe_of("all_to_all", "direct", (4,), 40).in_columns
+    assert not recipe_of("reduce_scatter", "ring", (4,), 40).in_columns
+
+
+def test_long_chains_need_no_stack():
+    recipe = recipe_of("all_reduce", "direct:one_shot", (3000,), 3)
+    assert recipe.text(0)[:2] == ["load 0 1", "fold 1 2999"]
