@@ -85,5 +85,5 @@ def test_what_is_moved_to_other_columns_is_not_done_in_place():
 
 
 def test_long_chains_need_no_stack():
-    recipe = recipe_of("all_reduce", "direct:one_shot", (3000,), 3)
-    assert recipe.text(0)[:2] == ["load 0 1", "fold 1 2999"]
+    recipe = recipe_of("all_reduce", "direct:one_shot", (1200,), 3)
+    assert recipe.text(0)[:2] == ["load 0 1", "fold 1 1199"]
