@@ -36,6 +36,7 @@ MPIRUN = (
 )
 ARITHMETIC = {
     **{f"emul, {backend}": ("emul_call", backend) for backend in WORKERS},
+    **{f"emul, {backend}, in place": ("emul_call", f"{backend}:in-place") for backend in WORKERS},
     **{f"emul, {backend}, one thread": ("emul_one_thread", backend) for backend in WORKERS},
     "textbook ring in NumPy": ("textbook",),
     "JAX, host devices": ("jax_devices",),
