@@ -83,9 +83,10 @@ def _choice(prediction: Prediction) -> str:
         f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
         f"{format_time(prediction.time_s)}"
     )
+    alone = "and the only one"
     if isinstance(prediction.of, Excerpt):
-        said += " (of those that can be timed by a few ranks)"
-    return f"{said}; the others would take: {others}." if others else f"{said}, and the only one."
+        said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
+    return f"{said}; the others would take: {others}." if others else f"{said}, {alone}."
 
 
 def _one_campus(world: World, prediction: Prediction, in_one_place: Prediction) -> str:
