@@ -12,6 +12,9 @@ from emul.ops import cpu_ops
 
 COUNT = 1 << 19
 
+# An interrupt may come at any moment, also where a file has been opened and not yet been taken.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 class Stop(Exception):  # noqa: N818
     """What the signal raises."""
