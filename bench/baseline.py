@@ -31,14 +31,17 @@ __all__ = [
 
 SCHEMA = "emul-bench-baseline-1"
 
-TOLERANCE_AT_LEAST = 0.08
+TOLERANCE_AT_LEAST = 0.15
+"""With 8 % two of ten unchanged runs were called slower, by 14.5 %: for minutes on end the machine
+was in another state than that of the three runs that the baseline was of."""
+
 TOLERANCE_AT_MOST = 0.20
 """So that 30 % more is found though the run that shows it may have strayed to the fast side."""
 
 TOLERANCE_PER_SPREAD = 1.5
 """The spread of ten runs is not that of a hundred."""
 
-TOLERANCE_OF_ONE_RUN = 0.15
+TOLERANCE_OF_ONE_RUN = TOLERANCE_AT_MOST
 """Where there are too few runs to know a spread."""
 
 

@@ -53,8 +53,8 @@ def test_baseline_takes_medians_and_tolerances_by_spread(baseline):
     found = read_baseline(baseline).benchmarks
     assert {each.ratio for each in found.values()} == {2.0}
     assert [found[name].spread for name in NAMES] == [0.06, 0.0, 0.0, 0.4]
-    # One and a half times the spread, 8 % at least, and so little that 30 % is found.
-    assert [found[name].tolerance for name in NAMES] == [0.09, 0.08, 0.08, 0.2]
+    # One and a half times the spread, 15 % at least, and so little that 30 % is found.
+    assert [found[name].tolerance for name in NAMES] == [0.15, 0.15, 0.15, 0.2]
 
 
 def test_compare_is_content_when_nothing_changed(tmp_path, baseline, capsys):
@@ -130,8 +130,8 @@ def test_update_of_one_run_keeps_the_tolerances(tmp_path, baseline):
     run = run_file(tmp_path / "new.json", {NAMES[0]: 3.0, "bench/test_x.py::test_e": 1.0})
     assert main(run, "--update", baseline=baseline) == 0
     found = read_baseline(baseline).benchmarks
-    assert (found[NAMES[0]].ratio, found[NAMES[0]].tolerance) == (3.0, 0.09)
-    assert found["bench/test_x.py::test_e"].tolerance == 0.15
+    assert (found[NAMES[0]].ratio, found[NAMES[0]].tolerance) == (3.0, 0.15)
+    assert found["bench/test_x.py::test_e"].tolerance == 0.2
     assert found[NAMES[1]].ratio == 2.0
 
 
