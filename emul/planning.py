@@ -25,6 +25,7 @@ from emul.plans import (
     read_plan,
     verify,
 )
+from emul.plans.hierarchical import NAME as HIERARCHICAL
 from emul.run import Prediction
 from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
@@ -51,8 +52,6 @@ Prepared = tuple[Program, Prediction]
 
 AUTO = "auto"
 NCCL = "nccl"
-
-HIERARCHICAL = "hierarchical"
 
 MOST_RANKS_IN_FULL = 4096
 """Of worlds whose ranks may each be timed: a ring of so many has 33 million transfers."""
@@ -95,9 +94,17 @@ class Planner:
     def predict(
         self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int, *, collapse: bool
     ) -> Prediction:
-        """Return the prediction of a call; with ``collapse``, ranks that sit alike timed once."""
-        if collapse:
-            return self._collapsed(shape, algorithm, root, itemsize)
+        """Return the prediction of a call; with ``collapse``, ranks that sit alike timed once.
+
+        Where they are not alike, and for ``auto``, each is timed unless there are too many of them.
+        """
+        too_many = self.topology.world_size > MOST_RANKS_IN_FULL
+        if collapse and (too_many or algorithm != AUTO):
+            try:
+                return self._collapsed(shape, algorithm, root, itemsize)
+            except ArgumentError:
+                if too_many:
+                    raise
         return self.prepare(shape, algorithm, root, itemsize)[1]
 
     def prepare(self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int) -> Prepared:
@@ -209,20 +216,15 @@ class Planner:
     def _collapse_anew(
         self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
     ) -> Prediction:
-        """Return the prediction by an excerpt; where there is none, in full if that can be done."""
-        try:
-            if self.stack is not IDEAL:
-                raise ArgumentError(
-                    f"stack {self.stack.name}: the ranks of a world cannot be timed by a few of "
-                    "them: needed the stack ideal"
-                )
-            if algorithm == AUTO:
-                return self._quickest_excerpt(shape, root, itemsize)
-            return self._excerpt(shape, _asked(algorithm) or "", root, itemsize)
-        except ArgumentError:
-            if self.topology.world_size > MOST_RANKS_IN_FULL:
-                raise
-        return self._prepared(shape, algorithm, root, itemsize)[1]
+        """Return the prediction by an excerpt; raises ArgumentError where there is none."""
+        if self.stack is not IDEAL:
+            raise ArgumentError(
+                f"stack {self.stack.name}: the ranks of a world cannot be timed by a few of them: "
+                "needed the stack ideal"
+            )
+        if algorithm == AUTO:
+            return self._quickest_excerpt(shape, root, itemsize)
+        return self._excerpt(shape, _asked(algorithm) or "", root, itemsize)
 
     def _excerpt(self, shape: Shape, algorithm: str, root: int, itemsize: int) -> Prediction:
         """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
@@ -240,19 +242,16 @@ class Planner:
         return self._prediction(excerpt, shape, itemsize, root, timeline, self.stack)
 
     def _quickest_excerpt(self, shape: Shape, root: int, itemsize: int) -> Prediction:
-        """Return the quickest of the algorithms that can be timed by an excerpt.
-
-        In a world that can be timed in full there may be a quicker one, so it is for others.
-        """
-        refusal = ArgumentError("no algorithm")
+        """Return the quickest of the algorithms that can be timed by an excerpt."""
         found: list[Prediction] = []
+        refused: dict[str, ArgumentError] = {}
         for algorithm in algorithms_for(shape.collective.name, uneven=shape.counts is not None):
             try:
                 found.append(self._excerpt(shape, algorithm, root, itemsize))
             except ArgumentError as error:
-                refusal = error if algorithm == HIERARCHICAL else refusal
-        if not found or self.topology.world_size <= MOST_RANKS_IN_FULL:
-            raise refusal
+                refused[algorithm] = error
+        if not found:
+            raise refused.get(HIERARCHICAL) or next(iter(refused.values()))
         best = min(found, key=_predicted_ps)
         times = {each.algorithm: each.time_s for each in found}
         return replace(best, considered=MappingProxyType(times))

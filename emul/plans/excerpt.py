@@ -26,6 +26,7 @@ from emul.errors import ArgumentError
 from emul.memory import check_fits
 from emul.plans.algorithms import ALGORITHMS, build_plan
 from emul.plans.collectives import collective_named
+from emul.plans.hierarchical import NAME as HIERARCHICAL
 from emul.plans.hierarchical import asked_levels
 from emul.plans.places import Places
 from emul.plans.plan import Plan
@@ -38,7 +39,6 @@ Int64Array = npt.NDArray[np.int64]
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather")
 RING = "ring"
-HIERARCHICAL = "hierarchical"
 
 SRC, DST, SENT, WRITTEN, PLACES, REDUCE, CHANNEL, STEP, POSITION, BEGINS = range(10)
 """Columns of the rows while they are collected; BEGINS: whether a row begins a transfer."""

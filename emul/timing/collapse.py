@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError
 from emul.plans import Excerpt, Program, Shape
-from emul.timing.critical import critical_path
+from emul.timing.critical import PIPE, critical_path
 from emul.timing.extras import can_be_late
 from emul.timing.timeline import Timeline, time_plan
 from emul.timing.traffic import Slicing
@@ -31,8 +31,6 @@ __all__ = ["time_excerpt"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
-
-PIPE = 1
 
 PERIODS_AT_FIRST = 10
 PERIODS_AFTER = 4

@@ -14,17 +14,16 @@ from emul.timing.protocol import with_hop_overheads
 from emul.timing.rounds import total_of_rounds
 from emul.timing.traffic import NOBODY, Slicing, Transfers
 from emul.topology import Network
+from emul.topology.network import PORTS_PER_RANK
 from emul.units import PS_PER_S
 
-__all__ = ["Connections", "generated_total_ps"]
+__all__ = ["RingConnections", "generated_total_ps"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-PORTS_PER_RANK = 4
 
 ONE_BY_ONE, PLAIN, ALIKE = range(3)
 """How connections are served, as in emul.timing.rounds."""
@@ -34,7 +33,7 @@ ALIKE_IN_A_ROW = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Connections:
+class RingConnections:
     """Those of Rounds, channel after channel, as emul.timing.rounds reads them: (channels * n,).
 
     ``out``, ``into``: numbers of their ports, in the order in which they are first met; ``piped``:
@@ -62,7 +61,7 @@ class Connections:
     @classmethod
     def of(
         cls, step: Transfers, nbytes: Int64Array, network: Network, conditions: Conditions
-    ) -> Connections:
+    ) -> RingConnections:
         """Return the connections of ``step``, which all of them are part of.
 
         ``nbytes`` (channels, n): of the block of the rank at each position, on each channel.
@@ -132,7 +131,7 @@ def generated_total_ps(
     drawn, streams = len(conditions.jitter_ps), len(conditions.classes.of_stream)
     if drawn or streams or conditions.ramp_rtt_ps.any():
         return None
-    connections = Connections.of(step, nbytes, network, conditions)
+    connections = RingConnections.of(step, nbytes, network, conditions)
     shifts = np.zeros(len(rounds), dtype=np.int64)
     if not connections.even:
         shifts = connections.n - rounds.behind(np.arange(len(rounds)))

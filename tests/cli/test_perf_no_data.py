@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from command import emul
 
 from emul.cli.main import main
+from emul.plans import build_plan, plan_xml
 
 NO_DATA = ["--clock", "virtual", "--no-data"]
 
@@ -51,6 +52,22 @@ def test_what_is_too_much_to_be_timed_is_refused_at_once():
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
     assert "needed hierarchical" in result.stderr
+
+
+def test_what_has_no_hierarchy_is_refused_with_the_reason():
+    arguments = ["perf", "all_to_all", "--topology", "three-campus-300k", *NO_DATA]
+    result = emul(*arguments, "-b", "1M", "-e", "1M")
+    assert result.returncode == 2
+    assert "all_to_all has no ranks that do alike: needed hierarchical" in result.stderr
+
+
+def test_a_plan_from_a_file_needs_no_data_either(tmp_path):
+    path = tmp_path / "plan.xml"
+    plan = build_plan("all_reduce", "ring", ((4, 4),) * 3)
+    path.write_text(plan_xml(plan))
+    found, _ = rows(tmp_path, "-b", "64K", "-e", "64K", "--algorithm", str(path))
+    (named,), _ = rows(tmp_path, "-b", "64K", "-e", "64K", "--algorithm", "ring")
+    assert found[0]["modelled_s"] == pytest.approx(named["modelled_s"], rel=0.05)
 
 
 def test_without_data_nobody_can_wait():
