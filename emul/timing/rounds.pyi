@@ -1,10 +1,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from emul.timing.generated import Connections
+from emul.timing.generated import RingConnections
 
 __all__ = ["total_of_rounds"]
 
 def total_of_rounds(
-    connections: Connections, call_ps: int, shifts: npt.NDArray[np.int64]
+    connections: RingConnections, call_ps: int, shifts: npt.NDArray[np.int64]
 ) -> int | None: ...
