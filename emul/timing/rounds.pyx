@@ -178,8 +178,8 @@ def total_of_rounds(connections, int64_t call_ps, const int64_t[::1] shifts):
     """Return when all is done, in picoseconds; None where that cannot be said without tables.
 
     ``connections``: an emul.timing.generated.RingConnections. ``shifts``: of each step, how many
-    places on what its bytes occupy is to be found. None is the answer when heads come to a port in another
-    order than that of the plan, or when a time is no longer exact in a double.
+    places on what its bytes occupy is to be found. None is the answer when heads come to a port in
+    another order than that of the plan, or when a time is no longer exact in a double.
     """
     cdef _Rings rings = _Rings(connections, call_ps)
     cdef int64_t[:, ::1] spans = connections.spans
