@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,13 +84,13 @@ def mahimahi_states(
     """
     stamps = _stamps(path)
     period_ms = stamps[-1]
-    bins = -int(-period_ms // bin_ms)
+    bins = _bins(period_ms, bin_ms)
     if bins > MOST_STATES:
         raise TopologyError(
             f"{path}: {bins} bins of {bin_ms:g} ms: needed at most {MOST_STATES}, with a longer "
             "bin_ms"
         )
-    packets = Counter(max(0, min(bins, -int(-stamp // bin_ms)) - 1) for stamp in stamps)
+    packets = Counter(_bins(stamp, bin_ms) - 1 for stamp in stamps)
     states: list[State] = []
     for i in range(bins):
         lasting_ms = min(bin_ms, period_ms - i * bin_ms)
@@ -103,6 +104,14 @@ def mahimahi_states(
         if not states or states[-1].rate_factor != factor:
             states.append(State(i * bin_ms / 1e3, factor))
     return tuple(states), period_ms / 1e3
+
+
+def _bins(until_ms: int, bin_ms: float) -> int:
+    """Return how many bins there are until ``until_ms``, one at least.
+
+    What is left of a division of floats, less than a billionth of a bin, is none.
+    """
+    return max(1, math.ceil(until_ms / bin_ms - 1e-9))
 
 
 def _stamps(path: Path) -> list[int]:

@@ -1,10 +1,10 @@
 """Trunks that change, from rows, files, hours and outages; and every refusal."""
 
 import os
-import time
 
 import pytest
-from hypothesis import given
+from counting import few_calls, little_memory
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from emul import TopologyError
@@ -68,6 +68,9 @@ def test_a_mahimahi_file_is_a_rate_per_bin_that_repeats(tmp_path):
     assert [state.rate_factor for state in found.trace] == pytest.approx([0.45, 0, 0.15])
 
 
+@example(stamps=[1953], bin_ms=0.7)
+@example(stamps=[1], bin_ms=1 / 3)
+@example(stamps=[1], bin_ms=1e12)
 @given(
     stamps=st.lists(st.integers(0, 2000), min_size=1, max_size=200).filter(any),
     bin_ms=st.floats(0.2, 3000),
@@ -207,10 +210,8 @@ def test_trace_bombs_are_refused_at_once(tmp_path, kind, lines, line):
     with (tmp_path / "bomb").open("wb") as file:
         for _ in range(0, lines, 100_000):
             file.write(line * min(lines, 100_000))
-    started = time.process_time()  # whatever else the machine does meanwhile
-    with pytest.raises(TopologyError, match=r"needed|CSV"):
+    with little_memory(), pytest.raises(TopologyError, match=r"needed|CSV"):
         changes(tmp_path, f'trace = {{ {kind} = "bomb" }}')
-    assert time.process_time() - started < 1
 
 
 def test_a_trace_that_never_ends_is_not_waited_for(tmp_path):
@@ -222,10 +223,9 @@ def test_a_trace_that_never_ends_is_not_waited_for(tmp_path):
 
 def test_a_trace_of_too_many_rows_is_refused_at_once(tmp_path):
     rows = ",".join("[9,1]" for _ in range(50_000))
-    started = time.process_time()  # whatever else the machine does meanwhile
-    with pytest.raises(TopologyError, match=r"trace = '50000 rows': needed at most 20000"):
+    complaint = r"trace = '50000 rows': needed at most 20000"
+    with few_calls(), pytest.raises(TopologyError, match=complaint):
         changes(tmp_path, f"trace = [{rows}]")
-    assert time.process_time() - started < 1
 
 
 def test_a_csv_file_of_too_many_lines_is_refused(tmp_path):
