@@ -33,12 +33,13 @@ def interpret(plan):
             mine = holds_at_first(plan, rank, block)
             held[rank, chunk] = Counter([(rank, chunk)] if mine else [])
     for step in plan.steps():
-        before = defaultdict(Counter, {place: each.copy() for place, each in held.items()})
+        written = []
         for row in range(len(step)):
             for i in range(step.nchunks[row]):
-                sent = before[int(step.src[row]), int(step.src_chunk[row]) + i]
+                sent = held[int(step.src[row]), int(step.src_chunk[row]) + i]
                 place = int(step.dst[row]), int(step.dst_chunk[row]) + i
-                held[place] = (before[place] + sent) if step.reduce[row] else sent.copy()
+                written.append((place, held[place] + sent if step.reduce[row] else sent))
+        held.update(written)  # all that a step reads comes before what it writes
     return held
 
 

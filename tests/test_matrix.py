@@ -1,7 +1,10 @@
 """Every collective by every algorithm at every world size, element type and operator: exact.
 
-The data are those of ``#wrong`` (emul.ops.exact), whose expected values come from whole numbers.
+At most world sizes each element type comes with one operator, with another at the next size; so
+any two of world size, type and operator come together, and at some sizes all three. The data are those of ``#wrong`` (emul.ops.exact), whose expected values come from whole numbers.
 """
+
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from emul.ops.exact import ExactData
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
 WORLD_SIZES = [*range(1, 18), 24, 33]
+ALL_TOGETHER = (3, 8)
 OPS = (CpuOps(1), NumpyOps(1))
 
 
@@ -33,17 +37,38 @@ def wrong_elements(collective, program, shape, dtype, op, root):
     return {ops.name: data.wrong(ops.perform(program, buffers, op, root)) for ops in OPS}
 
 
+def pairs_at(n, reductions):
+    """The element types and operators to try at world size ``n``."""
+    for i, dtype in enumerate(DTYPES.values()):
+        if n in ALL_TOGETHER:
+            yield from ((dtype, op) for op in reductions)
+        else:
+            yield dtype, reductions[(i + n) % len(reductions)]
+
+
+@pytest.mark.parametrize("reductions", [("sum",), tuple(REDUCTIONS)])
+def test_any_two_of_size_type_and_operator_come_together(reductions):
+    tried = {n: set(pairs_at(n, reductions)) for n in WORLD_SIZES}
+    everything = set(product(DTYPES.values(), reductions))
+    assert set().union(*tried.values()) == everything
+    assert tried[ALL_TOGETHER[0]] == everything
+    for pairs in tried.values():
+        assert {dtype for dtype, _ in pairs} == set(DTYPES.values())
+        assert {op for _, op in pairs} == set(reductions)
+
+
 @pytest.mark.parametrize(("name", "algorithm"), CASES)
 def test_no_element_is_wrong(name, algorithm):
     collective = COLLECTIVES[name]
+    reductions = tuple(REDUCTIONS) if collective.reduces else ("sum",)
     for n in WORLD_SIZES:
         root = n // 2
         plan = build_plan(name, algorithm, sites_of(n), root=root)
         shape = Shape(collective, n, n * 3 if collective.in_blocks else 3 * n + 2)
-        for itemsize in sorted({dtype.itemsize for dtype in DTYPES.values()}):
-            program = Program.of(plan, shape, itemsize)
-            for dtype in DTYPES.values():
-                for op in REDUCTIONS if collective.reduces else ["sum"]:
-                    if dtype.itemsize == itemsize:
-                        wrong = wrong_elements(collective, program, shape, dtype, op, root)
-                        assert wrong == {"cpu": 0, "numpy": 0}, (n, dtype, op)
+        programs = {}
+        for dtype, op in pairs_at(n, reductions):
+            if dtype.itemsize not in programs:
+                programs[dtype.itemsize] = Program.of(plan, shape, dtype.itemsize)
+            program = programs[dtype.itemsize]
+            wrong = wrong_elements(collective, program, shape, dtype, op, root)
+            assert wrong == {"cpu": 0, "numpy": 0}, (n, dtype, op)

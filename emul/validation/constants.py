@@ -44,7 +44,7 @@ class _Fit:
     def residuals(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return weighted logarithms of predicted over measured, and of what the profile says."""
         predictor = Predictor(self._table(float(x[-1])), self.constants(x))
-        off = [math.log(predictor.predict(row).predicted_s / row.measured_s) for row in self.rows]
+        off = [math.log(predictor.seconds(row) / row.measured_s) for row in self.rows]
         trust = np.append(np.full(len(x) - 1, TRUST), LOOSE)
         return np.concatenate([np.array(off) / SPREAD, (x - 1) / trust])
 

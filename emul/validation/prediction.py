@@ -12,8 +12,8 @@ from emul.stacks import Stack
 from emul.stacks.library import load_stack
 from emul.timing import Timeline, critical_path, time_plan
 from emul.topology import Network
-from emul.validation.algorithms import STACK_OF, chosen
-from emul.validation.campuses import campuses_of, payload_bytes_per_s
+from emul.validation.algorithms import STACK_OF, Chosen, chosen
+from emul.validation.campuses import Campuses, campuses_of, payload_bytes_per_s
 from emul.validation.columns import LinkTable, MeasuredRow
 from emul.validation.textbook import textbook_s
 
@@ -77,6 +77,30 @@ class Predictor:
     def predict(self, row: MeasuredRow) -> Predicted:
         """Return the prediction of ``row``."""
         found = chosen(row, self.stack_of(row))
+        timeline, there = self._timed(row, found)
+        known = self.table.links.get(row.link)
+        delays = [trunk.link.latency_s for trunk in there.topology.trunks]
+        return Predicted(
+            row,
+            timeline.total_s,
+            textbook_s(
+                row.collective,
+                found.family,
+                row.ranks,
+                row.nbytes,
+                alpha_s=median(delays) if delays else 0.0,
+                beta=payload_bytes_per_s(row, known),
+            ),
+            critical_path(timeline).binding,
+            there.notes,
+        )
+
+    def seconds(self, row: MeasuredRow) -> float:
+        """Return the predicted seconds of ``row``, and nothing of what rules them."""
+        return self._timed(row, chosen(row, self.stack_of(row)))[0].total_s
+
+    def _timed(self, row: MeasuredRow, found: Chosen) -> tuple[Timeline, Campuses]:
+        """Return the timeline of ``row`` as ``found``, and where it took place."""
         promise = COLLECTIVES[row.collective]
         width = -(-row.nbytes // ITEM_BYTES)
         if promise.in_blocks:
@@ -97,23 +121,7 @@ class Predictor:
             time_plan(program, network, None, seed=seed, stack=found.stack)
             for seed in range(DRAWS if row.loss or row.jitter_s else 1)
         ]
-        middle = _middle(timelines)
-        known = self.table.links.get(row.link)
-        delays = [trunk.link.latency_s for trunk in there.topology.trunks]
-        return Predicted(
-            row,
-            middle.total_s,
-            textbook_s(
-                row.collective,
-                found.family,
-                row.ranks,
-                row.nbytes,
-                alpha_s=median(delays) if delays else 0.0,
-                beta=payload_bytes_per_s(row, known),
-            ),
-            critical_path(middle).binding,
-            there.notes,
-        )
+        return _middle(timelines), there
 
 
 def _middle(timelines: list[Timeline]) -> Timeline:

@@ -115,12 +115,9 @@ FAST, USUAL, FAR = (2000, 0.7), (80, 20), (1, 5000)
     [
         ("all_reduce", FAST, "512K"),
         ("all_reduce", USUAL, "0"),
-        ("all_reduce", USUAL, "512K"),
-        ("all_reduce", FAR, "0"),
         ("all_reduce", FAR, "512K"),
         ("all_gather", USUAL, "0"),
         ("reduce_scatter", USUAL, "512K"),
-        ("broadcast", USUAL, "0"),
         ("broadcast", FAR, "512K"),
     ],
 )

@@ -8,7 +8,7 @@ from emul import Link, World
 from emul.links.bounds import Cut, count_bound_s, cut_bound_s, uneven_bytes_across
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     topologies(),
     cases,

@@ -294,7 +294,7 @@ anything = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(measured=st.lists(anything, min_size=1, max_size=6))
 def test_any_measurements_are_fitted_or_refused(measured):
     with contextlib.suppress(MeasurementError):

@@ -92,7 +92,7 @@ def is_tidy(step):
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.data(), st.sampled_from(COLLECTIVES), st.integers(0, 4), st.integers(1, 3))
 def test_any_hierarchy_is_right(data, collective, depth, pieces):
     groups = data.draw(nested(depth))

@@ -51,7 +51,7 @@ stacks = st.sampled_from([IDEAL, load_stack("nccl"), SLOW, load_stack("gloo")])
 algorithms = st.sampled_from(list(ring.BUILDERS))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(
     topologies() | real_topologies(),
     st.sampled_from(AROUND),

@@ -90,7 +90,7 @@ slicings = st.none() | st.builds(Slicing, st.integers(1, 24), st.integers(1, 4))
 wires = st.just(IDEAL) | stacks | st.sampled_from(["nccl", "gloo", "openmpi"]).map(load_stack)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.data())
 def test_both_engines_agree_on_random_plans(data):
     topology = data.draw(topologies() | real_topologies())
@@ -101,7 +101,7 @@ def test_both_engines_agree_on_random_plans(data):
     event(f"in order: {same_by_both(program, network, slicing, stack=stack, seed=3)}")
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(topologies() | real_topologies(), cases, st.integers(0, 120), slicings, wires)
 def test_both_engines_agree_on_real_plans(topology, case, count, slicing, stack):
     sizes, n = tuple(site.ranks for site in topology.sites), topology.world_size
