@@ -1,7 +1,8 @@
 """Every collective by every algorithm at every world size, element type and operator: exact.
 
 At most world sizes each element type comes with one operator, with another at the next size; so
-any two of world size, type and operator come together, and at some sizes all three. The data are those of ``#wrong`` (emul.ops.exact), whose expected values come from whole numbers.
+any two of world size, type and operator come together, and at some sizes all three. The data are
+those of ``#wrong`` (emul.ops.exact), whose expected values come from whole numbers.
 """
 
 from itertools import product
