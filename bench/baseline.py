@@ -51,10 +51,30 @@ class BadInput(Exception):  # noqa: N818 - not a fault of the program
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one run says of a benchmark: its ratio to a calibration."""
+    """What one run says of a benchmark: the quickest round, and the quickest calibration."""
 
-    ratio: float
+    seconds: float
+    calibration_s: float
     calibration: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time."""
+        if not all(each > 0 and math.isfinite(each) for each in (self.seconds, self.calibration_s)):
+            raise ValueError(f"seconds {self.seconds}, calibration_s {self.calibration_s}")
+
+    @property
+    def ratio(self) -> float:
+        """How many times as long as its calibration it takes."""
+        return self.seconds / self.calibration_s
+
+    @classmethod
+    def quickest(cls, several: Sequence[Found]) -> Found:
+        """Return what several runs say together: what others on the machine do only adds."""
+        return cls(
+            min(each.seconds for each in several),
+            min(each.calibration_s for each in several),
+            several[0].calibration,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +138,7 @@ def read_run(path: Path) -> RunFile:
 
 
 def _found(info: Mapping[str, Any]) -> Found:
-    ratio = float(info["ratio"])
-    if not (ratio > 0 and math.isfinite(ratio)):
-        raise ValueError(f"ratio {ratio}")
-    return Found(ratio, str(info["calibration"]))
+    return Found(float(info["seconds"]), float(info["calibration_s"]), str(info["calibration"]))
 
 
 def read_baseline(path: Path) -> Baseline:

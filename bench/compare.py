@@ -7,21 +7,23 @@ run from the root of the repository. What is compared is the ratio of each bench
 calibration of its own run. 0: nothing is slower than its tolerance allows. 1: something is.
 2: what was given cannot be compared.
 
-What seems slower is measured again in new processes before it is called so (``--confirm``), and
-the median counts: a disturbance passes, a regression stays. ``--update`` makes the baseline anew of
-one run or several; of several, tolerances follow from how far they are apart. ``--self-check 10``
-runs the suites ten times, compares each run and prints the verdicts: nothing has changed, so
-nothing may be found.
+What seems slower is measured again in new processes before it is called so (``--confirm``), after
+a pause each time, until it no longer does; of all these runs together the quickest round and the
+quickest calibration count. A disturbance passes and only adds, a regression stays.
+
+``--update`` makes the baseline anew of one run or several; of several, tolerances follow from how
+far they are apart. ``--self-check 10`` runs the suites ten times, compares each run and prints the
+verdicts: nothing has changed, so nothing may be found.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,7 +49,9 @@ __all__ = ["Row", "judged", "main", "settled"]
 ROOT = Path(__file__).resolve().parent.parent
 BASELINES = ROOT / "bench" / "baselines"
 GOOD, SLOWER, BAD_INPUT = 0, 1, 2
-CONFIRM = 4
+CONFIRM = 6
+PAUSE_S = 15.0
+"""Before a suspect is measured again: what disturbs a machine lasts from seconds to minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,12 @@ class Row:
 
     name: str
     expected: Expected
-    now: float
+    found: Found
+
+    @property
+    def now(self) -> float:
+        """The ratio that was found."""
+        return self.found.ratio
 
     @property
     def change(self) -> float:
@@ -89,7 +98,7 @@ def judged(run: RunFile, baseline: Baseline, tolerance: float | None = None) -> 
             "--update, with runs that have them"
         )
     return [
-        Row(name, _allowed(baseline.benchmarks[name], found, name, tolerance), found.ratio)
+        Row(name, _allowed(baseline.benchmarks[name], found, name, tolerance), found)
         for name, found in sorted(run.found.items())
     ]
 
@@ -103,13 +112,14 @@ def _allowed(expected: Expected, found: Found, name: str, tolerance: float | Non
     return expected if tolerance is None else replace(expected, tolerance=tolerance)
 
 
-def settled(rows: Sequence[Row], again: Sequence[Mapping[str, Found]]) -> list[Row]:
-    """Return ``rows`` with the median of all ratios, of those that were measured ``again``."""
-    found = []
-    for row in rows:
-        more = [run[row.name].ratio for run in again if row.name in run]
-        found.append(replace(row, now=statistics.median([row.now, *more])))
-    return found
+def settled(rows: Sequence[Row], again: Mapping[str, Found]) -> list[Row]:
+    """Return ``rows`` with the quickest of both, of those that were measured ``again``."""
+    return [
+        replace(row, found=Found.quickest([row.found, again[row.name]]))
+        if row.name in again
+        else row
+        for row in rows
+    ]
 
 
 def measure(arguments: Sequence[str], path: Path, *, quiet: bool = True) -> RunFile:
@@ -124,14 +134,16 @@ def measure(arguments: Sequence[str], path: Path, *, quiet: bool = True) -> RunF
 
 
 def confirmed(rows: list[Row], times: int) -> list[Row]:
-    """Measure what seems slower so many ``times`` again; return what holds then."""
-    suspects = [row.name for row in rows if row.verdict == "slower"]
-    if not suspects or not times:
-        return rows
-    print(f"measuring {times} times again: {', '.join(suspects)}", file=sys.stderr, flush=True)
+    """Measure what seems slower up to so many ``times`` again; return what holds then."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{number}.json" for number in range(times)]
-        return settled(rows, [measure(suspects, path).found for path in paths])
+        for number in range(times):
+            suspects = [row.name for row in rows if row.verdict == "slower"]
+            if not suspects:
+                break
+            print(f"measuring again: {', '.join(suspects)}", file=sys.stderr, flush=True)
+            time.sleep(PAUSE_S)
+            rows = settled(rows, measure(suspects, Path(folder) / f"{number}.json").found)
+    return rows
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -228,7 +240,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=int,
         default=CONFIRM,
         metavar="N",
-        help="measure what seems slower N times again (default %(default)s)",
+        help="measure what seems slower up to N times again (default %(default)s)",
     )
     add("--update", action="store_true", help="make the baseline of these runs")
     add("--self-check", type=int, default=0, metavar="N", help="compare N runs made now")

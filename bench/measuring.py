@@ -28,14 +28,12 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "HEAP",
     "INTERPRETER",
     "NUMPY_START",
     "ROOT",
     "Calibration",
     "Ratio",
     "cpu_s",
-    "heap",
     "roof",
     "run_command",
 ]
@@ -117,27 +115,6 @@ def roof(nbytes: int) -> Calibration:
     name = f"scale {nbytes >> 10} KiB of float32 in place, {times} times"
     return Calibration(name, work, 2 * nbytes * times)
 
-
-@lru_cache(maxsize=1)
-def _keys(number: int) -> npt.NDArray[np.int64]:
-    return np.random.default_rng(0).integers(0, 1 << 62, number)
-
-
-def heap(keys: int) -> Calibration:
-    """Return a heap sort of so many keys: what an event loop does, and no more of it.
-
-    It sifts through a heap of times with an indirect access for each comparison. NumPy's other
-    sorts are vectorised, and would measure the width of the vectors. ``keys``: so many that they
-    lie as deep in the caches as the work does.
-    """
-
-    def work() -> None:
-        np.argsort(_keys(keys), kind="heapsort")
-
-    return Calibration(f"heap sort of {keys} indices by int64 keys in NumPy", work)
-
-
-HEAP = heap(1 << 18)
 
 INTERPRETED = 4000
 

@@ -12,12 +12,20 @@ from bench.baseline import BadInput, Found, baseline_of, read_baseline, read_run
 NAMES = [f"bench/test_x.py::test_{letter}" for letter in "abcd"]
 
 
+def info(ratio, calibration, calibration_s=0.1):
+    return {
+        "seconds": ratio * calibration_s,
+        "calibration_s": calibration_s,
+        "calibration": calibration,
+    }
+
+
 def run_file(path, ratios, *, machine_class="numpy-laptop", calibration="roof"):
     """Write a run as pytest-benchmark does, in what is read of it."""
     document = {
         "machine_info": {"emul": {"machine_class": machine_class, "cores": 2}},
         "benchmarks": [
-            {"fullname": name, "extra_info": {"ratio": ratio, "calibration": calibration}}
+            {"fullname": name, "extra_info": info(ratio, calibration)}
             for name, ratio in ratios.items()
         ],
     }
@@ -91,21 +99,28 @@ def test_compare_says_what_was_not_run(tmp_path, baseline, capsys):
 
 
 @pytest.mark.parametrize(
-    ("again", "status"), [([1.31, 1.28], 1), ([1.0, 1.31], 1), ([1.05, 1.0], 0)]
+    ("again", "status", "times"),
+    [
+        ([1.31, 1.28], 1, 2),
+        ([1.5, 1.05], 0, 2),
+        ([1.05], 0, 1),
+    ],
 )
-def test_a_suspect_is_measured_again_and_the_median_counts(
-    tmp_path, baseline, monkeypatch, again, status
+def test_a_suspect_is_measured_again_until_it_is_none(
+    tmp_path, baseline, monkeypatch, again, status, times
 ):
-    asked = []
+    asked, paused = [], []
 
     def measure(arguments, path):
         asked.append(arguments)
         return read_run(run_file(path, {NAMES[1]: 2 * again[len(asked) - 1]}))
 
     monkeypatch.setattr(compare, "measure", measure)
+    monkeypatch.setattr(compare.time, "sleep", paused.append)
     run = run_file(tmp_path / "run.json", ratios(b=1.3))
     assert main(run, "--confirm", "2", baseline=baseline) == status
-    assert asked == [[NAMES[1]]] * 2
+    assert asked == [[NAMES[1]]] * times
+    assert paused == [compare.PAUSE_S] * times
 
 
 def test_nothing_is_measured_again_when_nothing_is_suspect(tmp_path, baseline, monkeypatch):
@@ -147,7 +162,7 @@ def refusals(tmp_path):
         "is not JSON": (text, "not JSON"),
         "is no run": (plain, "no run of these suites"),
         "has nothing": (run_file(tmp_path / "empty.json", {}), "no benchmark in it"),
-        "has no ratio": (run_file(tmp_path / "zero.json", {NAMES[0]: 0.0}), "ratio 0.0"),
+        "has no time": (run_file(tmp_path / "zero.json", {NAMES[0]: 0.0}), "seconds 0.0"),
         "is of other machines": (other, "machine class cupy-h200"),
         "has what the baseline has not": (unknown, "test_e: needed --update"),
         "has another calibration": (
@@ -160,7 +175,7 @@ def refusals(tmp_path):
 @pytest.mark.parametrize(
     "case",
     [
-        *("is absent", "is not JSON", "is no run", "has nothing", "has no ratio"),
+        *("is absent", "is not JSON", "is no run", "has nothing", "has no time"),
         *("is of other machines", "has what the baseline has not", "has another calibration"),
     ],
 )
@@ -196,8 +211,11 @@ def test_runs_of_different_calibrations_make_no_baseline(tmp_path):
 def test_settled_leaves_what_was_not_measured_again(tmp_path, baseline):
     run = read_run(run_file(tmp_path / "run.json", ratios(b=1.3)))
     rows = compare.judged(run, read_baseline(baseline))
-    settled = compare.settled(rows, [{NAMES[1]: Found(2.0, "roof")}, {}])
-    assert [row.now for row in settled] == [2.0, 2.3, 2.0, 2.0]
+    settled = compare.settled(rows, {NAMES[1]: Found(0.25, 0.09, "roof")})
+    # The quickest round of the second run over the quickest calibration, which is its own too.
+    assert [row.now for row in settled] == pytest.approx([2.0, 0.25 / 0.09, 2.0, 2.0])
+    settled = compare.settled(rows, {NAMES[1]: Found(0.2, 0.2, "roof")})
+    assert [row.now for row in settled] == pytest.approx([2.0, 2.0, 2.0, 2.0])
 
 
 def test_committed_baselines_can_be_read_and_would_find_30_percent():

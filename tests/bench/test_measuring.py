@@ -11,7 +11,8 @@ pytest.importorskip("pytest_benchmark")
 from bench import conftest, instructions
 from bench.baseline import BadInput
 from bench.figures import add_comparisons
-from bench.measuring import HEAP, INTERPRETER, Ratio, cpu_s, roof
+from bench.fixed import by_events, in_order
+from bench.measuring import INTERPRETER, Ratio, cpu_s, roof
 from bench.worlds import WORKERS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,7 +28,7 @@ def test_ratio_of_a_machine_that_slows_down_stays():
     assert Ratio([2.0, 4.0, 8.0], [1.0, 1.0, 3.0, 5.0]).paired == 2.0
 
 
-@pytest.mark.parametrize("calibration", [HEAP, INTERPRETER, roof(1 << 20)])
+@pytest.mark.parametrize("calibration", [by_events(10), in_order(10), INTERPRETER, roof(1 << 20)])
 def test_calibrations_take_time_every_time(calibration):
     assert calibration.seconds() > 0
     assert calibration.seconds() > 0
