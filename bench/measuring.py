@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = [
     "Calibration",
     "Ratio",
     "cpu_s",
+    "pieces",
     "roof",
     "run_command",
 ]
@@ -114,6 +116,32 @@ def roof(nbytes: int) -> Calibration:
 
     name = f"scale {nbytes >> 10} KiB of float32 in place, {times} times"
     return Calibration(name, work, 2 * nbytes * times)
+
+
+PIECE_BYTES = 64 << 10
+PIECES_AT_LEAST = 48 << 20
+
+
+def pieces(nbytes: int) -> Calibration:
+    """Return additions and copies of pieces of ``nbytes``, one after the other, in NumPy.
+
+    That is what steps of a collective over buffers of about a cache's size do: less of it waits for
+    memory than of ``roof``.
+    """
+    part = _array()[: nbytes // PIECE_BYTES * PIECE_BYTES // 4].reshape(-1, PIECE_BYTES // 4)
+    times = max(1, PIECES_AT_LEAST // nbytes)
+    zero = np.zeros(PIECE_BYTES // 4, dtype=np.float32)
+
+    def work() -> None:
+        for _ in range(times):
+            for piece in part:
+                np.add(piece, zero, out=piece)
+            for source, target in pairwise(part):
+                target[...] = source
+
+    return Calibration(
+        f"add and copy {nbytes >> 10} KiB of float32 in pieces of 64 KiB, {times} times", work
+    )
 
 
 INTERPRETED = 4000

@@ -6,7 +6,7 @@ kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bench.conftest import Measured
-from bench.measuring import INTERPRETER, roof
+from bench.measuring import INTERPRETER, Calibration, pieces, roof
 from bench.worlds import WORKERS, exact_data
 from emul import Prediction, Run, World
 from emul.ops import dtype_named
@@ -26,6 +26,13 @@ PREDICTIONS = 10
 
 SIZES = {"1-kib": (KIB, 40), "1-mib": (MIB, 40), "16-mib": (16 * MIB, 10)}
 """Bytes of a rank's buffer, and rounds."""
+
+AGAINST: dict[str, Callable[[int], Calibration]] = {
+    "1-kib": lambda _: INTERPRETER,
+    "1-mib": pieces,
+    "16-mib": roof,
+}
+"""What calls over so many bytes of all ranks are held against."""
 
 CASES = (
     ("1-kib", "hierarchical", "float32"),
@@ -62,8 +69,7 @@ def test_all_reduce(
         assert run.time_s >= run.bound_s > 0
         return {"bytes": 2 * x.nbytes * calls, "calls": calls}
 
-    against = INTERPRETER if nbytes == KIB else roof(x.nbytes)
-    measured(work, check, against=against, rounds=rounds, by=backend)
+    measured(work, check, against=AGAINST[size](x.nbytes), rounds=rounds, by=backend)
 
 
 @pytest.mark.parametrize("backend", WORKERS)
@@ -80,7 +86,7 @@ def test_collective_of_1_mib(measured: Measured, backend: str, collective: str) 
 
     call = getattr(world, collective)
     out = np.empty_like(call(x).output)
-    measured(lambda: call(x, out=out), check, against=roof(RANKS * MIB), rounds=40, by=backend)
+    measured(lambda: call(x, out=out), check, against=pieces(RANKS * MIB), rounds=40, by=backend)
 
 
 @pytest.mark.parametrize("algorithm", ["hierarchical", "ring", "auto"])
