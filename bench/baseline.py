@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -164,7 +165,7 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
 
 
 def baseline_of(runs: Sequence[RunFile], before: Baseline | None = None) -> Baseline:
-    """Return the baseline that ``runs`` make: the quickest, and tolerances by their spread.
+    """Return the baseline that ``runs`` make: medians, and tolerances by their spread.
 
     Benchmarks that no run has are kept from ``before``, so that a part can be updated alone; where
     one run only has a benchmark, the spread and tolerance of before are kept as well.
@@ -182,7 +183,7 @@ def _expected(found: Sequence[Found], before: Expected | None) -> Expected:
     calibrations = {each.calibration for each in found}
     if len(calibrations) > 1:
         raise BadInput(f"the runs have different calibrations: {', '.join(sorted(calibrations))}")
-    ratio = Found.quickest(found).ratio
+    ratio = statistics.median(each.ratio for each in found)
     if len(found) > 1:
         spread = max(abs(each.ratio / ratio - 1) for each in found)
         wanted = max(TOLERANCE_AT_LEAST, TOLERANCE_PER_SPREAD * spread)
