@@ -104,7 +104,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Expected ratios by benchmark, from ``runs`` runs on one class of machines."""
+    """Expected ratios by benchmark, from up to ``runs`` runs each, on one class of machines."""
 
     machine_class: str
     machine: Mapping[str, Any]
@@ -176,7 +176,8 @@ def baseline_of(runs: Sequence[RunFile], before: Baseline | None = None) -> Base
         kept[name] = _expected(
             [run.found[name] for run in runs if name in run.found], kept.get(name)
         )
-    return Baseline(runs[0].machine_class, runs[0].machine, len(runs), kept)
+    most = max(len(runs), before.runs if before else 0)
+    return Baseline(runs[0].machine_class, runs[0].machine, most, kept)
 
 
 def _expected(found: Sequence[Found], before: Expected | None) -> Expected:

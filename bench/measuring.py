@@ -122,15 +122,17 @@ PIECE_BYTES = 64 << 10
 PIECES_AT_LEAST = 48 << 20
 
 
-def pieces(nbytes: int) -> Calibration:
+def pieces(nbytes: int, dtype: npt.DTypeLike = np.float32) -> Calibration:
     """Return additions and copies of pieces of ``nbytes``, one after the other, in NumPy.
 
     That is what steps of a collective over buffers of about a cache's size do: less of it waits for
-    memory than of ``roof``.
+    memory than of ``roof``, and where NumPy converts every element, next to nothing.
     """
-    part = _array()[: nbytes // PIECE_BYTES * PIECE_BYTES // 4].reshape(-1, PIECE_BYTES // 4)
+    kind = np.dtype(dtype)
+    zero = np.zeros(PIECE_BYTES // kind.itemsize, dtype=kind)
+    whole = _array()[: nbytes // PIECE_BYTES * PIECE_BYTES // 4].view(kind)
+    part = whole.reshape(-1, len(zero))
     times = max(1, PIECES_AT_LEAST // nbytes)
-    zero = np.zeros(PIECE_BYTES // 4, dtype=np.float32)
 
     def work() -> None:
         for _ in range(times):
@@ -140,7 +142,7 @@ def pieces(nbytes: int) -> Calibration:
                 target[...] = source
 
     return Calibration(
-        f"add and copy {nbytes >> 10} KiB of float32 in pieces of 64 KiB, {times} times", work
+        f"add and copy {nbytes >> 10} KiB of {kind} in pieces of 64 KiB, {times} times", work
     )
 
 
