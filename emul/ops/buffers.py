@@ -180,9 +180,7 @@ def _input(
     return x, shape
 
 
-def _output(
-    collective: Collective, x: Array, out: Array, shape: Shape, arrays: Arrays
-) -> Array:
+def _output(collective: Collective, x: Array, out: Array, shape: Shape, arrays: Arrays) -> Array:
     if out.shape != shape.output_shape:
         raise ShapeError(
             f"{collective.name}: out of shape {out.shape}: needed {shape.output_shape}"
