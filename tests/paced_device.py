@@ -29,6 +29,39 @@ class SteppedClock:
         return self.now_ns
 
 
+class Monotonic:
+    """The clock of the host, of which each reading but the first sleeps a little, as a GPU naps.
+
+    It falls ``behind_ns`` back after the first reading: then waits end as much later.
+    """
+
+    def __init__(self, behind_ns=0):
+        self.behind_ns = behind_ns
+        self.readings = 0
+
+    def __call__(self):
+        self.readings += 1
+        if self.readings == 1:
+            return time.monotonic_ns()
+        time.sleep(1e-4)
+        return time.monotonic_ns() - self.behind_ns
+
+
+class Mark:
+    """What a thread does, if there is one."""
+
+    def __init__(self, thread):
+        self.thread = thread
+
+    @property
+    def done(self):
+        return self.thread is None or not self.thread.is_alive()
+
+    def synchronize(self):
+        if self.thread is not None:
+            self.thread.join()
+
+
 class PacedDevice(HostDevice):
     """Queued work runs at once, captured work when it is replayed, as a GPU does it.
 
@@ -41,7 +74,7 @@ class PacedDevice(HostDevice):
         self.clock = Clock(clock)
         self.capturing = None
         self.libraries = {}
-        self.waits = 0
+        self.marks = 0
 
     def kernel(self, source):
         kernel = super().kernel(source)
@@ -106,9 +139,10 @@ class PacedDevice(HostDevice):
 
         return replay
 
-    def wait(self):
+    def mark(self):
         assert self.capturing is None, "waited while capturing"
-        self.waits += 1
+        self.marks += 1
+        return Mark(None)
 
     def elapsed_s(self, work):
         started = time.perf_counter()
@@ -130,7 +164,6 @@ class ThreadedDevice(PacedDevice):
 
         return replay_aside
 
-    def wait(self):
-        super().wait()
-        if self.thread is not None:
-            self.thread.join()
+    def mark(self):
+        super().mark()
+        return Mark(self.thread)

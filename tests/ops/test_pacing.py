@@ -1,14 +1,14 @@
-"""Waits of the device, on the CPU: never early, bounded, ended by the host, and how late is told."""
+"""Waits of the device, on the CPU: never early, bounded, ended by the host, late as they say."""
 
 import time
 
-import nvrtc
 import numpy as np
+import nvrtc
 import pytest
 from host_device import COMPILER, WITHOUT_COMPILER
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paced_device import PacedDevice, SteppedClock, ThreadedDevice
+from paced_device import Monotonic, PacedDevice, SteppedClock, ThreadedDevice
 
 from emul import BackendError
 from emul.ops.cuda import NVRTC_OPTIONS, Source
@@ -120,19 +120,38 @@ def test_the_host_can_end_the_waits(stop_after_s):
 
 
 def test_an_interrupt_while_it_waits_ends_the_waits(monkeypatch):
-    device = ThreadedDevice()
+    device, slept = ThreadedDevice(), []
 
-    def interrupted():
-        monkeypatch.setattr(device, "wait", lambda: ThreadedDevice.wait(device))
+    def interrupted(seconds):
+        slept.append(seconds)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(device, "wait", interrupted)
     pace = Pace(device, [()])
     began = time.monotonic()
-    monkeypatch.setattr("emul.ops.cuda.pacing.DOZE_S", 60.0)
+    monkeypatch.setattr("emul.ops.cuda.pacing.time.sleep", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pace.run(np.array([30_000 * MS]), time.monotonic_ns())
     assert time.monotonic() - began < 5
+    assert 29 < slept[0] < 30
+    assert device.mark().done
+
+
+def test_the_host_sleeps_while_the_device_waits():
+    pace = Pace(ThreadedDevice(clock=Monotonic()), [(), ()])
+    began, cpu = time.monotonic(), time.thread_time()
+    pace.run(np.array([100 * MS, 200 * MS]), time.monotonic_ns())
+    assert time.monotonic() - began >= 0.2
+    assert time.thread_time() - cpu < 0.01
+
+
+def test_the_host_sleeps_again_when_the_device_is_late():
+    device = ThreadedDevice(clock=Monotonic(behind_ns=100 * MS))
+    pace = Pace(device, [()])
+    began, cpu = time.monotonic(), time.thread_time()
+    late_ns = pace.run(np.array([1 * MS]), time.monotonic_ns())
+    assert late_ns[0] >= 0
+    assert time.monotonic() - began >= 0.09
+    assert time.thread_time() - cpu < 0.02
 
 
 def test_tick_is_what_the_clock_moves_on_by():
@@ -176,5 +195,5 @@ def holds(device):
     except BackendError:
         return False
     took_ns = device.clock() - began_ns
-    late = 0.9 * MS <= late_ns[0] and (late_ns[1:] >= 0).all() and (late_ns[1:] <= 1000).all()
+    late = late_ns[0] >= 0.9 * MS and (late_ns[1:] >= 0).all() and (late_ns[1:] <= 1000).all()
     return bool(late and abs(took_ns - 2 * MS) < 0.5 * MS)

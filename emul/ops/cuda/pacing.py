@@ -36,10 +36,22 @@ ERRORS = {
 SPARE_NS = 1_000_000_000
 """By so much one wait may exceed the whole, before it is taken for a clock that jumped."""
 
-DOZE_S = 2e-3
-"""Before the end, the host stops sleeping by itself and waits for the device."""
+LOOKING_S = 300e-6
+"""So long before the end the host stops sleeping and looks whether the device is done: waking up
+takes a virtual machine up to so long. Where the device is late by as much, it sleeps again."""
 
 TICKS = 256
+
+
+class Mark(Protocol):
+    """A place in what is queued."""
+
+    @property
+    def done(self) -> bool:
+        """Whether all that was queued before it is done."""
+
+    def synchronize(self) -> None:
+        """Sleep until it is, without using the host's processor."""
 
 
 class PacingDevice(Device, Protocol):
@@ -57,8 +69,8 @@ class PacingDevice(Device, Protocol):
         ``queue`` may launch and copy; it may neither allocate nor wait.
         """
 
-    def wait(self) -> None:
-        """Sleep until all that is queued is done."""
+    def mark(self) -> Mark:
+        """Return the place behind all that is queued now."""
 
 
 class Pace:
@@ -106,8 +118,7 @@ class Pace:
         self.queue(due_ns, started_ns)
         last_ns = int(due_ns[-1]) if self.n_steps else 0
         try:
-            _doze_until((started_ns + last_ns) / 1e9 - DOZE_S)
-            self.device.wait()
+            _await(self.device.mark(), (started_ns + last_ns) / 1e9)
         except BaseException:
             self.stop()
             raise
@@ -127,7 +138,7 @@ class Pace:
         """End all waits at once, and return when what is queued is done."""
         word = self.table[STOP : STOP + 1]
         self.device.write_aside(word, np.ones(1, dtype=np.int64))
-        self.device.wait()
+        self.device.mark().synchronize()
         self.device.write_aside(word, np.zeros(1, dtype=np.int64))
 
     def lateness(self) -> Int64Array:
@@ -161,8 +172,14 @@ def tick_ns(device: PacingDevice) -> tuple[int, int]:
     return int(found.min()), int(np.median(found))
 
 
-def _doze_until(due_s: float) -> None:
-    """Sleep until ``due_s`` of the monotonic clock; signal handlers run meanwhile."""
-    rest_s = due_s - time.monotonic()
+def _await(mark: Mark, due_s: float) -> None:
+    """Return when ``mark`` is done, expected at ``due_s`` of the monotonic clock.
+
+    Sleeps until shortly before; signal handlers run meanwhile.
+    """
+    rest_s = due_s - LOOKING_S - time.monotonic()
     if rest_s > 0:
         time.sleep(rest_s)
+    while not mark.done:
+        if time.monotonic() > due_s + LOOKING_S:
+            mark.synchronize()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -91,7 +91,7 @@ class Source:
         return "".join(_file(f"{name}.cuh") for name in SHARED.get(self.kernel, ()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _file(name: str) -> str:
     path = files("emul.kernels").joinpath(name)
     return f'#line 1 "{path}"\n{path.read_text()}\n'
