@@ -40,7 +40,8 @@ class World:
     ``topology``: the name of a preset, the path of a TOML file, or a Topology.
     ``backend``: who does the arithmetic: ``cpu`` (compiled, all steps in one pass), ``numpy`` (step
     by step, the specification of the others), ``cupy`` (on an NVIDIA GPU), or ``auto``: by where
-    the arrays of a call lie, those of a GPU by ``cupy`` and those of the host by ``cpu``.
+    the arrays of a call lie, those of a GPU by ``cupy`` and those of the host by ``cpu``; or Ops of
+    one's own.
     ``clock``: ``virtual`` (the time is computed, nobody waits) or ``wall`` (each call returns
     when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock.
     ``seed``: of every random draw: jitter, lost packets, outages, and which wave a stream is on;
@@ -70,7 +71,7 @@ class World:
         self,
         topology: str | Path | Topology = DEFAULT_TOPOLOGY,
         *,
-        backend: str = "auto",
+        backend: str | Ops = AUTO_BACKEND,
         clock: str = "virtual",
         dilation: float = 1.0,
         seed: int = 0,

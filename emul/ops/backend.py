@@ -66,11 +66,14 @@ class TimedOps(Ops, Protocol):
         """
 
 
-def ops_for(backend: str) -> Ops:
+def ops_for(backend: str | Ops) -> Ops:
     """Return the Ops of the backend called ``backend``; ``auto`` is that for arrays of the host.
 
-    Raises ArgumentError for an unknown name, BackendError where this machine has no GPU for it.
+    Ops of one's own are returned as they are. Raises ArgumentError for an unknown name,
+    BackendError where this machine has no GPU for it.
     """
+    if not isinstance(backend, str):
+        return backend
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
     if backend == GPU_BACKEND:
@@ -94,12 +97,12 @@ def best_backend() -> str:
 
 
 def _gpu_ops() -> Ops:
-    from emul.ops.cuda.choice import find_gpu
+    from emul.ops.cuda.choice import find_gpu, ops_on
 
     found = find_gpu()
-    if found.ops is None:
+    if found.device is None:
         raise BackendError(
             f"backend {GPU_BACKEND}: {found.reason}: needed an NVIDIA GPU that CuPy can use; "
             "backend='cpu' computes on arrays of the host"
         )
-    return found.ops
+    return ops_on(found.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,9 +34,12 @@ class ArrayDevice(Device, Protocol):
 class DeviceArrays:
     """Arrays of one device."""
 
-    def __init__(self, device: ArrayDevice) -> None:
-        """Take ``device``."""
+    def __init__(
+        self, device: ArrayDevice, relieve: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Take ``device``; ``relieve`` frees what can be done without, and says if it did."""
         self.device = device
+        self.relieve = relieve
 
     def taken(self, array: object, what: str) -> DeviceArray:
         """Return ``array`` itself, or a view of another library's array on this device."""
@@ -86,6 +90,8 @@ class DeviceArrays:
         if needed_bytes < ALWAYS_THERE_BYTES:
             return
         free = self.device.free_bytes()
+        if needed_bytes > free and self.relieve():
+            free = self.device.free_bytes()
         if needed_bytes > free:
             raise CapacityError(
                 f"{what}: {format_bytes(needed_bytes)} needed, {format_bytes(free)} free on "

@@ -14,10 +14,11 @@ import numpy as np
 from emul.errors import BackendError
 from emul.ops.cuda.cupy_device import CupyDevice, import_cupy
 from emul.ops.cuda.device import Device
+from emul.ops.cuda.device_ops import ComputingDevice, DeviceOps
 from emul.ops.cuda.pacing import tick_ns
 from emul.ops.cuda.sources import Source
 
-__all__ = ["FoundGpu", "find_gpu", "probe"]
+__all__ = ["FoundGpu", "find_gpu", "ops_on", "probe"]
 
 DRIVER = "libcuda.so.1"
 INSTALL = "pip install 'emul[cuda13]' (or cuda12, by what nvidia-smi shows)"
@@ -59,6 +60,12 @@ def _found(number: int) -> FoundGpu:
     except Exception as error:
         return FoundGpu(None, f"a kernel did not run on {found.name} ({_line(error)})")
     return FoundGpu(found, f"a kernel ran on {found.name}")
+
+
+@cache
+def ops_on(device: ComputingDevice) -> DeviceOps:
+    """Return the backend on ``device``, always the same."""
+    return DeviceOps(device)
 
 
 def probe(device: Device) -> None:

@@ -82,15 +82,16 @@ class Pace:
         steps: Sequence[Sequence[Launch]],
         *,
         before: Sequence[Launch] = (),
-        after: Sequence[Launch] = (),
+        held: tuple[DeviceArray, ...] = (),
     ) -> None:
-        """Capture ``steps``, each with its launches; ``before`` and ``after`` are not waited for.
+        """Capture ``steps``, each with its launches; those ``before`` them are not waited for.
 
-        Nothing is carried out yet. The arrays that they work on must outlive this.
+        Nothing is carried out yet. The arrays that they work on must be there whenever it is;
+        those that are ``held`` are.
         """
         self.device = device
         self.n_steps = len(steps)
-        self.held = (steps, before, after)
+        self.held = held
         self.table = device.upload(np.zeros(WORDS + 2 * self.n_steps, dtype=np.int64))
         start, wait = (device.kernel(Source(name)) for name in ("start", "wait"))
         pace = np.uint64(device.pointer(self.table))
@@ -103,8 +104,6 @@ class Pace:
                 for launch in step:
                     launch.queue(device)
                 device.launch(wait, 1, 1, (pace, np.int32(self.n_steps), np.int32(number)))
-            for launch in after:
-                launch.queue(device)
 
         self.replay = device.captured(queue)
 
