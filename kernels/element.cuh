@@ -300,12 +300,13 @@ static __device__ inline void emul_store(emul_element *into, emul_element value)
 }
 
 /* Volatile, so that all loads that are written before a store, or before the first use of what was
- * loaded, stay before it: that is how many of them are under way at once. */
+ * loaded, stay before it: that is how many of them are under way at once. No launch looks at an
+ * element twice, so the nearest cache is left to the tables. */
 static __device__ inline emul_vector emul_load(const emul_vector *from)
 {
 #ifdef __CUDA_ARCH__
     emul_vector value;
-    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+    asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(value.word[0]), "=r"(value.word[1]), "=r"(value.word[2]),
                    "=r"(value.word[3])
                  : "l"(from)

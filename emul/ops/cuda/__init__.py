@@ -6,6 +6,7 @@ the same sources and a C++ compiler.
 """
 
 from emul.ops.cuda.device import Device, DeviceArray, Kernel, Launch
+from emul.ops.cuda.gpu_ops import GpuOps, Work
 from emul.ops.cuda.sources import NVRTC_OPTIONS, Source
 
-__all__ = ["NVRTC_OPTIONS", "Device", "DeviceArray", "Kernel", "Launch", "Source"]
+__all__ = ["NVRTC_OPTIONS", "Device", "DeviceArray", "GpuOps", "Kernel", "Launch", "Source", "Work"]
