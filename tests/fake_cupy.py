@@ -176,9 +176,7 @@ class FakeCupy:
         )
 
     def get_default_memory_pool(self):
-        return SimpleNamespace(
-            free_bytes=lambda: 0, used_bytes=lambda: 0, get_limit=lambda: 0
-        )
+        return SimpleNamespace(free_bytes=lambda: 0, used_bytes=lambda: 0, get_limit=lambda: 0)
 
     def empty(self, shape, dtype):
         assert Stream.current.captured is None, "allocated while a stream is captured"

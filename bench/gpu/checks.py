@@ -70,7 +70,9 @@ def sanitizer(setting: Setting, tool: str, run: Run = run) -> list[Figure]:
         return [Figure(name, None, "", "nothing found", None, {"skipped": "is not installed"})]
     watched = [program, "--tool", tool, "--error-exitcode", str(FOUND_SOMETHING)]
     watched += ["--target-processes", "all"]
-    status, said = run([*watched, *_pytest(SANITIZED)], _limit_s(setting, setting.scale.sanitizer_s))
+    status, said = run(
+        [*watched, *_pytest(SANITIZED)], _limit_s(setting, setting.scale.sanitizer_s)
+    )
     about = {"status": status, "said": "\n".join(said.splitlines()[-LINES_TOLD:])}
     if status is None:
         return [Figure(name, "did not end in time", "", "nothing found", None, about)]

@@ -100,7 +100,9 @@ def host_idle(setting: Setting) -> list[Figure]:
     cpu_s, took_s = time.process_time() - cpu_s, time.monotonic() - began_s
     assert took_s >= run.time_s * world.dilation
     about = {"cpu_s": cpu_s, "seconds": took_s, "steps": len(run.step_lag_s)}
-    return [at_most("host CPU while it replays, of one core", cpu_s / took_s, "", ASKED_HOST, **about)]
+    return [
+        at_most("host CPU while it replays, of one core", cpu_s / took_s, "", ASKED_HOST, **about)
+    ]
 
 
 def small(setting: Setting) -> list[Figure]:
@@ -123,7 +125,9 @@ def small(setting: Setting) -> list[Figure]:
     pace.lateness()
     bare_us = setting.median_s(job.replay) / steps * 1e6
     about = {"steps": steps, "without_waits_us": bare_us}
-    return [at_most("a step of 24 x 1 KiB, captured, no delay", step_us, "us", ASKED_STEP_US, **about)]
+    return [
+        at_most("a step of 24 x 1 KiB, captured, no delay", step_us, "us", ASKED_STEP_US, **about)
+    ]
 
 
 def _rows(setting: Setting, world: World, nbytes: int) -> tuple[object, np.float32]:

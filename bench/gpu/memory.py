@@ -56,12 +56,21 @@ def rivals(setting: Setting) -> list[Figure]:
     ours_s = setting.median_s(job.replay)
     ring_s = _ring_s(setting, job)
     about = {"fused_s": ours_s, "ring_s": ring_s}
-    found = [at_least("times as fast as a ring of array calls", ring_s / ours_s, "", ASKED_OVER_RING, **about)]
+    found = [
+        at_least(
+            "times as fast as a ring of array calls", ring_s / ours_s, "", ASKED_OVER_RING, **about
+        )
+    ]
     name = "times as fast as torch.stack().sum(0) and broadcast"
     try:
         import torch
     except Exception as error:
-        return [*found, Figure(name, None, "", f">= {ASKED_OVER_TORCH:g}", None, {"skipped": f"torch: {error}"})]
+        return [
+            *found,
+            Figure(
+                name, None, "", f">= {ASKED_OVER_TORCH:g}", None, {"skipped": f"torch: {error}"}
+            ),
+        ]
     torch_s = _torch_s(setting, job, torch)
     about = {"fused_s": ours_s, "torch_s": torch_s, "torch": torch.__version__}
     return [*found, at_least(name, torch_s / ours_s, "", ASKED_OVER_TORCH, **about)]

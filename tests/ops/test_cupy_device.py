@@ -106,7 +106,9 @@ def test_free_bytes_keep_to_the_limit_of_the_pool():
     device = CupyDevice(cupy, 0)
     assert device.free_bytes() == 1000
     pool = {"free_bytes": lambda: 50, "used_bytes": lambda: 30, "get_limit": lambda: 200}
-    cupy.get_default_memory_pool = lambda: type("Pool", (), {k: staticmethod(v) for k, v in pool.items()})
+    cupy.get_default_memory_pool = lambda: type(
+        "Pool", (), {k: staticmethod(v) for k, v in pool.items()}
+    )
     assert device.free_bytes() == 170
 
 

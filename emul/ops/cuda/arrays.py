@@ -34,9 +34,7 @@ class ArrayDevice(Device, Protocol):
 class DeviceArrays:
     """Arrays of one device."""
 
-    def __init__(
-        self, device: ArrayDevice, relieve: Callable[[], bool] = lambda: False
-    ) -> None:
+    def __init__(self, device: ArrayDevice, relieve: Callable[[], bool] = lambda: False) -> None:
         """Take ``device``; ``relieve`` frees what can be done without, and says if it did."""
         self.device = device
         self.relieve = relieve

@@ -6,7 +6,7 @@ It computes on any device that can be waited for; that of CuPy is one.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Any, Protocol
@@ -55,11 +55,9 @@ class DeviceOps:
 
     def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:
         """Return the bytes of device memory that a call will allocate, tables apart."""
+        ops = self._stepwise if buffers.revocable else self._fused  # on the wall clock, or not
         with self.device.current():
-            new = self._fused.new_bytes(program, buffers, reduction, root)
-            if buffers.revocable:  # on the wall clock
-                new = max(new, self._stepwise.new_bytes(program, buffers, reduction, root))
-            return new
+            return self._with_room(lambda: ops.new_bytes(program, buffers, reduction, root))
 
     def perform(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Array:
         """Carry out ``program`` in one launch where it can be, and return the output.
@@ -67,12 +65,9 @@ class DeviceOps:
         Raises CapacityError, having changed nothing, where the device has no room.
         """
         with self.device.current():
-            try:
-                output = self._fused.perform(program, buffers, reduction, root)
-            except MemoryError:
-                if not self.forget():
-                    raise
-                output = self._fused.perform(program, buffers, reduction, root)
+            output: Array = self._with_room(
+                lambda: self._fused.perform(program, buffers, reduction, root)
+            )
             self.device.synchronize()
         return output
 
@@ -92,16 +87,11 @@ class DeviceOps:
         for again. Raises BackendError when the device did not wait, CapacityError without room.
         """
         with self.device.current():
-            try:
-                pace, output = self._paced(program, buffers, reduction, root)
-            except MemoryError:
-                if not self.forget():
-                    raise
-                pace, output = self._paced(program, buffers, reduction, root)
+            pace, output = self._with_room(lambda: self._paced(program, buffers, reduction, root))
             late_ns = pace.run(due_ns, started_ns)
-            if self._stepwise.finish(buffers, output, root):
-                self.device.synchronize()
-        return output if buffers.out is None else buffers.out, late_ns
+            output = self._stepwise.finish(buffers, output, root)
+            self.device.synchronize()
+        return output, late_ns
 
     def forget(self) -> bool:
         """Free what captured collectives hold; say whether there was any."""
@@ -110,13 +100,22 @@ class DeviceOps:
             self._captured.clear()
         return there
 
+    def _with_room(self, work: Callable[[], Any]) -> Any:
+        """Return what ``work`` does; where there is no room, having freed what can be freed."""
+        try:
+            return work()
+        except MemoryError:
+            if not self.forget():
+                raise
+        return work()
+
     def _paced(
         self, program: Program, buffers: Buffers, reduction: str, root: int
     ) -> tuple[Pace, Array]:
         """Return the collective as captured, and where its output will be."""
         if buffers.out is None:
             buffers.out = buffers.output()
-        if not self._stepwise.is_repeatable(program, buffers):
+        if not self._stepwise.is_repeatable(program, buffers, reduction, root):
             work = self._stepwise.prepare(program, buffers, reduction, root)
             return _pace_of(self.device, work, buffers), work.output
         key = (program, reduction, root, buffers.x.dtype, buffers.in_place, *self._places(buffers))
