@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, unknown_name
-from emul.ops import AUTO_BACKEND, REDUCTIONS, TimedOps, dtype_named, ops_for, ops_taking
+from emul.ops import AUTO_BACKEND, REDUCTIONS, Ops, TimedOps, dtype_named, ops_for, ops_taking
 from emul.ops.buffers import Buffers
 from emul.planning import AUTO, Algorithm, Planner
 from emul.plans import Counts, Program, Shape, collective_named

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ __all__ = ["ComputingDevice", "DeviceOps"]
 
 Array = npt.NDArray[Any]
 Int64Array = npt.NDArray[np.int64]
+Result = TypeVar("Result")
 
 CAPTURED_AT_MOST = 8
 """Collectives that are kept as they were captured, with the work buffers that they need."""
@@ -65,9 +66,7 @@ class DeviceOps:
         Raises CapacityError, having changed nothing, where the device has no room.
         """
         with self.device.current():
-            output: Array = self._with_room(
-                lambda: self._fused.perform(program, buffers, reduction, root)
-            )
+            output = self._with_room(lambda: self._fused.perform(program, buffers, reduction, root))
             self.device.synchronize()
         return output
 
@@ -100,7 +99,7 @@ class DeviceOps:
             self._captured.clear()
         return there
 
-    def _with_room(self, work: Callable[[], Any]) -> Any:
+    def _with_room(self, work: Callable[[], Result]) -> Result:
         """Return what ``work`` does; where there is no room, having freed what can be freed."""
         try:
             return work()
@@ -113,12 +112,12 @@ class DeviceOps:
         self, program: Program, buffers: Buffers, reduction: str, root: int
     ) -> tuple[Pace, Array]:
         """Return the collective as captured, and where its output will be."""
-        if buffers.out is None:
-            buffers.out = buffers.output()
+        out = buffers.out = buffers.output()
         if not self._stepwise.is_repeatable(program, buffers, reduction, root):
             work = self._stepwise.prepare(program, buffers, reduction, root)
             return _pace_of(self.device, work, buffers), work.output
-        key = (program, reduction, root, buffers.x.dtype, buffers.in_place, *self._places(buffers))
+        places = (self._place(buffers.x), self._place(out))
+        key = (program, reduction, root, buffers.x.dtype, buffers.in_place, places)
         with self._lock:
             pace = self._captured.get(key)
             if pace is not None:
@@ -126,7 +125,7 @@ class DeviceOps:
         if pace is not None:
             if buffers.in_place:
                 buffers.keep()
-            return pace, buffers.out
+            return pace, out
         work = self._stepwise.prepare(program, buffers, reduction, root)
         pace = _pace_of(self.device, work, buffers)
         with self._lock:
@@ -135,13 +134,9 @@ class DeviceOps:
                 self._captured.popitem(last=False)
         return pace, work.output
 
-    def _places(self, buffers: Buffers) -> tuple[Hashable, ...]:
-        """Return where input and output lie."""
-        return tuple(
-            part
-            for array in (buffers.x, buffers.out)
-            for part in (self.device.pointer(array), array.shape, array.strides)
-        )
+    def _place(self, array: Array) -> Hashable:
+        """Return where ``array`` lies."""
+        return self.device.pointer(array), array.shape, array.strides
 
 
 def _pace_of(device: PacingDevice, work: Work, buffers: Buffers) -> Pace:
