@@ -55,7 +55,7 @@ def gpu_tests(setting: Setting, folder: Path, run: Run = run) -> list[Figure]:
     status, said = run(command, _limit_s(setting, setting.scale.tests_s))
     counts = _counts(report) if report.exists() else dict.fromkeys(COUNTS, 0)
     passed = counts["tests"] - counts["failures"] - counts["errors"] - counts["skipped"]
-    about = {**counts, "status": status}
+    about = {"counts": counts, "status": status}
     if status != 0:
         about["said"] = "\n".join(said.splitlines()[-LINES_TOLD:])
     reached = status == 0 and passed > 0

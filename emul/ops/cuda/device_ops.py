@@ -66,7 +66,9 @@ class DeviceOps:
         Raises CapacityError, having changed nothing, where the device has no room.
         """
         with self.device.current():
-            output = self._with_room(lambda: self._fused.perform(program, buffers, reduction, root))
+            output: Array = self._with_room(
+                lambda: self._fused.perform(program, buffers, reduction, root)
+            )
             self.device.synchronize()
         return output
 
