@@ -7,7 +7,7 @@ import platform
 import numpy as np
 
 from emul.ops import BACKENDS, CpuOps
-from emul.ops.cuda.choice import find_gpu
+from emul.ops.cuda import choice
 from emul.ops.cuda.pacing import tick_ns
 from emul.ops.fused import INSTRUCTION_SETS
 from emul.ops.numpy_ops import usable_cores
@@ -19,7 +19,7 @@ Facts = list[tuple[str, str]]
 
 def info_lines(version: str) -> list[str]:
     """Return what ``emul info`` prints; asks for a GPU by letting it compute."""
-    found = find_gpu()
+    found = choice.find_gpu()
     auto = "cpu" if found.device is None else "cupy for arrays of the GPU, cpu for the host's"
     backends = {
         "auto": auto,
