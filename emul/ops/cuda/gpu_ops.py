@@ -29,7 +29,7 @@ Arrays = tuple[DeviceArray, DeviceArray]
 BLOCKS_PER_MULTIPROCESSOR = 16
 """At most, assumed: some five times those that there is room for, so that early ones take more."""
 
-SLOTS = (0, 1, 2, 4, 8, 16, 32)
+SLOTS = (0, 4, 8, 32)
 """For how many values set aside the fused kernel is compiled: the next of these."""
 
 
@@ -54,6 +54,8 @@ class Work:
 
 class GpuOps:
     """Carries out programs on ``device``; ``stepwise``: one launch for each step of the plan."""
+
+    slots = SLOTS
 
     def __init__(self, device: Device, *, stepwise: bool = False) -> None:
         """Compile nothing yet: a kernel is compiled when a call first needs it."""
@@ -154,7 +156,7 @@ class GpuOps:
         apart = (pointers[1] - pointers[0]) % 16
         key = (recipe, program.itemsize, strides, apart, form.in_input)
         tapes, tables = self._tapes(*key)
-        kept = next(each for each in SLOTS if each >= tapes.kept)
+        kept = next(each for each in self.slots if each >= tapes.kept)
         runs, tape, leaf, target = (np.uint64(self.device.pointer(each)) for each in tables)
         arguments = (
             *map(np.uint64, pointers),
