@@ -7,8 +7,10 @@ from contextlib import nullcontext
 
 import numpy as np
 from paced_device import PacedDevice
+from same_bits import Host
 
 from emul.errors import CapacityError
+from emul.ops.cuda.arrays import DeviceArrays
 from emul.ops.cuda.choice import FoundGpu, find_gpu
 
 CUDA = 2
@@ -35,9 +37,10 @@ class StandIn(PacedDevice):
         needed = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if needed > self.room:
             raise CapacityError(f"{self.name}: {needed} bytes could not be allocated")
-        array = super().empty(shape, dtype).view(OnDevice)
-        array.view(np.uint8)[...] = 0xA5
-        return array
+        assert self.capturing is None, "allocated while capturing"
+        memory = np.full(needed + 16, 0xA5, np.uint8).view(OnDevice)
+        first = -super().pointer(memory) % 16
+        return memory[first : first + needed].view(dtype).reshape(shape)
 
     def upload(self, table):
         assert not isinstance(table, OnDevice)
@@ -74,6 +77,9 @@ class StandIn(PacedDevice):
     def asarray(self, array):
         return self.upload(np.asarray(array))
 
+    def view(self, memory, shape, dtype, offset, strides):
+        return np.ndarray(shape, dtype, memory, offset=offset, strides=strides).view(OnDevice)
+
 
 class RealGpu:
     """A CupyDevice, with what tests need beside it."""
@@ -86,6 +92,26 @@ class RealGpu:
 
     def asarray(self, array):
         return self.device.upload(np.asarray(array))
+
+    def view(self, memory, shape, dtype, offset, strides):
+        return self.cupy.ndarray(shape, dtype, memory.data + offset, strides)
+
+
+class OnGpu(Host):
+    """What ``same_bits`` checks there."""
+
+    def __init__(self, gpu):
+        self.gpu = gpu
+        self.more = {"arrays": DeviceArrays(gpu)}
+
+    def put(self, array):
+        return self.gpu.asarray(array)
+
+    def view(self, memory, shape, dtype, offset, strides):
+        return self.gpu.view(memory, shape, dtype, offset, strides)
+
+    def got(self, array):
+        return np.ascontiguousarray(self.gpu.download(array))
 
 
 def real_gpu():

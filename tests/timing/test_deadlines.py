@@ -1,4 +1,4 @@
-"""When steps are due: worked out here transfer by transfer, for whole messages, slices and stacks."""
+"""When steps are due, worked out transfer by transfer: whole messages, slices and stacks."""
 
 import numpy as np
 import pytest
