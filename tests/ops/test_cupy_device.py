@@ -3,12 +3,13 @@
 import time
 
 import fake_cupy
+import ml_dtypes
 import numpy as np
 import pytest
 from fake_cupy import FakeCupy
 from host_device import COMPILER, WITHOUT_COMPILER
 
-from emul import CapacityError
+from emul import CapacityError, DTypeError
 from emul.ops.cuda import Source
 from emul.ops.cuda.choice import find_gpu, probe
 from emul.ops.cuda.cupy_device import CupyDevice
@@ -99,6 +100,17 @@ def test_no_room_is_said_with_what_was_needed(device):
     with pytest.raises(CapacityError, match=r"TiB could not be allocated .* fewer ranks"):
         device.empty((1 << 42,), np.dtype(np.uint8))
     assert device.free_bytes() > 0
+
+
+def test_an_element_type_that_cupy_does_not_know_is_refused(monkeypatch):
+    device = CupyDevice(FakeCupy(), 0)
+
+    def empty(shape, dtype):
+        raise ValueError("Unsupported dtype bfloat16")
+
+    monkeypatch.setattr(device.cupy, "empty", empty)
+    with pytest.raises(DTypeError, match="has no arrays of bfloat16 .*: needed CuPy 14"):
+        device.empty((3,), np.dtype(ml_dtypes.bfloat16))
 
 
 def test_free_bytes_keep_to_the_limit_of_the_pool():

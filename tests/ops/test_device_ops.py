@@ -280,7 +280,7 @@ def test_a_device_that_does_not_wait_is_an_error(gpu, monkeypatch):
     world, host = World("three-campus", clock="wall"), ones_and_more()
     x = gpu.asarray(host)
     monkeypatch.setattr("emul.ops.cuda.pacing.SPARE_NS", -(10**9))
-    with pytest.raises(BackendError, match=r"step 0 of 46: a wait was longer than the whole"):
+    with pytest.raises(BackendError, match=r"step \d+ of 46: a wait was longer than the whole"):
         world.all_reduce(x, algorithm="ring", out=x)
     assert np.array_equal(on_host(gpu, x), host)
 

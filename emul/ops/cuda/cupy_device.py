@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import CapacityError
+from emul.errors import CapacityError, DTypeError
 from emul.ops.cuda.device import DeviceArray, Kernel
 from emul.ops.cuda.sources import NVRTC_OPTIONS, Source
 from emul.units import format_bytes
@@ -67,9 +67,17 @@ class CupyDevice:
         return self.cupy.from_dlpack(array)
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> DeviceArray:
-        """Return a new array; raises CapacityError, which is a MemoryError, without room."""
+        """Return a new array; raises CapacityError, which is a MemoryError, without room.
+
+        Raises DTypeError for an element type that this CuPy does not know.
+        """
         try:
             return self.cupy.empty(shape, dtype)
+        except (TypeError, ValueError) as error:
+            raise DTypeError(
+                f"CuPy {self.cupy.__version__} has no arrays of {dtype} ({error}): needed CuPy 14 "
+                "with NumPy 2.1.2 or newer for bfloat16"
+            ) from error
         except self.cupy.cuda.memory.OutOfMemoryError as error:
             needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
             raise CapacityError(
