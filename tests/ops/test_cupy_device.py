@@ -109,7 +109,7 @@ def test_an_element_type_that_cupy_does_not_know_is_refused(monkeypatch):
         raise ValueError("Unsupported dtype bfloat16")
 
     monkeypatch.setattr(device.cupy, "empty", empty)
-    with pytest.raises(DTypeError, match="has no arrays of bfloat16 .*: needed CuPy 14"):
+    with pytest.raises(DTypeError, match=r"has no arrays of bfloat16 .*: needed CuPy 14"):
         device.empty((3,), np.dtype(ml_dtypes.bfloat16))
 
 
