@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, unknown_name
+from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops import AUTO_BACKEND, REDUCTIONS, Ops, TimedOps, dtype_named, ops_for, ops_taking
 from emul.ops.buffers import Buffers
 from emul.planning import AUTO, Algorithm, Planner
@@ -306,17 +307,16 @@ class World:
         ops = self.ops
         if self._ops_by_arrays and type(x) is not np.ndarray:
             ops = ops_taking(x, ops)
-        revocable = self.clock == "wall"
-        buffers = Buffers(
-            collective, self.size, x, out, counts, revocable=revocable, arrays=ops.arrays
-        )
+        arrays, waits = ops.arrays, self.clock == "wall"
+        buffers = Buffers(collective, self.size, x, out, counts, revocable=waits, arrays=arrays)
         itemsize = buffers.x.dtype.itemsize
         program, prediction = self._prepare(buffers.shape, algorithm, root, itemsize)
         new_bytes = ops.new_bytes(program, buffers, op, root)
-        ops.arrays.check_fits(new_bytes, f"{name} over {self.size} ranks")
+        if new_bytes >= ALWAYS_THERE_BYTES:
+            arrays.check_fits(new_bytes, f"{name} over {self.size} ranks")
         step_lag_s = None
         try:
-            if self.clock == "wall" and isinstance(ops, TimedOps):
+            if waits and isinstance(ops, TimedOps):
                 due_ns = self._steps_due_ns(program, prediction)
                 output, late_ns = ops.perform_on_time(
                     program, buffers, op, root, due_ns=due_ns, started_ns=started_ns
@@ -329,8 +329,8 @@ class World:
             buffers.restore()
             raise
         wall_s = (ended_ns - started_ns) / 1e9
-        lag_s = wall_s - prediction.time_s * self.dilation if self.clock == "wall" else None
-        reduced = (buffers.x, output, op, ops.arrays) if collective.reduces else None
+        lag_s = wall_s - prediction.time_s * self.dilation if waits else None
+        reduced = (buffers.x, output, op, arrays) if collective.reduces else None
         return Run(buffers.returned(output), prediction, wall_s, lag_s, reduced, step_lag_s)
 
     def _publish(self, started_ns: int, prediction: Prediction) -> int:
