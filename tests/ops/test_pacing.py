@@ -8,7 +8,7 @@ import pytest
 from host_device import COMPILER, WITHOUT_COMPILER
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paced_device import Monotonic, PacedDevice, SteppedClock, ThreadedDevice
+from paced_device import BusyDevice, Monotonic, PacedDevice, SteppedClock, ThreadedDevice
 
 from emul import BackendError
 from emul.ops.cuda import NVRTC_OPTIONS, Source
@@ -117,6 +117,15 @@ def test_the_host_can_end_the_waits(stop_after_s):
         pace.lateness()
     late_ns = pace.run(np.array([0, 1 * MS]), time.monotonic_ns())  # it can be used again
     assert (late_ns >= 0).all()
+
+
+def test_a_stop_holds_also_where_it_comes_before_the_delays():
+    device = BusyDevice(0.1, clock=Monotonic())
+    pace = Pace(device, [()])
+    began = time.monotonic()
+    pace.queue(np.array([4_000 * MS]), time.monotonic_ns())
+    pace.stop()
+    assert time.monotonic() - began < 3
 
 
 def test_an_interrupt_while_it_waits_ends_the_waits(monkeypatch):
