@@ -3,7 +3,6 @@
 import time
 
 import numpy as np
-import nvrtc
 import pytest
 from host_device import COMPILER, WITHOUT_COMPILER
 from hypothesis import given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from paced_device import BusyDevice, Monotonic, PacedDevice, SteppedClock, ThreadedDevice
 
 from emul import BackendError
-from emul.ops.cuda import NVRTC_OPTIONS, Source
+from emul.ops.cuda import Source
 from emul.ops.cuda.pacing import ELAPSED, ERROR, Pace, tick_ns
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
@@ -28,15 +27,6 @@ def paced(due_ns, *moves, device=None, **more):
     device = device or PacedDevice(clock=SteppedClock(*moves, **more), mutate=impatient)
     pace = Pace(device, [()] * len(due_ns))
     return pace.run(np.array(due_ns, dtype=np.int64), time.monotonic_ns())
-
-
-@pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.WITHOUT)
-@pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
-@pytest.mark.parametrize("kernel", ["start", "wait", "tick"])
-def test_kernels_of_the_clock_compile_for_every_gpu(kernel, architecture):
-    source = Source(kernel)
-    options = [f"--gpu-architecture={architecture}", *NVRTC_OPTIONS]
-    assert f".entry {source.entry}(" in nvrtc.compiled(source.text, options)
 
 
 @settings(max_examples=60)
