@@ -93,12 +93,26 @@ class GpuOps:
         work = self.prepare(program, buffers, reduction, root)
         for launch in work.launches():
             launch.queue(self.device)
-        out = work.output
-        if buffers.out is not None and out is not buffers.out:
-            self.device.copy(buffers.out, out)
-            out = buffers.out
-        buffers.fill_up(out, root)
-        return out
+        return self.finish(buffers, work.output, root)
+
+    def finish(self, buffers: Buffers, output: DeviceArray, root: int) -> DeviceArray:
+        """Queue what comes after the launches, and return the output of the call."""
+        if buffers.out is not None and output is not buffers.out:
+            self.device.copy(buffers.out, output)
+            output = buffers.out
+        buffers.fill_up(output, root)
+        return output
+
+    def is_repeatable(self, program: Program, buffers: Buffers, reduction: str, root: int) -> bool:
+        """Say whether another call with arrays of the same places has the same launches.
+
+        It has not where arrays stand in for those of the caller, which are others every time.
+        """
+        arrays = (buffers.x, buffers.out)
+        if any(each is not None and self._scattered(buffers, each) for each in arrays):
+            return False
+        form = self._form(program, buffers, reduction, root)
+        return buffers.out is not None and form.in_input == buffers.in_place
 
     def prepare(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Work:
         """Return the launches of a call; whatever they need is allocated, and nothing queued.

@@ -37,6 +37,9 @@ SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "reduce": ("element", "rows"),
         "recv_reduce_copy": ("element", "rows"),
         "fused": ("element",),
+        "start": ("clock",),
+        "wait": ("clock",),
+        "tick": ("clock",),
     }
 )
 """What each kernel of the arithmetic is compiled with: *.cuh beside it. Others need nothing."""
