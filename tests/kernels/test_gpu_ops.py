@@ -6,7 +6,7 @@ are compiled for the fused form, and for steps so many that each of both has a t
 
 import numpy as np
 import pytest
-from bits import drawn, same
+from bits import PARTNERS, drawn, same
 from host_device import COMPILER, ORDERS, WITHOUT_COMPILER, HostDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -163,6 +163,24 @@ def test_zeros_of_unlike_sign_and_the_first_nan_are_told_apart(dtype, reduction)
             for each in (FORMS["fused"], STEPWISE)
         )
         assert got.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("dtype", PARTNERS)
+@pytest.mark.parametrize("reduction", ["sum", "prod", "min", "max"])
+def test_every_short_float_with_partners(dtype, reduction):
+    """Every tenth value with each partner, and every value with one of them in turn."""
+    every = np.arange(1 << 16, dtype=np.uint16)
+    partners = np.array(PARTNERS[dtype], np.uint16)
+    a = np.concatenate([every, np.tile(every[::10], len(partners))])
+    b = np.concatenate([partners[every % len(partners)], np.repeat(partners, len(every[::10]))])
+    x = np.stack([a, b]).view(DTYPES[dtype])
+    plan = build_plan("all_reduce", "ring", (2,))
+    program = Program.of(plan, Shape(ALL_REDUCE, 2, x.shape[1]), 2)
+    got, expected = (
+        each.perform(program, Buffers(ALL_REDUCE, 2, x, None, None), reduction, 0)
+        for each in (FORMS["fused"], STEPWISE)
+    )
+    assert same(got, expected, reduction)
 
 
 def test_more_tiles_than_blocks_are_carried_out(ops):
