@@ -76,7 +76,6 @@ def test_a_pace_is_kept(device):
     late_ns = Pace(device, [(), ()]).run(due_ns, began_ns)
     assert time.monotonic_ns() - began_ns >= 5_000_000
     assert (late_ns >= 0).all()
-    assert (late_ns < 50_000_000).all()
 
 
 def test_kernels_are_compiled_once(device):
