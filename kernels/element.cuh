@@ -59,13 +59,6 @@ static __device__ inline unsigned emul_round_float16(float wide)
     return half;
 }
 
-static __device__ inline unsigned emul_round_bfloat16(float wide)
-{
-    unsigned short half;
-    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(half) : "f"(wide));
-    return half;
-}
-
 #else
 
 /* Below 2**-14 a float16 is a multiple of 2**-24. */
@@ -93,7 +86,20 @@ static inline unsigned emul_round_float16(float wide)
     return sign | ((magnitude + 0xfffu + (magnitude >> 13 & 1u) - (112u << 23)) >> 13);
 }
 
-static inline unsigned emul_round_bfloat16(float wide)
+#endif
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+
+static __device__ inline unsigned emul_round_bfloat16(float wide)
+{
+    unsigned short half;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(half) : "f"(wide));
+    return half;
+}
+
+#else
+
+static __device__ inline unsigned emul_round_bfloat16(float wide)
 {
     const unsigned bits = emul_bits_of(wide);
     if ((bits & 0x7fffffffu) > 0x7f800000u)
@@ -104,11 +110,6 @@ static inline unsigned emul_round_bfloat16(float wide)
 #endif
 
 /* ---- the element type: how it is kept, and what it is reduced in ------------------------- */
-
-enum {
-    EMUL_IS_HALF = EMUL_TYPE == EMUL_FLOAT16 || EMUL_TYPE == EMUL_BFLOAT16,
-    EMUL_IS_BYTE = EMUL_TYPE == EMUL_INT8 || EMUL_TYPE == EMUL_UINT8
-};
 
 #if EMUL_TYPE == EMUL_FLOAT64
 typedef double emul_element;
@@ -222,7 +223,8 @@ union emul_parts {
 };
 
 #if defined(__CUDA_ARCH__) && (EMUL_OP == EMUL_SUM || EMUL_OP == EMUL_AVG || EMUL_OP == EMUL_PROD)
-#define EMUL_IN_PAIRS (EMUL_TYPE == EMUL_FLOAT16 || EMUL_TYPE == EMUL_BFLOAT16)
+#define EMUL_IN_PAIRS \
+    (EMUL_TYPE == EMUL_FLOAT16 || (EMUL_TYPE == EMUL_BFLOAT16 && __CUDA_ARCH__ >= 800))
 #else
 #define EMUL_IN_PAIRS 0
 #endif

@@ -42,12 +42,19 @@ def sources_for(architecture):
     first, second = islice(zip(cycle(DTYPES), cycle(REDUCTIONS)), 2 * turn, 2 * turn + 2)
     halves = Source("recv_reduce_copy", "bfloat16", ("sum", "prod", "avg", "max")[turn])
     more = Source(("copy", "reduce", "copy", "reduce")[turn], *first)
-    return [Source("fused", *second, kept=SLOTS[turn]), FOLDS[turn], halves, more, *ALONE]
+    return [
+        Source("fused", *second, kept=SLOTS[turn]),
+        FOLDS[turn],
+        halves,
+        more,
+        *map(Source, ALONE),
+    ]
 
 
 def test_every_type_reduction_and_number_kept_has_its_turn():
     every = [each for name in nvrtc.ARCHITECTURES for each in sources_for(name)]
     fused = [each for each in every if each.kernel == "fused"]
+    assert {each.kernel for each in every} == set(SHARED)
     assert {each.dtype for each in every} == set(DTYPES)
     assert {each.reduction for each in fused} == set(REDUCTIONS)
     assert {each.kept for each in fused} == set(SLOTS)
