@@ -17,7 +17,7 @@ SCHEMA = "emul-gpu-1"
 PACKAGES = ("emul", "numpy", "ml_dtypes", "cupy-cuda13x", "cupy-cuda12x", "torch", "pytest")
 QUERY = ("name", "driver_version", "memory.total", "clocks.max.sm", "clocks.max.memory")
 
-CALIBRATION = "device copy of as much as the ranks hold"
+CALIBRATION = "device copy of as many bytes"
 
 
 def environment(facts: Mapping[str, str]) -> dict[str, Any]:
@@ -48,19 +48,19 @@ def document(
 
 def comparable(device_name: str, records: Sequence[SectionRecord]) -> dict[str, Any]:
     """Return what bench.compare reads: times as ratios to the copy, of this class of machines."""
-    found = {
-        figure.name: 1 / figure.value
-        for figure in _figures(records)
-        if "copy bandwidth" in figure.name and isinstance(figure.value, float) and figure.value
-    }
     return {
         "machine_info": {"emul": {"machine_class": gpu_class(device_name), **machine()}},
         "benchmarks": [
             {
-                "fullname": f"bench/gpu::{name}",
-                "extra_info": {"ratio": ratio, "calibration": CALIBRATION},
+                "fullname": f"bench/gpu::{figure.name}",
+                "extra_info": {
+                    "seconds": figure.about["seconds"],
+                    "calibration_s": figure.about["seconds"] * figure.value,
+                    "calibration": CALIBRATION,
+                },
             }
-            for name, ratio in found.items()
+            for figure in _figures(records)
+            if "copy bandwidth" in figure.name and isinstance(figure.value, float) and figure.value
         ],
     }
 
