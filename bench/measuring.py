@@ -14,6 +14,7 @@ idle machine the two are the same, but where work is spread over threads.
 from __future__ import annotations
 
 import heapq
+import os
 import resource
 import statistics
 import subprocess
@@ -118,6 +119,8 @@ def roof(nbytes: int) -> Calibration:
     return Calibration(name, work, 2 * nbytes * times)
 
 
+DONT_KEEP = "PYTHONDONTWRITEBYTECODE"
+
 PIECE_BYTES = 64 << 10
 PIECES_AT_LEAST = 48 << 20
 
@@ -168,8 +171,18 @@ INTERPRETER = Calibration(f"{INTERPRETED} tuples through heapq and a dict", _int
 
 
 def run_command(*command: str) -> str:
-    """Run ``command`` outside the source folder; return what it printed. It must succeed."""
-    done = subprocess.run(command, cwd=ROOT.parent, capture_output=True, text=True, check=True)
+    """Run ``command`` outside the source folder; return what it printed. It must succeed.
+
+    Python may keep what it compiles, as it does for most users, so that only the first run compiles.
+    """
+    done = subprocess.run(
+        command,
+        cwd=ROOT.parent,
+        env={name: value for name, value in os.environ.items() if name != DONT_KEEP},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout
 
 
