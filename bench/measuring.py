@@ -173,7 +173,7 @@ INTERPRETER = Calibration(f"{INTERPRETED} tuples through heapq and a dict", _int
 def run_command(*command: str) -> str:
     """Run ``command`` outside the source folder; return what it printed. It must succeed.
 
-    Python may keep what it compiles, as it does for most users, so that only the first run compiles.
+    Python may keep what it compiles, as it does for most users: only the first run compiles.
     """
     done = subprocess.run(
         command,
