@@ -16,6 +16,7 @@ import emul
 from emul import ArgumentError, InFlightError, Link, OutageError, ShapeError, TimeLimitError, World
 from emul.links import Changes, Jitter, Outages
 from emul.links.training import bucketed_step
+from emul.timing import Issue
 
 TRUNK = Link(1e8, 3e-3, 1e-6)
 NIC = Link(1e12, 0.0)
@@ -319,5 +320,6 @@ def test_of_a_window_that_never_drains_only_what_overlaps_is_kept(world):
             handles.pop(0).wait()
     assert len(world.progress._epoch.flights) < 150
     assert len(world.progress._epoch.acts) < 450
+    assert sum(isinstance(each, Issue) for each in gc.get_objects()) < 150
     assert world.now_s == pytest.approx(400 * 0.03)
     assert len({each.done_ps - each.started_ps for each in world.history}) == 1
