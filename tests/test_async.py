@@ -311,15 +311,26 @@ def test_memory_does_not_grow_with_collectives_that_have_passed(monkeypatch):
     assert len(world.history) == 100
 
 
-def test_of_a_window_that_never_drains_only_what_overlaps_is_kept(world):
+@pytest.mark.parametrize("compute_s", [0.03, 0.001])
+def test_of_a_window_that_never_drains_only_what_overlaps_is_kept(world, compute_s):
+    """With pauses, and one after the other without any."""
     handles = []
     for _ in range(400):
         handles.append(world.all_reduce(ones(4, 4), algorithm="ring", async_op=True))
-        world.compute(0.03)
-        if len(handles) > 5:  # waited for long after they were done
+        world.compute(compute_s)
+        if len(handles) > 5:
             handles.pop(0).wait()
+    cost_s = handles[0]._run.prediction.time_s
+    assert 0.001 < cost_s < 0.03
     assert len(world.progress._epoch.flights) < 150
     assert len(world.progress._epoch.acts) < 450
     assert sum(isinstance(each, Issue) for each in gc.get_objects()) < 150
-    assert world.now_s == pytest.approx(400 * 0.03)
+    handles.pop().wait()
+    assert world.now_s == pytest.approx(400 * max(cost_s, compute_s), rel=0.01)
     assert len({each.done_ps - each.started_ps for each in world.history}) == 1
+
+
+def test_transfers_are_kept_of_the_last_few_collectives_only(world):
+    for count in range(1, 41):
+        world.all_reduce(ones(4, 4 * count), algorithm="ring", async_op=True).wait()
+    assert len(world.progress._parts) == 32
