@@ -153,6 +153,13 @@ def test_alone_in_the_joint_schedule_a_collective_takes_what_was_predicted(
     assert (again.moments.done_ps - run.moments.done_ps == run.prediction.total_ps).all()
 
 
+def test_where_nothing_is_sent_no_software_is_called():
+    world = World("three-campus", stack="nccl")
+    assert world.all_reduce(ones(24, 1)).moments.time_ps > 8_400_000
+    run = world.all_reduce(ones(24, 0))
+    assert run.moments.time_ps == run.prediction.total_ps == 0
+
+
 def test_a_collective_draws_what_it_draws_alone(world):
     late = replace(TRUNK, jitter=Jitter(1e-3, 3.0))
     world = World(sites_of_one(lambda a, b: late, 4))
