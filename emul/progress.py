@@ -47,6 +47,7 @@ class Progress:
         self.planner = planner
         self.size = planner.topology.world_size
         self._lock = RLock()
+        self._in_step = True  # nothing is under way, and no rank is ahead of another
         self._base_ps = 0
         self._ahead_ps: Int64Array | None = None  # of each rank, where they differ
         self._epoch: Epoch | None = None
@@ -67,10 +68,11 @@ class Progress:
         ``waits``: whether they do. Raises, before it is issued, whatever would keep it from being
         so: OutageError for what is under way already, TimeLimitError, CapacityError.
         """
+        if waits and self._in_step and member.number == 0:
+            return True
         with self._lock:
-            if self._epoch is not None:
-                self._end_epoch()
-            if waits and self._epoch is None and self._ahead_ps is None and member.number == 0:
+            self._end_epoch()
+            if waits and self._in_step and member.number == 0:
                 return True
             checked_clock(self._base_ps)
             self._part(program, prediction.stack, member)
@@ -79,7 +81,7 @@ class Progress:
     def call(self, member: Member, program: Program, prediction: Prediction) -> Flight:
         """Issue a collective that was admitted; let no rank of it go on before all are done."""
         with self._lock:
-            if self._epoch is not None or self._ahead_ps is not None or member.number:
+            if member.number or not self._in_step:
                 flight = self.issue(member, program, prediction)
                 self.wait(flight)
                 assert self._epoch is not None
@@ -95,7 +97,7 @@ class Progress:
         with self._lock:
             part = self._part(program, prediction.stack, member)
             if self._epoch is None:
-                self._epoch = Epoch(self._base_ps, self._ahead())
+                self._epoch, self._in_step = Epoch(self._base_ps, self._ahead()), False
             flight = Flight(self, member, program, prediction, None)
             self._epoch.issue(flight, part)
             return flight
@@ -130,7 +132,7 @@ class Progress:
     def moment_ps(self, ranks: Int32Array | None = None) -> int:
         """Return the latest clock of all ranks, or of some."""
         with self._lock:
-            if self._epoch is None and self._ahead_ps is None:
+            if self._in_step:
                 return self._base_ps
             clocks = self.clocks_ps()
             return int(clocks.max() if ranks is None else clocks[ranks].max(initial=0))
@@ -180,14 +182,14 @@ class Progress:
         epoch.goes_on()
         if not epoch.flights:
             self._take_clocks(epoch.base_ps, flown.clocks_ps)
-            self._epoch = None
 
     def _take_clocks(self, base_ps: int, clocks_ps: Int64Array) -> None:
-        """Let the ranks be so long after ``base_ps``."""
+        """Let the ranks be so long after ``base_ps``, and nothing be under way."""
         checked_clock(base_ps + int(clocks_ps.max()))
         first = int(clocks_ps.min())
         self._base_ps = base_ps + first
         self._ahead_ps = clocks_ps - first if clocks_ps.max() > first else None
+        self._epoch, self._in_step = None, self._ahead_ps is None
 
     def _ahead(self) -> Int64Array:
         """Return by how much each rank is ahead of the last one, where nothing is under way."""
