@@ -6,6 +6,7 @@ from emul.errors import (
     CapacityError,
     DTypeError,
     EmulError,
+    InFlightError,
     MeasurementError,
     MissingLibraryError,
     OutageError,
@@ -15,12 +16,15 @@ from emul.errors import (
     TimeLimitError,
     TopologyError,
 )
+from emul.flights import Passage
+from emul.groups import Group
+from emul.handles import Handle
 from emul.links import Link
 from emul.ops import RoundingError
 from emul.plans import Send
 from emul.run import Prediction, Run
 from emul.stacks import Stack
-from emul.timing import CriticalPath, Segment, Slicing, Timeline
+from emul.timing import CriticalPath, Moments, Segment, Slicing, Timeline
 from emul.topology import Node, Site, Topology, Trunk
 from emul.world import World
 
@@ -33,11 +37,16 @@ __all__ = [
     "CriticalPath",
     "DTypeError",
     "EmulError",
+    "Group",
+    "Handle",
+    "InFlightError",
     "Link",
     "MeasurementError",
     "MissingLibraryError",
+    "Moments",
     "Node",
     "OutageError",
+    "Passage",
     "PlanError",
     "Prediction",
     "RoundingError",

@@ -14,6 +14,7 @@ __all__ = [
     "CapacityError",
     "DTypeError",
     "EmulError",
+    "InFlightError",
     "MeasurementError",
     "MissingLibraryError",
     "OutageError",
@@ -80,6 +81,10 @@ class CapacityError(EmulError, MemoryError):
 
 class OutageError(EmulError, ConnectionError):
     """A link was down for longer than the transport over it bears; nothing was run."""
+
+
+class InFlightError(EmulError, RuntimeError):
+    """The result of a collective was asked for before it was waited for."""
 
 
 class TimeLimitError(EmulError, OverflowError):

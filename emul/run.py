@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,11 @@ from emul.errors import ArgumentError
 from emul.ops import Arrays, RoundingError, rounding_error
 from emul.plans import Excerpt, Plan, Shape
 from emul.stacks import IDEAL, Stack
-from emul.timing import CriticalPath, Timeline, critical_path
+from emul.timing import CriticalPath, Moments, Timeline, critical_path
 from emul.units import PS_PER_S, format_time
+
+if TYPE_CHECKING:
+    from emul.flights import Flight
 
 __all__ = ["Prediction", "Run"]
 
@@ -56,10 +59,15 @@ class Prediction:
         """The name of the algorithm."""
         return self.of.algorithm
 
+    @cached_property
+    def total_ps(self) -> int:
+        """Modelled picoseconds from the start until the last rank is done."""
+        return self.timeline.total_ps
+
     @property
     def time_s(self) -> float:
-        """Modelled seconds from the start until the last rank is done."""
-        return self.timeline.total_s
+        """The same in seconds."""
+        return self.total_ps / PS_PER_S
 
     @property
     def bound_s(self) -> float:
@@ -95,7 +103,10 @@ class Run:
     modelled moment; None on the virtual clock, on which nobody waits. ``reduced``: what ``error``
     is worked out from: input, output, operator and whose arrays they are; None where nothing was
     reduced. ``step_lag_s`` (steps,): by how much each step ended after its modelled moment, as the
-    device measured it; None where the steps are not waited for one by one.
+    device measured it; None where the steps are not waited for one by one. ``flight``: its place on
+    the modelled clock. ``prediction``, and with it ``timeline`` and ``binding``, are those of the
+    collective alone, all ranks starting at once; what else is under way, and ranks that come late,
+    change ``time_s`` and ``moments`` only.
     """
 
     output: Any
@@ -104,11 +115,28 @@ class Run:
     lag_s: float | None
     reduced: tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays] | None = None
     step_lag_s: npt.NDArray[np.float64] | None = None
+    flight: Flight | None = None
 
     @property
     def time_s(self) -> float:
-        """Modelled seconds, before dilation."""
-        return self.prediction.time_s
+        """Modelled seconds from when the first rank started until the last was done.
+
+        Before dilation; of what is still under way, by the program so far.
+        """
+        if self.flight is None:
+            return self.prediction.time_s
+        return self.flight.time_ps / PS_PER_S
+
+    @property
+    def moments(self) -> Moments:
+        """When each rank issued it, started it and was done, and who waited for whom.
+
+        Of what is still under way, by the program so far. Raises ArgumentError for a run that was
+        not made by a World.
+        """
+        if self.flight is None:
+            raise ArgumentError(f"moments of {self}: needed a run on the clock of a World")
+        return self.flight.moments
 
     @property
     def bound_s(self) -> float:

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from emul.communicator import Communicator
 from emul.errors import ArgumentError, unknown_name
-from emul.memory import ALWAYS_THERE_BYTES
-from emul.ops import AUTO_BACKEND, REDUCTIONS, Ops, TimedOps, dtype_named, ops_for, ops_taking
-from emul.ops.buffers import Buffers
-from emul.planning import AUTO, Algorithm, Planner
-from emul.plans import Counts, Program, Shape, collective_named
-from emul.run import Prediction, Run
+from emul.flights import Passage
+from emul.groups import Group, checked_ranks
+from emul.ops import AUTO_BACKEND, Ops, ops_for, ops_taking
+from emul.pace import Pace
+from emul.planning import Planner
+from emul.progress import Progress
 from emul.stacks import IDEAL, Stack
-from emul.timing import NCCL_SLICING, Slicing, now_ns, step_deadlines_ps, wait_until
+from emul.timing import NCCL_SLICING, Slicing, now_ns
 from emul.topology import Network, Topology, load, read_topology
+from emul.units import PS_PER_S
 
 __all__ = ["CLOCKS", "World"]
 
 CLOCKS = ("virtual", "wall")
 DEFAULT_TOPOLOGY = "three-campus"
-DEFAULT_ALGORITHM = AUTO
-
-LATEST_NS = float(1 << 60)
-"""So far ahead a device can be told to wait: 36 years."""
-
-Array = Any
-"""What a caller may give: an array of NumPy, CuPy, or a library that speaks DLPack."""
-
-Int64Array = npt.NDArray[np.int64]
 
 
-class World:
+class World(Communicator):
     """Ranks at the places of a topology, whose collectives are computed and timed.
 
     ``topology``: the name of a preset, the path of a TOML file, or a Topology.
@@ -58,6 +52,10 @@ class World:
     lie, and nothing is copied on the way. On a GPU, work is put on CuPy's current stream; a call
     returns when it is done. A call leaves its input as it was, unless ``out`` is the input itself;
     a call that fails leaves it as it was in any case.
+
+    Every rank has a clock of its own, and all stand still but for what ``compute`` and waiting for
+    collectives make of them; see Communicator for collectives that are under way at once. A World
+    may be used from several threads; its program is then the order in which they call.
 
     >>> import numpy as np, emul
     >>> world = emul.World("three-campus")
@@ -101,12 +99,13 @@ class World:
         self.start_s = start_s
         self.stack = _stack(stack)
         self.slicing = Slicing.of(self.stack, slicing)
-        self._planner = Planner(
-            self.topology, self.slicing, seed=seed, start_s=start_s, stack=self.stack
-        )
-        self._prepare = self._planner.prepare
-        self.size = self.topology.world_size
-        """Number of ranks."""
+        planner = Planner(self.topology, self.slicing, seed=seed, start_s=start_s, stack=self.stack)
+        ranks = np.arange(self.topology.world_size, dtype=np.int32)
+        super().__init__(planner, ranks, 0)
+        self.world = self
+        self.progress = Progress(planner)
+        self.pace = Pace(dilation)
+        self._numbers = count(1)
 
     @property
     def network(self) -> Network:
@@ -118,233 +117,69 @@ class World:
         sites = ", ".join(f"{site.name} {site.ranks}" for site in self.topology.sites)
         return f"<World {self.topology.name}: {self.size} ranks ({sites}), {self.clock} clock>"
 
-    def all_reduce(
-        self,
-        x: Array,
-        *,
-        op: str = "sum",
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        out: Array | None = None,
-    ) -> Run:
-        """Give every rank the reduction of all buffers: (n, count) -> (n, count).
+    def ops_taking(self, x: object) -> Ops:
+        """Return who computes on ``x``: by where it lies, if the backend is ``auto``.
 
-        ``op``: sum, prod, min, max or avg. ``algorithm``: one of emul.plans.ALGORITHMS, or
-        ``auto`` for the one that the model finds quickest at this size; or the path of a plan in
-        MSCCL XML, which ends in .xml; or a function that yields the steps of one's own (see
-        emul.plans.plan_from), or a Plan. The order of reduction is
-        that of the plan. ``out``: a buffer to write into, also ``x`` itself. Raises
-        ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
-        touched.
+        Raises BackendError for an array of a GPU that cannot be computed on.
         """
-        return self._run("all_reduce", x, out, op=op, algorithm=algorithm)
+        return ops_taking(x, self.ops) if self._ops_by_arrays else self.ops
 
-    def reduce_scatter(
-        self,
-        x: Array,
-        *,
-        op: str = "sum",
-        counts: Counts | None = None,
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        out: Array | None = None,
-    ) -> Run:
-        """Give rank r block r of the reduction of all buffers: (n, n*c) -> (n, c).
+    def group(self, ranks: Iterable[int]) -> Group:
+        """Return a communicator of some ranks, as MPI and torch.distributed have them.
 
-        With ``counts`` (n,), block r has counts[r] elements: (n, sum) -> (n, max), rows that are
-        shorter filled up with zeros. Other arguments and errors as for ``all_reduce``.
+        Its rank i is the i-th lowest of ``ranks``, whatever their order, as in
+        torch.distributed.new_group. Each group has its own connections, also one of the same ranks
+        as another. Raises ArgumentError for no rank, one twice, or one that is not there.
         """
-        return self._run("reduce_scatter", x, out, op=op, counts=counts, algorithm=algorithm)
+        return Group(self, checked_ranks(ranks, self.size), next(self._numbers))
 
-    def all_gather(
-        self,
-        x: Array,
-        *,
-        counts: Counts | None = None,
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        out: Array | None = None,
-    ) -> Run:
-        """Give every rank all buffers in rank order: (n, c) -> (n, n*c).
+    def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
+        """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.
 
-        With ``counts`` (n,), rank r has the first counts[r] elements of its row: (n, max) ->
-        (n, sum). Errors as for ``all_reduce``.
+        What is under way goes on meanwhile. On the wall clock it returns when the last of these
+        ranks is through. Raises ArgumentError for seconds below 0 or ranks that are not there,
+        TimeLimitError when clocks that differ would pass 26 days.
         """
-        return self._run("all_gather", x, out, counts=counts, algorithm=algorithm)
-
-    def broadcast(
-        self,
-        x: Array,
-        *,
-        root: int = 0,
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        out: Array | None = None,
-    ) -> Run:
-        """Give every rank the buffer of rank ``root``: (n, count) -> (n, count).
-
-        Errors as for ``all_reduce``.
-        """
-        return self._run("broadcast", x, out, root=root, algorithm=algorithm)
-
-    def reduce(
-        self,
-        x: Array,
-        *,
-        op: str = "sum",
-        root: int = 0,
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        out: Array | None = None,
-    ) -> Run:
-        """Give rank ``root`` the reduction of all buffers: (n, count) -> (count,).
-
-        Arguments and errors as for ``all_reduce``.
-        """
-        return self._run("reduce", x, out, op=op, root=root, algorithm=algorithm)
-
-    def all_to_all(
-        self,
-        x: Array,
-        *,
-        counts: Counts | None = None,
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        out: Array | None = None,
-    ) -> Run:
-        """Give rank d block d of every rank, in rank order: (n, n*c) -> (n, n*c).
-
-        With ``counts`` (n, n), rank s sends counts[s, d] elements to rank d: rows are as long as
-        the longest, and what is left of shorter ones is not read, or filled with zeros. Errors as
-        for ``all_reduce``.
-        """
-        return self._run("all_to_all", x, out, counts=counts, algorithm=algorithm)
-
-    def gather(
-        self,
-        x: Array,
-        *,
-        root: int = 0,
-        counts: Counts | None = None,
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        out: Array | None = None,
-    ) -> Run:
-        """Give rank ``root`` all buffers in rank order: (n, c) -> (n*c,).
-
-        ``counts`` as in all_gather. Errors as for ``all_reduce``.
-        """
-        return self._run("gather", x, out, root=root, counts=counts, algorithm=algorithm)
-
-    def scatter(
-        self,
-        x: Array,
-        *,
-        root: int = 0,
-        counts: Counts | None = None,
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        out: Array | None = None,
-    ) -> Run:
-        """Give rank r block r of the buffer ``x`` of rank ``root``: (n*c,) -> (n, c).
-
-        ``counts`` as in reduce_scatter. Errors as for ``all_reduce``.
-        """
-        return self._run("scatter", x, out, root=root, counts=counts, algorithm=algorithm)
-
-    def send_recv(
-        self,
-        x: Array,
-        *,
-        shift: int = 1,
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        out: Array | None = None,
-    ) -> Run:
-        """Let rank r send to rank r + ``shift`` (around the world): (n, count) -> (n, count).
-
-        Errors as for ``all_reduce``.
-        """
-        return self._run("send_recv", x, out, root=shift % self.size, algorithm=algorithm)
-
-    def barrier(self, *, algorithm: Algorithm = DEFAULT_ALGORITHM) -> Run:
-        """Let no rank go on before all have come: an all_reduce of one byte nobody looks at."""
-        x = self.ops.arrays.from_host(np.zeros((self.size, 1), np.uint8))
-        return self.all_reduce(x, op="max", algorithm=algorithm)
-
-    def predict(
-        self,
-        collective: str,
-        count: Counts,
-        *,
-        dtype: str = "float32",
-        algorithm: Algorithm = DEFAULT_ALGORITHM,
-        root: int = 0,
-        collapse: bool = False,
-    ) -> Prediction:
-        """Return what ``collective`` would cost, without arrays.
-
-        ``count``: elements of one rank's input, or the counts of a vector form. With ``collapse``,
-        ranks that sit alike are timed once where that changes nothing (see emul.plans.Excerpt),
-        which lets worlds of hundreds of thousands of ranks be timed; the timeline is then that of
-        a few of them. Raises ArgumentError for an unknown name or a root that is no rank, or for
-        ranks that are not alike where there are too many to be timed each; ShapeError for a count
-        that the collective cannot cut into blocks.
-        """
-        promise, itemsize = collective_named(collective), dtype_named(dtype).itemsize
-        if isinstance(count, int):
-            shape = Shape.of(promise, self.size, count)
-        else:
-            shape = Shape.of_counts(promise, self.size, count)
-        return self._planner.predict(shape, algorithm, root, itemsize, collapse=collapse)
-
-    def _run(
-        self,
-        name: str,
-        x: Array,
-        out: Array | None,
-        *,
-        op: str = "sum",
-        counts: Counts | None = None,
-        algorithm: Algorithm,
-        root: int = 0,
-    ) -> Run:
+        if not (math.isfinite(seconds) and seconds >= 0):
+            raise ArgumentError(f"seconds = {seconds!r}: needed a finite number, 0 or more")
+        some = None if ranks is None else checked_ranks(ranks, self.size)
         started_ns = now_ns()
-        if op not in REDUCTIONS:
-            raise unknown_name("op", op, REDUCTIONS)
-        collective = collective_named(name)
-        ops = self.ops
-        if self._ops_by_arrays and type(x) is not np.ndarray:
-            ops = ops_taking(x, ops)
-        arrays, waits = ops.arrays, self.clock == "wall"
-        buffers = Buffers(collective, self.size, x, out, counts, revocable=waits, arrays=arrays)
-        itemsize = buffers.x.dtype.itemsize
-        program, prediction = self._prepare(buffers.shape, algorithm, root, itemsize)
-        new_bytes = ops.new_bytes(program, buffers, op, root)
-        if new_bytes >= ALWAYS_THERE_BYTES:
-            arrays.check_fits(new_bytes, f"{name} over {self.size} ranks")
-        step_lag_s = None
-        try:
-            if waits and isinstance(ops, TimedOps):
-                due_ns = self._steps_due_ns(program, prediction)
-                output, late_ns = ops.perform_on_time(
-                    program, buffers, op, root, due_ns=due_ns, started_ns=started_ns
-                )
-                ended_ns, step_lag_s = now_ns(), late_ns / 1e9
-            else:
-                output = ops.perform(program, buffers, op, root)
-                ended_ns = self._publish(started_ns, prediction)
-        except BaseException:
-            buffers.restore()
-            raise
-        wall_s = (ended_ns - started_ns) / 1e9
-        lag_s = wall_s - prediction.time_s * self.dilation if waits else None
-        reduced = (buffers.x, output, op, arrays) if collective.reduces else None
-        return Run(buffers.returned(output), prediction, wall_s, lag_s, reduced, step_lag_s)
+        if self.clock == "wall":
+            self.set_out(started_ns)
+        self.progress.compute(round(seconds * PS_PER_S), some)
+        if self.clock == "wall":
+            self.pace.wait(self.progress.moment_ps(some))
 
-    def _publish(self, started_ns: int, prediction: Prediction) -> int:
-        """Wait, on the wall clock, until the modelled moment has come; return the time."""
-        if self.clock == "virtual":
-            return now_ns()
-        due_ns = math.ceil(prediction.timeline.total_ps * self.dilation / 1000)
-        return wait_until(started_ns + due_ns)
+    @property
+    def now_s(self) -> float:
+        """The latest of the ranks' modelled clocks, in seconds since the World was made.
 
-    def _steps_due_ns(self, program: Program, prediction: Prediction) -> Int64Array:
-        """Return when each step is due on the wall clock, in nanoseconds from the start."""
-        deadlines_ps = step_deadlines_ps(program, prediction.timeline)
-        due_ns = np.ceil(deadlines_ps * self.dilation / 1000)
-        return np.minimum(due_ns, LATEST_NS).astype(np.int64)
+        It goes by the program so far; see ``ranks_now_s``.
+        """
+        return self.progress.moment_ps() / PS_PER_S
+
+    @property
+    def ranks_now_s(self) -> npt.NDArray[np.float64]:
+        """The modelled clock of each rank, (n,) in seconds.
+
+        To look at a time in the middle of a program works it out by the program so far. What is
+        issued later, at an earlier moment of some rank, may share links with what is still under
+        way, and change it.
+        """
+        return self.progress.clocks_ps() / PS_PER_S
+
+    @property
+    def history(self) -> tuple[Passage, ...]:
+        """The collectives that ran since the World was made, in the order of their passing.
+
+        Of more than 4096 the last ones. Then those under way, by the program so far.
+        """
+        return tuple(self.progress.past())
+
+    def set_out(self, started_ns: int) -> None:
+        """Let the wall clock count anew from ``started_ns`` if nothing is being waited for."""
+        if not self.progress.outstanding:
+            self.pace.start(started_ns, self.progress.moment_ps())
 
 
 def _stack(given: str | Stack) -> Stack:

@@ -9,9 +9,11 @@ try:
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
+from emul.timing.acts import Act, Compute, Flown, Issue, Join, Moments, Part, Wait
 from emul.timing.collapse import time_excerpt
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.deadlines import step_deadlines_ps
+from emul.timing.flight import fly
 from emul.timing.floor import busiest_link_ps
 from emul.timing.timeline import Timeline, time_plan, total_ps
 from emul.timing.traffic import NCCL_SLICING, UNLIMITED, Slicing, transfers_in
@@ -20,13 +22,22 @@ __all__ = [
     "CAUSES",
     "NCCL_SLICING",
     "UNLIMITED",
+    "Act",
+    "Compute",
     "CriticalPath",
+    "Flown",
+    "Issue",
+    "Join",
+    "Moments",
+    "Part",
     "Segment",
     "Slicing",
     "Timeline",
+    "Wait",
     "busiest_link_ps",
     "critical_path",
     "dependencies",
+    "fly",
     "now_ns",
     "schedule",
     "step_deadlines_ps",

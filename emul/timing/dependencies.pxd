@@ -10,6 +10,8 @@ cdef enum:
     UPON_ISSUE = 2
     # The waiter's receiver cannot ask for it (only on the way to a protocol's own transfers).
     POSTS = 4
+    # ... before the transfer has arrived, whatever it is reduced after.
+    UPON_ARRIVAL = 8
 
 
 cdef class Edges:
@@ -20,3 +22,4 @@ cdef class Edges:
     # How much each transfer waits for; its own arrival counts among what it is done after.
     cdef int32_t[::1] before_start
     cdef int32_t[::1] before_done
+    cdef bint upon_arrival  # whether any edge is of that kind

@@ -8,6 +8,7 @@ from emul.timing.traffic import Traffic
 __all__ = [
     "POSTS_KIND",
     "STARTS_KIND",
+    "UPON_ARRIVAL_KIND",
     "UPON_ISSUE_KIND",
     "Edges",
     "dependencies",
@@ -17,6 +18,7 @@ __all__ = [
 STARTS_KIND: int
 UPON_ISSUE_KIND: int
 POSTS_KIND: int
+UPON_ARRIVAL_KIND: int
 
 @final
 class _Collector:

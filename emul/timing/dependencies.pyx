@@ -5,9 +5,19 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 import numpy as np
 
-__all__ = ["POSTS_KIND", "STARTS_KIND", "UPON_ISSUE_KIND", "Edges", "dependencies", "edges_between"]
+__all__ = [
+    "POSTS_KIND",
+    "STARTS_KIND",
+    "UPON_ARRIVAL_KIND",
+    "UPON_ISSUE_KIND",
+    "Edges",
+    "dependencies",
+    "edges_between",
+]
 
-STARTS_KIND, UPON_ISSUE_KIND, POSTS_KIND = STARTS, UPON_ISSUE, POSTS
+STARTS_KIND, UPON_ISSUE_KIND, POSTS_KIND, UPON_ARRIVAL_KIND = (
+    STARTS, UPON_ISSUE, POSTS, UPON_ARRIVAL
+)
 
 
 @cython.final
@@ -206,6 +216,8 @@ cdef Edges _sorted(int32_t[::1] earlier, int32_t[::1] later, uint8_t[::1] kind, 
                 result.before_start[later[at]] += 1
             else:
                 result.before_done[later[at]] += 1
+            if kind[at] & UPON_ARRIVAL:
+                result.upon_arrival = True
         for t in range(transfers):
             result.first[t + 1] += result.first[t]
         # Filled from behind, so that each first[] ends where it began: at its transfer's edges.

@@ -5,7 +5,8 @@ what it reads are done, and with them whatever else its plan makes it wait for. 
 sender's port, a pipe if there is one (see emul.timing.pipes), and the receiver's port, cut-through:
 at each port it waits until it is free, keeps it for its bytes at the rate of that port (the
 sender's also for the overhead), and its head goes on at once. Latency delays the arrival and
-occupies nothing. On a connection that is followed, nothing arrives before what was sent before it.
+occupies nothing. A transfer that stays with its rank takes no port, only what its host takes.
+On a connection that is followed, nothing arrives before what was sent before it.
 A transfer that is reduced into a chunk is done when it has arrived and the transfers reduced into
 that chunk before it are done.
 
@@ -18,7 +19,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport floor
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
-from emul.timing.dependencies cimport STARTS, UPON_ISSUE, Edges
+from emul.timing.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, Edges
 from emul.timing.events cimport (
     Event,
     Heap,
@@ -219,7 +220,7 @@ cdef class _Simulation:
         if hop == PORT and not (self.pipes.late.shape[0] and self.pipes.late[t]):
             self.tell(time, t, UPON_ISSUE)
         if src == dst:
-            push(&self.heap, time, t, ARRIVED)
+            push(&self.heap, time + (self.host[t] if self.host.shape[0] else 0), t, ARRIVED)
             return
         link, start = self.link(t, hop), time
         if self.free[link] > time:
@@ -288,6 +289,8 @@ cdef class _Simulation:
         if self.frees[t] >= 0:
             time += self.ways.latency[self.ways.way(self.dst[t], self.src[t])]
             push(&self.heap, time, t, FREED)
+        if self.edges.upon_arrival:
+            self.tell(self.arrival[t], t, UPON_ARRIVAL)
         self.release(self.arrival[t], t, -1, UPON_DONE_CAUSE)
 
     cdef void release(self, int64_t time, int64_t t, int32_t after, uint8_t cause) noexcept nogil:
@@ -311,13 +314,13 @@ cdef class _Simulation:
         self.tell(time, t, 0)
 
     cdef void tell(self, int64_t time, int64_t t, uint8_t upon) noexcept nogil:
-        """Tell those who wait for the transfer to be issued, or done, that it is."""
+        """Tell those who wait for the transfer to be issued, to arrive, or done, that it is."""
         cdef int64_t at
         cdef int32_t waiter
-        cdef uint8_t cause = ISSUE_CAUSE if upon else UPON_DONE_CAUSE
+        cdef uint8_t cause = ISSUE_CAUSE if upon == UPON_ISSUE else UPON_DONE_CAUSE
         for at in range(self.edges.first[t], self.edges.first[t + 1]):
             waiter = self.edges.waiter[at]
-            if self.edges.kind[at] & UPON_ISSUE != upon:
+            if self.edges.kind[at] & (UPON_ISSUE | UPON_ARRIVAL) != upon:
                 continue
             if self.edges.kind[at] & STARTS:
                 self.let_start(time, waiter, <int32_t>t, cause)

@@ -33,7 +33,7 @@ cdef class Tables:
     ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is
     left as it is; ``conditions``: an emul.timing.conditions.Conditions of the traffic. ``fits``
     says whether a pass in plan order is possible: no streams, no windows that are filled anew, no
-    transfer that stands for others, and nobody who waits for a later one.
+    transfer that stands for others, and nobody who waits for a later one or for an arrival.
     """
 
     def __init__(self, traffic, Edges edges, network, conditions):
@@ -44,6 +44,7 @@ cdef class Tables:
             and len(conditions.classes.of_stream) == 0
             and not np.any(conditions.ramp_rtt_ps)
             and len(conditions.late) == 0
+            and not edges.upon_arrival
             and KEPT * max(self.ports, self.pipes) < 2**31
             and COSTS * self.transfers < 2**31
         )

@@ -28,7 +28,7 @@ from emul.timing.traffic import Slicing, Traffic, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["Timeline", "time_plan", "total_ps"]
+__all__ = ["Made", "Timeline", "maker", "simulated", "time_plan", "total_ps"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -36,6 +36,8 @@ Float64Array = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
 
 Trouble = str | tuple[str, int, int, int]
+Timed = tuple[dict[str, Int64Array], Trouble | None]
+Made = tuple[Transfers, Edges, Network]
 
 LOOK_AHEAD_S = 1.0
 """For so long links that change are looked at first; longer if that was not enough."""
@@ -169,21 +171,14 @@ def time_plan(
     changes with time. Raises TimeLimitError when a time passes what int64 picoseconds hold, and
     OutageError when a link fails for longer than its transport bears.
     """
-    make, windows = _maker(program, network, slicing, stack)
-    until_s = LOOK_AHEAD_S
-    while True:
-        transfers, edges, seen = make()
-        conditions = Conditions.of(
+    make, windows = maker(program, network, slicing, stack)
+
+    def conditions_of(transfers: Transfers, seen: Network, until_s: float) -> Conditions:
+        return Conditions.of(
             transfers, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
         )
-        times, trouble = _times(transfers, edges, seen, conditions)
-        reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
-        if not conditions.states.more or (trouble is None and reached_s <= until_s):
-            break
-        until_s = max(until_s, reached_s) * MORE_AHEAD
-    if trouble is not None:
-        raise _trouble(trouble, network, conditions.states, start_s)
-    return Timeline(seen, conditions, transfers, **times)
+
+    return simulated(make, conditions_of, _times, start_s)
 
 
 def total_ps(
@@ -206,7 +201,7 @@ def total_ps(
     if found is not None:
         return found
     program = Program.of(plan, shape, itemsize)
-    make, windows = _maker(program, network, slicing, stack)
+    make, windows = maker(program, network, slicing, stack)
     transfers, edges, seen = make()
     conditions = Conditions.of(
         transfers, seen, seed=seed, start_s=start_s, until_s=LOOK_AHEAD_S, windows=windows
@@ -218,17 +213,40 @@ def total_ps(
     return timeline.total_ps
 
 
-def _times(
-    transfers: Transfers, edges: Edges, network: Network, conditions: Conditions
-) -> tuple[dict[str, Int64Array], Trouble | None]:
+def simulated(
+    make: Callable[[], Made],
+    conditions_of: Callable[[Transfers, Network, float], Conditions],
+    times_of: Callable[[Transfers, Edges, Network, Conditions], Timed],
+    start_s: float,
+) -> Timeline:
+    """Return the timeline of what ``make`` makes, having looked at changing links far enough.
+
+    ``conditions_of`` says what holds for so many seconds from ``start_s`` on, ``times_of`` when all
+    happens under them. Raises what ``time_plan`` does.
+    """
+    until_s = LOOK_AHEAD_S
+    while True:
+        transfers, edges, seen = make()
+        conditions = conditions_of(transfers, seen, until_s)
+        times, trouble = times_of(transfers, edges, seen, conditions)
+        reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
+        if not conditions.states.more or (trouble is None and reached_s <= until_s):
+            break
+        until_s = max(until_s, reached_s) * MORE_AHEAD
+    if trouble is not None:
+        raise _trouble(trouble, seen, conditions.states, start_s)
+    return Timeline(seen, conditions, transfers, **times)
+
+
+def _times(transfers: Transfers, edges: Edges, network: Network, conditions: Conditions) -> Timed:
     """Return what ``schedule`` does: from a pass in plan order where that is every link's order."""
     times = times_in_order(Tables(transfers, edges, network, conditions))
     return schedule(transfers, edges, network, conditions) if times is None else (times, None)
 
 
-def _maker(
+def maker(
     program: Program, network: Network, slicing: Slicing | None, stack: Stack
-) -> tuple[Callable[[], tuple[Transfers, Edges, Network]], Float64Array | None]:
+) -> tuple[Callable[[], Made], Float64Array | None]:
     """Return what makes the transfers, who waits for whom, and the network as they see it.
 
     With it come the windows that connections fill each round trip, where messages are whole.
@@ -240,7 +258,7 @@ def _maker(
     windows = windows_of(network)
     messages, seen = Traffic.of(program, None), without_windows(seen)
 
-    def make() -> tuple[Transfers, Edges, Network]:
+    def make() -> Made:
         edges = dependencies(messages, n, posts=True)
         return (*on_the_wire(messages, edges, stack), seen)
 

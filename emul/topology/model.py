@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -167,6 +168,23 @@ class Topology:
             yield f"inside {site.name}", site.link
         for trunk in self.trunks:
             yield " - ".join(trunk.sites), trunk.link
+
+    def of_ranks(self, ranks: Sequence[int]) -> Topology:
+        """Return the places of some ``ranks``, rising, of which rank i is then ``ranks[i]``."""
+        first, sites = 0, []
+        for site in self.sites:
+            nodes = []
+            for node in site.nodes:
+                there = bisect_left(ranks, first + node.ranks) - bisect_left(ranks, first)
+                if there:
+                    nodes.append(replace(node, ranks=there))
+                first += node.ranks
+            if nodes:
+                sites.append(replace(site, nodes=tuple(nodes)))
+        names = {site.name for site in sites}
+        trunks = tuple(trunk for trunk in self.trunks if names.issuperset(trunk.sites))
+        name = f"{len(ranks)} ranks of {self.name}"
+        return Topology(name, tuple(sites), trunks, self.description)
 
     def in_one_place(self) -> Topology:
         """Return the same nodes gathered at one site: what remains when distance is gone.

@@ -1,0 +1,350 @@
+"""Ranks that carry out collectives together: all of a world, or some of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.calls import carry_out
+from emul.ops import dtype_named
+from emul.planning import AUTO, Algorithm, Planner
+from emul.plans import Counts, Shape, collective_named
+from emul.run import Prediction, Run
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from emul.handles import Handle
+    from emul.keywords import (
+        OfBlocks,
+        Reducing,
+        ReducingBlocks,
+        Rooted,
+        RootedBlocks,
+        RootedReducing,
+        Shifted,
+    )
+    from emul.world import World
+
+__all__ = ["Communicator"]
+
+DEFAULT_ALGORITHM = AUTO
+
+Array = Any
+"""What a caller may give: an array of NumPy, CuPy, or a library that speaks DLPack."""
+
+No = Literal[False]
+Yes = Literal[True]
+
+
+class Communicator:
+    """The collectives between some ``ranks`` of the world, of which there are ``size``.
+
+    Below, n is their number: buffers have a row for each, in rising order of rank, and roots are
+    counted among them. ``number``: 0 for the world, then groups as they were made.
+
+    A call returns a Run when the last rank is done, and no rank goes on before that. With
+    ``async_op=True`` it returns a Handle at once; see there. A collective starts at a rank when
+    that has issued it and is done with what it issued before on the same communicator; those of
+    different communicators run side by side, and share ports and trunks.
+    """
+
+    ranks: npt.NDArray[np.int32]
+    number: int
+    size: int
+    world: World
+    """The world that the ranks are of."""
+
+    def __init__(self, planner: Planner, ranks: npt.NDArray[np.int32], number: int) -> None:
+        """Take who prepares collectives between ``ranks``, and their number as a communicator."""
+        self.ranks = ranks
+        self.number = number
+        self.size = len(ranks)
+        self.prepare = planner.prepare
+        self._planner = planner
+
+    @overload
+    def all_reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[Reducing]) -> Run: ...
+
+    @overload
+    def all_reduce(self, x: Array, *, async_op: Yes, **how: Unpack[Reducing]) -> Handle: ...
+
+    def all_reduce(
+        self,
+        x: Array,
+        *,
+        op: str = "sum",
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Give every rank the reduction of all buffers: (n, count) -> (n, count).
+
+        ``op``: sum, prod, min, max or avg. ``algorithm``: one of emul.plans.ALGORITHMS, or
+        ``auto`` for the one that the model finds quickest at this size; or the path of a plan in
+        MSCCL XML, which ends in .xml; or a function that yields the steps of one's own (see
+        emul.plans.plan_from), or a Plan. The order of reduction is that of the plan. ``out``: a
+        buffer to write into, also ``x`` itself. ``async_op``: return a Handle at once. Raises
+        ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
+        touched.
+        """
+        return carry_out(self, "all_reduce", x, out, op=op, algorithm=algorithm, async_op=async_op)
+
+    @overload
+    def reduce_scatter(
+        self, x: Array, *, async_op: No = ..., **how: Unpack[ReducingBlocks]
+    ) -> Run: ...
+
+    @overload
+    def reduce_scatter(
+        self, x: Array, *, async_op: Yes, **how: Unpack[ReducingBlocks]
+    ) -> Handle: ...
+
+    def reduce_scatter(
+        self,
+        x: Array,
+        *,
+        op: str = "sum",
+        counts: Counts | None = None,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Give rank r block r of the reduction of all buffers: (n, n*c) -> (n, c).
+
+        With ``counts`` (n,), block r has counts[r] elements: (n, sum) -> (n, max), rows that are
+        shorter filled up with zeros. Other arguments and errors as for ``all_reduce``.
+        """
+        return carry_out(
+            self,
+            "reduce_scatter",
+            x,
+            out,
+            op=op,
+            counts=counts,
+            algorithm=algorithm,
+            async_op=async_op,
+        )
+
+    @overload
+    def all_gather(self, x: Array, *, async_op: No = ..., **how: Unpack[OfBlocks]) -> Run: ...
+
+    @overload
+    def all_gather(self, x: Array, *, async_op: Yes, **how: Unpack[OfBlocks]) -> Handle: ...
+
+    def all_gather(
+        self,
+        x: Array,
+        *,
+        counts: Counts | None = None,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Give every rank all buffers in rank order: (n, c) -> (n, n*c).
+
+        With ``counts`` (n,), rank r has the first counts[r] elements of its row: (n, max) ->
+        (n, sum). Errors as for ``all_reduce``.
+        """
+        return carry_out(
+            self, "all_gather", x, out, counts=counts, algorithm=algorithm, async_op=async_op
+        )
+
+    @overload
+    def broadcast(self, x: Array, *, async_op: No = ..., **how: Unpack[Rooted]) -> Run: ...
+
+    @overload
+    def broadcast(self, x: Array, *, async_op: Yes, **how: Unpack[Rooted]) -> Handle: ...
+
+    def broadcast(
+        self,
+        x: Array,
+        *,
+        root: int = 0,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Give every rank the buffer of rank ``root``: (n, count) -> (n, count).
+
+        Errors as for ``all_reduce``.
+        """
+        return carry_out(
+            self, "broadcast", x, out, root=root, algorithm=algorithm, async_op=async_op
+        )
+
+    @overload
+    def reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedReducing]) -> Run: ...
+
+    @overload
+    def reduce(self, x: Array, *, async_op: Yes, **how: Unpack[RootedReducing]) -> Handle: ...
+
+    def reduce(
+        self,
+        x: Array,
+        *,
+        op: str = "sum",
+        root: int = 0,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Give rank ``root`` the reduction of all buffers: (n, count) -> (count,).
+
+        Arguments and errors as for ``all_reduce``.
+        """
+        return carry_out(
+            self, "reduce", x, out, op=op, root=root, algorithm=algorithm, async_op=async_op
+        )
+
+    @overload
+    def all_to_all(self, x: Array, *, async_op: No = ..., **how: Unpack[OfBlocks]) -> Run: ...
+
+    @overload
+    def all_to_all(self, x: Array, *, async_op: Yes, **how: Unpack[OfBlocks]) -> Handle: ...
+
+    def all_to_all(
+        self,
+        x: Array,
+        *,
+        counts: Counts | None = None,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Give rank d block d of every rank, in rank order: (n, n*c) -> (n, n*c).
+
+        With ``counts`` (n, n), rank s sends counts[s, d] elements to rank d: rows are as long as
+        the longest, and what is left of shorter ones is not read, or filled with zeros. Errors as
+        for ``all_reduce``.
+        """
+        return carry_out(
+            self, "all_to_all", x, out, counts=counts, algorithm=algorithm, async_op=async_op
+        )
+
+    @overload
+    def gather(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
+
+    @overload
+    def gather(self, x: Array, *, async_op: Yes, **how: Unpack[RootedBlocks]) -> Handle: ...
+
+    def gather(
+        self,
+        x: Array,
+        *,
+        root: int = 0,
+        counts: Counts | None = None,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Give rank ``root`` all buffers in rank order: (n, c) -> (n*c,).
+
+        ``counts`` as in all_gather. Errors as for ``all_reduce``.
+        """
+        return carry_out(
+            self, "gather", x, out, root=root, counts=counts, algorithm=algorithm, async_op=async_op
+        )
+
+    @overload
+    def scatter(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
+
+    @overload
+    def scatter(self, x: Array, *, async_op: Yes, **how: Unpack[RootedBlocks]) -> Handle: ...
+
+    def scatter(
+        self,
+        x: Array,
+        *,
+        root: int = 0,
+        counts: Counts | None = None,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Give rank r block r of the buffer ``x`` of rank ``root``: (n*c,) -> (n, c).
+
+        ``counts`` as in reduce_scatter. Errors as for ``all_reduce``.
+        """
+        return carry_out(
+            self,
+            "scatter",
+            x,
+            out,
+            root=root,
+            counts=counts,
+            algorithm=algorithm,
+            async_op=async_op,
+        )
+
+    @overload
+    def send_recv(self, x: Array, *, async_op: No = ..., **how: Unpack[Shifted]) -> Run: ...
+
+    @overload
+    def send_recv(self, x: Array, *, async_op: Yes, **how: Unpack[Shifted]) -> Handle: ...
+
+    def send_recv(
+        self,
+        x: Array,
+        *,
+        shift: int = 1,
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Let rank r send to rank r + ``shift`` (around the world): (n, count) -> (n, count).
+
+        Errors as for ``all_reduce``.
+        """
+        return carry_out(
+            self,
+            "send_recv",
+            x,
+            out,
+            root=shift % self.size,
+            algorithm=algorithm,
+            async_op=async_op,
+        )
+
+    @overload
+    def barrier(self, *, algorithm: Algorithm = ..., async_op: No = ...) -> Run: ...
+
+    @overload
+    def barrier(self, *, algorithm: Algorithm = ..., async_op: Yes) -> Handle: ...
+
+    def barrier(
+        self, *, algorithm: Algorithm = DEFAULT_ALGORITHM, async_op: bool = False
+    ) -> Run | Handle:
+        """Let no rank go on before all have come: an all_reduce of one byte nobody looks at."""
+        x = self.world.ops.arrays.from_host(np.zeros((self.size, 1), np.uint8))
+        return carry_out(
+            self, "all_reduce", x, None, op="max", algorithm=algorithm, async_op=async_op
+        )
+
+    def predict(
+        self,
+        collective: str,
+        count: Counts,
+        *,
+        dtype: str = "float32",
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        root: int = 0,
+        collapse: bool = False,
+    ) -> Prediction:
+        """Return what ``collective`` would cost, without arrays.
+
+        ``count``: elements of one rank's input, or the counts of a vector form. With ``collapse``,
+        ranks that sit alike are timed once where that changes nothing (see emul.plans.Excerpt),
+        which lets worlds of hundreds of thousands of ranks be timed; the timeline is then that of
+        a few of them. Raises ArgumentError for an unknown name or a root that is no rank, or for
+        ranks that are not alike where there are too many to be timed each; ShapeError for a count
+        that the collective cannot cut into blocks.
+        """
+        promise, itemsize = collective_named(collective), dtype_named(dtype).itemsize
+        if isinstance(count, int):
+            shape = Shape.of(promise, self.size, count)
+        else:
+            shape = Shape.of_counts(promise, self.size, count)
+        return self._planner.predict(shape, algorithm, root, itemsize, collapse=collapse)

@@ -1,0 +1,61 @@
+"""What may be said of a collective by keyword, for those who check types."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from emul.planning import Algorithm
+from emul.plans import Counts
+
+__all__ = [
+    "OfBlocks",
+    "Reducing",
+    "ReducingBlocks",
+    "Rooted",
+    "RootedBlocks",
+    "RootedReducing",
+    "Shifted",
+]
+
+
+class _Any(TypedDict, total=False):
+    """Of every collective."""
+
+    algorithm: Algorithm
+    out: Any
+
+
+class Reducing(_Any, total=False):
+    """Of those that reduce."""
+
+    op: str
+
+
+class OfBlocks(_Any, total=False):
+    """Of those with a block for each rank."""
+
+    counts: Counts | None
+
+
+class Rooted(_Any, total=False):
+    """Of those with a root."""
+
+    root: int
+
+
+class Shifted(_Any, total=False):
+    """Of send_recv."""
+
+    shift: int
+
+
+class ReducingBlocks(Reducing, OfBlocks, total=False):
+    """Of those that reduce, and give every rank a block."""
+
+
+class RootedReducing(Reducing, Rooted, total=False):
+    """Of those that reduce at a root."""
+
+
+class RootedBlocks(Rooted, OfBlocks, total=False):
+    """Of those between a root and a block for each rank."""

@@ -1,0 +1,283 @@
+"""When several collectives are under way at once: their transfers and rank clocks as one schedule.
+
+What the program of all ranks does (issue, compute, wait) becomes transfers that stay with their
+rank: they take no port, and what a rank computes is what its host takes for one of them. Of each
+collective, every rank has one with which it starts, before all that it sends, and one with which it
+is done, after all that has come to it and all of its own that has arrived. So one scheduler times
+everything, and what is under way at the same time shares ports, pipes and trunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.timing.acts import (
+    CHANNELS,
+    Act,
+    Compute,
+    Flown,
+    Issue,
+    Moments,
+    Part,
+    Wait,
+)
+from emul.timing.conditions import Conditions
+from emul.timing.dependencies import STARTS_KIND, UPON_ARRIVAL_KIND, Edges, edges_between
+from emul.timing.protocol import windows_of, without_windows
+from emul.timing.scheduler import schedule
+from emul.timing.timeline import Timeline, simulated
+from emul.timing.traffic import NOBODY, Transfers
+from emul.topology import Network
+
+__all__ = ["fly"]
+
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+
+
+def fly(
+    acts: Sequence[Act],
+    clocks_ps: Int64Array,
+    network: Network,
+    *,
+    ended_ps: Mapping[Issue, Int64Array],
+    whole_messages: bool,
+    seed: int,
+    start_s: float,
+) -> Flown:
+    """Return when everything in ``acts`` happens, which ranks with ``clocks_ps`` (n,) do in turn.
+
+    ``ended_ps``: of issues that are not among the acts, when each rank was done. What changes with
+    time is so from ``start_s`` on; what is drawn by chance is for each collective as if it were
+    alone. Raises TimeLimitError and OutageError as ``time_plan`` does.
+    """
+    windows = windows_of(network) if whole_messages else None
+    seen = without_windows(network) if whole_messages else network
+    laid = _Layout(clocks_ps, ended_ps)
+    for act in acts:
+        laid.take(act)
+
+    def conditions_of(transfers: Transfers, seen: Network, until_s: float) -> Conditions:
+        def conditions(of: Transfers) -> Conditions:
+            return Conditions.of(
+                of, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
+            )
+
+        joint = conditions(transfers)
+        return laid.drawn_alone(joint, conditions) if len(joint.jitter_ps) else joint
+
+    timeline = simulated(lambda: (*laid.made(), seen), conditions_of, schedule, start_s)
+    return laid.flown(timeline)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Laid:
+    """Where an issue lies in the schedule: its transfers, and by rank the three around them."""
+
+    part: Part
+    lines: slice
+    issued: Int64Array
+    starts: Int64Array
+    ends: Int64Array
+
+
+COLUMNS = ("src", "dst", "channel", "nbytes", "begins", "frees", "host_ps", "completion_ps")
+
+
+class _Layout:
+    """Lays acts out as transfers of one schedule, in program order.
+
+    ``at`` (n,) is the transfer whose being done is the clock of each rank, but for what it has
+    computed since, ``pending_ps``.
+    """
+
+    def __init__(self, clocks_ps: Int64Array, ended_ps: Mapping[Issue, Int64Array]) -> None:
+        n = len(clocks_ps)
+        self.size = 0
+        self.ended_ps = ended_ps
+        self.issues: dict[Issue, _Laid] = {}
+        self._columns: list[Transfers] = []
+        self._edges: list[tuple[Int64Array, Int64Array, UInt8Array]] = []
+        self.pending_ps = np.zeros(n, dtype=np.int64)
+        self.at = self._stay(np.arange(n), clocks_ps)
+
+    def take(self, act: Act) -> None:
+        """Lay out one act."""
+        if isinstance(act, Compute):
+            self.pending_ps = self.pending_ps + act.duration_ps
+        elif isinstance(act, Issue):
+            self._issue(act)
+        elif isinstance(act, Wait):
+            self._wait(act.issue)
+        else:
+            self._join(act.ranks)
+
+    def made(self) -> tuple[Transfers, Edges]:
+        """Return all transfers, and who waits for whom."""
+        columns = {
+            name: np.concatenate([getattr(each, name) for each in self._columns])
+            for name in COLUMNS
+        }
+        transfers = Transfers(**columns, call_ps=0, stands_for=None)
+        earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
+        edges = edges_between(earlier.astype(np.int32), later.astype(np.int32), kind, self.size)
+        return transfers, edges
+
+    def drawn_alone(
+        self, joint: Conditions, conditions: Callable[[Transfers], Conditions]
+    ) -> Conditions:
+        """Return ``joint`` conditions with the draws that ``conditions`` of each part alone has."""
+        jitter_ps, tail_ps = (np.zeros(self.size, dtype=np.int64) for _ in range(2))
+        issues = self.issues.values()
+        alone = {issue.part: conditions(issue.part.transfers) for issue in issues}
+        for issue in issues:
+            drawn = alone[issue.part]
+            for joint_ps, own_ps in ((jitter_ps, drawn.jitter_ps), (tail_ps, drawn.tail_ps)):
+                joint_ps[issue.lines] = own_ps if len(own_ps) else 0
+        return replace(joint, jitter_ps=jitter_ps, tail_ps=tail_ps)
+
+    def flown(self, timeline: Timeline) -> Flown:
+        """Return what ``timeline``, of what was laid out, says of clocks and collectives."""
+        done, roots = timeline.done_ps, _Roots(timeline, self.issues.values())
+        moments = {
+            issue: Moments(
+                ranks=each.part.ranks,
+                issued_ps=done[each.issued],
+                started_ps=done[each.starts] - each.part.call_ps,
+                done_ps=done[each.ends],
+                waited_for=roots.ranks(each),
+            )
+            for issue, each in self.issues.items()
+        }
+        return Flown(done[self.at] + self.pending_ps, moments)
+
+    def _issue(self, act: Issue) -> None:
+        part, ranks = act.part, act.part.ranks
+        issued = self._clock(ranks)
+        starts = self._stay(ranks, np.full(len(ranks), part.call_ps), after=issued)
+        if act.after is not None:
+            self._wait_for(self._ends(act.after), starts)
+        lines = self._add(_shifted(part, self.size))
+        self._edges.append((part.earlier + lines.start, part.later + lines.start, part.kind))
+        numbers = np.arange(lines.start, lines.stop)
+        sender, receiver = (
+            np.searchsorted(ranks, each) for each in (part.transfers.src, part.transfers.dst)
+        )
+        self._wait_for(starts[sender], numbers)
+        ends = self._stay(ranks, np.zeros(len(ranks)), after=starts)
+        self._wait_for(numbers, ends[receiver])
+        self._wait_for(numbers, ends[sender], STARTS_KIND | UPON_ARRIVAL_KIND)
+        self.issues[act] = _Laid(part, lines, issued, starts, ends)
+
+    def _ends(self, issue: Issue) -> Int64Array:
+        """Return for each rank of an issue the transfer with which it is done."""
+        if issue in self.ended_ps:
+            return self._stay(issue.part.ranks, self.ended_ps[issue])
+        return self.issues[issue].ends
+
+    def _wait(self, issue: Issue) -> None:
+        ranks, ends = issue.part.ranks, self._ends(issue)
+        later = self.pending_ps[ranks] > 0
+        if issue in self.issues:
+            later |= self.at[ranks] != self.issues[issue].issued
+            self.at[ranks[~later]] = ends[~later]  # who did nothing since has waited long enough
+        else:
+            later[:] = True
+        held = ranks[later]
+        here = self._clock(held)
+        self.at[held] = self._stay(held, np.zeros(len(held)), after=here)
+        self._wait_for(ends[later], self.at[held])
+
+    def _join(self, ranks: Int32Array) -> None:
+        here = self._clock(ranks)
+        met = self._stay(ranks[:1], np.zeros(1))
+        self._wait_for(here, np.repeat(met, len(here)))
+        self.at[ranks] = met[0]
+
+    def _clock(self, ranks: Int32Array) -> Int64Array:
+        """Return for each of ``ranks`` the transfer whose being done is its clock."""
+        busy = ranks[self.pending_ps[ranks] > 0]
+        if len(busy):
+            self.at[busy] = self._stay(busy, self.pending_ps[busy], after=self.at[busy])
+            self.pending_ps[busy] = 0
+        return self.at[ranks]
+
+    def _stay(
+        self,
+        ranks: npt.NDArray[np.integer],
+        host_ps: npt.NDArray[np.number],
+        *,
+        after: Int64Array | None = None,
+    ) -> Int64Array:
+        """Add a transfer of each of ``ranks`` to itself, which takes so long; number them."""
+        size = len(ranks)
+        nothing: Int64Array = np.zeros(size, dtype=np.int64)
+        own = ranks.astype(np.int32)
+        lines = self._add(
+            Transfers(
+                src=own,
+                dst=own,
+                channel=np.zeros(size, dtype=np.int32),
+                nbytes=nothing,
+                begins=np.zeros(size, dtype=np.uint8),
+                frees=np.full(size, NOBODY, dtype=np.int32),
+                host_ps=host_ps.astype(np.int64),
+                completion_ps=nothing,
+                call_ps=0,
+                stands_for=None,
+            )
+        )
+        numbers = np.arange(lines.start, lines.stop)
+        if after is not None:
+            self._wait_for(after, numbers)
+        return numbers
+
+    def _add(self, transfers: Transfers) -> slice:
+        """Add ``transfers``; return their numbers."""
+        first = self.size
+        self.size += len(transfers.src)
+        self._columns.append(transfers)
+        return slice(first, self.size)
+
+    def _wait_for(self, earlier: Int64Array, later: Int64Array, kind: int = STARTS_KIND) -> None:
+        """Let each of ``later`` start after its one of ``earlier``."""
+        self._edges.append((earlier, later, np.full(len(earlier), kind, dtype=np.uint8)))
+
+
+def _shifted(part: Part, first: int) -> Transfers:
+    """Return the transfers of ``part`` as they are numbered from ``first`` on."""
+    own, frees = part.transfers, part.transfers.frees
+    return replace(
+        own,
+        channel=own.channel + np.int32(part.communicator * CHANNELS),
+        frees=np.where(frees >= 0, frees + np.int32(first), frees).astype(np.int32),
+    )
+
+
+class _Roots:
+    """On whose start the ends of collectives hung: from what was waited for last, back and back."""
+
+    def __init__(self, timeline: Timeline, issues: Collection[_Laid]) -> None:
+        self.timeline = timeline
+        after = timeline.ordered_after
+        back = np.where(after >= 0, after, timeline.waited_for).astype(np.int64)
+        back = np.where(back >= 0, back, np.arange(len(back)))
+        for each in issues:
+            back[each.starts] = each.starts
+        further = back[back]
+        while not np.array_equal(further, back):
+            back, further = further, further[further]
+        self.of = back
+
+    def ranks(self, laid: _Laid) -> Int32Array:
+        """Return the rank on whose start the end of each rank hung: (ranks,)."""
+        timeline, last = self.timeline, self.timeline.waited_for[laid.ends]
+        # What a rank sent has only to arrive; what that is reduced after does not count.
+        own = (timeline.src[last] == laid.part.ranks) & (timeline.src[last] != timeline.dst[last])
+        ranks: Int32Array = timeline.src[self.of[np.where(own, timeline.waited_for[last], last)]]
+        return ranks
