@@ -6,7 +6,7 @@ import os
 import platform
 from typing import Any
 
-__all__ = ["machine", "machine_class"]
+__all__ = ["gpu_class", "machine", "machine_class"]
 
 LAPTOP_CORES = 16
 """At most so many cores are called a laptop; an assumption, which --machine-class overrules."""
@@ -26,27 +26,14 @@ def machine() -> dict[str, Any]:
 
 
 def machine_class() -> str:
-    """Return whose ratios are alike: the array library and the kind of machine.
+    """Return whose ratios are alike: ``numpy-laptop`` or ``numpy-server``.
 
-    ``cupy-h200`` and the like where emul can compute on a GPU, else ``numpy-laptop`` or
-    ``numpy-server``. All backends that work on NumPy arrays are measured in one run, so they
-    belong to one class.
+    All backends that work on NumPy arrays are measured in one run, so they belong to one class.
+    Runs of bench.gpu are of a ``gpu_class``.
     """
-    from emul.ops import BACKENDS
-
-    if "cupy" in BACKENDS:
-        gpu = _gpu()
-        if gpu:
-            return f"cupy-{gpu}"
     return "numpy-laptop" if (os.cpu_count() or 1) <= LAPTOP_CORES else "numpy-server"
 
 
-def _gpu() -> str | None:
-    """Return the model of the first GPU, as ``h200`` of "NVIDIA H200"; None without one."""
-    try:
-        import cupy
-
-        name: str = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-    except Exception:
-        return None
-    return "-".join(name.removeprefix("NVIDIA").split()).lower()
+def gpu_class(name: str) -> str:
+    """Return the class of machines with the GPU called ``name``: ``cupy-h200`` of "NVIDIA H200"."""
+    return "-".join(["cupy", *name.removeprefix("NVIDIA").split()]).lower()

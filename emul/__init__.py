@@ -2,6 +2,7 @@
 
 from emul.errors import (
     ArgumentError,
+    BackendError,
     CapacityError,
     DTypeError,
     EmulError,
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentError",
+    "BackendError",
     "CapacityError",
     "CriticalPath",
     "DTypeError",

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "ArgumentError",
+    "BackendError",
     "CapacityError",
     "DTypeError",
     "EmulError",
@@ -55,6 +56,10 @@ class MissingLibraryError(EmulError, ImportError):
 
 class StackError(EmulError, ValueError):
     """The profile of a stack cannot be read, or says what no library does."""
+
+
+class BackendError(EmulError, RuntimeError):
+    """A backend cannot compute on this machine, or a device did not do what it was asked."""
 
 
 class PlanError(EmulError, ValueError):

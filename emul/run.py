@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError
-from emul.ops import RoundingError, rounding_error
+from emul.ops import Arrays, RoundingError, rounding_error
 from emul.plans import Excerpt, Plan, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Timeline, critical_path
@@ -92,15 +92,18 @@ class Run:
 
     ``output``: an array like the input (shape: see the collective). ``wall_s``: measured
     seconds of the whole call. ``lag_s``: measured seconds by which the call ended after the
-    modelled moment; None on the virtual clock, on which nobody waits. ``reduced``: the input that
-    ``error`` is worked out from and the operator; None where nothing was reduced.
+    modelled moment; None on the virtual clock, on which nobody waits. ``reduced``: what ``error``
+    is worked out from: input, output, operator and whose arrays they are; None where nothing was
+    reduced. ``step_lag_s`` (steps,): by how much each step ended after its modelled moment, as the
+    device measured it; None where the steps are not waited for one by one.
     """
 
-    output: npt.NDArray[Any]
+    output: Any
     prediction: Prediction
     wall_s: float
     lag_s: float | None
-    reduced: tuple[npt.NDArray[Any], str] | None = None
+    reduced: tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays] | None = None
+    step_lag_s: npt.NDArray[np.float64] | None = None
 
     @property
     def time_s(self) -> float:
@@ -137,13 +140,13 @@ class Run:
         """
         if self.reduced is None:
             return RoundingError(0.0, 0.0, 0.0, 0.0)
-        x, op = self.reduced
-        if x is self.output:
+        x, output, op, arrays = self.reduced
+        if x is output:
             raise ArgumentError(
                 "error of a reduction in place: needed an input that is still there; give out= a "
                 "buffer of its own"
             )
-        output = self.output
+        x, output = arrays.to_host(x), arrays.to_host(output)
         if self.prediction.shape.counts is not None:  # rows are filled up with zeros
             lengths = np.diff(self.prediction.shape.output_spans, axis=1)[:, 0]
             output = output[np.arange(output.shape[1]) < lengths[:, None]]
@@ -151,9 +154,11 @@ class Run:
 
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""
-        plan = self.prediction.plan
+        plan, steps = self.prediction.plan, ""
+        if self.step_lag_s is not None and len(self.step_lag_s):
+            steps = f", a step at most {format_time(float(self.step_lag_s.max()))} late"
         return (
-            f"<Run {plan}: output {self.output.shape} {self.output.dtype}, "
+            f"<Run {plan}: output {tuple(self.output.shape)} {self.output.dtype}, "
             f"modelled {format_time(self.time_s)}, bound {format_time(self.bound_s)}, "
-            f"measured {format_time(self.wall_s)}>"
+            f"measured {format_time(self.wall_s)}{steps}>"
         )

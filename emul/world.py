@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, unknown_name
-from emul.memory import check_fits
-from emul.ops import REDUCTIONS, dtype_named, ops_for
+from emul.ops import AUTO_BACKEND, REDUCTIONS, Ops, TimedOps, dtype_named, ops_for, ops_taking
 from emul.ops.buffers import Buffers
 from emul.planning import AUTO, Algorithm, Planner
-from emul.plans import Counts, Shape, collective_named
+from emul.plans import Counts, Program, Shape, collective_named
 from emul.run import Prediction, Run
 from emul.stacks import IDEAL, Stack
-from emul.timing import NCCL_SLICING, Slicing, now_ns, wait_until
+from emul.timing import NCCL_SLICING, Slicing, now_ns, step_deadlines_ps, wait_until
 from emul.topology import Network, Topology, load, read_topology
 
 __all__ = ["CLOCKS", "World"]
@@ -26,7 +25,13 @@ CLOCKS = ("virtual", "wall")
 DEFAULT_TOPOLOGY = "three-campus"
 DEFAULT_ALGORITHM = AUTO
 
-Array = npt.NDArray[Any]
+LATEST_NS = float(1 << 60)
+"""So far ahead a device can be told to wait: 36 years."""
+
+Array = Any
+"""What a caller may give: an array of NumPy, CuPy, or a library that speaks DLPack."""
+
+Int64Array = npt.NDArray[np.int64]
 
 
 class World:
@@ -34,7 +39,9 @@ class World:
 
     ``topology``: the name of a preset, the path of a TOML file, or a Topology.
     ``backend``: who does the arithmetic: ``cpu`` (compiled, all steps in one pass), ``numpy`` (step
-    by step, the specification of the other), or ``auto`` for the best there is.
+    by step, the specification of the others), ``cupy`` (on an NVIDIA GPU), or ``auto``: by where
+    the arrays of a call lie, those of a GPU by ``cupy`` and those of the host by ``cpu``; or Ops of
+    one's own.
     ``clock``: ``virtual`` (the time is computed, nobody waits) or ``wall`` (each call returns
     when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock.
     ``seed``: of every random draw: jitter, lost packets, outages, and which wave a stream is on;
@@ -45,8 +52,11 @@ class World:
     ``ideal``, ``nccl``, ``gloo`` and ``openmpi``, the path of a profile in TOML, or a Stack. Stacks
     that send whole messages, or have slices of their own, leave ``slicing`` aside.
 
-    Buffers are NumPy arrays with one row per rank. A call leaves its input as it was, unless
-    ``out`` is the input itself; a call that fails leaves it as it was in any case.
+    Buffers are arrays with one row per rank, of NumPy, of CuPy, or of whatever speaks DLPack and
+    lies where the backend computes; outputs are of the library of their inputs and lie where they
+    lie, and nothing is copied on the way. On a GPU, work is put on CuPy's current stream; a call
+    returns when it is done. A call leaves its input as it was, unless ``out`` is the input itself;
+    a call that fails leaves it as it was in any case.
 
     >>> import numpy as np, emul
     >>> world = emul.World("three-campus")
@@ -61,7 +71,7 @@ class World:
         self,
         topology: str | Path | Topology = DEFAULT_TOPOLOGY,
         *,
-        backend: str = "auto",
+        backend: str | Ops = AUTO_BACKEND,
         clock: str = "virtual",
         dilation: float = 1.0,
         seed: int = 0,
@@ -73,10 +83,11 @@ class World:
 
         Raises TopologyError for a topology that cannot be read, StackError for a profile,
         ArgumentError for an unknown backend, clock or stack, a dilation that is not above 0 or a
-        start below 0.
+        start below 0, BackendError for a backend that this machine does not have.
         """
         self.topology = _topology(topology)
         self.ops = ops_for(backend)
+        self._ops_by_arrays = backend == AUTO_BACKEND
         if clock not in CLOCKS:
             raise unknown_name("clock", clock, CLOCKS)
         if not (math.isfinite(dilation) and dilation > 0):
@@ -248,7 +259,8 @@ class World:
 
     def barrier(self, *, algorithm: Algorithm = DEFAULT_ALGORITHM) -> Run:
         """Let no rank go on before all have come: an all_reduce of one byte nobody looks at."""
-        return self.all_reduce(np.zeros((self.size, 1), np.uint8), op="max", algorithm=algorithm)
+        x = self.ops.arrays.from_host(np.zeros((self.size, 1), np.uint8))
+        return self.all_reduce(x, op="max", algorithm=algorithm)
 
     def predict(
         self,
@@ -291,20 +303,35 @@ class World:
         if op not in REDUCTIONS:
             raise unknown_name("op", op, REDUCTIONS)
         collective = collective_named(name)
-        buffers = Buffers(collective, self.size, x, out, counts, revocable=self.clock == "wall")
+        ops = self.ops
+        if self._ops_by_arrays and type(x) is not np.ndarray:
+            ops = ops_taking(x, ops)
+        revocable = self.clock == "wall"
+        buffers = Buffers(
+            collective, self.size, x, out, counts, revocable=revocable, arrays=ops.arrays
+        )
         itemsize = buffers.x.dtype.itemsize
         program, prediction = self._prepare(buffers.shape, algorithm, root, itemsize)
-        new_bytes = self.ops.new_bytes(program, buffers, op, root)
-        check_fits(new_bytes, f"{name} over {self.size} ranks")
+        new_bytes = ops.new_bytes(program, buffers, op, root)
+        ops.arrays.check_fits(new_bytes, f"{name} over {self.size} ranks")
+        step_lag_s = None
         try:
-            output = self.ops.perform(program, buffers, op, root)
-            ended_ns = self._publish(started_ns, prediction)
+            if self.clock == "wall" and isinstance(ops, TimedOps):
+                due_ns = self._steps_due_ns(program, prediction)
+                output, late_ns = ops.perform_on_time(
+                    program, buffers, op, root, due_ns=due_ns, started_ns=started_ns
+                )
+                ended_ns, step_lag_s = now_ns(), late_ns / 1e9
+            else:
+                output = ops.perform(program, buffers, op, root)
+                ended_ns = self._publish(started_ns, prediction)
         except BaseException:
             buffers.restore()
             raise
         wall_s = (ended_ns - started_ns) / 1e9
         lag_s = wall_s - prediction.time_s * self.dilation if self.clock == "wall" else None
-        return Run(output, prediction, wall_s, lag_s, (x, op) if collective.reduces else None)
+        reduced = (buffers.x, output, op, ops.arrays) if collective.reduces else None
+        return Run(buffers.returned(output), prediction, wall_s, lag_s, reduced, step_lag_s)
 
     def _publish(self, started_ns: int, prediction: Prediction) -> int:
         """Wait, on the wall clock, until the modelled moment has come; return the time."""
@@ -312,6 +339,12 @@ class World:
             return now_ns()
         due_ns = math.ceil(prediction.timeline.total_ps * self.dilation / 1000)
         return wait_until(started_ns + due_ns)
+
+    def _steps_due_ns(self, program: Program, prediction: Prediction) -> Int64Array:
+        """Return when each step is due on the wall clock, in nanoseconds from the start."""
+        deadlines_ps = step_deadlines_ps(program, prediction.timeline)
+        due_ns = np.ceil(deadlines_ps * self.dilation / 1000)
+        return np.minimum(due_ns, LATEST_NS).astype(np.int64)
 
 
 def _stack(given: str | Stack) -> Stack:

@@ -1,24 +1,26 @@
-/* copy: carries out the copying rows of one step.
+/* copy: carries out the copying rows of one step, and what comes before and after all steps.
  *
- * work:  (ranks, width) elements, row after row
- * rows:  n_rows descriptors; offsets and lengths in elements from the start of work
- * launch: any 2-D grid of any 1-D blocks; y walks over rows, x over elements
- * equals: target[...] = source, for each row (emul.ops.NumpyOps)
+ * input, output, work: the buffers that rows name
+ * rows: n_rows descriptors, cut into n_tiles tiles (rows.cuh)
+ * ranks: with avg, what is copied is divided by it; otherwise every bit is kept
+ * launch: any number of blocks of any number of threads, in one dimension
+ * equals: target[...] = source, for each row (emul.ops.NumpyOps); with avg NumpyOps.finish
  */
 
-typedef struct {
-    long long source;
-    long long target;
-    long long length;
-} emul_row;
+struct emul_copying {
+    enum { in_place = 1 };
 
-extern "C" __global__ void emul_copy(EMUL_TYPE *work, const emul_row *rows, int n_rows)
-{
-    for (int r = blockIdx.y; r < n_rows; r += gridDim.y) {
-        const emul_row row = rows[r];
-        const long long stride = (long long)gridDim.x * blockDim.x;
-        for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < row.length;
-             i += stride)
-            work[row.target + i] = work[row.source + i];
+    static __device__ bool combines(const emul_places &) { return false; }
+
+    template <class Piece> static __device__ Piece moved(Piece piece, long long ranks)
+    {
+        return emul_finish(piece, ranks);
     }
+};
+
+extern "C" __global__ void EMUL_BOUNDS emul_copy(char *input, char *output, char *work,
+                                                 const emul_row *rows, long long n_rows,
+                                                 long long n_tiles, long long ranks)
+{
+    emul_carry_out<emul_copying>(input, output, work, rows, n_rows, n_tiles, ranks);
 }

@@ -9,6 +9,7 @@ import click
 
 from emul import EmulError, __version__
 from emul.cli.calibrate import calibrate
+from emul.cli.info import info
 from emul.cli.params import INTERRUPTED
 from emul.cli.perf import perf
 from emul.cli.plan import plan
@@ -28,6 +29,7 @@ def main() -> None:
 
 
 main.add_command(calibrate)
+main.add_command(info)
 main.add_command(perf)
 main.add_command(plan)
 main.add_command(stack)

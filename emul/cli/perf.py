@@ -57,7 +57,9 @@ NEXT_RANK = 1
 @click.option("--stack", default="ideal", show_default=True, metavar="NAME|FILE",
               help="Whose messages: ideal, nccl, gloo, openmpi, or a profile in TOML. "
                    "auto is then that library's algorithm.")  # fmt: skip
-@click.option("--backend", default="auto", show_default=True, help="auto, cpu or numpy.")
+@click.option("--backend", default="auto", show_default=True,
+              help="cpu, numpy, cupy (on a GPU), or auto: the GPU if it can compute, else cpu; "
+                   "see emul info.")  # fmt: skip
 @click.option("--clock", default="wall", show_default=True,
               help="wall: wait for the links. virtual: only compute the time.")  # fmt: skip
 @click.option("--no-data", is_flag=True,
@@ -135,6 +137,7 @@ def perf(
 def _world(asked: dict[str, Any]) -> World:
     """Return the World that was asked for, without the effects that are to be left out."""
     from emul.links import EFFECTS
+    from emul.ops import AUTO_BACKEND, best_backend
     from emul.stacks.library import load_stack
     from emul.timing import UNLIMITED, Slicing
     from emul.topology import load
@@ -144,9 +147,12 @@ def _world(asked: dict[str, Any]) -> World:
     if asked["no_window"] and stack.slice_bytes:
         stack = replace(stack, slots=UNLIMITED)
     slots = UNLIMITED if asked["no_window"] else asked["slots"]
+    backend = asked["backend"]
+    if backend == AUTO_BACKEND and not asked["no_data"]:
+        backend = best_backend()
     return World(
         load(asked["topology"]).without([each for each in EFFECTS if asked[_switch(each)]]),
-        backend=asked["backend"],
+        backend=backend,
         clock=asked["clock"],
         dilation=asked["dilation"],
         seed=asked["seed"],

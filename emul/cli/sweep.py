@@ -87,10 +87,12 @@ class Sweep:
         shape, itemsize = self._shape(count), dtype_named(self.dtype).itemsize
         what = f"{self.world.size} ranks with {shape.width * itemsize} bytes each"
         needed = (prod(shape.input_shape) + prod(shape.output_shape)) * itemsize
-        check_fits(needed, what)
+        check_fits(needed, what)  # also where a device computes: data are made and checked here
+        arrays = self.world.ops.arrays
+        arrays.check_fits(needed, what)
         work_shape = Layout.of(self.predict(self.world, count).plan, shape).work_shape
         if work_shape != shape.output_shape:
-            check_fits(needed + prod(work_shape) * itemsize, what)
+            arrays.check_fits(needed + prod(work_shape) * itemsize, what)
 
     def _shape(self, count: int) -> Shape:
         return Shape.of(collective_named(self.collective), self.world.size, count)
@@ -130,17 +132,17 @@ class Sweep:
             root=self.root,
             seed=world.seed,
         )
-        shape = self._shape(count)
+        shape, arrays = self._shape(count), world.ops.arrays
         x = np.empty(shape.input_shape, data.dtype)
-        out = np.zeros(shape.output_shape, data.dtype)
         data.fill(x)
+        x, out = arrays.from_host(x), arrays.from_host(np.zeros(shape.output_shape, data.dtype))
         self._repeat(x, out, self.warmup, "warming up", advance)
         runs = self._repeat(x, out, self.iters, "timing", advance)
         wrong = None
         for _ in range(self.check):
             out.view(np.uint8)[...] = POISON
             (run,) = self._repeat(x, out, 1, "checking", advance)
-            wrong = (wrong or 0) + data.wrong(run.output)
+            wrong = (wrong or 0) + data.wrong(arrays.to_host(run.output))
         return perf_row(world, runs, redop=self.op, root=self.root, seed=world.seed, wrong=wrong)
 
     def _repeat(self, x: Array, out: Array, times: int, what: str, advance: Advance) -> list[Run]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, DTypeError, ShapeError
+from emul.ops.arrays import HOST, Arrays, in_kind_of, is_immutable
 from emul.ops.dtypes import dtype_of
 from emul.plans import Collective, Counts, Layout, Shape
 
@@ -33,14 +34,23 @@ class Buffers:
         counts: Counts | None,
         *,
         revocable: bool = True,
+        arrays: Arrays = HOST,
     ) -> None:
         """Take the caller's ``x`` and ``out``, which may be None or ``x`` itself.
 
         ``revocable``: the call can still fail when the arithmetic is done, as while it waits.
+        ``arrays``: whose arrays are computed on; those of other libraries are viewed as such.
         """
         self.collective = collective
-        self.x, self.shape = _input(collective, world_size, x, counts)
-        self.out = None if out is None else _output(collective, self.x, out, self.shape)
+        self.arrays = arrays
+        self.given = x, out
+        self.x, self.shape = _input(collective, world_size, x, counts, arrays)
+        self.out = None
+        if out is not None:
+            target = self.x if out is x else _taken(out, "out", arrays)
+            if target is not out and is_immutable(out):
+                raise _read_only()
+            self.out = _output(collective, self.x, target, self.shape, arrays)
         self.in_place = self.out is not None and self.out is self.x
         self.revocable = revocable
         self.kept = False
@@ -52,12 +62,24 @@ class Buffers:
 
     def keep(self) -> None:
         """Copy the input, for ``restore``."""
-        self.backup = self.x.copy()
+        self.backup = self.arrays.copy(self.x)
         self.kept = True
 
     def output(self) -> Array:
         """Return the output to write into: the caller's, or a new one."""
-        return np.empty(self.shape.output_shape, self.x.dtype) if self.out is None else self.out
+        if self.out is not None:
+            return self.out
+        return self.arrays.empty(self.shape.output_shape, self.x.dtype)
+
+    def returned(self, output: Array) -> Any:
+        """Return ``output`` as the caller gets it: what was given, or of the library of the input.
+
+        Both are the memory of ``output``.
+        """
+        x, out = self.given
+        if out is not None:
+            return out
+        return output if self.x is x else in_kind_of(x, output)
 
     def new_bytes(self, layout: Layout) -> int:
         """Return the bytes that ``load`` and ``unload`` will allocate with this ``layout``."""
@@ -83,7 +105,7 @@ class Buffers:
         if not self._apart(layout) and self.out is not None:
             work = self.out
         else:
-            work = np.empty(layout.work_shape, self.x.dtype)
+            work = self.arrays.empty(layout.work_shape, self.x.dtype)
         if work is self.x:
             return work
         spans = self.shape.input_spans.tolist()
@@ -119,12 +141,22 @@ class Buffers:
             self.x[...] = self.backup
 
 
+def _taken(array: object, what: str, arrays: Arrays) -> Array:
+    """Return what a caller gave as an array to compute on."""
+    if type(array) is np.ndarray and arrays is HOST:  # asked first: it is nearly always so
+        return array
+    return arrays.taken(array, what)
+
+
+def _read_only() -> ArgumentError:
+    return ArgumentError("out is read-only: needed a buffer to write into")
+
+
 def _input(
-    collective: Collective, world_size: int, x: object, counts: Counts | None
+    collective: Collective, world_size: int, given: object, counts: Counts | None, arrays: Arrays
 ) -> tuple[Array, Shape]:
-    """Return ``x`` as an array, and the shape of the call that follows from it."""
-    if not isinstance(x, np.ndarray):
-        raise DTypeError(f"input of type {type(x).__name__}: needed a NumPy array")
+    """Return ``given`` as an array, and the shape of the call that follows from it."""
+    x = _taken(given, "input", arrays)
     dtype_of(x)
     if collective.at_root_only == "input":
         if x.ndim != 1:
@@ -148,19 +180,17 @@ def _input(
     return x, shape
 
 
-def _output(collective: Collective, x: Array, out: object, shape: Shape) -> Array:
-    if not isinstance(out, np.ndarray):
-        raise DTypeError(f"out of type {type(out).__name__}: needed a NumPy array")
+def _output(collective: Collective, x: Array, out: Array, shape: Shape, arrays: Arrays) -> Array:
     if out.shape != shape.output_shape:
         raise ShapeError(
             f"{collective.name}: out of shape {out.shape}: needed {shape.output_shape}"
         )
     if out.dtype != x.dtype:
         raise DTypeError(f"out of {out.dtype}: needed {x.dtype}, as the input")
-    if not out.flags.writeable:
-        raise ArgumentError("out is read-only: needed a buffer to write into")
+    if not arrays.writeable(out):
+        raise _read_only()
     in_place = out is x and collective.in_place
-    if not in_place and np.may_share_memory(out, x):
+    if not in_place and arrays.overlap(out, x):
         raise ArgumentError(
             "out overlaps the input: needed "
             + ("the input itself (in place) or " if collective.in_place else "")

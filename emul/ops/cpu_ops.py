@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from emul.compiled import not_compiled
 from emul.errors import unknown_name
+from emul.ops.arrays import HOST, Arrays
 from emul.ops.buffers import Buffers
 from emul.ops.dtypes import name_of
 from emul.ops.numpy_ops import NumpyOps, usable_cores
@@ -54,6 +55,7 @@ class CpuOps:
     """Fuses the steps of a plan into one pass of compiled code, in the order of the plan."""
 
     name = "cpu"
+    arrays: Arrays = HOST
 
     def __init__(self, threads: int | None = None, instructions: str | None = None) -> None:
         """Use at most ``threads`` threads, else all cores; ``instructions``: of INSTRUCTION_SETS.

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.ops.arrays import HOST, Arrays
 from emul.ops.buffers import Buffers
 from emul.plans import Program
 from emul.plans.runs import expand
@@ -46,6 +47,7 @@ class NumpyOps:
     """Steps through a plan with NumPy calls, one per row."""
 
     name = "numpy"
+    arrays: Arrays = HOST
 
     def __init__(self, threads: int | None = None) -> None:
         """Use at most ``threads`` threads; without it, the cores this process may use."""

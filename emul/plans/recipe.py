@@ -23,7 +23,7 @@ try:
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
-__all__ = ["Recipe"]
+__all__ = ["Ends", "Recipe"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -63,9 +63,9 @@ class Recipe:
     @classmethod
     def of(cls, program: Program, root: int, *, commutes: bool) -> Recipe:
         """Return what the verified ``program`` computes; ``commutes``: a + b is b + a."""
-        leaves = _Places.of_input(program, root)
+        leaves = Ends.of_input(program, root)
         followed = _follow(program, leaves, commutes)
-        targets = _Places.of_output(program, root)
+        targets = Ends.of_output(program, root)
         result = followed.at[targets.rank, targets.place]
         assert (result >= 0).all(), "needed a verified plan: an output chunk holds nothing"
         origin = followed.origin[result]
@@ -109,8 +109,11 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Places:
-    """Places of ranks that hold input or output, and where in the rows of the caller they lie."""
+class Ends:
+    """Places of ranks that hold input or output, and where in the rows of the caller they lie.
+
+    Place i is ``place[i]`` of ``rank[i]``: ``length[i]`` elements from ``low[i]`` on in the row.
+    """
 
     rank: Int32Array
     place: Int32Array
@@ -118,22 +121,22 @@ class _Places:
     length: Int64Array
 
     @classmethod
-    def of_input(cls, program: Program, root: int) -> _Places:
+    def of_input(cls, program: Program, root: int) -> Ends:
+        """Return the places that hold input before the first step."""
         layout = program.layout
         collective = layout.shape.collective
         alone = root if collective.from_root or collective.at_root_only == "input" else None
         return cls._within(layout.edges, layout.shape.input_spans, 0, alone)
 
     @classmethod
-    def of_output(cls, program: Program, root: int) -> _Places:
+    def of_output(cls, program: Program, root: int) -> Ends:
+        """Return the places that hold output after the last step."""
         layout = program.layout
         alone = root if layout.shape.collective.at_root_only == "output" else None
         return cls._within(layout.edges, layout.output_spans, layout.received, alone)
 
     @classmethod
-    def _within(
-        cls, edges: Int64Array, spans: Int64Array, first: int, alone: int | None
-    ) -> _Places:
+    def _within(cls, edges: Int64Array, spans: Int64Array, first: int, alone: int | None) -> Ends:
         """Return the places from ``first`` on that lie in the span of their rank, in order."""
         low, high = edges[:, first:-1], edges[:, first + 1 :]
         inside = (low >= spans[:, :1]) & (high <= spans[:, 1:]) & (high > low)
@@ -149,11 +152,12 @@ class _Places:
             edges[row, first + place + 1] - begins,
         )
 
-    def taken(self, which: npt.NDArray[np.integer]) -> _Places:
-        return _Places(self.rank[which], self.place[which], self.low[which], self.length[which])
+    def taken(self, which: npt.NDArray[np.integer]) -> Ends:
+        """Return the places of those numbers, or of a mask."""
+        return Ends(self.rank[which], self.place[which], self.low[which], self.length[which])
 
 
-def _follow(program: Program, leaves: _Places, commutes: bool) -> Followed:
+def _follow(program: Program, leaves: Ends, commutes: bool) -> Followed:
     at = np.full((program.layout.shape.world_size, program.n_places), NOTHING, dtype=np.int32)
     at[leaves.rank, leaves.place] = np.arange(len(leaves.rank))
     joins = int(program.nplaces[program.reduce].sum())
@@ -173,7 +177,7 @@ def _follow(program: Program, leaves: _Places, commutes: bool) -> Followed:
     return followed
 
 
-def _in_columns(program: Program, leaves: _Places, targets: _Places, origin: Int32Array) -> bool:
+def _in_columns(program: Program, leaves: Ends, targets: Ends, origin: Int32Array) -> bool:
     """Say whether every result lies in its row where its leaves lie in theirs."""
     collective = program.layout.shape.collective
     if collective.between_all or not collective.in_place:

@@ -11,6 +11,7 @@ except ModuleNotFoundError as error:
 
 from emul.timing.collapse import time_excerpt
 from emul.timing.critical import CriticalPath, Segment, critical_path
+from emul.timing.deadlines import step_deadlines_ps
 from emul.timing.floor import busiest_link_ps
 from emul.timing.timeline import Timeline, time_plan, total_ps
 from emul.timing.traffic import NCCL_SLICING, UNLIMITED, Slicing, transfers_in
@@ -28,6 +29,7 @@ __all__ = [
     "dependencies",
     "now_ns",
     "schedule",
+    "step_deadlines_ps",
     "time_excerpt",
     "time_plan",
     "total_ps",

@@ -5,16 +5,16 @@ import pytest
 from bits import drawn, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from same_bits import STEPWISE, any_order, check
 from strategies import CASES, ranks_per_site, width_for
 
 from emul import ArgumentError
-from emul.ops import DTYPES, REDUCTIONS, CpuOps, NumpyOps, cpu_ops
+from emul.ops import DTYPES, REDUCTIONS, CpuOps, cpu_ops
 from emul.ops.buffers import Buffers
 from emul.ops.fused import INSTRUCTION_SETS
 from emul.plans import (
     COLLECTIVES,
     Program,
-    Send,
     Shape,
     algorithms_for,
     build_plan,
@@ -23,61 +23,12 @@ from emul.plans import (
 )
 from emul.plans.libraries import library_algorithms
 
-STEPWISE = NumpyOps(1)
 LIBRARIES = [(name, each) for name in COLLECTIVES for each in library_algorithms(name)]
-GUARD = 0x5A
 
 
 @pytest.fixture(params=INSTRUCTION_SETS)
 def ops(request):
     return CpuOps(1, request.param)
-
-
-def apart(shape, dtype, offset):
-    """Rows of ``shape`` with guarded bytes around each of them, not aligned, and the whole."""
-    rows = shape if len(shape) > 1 else (1, *shape)
-    stride = 64 + offset + rows[1] * dtype.itemsize
-    memory = np.full((rows[0] + 1) * stride + 64, GUARD, np.uint8)
-    strides = (stride, dtype.itemsize)
-    view = np.ndarray(rows, dtype, memory, offset=32 + offset, strides=strides)
-    return (view if len(shape) > 1 else view[0]), memory
-
-
-def unguarded(memory, view):
-    """The bytes of ``memory`` that do not belong to ``view``."""
-    inside = np.zeros(len(memory), bool)
-    start = view.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
-    for row in range(view.shape[0] if view.ndim > 1 else 1):
-        first = start + row * (view.strides[0] if view.ndim > 1 else 0)
-        inside[first : first + view.shape[-1] * view.itemsize] = True
-    return memory[~inside]
-
-
-def check(ops, plan, shape, dtype, reduction, *, seed=0, offset=0, counts=None):
-    """Out of place and, where that can be, in place: the bits of NumPy, and no byte beyond."""
-    collective, n = shape.collective, shape.world_size
-    program = Program.of(plan, shape, dtype.itemsize)
-    data = drawn(dtype, shape.input_shape, seed)
-    expected = STEPWISE.perform(
-        program, Buffers(collective, n, data, None, counts), reduction, plan.root
-    )
-    x, _ = apart(shape.input_shape, dtype, offset)
-    out, memory = apart(shape.output_shape, dtype, offset // 2)
-    x[...] = data
-    ops.perform(program, Buffers(collective, n, x, out, counts), reduction, plan.root)
-    combined = collective.reduces and (n > 1 or reduction == "avg")
-    reduced = reduction if combined else None
-    assert same(out, expected, reduced)
-    assert (unguarded(memory, out) == GUARD).all()
-    assert x.tobytes() == data.tobytes()
-    if collective.in_place and shape.input_shape == shape.output_shape:
-        for revocable in (False, True):
-            x, memory = apart(shape.input_shape, dtype, offset)
-            x[...] = data
-            given = Buffers(collective, n, x, x, counts, revocable=revocable)
-            assert ops.perform(program, given, reduction, plan.root) is x
-            assert same(x, expected, reduced)
-            assert (unguarded(memory, x) == GUARD).all()
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -143,19 +94,6 @@ def test_unequal_counts_have_the_bits_of_numpy(collective, n, seed, data):
     plan = build_plan(collective, algorithm, [n], root=seed % n)
     instructions = data.draw(st.sampled_from(INSTRUCTION_SETS))
     check(CpuOps(1, instructions), plan, shape, DTYPES["float16"], "sum", seed=seed, counts=counts)
-
-
-def any_order(n, seed):
-    """The rounds of an all_reduce along random trees, in which some pairs exchange."""
-    generator = np.random.default_rng(seed)
-    for chunk in range(n):
-        ranks = list(range(n))
-        while len(ranks) > 1:
-            a, b = generator.permutation(ranks)[:2].tolist()
-            back = [Send(b, a, chunk, reduce=True)] if generator.random() < 0.5 else []
-            yield [Send(a, b, chunk, reduce=True), *back]
-            ranks.remove(a)
-        yield [Send(ranks[0], r, chunk) for r in range(n) if r != ranks[0]]
 
 
 @settings(max_examples=80)

@@ -1,0 +1,146 @@
+"""The arithmetic against copying on the device, and against what others would write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.gpu.record import Figure, at_least
+from bench.gpu.setting import Job, Setting
+
+__all__ = ["array_ring", "copying", "fused", "other_collectives", "rivals", "stepwise"]
+
+ASKED_OF_FUSED = {"float32": 0.90, "float16": 0.80, "bfloat16": 0.80}
+ASKED_OF_STEPS = 0.75
+ASKED_OVER_RING, ASKED_OVER_TORCH = 2.0, 3.0
+
+OTHERS = ("reduce_scatter", "all_gather", "broadcast")
+
+
+def copying(setting: Setting) -> list[Figure]:
+    """Return how fast the device copies as much as the ranks hold: what ratios are to."""
+    nbytes = setting.scale.ranks * setting.scale.row_bytes
+    rate = setting.copy_bytes_per_s(nbytes)
+    return [Figure("device copy, read and written", rate / 1e9, "GB/s", about={"bytes": nbytes})]
+
+
+def fused(setting: Setting, dtype: str) -> list[Figure]:
+    """Return how near the fused all_reduce comes to copying."""
+    job = _all_reduce(setting, dtype)
+    name = f"fused all_reduce, {dtype}, of copy bandwidth"
+    return [_of_copy(setting, job, name, job.nbytes, ASKED_OF_FUSED[dtype])]
+
+
+def stepwise(setting: Setting) -> list[Figure]:
+    """Return how near the step-by-step all_reduce comes, in the bytes that it moves."""
+    job = _all_reduce(setting, "float32", stepwise=True)
+    name = "step-by-step all_reduce, float32, of copy bandwidth in its bytes"
+    return [_of_copy(setting, job, name, job.step_bytes, ASKED_OF_STEPS)]
+
+
+def other_collectives(setting: Setting) -> list[Figure]:
+    """Return the same for other collectives; nothing is asked of them."""
+    found = []
+    for collective in OTHERS:
+        job = _job(setting, collective, "direct", "float32")
+        nbytes = job.nbytes
+        if collective == "broadcast":  # only one row of the input is read
+            nbytes = int(job.out.nbytes + job.x[0].nbytes)
+        name = f"fused {collective}, float32, of copy bandwidth"
+        found.append(_of_copy(setting, job, name, nbytes, None))
+    return found
+
+
+def rivals(setting: Setting) -> list[Figure]:
+    """Return how many times as fast the fused all_reduce is as what others would write."""
+    job = _all_reduce(setting, "float32")
+    ours_s = setting.median_s(job.replay)
+    ring_s = _ring_s(setting, job)
+    about = {"fused_s": ours_s, "ring_s": ring_s}
+    found = [
+        at_least(
+            "times as fast as a ring of array calls", ring_s / ours_s, "", ASKED_OVER_RING, **about
+        )
+    ]
+    name = "times as fast as torch.stack().sum(0) and broadcast"
+    try:
+        import torch
+    except Exception as error:
+        return [
+            *found,
+            Figure(
+                name, None, "", f">= {ASKED_OVER_TORCH:g}", None, {"skipped": f"torch: {error}"}
+            ),
+        ]
+    torch_s = _torch_s(setting, job, torch)
+    about = {"fused_s": ours_s, "torch_s": torch_s, "torch": torch.__version__}
+    return [*found, at_least(name, torch_s / ours_s, "", ASKED_OVER_TORCH, **about)]
+
+
+def array_ring(work: Any) -> None:
+    """All-reduce the rows of ``work`` in place by a ring, one call of the array library per row.
+
+    Within a step no rank writes what another one reads, so no message has to be copied: as quick
+    as such a ring can be written.
+    """
+    n, width = work.shape
+    edges = [width * chunk // n for chunk in range(n + 1)]
+    for phase in (0, 1):
+        for step in range(n - 1):
+            for rank in range(n):
+                chunk = (rank - step + phase) % n
+                part = slice(edges[chunk], edges[chunk + 1])
+                if phase == 0:
+                    work[(rank + 1) % n, part] += work[rank, part]
+                else:
+                    work[(rank + 1) % n, part] = work[rank, part]
+
+
+def _ring_s(setting: Setting, job: Job) -> float:
+    device, work = setting.device, setting.device.empty(job.x.shape, job.x.dtype)
+    device.copy(work, job.x)
+    array_ring(work)
+    assert job.data.wrong(device.download(work)) == 0
+    return setting.median_s(lambda: array_ring(work))
+
+
+def _torch_s(setting: Setting, job: Job, torch: Any) -> float:
+    rows, out = torch.from_dlpack(job.x), torch.from_dlpack(job.out)
+    parts = list(rows)
+
+    def work() -> None:
+        out.copy_(torch.stack(parts).sum(0).expand_as(out))
+
+    work()
+    assert job.data.wrong(setting.device.download(job.out)) == 0
+    return setting.median_s(work)
+
+
+def _all_reduce(setting: Setting, dtype: str, *, stepwise: bool = False) -> Job:
+    return _job(setting, "all_reduce", "ring", dtype, stepwise=stepwise)
+
+
+def _job(
+    setting: Setting, collective: str, algorithm: str, dtype: str, *, stepwise: bool = False
+) -> Job:
+    scale = setting.scale
+    job = Job(
+        setting,
+        collective,
+        algorithm,
+        (scale.ranks,),
+        row_bytes=scale.row_bytes,
+        dtype=dtype,
+        stepwise=stepwise,
+    )
+    job.check()
+    return job
+
+
+def _of_copy(setting: Setting, job: Job, name: str, nbytes: int, asked: float | None) -> Figure:
+    seconds = setting.median_s(job.replay)
+    copy = setting.copy_bytes_per_s(setting.scale.ranks * setting.scale.row_bytes)
+    ratio = nbytes / seconds / copy
+    about = {"seconds": seconds, "bytes": nbytes, "GB_per_s": nbytes / seconds / 1e9}
+    if asked is None:
+        return Figure(name, ratio, about=about)
+    return at_least(name, ratio, "", asked, **about)

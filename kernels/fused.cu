@@ -1,0 +1,280 @@
+/* fused: carries out a whole collective in one pass, from the rows of the input to those of the
+ * output, with every reduction in the order of the plan. Each element is read once for every place
+ * that the plan reads it from, and written once for every rank that ends with it.
+ *
+ * input, output: the buffers; one and the same where it is used in place
+ * runs: n_runs runs of elements, cut into n_tiles tiles of EMUL_TILE_BYTES; run i has a tape
+ *       (emul.plans.Recipe), and leaves and targets: byte offsets in input and output
+ * ranks: what avg divides by
+ * EMUL_KEPT: how many values a tape sets aside at most; up to four stay in registers
+ * launch: any number of blocks of any number of threads, in one dimension
+ * equals: emul.ops.NumpyOps.perform
+ *
+ * A tape is worked through by all threads at once, so nothing diverges but at the end of a run. A
+ * thread has EMUL_UNITS pieces of each row, and folds EMUL_FOLDED rows with all their loads under
+ * way before the first is needed: 8 loads of 16 bytes. All loads of a piece come before its stores,
+ * as in place needs.
+ */
+
+enum {
+    EMUL_LOAD,
+    EMUL_FOLD,
+    EMUL_UNDER,
+    EMUL_KEEP,
+    EMUL_TAKE,
+    EMUL_FOLD_KEPT,
+    EMUL_UNDER_KEPT,
+    EMUL_FINISH,
+    EMUL_STORE,
+    EMUL_MOVE /* leaf i to target i, for each of them; not in place */
+};
+
+enum { EMUL_UNITS = 2, EMUL_FOLDED = 4, EMUL_SLOTS = EMUL_KEPT ? EMUL_KEPT : 1 };
+
+typedef struct {
+    int code, first, count;
+} emul_instruction;
+
+typedef struct {
+    long long length, first_tile; /* elements; tiles of all runs before this one */
+    long long tape_from, tape_to, leaf_from, target_from;
+    long long alike; /* all leaves and targets lie alike to sixteen bytes */
+} emul_run;
+
+typedef struct {
+    const emul_instruction *tape, *end;
+    const char *input;
+    char *output;
+    const long long *leaf, *target;
+    long long ranks;
+} emul_pass;
+
+/* The run that ``tile`` belongs to. */
+static __device__ inline long long emul_run_of(const emul_run *runs, long long n_runs,
+                                               long long tile)
+{
+    long long low = 0, high = n_runs;
+    while (high - low > 1) {
+        const long long middle = (low + high) / 2;
+        if (runs[middle].first_tile <= tile)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* What a thread has of one rank's row, or of a combination of several. */
+template <class Piece> struct emul_held {
+    Piece unit[EMUL_UNITS];
+};
+
+/* What is set aside; a few are chosen among without an address, so that they stay in registers. */
+template <class Piece> struct emul_kept {
+    emul_held<Piece> slot[EMUL_SLOTS];
+
+    __device__ inline void put(int which, const emul_held<Piece> &value)
+    {
+        if (EMUL_KEPT > 4)
+            slot[which] = value;
+        else
+#pragma unroll
+            for (int s = 0; s < EMUL_SLOTS; s++)
+                if (s == which)
+                    slot[s] = value;
+    }
+
+    __device__ inline emul_held<Piece> got(int which) const
+    {
+        if (EMUL_KEPT > 4)
+            return slot[which];
+        emul_held<Piece> value = slot[0];
+#pragma unroll
+        for (int s = 1; s < EMUL_SLOTS; s++)
+            if (s == which)
+                value = slot[s];
+        return value;
+    }
+};
+
+template <class Piece>
+static __device__ inline emul_held<Piece> emul_joined(emul_held<Piece> stood,
+                                                      const emul_held<Piece> &sent)
+{
+#pragma unroll
+    for (int k = 0; k < EMUL_UNITS; k++)
+        stood.unit[k] = emul_combine(stood.unit[k], sent.unit[k]);
+    return stood;
+}
+
+/* Where a thread's pieces lie, in bytes from where the tile begins; those beyond the end are loaded
+ * from the last piece, and not stored. */
+struct emul_where {
+    int at[EMUL_UNITS];
+    bool there[EMUL_UNITS];
+};
+
+template <class Piece>
+static __device__ inline emul_held<Piece> emul_taken(const char *from, const emul_where &where)
+{
+    emul_held<Piece> value;
+#pragma unroll
+    for (int k = 0; k < EMUL_UNITS; k++)
+        value.unit[k] = emul_load((const Piece *)(from + where.at[k]));
+    return value;
+}
+
+template <class Piece>
+static __device__ inline void emul_given(char *into, const emul_where &where,
+                                         const emul_held<Piece> &value)
+{
+#pragma unroll
+    for (int k = 0; k < EMUL_UNITS; k++)
+        if (where.there[k])
+            emul_store((Piece *)(into + where.at[k]), value.unit[k]);
+}
+
+/* Up to EMUL_FOLDED leaves from ``first`` on: all addresses first, then all loads. */
+template <class Piece>
+static __device__ inline void emul_taken_at_once(emul_held<Piece> *value, const emul_pass &pass,
+                                                 const emul_where &where, int first, int last)
+{
+    const char *from[EMUL_FOLDED];
+#pragma unroll
+    for (int j = 0; j < EMUL_FOLDED; j++)
+        from[j] = pass.input + pass.leaf[first + j < last ? first + j : last - 1];
+#pragma unroll
+    for (int j = 0; j < EMUL_FOLDED; j++)
+        if (first + j < last)
+            value[j] = emul_taken<Piece>(from[j], where);
+}
+
+template <class Piece, bool UNDER>
+static __device__ inline void emul_fold(emul_held<Piece> &so_far, const emul_pass &pass,
+                                        const emul_where &where, int first, int last)
+{
+    for (; first < last; first += EMUL_FOLDED) {
+        emul_held<Piece> value[EMUL_FOLDED];
+        emul_taken_at_once(value, pass, where, first, last);
+#pragma unroll
+        for (int j = 0; j < EMUL_FOLDED; j++)
+            if (first + j < last)
+                so_far = UNDER ? emul_joined(value[j], so_far) : emul_joined(so_far, value[j]);
+    }
+}
+
+template <class Piece>
+static __device__ inline void emul_move(const emul_pass &pass, const emul_where &where, int first,
+                                        int last)
+{
+    for (; first < last; first += EMUL_FOLDED) {
+        emul_held<Piece> value[EMUL_FOLDED];
+        emul_taken_at_once(value, pass, where, first, last);
+#pragma unroll
+        for (int j = 0; j < EMUL_FOLDED; j++)
+            if (first + j < last)
+                emul_given(pass.output + pass.target[first + j], where, value[j]);
+    }
+}
+
+template <class Piece>
+static __device__ inline void emul_play(const emul_pass &pass, const emul_where &where)
+{
+    emul_held<Piece> so_far = {};
+    emul_kept<Piece> kept;
+    for (const emul_instruction *now = pass.tape; now < pass.end; now++) {
+        const int first = now->first, last = first + now->count;
+        switch (now->code) {
+        case EMUL_LOAD:
+            so_far = emul_taken<Piece>(pass.input + pass.leaf[first], where);
+            break;
+        case EMUL_FOLD:
+            emul_fold<Piece, false>(so_far, pass, where, first, last);
+            break;
+        case EMUL_UNDER:
+            emul_fold<Piece, true>(so_far, pass, where, first, last);
+            break;
+#if EMUL_KEPT
+        case EMUL_KEEP:
+            kept.put(first, so_far);
+            break;
+        case EMUL_TAKE:
+            so_far = kept.got(first);
+            break;
+        case EMUL_FOLD_KEPT:
+            so_far = emul_joined(so_far, kept.got(first));
+            break;
+        case EMUL_UNDER_KEPT:
+            so_far = emul_joined(kept.got(first), so_far);
+            break;
+#endif
+        case EMUL_FINISH:
+#pragma unroll
+            for (int k = 0; k < EMUL_UNITS; k++)
+                so_far.unit[k] = emul_finish(so_far.unit[k], pass.ranks);
+            break;
+        case EMUL_STORE:
+            for (int i = first; i < last; i++)
+                emul_given(pass.output + pass.target[i], where, so_far);
+            break;
+        case EMUL_MOVE:
+            emul_move<Piece>(pass, where, first, last);
+            break;
+        }
+    }
+}
+
+/* ``n`` pieces, the first at element ``first`` of the tile. */
+template <class Piece>
+static __device__ inline void emul_stretch(const emul_pass &pass, int first, int n)
+{
+    for (int piece = threadIdx.x; piece < n; piece += EMUL_UNITS * blockDim.x) {
+        emul_where where;
+#pragma unroll
+        for (int k = 0; k < EMUL_UNITS; k++) {
+            const int which = piece + k * (int)blockDim.x;
+            where.there[k] = which < n;
+            where.at[k] = first * (int)sizeof(emul_element) +
+                          (which < n ? which : n - 1) * (int)sizeof(Piece);
+        }
+        emul_play<Piece>(pass, where);
+    }
+}
+
+static __device__ inline void emul_tile(const emul_pass &pass, bool alike, int length)
+{
+    int lead = length;
+    if (alike) {
+        const emul_address begin = (emul_address)(pass.output + pass.target[0]);
+        lead = (int)((16 - begin % 16) % 16 / sizeof(emul_element));
+        lead = lead < length ? lead : length;
+    }
+    const int vectors = (length - lead) / EMUL_PER_VECTOR;
+    emul_stretch<emul_vector>(pass, lead, vectors);
+    emul_stretch<emul_element>(pass, 0, lead);
+    emul_stretch<emul_element>(pass, lead + vectors * EMUL_PER_VECTOR,
+                               (length - lead) % EMUL_PER_VECTOR);
+}
+
+extern "C" __global__ void EMUL_BOUNDS emul_fused(const char *input, char *output,
+                                                  const emul_run *runs, long long n_runs,
+                                                  long long n_tiles, const emul_instruction *tape,
+                                                  const long long *leaf, const long long *target,
+                                                  long long ranks)
+{
+    const long long per_tile = EMUL_TILE_BYTES / sizeof(emul_element);
+    for (long long tile = blockIdx.x; tile < n_tiles; tile += gridDim.x) {
+        const emul_run *const run = runs + emul_run_of(runs, n_runs, tile);
+        const long long low = (tile - run->first_tile) * per_tile;
+        const long long left = run->length - low;
+        const long long begin = low * (long long)sizeof(emul_element);
+        const emul_pass pass = {tape + run->tape_from,
+                                tape + run->tape_to,
+                                input + begin,
+                                output + begin,
+                                leaf + run->leaf_from,
+                                target + run->target_from,
+                                ranks};
+        emul_tile(pass, run->alike, (int)(left < per_tile ? left : per_tile));
+    }
+}

@@ -1,0 +1,155 @@
+"""GPUs for tests: one that the CPU stands in for, and a real one where there is one.
+
+Both come with what a test needs to make arrays on them; a body that uses only that runs on both.
+"""
+
+from contextlib import nullcontext
+
+import numpy as np
+from paced_device import PacedDevice
+from same_bits import Host
+
+from emul.errors import CapacityError
+from emul.ops.cuda.arrays import DeviceArrays
+from emul.ops.cuda.choice import FoundGpu, find_gpu
+
+CUDA = 2
+"""DLDeviceType of dlpack.h."""
+
+
+class OnDevice(np.ndarray):
+    """An array of the stand-in: no NumPy array to anyone who asks."""
+
+    def __dlpack_device__(self):
+        return CUDA, getattr(self, "gpu", 0)
+
+
+class StandIn(PacedDevice):
+    """The CPU as GPU number 0; ``room`` bytes can be allocated at once."""
+
+    number = 0
+    room = 1 << 34
+
+    def is_array(self, value):
+        return isinstance(value, OnDevice) and value.__dlpack_device__() == (CUDA, self.number)
+
+    def empty(self, shape, dtype):
+        needed = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if needed > self.room:
+            raise CapacityError(f"{self.name}: {needed} bytes could not be allocated")
+        assert self.capturing is None, "allocated while capturing"
+        memory = np.full(needed + 16, 0xA5, np.uint8).view(OnDevice)
+        first = -super().pointer(memory) % 16
+        return memory[first : first + needed].view(dtype).reshape(shape)
+
+    def upload(self, table):
+        assert not isinstance(table, OnDevice)
+        array = self.empty(table.shape, table.dtype)
+        array[...] = table
+        return array
+
+    def download(self, array):
+        assert self.is_array(array)
+        return np.array(array, subok=False)
+
+    def pointer(self, array):
+        assert self.is_array(array)
+        return super().pointer(array)
+
+    def from_dlpack(self, array):
+        return array.memory
+
+    def overlap(self, a, b):
+        return np.may_share_memory(a, b)
+
+    def free_bytes(self):
+        return self.room
+
+    def current(self):
+        return nullcontext()
+
+    def synchronize(self):
+        self.mark().synchronize()
+
+    def facts(self):
+        return {"device": self.name}
+
+    def asarray(self, array):
+        return self.upload(np.asarray(array))
+
+    def view(self, memory, shape, dtype, offset, strides):
+        return np.ndarray(shape, dtype, memory, offset=offset, strides=strides).view(OnDevice)
+
+
+class RealGpu:
+    """A CupyDevice, with what tests need beside it."""
+
+    def __init__(self, device):
+        self.device = device
+
+    def __getattr__(self, name):
+        return getattr(self.device, name)
+
+    def asarray(self, array):
+        return self.device.upload(np.asarray(array))
+
+    def view(self, memory, shape, dtype, offset, strides):
+        return self.cupy.ndarray(shape, dtype, memory.data + offset, strides)
+
+
+class OnGpu(Host):
+    """What ``same_bits`` checks there."""
+
+    def __init__(self, gpu):
+        self.gpu = gpu
+        self.more = {"arrays": DeviceArrays(gpu)}
+
+    def put(self, array):
+        return self.gpu.asarray(array)
+
+    def view(self, memory, shape, dtype, offset, strides):
+        return self.gpu.view(memory, shape, dtype, offset, strides)
+
+    def got(self, array):
+        return np.ascontiguousarray(self.gpu.download(array))
+
+
+def real_gpu():
+    """The GPU of this machine, or None."""
+    device = find_gpu().device
+    return None if device is None else RealGpu(device)
+
+
+def found(device):
+    """What ``find_gpu`` returns once it has found ``device``."""
+    return FoundGpu(device, f"a kernel ran on {device.name}")
+
+
+class Tensor:
+    """An array of some library that speaks DLPack; ``memory`` is NumPy's or a device's."""
+
+    def __init__(self, memory):
+        self.memory = memory
+
+    @property
+    def shape(self):
+        return self.memory.shape
+
+    @property
+    def dtype(self):
+        return self.memory.dtype
+
+    def __dlpack__(self, **asked):
+        return self.memory.__dlpack__(**asked)
+
+    def __dlpack_device__(self):
+        return self.memory.__dlpack_device__()
+
+    def __array_namespace__(self):
+        return Library
+
+
+class Library:
+    """The namespace of Tensor."""
+
+    from_dlpack = Tensor

@@ -1,0 +1,228 @@
+"""The kernels through GpuOps, on a Device of the CPU, against NumPy's step by step: the same bits.
+
+The compiler takes an eighth of a second for a kernel, so of element types and reductions all pairs
+are compiled for the fused form, and for steps so many that each of both has a turn.
+"""
+
+import numpy as np
+import pytest
+from bits import drawn, same
+from host_device import COMPILER, ORDERS, WITHOUT_COMPILER, HostDevice
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from same_bits import STEPWISE, any_order, check
+from strategies import CASES, ranks_per_site, width_for
+
+from emul.ops import DTYPES, REDUCTIONS
+from emul.ops.buffers import Buffers
+from emul.ops.cuda import GpuOps
+from emul.ops.cuda.gpu_ops import BLOCKS_PER_MULTIPROCESSOR
+from emul.ops.cuda.sources import MOST_KEPT, TILE_BYTES
+from emul.plans import COLLECTIVES, Program, Shape, algorithms_for, build_plan, plan_from
+from emul.plans.libraries import library_algorithms
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
+
+ALL = [(dtype, reduction) for dtype in DTYPES for reduction in REDUCTIONS]
+SOME = [*zip(DTYPES, [*REDUCTIONS, "sum", "prod", "avg"], strict=True), ("float16", "max")]
+SOME += [("bfloat16", "sum"), ("bfloat16", "prod"), ("float32", "sum"), ("float64", "avg")]
+ALL_REDUCE = COLLECTIVES["all_reduce"]
+LIBRARIES = [(name, each) for name in COLLECTIVES for each in library_algorithms(name)]
+
+
+SEVERAL = [(("all_reduce", "ring"), 4), (("all_reduce", "recursive_doubling"), 4)]
+SEVERAL += [(("reduce_scatter", "ring"), 4), (("all_to_all", "bruck"), 3)]
+
+
+class OneBuild(GpuOps):
+    """Takes the build that sets values aside also for plans that keep nothing, to compile less."""
+
+    slots = (4, 8, 32)
+
+
+FORMS = {
+    "fused": OneBuild(HostDevice(order="shuffled", threads=5)),
+    "in blocks": GpuOps(HostDevice()),
+    "in steps": GpuOps(HostDevice(order="backwards", threads=7), stepwise=True),
+}
+
+
+@pytest.fixture(params=FORMS)
+def ops(request):
+    return FORMS[request.param]
+
+
+ANY_REDUCTION = {
+    "sizes": ranks_per_site,
+    "case": st.sampled_from([each for each in CASES if COLLECTIVES[each[0]].reduces]),
+    "count": st.integers(0, 300),
+    "seed": st.integers(0, 1000),
+    "elements": st.integers(0, 40),
+    "order": st.sampled_from(ORDERS),
+}
+
+
+def plan_and_shape(case, sizes, count, seed):
+    n = sum(sizes)
+    plan = build_plan(*case, sizes, root=seed % n)
+    return plan, Shape(COLLECTIVES[case[0]], n, width_for(case[0], n, count))
+
+
+@pytest.mark.parametrize(("dtype", "reduction"), ALL)
+@settings(max_examples=6)
+@given(**ANY_REDUCTION)
+def test_fused_reductions_have_the_bits_of_numpy(
+    dtype, reduction, sizes, case, count, seed, elements, order
+):
+    ops, chosen = OneBuild(HostDevice(order=order, threads=3)), DTYPES[dtype]
+    offset = elements * chosen.itemsize
+    given = plan_and_shape(case, sizes, count, seed)
+    check(ops, *given, chosen, reduction, seed=seed, offset=offset)
+
+
+@pytest.mark.parametrize(("dtype", "reduction"), SOME)
+@settings(max_examples=6)
+@given(**ANY_REDUCTION)
+def test_reductions_in_steps_have_the_bits_of_numpy(
+    dtype, reduction, sizes, case, count, seed, elements, order
+):
+    ops, chosen = GpuOps(HostDevice(order=order, threads=3), stepwise=True), DTYPES[dtype]
+    offset = elements * chosen.itemsize
+    given = plan_and_shape(case, sizes, count, seed)
+    check(ops, *given, chosen, reduction, seed=seed, offset=offset)
+
+
+@settings(max_examples=60)
+@given(
+    ranks_per_site,
+    st.sampled_from([each for each in CASES if not COLLECTIVES[each[0]].reduces]),
+    st.integers(0, 300),
+    st.sampled_from(list(DTYPES.values())),
+    st.integers(0, 1000),
+    st.sampled_from(list(FORMS)),
+)
+def test_copies_keep_every_bit(sizes, case, count, dtype, seed, form):
+    plan, shape = plan_and_shape(case, sizes, count, seed)
+    check(FORMS[form], plan, shape, dtype, "sum", seed=seed, offset=seed % 70)
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_every_algorithm_has_the_bits_of_numpy(ops, case):
+    promise = COLLECTIVES[case[0]]
+    for n, dtype, reduction in (
+        (1, "float32", "avg"),
+        (6, "float32", "sum"),
+        (7, "float16", "max"),
+    ):
+        plan = build_plan(*case, [n - n // 3, n // 3][: 1 + (n > 3)], root=n // 2)
+        shape = Shape(promise, n, n * 41 if promise.in_blocks else 8 * n + 3)
+        check(ops, plan, shape, DTYPES[dtype], reduction if promise.reduces else "sum", offset=8)
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), LIBRARIES)
+def test_plans_of_libraries_have_the_bits_of_numpy(ops, collective, algorithm):
+    promise = COLLECTIVES[collective]
+    for n in (2, 5):
+        plan = build_plan(collective, algorithm, [n], root=n // 2 if promise.rooted else 0)
+        shape = Shape(promise, n, n * 41 if promise.in_blocks else 8 * n + 3)
+        check(ops, plan, shape, DTYPES["float32"], "sum", seed=n)
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(["reduce_scatter", "all_gather", "gather", "scatter", "all_to_all"]),
+    st.integers(1, 9),
+    st.integers(0, 1000),
+    st.sampled_from(list(FORMS)),
+    st.data(),
+)
+def test_unequal_counts_have_the_bits_of_numpy(collective, n, seed, form, data):
+    generator = np.random.default_rng(seed)
+    counts = generator.integers(0, 40, (n, n) if collective == "all_to_all" else (n,))
+    counts *= generator.random(counts.shape) < 0.8
+    algorithm = data.draw(st.sampled_from(algorithms_for(collective, uneven=True)))
+    shape = Shape.of_counts(COLLECTIVES[collective], n, counts)
+    plan = build_plan(collective, algorithm, [n], root=seed % n)
+    check(FORMS[form], plan, shape, DTYPES["float16"], "sum", seed=seed, counts=counts)
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(2, 9),
+    st.sampled_from(["sum", "max"]),
+    st.integers(0, 1000),
+    st.sampled_from(list(FORMS)),
+)
+def test_any_order_of_reduction_is_kept(n, reduction, seed, form):
+    plan = plan_from(lambda n: any_order(n, seed), "all_reduce", n)
+    check(
+        FORMS[form], plan, Shape(ALL_REDUCE, n, 40 * n + 3), DTYPES["float32"], reduction, seed=seed
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("reduction", ["min", "max"])
+def test_zeros_of_unlike_sign_and_the_first_nan_are_told_apart(dtype, reduction):
+    plan = build_plan("all_reduce", "recursive_doubling", (4,))
+    program = Program.of(plan, Shape(ALL_REDUCE, 4, 200), DTYPES[dtype].itemsize)
+    signs = np.random.default_rng(0).integers(0, 2, (4, 200)) * 2 - 1
+    for values in (signs * 0.0, np.where(signs > 0, np.nan, -np.nan)):
+        x = values.astype(DTYPES[dtype])
+        got, expected = (
+            each.perform(program, Buffers(ALL_REDUCE, 4, x, None, None), reduction, 0)
+            for each in (FORMS["fused"], STEPWISE)
+        )
+        assert got.tobytes() == expected.tobytes()
+
+
+def test_more_tiles_than_blocks_are_carried_out(ops):
+    """Also where the rows of a tile begin in the middle of sixteen bytes."""
+    count = (BLOCKS_PER_MULTIPROCESSOR * ops.device.multiprocessors + 8) * TILE_BYTES + 5
+    for algorithm, offset in (("ring", 0), ("direct", 4)):
+        plan = build_plan("all_reduce", algorithm, (2,))
+        check(ops, plan, Shape(ALL_REDUCE, 2, count), DTYPES["uint8"], "sum", offset=offset)
+
+
+def test_rows_whose_elements_are_apart_are_copied_first(ops):
+    plan = build_plan("all_reduce", "ring", (5,))
+    program = Program.of(plan, Shape(ALL_REDUCE, 5, 40), 4)
+    wide = drawn(DTYPES["float32"], (5, 80), 3)
+    alike = np.broadcast_to(wide[0, :40], (5, 40))
+    for x in (wide[:, ::2], wide[:, 39::-1], wide[::-1, :40], alike):
+        expected = STEPWISE.perform(program, Buffers(ALL_REDUCE, 5, x.copy(), None, None), "sum", 0)
+        apart = np.zeros((5, 80), np.float32)[:, 1::2]
+        for out in (None, apart):
+            got = ops.perform(program, Buffers(ALL_REDUCE, 5, x, out, None), "sum", 0)
+            assert same(got.copy(), expected, "sum")
+        apart[...] = x
+        ops.perform(program, Buffers(ALL_REDUCE, 5, apart, apart, None), "sum", 0)
+        assert same(apart.copy(), expected, "sum")
+
+
+def test_what_keeps_too_much_at_once_is_done_in_another_way():
+    """In place, from a copy of the input; a plan that keeps too much itself, step by step."""
+    ops = FORMS["fused"]
+    n = MOST_KEPT + 3
+    plan = build_plan("send_recv", "direct", (n,), root=1)
+    check(ops, plan, Shape(COLLECTIVES["send_recv"], n, 5), DTYPES["float32"], "sum")
+    plan = build_plan("all_reduce", "recursive_doubling", (n,))
+    before = ops.device.launches
+    check(ops, plan, Shape(ALL_REDUCE, n, 5), DTYPES["float32"], "max")
+    assert ops.device.launches - before > 3
+
+
+def test_what_will_be_allocated_is_known_before(ops):
+    for case, n in SEVERAL:
+        promise = COLLECTIVES[case[0]]
+        shape = Shape(promise, n, 120)
+        program = Program.of(build_plan(*case, (n,)), shape, 4)
+        x = drawn(DTYPES["float32"], shape.input_shape, 1)
+        outs = [None] if shape.input_shape != shape.output_shape else [None, x.copy(), x]
+        for out in outs:
+            given = Buffers(promise, n, x, out, None)
+            needed = ops.new_bytes(program, given, "sum", 0)
+            ops.perform(program, given, "sum", 0)
+            before = ops.device.allocated_bytes
+            ops.perform(program, given, "sum", 0)
+            kept = x.nbytes if given.kept else 0
+            assert needed == ops.device.allocated_bytes - before + kept

@@ -1,0 +1,46 @@
+"""NVRTC through ctypes: compiles CUDA C++ where neither a GPU nor a CUDA toolkit is."""
+
+import ctypes
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
+
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100", "sm_120")
+WITHOUT = "needs NVRTC: pip install nvidia-cuda-nvrtc (Linux)"
+
+
+@lru_cache(maxsize=1)
+def library():
+    """The library of the wheel, or None where there is none."""
+    spec = importlib.util.find_spec("nvidia")
+    for folder in spec.submodule_search_locations if spec else ():
+        for path in sorted(Path(folder).glob("*/lib/libnvrtc.so.*")):
+            if "builtins" not in path.name and "alt" not in path.name:
+                return ctypes.CDLL(str(path))
+    return None
+
+
+def compiled(text, options, name="kernel.cu"):
+    """The PTX or the machine code of ``text``, as the options ask for; raises SyntaxError."""
+    nvrtc, program = library(), ctypes.c_void_p()
+    assert not nvrtc.nvrtcCreateProgram(
+        ctypes.byref(program), text.encode(), name.encode(), 0, None, None
+    )
+    array = (ctypes.c_char_p * len(options))(*[each.encode() for each in options])
+    failed = nvrtc.nvrtcCompileProgram(program, len(options), array)
+    try:
+        if failed:
+            raise SyntaxError(
+                _read(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
+            )
+        return _read(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
+    finally:
+        nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _read(size_of, read, program):
+    size = ctypes.c_size_t()
+    assert not size_of(program, ctypes.byref(size))
+    text = ctypes.create_string_buffer(size.value)
+    assert not read(program, text)
+    return text.value.decode()

@@ -1,0 +1,116 @@
+"""Arrays of other libraries on the backends of the host: in and out without a copy, or refused."""
+
+import numpy as np
+import pytest
+from gpus import OnDevice, Tensor
+
+from emul import ArgumentError, BackendError, DTypeError, World
+from emul.ops.arrays import HOST, gpu_of, in_kind_of
+
+X = np.arange(48, dtype=np.float32).reshape(24, 2)
+
+
+class ForeignArray:
+    """Speaks DLPack and has no namespace to come back to."""
+
+    def __init__(self, memory):
+        self.memory = memory
+
+    def __dlpack__(self, **asked):
+        return self.memory.__dlpack__(**asked)
+
+    def __dlpack_device__(self):
+        return self.memory.__dlpack_device__()
+
+
+class OfJax(ForeignArray):
+    """Says that it is of a library whose arrays nobody writes into."""
+
+
+OfJax.__module__ = "jaxlib._jax"
+
+
+@pytest.fixture(params=["cpu", "numpy", "auto"])
+def world(request):
+    return World("three-campus", backend=request.param)
+
+
+def test_what_speaks_dlpack_comes_out_as_it_went_in(world):
+    run = world.all_reduce(Tensor(X.copy()))
+    assert isinstance(run.output, Tensor)
+    expected = np.broadcast_to(X.sum(axis=0), X.shape)
+    assert np.array_equal(np.from_dlpack(run.output), expected)
+    assert run.error.max_ulp == 0
+    assert "output (24, 2) float32" in repr(run)
+
+
+def test_it_is_used_where_it_lies(world):
+    x, out = X.copy(), np.empty_like(X)
+    given = Tensor(out)
+    assert world.all_reduce(Tensor(x), out=given).output is given
+    assert np.array_equal(out, np.broadcast_to(X.sum(axis=0), X.shape))
+    in_place = Tensor(x)
+    assert world.all_reduce(in_place, out=in_place).output is in_place
+    assert np.array_equal(x, out)
+    view = HOST.taken(Tensor(x), "input")
+    assert np.shares_memory(view, x)
+
+
+def test_without_a_way_back_numpy_comes_out(world):
+    assert type(world.all_reduce(ForeignArray(X)).output) is np.ndarray
+
+
+def test_a_library_that_refuses_the_result_gets_numpy():
+    class Picky:
+        def from_dlpack(self, array):
+            raise BufferError("no such type")
+
+    class Array:
+        def __array_namespace__(self):
+            return Picky()
+
+    assert in_kind_of(Array(), X) is X
+
+
+def test_arrays_that_nobody_may_write_into_are_refused_as_out(world):
+    x = X.copy()
+    with pytest.raises(ArgumentError, match="out is read-only"):
+        world.all_reduce(X, out=OfJax(np.empty_like(X)))
+    given = OfJax(x)
+    with pytest.raises(ArgumentError, match="out is read-only"):
+        world.all_reduce(given, out=given)
+    assert np.array_equal(x, X)
+    assert np.array_equal(world.all_reduce(OfJax(x)).output[0], X.sum(axis=0))
+
+
+def test_an_element_type_that_dlpack_does_not_know_is_refused(world):
+    times = X.astype("datetime64[s]")
+    with pytest.raises(DTypeError, match=r"gpus\.Tensor cannot be used through DLPack .*: needed"):
+        world.all_reduce(Tensor(times))
+
+
+@pytest.mark.parametrize("backend", ["cpu", "numpy"])
+def test_an_array_of_a_gpu_is_refused_by_backends_of_the_host(backend):
+    world, on_gpu = World("three-campus", backend=backend), X.copy().view(OnDevice)
+    ours = r"of type gpus\.Tensor, on a device \(2, 0 in DLPack\): needed an array in host memory"
+    with pytest.raises(DTypeError, match=f"input {ours}"):
+        world.all_reduce(Tensor(on_gpu))
+    with pytest.raises(DTypeError, match=f"out {ours}"):
+        world.all_reduce(X, out=Tensor(on_gpu))
+    assert np.array_equal(on_gpu, X)
+
+
+def test_a_gpu_that_is_not_there_is_said_with_the_reason(monkeypatch):
+    from emul.ops.cuda import choice
+
+    monkeypatch.setattr(choice, "find_gpu", lambda: choice.FoundGpu(None, "no driver"))
+    with pytest.raises(BackendError, match="backend cupy: no driver: needed an NVIDIA GPU"):
+        World("three-campus", backend="cupy")
+    with pytest.raises(BackendError, match="backend cupy: no driver: needed an NVIDIA GPU"):
+        World("three-campus").all_reduce(Tensor(X.copy().view(OnDevice)))
+
+
+def test_which_gpu_an_array_lies_on():
+    assert gpu_of(X) is None
+    assert gpu_of([1]) is None
+    assert gpu_of(Tensor(X.view(OnDevice))) == 0
