@@ -4,7 +4,7 @@ from emul.compiled import not_compiled
 
 try:
     from emul.timing.dependencies import dependencies
-    from emul.timing.pacer import now_ns, wait_until
+    from emul.timing.pacer import margin_ns, may_be_realtime, now_ns, wait_until
     from emul.timing.scheduler import CAUSES, schedule
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
@@ -27,6 +27,8 @@ __all__ = [
     "busiest_link_ps",
     "critical_path",
     "dependencies",
+    "margin_ns",
+    "may_be_realtime",
     "now_ns",
     "schedule",
     "step_deadlines_ps",
