@@ -6,6 +6,7 @@ from emul.errors import (
     CapacityError,
     DTypeError,
     EmulError,
+    LagError,
     MeasurementError,
     MissingLibraryError,
     OutageError,
@@ -15,6 +16,7 @@ from emul.errors import (
     TimeLimitError,
     TopologyError,
 )
+from emul.lag import Lag
 from emul.links import Link
 from emul.ops import RoundingError
 from emul.plans import Send
@@ -33,6 +35,8 @@ __all__ = [
     "CriticalPath",
     "DTypeError",
     "EmulError",
+    "Lag",
+    "LagError",
     "Link",
     "MeasurementError",
     "MissingLibraryError",
