@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError
+from emul.lag import Arrival, Lag
 from emul.ops import Arrays, RoundingError, rounding_error
 from emul.plans import Excerpt, Plan, Shape
 from emul.stacks import IDEAL, Stack
@@ -91,19 +92,21 @@ class Run:
     """The result of one collective.
 
     ``output``: an array like the input (shape: see the collective). ``wall_s``: measured
-    seconds of the whole call. ``lag_s``: measured seconds by which the call ended after the
-    modelled moment; None on the virtual clock, on which nobody waits. ``reduced``: what ``error``
+    seconds of the call, from when its plan was there. ``reduced``: what ``error``
     is worked out from: input, output, operator and whose arrays they are; None where nothing was
     reduced. ``step_lag_s`` (steps,): by how much each step ended after its modelled moment, as the
-    device measured it; None where the steps are not waited for one by one.
+    device measured it; None where the steps are not waited for one by one. ``dilation``: by how
+    much modelled time was stretched while the call waited. ``arrival``: when it was ready, due and
+    handed over; None where nobody waited.
     """
 
     output: Any
     prediction: Prediction
     wall_s: float
-    lag_s: float | None
     reduced: tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays] | None = None
     step_lag_s: npt.NDArray[np.float64] | None = None
+    dilation: float = 1.0
+    arrival: Arrival | None = None
 
     @property
     def time_s(self) -> float:
@@ -130,6 +133,24 @@ class Run:
         """The term that rules the modelled time."""
         return self.prediction.binding
 
+    @property
+    def lag_s(self) -> float | None:
+        """Measured seconds by which the call ended after its modelled moment.
+
+        None where nobody waited: on the virtual clock, and in a rehearsal.
+        """
+        return None if self.arrival is None else self.arrival.lag_ns / 1e9
+
+    @property
+    def lag(self) -> Lag | None:
+        """By how much what was due came late, and why; None on the virtual clock.
+
+        What is due is the result of the call, or where a device waits step by step, every step.
+        """
+        if self.arrival is None:
+            return None
+        return Lag.of([self.arrival], self.dilation, self.step_lag_s)
+
     @cached_property
     def error(self) -> RoundingError:
         """Rounding error of the output against float64, in ulp and relative.
@@ -155,10 +176,11 @@ class Run:
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""
         plan, steps = self.prediction.plan, ""
+        dilated = f"dilation {self.dilation:g}, " if self.dilation != 1 else ""
         if self.step_lag_s is not None and len(self.step_lag_s):
             steps = f", a step at most {format_time(float(self.step_lag_s.max()))} late"
         return (
             f"<Run {plan}: output {tuple(self.output.shape)} {self.output.dtype}, "
             f"modelled {format_time(self.time_s)}, bound {format_time(self.bound_s)}, "
-            f"measured {format_time(self.wall_s)}{steps}>"
+            f"{dilated}measured {format_time(self.wall_s)}{steps}>"
         )

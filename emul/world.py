@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from emul.errors import ArgumentError, unknown_name
-from emul.ops import AUTO_BACKEND, REDUCTIONS, Ops, TimedOps, dtype_named, ops_for, ops_taking
+from emul.lag import Lag
+from emul.ops import AUTO_BACKEND, REDUCTIONS, Ops, dtype_named, ops_for, ops_taking
 from emul.ops.buffers import Buffers
 from emul.planning import AUTO, Algorithm, Planner
-from emul.plans import Counts, Program, Shape, collective_named
+from emul.plans import Counts, Shape, collective_named
 from emul.run import Prediction, Run
 from emul.stacks import IDEAL, Stack
-from emul.timing import NCCL_SLICING, Slicing, now_ns, step_deadlines_ps, wait_until
+from emul.timing import NCCL_SLICING, Slicing, now_ns
 from emul.topology import Network, Topology, load, read_topology
+from emul.wall import Result, WallClock, Work, checked_dilation
 
 __all__ = ["CLOCKS", "World"]
 
@@ -25,13 +27,8 @@ CLOCKS = ("virtual", "wall")
 DEFAULT_TOPOLOGY = "three-campus"
 DEFAULT_ALGORITHM = AUTO
 
-LATEST_NS = float(1 << 60)
-"""So far ahead a device can be told to wait: 36 years."""
-
 Array = Any
 """What a caller may give: an array of NumPy, CuPy, or a library that speaks DLPack."""
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class World:
@@ -43,7 +40,11 @@ class World:
     the arrays of a call lie, those of a GPU by ``cupy`` and those of the host by ``cpu``; or Ops of
     one's own.
     ``clock``: ``virtual`` (the time is computed, nobody waits) or ``wall`` (each call returns
-    when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock.
+    when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock;
+    ``auto`` finds one with which the machine keeps pace, by a rehearsal of the first call (or of
+    more, see ``rehearsal``). ``strict``: calls that end later after their moment than so many
+    seconds, or than 100 us if True, raise LagError. ``realtime``: wait at real-time priority, if
+    the user may (``world.realtime`` says so); the thread's own is put back after every wait.
     ``seed``: of every random draw: jitter, lost packets, outages, and which wave a stream is on;
     every call draws anew what the same call drew before. ``slicing``: in which pieces a chunk is
     sent on, and how many are in flight (512 KiB and 8, as in NCCL); None for whole chunks.
@@ -73,7 +74,9 @@ class World:
         *,
         backend: str | Ops = AUTO_BACKEND,
         clock: str = "virtual",
-        dilation: float = 1.0,
+        dilation: float | str = 1.0,
+        strict: bool | float = False,
+        realtime: bool = False,
         seed: int = 0,
         slicing: Slicing | None = NCCL_SLICING,
         start_s: float = 0.0,
@@ -90,12 +93,12 @@ class World:
         self._ops_by_arrays = backend == AUTO_BACKEND
         if clock not in CLOCKS:
             raise unknown_name("clock", clock, CLOCKS)
-        if not (math.isfinite(dilation) and dilation > 0):
-            raise ArgumentError(f"dilation {dilation}: needed a finite number above 0")
+        self._wall = WallClock(checked_dilation(dilation), strict, realtime=realtime)
         if not (math.isfinite(start_s) and start_s >= 0):
             raise ArgumentError(f"start_s {start_s}: needed a finite number of seconds, 0 or more")
         self.clock = clock
-        self.dilation = dilation
+        if clock == "wall":
+            self._wall.begin()  # what is measured once in a process is measured now
         self.seed = seed
         self.start_s = start_s
         self.stack = _stack(stack)
@@ -115,7 +118,47 @@ class World:
     def __repr__(self) -> str:
         """Say where the ranks live."""
         sites = ", ".join(f"{site.name} {site.ranks}" for site in self.topology.sites)
-        return f"<World {self.topology.name}: {self.size} ranks ({sites}), {self.clock} clock>"
+        dilated = f", dilation {self.dilation:g}" if self.dilation != 1 else ""
+        place = f"{self.topology.name}: {self.size} ranks ({sites})"
+        return f"<World {place}, {self.clock} clock{dilated}>"
+
+    @property
+    def dilation(self) -> float:
+        """By how much modelled time is stretched on the wall clock; 1 until ``auto`` found it."""
+        return self._wall.dilation
+
+    @property
+    def to_be_rehearsed(self) -> bool:
+        """Whether calls wait, and ``dilation`` is yet to be found."""
+        return self.clock == "wall" and self._wall.undecided
+
+    @property
+    def realtime(self) -> bool:
+        """Whether waits are at real-time priority: asked for, and allowed."""
+        return self._wall.realtime
+
+    @property
+    def lag(self) -> Lag:
+        """By how much all calls so far came behind their modelled moments, and what was to blame.
+
+        Without any arrivals on the virtual clock. Also without those of rehearsals.
+        """
+        return self._wall.lag
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Return a context in which nobody waits, and which finds ``dilation`` for its calls.
+
+        Call there what will be called later, twice or more: of calls that are alike the quickest
+        counts. On the virtual clock, nothing is found.
+
+        >>> import numpy as np, emul
+        >>> world = emul.World("three-campus", clock="wall")
+        >>> with world.rehearsal():
+        ...     run = world.all_reduce(np.ones((world.size, 6), np.float32))
+        >>> run.lag is None and world.dilation >= 1
+        True
+        """
+        return self._wall.rehearsal()
 
     def all_reduce(
         self,
@@ -299,52 +342,44 @@ class World:
         algorithm: Algorithm,
         root: int = 0,
     ) -> Run:
-        started_ns = now_ns()
+        on_wall = self.clock == "wall"
+        started_ns = self._wall.begin() if on_wall else now_ns()
         if op not in REDUCTIONS:
             raise unknown_name("op", op, REDUCTIONS)
         collective = collective_named(name)
         ops = self.ops
         if self._ops_by_arrays and type(x) is not np.ndarray:
             ops = ops_taking(x, ops)
-        revocable = self.clock == "wall"
         buffers = Buffers(
-            collective, self.size, x, out, counts, revocable=revocable, arrays=ops.arrays
+            collective, self.size, x, out, counts, revocable=on_wall, arrays=ops.arrays
         )
-        itemsize = buffers.x.dtype.itemsize
+        itemsize, made = buffers.x.dtype.itemsize, self._planner.made
         program, prediction = self._prepare(buffers.shape, algorithm, root, itemsize)
         new_bytes = ops.new_bytes(program, buffers, op, root)
         ops.arrays.check_fits(new_bytes, f"{name} over {self.size} ranks")
-        step_lag_s = None
+        work = Work(ops, program, buffers, op, root)
+        if self.to_be_rehearsed:
+            self._wall.rehearse(work, prediction.timeline)
+        if self._planner.made != made:  # a plan that was not there yet is no part of the call
+            started_ns = now_ns()
         try:
-            if self.clock == "wall" and isinstance(ops, TimedOps):
-                due_ns = self._steps_due_ns(program, prediction)
-                output, late_ns = ops.perform_on_time(
-                    program, buffers, op, root, due_ns=due_ns, started_ns=started_ns
-                )
-                ended_ns, step_lag_s = now_ns(), late_ns / 1e9
+            if on_wall:
+                result = self._wall.carry_out(work, prediction.timeline, started_ns)
             else:
-                output = ops.perform(program, buffers, op, root)
-                ended_ns = self._publish(started_ns, prediction)
+                result = Result(work.perform(), now_ns())
         except BaseException:
             buffers.restore()
             raise
-        wall_s = (ended_ns - started_ns) / 1e9
-        lag_s = wall_s - prediction.time_s * self.dilation if self.clock == "wall" else None
-        reduced = (buffers.x, output, op, ops.arrays) if collective.reduces else None
-        return Run(buffers.returned(output), prediction, wall_s, lag_s, reduced, step_lag_s)
-
-    def _publish(self, started_ns: int, prediction: Prediction) -> int:
-        """Wait, on the wall clock, until the modelled moment has come; return the time."""
-        if self.clock == "virtual":
-            return now_ns()
-        due_ns = math.ceil(prediction.timeline.total_ps * self.dilation / 1000)
-        return wait_until(started_ns + due_ns)
-
-    def _steps_due_ns(self, program: Program, prediction: Prediction) -> Int64Array:
-        """Return when each step is due on the wall clock, in nanoseconds from the start."""
-        deadlines_ps = step_deadlines_ps(program, prediction.timeline)
-        due_ns = np.ceil(deadlines_ps * self.dilation / 1000)
-        return np.minimum(due_ns, LATEST_NS).astype(np.int64)
+        reduced = (buffers.x, result.output, op, ops.arrays) if collective.reduces else None
+        return Run(
+            buffers.returned(result.output),
+            prediction,
+            (result.ended_ns - started_ns) / 1e9,
+            reduced,
+            result.step_lag_s,
+            self.dilation,
+            result.arrival,
+        )
 
 
 def _stack(given: str | Stack) -> Stack:
