@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ however many there are."""
 GOOD_TO_KNOW = 0.01
 """A dilation is named in words when the machine was behind for so large a part of the time."""
 
+PENDING_AT_MOST = 64
+"""Of arrivals that are yet to be counted in."""
+
 SHARES = (0.5, 0.99, 1.0)
 
 _LOCK = threading.RLock()
@@ -32,11 +36,13 @@ os.register_at_fork(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """When a call began, when its result was there, was due and was handed over, in nanoseconds.
 
     All of the monotonic clock. ``modelled_s``: from its start until it was due, before dilation.
+    ``ended_ns`` is set at last: little is left to do then, for whatever comes after a long sleep
+    is slow.
     """
 
     started_ns: int
@@ -136,26 +142,39 @@ class LagRecord:
 
     def __init__(self) -> None:
         """Begin with none."""
+        self._pending: deque[Arrival] = deque()
         self._counts: dict[int, int] = {}
         self._most_ns = self._behind_ns = self._arithmetic_ns = self._taken_ns = 0
         self._enough_dilation = 0.0
 
     def add(self, arrival: Arrival) -> None:
-        """Count one in."""
-        lag_ns, enough = arrival.lag_ns, arrival.enough_dilation()
-        shift = max(0, lag_ns.bit_length() - EXACT_BITS)
-        about_ns = lag_ns >> shift << shift
-        with _LOCK:
+        """Take one, to be counted in later."""
+        self._pending.append(arrival)
+
+    def tidy(self) -> None:
+        """Count in what was added, if it has become much."""
+        if len(self._pending) >= PENDING_AT_MOST:
+            with _LOCK:
+                self._count_in()
+
+    def _count_in(self) -> None:
+        """Count in what was added; the lock is held."""
+        while self._pending:
+            arrival = self._pending.popleft()
+            lag_ns = arrival.lag_ns
+            shift = max(0, lag_ns.bit_length() - EXACT_BITS)
+            about_ns = lag_ns >> shift << shift
             self._counts[about_ns] = self._counts.get(about_ns, 0) + 1
             self._most_ns = max(self._most_ns, lag_ns)
             self._behind_ns += lag_ns
             self._arithmetic_ns += arrival.arithmetic_ns
             self._taken_ns += arrival.ended_ns - arrival.started_ns
-            self._enough_dilation = max(self._enough_dilation, enough)
+            self._enough_dilation = max(self._enough_dilation, arrival.enough_dilation())
 
     def summary(self, dilation: float) -> Lag:
         """Return the distribution of what was added; all 0 without any."""
         with _LOCK:
+            self._count_in()
             lags_ns = np.array(sorted(self._counts), dtype=np.int64)
             counts = np.array([self._counts[each] for each in lags_ns.tolist()], dtype=np.int64)
             median_s, p99_s = (_quantile(lags_ns, counts, q) / 1e9 for q in (0.5, 0.99))

@@ -91,22 +91,20 @@ class Prediction:
 class Run:
     """The result of one collective.
 
-    ``output``: an array like the input (shape: see the collective). ``wall_s``: measured
-    seconds of the call, from when its plan was there. ``reduced``: what ``error``
-    is worked out from: input, output, operator and whose arrays they are; None where nothing was
-    reduced. ``step_lag_s`` (steps,): by how much each step ended after its modelled moment, as the
-    device measured it; None where the steps are not waited for one by one. ``dilation``: by how
-    much modelled time was stretched while the call waited. ``arrival``: when it was ready, due and
-    handed over; None where nobody waited.
+    ``output``: an array like the input (shape: see the collective). ``arrival``: when the call
+    began, was ready, due and ended. ``reduced``: what ``error`` is worked out from: input, output,
+    operator and whose arrays they are; None where nothing was reduced. ``step_lag_s`` (steps,): by
+    how much each step ended after its modelled moment, as the device measured it; None where the
+    steps are not waited for one by one. ``dilation``: by how much modelled time was stretched; None
+    where nobody waited: on the virtual clock, and in a rehearsal.
     """
 
     output: Any
     prediction: Prediction
-    wall_s: float
+    arrival: Arrival
     reduced: tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays] | None = None
     step_lag_s: npt.NDArray[np.float64] | None = None
-    dilation: float = 1.0
-    arrival: Arrival | None = None
+    dilation: float | None = None
 
     @property
     def time_s(self) -> float:
@@ -137,17 +135,22 @@ class Run:
     def lag_s(self) -> float | None:
         """Measured seconds by which the call ended after its modelled moment.
 
-        None where nobody waited: on the virtual clock, and in a rehearsal.
+        None where nobody waited.
         """
-        return None if self.arrival is None else self.arrival.lag_ns / 1e9
+        return None if self.dilation is None else self.arrival.lag_ns / 1e9
+
+    @property
+    def wall_s(self) -> float:
+        """Measured seconds of the call, from when its plan was there."""
+        return (self.arrival.ended_ns - self.arrival.started_ns) / 1e9
 
     @property
     def lag(self) -> Lag | None:
-        """By how much what was due came late, and why; None on the virtual clock.
+        """By how much what was due came late, and why; None where nobody waited.
 
         What is due is the result of the call, or where a device waits step by step, every step.
         """
-        if self.arrival is None:
+        if self.dilation is None:
             return None
         return Lag.of([self.arrival], self.dilation, self.step_lag_s)
 
@@ -176,7 +179,7 @@ class Run:
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""
         plan, steps = self.prediction.plan, ""
-        dilated = f"dilation {self.dilation:g}, " if self.dilation != 1 else ""
+        dilated = f"dilation {self.dilation:g}, " if self.dilation not in (None, 1) else ""
         if self.step_lag_s is not None and len(self.step_lag_s):
             steps = f", a step at most {format_time(float(self.step_lag_s.max()))} late"
         return (

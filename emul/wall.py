@@ -65,15 +65,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The output of a call, and when it was handed over, in nanoseconds of the monotonic clock.
+    """The output of a call, and when it is due.
 
-    ``arrival``: beside when it was due; None where nobody waited. ``step_lag_s`` (steps,): by how
-    much each step was late, where a device waits for each.
+    ``step_lag_s`` (steps,): by how much each step was late, where a device waits for each.
     """
 
     output: Any
-    ended_ns: int
-    arrival: Arrival | None = None
+    arrival: Arrival
     step_lag_s: npt.NDArray[np.float64] | None = None
 
 
@@ -105,6 +103,11 @@ class WallClock:
         return self._dilation is None and self._rehearsed is None
 
     @property
+    def waits(self) -> bool:
+        """Whether calls wait, being in no rehearsal."""
+        return self._rehearsed is None
+
+    @property
     def lag(self) -> Lag:
         """The lag of all calls so far, rehearsals apart."""
         return self._record.summary(self.dilation)
@@ -130,25 +133,24 @@ class WallClock:
         return now_ns()
 
     def carry_out(self, work: Work, timeline: Timeline, started_ns: int) -> Result:
-        """Do the ``work`` of a call, and hand its result over when its modelled moment has come.
+        """Do the ``work`` of a call as early as can be, without the GIL; ``hand_over`` waits.
 
-        The arithmetic runs as early as it can, without the GIL; where a device waits for each step,
-        each when it is due. Raises LagError when the result comes later than is allowed.
+        Where a device waits for each step, it does that here. In a rehearsal, nobody waits.
         """
         if isinstance(work.ops, TimedOps):
             output, ready_ns, late_ns = self._in_steps(work.ops, work, timeline, started_ns)
         else:
             output, late_ns = work.perform(), None
             ready_ns = now_ns()
+        modelled_ps = timeline.total_ps
+        due_ns = started_ns + math.ceil(modelled_ps * self.dilation / 1000)
         rehearsed = self._rehearsed
         if rehearsed is not None:
-            needed = _needed_dilation(ready_ns - started_ns, timeline.total_ps)
+            needed = _needed_dilation(ready_ns - started_ns, modelled_ps)
             rehearsed[work.program] = min(needed, rehearsed.get(work.program, math.inf))
-            return Result(output, ready_ns)
-        name = work.buffers.collective.name
-        arrival = self._hand_over(name, started_ns, ready_ns, timeline.total_ps)
-        step_lag_s = None if late_ns is None else late_ns / 1e9
-        return Result(output, arrival.ended_ns, arrival, step_lag_s)
+            due_ns = ready_ns
+        arrival = Arrival(started_ns, ready_ns, due_ns, ready_ns, modelled_ps / PS_PER_S)
+        return Result(output, arrival, None if late_ns is None else late_ns / 1e9)
 
     def rehearse(self, work: Work, timeline: Timeline) -> None:
         """Find the dilation with which ``work`` is on time; inputs are left as they were."""
@@ -181,15 +183,17 @@ class WallClock:
             return output, now_ns(), late_ns
         return output, started_ns + int(due_ns[-1] + late_ns[-1]), late_ns
 
-    def _hand_over(self, name: str, started_ns: int, ready_ns: int, modelled_ps: int) -> Arrival:
-        """Wait until the moment has come; return when, having looked how late it is."""
-        due_ns = started_ns + math.ceil(modelled_ps * self.dilation / 1000)
-        ended_ns = wait_until(due_ns, realtime=self.realtime)
-        arrival = Arrival(started_ns, ready_ns, due_ns, ended_ns, modelled_ps / PS_PER_S)
+    def hand_over(self, name: str, arrival: Arrival) -> None:
+        """Return when ``arrival`` is due and its result there, having set when it ended.
+
+        ``name``: of the call, for the error. Raises LagError when it is later than is allowed.
+        """
+        self._record.tidy()
+        latest_ns = arrival.due_ns + self.strict_s * 1e9
+        arrival.ended_ns = wait_until(arrival.due_ns, realtime=self.realtime)
         self._record.add(arrival)
-        if arrival.lag_ns > self.strict_s * 1e9:
+        if arrival.ended_ns > latest_ns:
             raise too_late(name, arrival, self.strict_s, self.dilation)
-        return arrival
 
 
 def _needed_dilation(busy_ns: int, modelled_ps: int) -> float:

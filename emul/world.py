@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from emul.errors import ArgumentError, unknown_name
-from emul.lag import Lag
+from emul.lag import Arrival, Lag
 from emul.ops import AUTO_BACKEND, REDUCTIONS, Ops, dtype_named, ops_for, ops_taking
 from emul.ops.buffers import Buffers
 from emul.planning import AUTO, Algorithm, Planner
@@ -19,7 +19,7 @@ from emul.run import Prediction, Run
 from emul.stacks import IDEAL, Stack
 from emul.timing import NCCL_SLICING, Slicing, now_ns
 from emul.topology import Network, Topology, load, read_topology
-from emul.wall import Result, WallClock, Work, checked_dilation
+from emul.wall import WallClock, Work, checked_dilation
 
 __all__ = ["CLOCKS", "World"]
 
@@ -357,29 +357,39 @@ class World:
         program, prediction = self._prepare(buffers.shape, algorithm, root, itemsize)
         new_bytes = ops.new_bytes(program, buffers, op, root)
         ops.arrays.check_fits(new_bytes, f"{name} over {self.size} ranks")
-        work = Work(ops, program, buffers, op, root)
-        if self.to_be_rehearsed:
-            self._wall.rehearse(work, prediction.timeline)
         if self._planner.made != made:  # a plan that was not there yet is no part of the call
             started_ns = now_ns()
         try:
             if on_wall:
-                result = self._wall.carry_out(work, prediction.timeline, started_ns)
-            else:
-                result = Result(work.perform(), now_ns())
+                work = Work(ops, program, buffers, op, root)
+                return self._on_time(work, prediction, started_ns)
+            output = ops.perform(program, buffers, op, root)
         except BaseException:
             buffers.restore()
             raise
-        reduced = (buffers.x, result.output, op, ops.arrays) if collective.reduces else None
-        return Run(
-            buffers.returned(result.output),
-            prediction,
-            (result.ended_ns - started_ns) / 1e9,
-            reduced,
-            result.step_lag_s,
-            self.dilation,
-            result.arrival,
+        ended_ns = now_ns()
+        reduced = (buffers.x, output, op, ops.arrays) if collective.reduces else None
+        arrival = Arrival(started_ns, ended_ns, ended_ns, ended_ns, prediction.time_s)
+        return Run(buffers.returned(output), prediction, arrival, reduced)
+
+    def _on_time(self, work: Work, prediction: Prediction, started_ns: int) -> Run:
+        """Return the run of ``work`` when its modelled moment has come; all is ready by then."""
+        wall, buffers = self._wall, work.buffers
+        if wall.undecided:
+            wall.rehearse(work, prediction.timeline)
+            started_ns = now_ns()
+        result = wall.carry_out(work, prediction.timeline, started_ns)
+        output, arrival = result.output, result.arrival
+        reduced = None
+        if buffers.collective.reduces:
+            reduced = (buffers.x, output, work.reduction, work.ops.arrays)
+        dilation = wall.dilation if wall.waits else None
+        run = Run(
+            buffers.returned(output), prediction, arrival, reduced, result.step_lag_s, dilation
         )
+        if wall.waits:
+            wall.hand_over(buffers.collective.name, arrival)
+        return run
 
 
 def _stack(given: str | Stack) -> Stack:

@@ -72,10 +72,9 @@ def perf_row(
         world, runs[0].prediction, runs[0].output.dtype, redop=redop, root=root, seed=seed
     )
     row = replace(modelled, wall_s=median(run.wall_s for run in runs), wrong=wrong)
-    arrivals = [run.arrival for run in runs if run.arrival is not None]
-    if not arrivals:
+    if runs[0].dilation is None:
         return row
-    lag = Lag.of(arrivals, world.dilation)
+    lag = Lag.of([run.arrival for run in runs], runs[0].dilation)
     return replace(
         row,
         lag_s=lag.median_s,

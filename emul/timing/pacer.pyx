@@ -143,12 +143,14 @@ cdef int64_t LONGEST_NAP_NS = NAP_NS
 # late (measured).
 cdef int64_t UNKNOWN_MARGIN_NS = 150_000
 
+# The last nap before the end is about so short, however long the wait: from a long sleep processors
+# wake later (20 ms: 65 us; 2 ms: 20 us), and the margin is measured by naps like this.
+cdef int64_t APPROACH_NS = 2_000_000
+
 # A margin is twice the median lateness of naps, and some more: what comes later than that is not
 # the timer but others on the core, against which no margin helps. The median heeds them least.
-# Processors that have slept for milliseconds wake later than those that dozed off.
 cdef enum:
     NAPS = 12
-cdef int64_t CALIBRATION_NAP_NS = 2_000_000
 cdef int64_t CALIBRATION_NS = 35_000_000
 cdef int64_t MORE_NS = 20_000
 cdef int64_t LEAST_MARGIN_NS = 30_000
@@ -188,8 +190,8 @@ def calibrate():
     cdef int naps = 0
     while naps == 0 or (naps < NAPS and now < end):
         with nogil:
-            emul_nap_until(now + CALIBRATION_NAP_NS, False)
-            late[naps] = emul_now_ns() - now - CALIBRATION_NAP_NS
+            emul_nap_until(now + APPROACH_NS, False)
+            late[naps] = emul_now_ns() - now - APPROACH_NS
         naps += 1
         PyErr_CheckSignals()
         now = emul_now_ns()
@@ -218,10 +220,11 @@ def wait_until(int64_t due_ns, *, bint realtime=False):
     One that comes during the spin is heeded by the interpreter, on return.
     """
     cdef int64_t now = emul_now_ns()
-    cdef int64_t margin = emul_margin() or UNKNOWN_MARGIN_NS
+    cdef int64_t margin = emul_margin() or UNKNOWN_MARGIN_NS, wake
     while due_ns - now > margin:
+        wake = due_ns - (APPROACH_NS if due_ns - now > 2 * APPROACH_NS else margin)
         with nogil:
-            emul_nap_until(min(due_ns - margin, now + LONGEST_NAP_NS), realtime)
+            emul_nap_until(min(wake, now + LONGEST_NAP_NS), realtime)
         PyErr_CheckSignals()
         heed_others()
         now = emul_now_ns()

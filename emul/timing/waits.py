@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,10 @@ LOOKS = 2000
 
 @dataclass(frozen=True, slots=True)
 class WaitErrors:
-    """By how many nanoseconds waits of ``wait_ns`` ended late, and as many of time.sleep."""
+    """By how many nanoseconds waits of ``wait_ns`` ended late, and as many of time.sleep.
+
+    Each by the first look at the clock when Python goes on: that of ``wait_until`` is its own.
+    """
 
     wait_ns: int
     late_ns: npt.NDArray[np.int64]
@@ -40,20 +43,17 @@ def measure_waits(
     for wait_ns in waits_ns:
         late, sleep_late = (np.empty(times, dtype=np.int64) for _ in range(2))
         for number in range(times):
-            late[number] = _late_ns(wait_ns, lambda due: wait_until(due, realtime=realtime))
-            sleep_late[number] = _late_ns(wait_ns, _sleep_until)
+            due_ns = now_ns() + wait_ns
+            late[number] = wait_until(due_ns, realtime=realtime) - due_ns
+            due_ns = now_ns() + wait_ns
+            sleep_late[number] = _slept_until(due_ns) - due_ns
         found.append(WaitErrors(wait_ns, late, sleep_late))
     return found
 
 
-def _late_ns(wait_ns: int, wait: Callable[[int], object]) -> int:
-    due_ns = now_ns() + wait_ns
-    wait(due_ns)
-    return now_ns() - due_ns
-
-
-def _sleep_until(due_ns: int) -> None:
+def _slept_until(due_ns: int) -> int:
     time.sleep(max(0, due_ns - now_ns()) / 1e9)
+    return now_ns()
 
 
 def clock_step_ns() -> int:
