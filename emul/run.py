@@ -57,7 +57,7 @@ class Prediction:
         """The name of the algorithm."""
         return self.of.algorithm
 
-    @property
+    @cached_property
     def time_s(self) -> float:
         """Modelled seconds from the start until the last rank is done."""
         return self.timeline.total_s

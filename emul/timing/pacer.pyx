@@ -90,8 +90,10 @@ cdef extern from *:
 
     static void emul_spin_until(int64_t due_ns, int realtime) {
         emul_thread was;
+        int64_t rest;
         if (realtime) emul_take(&was, 1);
-        while (emul_now_ns() < due_ns) {
+        while ((rest = due_ns - emul_now_ns()) > 0) {
+            if (rest < 1000) continue; /* a pause takes up to 0.1 us */
     #if defined(__x86_64__) || defined(__i386__)
             __builtin_ia32_pause();
     #elif defined(__aarch64__)
