@@ -11,6 +11,7 @@ import numpy as np
 
 from emul.errors import ArgumentError, unknown_name
 from emul.lag import Arrival, Lag
+from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops import AUTO_BACKEND, REDUCTIONS, Ops, dtype_named, ops_for, ops_taking
 from emul.ops.buffers import Buffers
 from emul.planning import AUTO, Algorithm, Planner
@@ -350,13 +351,13 @@ class World:
         ops = self.ops
         if self._ops_by_arrays and type(x) is not np.ndarray:
             ops = ops_taking(x, ops)
-        buffers = Buffers(
-            collective, self.size, x, out, counts, revocable=on_wall, arrays=ops.arrays
-        )
+        arrays = ops.arrays
+        buffers = Buffers(collective, self.size, x, out, counts, revocable=on_wall, arrays=arrays)
         itemsize, made = buffers.x.dtype.itemsize, self._planner.made
         program, prediction = self._prepare(buffers.shape, algorithm, root, itemsize)
         new_bytes = ops.new_bytes(program, buffers, op, root)
-        ops.arrays.check_fits(new_bytes, f"{name} over {self.size} ranks")
+        if new_bytes >= ALWAYS_THERE_BYTES:
+            arrays.check_fits(new_bytes, f"{name} over {self.size} ranks")
         if self._planner.made != made:  # a plan that was not there yet is no part of the call
             started_ns = now_ns()
         try:
@@ -368,7 +369,7 @@ class World:
             buffers.restore()
             raise
         ended_ns = now_ns()
-        reduced = (buffers.x, output, op, ops.arrays) if collective.reduces else None
+        reduced = (buffers.x, output, op, arrays) if collective.reduces else None
         arrival = Arrival(started_ns, ended_ns, ended_ns, ended_ns, prediction.time_s)
         return Run(buffers.returned(output), prediction, arrival, reduced)
 

@@ -228,8 +228,8 @@ union emul_parts {
 #endif
 
 #if EMUL_IN_PAIRS
-/* Two of a word. Sums of both types and products of float16 are rounded once either way. A product
- * of bfloat16 is rounded twice where float32 has no more digits, below 2**-126, and has to be. */
+/* Two of a word, rounded once. Rounding to float32 first changes no bit: float16 has less than half
+ * its digits, and so has bfloat16, of which a product too small for all of them is still exact. */
 static __device__ inline unsigned emul_combine_pair(unsigned stood, unsigned sent)
 {
     unsigned both;
@@ -237,11 +237,9 @@ static __device__ inline unsigned emul_combine_pair(unsigned stood, unsigned sen
     asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(both) : "r"(stood), "r"(sent));
 #elif EMUL_TYPE == EMUL_FLOAT16
     asm("add.rn.f16x2 %0, %1, %2;" : "=r"(both) : "r"(stood), "r"(sent));
-#elif EMUL_OP == EMUL_PROD
-    const float low = emul_number_of(stood << 16) * emul_number_of(sent << 16);
-    const float high = emul_number_of(stood & 0xffff0000u) * emul_number_of(sent & 0xffff0000u);
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-#else
+#elif EMUL_OP == EMUL_PROD /* plus -0, which leaves every zero its sign */
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(both) : "r"(stood), "r"(sent), "r"(0x80008000u));
+#else /* times 1 */
     asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(both) : "r"(stood), "r"(0x3f803f80u), "r"(sent));
 #endif
     return both;

@@ -11,8 +11,8 @@
  * equals: emul.ops.NumpyOps.perform
  *
  * A tape is worked through by all threads at once, so nothing diverges but at the end of a run. A
- * thread has EMUL_UNITS pieces of each row, and folds EMUL_FOLDED rows with all their loads under
- * way before the first is needed: 8 loads of 16 bytes. All loads of a piece come before its stores,
+ * thread has EMUL_UNITS pieces of each row, and folds four rows with all their loads under way before
+ * the first is needed: 8 loads of 16 bytes. All loads of a piece come before its stores,
  * as in place needs.
  */
 
@@ -29,7 +29,7 @@ enum {
     EMUL_MOVE /* leaf i to target i, for each of them; not in place */
 };
 
-enum { EMUL_UNITS = 2, EMUL_FOLDED = 4, EMUL_SLOTS = EMUL_KEPT ? EMUL_KEPT : 1 };
+enum { EMUL_UNITS = 2, EMUL_SLOTS = EMUL_KEPT ? EMUL_KEPT : 1 };
 
 typedef struct {
     int code, first, count;
@@ -134,47 +134,64 @@ static __device__ inline void emul_given(char *into, const emul_where &where,
             emul_store((Piece *)(into + where.at[k]), value.unit[k]);
 }
 
-/* Up to EMUL_FOLDED leaves from ``first`` on: all addresses first, then all loads. */
-template <class Piece>
-static __device__ inline void emul_taken_at_once(emul_held<Piece> *value, const emul_pass &pass,
-                                                 const emul_where &where, int first, int last)
+/* What becomes of leaves that were loaded together: folded into what there is so far, ... */
+template <bool UNDER> struct emul_folding {
+    template <class Piece>
+    static __device__ inline void take(emul_held<Piece> &so_far, const emul_pass &,
+                                       const emul_where &, int, const emul_held<Piece> &value)
+    {
+        so_far = UNDER ? emul_joined(value, so_far) : emul_joined(so_far, value);
+    }
+};
+
+/* ... or only moved on. */
+struct emul_moving {
+    template <class Piece>
+    static __device__ inline void take(emul_held<Piece> &, const emul_pass &pass,
+                                       const emul_where &where, int which,
+                                       const emul_held<Piece> &value)
+    {
+        emul_given(pass.output + pass.target[which], where, value);
+    }
+};
+
+/* N leaves from ``first`` on: all addresses first, then all loads. No load hangs on a condition: with
+ * one for each, compilers kept twice the registers. */
+template <class Action, int N, class Piece>
+static __device__ inline void emul_some(emul_held<Piece> &so_far, const emul_pass &pass,
+                                        const emul_where &where, int first)
 {
-    const char *from[EMUL_FOLDED];
+    const char *from[N];
+    emul_held<Piece> value[N];
 #pragma unroll
-    for (int j = 0; j < EMUL_FOLDED; j++)
-        from[j] = pass.input + pass.leaf[first + j < last ? first + j : last - 1];
+    for (int j = 0; j < N; j++)
+        from[j] = pass.input + pass.leaf[first + j];
 #pragma unroll
-    for (int j = 0; j < EMUL_FOLDED; j++)
-        if (first + j < last)
-            value[j] = emul_taken<Piece>(from[j], where);
+    for (int j = 0; j < N; j++)
+        value[j] = emul_taken<Piece>(from[j], where);
+#pragma unroll
+    for (int j = 0; j < N; j++)
+        Action::take(so_far, pass, where, first + j, value[j]);
 }
 
-template <class Piece, bool UNDER>
-static __device__ inline void emul_fold(emul_held<Piece> &so_far, const emul_pass &pass,
-                                        const emul_where &where, int first, int last)
+template <class Action, class Piece>
+static __device__ inline void emul_all(emul_held<Piece> &so_far, const emul_pass &pass,
+                                       const emul_where &where, int first, int last)
 {
-    for (; first < last; first += EMUL_FOLDED) {
-        emul_held<Piece> value[EMUL_FOLDED];
-        emul_taken_at_once(value, pass, where, first, last);
-#pragma unroll
-        for (int j = 0; j < EMUL_FOLDED; j++)
-            if (first + j < last)
-                so_far = UNDER ? emul_joined(value[j], so_far) : emul_joined(so_far, value[j]);
+#pragma unroll 1
+    for (; first + 4 <= last; first += 4)
+        emul_some<Action, 4>(so_far, pass, where, first);
+    if constexpr (sizeof(Piece) == 16) /* seven rows, of eight ranks, need two turns then */
+        if (last - first == 3) {
+            emul_some<Action, 3>(so_far, pass, where, first);
+            return;
+        }
+    if (last - first >= 2) {
+        emul_some<Action, 2>(so_far, pass, where, first);
+        first += 2;
     }
-}
-
-template <class Piece>
-static __device__ inline void emul_move(const emul_pass &pass, const emul_where &where, int first,
-                                        int last)
-{
-    for (; first < last; first += EMUL_FOLDED) {
-        emul_held<Piece> value[EMUL_FOLDED];
-        emul_taken_at_once(value, pass, where, first, last);
-#pragma unroll
-        for (int j = 0; j < EMUL_FOLDED; j++)
-            if (first + j < last)
-                emul_given(pass.output + pass.target[first + j], where, value[j]);
-    }
+    if (last > first)
+        emul_some<Action, 1>(so_far, pass, where, first);
 }
 
 template <class Piece>
@@ -182,6 +199,7 @@ static __device__ inline void emul_play(const emul_pass &pass, const emul_where 
 {
     emul_held<Piece> so_far = {};
     emul_kept<Piece> kept;
+#pragma unroll 1
     for (const emul_instruction *now = pass.tape; now < pass.end; now++) {
         const int first = now->first, last = first + now->count;
         switch (now->code) {
@@ -189,10 +207,10 @@ static __device__ inline void emul_play(const emul_pass &pass, const emul_where 
             so_far = emul_taken<Piece>(pass.input + pass.leaf[first], where);
             break;
         case EMUL_FOLD:
-            emul_fold<Piece, false>(so_far, pass, where, first, last);
+            emul_all<emul_folding<false> >(so_far, pass, where, first, last);
             break;
         case EMUL_UNDER:
-            emul_fold<Piece, true>(so_far, pass, where, first, last);
+            emul_all<emul_folding<true> >(so_far, pass, where, first, last);
             break;
 #if EMUL_KEPT
         case EMUL_KEEP:
@@ -214,11 +232,12 @@ static __device__ inline void emul_play(const emul_pass &pass, const emul_where 
                 so_far.unit[k] = emul_finish(so_far.unit[k], pass.ranks);
             break;
         case EMUL_STORE:
+#pragma unroll 1
             for (int i = first; i < last; i++)
                 emul_given(pass.output + pass.target[i], where, so_far);
             break;
         case EMUL_MOVE:
-            emul_move<Piece>(pass, where, first, last);
+            emul_all<emul_moving>(so_far, pass, where, first, last);
             break;
         }
     }
@@ -228,6 +247,7 @@ static __device__ inline void emul_play(const emul_pass &pass, const emul_where 
 template <class Piece>
 static __device__ inline void emul_stretch(const emul_pass &pass, int first, int n)
 {
+#pragma unroll 1
     for (int piece = threadIdx.x; piece < n; piece += EMUL_UNITS * blockDim.x) {
         emul_where where;
 #pragma unroll
@@ -251,9 +271,10 @@ static __device__ inline void emul_tile(const emul_pass &pass, bool alike, int l
     }
     const int vectors = (length - lead) / EMUL_PER_VECTOR;
     emul_stretch<emul_vector>(pass, lead, vectors);
-    emul_stretch<emul_element>(pass, 0, lead);
-    emul_stretch<emul_element>(pass, lead + vectors * EMUL_PER_VECTOR,
-                               (length - lead) % EMUL_PER_VECTOR);
+    const int rest = lead + vectors * EMUL_PER_VECTOR;
+#pragma unroll 1
+    for (int end = 0; end < 2; end++)
+        emul_stretch<emul_element>(pass, end ? rest : 0, end ? length - rest : lead);
 }
 
 extern "C" __global__ void EMUL_BOUNDS emul_fused(const char *input, char *output,
@@ -263,6 +284,7 @@ extern "C" __global__ void EMUL_BOUNDS emul_fused(const char *input, char *outpu
                                                   long long ranks)
 {
     const long long per_tile = EMUL_TILE_BYTES / sizeof(emul_element);
+#pragma unroll 1
     for (long long tile = blockIdx.x; tile < n_tiles; tile += gridDim.x) {
         const emul_run *const run = runs + emul_run_of(runs, n_runs, tile);
         const long long low = (tile - run->first_tile) * per_tile;

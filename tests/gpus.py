@@ -9,12 +9,20 @@ import numpy as np
 from paced_device import PacedDevice
 from same_bits import Host
 
+from emul import Link, Node, Site, Topology, Trunk
 from emul.errors import CapacityError
 from emul.ops.cuda.arrays import DeviceArrays
 from emul.ops.cuda.choice import FoundGpu, find_gpu
 
 CUDA = 2
 """DLDeviceType of dlpack.h."""
+
+LINK = Link(12.5e9, 5e-6, 1e-6)
+SITES = ("a", "b")
+SMALL = Topology(
+    "small", tuple(Site(name, (Node(3, LINK),), LINK) for name in SITES), (Trunk(SITES, LINK),)
+)
+"""Six ranks, so that plans of all algorithms are proven and timed in an instant."""
 
 
 class OnDevice(np.ndarray):

@@ -21,26 +21,29 @@ def library():
 
 
 def compiled(text, options, name="kernel.cu"):
-    """The PTX or the machine code of ``text``, as the options ask for; raises SyntaxError."""
+    """The PTX of ``text``, and what the compiler says of it; raises SyntaxError with that.
+
+    For an architecture such as sm_90, it also makes machine code.
+    """
     nvrtc, program = library(), ctypes.c_void_p()
-    assert not nvrtc.nvrtcCreateProgram(
+    made = nvrtc.nvrtcCreateProgram(
         ctypes.byref(program), text.encode(), name.encode(), 0, None, None
     )
+    assert made == 0, "no program"
     array = (ctypes.c_char_p * len(options))(*[each.encode() for each in options])
-    failed = nvrtc.nvrtcCompileProgram(program, len(options), array)
     try:
+        failed = nvrtc.nvrtcCompileProgram(program, len(options), array)
+        said = _read(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
         if failed:
-            raise SyntaxError(
-                _read(nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog, program)
-            )
-        return _read(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program)
+            raise SyntaxError(said)
+        return _read(nvrtc.nvrtcGetPTXSize, nvrtc.nvrtcGetPTX, program), said
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
 
 
 def _read(size_of, read, program):
     size = ctypes.c_size_t()
-    assert not size_of(program, ctypes.byref(size))
+    assert size_of(program, ctypes.byref(size)) == 0
     text = ctypes.create_string_buffer(size.value)
-    assert not read(program, text)
+    assert read(program, text) == 0
     return text.value.decode()

@@ -167,3 +167,33 @@ class ThreadedDevice(PacedDevice):
     def mark(self):
         super().mark()
         return Mark(self.thread)
+
+
+class BusyDevice(ThreadedDevice):
+    """Has other work to do before what is queued for it, copies from the host too."""
+
+    def __init__(self, busy_s, **more):
+        super().__init__(**more)
+        self.busy_s = busy_s
+        self.copies = []
+
+    def write(self, target, table):
+        self.copies.append((target, table.copy()))
+
+    def write_aside(self, target, table):
+        ThreadedDevice.write(self, target, table)
+
+    def captured(self, queue):
+        replay = PacedDevice.captured(self, queue)
+
+        def work():
+            time.sleep(self.busy_s)
+            for target, table in self.copies:
+                ThreadedDevice.write(self, target, table)
+            replay()
+
+        def replay_aside():
+            self.thread = threading.Thread(target=work)
+            self.thread.start()
+
+        return replay_aside

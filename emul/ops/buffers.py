@@ -47,7 +47,7 @@ class Buffers:
         self.x, self.shape = _input(collective, world_size, x, counts, arrays)
         self.out = None
         if out is not None:
-            target = self.x if out is x else _taken(out, "out", arrays)
+            target = self.x if out is x else arrays.taken(out, "out")
             if target is not out and is_immutable(out):
                 raise _read_only()
             self.out = _output(collective, self.x, target, self.shape, arrays)
@@ -141,13 +141,6 @@ class Buffers:
             self.x[...] = self.backup
 
 
-def _taken(array: object, what: str, arrays: Arrays) -> Array:
-    """Return what a caller gave as an array to compute on."""
-    if type(array) is np.ndarray and arrays is HOST:  # asked first: it is nearly always so
-        return array
-    return arrays.taken(array, what)
-
-
 def _read_only() -> ArgumentError:
     return ArgumentError("out is read-only: needed a buffer to write into")
 
@@ -156,7 +149,10 @@ def _input(
     collective: Collective, world_size: int, given: object, counts: Counts | None, arrays: Arrays
 ) -> tuple[Array, Shape]:
     """Return ``given`` as an array, and the shape of the call that follows from it."""
-    x = _taken(given, "input", arrays)
+    if type(given) is np.ndarray and arrays is HOST:  # asked first: it is nearly always so
+        x: Array = given
+    else:
+        x = arrays.taken(given, "input")
     dtype_of(x)
     if collective.at_root_only == "input":
         if x.ndim != 1:

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from gpus import OnDevice, Tensor
+from gpus import SMALL, OnDevice, Tensor
 
 from emul import ArgumentError, BackendError, DTypeError, World
 from emul.ops.arrays import HOST, gpu_of, in_kind_of
 
-X = np.arange(48, dtype=np.float32).reshape(24, 2)
+X = np.arange(12, dtype=np.float32).reshape(6, 2)
 
 
 class ForeignArray:
@@ -32,7 +32,7 @@ OfJax.__module__ = "jaxlib._jax"
 
 @pytest.fixture(params=["cpu", "numpy", "auto"])
 def world(request):
-    return World("three-campus", backend=request.param)
+    return World(SMALL, backend=request.param)
 
 
 def test_what_speaks_dlpack_comes_out_as_it_went_in(world):
@@ -41,7 +41,7 @@ def test_what_speaks_dlpack_comes_out_as_it_went_in(world):
     expected = np.broadcast_to(X.sum(axis=0), X.shape)
     assert np.array_equal(np.from_dlpack(run.output), expected)
     assert run.error.max_ulp == 0
-    assert "output (24, 2) float32" in repr(run)
+    assert "output (6, 2) float32" in repr(run)
 
 
 def test_it_is_used_where_it_lies(world):
@@ -91,7 +91,7 @@ def test_an_element_type_that_dlpack_does_not_know_is_refused(world):
 
 @pytest.mark.parametrize("backend", ["cpu", "numpy"])
 def test_an_array_of_a_gpu_is_refused_by_backends_of_the_host(backend):
-    world, on_gpu = World("three-campus", backend=backend), X.copy().view(OnDevice)
+    world, on_gpu = World(SMALL, backend=backend), X.copy().view(OnDevice)
     ours = r"of type gpus\.Tensor, on a device \(2, 0 in DLPack\): needed an array in host memory"
     with pytest.raises(DTypeError, match=f"input {ours}"):
         world.all_reduce(Tensor(on_gpu))
@@ -105,9 +105,9 @@ def test_a_gpu_that_is_not_there_is_said_with_the_reason(monkeypatch):
 
     monkeypatch.setattr(choice, "find_gpu", lambda: choice.FoundGpu(None, "no driver"))
     with pytest.raises(BackendError, match="backend cupy: no driver: needed an NVIDIA GPU"):
-        World("three-campus", backend="cupy")
+        World(SMALL, backend="cupy")
     with pytest.raises(BackendError, match="backend cupy: no driver: needed an NVIDIA GPU"):
-        World("three-campus").all_reduce(Tensor(X.copy().view(OnDevice)))
+        World(SMALL).all_reduce(Tensor(X.copy().view(OnDevice)))
 
 
 def test_which_gpu_an_array_lies_on():

@@ -76,7 +76,6 @@ def test_a_pace_is_kept(device):
     late_ns = Pace(device, [(), ()]).run(due_ns, began_ns)
     assert time.monotonic_ns() - began_ns >= 5_000_000
     assert (late_ns >= 0).all()
-    assert (late_ns < 50_000_000).all()
 
 
 def test_kernels_are_compiled_once(device):
@@ -109,7 +108,7 @@ def test_an_element_type_that_cupy_does_not_know_is_refused(monkeypatch):
         raise ValueError("Unsupported dtype bfloat16")
 
     monkeypatch.setattr(device.cupy, "empty", empty)
-    with pytest.raises(DTypeError, match="has no arrays of bfloat16 .*: needed CuPy 14"):
+    with pytest.raises(DTypeError, match=r"has no arrays of bfloat16 .*: needed CuPy 14"):
         device.empty((3,), np.dtype(ml_dtypes.bfloat16))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bits import same
+from bits import PARTNERS, same
 
 from emul.ops import DTYPES, CpuOps, NumpyOps
 from emul.ops.buffers import Buffers
@@ -11,14 +11,6 @@ from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
 PROMISE = COLLECTIVES["all_reduce"]
 EVERY = np.arange(1 << 16, dtype=np.uint16)
-PARTNERS = {
-    # zeros, least and largest subnormals, least normals, 1 and its neighbours, halves of an ulp,
-    # the largest, infinities, quiet and signalling NaN
-    "float16": [0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x0400, 0x8400, 0x1000, 0x13FF, 0x3BFF,
-                0x3C00, 0x3C01, 0xBC00, 0x5BFF, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x7E01, 0xFC03],
-    "bfloat16": [0x0000, 0x8000, 0x0001, 0x8001, 0x007F, 0x0080, 0x8080, 0x3B80, 0x3BFF, 0x3F7F,
-                 0x3F80, 0x3F81, 0xBF80, 0x437F, 0x7F7F, 0xFF7F, 0x7F80, 0xFF80, 0x7FC1, 0xFF83],
-}  # fmt: skip
 
 
 def both(ops, x, reduction):

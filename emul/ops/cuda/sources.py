@@ -76,9 +76,9 @@ class Source:
 
     @property
     def blocks(self) -> int:
-        """How many blocks a multiprocessor must have room for; more would cost spilled registers.
+        """How many blocks a multiprocessor must have room for: as many as cost no spilled register.
 
-        As ptxas 13.0 has it for sm_80 to sm_120: up to 80 registers for three, 128 for two.
+        As NVRTC 13.5 has it for sm_80 to sm_120: three leave a thread 80 registers, two 128.
         """
         wide_quotient = self.reduction == "avg" and DTYPES[self.dtype].itemsize == 8
         return 2 if self.kept or wide_quotient else 3
