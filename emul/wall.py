@@ -16,6 +16,7 @@ from emul.lag import Arrival, Lag, LagRecord, round_up
 from emul.ops import Ops, TimedOps
 from emul.ops.buffers import Buffers
 from emul.plans import Program
+from emul.run import Prediction, Run
 from emul.timing import (
     Timeline,
     margin_ns,
@@ -131,6 +132,30 @@ class WallClock:
         """Return the time at which a call begins, when what waits need to know is known."""
         margin_ns()  # unknown at first, and in a process that was forked
         return now_ns()
+
+    def run(self, work: Work, prediction: Prediction, started_ns: int) -> Run:
+        """Return the run of ``work`` when its modelled moment has come; all is ready by then.
+
+        Raises LagError when that is later than is allowed.
+        """
+        if self.undecided:
+            self.rehearse(work, prediction.timeline)
+            started_ns = now_ns()
+        result, buffers = self.carry_out(work, prediction.timeline, started_ns), work.buffers
+        reduced = None
+        if buffers.collective.reduces:
+            reduced = (buffers.x, result.output, work.reduction, work.ops.arrays)
+        run = Run(
+            buffers.returned(result.output),
+            prediction,
+            result.arrival,
+            reduced,
+            result.step_lag_s,
+            self.dilation if self.waits else None,
+        )
+        if self.waits:
+            self.hand_over(buffers.collective.name, result.arrival)
+        return run
 
     def carry_out(self, work: Work, timeline: Timeline, started_ns: int) -> Result:
         """Do the ``work`` of a call as early as can be, without the GIL; ``hand_over`` waits.

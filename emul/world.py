@@ -363,7 +363,7 @@ class World:
         try:
             if on_wall:
                 work = Work(ops, program, buffers, op, root)
-                return self._on_time(work, prediction, started_ns)
+                return self._wall.run(work, prediction, started_ns)
             output = ops.perform(program, buffers, op, root)
         except BaseException:
             buffers.restore()
@@ -372,25 +372,6 @@ class World:
         reduced = (buffers.x, output, op, arrays) if collective.reduces else None
         arrival = Arrival(started_ns, ended_ns, ended_ns, ended_ns, prediction.time_s)
         return Run(buffers.returned(output), prediction, arrival, reduced)
-
-    def _on_time(self, work: Work, prediction: Prediction, started_ns: int) -> Run:
-        """Return the run of ``work`` when its modelled moment has come; all is ready by then."""
-        wall, buffers = self._wall, work.buffers
-        if wall.undecided:
-            wall.rehearse(work, prediction.timeline)
-            started_ns = now_ns()
-        result = wall.carry_out(work, prediction.timeline, started_ns)
-        output, arrival = result.output, result.arrival
-        reduced = None
-        if buffers.collective.reduces:
-            reduced = (buffers.x, output, work.reduction, work.ops.arrays)
-        dilation = wall.dilation if wall.waits else None
-        run = Run(
-            buffers.returned(output), prediction, arrival, reduced, result.step_lag_s, dilation
-        )
-        if wall.waits:
-            wall.hand_over(buffers.collective.name, arrival)
-        return run
 
 
 def _stack(given: str | Stack) -> Stack:
