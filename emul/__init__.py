@@ -7,6 +7,7 @@ from emul.errors import (
     DTypeError,
     EmulError,
     InFlightError,
+    LagError,
     MeasurementError,
     MissingLibraryError,
     OutageError,
@@ -19,6 +20,7 @@ from emul.errors import (
 from emul.flights import Passage
 from emul.groups import Group
 from emul.handles import Handle
+from emul.lag import Lag
 from emul.links import Link
 from emul.ops import RoundingError
 from emul.plans import Send
@@ -40,6 +42,8 @@ __all__ = [
     "Group",
     "Handle",
     "InFlightError",
+    "Lag",
+    "LagError",
     "Link",
     "MeasurementError",
     "MissingLibraryError",

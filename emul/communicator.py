@@ -65,6 +65,11 @@ class Communicator:
         self.prepare = planner.prepare
         self._planner = planner
 
+    @property
+    def plans_made(self) -> int:
+        """How many programs were made so far, because they were not there yet."""
+        return self._planner.made
+
     @overload
     def all_reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[Reducing]) -> Run: ...
 

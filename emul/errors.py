@@ -15,6 +15,7 @@ __all__ = [
     "DTypeError",
     "EmulError",
     "InFlightError",
+    "LagError",
     "MeasurementError",
     "MissingLibraryError",
     "OutageError",
@@ -89,6 +90,13 @@ class InFlightError(EmulError, RuntimeError):
 
 class TimeLimitError(EmulError, OverflowError):
     """The modelled time passes what int64 picoseconds can hold (53 days)."""
+
+
+class LagError(EmulError, TimeoutError):
+    """A result came later after its modelled moment than a strict World allows.
+
+    The call was carried out: ``out`` holds its result, unless it is the input, which is as it was.
+    """
 
 
 def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:

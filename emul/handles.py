@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from emul.errors import InFlightError
+from emul.errors import InFlightError, LagError
 from emul.flights import Flight
 from emul.run import Run
 from emul.timing import now_ns
@@ -31,12 +30,11 @@ class Handle:
     (array([24., 24., 24., 24., 24., 24.]), 1.0)
     """
 
-    def __init__(self, world: World, flight: Flight, run: Run, started_ns: int) -> None:
+    def __init__(self, world: World, flight: Flight, run: Run) -> None:
         """Take what is under way, and of its run what is known already."""
         self._world = world
         self._flight = flight
         self._run = run
-        self._started_ns = started_ns
         self._waited = False
 
     def wait(self) -> Run:
@@ -45,17 +43,24 @@ class Handle:
         The clock of each becomes the later of its own and of when the collective is done there. On
         the wall clock it returns when that moment has come for the last rank, and an interrupt
         leaves the handle to be waited for again. Waiting twice changes nothing. Raises OutageError
-        or TimeLimitError, on the wall clock, where what is under way comes to that.
+        or TimeLimitError, on the wall clock, where what is under way comes to that; LagError where
+        that is later than a strict World allows.
         """
         world, flight = self._world, self._flight
         world.progress.wait(flight)
         if self._waited:
             return self._run
-        lag_s, ended_ns = None, now_ns()
+        arrival = self._run.arrival
         if world.clock == "wall":
-            ended_ns, lag_s = world.pace.wait(world.progress.moment_ps(flight.member.ranks))
-        wall_s = (ended_ns - self._started_ns) / 1e9
-        self._run, self._waited = replace(self._run, wall_s=wall_s, lag_s=lag_s), True
+            moment_ps = world.progress.moment_ps(flight.member.ranks)
+            try:
+                world.wall.hand_over(self._run.prediction.shape.collective.name, arrival, moment_ps)
+            except LagError:
+                self._waited = True
+                raise
+        else:
+            arrival.ended_ns = now_ns()
+        self._waited = True
         return self._run
 
     @property
@@ -68,7 +73,7 @@ class Handle:
         world, flight = self._world, self._flight
         if world.progress.is_done(flight):
             return True
-        return world.clock == "wall" and world.pace.has_come(int(flight.moments.done_ps.max()))
+        return world.clock == "wall" and world.wall.has_come(int(flight.moments.done_ps.max()))
 
     @property
     def run(self) -> Run:

@@ -81,6 +81,8 @@ class Planner:
         self.seed = seed
         self.start_s = start_s
         self.stack = stack
+        self.made = 0
+        """How many calls were prepared anew."""
         self._file = lru_cache(maxsize=32)(_read)
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
         self._prepared = lru_cache(maxsize=32)(self._prepare_anew)
@@ -142,6 +144,7 @@ class Planner:
     def _prepare_anew(
         self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
     ) -> Prepared:
+        self.made += 1
         if self.stack.tuner == NCCL and shape.counts is None:
             return self._as_nccl(shape, algorithm, root, itemsize)
         if algorithm == AUTO:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError
+from emul.lag import Arrival, Lag
 from emul.ops import Arrays, RoundingError, rounding_error
 from emul.plans import Excerpt, Plan, Shape
 from emul.stacks import IDEAL, Stack
@@ -98,23 +99,20 @@ class Prediction:
 class Run:
     """The result of one collective.
 
-    ``output``: an array like the input (shape: see the collective). ``wall_s``: measured
-    seconds of the whole call. ``lag_s``: measured seconds by which the call ended after the
-    modelled moment; None on the virtual clock, on which nobody waits. ``reduced``: what ``error``
-    is worked out from: input, output, operator and whose arrays they are; None where nothing was
-    reduced. ``step_lag_s`` (steps,): by how much each step ended after its modelled moment, as the
-    device measured it; None where the steps are not waited for one by one. ``flight``: its place on
-    the modelled clock. ``prediction``, and with it ``timeline`` and ``binding``, are those of the
-    collective alone, all ranks starting at once; what else is under way, and ranks that come late,
-    change ``time_s`` and ``moments`` only.
+    ``output``: an array like the input (shape: see the collective). ``arrival``: when the call
+    began, was ready, due and ended. ``reduced``: what ``error`` is worked out from: input, output,
+    operator and whose arrays they are; None where nothing was reduced. ``step_lag_s`` (steps,): by
+    how much each step ended after its modelled moment, as the device measured it; None where the
+    steps are not waited for one by one. ``dilation``: by how much modelled time was stretched; None
+    where nobody waited: on the virtual clock, and in a rehearsal.
     """
 
     output: Any
     prediction: Prediction
-    wall_s: float
-    lag_s: float | None
+    arrival: Arrival
     reduced: tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays] | None = None
     step_lag_s: npt.NDArray[np.float64] | None = None
+    dilation: float | None = None
     flight: Flight | None = None
 
     @property
@@ -158,6 +156,29 @@ class Run:
         """The term that rules the modelled time."""
         return self.prediction.binding
 
+    @property
+    def lag_s(self) -> float | None:
+        """Measured seconds by which the call ended after its modelled moment.
+
+        None where nobody waited.
+        """
+        return None if self.dilation is None else self.arrival.lag_ns / 1e9
+
+    @property
+    def wall_s(self) -> float:
+        """Measured seconds of the call, from when its plan was there."""
+        return (self.arrival.ended_ns - self.arrival.started_ns) / 1e9
+
+    @property
+    def lag(self) -> Lag | None:
+        """By how much what was due came late, and why; None where nobody waited.
+
+        What is due is the result of the call, or where a device waits step by step, every step.
+        """
+        if self.dilation is None:
+            return None
+        return Lag.of([self.arrival], self.dilation, self.step_lag_s)
+
     @cached_property
     def error(self) -> RoundingError:
         """Rounding error of the output against float64, in ulp and relative.
@@ -183,10 +204,11 @@ class Run:
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""
         plan, steps = self.prediction.plan, ""
+        dilated = f"dilation {self.dilation:g}, " if self.dilation not in (None, 1) else ""
         if self.step_lag_s is not None and len(self.step_lag_s):
             steps = f", a step at most {format_time(float(self.step_lag_s.max()))} late"
         return (
             f"<Run {plan}: output {tuple(self.output.shape)} {self.output.dtype}, "
             f"modelled {format_time(self.time_s)}, bound {format_time(self.bound_s)}, "
-            f"measured {format_time(self.wall_s)}{steps}>"
+            f"{dilated}measured {format_time(self.wall_s)}{steps}>"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
 
@@ -14,14 +15,15 @@ from emul.communicator import Communicator
 from emul.errors import ArgumentError, unknown_name
 from emul.flights import Passage
 from emul.groups import Group, checked_ranks
+from emul.lag import Lag
 from emul.ops import AUTO_BACKEND, Ops, ops_for, ops_taking
-from emul.pace import Pace
 from emul.planning import Planner
 from emul.progress import Progress
 from emul.stacks import IDEAL, Stack
 from emul.timing import NCCL_SLICING, Slicing, now_ns
 from emul.topology import Network, Topology, load, read_topology
 from emul.units import PS_PER_S
+from emul.wall import WallClock, checked_dilation
 
 __all__ = ["CLOCKS", "World"]
 
@@ -38,7 +40,11 @@ class World(Communicator):
     the arrays of a call lie, those of a GPU by ``cupy`` and those of the host by ``cpu``; or Ops of
     one's own.
     ``clock``: ``virtual`` (the time is computed, nobody waits) or ``wall`` (each call returns
-    when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock.
+    when the modelled moment has come). ``dilation`` stretches modelled time on the wall clock;
+    ``auto`` finds one with which the machine keeps pace, by a rehearsal of the first call (or of
+    more, see ``rehearsal``). ``strict``: calls that end later after their moment than so many
+    seconds, or than 100 us if True, raise LagError. ``realtime``: wait at real-time priority, if
+    the user may (``world.realtime`` says so); the thread's own is put back after every wait.
     ``seed``: of every random draw: jitter, lost packets, outages, and which wave a stream is on;
     every call draws anew what the same call drew before. ``slicing``: in which pieces a chunk is
     sent on, and how many are in flight (512 KiB and 8, as in NCCL); None for whole chunks.
@@ -72,7 +78,9 @@ class World(Communicator):
         *,
         backend: str | Ops = AUTO_BACKEND,
         clock: str = "virtual",
-        dilation: float = 1.0,
+        dilation: float | str = 1.0,
+        strict: bool | float = False,
+        realtime: bool = False,
         seed: int = 0,
         slicing: Slicing | None = NCCL_SLICING,
         start_s: float = 0.0,
@@ -89,12 +97,12 @@ class World(Communicator):
         self._ops_by_arrays = backend == AUTO_BACKEND
         if clock not in CLOCKS:
             raise unknown_name("clock", clock, CLOCKS)
-        if not (math.isfinite(dilation) and dilation > 0):
-            raise ArgumentError(f"dilation {dilation}: needed a finite number above 0")
+        self.wall = WallClock(checked_dilation(dilation), strict, realtime=realtime)
         if not (math.isfinite(start_s) and start_s >= 0):
             raise ArgumentError(f"start_s {start_s}: needed a finite number of seconds, 0 or more")
         self.clock = clock
-        self.dilation = dilation
+        if clock == "wall":
+            self.wall.begin()  # what is measured once in a process is measured now
         self.seed = seed
         self.start_s = start_s
         self.stack = _stack(stack)
@@ -104,7 +112,6 @@ class World(Communicator):
         super().__init__(planner, ranks, 0)
         self.world = self
         self.progress = Progress(planner)
-        self.pace = Pace(dilation)
         self._numbers = count(1)
 
     @property
@@ -115,7 +122,47 @@ class World(Communicator):
     def __repr__(self) -> str:
         """Say where the ranks live."""
         sites = ", ".join(f"{site.name} {site.ranks}" for site in self.topology.sites)
-        return f"<World {self.topology.name}: {self.size} ranks ({sites}), {self.clock} clock>"
+        dilated = f", dilation {self.dilation:g}" if self.dilation != 1 else ""
+        place = f"{self.topology.name}: {self.size} ranks ({sites})"
+        return f"<World {place}, {self.clock} clock{dilated}>"
+
+    @property
+    def dilation(self) -> float:
+        """By how much modelled time is stretched on the wall clock; 1 until ``auto`` found it."""
+        return self.wall.dilation
+
+    @property
+    def to_be_rehearsed(self) -> bool:
+        """Whether calls wait, and ``dilation`` is yet to be found."""
+        return self.clock == "wall" and self.wall.undecided
+
+    @property
+    def realtime(self) -> bool:
+        """Whether waits are at real-time priority: asked for, and allowed."""
+        return self.wall.realtime
+
+    @property
+    def lag(self) -> Lag:
+        """By how much all calls so far came behind their modelled moments, and what was to blame.
+
+        Without any arrivals on the virtual clock. Also without those of rehearsals.
+        """
+        return self.wall.lag
+
+    def rehearsal(self) -> AbstractContextManager[None]:
+        """Return a context in which nobody waits, and which finds ``dilation`` for its calls.
+
+        Call there what will be called later, twice or more: of calls that are alike the quickest
+        counts. On the virtual clock, nothing is found.
+
+        >>> import numpy as np, emul
+        >>> world = emul.World("three-campus", clock="wall")
+        >>> with world.rehearsal():
+        ...     run = world.all_reduce(np.ones((world.size, 6), np.float32))
+        >>> run.lag is None and world.dilation >= 1
+        True
+        """
+        return self.wall.rehearsal()
 
     def ops_taking(self, x: object) -> Ops:
         """Return who computes on ``x``: by where it lies, if the backend is ``auto``.
@@ -148,7 +195,7 @@ class World(Communicator):
             self.set_out(started_ns)
         self.progress.compute(round(seconds * PS_PER_S), some)
         if self.clock == "wall":
-            self.pace.wait(self.progress.moment_ps(some))
+            self.wall.wait(self.progress.moment_ps(some))
 
     @property
     def now_s(self) -> float:
@@ -179,7 +226,7 @@ class World(Communicator):
     def set_out(self, started_ns: int) -> None:
         """Let the wall clock count anew from ``started_ns`` if nothing is being waited for."""
         if not self.progress.outstanding:
-            self.pace.start(started_ns, self.progress.moment_ps())
+            self.wall.start(started_ns, self.progress.moment_ps())
 
 
 def _stack(given: str | Stack) -> Stack:

@@ -8,8 +8,15 @@ __all__ = ["info"]
 
 
 @click.command()
-def info() -> None:
+@click.option("--clock", is_flag=True,
+              help="Measure how exact waits are, beside time.sleep, for seconds.")  # fmt: skip
+def info(clock: bool) -> None:
     """Show versions, backends (and why one is not available), processor and GPU."""
+    if clock:
+        from emul.report.clock import clock_lines
+
+        click.echo("\n".join(clock_lines()))
+        return
     from emul import __version__
     from emul.report.info import info_lines
 

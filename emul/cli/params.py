@@ -7,7 +7,7 @@ import click
 from emul.errors import ArgumentError
 from emul.units import parse_size
 
-__all__ = ["INTERRUPTED", "Size", "print_wide"]
+__all__ = ["INTERRUPTED", "Dilation", "Size", "print_wide"]
 
 INTERRUPTED = 130
 """Exit status: 128 + SIGINT, as shells count."""
@@ -30,6 +30,23 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
             return parse_size(value)
         except ArgumentError as error:
             self.fail(str(error), param, ctx)
+
+
+class Dilation(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A factor, or ``auto``."""
+
+    name = "float|auto"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        """Return ``value`` as a number, unless it is ``auto``."""
+        if value == "auto":
+            return value
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number, and not auto", param, ctx)
 
 
 def print_wide(table: object) -> None:

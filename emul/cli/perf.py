@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emul.cli.params import INTERRUPTED, Size
+from emul.cli.params import INTERRUPTED, Dilation, Size
 
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["perf"]
 
-WRONG_ELEMENTS = 1
+WRONG_OR_LATE = 1
 NEXT_RANK = 1
 """Where send_recv sends to, as in nccl-tests."""
 
@@ -65,8 +65,11 @@ NEXT_RANK = 1
 @click.option("--no-data", is_flag=True,
               help="Only model the time, without arrays, on the virtual clock: for worlds of "
                    "hundreds of thousands of ranks.")  # fmt: skip
-@click.option("--dilation", type=float, default=1.0, show_default=True,
-              help="Stretch modelled time by this on the wall clock.")  # fmt: skip
+@click.option("--dilation", type=Dilation(), default="1", show_default=True,
+              help="Stretch modelled time by this on the wall clock; auto finds it by a short "
+                   "rehearsal.")  # fmt: skip
+@click.option("--strict", "strict_s", type=click.FloatRange(0), metavar="SECONDS",
+              help="Fail when a timed call ends later than this after its moment.")  # fmt: skip
 @click.option("--slice", "slice_bytes", type=Size(), default="512K", show_default=True,
               help="Send chunks on in pieces of this size; 0 for whole chunks.")  # fmt: skip
 @click.option("--slots", type=click.IntRange(1), default=8, show_default=True,
@@ -94,7 +97,7 @@ def perf(
 
     COLLECTIVE is all_reduce (the default), reduce_scatter, all_gather, broadcast, reduce,
     all_to_all, gather, scatter or send_recv (every rank to the next). Sizes may end in K, M or G
-    for powers of 1024. The exit status is 1 when an element is wrong.
+    for powers of 1024. The exit status is 1 when an element is wrong, or --strict is not met.
     """
     from emul.cli.sweep import Sweep
     from emul.report import PerfTable
@@ -120,6 +123,7 @@ def perf(
         asked["no_data"],
     )
     counts = _counts(sweep, asked)
+    sweep.rehearse(counts)
     for path in (json_path, nccl_json_path):
         if path is not None:
             check_writable(path)
@@ -130,8 +134,31 @@ def perf(
     if interrupted:
         click.echo(f"emul perf: interrupted after {len(rows)} of {len(counts)} sizes", err=True)
         sys.exit(INTERRUPTED)
-    if any(row.wrong for row in rows):
-        sys.exit(WRONG_ELEMENTS)
+    late = _too_late(rows, asked["strict_s"])
+    if late:
+        click.echo(f"emul perf: {late}", err=True)
+    if late or any(row.wrong for row in rows):
+        sys.exit(WRONG_OR_LATE)
+
+
+def _too_late(rows: list[PerfRow], strict_s: float | None) -> str | None:
+    """Return what is wrong with the size that lagged most, if it lagged more than is allowed."""
+    from emul.lag import round_up
+    from emul.units import format_bytes, format_time
+
+    lagging = [row for row in rows if row.lag_max_s is not None and row.lag_max_s > (strict_s or 0)]
+    if strict_s is None or not lagging:
+        return None
+    worst = max(lagging, key=lambda row: row.lag_max_s or 0.0)
+    said = (
+        f"{worst.collective} of {format_bytes(worst.size_bytes)} ended up to "
+        f"{format_time(worst.lag_max_s or 0.0)} behind its modelled moment: needed at most "
+        f"{format_time(strict_s)} (--strict)"
+    )
+    enough = max(row.enough_dilation or 0.0 for row in lagging)
+    if enough > worst.dilation:
+        return f"{said}; --dilation {round_up(enough):g} would have been enough for the arithmetic"
+    return f"{said}; waits ended late: use a quieter machine, or a larger bound"
 
 
 def _world(asked: dict[str, Any]) -> World:

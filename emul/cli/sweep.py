@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -18,6 +18,7 @@ from emul.planning import MOST_RANKS_IN_FULL
 from emul.plans import Layout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
 from emul.run import Prediction, Run
+from emul.wall import REHEARSALS
 from emul.world import World
 
 __all__ = ["Sweep", "sizes"]
@@ -121,6 +122,22 @@ class Sweep:
                 seed=self.world.seed,
             )
         return self._run(count, advance)
+
+    def rehearse(self, counts: Sequence[int]) -> None:
+        """Find the dilation with which calls of all ``counts`` are on time, if that is asked for.
+
+        Input is ones, which takes as long as any other.
+        """
+        if self.no_data or not self.world.to_be_rehearsed:
+            return
+        arrays, dtype = self.world.ops.arrays, dtype_named(self.dtype)
+        with self.world.rehearsal():
+            for count in counts:
+                shape = self._shape(count)
+                x = arrays.from_host(np.ones(shape.input_shape, dtype))
+                out = arrays.from_host(np.zeros(shape.output_shape, dtype))
+                for _ in range(REHEARSALS):
+                    self._once(x, out)
 
     def _run(self, count: int, advance: Advance) -> PerfRow:
         world, collective = self.world, collective_named(self.collective)

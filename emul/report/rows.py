@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from emul.lag import Lag
 from emul.run import Prediction, Run
 from emul.units import PS_PER_S
 from emul.world import World
@@ -22,8 +23,9 @@ class PerfRow:
     Times in seconds, GBps in 10^9 bytes per second. ``size_bytes`` is the whole vector;
     ``count`` its elements, or those of one rank's block where it consists of blocks, both as in
     nccl-tests. algbw and busbw follow from the modelled time.
-    ``lag_s`` is None on the virtual clock, ``wrong`` when nothing was checked, ``wall_s`` when
-    nothing was run.
+    ``lag_s`` (the median), ``lag_p99_s``, ``lag_max_s``, ``behind_share``, ``blame`` and
+    ``enough_dilation`` (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was
+    checked, ``wall_s`` when nothing was run.
     """
 
     collective: str
@@ -46,6 +48,11 @@ class PerfRow:
     modelled_s: float
     wall_s: float | None
     lag_s: float | None
+    lag_p99_s: float | None
+    lag_max_s: float | None
+    behind_share: float | None
+    blame: str | None
+    enough_dilation: float | None
     bound_s: float
     window_bound_s: float
     algbw_GBps: float | None  # noqa: N815 - the key of the JSON
@@ -61,15 +68,21 @@ def perf_row(
     world: World, runs: list[Run], *, redop: str, root: int, seed: int, wrong: int | None
 ) -> PerfRow:
     """Return the line for repeated ``runs`` of one collective; measured values are medians."""
-    lags = [run.lag_s for run in runs if run.lag_s is not None]
     modelled = modelled_row(
         world, runs[0].prediction, runs[0].output.dtype, redop=redop, root=root, seed=seed
     )
+    row = replace(modelled, wall_s=median(run.wall_s for run in runs), wrong=wrong)
+    if runs[0].dilation is None:
+        return row
+    lag = Lag.of([run.arrival for run in runs], runs[0].dilation)
     return replace(
-        modelled,
-        wall_s=median(run.wall_s for run in runs),
-        lag_s=median(lags) if lags else None,
-        wrong=wrong,
+        row,
+        lag_s=lag.median_s,
+        lag_p99_s=lag.p99_s,
+        lag_max_s=lag.max_s,
+        behind_share=lag.behind_share,
+        blame=lag.blame,
+        enough_dilation=lag.enough_dilation,
     )
 
 
@@ -107,6 +120,11 @@ def modelled_row(
         modelled_s=prediction.time_s,
         wall_s=None,
         lag_s=None,
+        lag_p99_s=None,
+        lag_max_s=None,
+        behind_share=None,
+        blame=None,
+        enough_dilation=None,
         bound_s=prediction.bound_s,
         window_bound_s=prediction.window_bound_s,
         algbw_GBps=algbw,

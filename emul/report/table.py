@@ -69,15 +69,18 @@ class PerfTable:
         )
 
     def foot(self, rows: list[PerfRow]) -> str:
-        """Return the two summary lines of nccl-tests."""
+        """Return the two summary lines of nccl-tests, and by how much calls lagged behind."""
         wrong = sum(row.wrong or 0 for row in rows)
         busbws = [row.busbw_GBps for row in rows if row.busbw_GBps is not None]
         average = sum(busbws) / len(busbws) if busbws else 0.0
         verdict = "OK" if wrong == 0 else "FAILED"
-        return (
-            f"# {'Out of bounds values':<20} : {wrong} {verdict}\n"
-            f"# {'Avg bus bandwidth':<20} : {average:g}"
-        )
+        lines = [
+            f"# {'Out of bounds values':<20} : {wrong} {verdict}",
+            f"# {'Avg bus bandwidth':<20} : {average:g}",
+        ]
+        if self.world.lag.arrivals:
+            lines.append(f"# {'Lag of all calls':<20} : {self.world.lag}")
+        return "\n".join(lines)
 
 
 def _slicing(world: World) -> str:

@@ -4,7 +4,7 @@ from emul.compiled import not_compiled
 
 try:
     from emul.timing.dependencies import dependencies
-    from emul.timing.pacer import now_ns, wait_until
+    from emul.timing.pacer import margin_ns, may_be_realtime, now_ns, wait_until
     from emul.timing.scheduler import CAUSES, schedule
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
@@ -38,6 +38,8 @@ __all__ = [
     "critical_path",
     "dependencies",
     "fly",
+    "margin_ns",
+    "may_be_realtime",
     "now_ns",
     "schedule",
     "step_deadlines_ps",

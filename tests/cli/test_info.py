@@ -1,6 +1,7 @@
 """``emul info``, and ``emul perf`` on a GPU: on one that the CPU stands in for, and a real one."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -48,6 +49,22 @@ def test_info_says_what_there_is():
     assert said["NumPy"] == np.__version__
     assert said["cores"].isdigit()
     assert "baseline" in said["instruction set"]
+
+
+def test_info_measures_how_exact_waits_are(monkeypatch):
+    monkeypatch.setattr("emul.report.clock.TIMES", 2)
+    lines = invoke("info", "--clock").splitlines()
+    assert [line.split("  ")[0] for line in lines[:3]] == [
+        "monotonic clock", "margin", "real-time priority",
+    ]  # fmt: skip
+    assert re.split("  +", lines[5].strip()) == [
+        "wait", "median", "99 %", "at most", "time.sleep", "99 %", "times closer",
+    ]  # fmt: skip
+    assert [line.split()[:2] for line in lines[6:]] == [
+        [str(number), unit]
+        for unit, numbers in (("us", (20, 50, 100, 200, 500)), ("ms", (1, 2, 5, 10, 20)))
+        for number in numbers
+    ]
 
 
 def test_info_keeps_the_reason_why_there_is_no_gpu(monkeypatch):

@@ -221,6 +221,8 @@ def test_a_file_of_ones_own_and_a_world_of_one(tmp_path):
         (["broadcast", "-r", "24"], "root 24: needed a rank from 0 to 23"),
         (["--dilation", "nan"], "dilation nan: needed a finite number above 0"),
         (["--dilation", "-1"], "dilation -1.0: needed"),
+        (["--dilation", "some"], "'some' is not a number, and not auto"),
+        (["--strict", "-1"], "-1.0 is not in the range x>=0"),
         (["--frobnicate"], "No such option"),
         (["-b", "100T", "-e", "100T"], "24 ranks with 109951162777600 bytes each: .* needed"),
         (["--json", "no/such/folder/x.json"], "cannot be written: needed a file name in a folder"),
@@ -259,6 +261,58 @@ def test_an_interrupt_keeps_what_is_done(tmp_path):
     assert process.returncode == 130
     assert complaint == "emul perf: interrupted after 1 of 2 sizes\n"
     assert [row["size_bytes"] for row in rows_of(path)] == [64]
+
+
+def test_lag_is_told_below_the_table_and_in_json(tmp_path):
+    path = tmp_path / "out.json"
+    arguments = ["perf", "-b", "8", "-e", "16", "-n", "3", "-w", "0", "--algorithm", "ring"]
+    result = CliRunner().invoke(main, [*arguments, "--dilation", "2", "--json", str(path)])
+    assert result.exit_code == 0
+    assert re.search(r"^# backend \S+  clock wall  dilation 2  ", result.stdout, re.MULTILINE)
+    assert re.search(r"^# Lag of all calls     : median .* at most ", result.stdout, re.MULTILINE)
+    for row in rows_of(path):
+        assert row["dilation"] == 2
+        assert 0 <= row["lag_s"] <= row["lag_p99_s"] <= row["lag_max_s"]
+        assert 0 <= row["behind_share"] <= 1
+        assert row["blame"] in ("arithmetic", "waiting", "none")
+        assert row["enough_dilation"] > 0
+    virtual = CliRunner().invoke(main, [*arguments, "--clock", "virtual"])
+    assert "# Lag" not in virtual.stdout
+
+
+def test_strict_fails_where_a_call_lags_and_shows_the_table_all_the_same(tmp_path):
+    path = tmp_path / "out.json"
+    arguments = ["perf", "-b", "8", "-e", "16", "--algorithm", "ring", "--json", str(path), *SMALL]
+    assert CliRunner().invoke(main, [*arguments, "--strict", "30"]).exit_code == 0
+    failed = emul(*arguments, "--strict", "0")
+    assert failed.returncode == 1
+    assert [row["size_bytes"] for row in rows_of(path)] == [8, 16]
+    (line,) = failed.stderr.splitlines()
+    assert re.match(
+        r"emul perf: all_reduce of \d+ B ended up to .* behind its modelled moment: needed at "
+        r"most 0 ns \(--strict\); ",
+        line,
+    )
+
+
+def test_a_dilation_is_found_by_a_rehearsal(tmp_path, monkeypatch):
+    """50 ms of arithmetic are far more than the modelled time."""
+    right = NumpyOps.perform
+
+    def slowly(self, *arguments):
+        time.sleep(0.05)
+        return right(self, *arguments)
+
+    monkeypatch.setattr(NumpyOps, "perform", slowly)
+    path = tmp_path / "out.json"
+    arguments = ["-b", "8", "-e", "8", "-n", "1", "-w", "0", "-c", "0", "--backend", "numpy"]
+    result = CliRunner().invoke(
+        main, ["perf", *arguments, "--dilation", "auto", "--json", str(path)]
+    )
+    assert result.exit_code == 0, result.output
+    (row,) = rows_of(path)
+    assert row["dilation"] >= 0.05 / row["modelled_s"]
+    assert f"clock wall  dilation {row['dilation']:g}  " in result.output
 
 
 def test_json_is_replaced_whole(tmp_path):

@@ -1,0 +1,133 @@
+"""Measures how exact waits and emulated collectives are, beside time.sleep in the same run.
+
+    python -m bench.waits --out bench/results/waits.json
+
+Waits of 20 us to 20 ms take turns with time.sleep; what is kept of each is by how much it ended
+late: median, 99th percentile, most. Collectives of 1, 5 and 20 ms are run on the wall clock, their
+dilation such that they take so long, and measured from outside: the call as its caller sees it.
+Every result is checked, and no wait may end early. What is asked for is said beside what was
+found; on a machine that others use too, the figures are what they are. ``steal_s`` is the processor
+time that the host of a virtual machine took meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import machine
+from emul import World
+from emul.timing.pacer import margin_ns, may_be_realtime
+from emul.timing.waits import WaitErrors, clock_step_ns, measure_waits
+
+TIMES = 500
+CALLS = 20
+
+SHORT_NS = 1_000_000
+MOST_OF_SHORT_NS = {"median_ns": 200, "p99_ns": 60_000}
+LONG_NS = 10_000_000
+MOST_OF_LONG_NS = {"median_ns": 1000}
+CLOSER_NS, LEAST_CLOSER = 100_000, 100
+"""What is to be reached on a quiet core: waits up to 1 ms, from 10 ms, and beside time.sleep."""
+
+CALLS_S = {1e-3: 0.03, 5e-3: 0.01, 20e-3: 0.01}
+"""Seconds that a collective takes, and how far it may be off in the median, as a part of them."""
+
+
+def quantiles(late_ns: Any) -> dict[str, int]:
+    """Return median, 99th percentile and most."""
+    values = np.quantile(late_ns, (0.5, 0.99, 1.0), method="inverted_cdf").tolist()
+    return dict(zip(("median_ns", "p99_ns", "max_ns"), values, strict=True))
+
+
+def wait_row(errors: WaitErrors) -> dict[str, Any]:
+    """Return what waits of one length came to, and whether that is what is asked for."""
+    assert (errors.late_ns >= 0).all(), "a wait ended early"
+    row: dict[str, Any] = {"wait_ns": errors.wait_ns, **quantiles(errors.late_ns)}
+    row["time_sleep"] = quantiles(errors.sleep_late_ns)
+    row["times_closer"] = errors.times_closer
+    most = {}
+    if errors.wait_ns <= SHORT_NS:
+        most = MOST_OF_SHORT_NS
+    elif errors.wait_ns >= LONG_NS:
+        most = MOST_OF_LONG_NS
+    row["reached"] = all(row[key] <= value for key, value in most.items()) and (
+        errors.wait_ns != CLOSER_NS or errors.times_closer >= LEAST_CLOSER
+    )
+    return row
+
+
+def call_row(seconds: float, allowed: float) -> dict[str, Any]:
+    """Return how far collectives that take so many seconds are off, seen from outside."""
+    x = np.ones((24, 256), np.float32)
+    modelled_s = World("three-campus").predict("all_reduce", 256).time_s
+    world = World("three-campus", clock="wall", dilation=seconds / modelled_s)
+    out, ratios = np.empty_like(x), []
+    for _ in range(CALLS + 2):
+        started = time.perf_counter()
+        run = world.all_reduce(x, out=out)
+        ratios.append((time.perf_counter() - started) / seconds - 1)
+        assert (out == 24).all(), "a wrong element"
+        assert run.lag_s >= 0, "a call ended early"
+        out[...] = 0
+    off = statistics.median(ratios[2:])
+    return {
+        "seconds": seconds,
+        "off_median": off,
+        "off_max": max(ratios[2:]),
+        "allowed": allowed,
+        "reached": off <= allowed,
+        "lag_median_s": world.lag.median_s,
+    }
+
+
+def steal_s() -> float:
+    """Return the processor time that a host took from this virtual machine so far, where told."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+        return int(first[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0
+
+
+def main() -> None:
+    """Measure, print, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--realtime", action="store_true", help="wait at real-time priority")
+    options = parser.parse_args()
+    stolen = steal_s()
+    load = os.getloadavg()[0]
+    waits = [wait_row(each) for each in measure_waits(TIMES, realtime=options.realtime)]
+    calls = [call_row(*case) for case in CALLS_S.items()]
+    for row in waits:
+        print("{wait_ns:9} ns: median {median_ns:7} 99 % {p99_ns:8} most {max_ns:8}, "
+              "{times_closer:5.0f} times as close as time.sleep, reached: {reached}"
+              .format(**row))  # fmt: skip
+    for row in calls:
+        print("collective of {seconds} s: {off_median:.3%} off, at most {off_max:.3%}, "
+              "reached: {reached}".format(**row))  # fmt: skip
+    found = {
+        "machine": machine(),
+        "margin_ns": margin_ns(),
+        "clock_step_ns": clock_step_ns(),
+        "may_be_realtime": may_be_realtime(),
+        "realtime": options.realtime,
+        "times": TIMES,
+        "load_average": load,
+        "steal_s": steal_s() - stolen,
+        "waits": waits,
+        "collectives": calls,
+    }
+    options.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
