@@ -57,9 +57,11 @@ class Waits(list):
 
     def __init__(self, monkeypatch):
         super().__init__()
-        monkeypatch.setattr("emul.pace.wait_until", lambda due_ns: self.append(due_ns) or due_ns)
-        monkeypatch.setattr("emul.calls.now_ns", lambda: 1000)
-        monkeypatch.setattr("emul.world.now_ns", lambda: 1000)
+        monkeypatch.setattr(
+            "emul.wall.wait_until", lambda due_ns, *, realtime: self.append(due_ns) or due_ns
+        )
+        for room in ("calls", "wall", "world"):
+            monkeypatch.setattr(f"emul.{room}.now_ns", lambda: 1000)
 
 
 def test_on_the_wall_clock_a_wait_ends_when_its_moment_has_come(world, monkeypatch):
@@ -91,11 +93,11 @@ def test_an_interrupt_leaves_a_handle_to_be_waited_for_again(world, monkeypatch)
     world = World(world.topology, clock="wall")
     handle = world.all_reduce(ones(4), async_op=True)
 
-    def interrupted(due_ns):
+    def interrupted(due_ns, *, realtime):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("emul.pace.wait_until", interrupted)
+        patch.setattr("emul.wall.wait_until", interrupted)
         with pytest.raises(KeyboardInterrupt):
             handle.wait()
     with pytest.raises(InFlightError):
