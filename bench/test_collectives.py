@@ -17,7 +17,7 @@ from bench.conftest import Measured
 from bench.measuring import INTERPRETER, Calibration, pieces, roof
 from bench.worlds import WORKERS, exact_data
 from emul import Prediction, Run, World
-from emul.ops import dtype_named
+from emul.ops import CpuOps, NumpyOps, Ops, dtype_named
 
 RANKS = 24
 KIB, MIB = 1 << 10, 1 << 20
@@ -26,6 +26,8 @@ PREDICTIONS = 10
 
 SIZES = {"1-kib": (KIB, 40), "1-mib": (MIB, 40), "16-mib": (16 * MIB, 10)}
 """Bytes of a rank's buffer, and rounds."""
+
+BY_ONE_THREAD: dict[str, Ops] = {"cpu": CpuOps(1), "numpy": NumpyOps(1)}
 
 AGAINST: dict[str, Callable[[int], Calibration]] = {
     "1-kib": lambda _: INTERPRETER,
@@ -46,12 +48,21 @@ CASES = (
 )
 
 
+def one_thread(backend: str) -> World:
+    """Return a World whose arithmetic is done by one thread.
+
+    Processor time says nothing of what is won by more, and where others have the cores they take
+    up to half as much again.
+    """
+    return World("three-campus", backend=BY_ONE_THREAD[backend])
+
+
 @pytest.mark.parametrize("backend", WORKERS)
 @pytest.mark.parametrize(("size", "algorithm", "dtype"), CASES, ids=map("-".join, CASES))
 def test_all_reduce(
     measured: Measured, backend: str, size: str, algorithm: str, dtype: str
 ) -> None:
-    world, data = World("three-campus", backend=backend), exact_data("all_reduce", RANKS, dtype)
+    world, data = one_thread(backend), exact_data("all_reduce", RANKS, dtype)
     nbytes, rounds = SIZES[size]
     kind = dtype_named(dtype)
     x = np.empty((RANKS, nbytes // kind.itemsize), kind)
@@ -78,7 +89,7 @@ def test_all_reduce(
 @pytest.mark.parametrize("backend", WORKERS)
 @pytest.mark.parametrize("collective", ["all_gather", "reduce_scatter", "all_to_all", "broadcast"])
 def test_collective_of_1_mib(measured: Measured, backend: str, collective: str) -> None:
-    world, data = World("three-campus", backend=backend), exact_data(collective, RANKS, "float32")
+    world, data = one_thread(backend), exact_data(collective, RANKS, "float32")
     width = MIB // 4 // RANKS * RANKS
     x = np.empty((RANKS, width // RANKS if collective == "all_gather" else width), np.float32)
     data.fill(x)
