@@ -15,7 +15,7 @@ from emul.ops import REDUCTIONS
 from emul.ops.buffers import Buffers
 from emul.planning import Algorithm
 from emul.plans import Counts, collective_named
-from emul.run import Prediction, Run
+from emul.run import Prediction, Reduced, Run
 from emul.timing import now_ns
 from emul.wall import Result, Work
 
@@ -54,7 +54,7 @@ def carry_out(
     itemsize = buffers.x.dtype.itemsize
     program, prediction = between.prepare(buffers.shape, algorithm, root, itemsize)
     new_bytes = ops.new_bytes(program, buffers, op, root)
-    if new_bytes >= ALWAYS_THERE_BYTES:
+    if new_bytes >= ALWAYS_THERE_BYTES:  # asked here too: small calls need no words
         arrays.check_fits(new_bytes, f"{name} over {n} ranks")
     alone = world.progress.admit(between, program, prediction, waits=not async_op)
     if between.plans_made != made:  # a plan that was not there yet is no part of the call
@@ -69,10 +69,16 @@ def carry_out(
         buffers.restore()
         raise
     flight = world.progress.call(between, program, prediction)
-    reduced = (buffers.x, output, op, arrays) if collective.reduces else None
-    ended_ns = now_ns()
-    arrival = Arrival(started_ns, ended_ns, ended_ns, ended_ns, prediction.time_s)
+    arrival = Arrival.at_once(started_ns, now_ns(), prediction.time_s)
+    reduced = _reduced(buffers, output, op)
     return Run(buffers.returned(output), prediction, arrival, reduced, None, None, flight)
+
+
+def _reduced(buffers: Buffers, output: Any, reduction: str) -> Reduced | None:
+    """Return what the rounding error of a call is worked out from, if it reduces."""
+    if not buffers.collective.reduces:
+        return None
+    return buffers.x, output, reduction, buffers.arrays
 
 
 class _Call(NamedTuple):
@@ -104,11 +110,8 @@ class _Call(NamedTuple):
         if world.clock == "wall":
             result = self._carried_out(in_steps=False)
         else:
-            output, ended_ns = self.work.perform(), now_ns()
-            modelled_s = self.prediction.time_s
-            result = Result(
-                output, Arrival(self.started_ns, ended_ns, ended_ns, ended_ns, modelled_s)
-            )
+            output, modelled_s = self.work.perform(), self.prediction.time_s
+            result = Result(output, Arrival.at_once(self.started_ns, now_ns(), modelled_s))
         flight = world.progress.issue(self.between, self.work.program, self.prediction)
         return Handle(world, flight, self._run(result, flight))
 
@@ -122,15 +125,12 @@ class _Call(NamedTuple):
         return world.wall.carry_out(self.work, timeline, started_ns, in_steps=in_steps)
 
     def _run(self, result: Result, flight: Flight) -> Run:
-        world, work, buffers = self.world, self.work, self.work.buffers
-        reduced = None
-        if buffers.collective.reduces:
-            reduced = (buffers.x, result.output, work.reduction, work.ops.arrays)
+        world, buffers = self.world, self.work.buffers
         return Run(
             buffers.returned(result.output),
             self.prediction,
             result.arrival,
-            reduced,
+            _reduced(buffers, result.output, self.work.reduction),
             result.step_lag_s,
             world.dilation if world.clock == "wall" and world.wall.waits else None,
             flight,

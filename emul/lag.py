@@ -51,6 +51,11 @@ class Arrival:
     ended_ns: int
     modelled_s: float
 
+    @classmethod
+    def at_once(cls, started_ns: int, ready_ns: int, modelled_s: float) -> Arrival:
+        """Return one that is handed over when it is ready: nobody waits, or not yet."""
+        return cls(started_ns, ready_ns, ready_ns, ready_ns, modelled_s)
+
     @property
     def lag_ns(self) -> int:
         """How far behind its modelled moment the result was handed over."""

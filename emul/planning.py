@@ -338,11 +338,11 @@ def _slots_bytes(slicing: Slicing | None) -> float:
 
 
 def _total_ps(prepared: Prepared) -> int:
-    return prepared[1].timeline.total_ps
+    return prepared[1].total_ps
 
 
 def _predicted_ps(prediction: Prediction) -> int:
-    return prediction.timeline.total_ps
+    return prediction.total_ps
 
 
 def _least_ps(candidate: tuple[int, Plan, Program]) -> int:

@@ -22,7 +22,11 @@ from emul.units import PS_PER_S, format_time
 if TYPE_CHECKING:
     from emul.flights import Flight
 
-__all__ = ["Prediction", "Run"]
+__all__ = ["Prediction", "Reduced", "Run"]
+
+
+Reduced = tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays]
+"""Input, output, operator, and whose arrays they are."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Run:
     output: Any
     prediction: Prediction
     arrival: Arrival
-    reduced: tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays] | None = None
+    reduced: Reduced | None = None
     step_lag_s: npt.NDArray[np.float64] | None = None
     dilation: float | None = None
     flight: Flight | None = None

@@ -68,7 +68,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The output of a call, and when it is due.
+    """The output of a call, and when it was ready.
 
     ``step_lag_s`` (steps,): by how much each step was late, where a device waits for each.
     """
@@ -166,14 +166,11 @@ class WallClock:
         else:
             output, late_ns = work.perform(), None
             ready_ns = now_ns()
-        modelled_ps = timeline.total_ps
-        due_ns = started_ns + math.ceil(modelled_ps * self.dilation / 1000)
-        rehearsed = self._rehearsed
+        modelled_ps, rehearsed = timeline.total_ps, self._rehearsed
         if rehearsed is not None:
             needed = _needed_dilation(ready_ns - started_ns, modelled_ps)
             rehearsed[work.program] = min(needed, rehearsed.get(work.program, math.inf))
-            due_ns = ready_ns
-        arrival = Arrival(started_ns, ready_ns, due_ns, ready_ns, modelled_ps / PS_PER_S)
+        arrival = Arrival.at_once(started_ns, ready_ns, modelled_ps / PS_PER_S)
         return Result(output, arrival, None if late_ns is None else late_ns / 1e9)
 
     def rehearse(self, work: Work, timeline: Timeline) -> None:

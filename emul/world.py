@@ -190,9 +190,8 @@ class World(Communicator):
         if not (math.isfinite(seconds) and seconds >= 0):
             raise ArgumentError(f"seconds = {seconds!r}: needed a finite number, 0 or more")
         some = None if ranks is None else checked_ranks(ranks, self.size)
-        started_ns = now_ns()
         if self.clock == "wall":
-            self.set_out(started_ns)
+            self.set_out(now_ns())
         self.progress.compute(round(seconds * PS_PER_S), some)
         if self.clock == "wall":
             self.wall.wait(self.progress.moment_ps(some))

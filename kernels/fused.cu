@@ -49,21 +49,6 @@ typedef struct {
     long long ranks;
 } emul_pass;
 
-/* The run that ``tile`` belongs to. */
-static __device__ inline long long emul_run_of(const emul_run *runs, long long n_runs,
-                                               long long tile)
-{
-    long long low = 0, high = n_runs;
-    while (high - low > 1) {
-        const long long middle = (low + high) / 2;
-        if (runs[middle].first_tile <= tile)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* What a thread has of one rank's row, or of a combination of several. */
 template <class Piece> struct emul_held {
     Piece unit[EMUL_UNITS];
@@ -286,7 +271,7 @@ extern "C" __global__ void EMUL_BOUNDS emul_fused(const char *input, char *outpu
     const long long per_tile = EMUL_TILE_BYTES / sizeof(emul_element);
 #pragma unroll 1
     for (long long tile = blockIdx.x; tile < n_tiles; tile += gridDim.x) {
-        const emul_run *const run = runs + emul_run_of(runs, n_runs, tile);
+        const emul_run *const run = runs + emul_entry_of(runs, n_runs, tile);
         const long long low = (tile - run->first_tile) * per_tile;
         const long long left = run->length - low;
         const long long begin = low * (long long)sizeof(emul_element);

@@ -30,21 +30,6 @@ static __device__ inline char *emul_place(char *input, char *output, char *work,
     return buffer == EMUL_NOWHERE ? (char *)0 : from + (place >> 2);
 }
 
-/* The row that ``tile`` belongs to. */
-static __device__ inline long long emul_row_of(const emul_row *rows, long long n_rows,
-                                               long long tile)
-{
-    long long low = 0, high = n_rows;
-    while (high - low > 1) {
-        const long long middle = (low + high) / 2;
-        if (rows[middle].first_tile <= tile)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* ``n`` pieces (elements, or vectors), the first at element ``first`` of a row. */
 template <class Action, class Piece>
 static __device__ inline void emul_stretch(const emul_places at, long long first, int n,
@@ -104,7 +89,7 @@ static __device__ inline void emul_carry_out(char *input, char *output, char *wo
 {
     const long long per_tile = EMUL_TILE_BYTES / sizeof(emul_element);
     for (long long tile = blockIdx.x; tile < n_tiles; tile += gridDim.x) {
-        const emul_row row = rows[emul_row_of(rows, n_rows, tile)];
+        const emul_row row = rows[emul_entry_of(rows, n_rows, tile)];
         const long long low = (tile - row.first_tile) * per_tile;
         const long long high = low + per_tile < row.length ? low + per_tile : row.length;
         emul_places at;

@@ -84,13 +84,17 @@ class Buffers:
     def new_bytes(self, layout: Layout) -> int:
         """Return the bytes that ``load`` and ``unload`` will allocate with this ``layout``."""
         new = 0 if self.out is not None else prod(self.shape.output_shape)
-        if self.in_place or self._apart(layout):
+        if self.in_place or self.works_apart(layout):
             new += prod(layout.work_shape)
-        if self.in_place and self._apart(layout):
+        if self.in_place and self.works_apart(layout):
             new += self.x.size
         return new * int(self.x.dtype.itemsize)
 
-    def _apart(self, layout: Layout) -> bool:
+    def commutes(self, reduction: str) -> bool:
+        """Say whether operands can be exchanged without changing a bit that NumPy promises."""
+        return reduction not in ("min", "max") or self.x.dtype.kind in "iu"
+
+    def works_apart(self, layout: Layout) -> bool:
         """Say whether the work buffer is not the output itself, as in reduce_scatter."""
         whole = self.collective.output_whole and layout.received == 0
         return not (whole and self.shape.output_shape == layout.work_shape)
@@ -102,7 +106,7 @@ class Buffers:
         """
         if self.in_place:
             self.keep()
-        if not self._apart(layout) and self.out is not None:
+        if not self.works_apart(layout) and self.out is not None:
             work = self.out
         else:
             work = self.arrays.empty(layout.work_shape, self.x.dtype)
@@ -117,7 +121,7 @@ class Buffers:
 
     def unload(self, layout: Layout, work: Array, root: int) -> Array:
         """Return the output that ``work`` holds; short rows are filled up with zeros."""
-        if not self._apart(layout):
+        if not self.works_apart(layout):
             return work
         out = self.output()
         rows = {root: out} if out.ndim == 1 else dict(enumerate(out))

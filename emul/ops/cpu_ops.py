@@ -73,7 +73,7 @@ class CpuOps:
         """Return the bytes that ``perform`` will allocate: no work buffer, seldom a copy."""
         if not _rows_are_whole(buffers):
             return self._in_steps.new_bytes(program, buffers, reduction, root)
-        _, in_columns = self._recipes(program, root, _commutes(buffers, reduction))
+        _, in_columns = self._recipes(program, root, buffers.commutes(reduction))
         kept = buffers.x.nbytes if _keeps_input(buffers, in_columns) else 0
         return kept + (buffers.output_bytes if buffers.out is None else 0)
 
@@ -86,7 +86,7 @@ class CpuOps:
         """
         if not _rows_are_whole(buffers):
             return self._in_steps.perform(program, buffers, reduction, root)
-        fused, in_columns = self._recipes(program, root, _commutes(buffers, reduction))
+        fused, in_columns = self._recipes(program, root, buffers.commutes(reduction))
         source = buffers.x
         if _keeps_input(buffers, in_columns):
             buffers.keep()
@@ -143,11 +143,6 @@ def _ready(program: Program, root: int, commutes: bool) -> tuple[Fused, bool]:
         recipe.most_kept,
     )
     return fused, recipe.in_columns
-
-
-def _commutes(buffers: Buffers, reduction: str) -> bool:
-    """Say whether operands can be exchanged without changing a bit that NumPy promises."""
-    return reduction not in ("min", "max") or buffers.x.dtype.kind in "iu"
 
 
 def _keeps_input(buffers: Buffers, in_columns: bool) -> bool:

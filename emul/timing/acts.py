@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.plans import Program
+from emul.plans.verify import MOST_CHANNELS
 from emul.stacks import Stack
 from emul.timing.timeline import maker
 from emul.timing.traffic import Slicing, Transfers
@@ -19,7 +20,7 @@ Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 
-CHANNELS = 1 << 12
+CHANNELS = MOST_CHANNELS
 """Of a communicator; the connections of the next one are numbered after them."""
 
 

@@ -18,6 +18,7 @@ FUSED = {
     "operands exchanged": (("UNDER ? emul_joined(value, so_far)", "0 ? so_far"),),
     "dropped tail of a tile": (("where.there[k] = which < n;", "where.there[k] = which < n - 1;"),),
     "dropped elements behind the vectors": (("end ? length - rest : lead", "end ? 0 : lead"),),
+    "the run before": (("[middle].first_tile <= tile", "[middle].first_tile < tile"),),
     "a rank not written": (
         ("for (int i = first; i < last; i++)",
          "for (int i = first; i < last - (last - first > 3); i++)"),
@@ -36,7 +37,7 @@ STEPS = {
          "low + per_tile < row.length ? low + per_tile : row.length - 1"),
     ),
     "the last row left out": (("tile < n_tiles;", "tile < n_tiles - 1;"),),
-    "the row before": (("rows[middle].first_tile <= tile", "rows[middle].first_tile < tile"),),
+    "the row before": (("[middle].first_tile <= tile", "[middle].first_tile < tile"),),
     "what stood left out": (("Action::combines(at) ? emul_combine(a[k], b[k])", "0 ? b[k]"),),
     "the wrong buffer": (("buffer == EMUL_OUTPUT ? output : work", "buffer ? output : work"),),
 }  # fmt: skip

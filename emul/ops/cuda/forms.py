@@ -13,7 +13,7 @@ from emul.ops.cuda.tapes import kept_of
 from emul.ops.dtypes import name_of
 from emul.plans import Program, Recipe
 
-__all__ = ["Form", "commutes", "packed_stride", "scattered", "stride_of"]
+__all__ = ["Form", "packed_stride", "scattered", "stride_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,9 +36,7 @@ class Form:
     @classmethod
     def of(cls, program: Program, buffers: Buffers, reduction: str, recipe: Recipe | None) -> Form:
         """Return the form of a call that is to be carried out by ``recipe``, if that can be."""
-        layout, collective = program.layout, buffers.collective
-        whole = collective.output_whole and layout.received == 0
-        whole = whole and buffers.shape.output_shape == layout.work_shape
+        collective, whole = buffers.collective, not buffers.works_apart(program.layout)
         if recipe is not None and kept_of(recipe, in_place=False) > MOST_KEPT:
             recipe = None
         if recipe is None:
@@ -63,11 +61,6 @@ class Form:
     def places(self, input_stride: int, output_stride: int) -> Places:
         """Return where the rows of a call step by step lie."""
         return Places(input_stride, output_stride, self.whole, self.in_input)
-
-
-def commutes(buffers: Buffers, reduction: str) -> bool:
-    """Say whether operands can be exchanged without changing a bit that NumPy promises."""
-    return reduction not in ("min", "max") or buffers.x.dtype.kind in "iu"
 
 
 def scattered(buffers: Buffers, address: int, array: DeviceArray) -> bool:

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device import Device, DeviceArray, Launch
-from emul.ops.cuda.forms import Form, commutes, packed_stride, scattered, stride_of
+from emul.ops.cuda.forms import Form, packed_stride, scattered, stride_of
 from emul.ops.cuda.rows import Batch, Places, Rows
-from emul.ops.cuda.sources import THREADS, Source
+from emul.ops.cuda.sources import ALIGNMENT, THREADS, Source
 from emul.ops.cuda.tapes import Tapes
 from emul.plans import Program, Recipe
 
@@ -132,7 +132,7 @@ class GpuOps:
     def _form(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Form:
         recipe = None
         if not self.stepwise:
-            recipe = self._recipe(program, root, commutes(buffers, reduction))
+            recipe = self._recipe(program, root, buffers.commutes(reduction))
         return Form.of(program, buffers, reduction, recipe)
 
     def _scattered(self, buffers: Buffers, array: DeviceArray) -> bool:
@@ -153,7 +153,7 @@ class GpuOps:
     def _in_one(self, form: Form, recipe: Recipe, program: Program, arrays: Arrays) -> Work:
         pointers = [self.device.pointer(each) for each in arrays]
         strides = stride_of(arrays[0]), stride_of(arrays[1])
-        apart = (pointers[1] - pointers[0]) % 16
+        apart = (pointers[1] - pointers[0]) % ALIGNMENT
         key = (recipe, program.itemsize, strides, apart, form.in_input)
         tapes, tables = self._tapes(*key)
         kept = next(each for each in self.slots if each >= tapes.kept)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops.cuda.sources import TILE_BYTES
+from emul.ops.cuda.sources import ALIGNMENT, TILE_BYTES
 from emul.plans import Program
 from emul.plans.recipe import Ends
 from emul.plans.runs import expand
@@ -26,7 +26,6 @@ Int64Array = npt.NDArray[np.int64]
 
 INPUT, OUTPUT, WORK = 0, 1, 2
 NOTHING = -1
-ALIGNMENT = 16
 
 
 @dataclass(frozen=True, slots=True)

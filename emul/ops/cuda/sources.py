@@ -15,13 +15,25 @@ from types import MappingProxyType
 from emul.errors import unknown_name
 from emul.ops.dtypes import DTYPES
 
-__all__ = ["MOST_KEPT", "NVRTC_OPTIONS", "OPERATORS", "SHARED", "THREADS", "TILE_BYTES", "Source"]
+__all__ = [
+    "ALIGNMENT",
+    "MOST_KEPT",
+    "NVRTC_OPTIONS",
+    "OPERATORS",
+    "SHARED",
+    "THREADS",
+    "TILE_BYTES",
+    "Source",
+]
 
 NVRTC_OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true")
 """Without contraction and with rounded quotients, or the bits would differ from NumPy's."""
 
 THREADS = 256
 """Of a block."""
+
+ALIGNMENT = 16
+"""Bytes that one load or store carries, at addresses that are multiples of it."""
 
 TILE_BYTES = 16 << 10
 """Of one row of elements: four vectors of 16 bytes for each thread of a block."""
@@ -33,10 +45,10 @@ OPERATORS = ("sum", "prod", "min", "max", "avg")
 
 SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "copy": ("element", "rows"),
-        "reduce": ("element", "rows"),
-        "recv_reduce_copy": ("element", "rows"),
-        "fused": ("element",),
+        "copy": ("element", "tiles", "rows"),
+        "reduce": ("element", "tiles", "rows"),
+        "recv_reduce_copy": ("element", "tiles", "rows"),
+        "fused": ("element", "tiles"),
         "start": ("clock",),
         "wait": ("clock",),
         "tick": ("clock",),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops.cuda.sources import TILE_BYTES
+from emul.ops.cuda.sources import ALIGNMENT, TILE_BYTES
 from emul.plans import Recipe
 from emul.plans.fusion import CODES
 
@@ -22,8 +22,6 @@ Instructions = list[tuple[int, int, int]]
 LOAD, KEEP, TAKE, STORE = map(CODES.index, ("load", "keep", "take", "store"))
 MOVE = len(CODES)
 """Leaf i to target i, for each of them; an instruction that only the GPU has."""
-
-ALIGNMENT = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from emul.errors import PlanError, unknown_name
+from emul.plans.verify import MOST_CHANNELS
 
 __all__ = [
     "BUFFERS",
@@ -30,7 +31,6 @@ MOST_STEPS = 1 << 16
 """In one file: what 128 ranks need for a ring all-reduce."""
 MOST_CHUNKS = 1 << 20
 MOST_GPUS = 1 << 14
-MOST_CHANNELS = 1 << 12
 
 READ_AT_ONCE = 1 << 16
 
