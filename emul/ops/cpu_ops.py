@@ -115,7 +115,7 @@ class CpuOps:
             "sum" if reduction == "avg" or not reduces else reduction,
             buffers.shape.world_size if reduction == "avg" and reduces else 1,
             in_place=in_place,
-            streams=not in_place and out.nbytes >= STREAMED_FROM_BYTES,
+            large=out.nbytes >= STREAMED_FROM_BYTES,
             threads=self.threads if moved_bytes >= THREADED_FROM_BYTES else 1,
             slab=-(-fused.elements // max(1, slabs)),
             instructions=self.instructions,

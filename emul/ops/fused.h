@@ -48,7 +48,8 @@ typedef struct {
 
 /* One run of elements: pointers to the first byte of every leaf and target, which may be the same
  * where a buffer is used in place. ``divisor`` is the number of ranks for avg, otherwise 1. With
- * ``streams``, stores go past the caches; targets are aligned then. */
+ * ``streams``, stores go past the caches; targets are aligned then. With ``fetches``, leaves are
+ * fetched ahead. */
 typedef struct {
     const fused_instruction *tape;
     int64_t length;
@@ -56,7 +57,7 @@ typedef struct {
     char **target;
     int64_t leaves, targets, kept_slots;
     int64_t divisor;
-    bool streams;
+    bool streams, fetches;
     char *kept;
     char *padded;
 } fused_pass;
@@ -68,6 +69,13 @@ typedef void (*fused_kernel)(const fused_pass *pass, int64_t low, int64_t high);
 #define FUSED_WIDEST_VECTOR 64
 #define FUSED_MOST_BLOCK 256
 #define FUSED_MOST_KEPT 512
+
+/* Fetches as much as a block, that far ahead, into the second cache; past the end, nothing. */
+#define FUSED_LINE 64
+#define FUSED_AHEAD 3072
+#define FUSED_FETCH(from, nbytes)                                                                  \
+    for (uintptr_t line = 0; line < (nbytes); line += FUSED_LINE)                                  \
+        __builtin_prefetch((const void *)((uintptr_t)(from) + FUSED_AHEAD + line), 0, 2)
 
 #define FUSED_JOIN_(a, b) a##_##b
 #define FUSED_JOIN(a, b) FUSED_JOIN_(a, b)

@@ -42,7 +42,7 @@ class Fused:
         divisor: int,
         *,
         in_place: bool,
-        streams: bool,
+        large: bool,
         threads: int,
         slab: int,
         instructions: str,

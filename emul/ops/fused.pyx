@@ -32,13 +32,14 @@ cdef extern from "fused.h":
         const char* input
         char* output
         int64_t input_stride, output_stride, itemsize, divisor
-        bint in_place, streams
+        bint in_place, large, fetches
         fused_kernel kernel, moves
 
     const int FUSED_SETS, FUSED_SUM, FUSED_UINT8
     const char* const* fused_set_names
     bint fused_has_set(int set) nogil
     fused_kernel fused_kernel_of(int set, int type, int reduction) nogil
+    bint fused_gains_by_fetching() nogil
     int fused_carry_out(const fused_call* call, int64_t low, int64_t high,
                         int64_t threads) nogil
 
@@ -86,10 +87,11 @@ cdef class Fused:
 
     def run(self, uintptr_t source, int64_t source_stride, uintptr_t target,
             int64_t target_stride, int64_t itemsize, str dtype, str reduction, int64_t divisor, *,
-            bint in_place, bint streams, int64_t threads, int64_t slab, str instructions):
+            bint in_place, bint large, int64_t threads, int64_t slab, str instructions):
         """Carry out all elements; rows are so many bytes apart from the addresses given.
 
-        Between ``slab`` elements at a time, signals are heeded: what they raise ends the call.
+        Rows that are ``large`` together do not fit into the caches. Between ``slab`` elements at a
+        time, signals are heeded: what they raise ends the call.
         """
         cdef fused_call call
         cdef int set = NUMBERS[instructions]
@@ -99,7 +101,8 @@ cdef class Fused:
         call.input, call.output = <const char*>source, <char*>target
         call.input_stride, call.output_stride = source_stride, target_stride
         call.itemsize, call.divisor = itemsize, divisor
-        call.in_place, call.streams = in_place, streams
+        call.in_place, call.large = in_place, large
+        call.fetches = large and fused_gains_by_fetching()
         call.kernel = fused_kernel_of(set, TYPES.index(dtype), REDUCTIONS.index(reduction))
         call.moves = fused_kernel_of(set, FUSED_UINT8, FUSED_SUM)
         while low < self.elements and done == 0:

@@ -3,8 +3,11 @@
  * Included with KERNEL (its name), UNIT (what a register, or two, holds), UNIT_BYTES (of memory
  * that a unit stands for), LOAD, STORE, STREAM, COMBINE, DIVIDE and SETTLE (functions on units)
  * defined.
- * A block is UNITS units, so that the additions of one do not wait for those of another; with twice
- * as many, and with prefetching, it was no faster (8 rows of 64 MiB).
+ * A block is UNITS units, so that the additions of one do not wait for those of another; twice as
+ * many were no faster (8 rows of 64 MiB).
+ *
+ * Where it gains, what is loaded some blocks later is fetched between the stores: else reading
+ * waits while these drain (see fused_gains_by_fetching).
  */
 #define UNITS 4
 #define EACH(DO) DO(0) DO(1) DO(2) DO(3)
@@ -30,7 +33,7 @@ TARGET static __attribute__((noinline)) void FUSED_JOIN(KERNEL, rest)(const fuse
         target[i] = targets + i * BLOCK;
     padded.leaf = leaf;
     padded.target = target;
-    padded.streams = false;
+    padded.streams = padded.fetches = false;
     KERNEL(&padded, 0, BLOCK);
     for (int64_t i = 0; i < pass->targets; i++)
         memcpy(pass->target[i] + low, targets + i * BLOCK, nbytes);
@@ -104,6 +107,8 @@ TARGET static void KERNEL(const fused_pass *pass, int64_t low, int64_t high)
             case FUSED_STORE:
                 for (int32_t i = first; i < last; i++) {
                     char *into = target[i] + at;
+                    if (pass->fetches && i < pass->leaves)
+                        FUSED_FETCH(leaf[i] + at, BLOCK);
                     if (pass->streams) {
 #define DO(k) STREAM(AT(into, k), a##k);
                         EACH(DO)

@@ -15,13 +15,14 @@ typedef struct {
     const uint8_t *copies;
 } fused_recipe;
 
-/* Rows of the caller, ``stride`` bytes apart; ``moves`` carries out what only copies in place. */
+/* Rows of the caller, ``stride`` bytes apart; ``moves`` carries out what only copies in place.
+ * ``large``: together they do not fit into the caches. */
 typedef struct {
     const fused_recipe *recipe;
     const char *input;
     char *output;
     int64_t input_stride, output_stride, itemsize, divisor;
-    bool in_place, streams;
+    bool in_place, large, fetches;
     fused_kernel kernel, moves;
 } fused_call;
 
@@ -67,11 +68,11 @@ static int64_t fused_to_alignment(const fused_pass *pass, int64_t low)
 
 static void fused_reduce(const fused_call *call, fused_pass *pass, int64_t low, int64_t high)
 {
-    const int64_t ahead = call->streams ? fused_to_alignment(pass, low) : -1;
+    const int64_t ahead = call->large ? fused_to_alignment(pass, low) : -1;
     pass->streams = false;
     if (ahead >= 0 && ahead % call->itemsize == 0 && low + ahead < high) {
         call->kernel(pass, low, low + ahead);
-        pass->streams = true;
+        pass->streams = !call->in_place;
         low += ahead;
     }
     call->kernel(pass, low, high);
@@ -106,7 +107,7 @@ static int64_t fused_run_at(const fused_recipe *recipe, int64_t element)
 static void fused_stretch(const fused_call *call, int64_t low, int64_t high, char *workspace)
 {
     const fused_recipe *recipe = call->recipe;
-    fused_pass pass = {.divisor = call->divisor, .kept = workspace};
+    fused_pass pass = {.divisor = call->divisor, .fetches = call->fetches, .kept = workspace};
     pass.streams = false;
     pass.padded = pass.kept + recipe->most_kept * FUSED_MOST_KEPT;
     pass.leaf = (const char **)(pass.padded + (recipe->most_leaves + recipe->most_targets) *
@@ -225,4 +226,16 @@ static fused_kernel fused_kernel_of(int set, int type, int reduction)
 #endif
     (void)set;
     return fused_kernels_baseline[type][reduction];
+}
+
+/* Whether fetching ahead gains where rows do not fit into the caches. On AMD's Zen 4 it does (8 rows
+ * of 64 MiB: 1.45 times as fast in place, 1.4 into other rows; less at 8 KiB ahead, nothing into the
+ * first cache). On Intel's processors it was no faster. */
+static bool fused_gains_by_fetching(void)
+{
+#if EMUL_FUSED_X86
+    return __builtin_cpu_is("amd");
+#else
+    return false;
+#endif
 }
