@@ -18,6 +18,7 @@ from emul.plans import Counts, collective_named
 from emul.run import Prediction, Reduced, Run
 from emul.timing import now_ns
 from emul.wall import Result, Work
+from emul.worker import Pending
 
 if TYPE_CHECKING:
     from emul.communicator import Communicator
@@ -38,7 +39,7 @@ def carry_out(
     root: int = 0,
     async_op: bool,
 ) -> Run | Handle:
-    """Carry out a collective ``between`` ranks, or issue it; its arithmetic is done either way.
+    """Carry out a collective ``between`` ranks, or issue it.
 
     Raises what is wrong with the arguments before anything is touched; a call that fails, or is
     interrupted, leaves its input as it was.
@@ -96,8 +97,9 @@ class _Call(NamedTuple):
         Devices that wait by themselves do so step by step if the ranks are ``alone``. Raises
         LagError when it is later than is allowed.
         """
-        world = self.world
-        result = self._carried_out(in_steps=alone)
+        world, started_ns = self.world, self._set_out()
+        timeline = self.prediction.timeline
+        result = world.wall.carry_out(self.work, timeline, started_ns, in_steps=alone)
         flight = world.progress.call(self.between, self.work.program, self.prediction)
         run = self._run(result, flight)
         moment_ps = world.progress.moment_ps(self.between.ranks)
@@ -108,21 +110,23 @@ class _Call(NamedTuple):
         """Return the handle of a collective that is under way from now on."""
         world = self.world
         if world.clock == "wall":
-            result = self._carried_out(in_steps=False)
+            timeline = self.prediction.timeline
+            pending = world.wall.set_about(self.work, timeline, self._set_out())
         else:
             output, modelled_s = self.work.perform(), self.prediction.time_s
-            result = Result(output, Arrival.at_once(self.started_ns, now_ns(), modelled_s))
+            arrival = Arrival.at_once(self.started_ns, now_ns(), modelled_s)
+            pending = Pending(None, Result(output, arrival))
         flight = world.progress.issue(self.between, self.work.program, self.prediction)
-        return Handle(world, flight, self._run(result, flight))
+        return Handle(world, flight, pending, self._run)
 
-    def _carried_out(self, *, in_steps: bool) -> Result:
-        """Return the result of the arithmetic on the wall clock; first find a dilation if asked."""
-        world, started_ns, timeline = self.world, self.started_ns, self.prediction.timeline
+    def _set_out(self) -> int:
+        """Return when the call began on the wall clock; before that, find a dilation if asked."""
+        world, started_ns = self.world, self.started_ns
         if world.wall.undecided:
-            world.wall.rehearse(self.work, timeline)
+            world.wall.rehearse(self.work, self.prediction.timeline)
             started_ns = now_ns()
         world.set_out(started_ns)
-        return world.wall.carry_out(self.work, timeline, started_ns, in_steps=in_steps)
+        return started_ns
 
     def _run(self, result: Result, flight: Flight) -> Run:
         world, buffers = self.world, self.work.buffers

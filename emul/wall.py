@@ -17,6 +17,7 @@ import numpy.typing as npt
 from emul.errors import ArgumentError, LagError
 from emul.lag import Arrival, Lag, LagRecord, round_up
 from emul.ops import Ops, TimedOps
+from emul.ops.arrays import HOST
 from emul.ops.buffers import Buffers
 from emul.plans import Program
 from emul.timing import (
@@ -28,6 +29,7 @@ from emul.timing import (
     wait_until,
 )
 from emul.units import PS_PER_S, format_time
+from emul.worker import Pending, Worker
 
 __all__ = ["AUTO_DILATION", "REHEARSALS", "Result", "WallClock", "Work", "checked_dilation"]
 
@@ -93,6 +95,7 @@ class WallClock:
         self.realtime = realtime and may_be_realtime()
         self._dilation = dilation
         self._record = LagRecord()
+        self._worker = Worker()
         self._rehearsed: dict[Hashable, float] | None = None
         self._from_ns = self._from_ps = 0
 
@@ -172,6 +175,24 @@ class WallClock:
             rehearsed[work.program] = min(needed, rehearsed.get(work.program, math.inf))
         arrival = Arrival.at_once(started_ns, ready_ns, modelled_ps / PS_PER_S)
         return Result(output, arrival, None if late_ns is None else late_ns / 1e9)
+
+    def set_about(self, work: Work, timeline: Timeline, started_ns: int) -> Pending[Result]:
+        """Begin with the work of a call, and return at once; a worker does it in order of issue.
+
+        Its input is left as it was if that fails. Only what is done on a device, which goes its own
+        way anyway, and in a rehearsal, which takes its time, is there when this returns.
+        """
+
+        def task() -> Result:
+            try:
+                return self.carry_out(work, timeline, started_ns, in_steps=False)
+            except BaseException:
+                work.buffers.restore()
+                raise
+
+        if self.waits and work.ops.arrays is HOST:
+            return self._worker.begin(task)
+        return Pending(None, task())
 
     def rehearse(self, work: Work, timeline: Timeline) -> None:
         """Find the dilation with which ``work`` is on time; inputs are left as they were."""
