@@ -17,9 +17,9 @@ from emul.errors import (
     TimeLimitError,
     TopologyError,
 )
-from emul.flights import Passage
 from emul.groups import Group
 from emul.handles import Handle
+from emul.history import Passage
 from emul.lag import Lag
 from emul.links import Link
 from emul.ops import RoundingError

@@ -2,10 +2,10 @@
 
 A program of all ranks is issue, compute and wait, in this order. As long as nothing is under way
 and all ranks are at the same moment, a collective takes the time that was predicted for it alone.
-Else an *epoch* is open: what the program does is kept, and when a time is asked for all of it is
-timed at once (emul.timing.flight). What had ended at a moment that every rank has passed, and at
-which nothing was under way, is let go of; its moments are kept by those who hold them. When that
-is all, so is the epoch.
+Else an *epoch* is open: what the program does is laid out, and when a time is asked for all of it
+is timed at once (emul.timing.course). What every rank has passed is let go of; its moments are kept
+by those who hold them, and what comes of the rest is the same. When nothing is under way any more,
+the epoch ends, and links forget what they have carried.
 
 When that is looked up depends on the program alone, never on who asked for a time; so the modelled
 times do not either.
@@ -13,27 +13,24 @@ times do not either.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.flights import Epoch, Flight, Member, Passage, checked_clock
+from emul.flights import Epoch, Flight, Member, checked_clock
+from emul.history import Entry, Passage, Past, TransferTable
 from emul.planning import Planner
 from emul.plans import Program
 from emul.run import Prediction
 from emul.stacks import IDEAL, Stack
-from emul.timing import Act, Flown, Issue, Moments, Part, Slicing, fly
+from emul.timing import Course, Issue, Moments, Part, Slicing
 
 __all__ = ["Progress"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
-
-KEPT = 4096
-"""Collectives whose passage is kept, the last ones: 0.5 MB at most."""
 
 PARTS = 32
 """Collectives whose transfers are kept, as many as programs."""
@@ -51,7 +48,7 @@ class Progress:
         self._base_ps = 0
         self._ahead_ps: Int64Array | None = None  # of each rank, where they differ
         self._epoch: Epoch | None = None
-        self._past: deque[Passage | tuple[str, int, int]] = deque(maxlen=KEPT)
+        self._past = Past()
         self._parts: dict[tuple[Program, int], Part] = {}
 
     @property
@@ -89,7 +86,8 @@ class Progress:
                 return flight
             start_ps = self._base_ps
             self._base_ps = done_ps = start_ps + prediction.total_ps
-            self._past.append((prediction.shape.collective.name, start_ps, done_ps))
+            passage = (prediction.shape.collective.name, 0, start_ps, start_ps, done_ps)
+            self._past.add(Entry(passage, prediction.timeline))
             return Flight(self, member, program, prediction, start_ps)
 
     def issue(self, member: Member, program: Program, prediction: Prediction) -> Flight:
@@ -97,7 +95,9 @@ class Progress:
         with self._lock:
             part = self._part(program, prediction.stack, member)
             if self._epoch is None:
-                self._epoch, self._in_step = Epoch(self._base_ps, self._ahead()), False
+                course = self._course(self._ahead())
+                self._epoch = Epoch(self._base_ps, self._ahead(), course)
+                self._in_step = False
             flight = Flight(self, member, program, prediction, None)
             self._epoch.issue(flight, part)
             return flight
@@ -105,7 +105,7 @@ class Progress:
     def wait(self, flight: Flight) -> None:
         """Let every rank of a collective wait until it is done with it."""
         with self._lock:
-            if self._epoch is not None and not flight.waited and not flight.settled:
+            if self._epoch is not None and flight.is_counted and not flight.waited:
                 self._epoch.wait(flight)
             flight.waited = True
 
@@ -126,7 +126,7 @@ class Progress:
         """Return the clocks of all ranks, (n,) picoseconds, by the program so far."""
         with self._lock:
             if self._epoch is not None:
-                return self._epoch.base_ps + self._flown(self._epoch).clocks_ps
+                return self._epoch.base_ps + self._epoch.flown().clocks_ps
             return checked_clock(self._base_ps) + self._ahead()
 
     def moment_ps(self, ranks: Int32Array | None = None) -> int:
@@ -145,13 +145,15 @@ class Progress:
             if flight.start_ps is not None:
                 part = self._part(flight.program, flight.prediction.stack, flight.member)
                 at_once: Int64Array = np.zeros(self.size, dtype=np.int64)
-                (alone,) = self._fly([Issue(part, None)], at_once, {}).moments.values()
+                course = self._course(at_once)
+                course.take(Issue(part, None))
+                (alone,) = course.flown().moments.values()
                 flight.known = alone.after(checked_clock(flight.start_ps))
                 return flight.known
-            assert self._epoch is not None
-            assert flight.issue is not None
-            found = self._flown(self._epoch).moments[flight.issue]
-            return found.after(self._epoch.base_ps)
+            epoch, issue = self._epoch, flight.issue
+            assert epoch is not None
+            assert issue is not None
+            return epoch.flown().moments[issue].after(epoch.base_ps)
 
     def is_done(self, flight: Flight) -> bool:
         """Say whether every rank of a collective has come to when it is done with it."""
@@ -164,24 +166,25 @@ class Progress:
     def past(self) -> list[Passage]:
         """Return the last collectives; those under way come last, by the program so far."""
         with self._lock:
-            found = [
-                each if isinstance(each, Passage) else Passage(each[0], 0, each[1], *each[1:])
-                for each in self._past
-            ]
-            if self._epoch is not None:
-                found += [flight.passage(flight.moments) for flight in self._epoch.flights]
-            return found[-KEPT:]
+            return self._past.passages(self._under_way())
+
+    def transfers(self) -> TransferTable:
+        """Return the transfers of the same, (transfers,), as far as they are kept."""
+        with self._lock:
+            return self._past.transfers(self._under_way())
+
+    def _under_way(self) -> list[Entry]:
+        return [] if self._epoch is None else self._epoch.under_way()
 
     def _end_epoch(self) -> None:
         """Let go of what has ended in the epoch, and of the epoch when that is all of it."""
         epoch = self._epoch
         if epoch is None or not epoch.may_have_ended:
             return
-        flown = self._flown(epoch)
-        self._past += [flight.passage(flight.moments) for flight in epoch.end(flown)]
-        epoch.goes_on()
+        for entry in epoch.end():
+            self._past.add(entry)
         if not epoch.flights:
-            self._take_clocks(epoch.base_ps, flown.clocks_ps)
+            self._take_clocks(epoch.base_ps, epoch.flown().clocks_ps)
 
     def _take_clocks(self, base_ps: int, clocks_ps: Int64Array) -> None:
         """Let the ranks be so long after ``base_ps``, and nothing be under way."""
@@ -196,20 +199,12 @@ class Progress:
         nobody: Int64Array = np.zeros(self.size, dtype=np.int64)
         return nobody if self._ahead_ps is None else self._ahead_ps
 
-    def _flown(self, epoch: Epoch) -> Flown:
-        if epoch.flown is None:
-            epoch.flown = self._fly(epoch.acts, epoch.clocks_ps, epoch.ended_ps)
-        return epoch.flown
-
-    def _fly(
-        self, acts: Sequence[Act], clocks_ps: Int64Array, ended_ps: dict[Issue, Int64Array]
-    ) -> Flown:
+    def _course(self, clocks_ps: Int64Array) -> Course:
+        """Return what ranks do from when they are at ``clocks_ps`` (n,)."""
         planner = self.planner
-        return fly(
-            acts,
+        return Course(
             clocks_ps,
             planner.network,
-            ended_ps=ended_ps,
             whole_messages=planner.stack is not IDEAL and planner.stack.sends_whole_messages,
             seed=planner.seed,
             start_s=planner.start_s,

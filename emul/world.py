@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from emul.communicator import Communicator
 from emul.errors import ArgumentError, unknown_name
-from emul.flights import Passage
 from emul.groups import Group, checked_ranks
+from emul.history import Passage, TransferTable
 from emul.lag import Lag
 from emul.ops import AUTO_BACKEND, Ops, ops_for, ops_taking
 from emul.planning import Planner
@@ -221,6 +221,18 @@ class World(Communicator):
         Of more than 4096 the last ones. Then those under way, by the program so far.
         """
         return tuple(self.progress.past())
+
+    @property
+    def transfers(self) -> TransferTable:
+        """The timeline of everything: each transfer of the ``history`` that left its rank.
+
+        (transfers,) records, collective by collective in plan order: ``collective`` (the ``number``
+        of its Passage), ``src`` and ``dst`` (ranks of the world), ``nbytes``, and in picoseconds
+        since the World was made ``start_ps`` (the sender's port is taken), ``arrival_ps`` and
+        ``done_ps`` (it can be used). Those under way are told by the program so far; the last
+        2^18 are kept, and always those of the last collective.
+        """
+        return self.progress.transfers()
 
     def set_out(self, started_ns: int) -> None:
         """Let the wall clock count anew from ``started_ns`` if nothing is being waited for."""

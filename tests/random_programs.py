@@ -81,10 +81,10 @@ class Program:
         (name, algorithm), count = self.draw.choice(CALLS), self.draw.choice(COUNTS)
         x = np.ones((member.size, count), np.uint8)
         result = getattr(member, name)(x, algorithm=algorithm, async_op=async_op)
-        run = result._run if async_op else result
+        flight = result._flight if async_op else result.flight
         ranks = member.ranks.tolist()
-        issued = self.script.issue(run.prediction, 1, ranks, member.number)
-        self.flights.append(run.flight)
+        issued = self.script.issue(flight.prediction, 1, ranks, member.number)
+        self.flights.append(flight)
         if async_op:
             self.handles.append((result, issued))
         else:

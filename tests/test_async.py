@@ -1,8 +1,5 @@
 """Collectives under way at once: what they cost one another, and what handles promise."""
 
-import gc
-import sys
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +13,6 @@ import emul
 from emul import ArgumentError, InFlightError, Link, OutageError, ShapeError, TimeLimitError, World
 from emul.links import Changes, Jitter, Outages
 from emul.links.training import bucketed_step
-from emul.timing import Issue
 
 TRUNK = Link(1e8, 3e-3, 1e-6)
 NIC = Link(1e12, 0.0)
@@ -289,56 +285,3 @@ def test_an_outage_that_only_a_crowd_meets_is_told_when_time_is_looked_at():
     ]
     with pytest.raises(OutageError, match="is down"):
         _ = world.now_s, handles[0].wait().time_s
-
-
-def test_memory_does_not_grow_with_collectives_that_have_passed(monkeypatch):
-    monkeypatch.setattr("emul.progress.KEPT", 100)
-    world, x = World(two_sites(1)), ones(2, 8)
-
-    def hundred():
-        handles = [world.all_reduce(x, algorithm="ring", async_op=True) for _ in range(100)]
-        for handle in handles:
-            handle.wait()
-        world.compute(1.0)
-
-    def traced(rounds):
-        for _ in range(rounds):
-            hundred()
-        gc.collect()
-        return tracemalloc.get_traced_memory()[0]
-
-    traced(2)
-    blocks = sys.getallocatedblocks()
-    traced(92)
-    assert sys.getallocatedblocks() - blocks < 9200 / 10  # not one of every tenth collective
-    tracemalloc.start()
-    before, after = traced(3), traced(5)
-    tracemalloc.stop()
-    assert after - before < 500 * 20  # bytes of each
-    assert len(world.history) == 100
-
-
-@pytest.mark.parametrize("compute_s", [0.03, 0.001])
-def test_of_a_window_that_never_drains_only_what_overlaps_is_kept(world, compute_s):
-    """With pauses, and one after the other without any."""
-    handles = []
-    for _ in range(400):
-        handles.append(world.all_reduce(ones(4, 4), algorithm="ring", async_op=True))
-        world.compute(compute_s)
-        if len(handles) > 5:
-            handles.pop(0).wait()
-    cost_s = handles[0]._run.prediction.time_s
-    assert 0.001 < cost_s < 0.03
-    assert len(world.progress._epoch.flights) < 150
-    assert len(world.progress._epoch.acts) < 450
-    gc.collect()
-    assert sum(isinstance(each, Issue) for each in gc.get_objects()) < 200
-    handles.pop().wait()
-    assert world.now_s == pytest.approx(400 * max(cost_s, compute_s), rel=0.01)
-    assert len({each.done_ps - each.started_ps for each in world.history}) == 1
-
-
-def test_transfers_are_kept_of_the_last_few_collectives_only(world):
-    for count in range(1, 41):
-        world.all_reduce(ones(4, 4 * count), algorithm="ring", async_op=True).wait()
-    assert len(world.progress._parts) == 32

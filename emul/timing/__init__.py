@@ -11,9 +11,9 @@ except ModuleNotFoundError as error:
 
 from emul.timing.acts import Act, Compute, Flown, Issue, Join, Moments, Part, Wait
 from emul.timing.collapse import time_excerpt
+from emul.timing.course import Course
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.deadlines import step_deadlines_ps
-from emul.timing.flight import fly
 from emul.timing.floor import busiest_link_ps
 from emul.timing.timeline import Timeline, time_plan, total_ps
 from emul.timing.traffic import NCCL_SLICING, UNLIMITED, Slicing, transfers_in
@@ -24,6 +24,7 @@ __all__ = [
     "UNLIMITED",
     "Act",
     "Compute",
+    "Course",
     "CriticalPath",
     "Flown",
     "Issue",
@@ -37,7 +38,6 @@ __all__ = [
     "busiest_link_ps",
     "critical_path",
     "dependencies",
-    "fly",
     "margin_ns",
     "may_be_realtime",
     "now_ns",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from emul.plans import Program
 from emul.plans.verify import MOST_CHANNELS
 from emul.stacks import Stack
-from emul.timing.timeline import maker
+from emul.timing.timeline import Timeline, maker
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
 
@@ -163,22 +163,12 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flown:
-    """What came of acts: the clocks of all ranks, (n,) picoseconds, and each issue's moments."""
+    """What came of acts: the clocks of all ranks, (n,) picoseconds, and each issue's moments.
+
+    ``timeline``: of everything, with the ``lines`` that are the transfers of each issue.
+    """
 
     clocks_ps: Int64Array
     moments: dict[Issue, Moments]
-
-    def ended(self) -> list[Issue]:
-        """Return what has ended for good: nothing that overlaps with it is under way or can be.
-
-        That is all that was done at some moment which every rank has passed, and before which
-        nothing else started.
-        """
-        issues, moments = list(self.moments), self.moments.values()
-        first = np.array([each.started_ps.min() for each in moments], dtype=np.int64)
-        last = np.array([each.done_ps.max() for each in moments], dtype=np.int64)
-        order = np.argsort(first, kind="stable")
-        until = np.maximum.accumulate(last[order])
-        apart = np.append(first[order][1:] >= until[:-1], True)
-        (cuts,) = np.nonzero(apart & (until <= self.clocks_ps.min()))
-        return [issues[at] for at in order[: cuts[-1] + 1].tolist()] if len(cuts) else []
+    timeline: Timeline
+    lines: dict[Issue, slice]

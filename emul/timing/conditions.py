@@ -74,10 +74,14 @@ class Conditions:
         start_s: float,
         until_s: float,
         windows: Float64Array | None = None,
+        all_trunks: bool = False,
+        draws: bool = True,
     ) -> Conditions:
         """Return what holds for ``traffic`` from ``start_s`` on, for ``until_s`` seconds.
 
         ``windows``: bytes by way, infinity for none, which a connection may send each round trip.
+        With ``all_trunks``, every trunk can be shared, also by what is not in this traffic. Without
+        ``draws``, nothing is late by chance.
         """
         if windows is None:
             windows = np.full(len(network.way_latency_ps), np.inf)
@@ -87,13 +91,17 @@ class Conditions:
         used, kind = np.unique(found.way, return_inverse=True)
         connections = np.bincount(kind, found.alike).astype(np.int64)
         shared = _shared_ways(network, used, connections)
+        if all_trunks:
+            shared = _ways_of_trunks(network)
         states = states_of(network, shared, seed=seed, start_s=start_s, until_s=until_s)
         classes, first_stream = classes_of(network, found, shared, seed)
         links = [(way, network.links[way]) for way in used.tolist()]
         by_way = _ByWay.of(links, network, windows[used])
         number_of = np.full(len(network.way_latency_ps), -1, dtype=np.int64)
         number_of[states.way] = np.arange(len(states.way))
-        jitter_ps, tail_ps = extra_delays(traffic, network, found, by_way.limit[kind], seed)
+        jitter_ps = tail_ps = np.zeros(0, dtype=np.int64)
+        if draws:
+            jitter_ps, tail_ps = extra_delays(traffic, network, found, by_way.limit[kind], seed)
         return cls(
             pipe=found.of,
             rate=by_way.rate[kind],
@@ -221,6 +229,11 @@ def _shared_ways(network: Network, ways: Int32Array, connections: Int64Array) ->
         if number > 1 or not alone or trunk.changes.any or joined:
             shared.append(way)
     return shared
+
+
+def _ways_of_trunks(network: Network) -> list[int]:
+    """Return the ways between sites, in order."""
+    return sorted(network.first_trunk_way + a * network.n_sites + b for a, b in network.trunks)
 
 
 def _frees(traffic: Transfers, network: Network, ways: Int32Array) -> Int32Array:

@@ -20,6 +20,6 @@ cdef class Edges:
     cdef int32_t[::1] waiter
     cdef uint8_t[::1] kind
     # How much each transfer waits for; its own arrival counts among what it is done after.
-    cdef int32_t[::1] before_start
-    cdef int32_t[::1] before_done
+    cdef readonly int32_t[::1] before_start
+    cdef readonly int32_t[::1] before_done
     cdef bint upon_arrival  # whether any edge is of that kind

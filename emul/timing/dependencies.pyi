@@ -29,6 +29,8 @@ class _Collector:
 
 @final
 class Edges:
+    before_start: npt.NDArray[np.int32]
+    before_done: npt.NDArray[np.int32]
     def __init__(self, transfers: int, most: int) -> None: ...
     def table(
         self,

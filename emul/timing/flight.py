@@ -9,7 +9,7 @@ everything, and what is under way at the same time shares ports, pipes and trunk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,52 +27,15 @@ from emul.timing.acts import (
 )
 from emul.timing.conditions import Conditions
 from emul.timing.dependencies import STARTS_KIND, UPON_ARRIVAL_KIND, Edges, edges_between
-from emul.timing.protocol import windows_of, without_windows
-from emul.timing.scheduler import schedule
-from emul.timing.timeline import Timeline, simulated
+from emul.timing.timeline import Timeline
 from emul.timing.traffic import NOBODY, Transfers
-from emul.topology import Network
 
-__all__ = ["fly"]
+__all__ = ["Layout"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
-
-
-def fly(
-    acts: Sequence[Act],
-    clocks_ps: Int64Array,
-    network: Network,
-    *,
-    ended_ps: Mapping[Issue, Int64Array],
-    whole_messages: bool,
-    seed: int,
-    start_s: float,
-) -> Flown:
-    """Return when everything in ``acts`` happens, which ranks with ``clocks_ps`` (n,) do in turn.
-
-    ``ended_ps``: of issues that are not among the acts, when each rank was done. What changes with
-    time is so from ``start_s`` on; what is drawn by chance is for each collective as if it were
-    alone. Raises TimeLimitError and OutageError as ``time_plan`` does.
-    """
-    windows = windows_of(network) if whole_messages else None
-    seen = without_windows(network) if whole_messages else network
-    laid = _Layout(clocks_ps, ended_ps)
-    for act in acts:
-        laid.take(act)
-
-    def conditions_of(transfers: Transfers, seen: Network, until_s: float) -> Conditions:
-        def conditions(of: Transfers) -> Conditions:
-            return Conditions.of(
-                of, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
-            )
-
-        joint = conditions(transfers)
-        return laid.drawn_alone(joint, conditions) if len(joint.jitter_ps) else joint
-
-    timeline = simulated(lambda: (*laid.made(), seen), conditions_of, schedule, start_s)
-    return laid.flown(timeline)
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,22 +48,36 @@ class _Laid:
     starts: Int64Array
     ends: Int64Array
 
+    @property
+    def transfers(self) -> Int64Array:
+        """The numbers of all its transfers, and of those around them."""
+        lines = np.arange(self.lines.start, self.lines.stop)
+        return np.concatenate([lines, self.issued, self.starts, self.ends])
+
+    def renumbered(self, number: Int64Array) -> _Laid:
+        """Return the same where transfer t has ``number[t]``; its lines stay in a row."""
+        size = self.lines.stop - self.lines.start
+        first = number[self.lines.start] if size else 0
+        around = (number[each] for each in (self.issued, self.starts, self.ends))
+        return _Laid(self.part, slice(int(first), int(first) + size), *around)
+
 
 COLUMNS = ("src", "dst", "channel", "nbytes", "begins", "frees", "host_ps", "completion_ps")
 
 
-class _Layout:
+class Layout:
     """Lays acts out as transfers of one schedule, in program order.
 
     ``at`` (n,) is the transfer whose being done is the clock of each rank, but for what it has
-    computed since, ``pending_ps``.
+    computed since, ``pending_ps``. An issue that was left out is over for all that comes after.
     """
 
-    def __init__(self, clocks_ps: Int64Array, ended_ps: Mapping[Issue, Int64Array]) -> None:
+    def __init__(self, clocks_ps: Int64Array) -> None:
+        """Begin with ranks that are at ``clocks_ps`` (n,)."""
         n = len(clocks_ps)
         self.size = 0
-        self.ended_ps = ended_ps
         self.issues: dict[Issue, _Laid] = {}
+        self._draws: dict[Part, tuple[Int64Array, Int64Array]] = {}
         self._columns: list[Transfers] = []
         self._edges: list[tuple[Int64Array, Int64Array, UInt8Array]] = []
         self.pending_ps = np.zeros(n, dtype=np.int64)
@@ -119,26 +96,61 @@ class _Layout:
 
     def made(self) -> tuple[Transfers, Edges]:
         """Return all transfers, and who waits for whom."""
+        self._join_pieces()
+        (transfers,), (edges,) = self._columns, self._edges
+        earlier, later, kind = edges
+        return transfers, edges_between(
+            earlier.astype(np.int32), later.astype(np.int32), kind, self.size
+        )
+
+    def leave_out(self, done: BoolArray) -> tuple[BoolArray, list[Issue]]:
+        """Leave out all that is ``done`` (transfers,) and of no more use; number the rest anew.
+
+        Returns which are kept, (transfers,), and the issues that are over.
+        """
+        kept = ~done
+        kept[self.at] = True
+        over = [each for each, laid in self.issues.items() if done[laid.transfers].all()]
+        for each in over:
+            del self.issues[each]
+        for laid in self.issues.values():
+            kept[laid.transfers] = True
+        number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
+        self._join_pieces()
+        (transfers,), ((earlier, later, kind),) = self._columns, self._edges
+        frees = transfers.frees
+        renumbered = replace(transfers, frees=np.where(frees >= 0, number[frees], frees))
+        columns = {name: getattr(renumbered, name)[kept] for name in COLUMNS}
+        columns["frees"] = columns["frees"].astype(np.int32)
+        self._columns = [Transfers(**columns, call_ps=0, stands_for=None)]
+        both = kept[earlier] & kept[later]
+        self._edges = [(number[earlier[both]], number[later[both]], kind[both])]
+        self.issues = {each: laid.renumbered(number) for each, laid in self.issues.items()}
+        self.at, self.size = number[self.at], int(kept.sum())
+        return kept, over
+
+    def _join_pieces(self) -> None:
         columns = {
             name: np.concatenate([getattr(each, name) for each in self._columns])
             for name in COLUMNS
         }
-        transfers = Transfers(**columns, call_ps=0, stands_for=None)
+        self._columns = [Transfers(**columns, call_ps=0, stands_for=None)]
         earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
-        edges = edges_between(earlier.astype(np.int32), later.astype(np.int32), kind, self.size)
-        return transfers, edges
+        self._edges = [(earlier, later, kind)]
 
-    def drawn_alone(
-        self, joint: Conditions, conditions: Callable[[Transfers], Conditions]
+    def drawn(
+        self, joint: Conditions, alone: Callable[[Transfers], tuple[Int64Array, Int64Array]]
     ) -> Conditions:
-        """Return ``joint`` conditions with the draws that ``conditions`` of each part alone has."""
+        """Return ``joint`` conditions with jitter and delay by losses as parts have ``alone``."""
+        parts = {laid.part for laid in self.issues.values()}
+        self._draws = {part: self._draws.get(part) or alone(part.transfers) for part in parts}
+        if not any(len(jitter_ps) for jitter_ps, _ in self._draws.values()):
+            return joint
         jitter_ps, tail_ps = (np.zeros(self.size, dtype=np.int64) for _ in range(2))
-        issues = self.issues.values()
-        alone = {issue.part: conditions(issue.part.transfers) for issue in issues}
-        for issue in issues:
-            drawn = alone[issue.part]
-            for joint_ps, own_ps in ((jitter_ps, drawn.jitter_ps), (tail_ps, drawn.tail_ps)):
-                joint_ps[issue.lines] = own_ps if len(own_ps) else 0
+        for laid in self.issues.values():
+            own_jitter_ps, own_tail_ps = self._draws[laid.part]
+            jitter_ps[laid.lines] = own_jitter_ps if len(own_jitter_ps) else 0
+            tail_ps[laid.lines] = own_tail_ps if len(own_tail_ps) else 0
         return replace(joint, jitter_ps=jitter_ps, tail_ps=tail_ps)
 
     def flown(self, timeline: Timeline) -> Flown:
@@ -154,14 +166,16 @@ class _Layout:
             )
             for issue, each in self.issues.items()
         }
-        return Flown(done[self.at] + self.pending_ps, moments)
+        lines = {issue: each.lines for issue, each in self.issues.items()}
+        return Flown(done[self.at] + self.pending_ps, moments, timeline, lines)
 
     def _issue(self, act: Issue) -> None:
         part, ranks = act.part, act.part.ranks
         issued = self._clock(ranks)
         starts = self._stay(ranks, np.full(len(ranks), part.call_ps), after=issued)
-        if act.after is not None:
-            self._wait_for(self._ends(act.after), starts)
+        before = None if act.after is None else self.issues.get(act.after)
+        if before is not None:
+            self._wait_for(before.ends, starts)
         lines = self._add(_shifted(part, self.size))
         self._edges.append((part.earlier + lines.start, part.later + lines.start, part.kind))
         numbers = np.arange(lines.start, lines.stop)
@@ -174,20 +188,13 @@ class _Layout:
         self._wait_for(numbers, ends[sender], STARTS_KIND | UPON_ARRIVAL_KIND)
         self.issues[act] = _Laid(part, lines, issued, starts, ends)
 
-    def _ends(self, issue: Issue) -> Int64Array:
-        """Return for each rank of an issue the transfer with which it is done."""
-        if issue in self.ended_ps:
-            return self._stay(issue.part.ranks, self.ended_ps[issue])
-        return self.issues[issue].ends
-
     def _wait(self, issue: Issue) -> None:
-        ranks, ends = issue.part.ranks, self._ends(issue)
-        later = self.pending_ps[ranks] > 0
-        if issue in self.issues:
-            later |= self.at[ranks] != self.issues[issue].issued
-            self.at[ranks[~later]] = ends[~later]  # who did nothing since has waited long enough
-        else:
-            later[:] = True
+        laid = self.issues.get(issue)
+        if laid is None:
+            return
+        ranks, ends = issue.part.ranks, laid.ends
+        later = (self.pending_ps[ranks] > 0) | (self.at[ranks] != laid.issued)
+        self.at[ranks[~later]] = ends[~later]  # who did nothing since has waited long enough
         held = ranks[later]
         here = self._clock(held)
         self.at[held] = self._stay(held, np.zeros(len(held)), after=here)

@@ -5,39 +5,39 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 cdef class Fluid:
     # Of each class: what it may have at most, what it has, and since when.
-    cdef double[::1] wave_rate   # bytes per second of its wave
-    cdef double[::1] cap         # and of each of its streams
+    cdef readonly double[::1] wave_rate   # bytes per second of its wave
+    cdef readonly double[::1] cap         # and of each of its streams
     cdef int32_t[:, ::1] uplinks
     cdef double[::1] uplink_rate
     # Token buckets of waves and of uplinks: what they hold, what is in them, and since when.
     cdef double[::1] burst
-    cdef double[::1] credit
+    cdef readonly double[::1] credit
     cdef double[::1] uplink_burst
-    cdef double[::1] uplink_credit
-    cdef double[::1] uplink_used
-    cdef int64_t uplinks_since
+    cdef readonly double[::1] uplink_credit
+    cdef readonly double[::1] uplink_used
+    cdef public int64_t uplinks_since
     # What the path of a class holds, and until when there is a queue in front of the buckets.
     cdef double[::1] path_bytes
-    cdef int64_t[::1] busy
-    cdef int64_t[::1] uplink_busy
-    cdef double[::1] rate        # bytes per second that each of its streams gets
-    cdef double[::1] served      # bytes per stream since the class was last idle
-    cdef uint8_t[::1] capped
-    cdef int64_t[::1] since
-    cdef double[::1] capped_time
-    cdef int64_t[::1] due        # when the next of its streams is through
+    cdef readonly int64_t[::1] busy
+    cdef readonly int64_t[::1] uplink_busy
+    cdef readonly double[::1] rate        # bytes per second that each of its streams gets
+    cdef readonly double[::1] served      # bytes per stream since the class was last idle
+    cdef readonly uint8_t[::1] capped
+    cdef readonly int64_t[::1] since
+    cdef readonly double[::1] capped_time
+    cdef readonly int64_t[::1] due        # when the next of its streams is through
     # The active streams of a class are a heap, by what will have been served then.
-    cdef int64_t[::1] first
-    cdef int32_t[::1] active
+    cdef readonly int64_t[::1] first
+    cdef readonly int32_t[::1] active
     cdef int64_t[::1] alike      # of each stream: for how many it stands
-    cdef int64_t[::1] load       # for how many the active streams of a class stand together
-    cdef int32_t[::1] heap
+    cdef readonly int64_t[::1] load  # for how many the active streams of a class stand together
+    cdef readonly int32_t[::1] heap
     cdef int32_t[::1] class_of
-    cdef double[::1] until
-    cdef double[::1] began_capped
+    cdef readonly double[::1] until
+    cdef readonly double[::1] began_capped
     # Classes are a heap too, by when they are due; places are kept so that they can move.
-    cdef int32_t[::1] queue
-    cdef int32_t[::1] place
+    cdef readonly int32_t[::1] queue
+    cdef readonly int32_t[::1] place
     # Of the classes with an uplink, and of the uplinks, while shares are worked out.
     cdef int32_t[::1] joined
     cdef double[::1] free

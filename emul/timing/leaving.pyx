@@ -23,7 +23,7 @@ cdef class Leaving:
 
     def __init__(self, int64_t transfers, int64_t ports):
         self.first, self.last = (np.full(ports, -1, dtype=np.int32) for _ in range(2))
-        self.following = np.empty(transfers, dtype=np.int32)
+        self.following = np.full(transfers, -1, dtype=np.int32)
         self.head = np.empty(transfers, dtype=np.int64)
         self.kind = np.empty(transfers, dtype=np.int32)
         self.out = np.zeros(ports, dtype=np.int32)

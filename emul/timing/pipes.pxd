@@ -16,8 +16,12 @@ cdef enum:
     DONE = 5
     FREED = 6     # its slot is free again: word of its arrival has come back
     STREAM = 7    # of a stream: what it waited for is over
-    CHANGE = 8    # of a changing way, whose number stands negative, minus one
+    CHANGE = 8    # of a changing way, whose number is STREAMS_FROM - 1 less its own
     HANDED = 9    # of a transfer of several windows: its sender has handed over all of it
+
+cdef enum:
+    # Streams count from here: at the same time, their events come before those of transfers.
+    STREAMS_FROM = -(1 << 30)
 
 
 cdef class Pipes:
@@ -27,49 +31,49 @@ cdef class Pipes:
     # What was found out, by transfer.
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
-    cdef int64_t[::1] left
-    cdef int64_t[:, ::1] held        # picoseconds at the cap, in an outage, in slow start
-    cdef uint8_t[::1] term           # of the cap
+    cdef readonly int64_t[::1] left
+    cdef readonly int64_t[:, ::1] held        # picoseconds at the cap, in an outage, in slow start
+    cdef readonly uint8_t[::1] term           # of the cap
     cdef uint8_t[::1] late
-    cdef int64_t[::1] handed_over    # of late ones
+    cdef readonly int64_t[::1] handed_over    # of late ones
     # Of each pipe.
     cdef double[::1] rate
     cdef int64_t[::1] spacing
     cdef uint8_t[::1] pipe_term
-    cdef int64_t[::1] free
-    cdef int64_t[::1] began          # when the last transfer on it began
-    cdef int32_t[::1] last           # the last transfer that came
-    cdef int32_t[::1] began_last     # the last that began
-    cdef int32_t[::1] first_stream
+    cdef readonly int64_t[::1] free
+    cdef readonly int64_t[::1] began          # when the last transfer on it began
+    cdef readonly int32_t[::1] last           # the last transfer that came
+    cdef readonly int32_t[::1] began_last     # the last that began
+    cdef readonly int32_t[::1] first_stream
     cdef int64_t[::1] way_of_pipe    # its changing way, or -1
     cdef int64_t[::1] latency
     cdef int64_t[::1] ramp_rtt
     cdef double[::1] ramp_rate
     cdef double[::1] ramp_bytes
     cdef double[::1] ramp_most
-    cdef int64_t[::1] handed         # when the last window of its last transfer begins
+    cdef readonly int64_t[::1] handed         # when the last window of its last transfer begins
     cdef int64_t[::1] idle
-    cdef int64_t[::1] ramp_from
-    cdef double[::1] ramp_sent
-    cdef double[::1] ramp_window     # with which it goes on from there
+    cdef readonly int64_t[::1] ramp_from
+    cdef readonly double[::1] ramp_sent
+    cdef readonly double[::1] ramp_window     # with which it goes on from there
     # Of each stream.
-    cdef Fluid fluid
+    cdef readonly Fluid fluid
     cdef int32_t[::1] pipe_of
-    cdef int32_t[::1] current        # the transfer whose part it sends, or -1
-    cdef uint8_t[::1] doing
-    cdef double[::1] rest            # bytes that it was last given to send, or has to send again
-    cdef int64_t[::1] lost_at
-    cdef int64_t[::1] resumed
-    cdef int64_t[:, ::1] spent       # on its part: picoseconds as in held
+    cdef readonly int32_t[::1] current        # the transfer whose part it sends, or -1
+    cdef readonly uint8_t[::1] doing
+    cdef readonly double[::1] rest    # bytes that it was last given to send, or has to again
+    cdef readonly int64_t[::1] lost_at
+    cdef readonly int64_t[::1] resumed
+    cdef readonly int64_t[:, ::1] spent       # on its part: picoseconds as in held
     # Of each transfer on streams: the next one on its pipe, and its parts that have not left.
-    cdef int32_t[::1] following
-    cdef int32_t[::1] parts
-    cdef int64_t[::1] ramp_until
+    cdef readonly int32_t[::1] following
+    cdef readonly int32_t[::1] parts
+    cdef readonly int64_t[::1] ramp_until
     # Of each changing way, and of its states.
     cdef int64_t[::1] first_class
     cdef int64_t[::1] last_class
-    cdef int64_t[::1] first_state
-    cdef int64_t[::1] state
+    cdef readonly int64_t[::1] first_state
+    cdef readonly int64_t[::1] state
     cdef int64_t[::1] timer
     cdef int64_t[::1] retries
     cdef uint8_t[::1] doubling
@@ -107,4 +111,5 @@ cdef class Pipes:
     cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil
     cdef uint8_t _term(self, int32_t stream) noexcept nogil
     cdef void _gone(self, int64_t time, int32_t stream) noexcept nogil
+    cdef void _wake(self, int64_t time, int32_t stream) noexcept nogil
     cdef void _next(self, int64_t time, int32_t stream) noexcept nogil

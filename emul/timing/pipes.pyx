@@ -210,7 +210,7 @@ cdef class Pipes:
             if may_begin > time:
                 self.doing[stream] = SPACED
                 self.behind[t, PIPE] = self.began_last[pipe]
-                push(self.heap, may_begin, stream, STREAM)
+                self._wake(may_begin, stream)
                 return
             self.on_link[t, PIPE] = time
             self.began[pipe], self.began_last[pipe] = time, t
@@ -224,7 +224,7 @@ cdef class Pipes:
         may_begin = self.fluid.admit(stream, self.rest[stream], time)
         if may_begin > time:
             self.doing[stream] = QUEUED
-            push(self.heap, may_begin, stream, STREAM)
+            self._wake(may_begin, stream)
             return
         self._send(time, stream)
 
@@ -240,7 +240,7 @@ cdef class Pipes:
             self.fluid.begin(stream, self.rest[stream], time)
         else:
             self.doing[stream] = RAMPING
-            push(self.heap, max(time, self.ramp_until[self.current[stream]]), stream, STREAM)
+            self._wake(max(time, self.ramp_until[self.current[stream]]), stream)
 
     cdef void leave(self, int64_t time) noexcept nogil:
         """Let the stream leave that is due now."""
@@ -256,7 +256,7 @@ cdef class Pipes:
         if self.ramp_until[t] > time:
             self.doing[stream] = RAMPING
             self.spent[stream, RAMPED_TIME] = self.ramp_until[t] - time
-            push(self.heap, self.ramp_until[t], stream, STREAM)
+            self._wake(self.ramp_until[t], stream)
             return
         self._gone(time, stream)
 
@@ -306,7 +306,7 @@ cdef class Pipes:
                            and timers > self.retries[way]):
             self.dead_way, self.dead_at, self.dead_until = way, lost_at, up
             return
-        push(self.heap, max(time, lost_at + wait), stream, STREAM)
+        self._wake(max(time, lost_at + wait), stream)
 
     cdef void go_on(self, int64_t time, int32_t stream) noexcept nogil:
         """What a stream waited for is over."""
@@ -342,6 +342,10 @@ cdef class Pipes:
         cdef int64_t way = self.way_of_pipe[pipe]
         return self.pipe_term[pipe] if way < 0 else self.state_term[self.state[way]]
 
+    cdef void _wake(self, int64_t time, int32_t stream) noexcept nogil:
+        """Let a stream go on then."""
+        push(self.heap, time, STREAMS_FROM + stream, STREAM)
+
     cdef void _next(self, int64_t time, int32_t stream) noexcept nogil:
         """Let a stream begin the part of the transfer that follows on its pipe, if there is one."""
         cdef int32_t t = self.current[stream], after = self.following[t]
@@ -363,7 +367,7 @@ cdef class Pipes:
                 self._cut(time, self.fluid.heap[self.fluid.first[of]])
             self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at], time)
         if at + 1 < self.first_state[way + 1]:
-            push(self.heap, self.state_from[at + 1], -1 - way, CHANGE)
+            push(self.heap, self.state_from[at + 1], STREAMS_FROM - 1 - way, CHANGE)
 
     cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil:
         """The way of a sending stream goes down: what is in flight is lost."""

@@ -16,7 +16,6 @@ order of the plan, what leaves a shared trunk first. So there is one answer, on 
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.math cimport floor
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 from emul.timing.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, Edges
@@ -33,6 +32,7 @@ from emul.timing.events cimport (
 from emul.timing.leaving cimport Leaving
 from emul.timing.pipes cimport (
     ARRIVED,
+    CHANGE,
     DONE,
     FREED,
     HANDED,
@@ -41,45 +41,43 @@ from emul.timing.pipes cimport (
     PORT,
     RECEIVER,
     STREAM,
+    STREAMS_FROM,
     Pipes,
 )
-
-from emul.timing.ways cimport Ways
+from emul.timing.ways cimport Ways, occupancy
 
 import numpy as np
 
 from emul.timing.traffic import not_before_ps
 
-__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "schedule"]
+__all__ = [
+    "CAUSES", "CHANGE_EVENT", "DEAD", "DONE_EVENT", "FIRST_STREAM", "NEVER_ENDS", "STREAM_EVENT",
+    "TOO_LATE", "Simulation", "schedule",
+]
 
 cdef enum:
     HOPS = 3  # the sender's port, the pipe, the receiver's port
-
-cdef enum:
     # What a transfer waited for last: that another was done, its slot, that another was issued.
     UPON_DONE_CAUSE = 0
     SLOT_CAUSE = 1
     ISSUE_CAUSE = 2
 
 CAUSES = ("done", "slot", "issue")
+DONE_EVENT, STREAM_EVENT, CHANGE_EVENT, FIRST_STREAM = DONE, STREAM, CHANGE, STREAMS_FROM
 
 TOO_LATE, DEAD, NEVER_ENDS = "too late", "dead", "never ends"
 
 # Half of what int64 holds, so that one addition past the limit cannot wrap.
 cdef double TIME_LIMIT_PS = 2.0 ** 62
-cdef double PS_PER_S = 1e12
-
-
-cdef inline int64_t _occupancy(int64_t nbytes, double rate) noexcept nogil:
-    """Return the picoseconds that ``nbytes`` take, to the nearest; -1 beyond the limit."""
-    cdef double ps = floor(nbytes * PS_PER_S / rate + 0.5)
-    return <int64_t>ps if ps < TIME_LIMIT_PS else -1
 
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class _Simulation:
-    """One pass over the events of a plan."""
+cdef class Simulation:
+    """The events of a plan in their order. Its arguments are those of ``schedule``.
+
+    The first ``kept`` transfers were under way before: emul.timing.checkpoint puts them back.
+    """
 
     cdef int32_t[::1] src
     cdef int32_t[::1] dst
@@ -92,31 +90,32 @@ cdef class _Simulation:
     cdef int64_t[::1] not_before
     cdef int64_t[::1] jitter
     cdef int64_t[::1] tail
-    cdef Edges edges
+    cdef readonly Edges edges
     cdef Ways ways
-    cdef int64_t[::1] free       # when each port is
-    cdef int32_t[::1] user       # and the last transfer that had it, or -1
-    cdef Pipes pipes
-    cdef int64_t[:, ::1] on_link
-    cdef int32_t[:, ::1] behind
-    cdef int64_t[::1] finish
-    cdef uint8_t[::1] legs      # of a transfer over streams: ends that are not known yet
-    cdef int64_t[::1] arrival
-    cdef int32_t[::1] held_by
-    cdef int32_t[::1] arrived_last
-    cdef int64_t[::1] done
-    cdef int32_t[::1] waited_for
-    cdef int32_t[::1] ordered_after
-    cdef uint8_t[::1] start_cause
-    cdef uint8_t[::1] done_cause
+    cdef readonly int64_t[::1] free       # when each port is
+    cdef readonly int32_t[::1] user       # and the last transfer that had it, or -1
+    cdef readonly Pipes pipes
+    cdef readonly int64_t[:, ::1] on_link
+    cdef readonly int32_t[:, ::1] behind
+    cdef readonly int64_t[::1] finish
+    cdef readonly uint8_t[::1] legs      # of a transfer over streams: ends that are not known yet
+    cdef readonly int64_t[::1] arrival
+    cdef readonly int32_t[::1] held_by
+    cdef readonly int32_t[::1] arrived_last
+    cdef readonly int64_t[::1] done
+    cdef readonly int32_t[::1] waited_for
+    cdef readonly int32_t[::1] ordered_after
+    cdef readonly uint8_t[::1] start_cause
+    cdef readonly uint8_t[::1] done_cause
     cdef int32_t[::1] ready      # transfers that wait for nothing, of which one is in the heap
     cdef int64_t begun           # how many of them have been in it
-    cdef Leaving leaving
+    cdef readonly Leaving leaving
     cdef int64_t handled
+    cdef int64_t kept
     cdef bint too_late
     cdef Heap heap
 
-    def __cinit__(self, traffic, edges, network, conditions):
+    def __cinit__(self, traffic, edges, network, conditions, kept=0):
         # A transfer has at most three events at once, a stream and a changing way one each.
         cdef Py_ssize_t room = (3 * len(traffic.src) + len(conditions.classes.of_stream)
                                 + len(conditions.states.timer_ps) + 1)
@@ -127,7 +126,7 @@ cdef class _Simulation:
     def __dealloc__(self):
         PyMem_Free(self.heap.events)
 
-    def __init__(self, traffic, Edges edges, network, conditions):
+    def __init__(self, traffic, Edges edges, network, conditions, int64_t kept=0):
         cdef Py_ssize_t transfers = len(traffic.src)
         self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
         self.begins, self.frees = traffic.begins, conditions.frees
@@ -144,7 +143,8 @@ cdef class _Simulation:
         self.pipes.heap = &self.heap
         waited = np.asarray(edges.before_start)
         np.add.at(waited, conditions.frees[conditions.frees >= 0], 1)
-        self.ready = np.flatnonzero(waited == 0).astype(np.int32)
+        self.ready = (kept + np.flatnonzero(waited[kept:] == 0)).astype(np.int32)
+        self.kept = kept
         self.leaving = Leaving(transfers, 4 * network.world_size)
         self.finish = np.zeros(transfers, dtype=np.int64)
         self.legs = np.full(transfers if len(conditions.classes.of_stream) else 0, 2, np.uint8)
@@ -156,20 +156,53 @@ cdef class _Simulation:
         self.ordered_after = np.full(transfers, -1, dtype=np.int32)
         self.start_cause = np.zeros(transfers, dtype=np.uint8)
         self.done_cause = np.zeros(transfers, dtype=np.uint8)
-
-    cdef void run(self) noexcept nogil:
-        cdef int64_t due, total = self.src.shape[0]
         self.begin_next()
-        self.pipes.open()
+        if kept == 0:
+            self.pipes.open()
+
+    def advance(self, int64_t until_ps=INT64_MAX):
+        """Handle all events before ``until_ps``, or until there is trouble."""
+        with nogil:
+            self.run(until_ps)
+
+    cdef void run(self, int64_t until) noexcept nogil:
+        cdef int64_t due, total = self.src.shape[0]
         while (self.handled < total and not self.too_late and not self.pipes.too_late
                and self.pipes.dead_way < 0):
             due = self.pipes.fluid.next_due()
             if not is_empty(&self.heap) and first_time(&self.heap) < due:
+                if first_time(&self.heap) >= until:
+                    return
                 self.handle(pop(&self.heap))
-            elif due < INT64_MAX:
+            elif due < until:
                 self.pipes.leave(due)
             else:
                 return
+
+    def events(self):
+        """Return what is to come: times in picoseconds, numbers, kinds (see emul.timing.pipes)."""
+        cdef int64_t at, size = self.heap.size + self.heap.is_apart
+        cdef int64_t[:, ::1] found = np.empty((3, size), dtype=np.int64)
+        cdef Event event
+        for at in range(size):
+            event = self.heap.events[at] if at < self.heap.size else self.heap.apart
+            found[0, at], found[1, at], found[2, at] = event.time, number_of(event), kind_of(event)
+        return np.asarray(found)
+
+    def put_back(self, int64_t[:, ::1] events, int32_t[::1] finished):
+        """Take ``events`` as they were given out, and tell new ones which transfers are done.
+
+        What else there is of kept transfers, whoever puts them back has written into the arrays.
+        """
+        cdef int64_t at, edge
+        cdef int32_t t
+        for at in range(events.shape[1]):
+            push(&self.heap, events[0, at], events[1, at], <int32_t>events[2, at])
+        self.handled = finished.shape[0]
+        for t in finished:
+            for edge in range(self.edges.first[t], self.edges.first[t + 1]):
+                if self.edges.waiter[edge] >= self.kept:
+                    self.let_start(self.done[t], self.edges.waiter[edge], t, UPON_DONE_CAUSE)
 
     cdef void begin_next(self) noexcept nogil:
         """Let the next one of those begin that wait for nothing; all do so at the same time."""
@@ -203,9 +236,9 @@ cdef class _Simulation:
         elif kind == HANDED:
             self.tell(time, number, UPON_ISSUE)
         elif kind == STREAM:
-            self.pipes.go_on(time, <int32_t>number)
+            self.pipes.go_on(time, <int32_t>(number - STREAMS_FROM))
         else:
-            self.pipes.change(time, -1 - number)
+            self.pipes.change(time, STREAMS_FROM - 1 - number)
 
     cdef inline int64_t link(self, int64_t t, int32_t hop) noexcept nogil:
         """Return the number of the port that a transfer takes at its sender or its receiver."""
@@ -215,7 +248,7 @@ cdef class _Simulation:
 
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""
-        cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, occupancy
+        cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, taken
         cdef int32_t then
         if hop == PORT and not (self.pipes.late.shape[0] and self.pipes.late[t]):
             self.tell(time, t, UPON_ISSUE)
@@ -233,14 +266,14 @@ cdef class _Simulation:
             head += self.ways.overhead[self.ways.way(src, dst)]
         if hop == PORT and self.host.shape[0]:
             head += self.host[t]
-        occupancy = _occupancy(self.nbytes[t], self.ways.rate[link])
-        if occupancy < 0 or head + <double>occupancy > TIME_LIMIT_PS:
+        taken = occupancy(self.nbytes[t], self.ways.rate[link], <int64_t>TIME_LIMIT_PS)
+        if head + <double>taken >= TIME_LIMIT_PS:
             self.too_late = True
             return
         self.on_link[t, hop] = start
-        self.free[link] = head + occupancy
+        self.free[link] = head + taken
         self.user[link] = <int32_t>t
-        self.finish[t] = max(self.finish[t], head + occupancy)
+        self.finish[t] = max(self.finish[t], head + taken)
         if hop == PORT:
             then = PIPE if self.pipes.of[t] >= 0 else RECEIVER
             self.leaving.add(&self.heap, link, head, <int32_t>t, then)
@@ -327,6 +360,27 @@ cdef class _Simulation:
             else:
                 self.release(time, waiter, <int32_t>t, cause)
 
+    def times(self):
+        """Return what ``schedule`` does."""
+        cdef Pipes pipes = self.pipes
+        trouble = None
+        if self.too_late or pipes.too_late:
+            trouble = TOO_LATE
+        elif pipes.dead_way >= 0:
+            trouble = (DEAD, pipes.dead_way, pipes.dead_at, pipes.dead_until)
+        elif self.handled < self.src.shape[0]:
+            assert pipes.timer.shape[0], "a transfer waits for itself"
+            trouble = NEVER_ENDS
+        times = {
+            "on_link_ps": self.on_link, "behind": self.behind,
+            "left_ps": pipes.left, "held_ps": pipes.held, "term": pipes.term,
+            "handed_ps": pipes.handed_over, "held_by": self.held_by,
+            "arrival_ps": self.arrival, "done_ps": self.done,
+            "waited_for": self.waited_for, "ordered_after": self.ordered_after,
+            "start_cause": self.start_cause, "done_cause": self.done_cause,
+        }
+        return {name: np.asarray(column) for name, column in times.items()}, trouble
+
 
 def schedule(traffic, Edges edges, network, conditions):
     """Return when each transfer is on its links, arrives and is done, and what it waited for.
@@ -338,38 +392,9 @@ def schedule(traffic, Edges edges, network, conditions):
     The result is the tuple (times, trouble). ``trouble`` is None, or TOO_LATE when a time passes
     what int64 picoseconds hold, NEVER_ENDS when a link stays without any rate, or (DEAD, way, from,
     until) when a connection was given up: the changing way's number, and when, in picoseconds, it
-    was first in vain and the way was up again. ``times`` is a dictionary of arrays.
-
-    on_link (transfers, 3) int64: time in picoseconds at which the sender's port, the pipe and the
-    receiver's port were taken, -1 where there is none. behind (transfers, 3) int32: the transfer
-    that kept it before, where it had to be waited for, else -1. left (transfers,) int64: when the
-    last byte had left the pipe; held (transfers, 3) int64: picoseconds of that at the cap of its
-    streams, in outages, in slow start; held_by (transfers,) int32: the transfer before which it
-    could not arrive, or -1; term: what the cap was; all four empty when there are no pipes. handed:
-    when a transfer of several windows was handed over, or empty.
-    arrival, done (transfers,) int64: picoseconds. waited_for (transfers,) int32: the transfer that
-    made this one ready, and start_cause (transfers,) uint8 how, as in ``CAUSES``: by being done, by
-    freeing its slot, or by being issued; ordered_after and done_cause: the same of this one's being
-    done. -1 where there is none.
+    was first in vain and the way was up again. ``times`` is a dictionary of arrays by the names
+    that emul.timing.Timeline has them under, which says what they are.
     """
-    cdef _Simulation simulation = _Simulation(traffic, edges, network, conditions)
-    cdef Pipes pipes = simulation.pipes
-    with nogil:
-        simulation.run()
-    trouble = None
-    if simulation.too_late or pipes.too_late:
-        trouble = TOO_LATE
-    elif pipes.dead_way >= 0:
-        trouble = (DEAD, pipes.dead_way, pipes.dead_at, pipes.dead_until)
-    elif simulation.handled < len(traffic.src):
-        assert len(conditions.states.timer_ps), "a transfer waits for itself"
-        trouble = NEVER_ENDS
-    times = {
-        "on_link_ps": simulation.on_link, "behind": simulation.behind,
-        "left_ps": pipes.left, "held_ps": pipes.held, "term": pipes.term,
-        "handed_ps": pipes.handed_over, "held_by": simulation.held_by,
-        "arrival_ps": simulation.arrival, "done_ps": simulation.done,
-        "waited_for": simulation.waited_for, "ordered_after": simulation.ordered_after,
-        "start_cause": simulation.start_cause, "done_cause": simulation.done_cause,
-    }
-    return {name: np.asarray(column) for name, column in times.items()}, trouble
+    cdef Simulation simulation = Simulation(traffic, edges, network, conditions)
+    simulation.advance()
+    return simulation.times()

@@ -6,17 +6,14 @@ number of a moment of another transfer.
 """
 
 cimport cython
-from libc.math cimport floor
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from emul.timing.dependencies cimport STARTS, UPON_ISSUE, Edges
-from emul.timing.ways cimport Ways
+from emul.timing.ways cimport Ways, occupancy
 
 import numpy as np
 
 __all__ = ["Tables"]
-
-cdef double PS_PER_S = 1e12
 
 # A single cost, and any sum of a pass, must stay below; far from where int64 would wrap.
 cdef int64_t MOST_PS = 2 ** 58
@@ -105,12 +102,6 @@ def _sum(columns):
     return np.sum(columns, axis=0) if columns else np.zeros(0, dtype=np.int64)
 
 
-cdef inline int64_t _occupancy(int64_t nbytes, double rate) noexcept nogil:
-    """Return the picoseconds that ``nbytes`` take, to the nearest; MOST_PS beyond it."""
-    cdef double ps = floor(nbytes * PS_PER_S / rate + 0.5)
-    return <int64_t>ps if ps < MOST_PS else MOST_PS
-
-
 cdef int64_t _rows_of_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] dst,
                             int64_t[::1] nbytes, uint8_t[::1] begins, int64_t[::1] sample):
     """Give each transfer its ports and the number of its row; return how many rows there are.
@@ -155,10 +146,10 @@ cdef bint _fill_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] d
             continue
         way = ways.way(src[t], dst[t])
         cost[at + OVERHEAD] = ways.overhead[way] if begins[t] else 0
-        cost[at + OUT] = _occupancy(nbytes[t], ways.rate[tables.out[t] // KEPT])
-        cost[at + INTO] = _occupancy(nbytes[t], ways.rate[tables.into[t] // KEPT])
+        cost[at + OUT] = occupancy(nbytes[t], ways.rate[tables.out[t] // KEPT], MOST_PS)
+        cost[at + INTO] = occupancy(nbytes[t], ways.rate[tables.into[t] // KEPT], MOST_PS)
         if pipe[t] >= 0:
-            cost[at + THROUGH] = _occupancy(nbytes[t], pipe_rate[pipe[t]])
+            cost[at + THROUGH] = occupancy(nbytes[t], pipe_rate[pipe[t]], MOST_PS)
             cost[at + HOLD] = max(cost[at + THROUGH], spacing[pipe[t]])
         cost[at + LATENCY] = ways.latency[way]
         cost[at + BACK] = ways.latency[ways.way(dst[t], src[t])]

@@ -218,13 +218,15 @@ def simulated(
     conditions_of: Callable[[Transfers, Network, float], Conditions],
     times_of: Callable[[Transfers, Edges, Network, Conditions], Timed],
     start_s: float,
+    *,
+    from_s: float = 0.0,
 ) -> Timeline:
     """Return the timeline of what ``make`` makes, having looked at changing links far enough.
 
     ``conditions_of`` says what holds for so many seconds from ``start_s`` on, ``times_of`` when all
-    happens under them. Raises what ``time_plan`` does.
+    happens under them, some of it at ``from_s`` or later. Raises what ``time_plan`` does.
     """
-    until_s = LOOK_AHEAD_S
+    until_s = from_s + LOOK_AHEAD_S
     while True:
         transfers, edges, seen = make()
         conditions = conditions_of(transfers, seen, until_s)
@@ -232,7 +234,7 @@ def simulated(
         reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
         if not conditions.states.more or (trouble is None and reached_s <= until_s):
             break
-        until_s = max(until_s, reached_s) * MORE_AHEAD
+        until_s = from_s + (max(until_s, reached_s) - from_s) * MORE_AHEAD
     if trouble is not None:
         raise _trouble(trouble, seen, conditions.states, start_s)
     return Timeline(seen, conditions, transfers, **times)

@@ -1,7 +1,14 @@
 """The network's arrays (see emul.topology.Network) as compiled code reads them."""
 
 cimport cython
+from libc.math cimport floor
 from libc.stdint cimport int32_t, int64_t
+
+
+cdef inline int64_t occupancy(int64_t nbytes, double rate, int64_t most) noexcept nogil:
+    """Return the picoseconds that ``nbytes`` take, to the nearest; ``most`` if it is more."""
+    cdef double ps = floor(nbytes * 1e12 / rate + 0.5)
+    return <int64_t>ps if ps < most else most
 
 
 @cython.final

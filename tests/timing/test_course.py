@@ -1,0 +1,97 @@
+"""One schedule that grows and goes on where it stood: to look at it changes no picosecond."""
+
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from by_hand import stacks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import real_topologies
+
+from emul import OutageError, World
+from emul.links import Changes, Outages, State
+
+CALLS = (("all_reduce", "ring"), ("all_reduce", "direct"), ("broadcast", "direct"))
+TRACE = (State(0.0), State(3e-4, 0.5), State(9e-4, 1.0, 1e-4), State(2e-3, 0.25))
+CHANGES = (
+    Changes(),
+    Changes(trace=TRACE, repeat_s=0.1),
+    Changes(outages=Outages(schedule=((4e-4, 1e-4), (2e-3, 3e-4)))),
+)
+
+
+@st.composite
+def changing_topologies(draw):
+    """Links with everything that there is: also waves, trunks that change, uplinks, buckets."""
+    topology = draw(real_topologies())
+    changes, waves = draw(st.sampled_from(CHANGES)), draw(st.sampled_from([1, 3]))
+    uplink, burst = draw(st.sampled_from([(math.inf, 0.0), (3e7, 0.0), (3e7, 20_000.0)]))
+    trunks = tuple(
+        replace(trunk, changes=changes, link=replace(trunk.link, waves=waves))
+        for trunk in topology.trunks
+    )
+    sites = tuple(
+        replace(site, uplink_bytes_per_s=uplink, uplink_burst_bytes=burst)
+        for site in topology.sites
+    )
+    return replace(topology, trunks=trunks, sites=sites)
+
+
+class Program:
+    """A random program on a World; if it ``looks``, at times after every act of it.
+
+    Ranks compute for parts of what a collective takes, so that they pass the middle of others.
+    """
+
+    def __init__(self, topology, stack, number, *, looks):
+        self.world = World(topology, stack=stack)
+        self.draw, self.looks = random.Random(number), looks
+        some = [self.draw.sample(range(self.world.size), self.world.size // 2 + 1) for _ in "ab"]
+        self.members = [self.world, *map(self.world.group, some)]
+        self.handles, self.flights, self.last_s = [], [], 0.0
+        for _ in range(16):
+            self.step(self.draw.choice(("issue", "issue", "compute", "compute", "wait", "call")))
+        while self.handles:
+            self.step("wait")
+
+    def step(self, kind):
+        draw, world = self.draw, self.world
+        if kind == "compute":
+            world.compute(self.last_s * draw.choice((0.1, 0.3, 0.7)))
+            world.compute(self.last_s * draw.random(), draw.sample(range(world.size), 1))
+        elif kind == "wait" and self.handles:
+            self.handles.pop(draw.randrange(len(self.handles))).wait()
+        elif kind == "issue" or (kind == "call" and draw.random() < 0.3):
+            (name, algorithm), member = draw.choice(CALLS), draw.choice(self.members)
+            x = np.ones((member.size, draw.choice((7, 30_001))), np.uint8)
+            made = getattr(member, name)(x, algorithm=algorithm, async_op=kind == "issue")
+            if kind == "issue":
+                self.handles.append(made)
+            self.flights.append(made._flight if kind == "issue" else made.flight)
+            self.last_s = self.flights[-1].prediction.time_s
+        if self.looks:
+            _ = world.ranks_now_s
+
+    def told(self):
+        """All that the World says of times."""
+        moments = [flight.moments for flight in self.flights]
+        names = ("issued_ps", "started_ps", "done_ps", "waited_for")
+        each = [[getattr(m, name).tolist() for name in names] for m in moments]
+        clocks = self.world.progress.clocks_ps().tolist()
+        return each, clocks, self.world.history, self.world.transfers.tolist()
+
+
+@settings(max_examples=60)
+@given(changing_topologies(), stacks | st.just("ideal"), st.integers(0, 10**6))
+def test_what_is_let_go_of_leaves_every_time_as_it_was(topology, stack, number):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emul.flights.MANY_TRANSFERS", 1 << 60)
+        try:
+            whole = Program(topology, stack, number, looks=False).told()
+        except OutageError:
+            return
+        patch.setattr("emul.flights.MANY_TRANSFERS", 0)
+        assert Program(topology, stack, number, looks=True).told() == whole
