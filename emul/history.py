@@ -18,7 +18,7 @@ KEPT = 4096
 """Collectives whose passage is kept, the last ones: 0.5 MB at most."""
 
 KEPT_TRANSFERS = 1 << 18
-"""Transfers that are kept of them, the last ones: some 40 MB at most, and those of the last."""
+"""Transfers that are kept of them, the last ones: some 50 MB at most, and those of the last."""
 
 TRANSFER = np.dtype(
     [
