@@ -43,7 +43,7 @@ BY_TRANSFER = (
 )
 BY_PORT = "free user* leaving.first* leaving.last* leaving.out leaving.time"
 BY_PIPE = (
-    "arrived_last* pipes.free pipes.began pipes.last* pipes.began_last* pipes.handed "
+    "arrived_last* pipes.free pipes.began pipes.last* pipes.began_last* "
     "pipes.ramp_from pipes.ramp_sent pipes.ramp_window"
 )
 BY_STREAM = (

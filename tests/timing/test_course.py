@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import real_topologies
 
-from emul import OutageError, World
+from emul import Link, Node, OutageError, Site, Topology, Trunk, World
 from emul.links import Changes, Outages, State
+from emul.links.link import OtherTraffic, Transport
 
-CALLS = (("all_reduce", "ring"), ("all_reduce", "direct"), ("broadcast", "direct"))
+CALLS = (("all_reduce", "ring"), ("all_reduce", "hierarchical"), ("broadcast", "direct"))
 TRACE = (State(0.0), State(3e-4, 0.5), State(9e-4, 1.0, 1e-4), State(2e-3, 0.25))
 CHANGES = (
     Changes(),
@@ -104,9 +105,7 @@ class Program:
         return found
 
 
-@settings(max_examples=80)
-@given(changing_topologies(), stacks | st.just("ideal"), st.integers(0, 10**6))
-def test_what_is_let_go_of_leaves_every_time_as_it_was(topology, stack, number):
+def assert_looks_change_nothing(topology, stack, number):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("emul.flights.MANY_TRANSFERS", 1 << 60)
         try:
@@ -115,8 +114,40 @@ def test_what_is_let_go_of_leaves_every_time_as_it_was(topology, stack, number):
             return
         patch.setattr("emul.flights.MANY_TRANSFERS", 0)
         looks = Program(topology, stack, number, looks=True)
-        assert looks.told() == whole.told()
-        causes = whole.causes()
-        for place, columns in looks.causes().items():
-            for name, column in columns.items():
-                np.testing.assert_array_equal(column, causes[place][name], name)
+    assert looks.told() == whole.told()
+    causes = whole.causes()
+    for place, columns in looks.causes().items():
+        for name, column in columns.items():
+            np.testing.assert_array_equal(column, causes[place][name], name)
+
+
+@settings(max_examples=70)
+@given(changing_topologies(), stacks | st.just("ideal"), st.integers(0, 10**6))
+def test_what_is_let_go_of_leaves_every_time_as_it_was(topology, stack, number):
+    assert_looks_change_nothing(topology, stack, number)
+
+
+def few_sites(ranks, trunk, **uplink):
+    nic = Link(1e12, 0.0)
+    sites = tuple(
+        Site(name, (Node(1, nic),) * n, nic, **uplink)
+        for name, n in zip("abc", ranks, strict=False)
+    )
+    pairs = [(a.name, b.name) for i, a in enumerate(sites) for b in sites[i + 1 :]]
+    return Topology("few", sites, tuple(Trunk(pair, trunk) for pair in pairs))
+
+
+TRUNK, UPLINK = Link(1e12, 1e-3), {"uplink_bytes_per_s": 1e8, "uplink_burst_bytes": 200_000.0}
+BUCKET = replace(TRUNK, rate_bytes_per_s=1e8, others=OtherTraffic(burst_bytes=200_000.0))
+TCP = Transport(recovery="cubic", slow_start=True, rto_s=0.2)
+REMEMBERING = {
+    "buckets of uplinks": few_sites((2, 1, 2), TRUNK, **UPLINK),
+    "buckets of trunks": few_sites((2, 2), BUCKET),
+    "slow start": few_sites((2, 2), replace(TRUNK, rate_bytes_per_s=1e9, transport=TCP)),
+}
+
+
+@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("kind", REMEMBERING)
+def test_links_remember_what_they_carried(kind, number):
+    assert_looks_change_nothing(REMEMBERING[kind], "ideal", number)
