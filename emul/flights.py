@@ -159,6 +159,12 @@ class Epoch:
             self.next_advance = len(self.course) + MANY_TRANSFERS
         return flown
 
+    def clocks_ps(self) -> Int64Array:
+        """Return the clocks of all ranks, (n,) picoseconds since ``base_ps``, by what was done."""
+        if not self.course.clocks_are_known:
+            self.flown()
+        return self.course.clocks_ps()
+
     @property
     def may_have_ended(self) -> bool:
         """Whether it is time to look, which costs as much as timing all that is kept."""
@@ -172,7 +178,7 @@ class Epoch:
         """
         flown = self.course.flown()
         last_ps = max((int(each.done_ps.max()) for each in flown.moments.values()), default=0)
-        if last_ps <= flown.clocks_ps.min():
+        if last_ps <= self.course.clocks_ps().min():
             self._let_go(list(flown.moments), flown)
         else:
             self._advance()

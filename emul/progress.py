@@ -126,7 +126,7 @@ class Progress:
         """Return the clocks of all ranks, (n,) picoseconds, by the program so far."""
         with self._lock:
             if self._epoch is not None:
-                return self._epoch.base_ps + self._epoch.flown().clocks_ps
+                return self._epoch.base_ps + self._epoch.clocks_ps()
             return checked_clock(self._base_ps) + self._ahead()
 
     def moment_ps(self, ranks: Int32Array | None = None) -> int:
@@ -184,7 +184,7 @@ class Progress:
         for entry in epoch.end():
             self._past.add(entry)
         if not epoch.flights:
-            self._take_clocks(epoch.base_ps, epoch.flown().clocks_ps)
+            self._take_clocks(epoch.base_ps, epoch.clocks_ps())
 
     def _take_clocks(self, base_ps: int, clocks_ps: Int64Array) -> None:
         """Let the ranks be so long after ``base_ps``, and nothing be under way."""

@@ -163,12 +163,11 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flown:
-    """What came of acts: the clocks of all ranks, (n,) picoseconds, and each issue's moments.
+    """What came of acts: each issue's moments.
 
     ``timeline``: of everything, with the ``lines`` that are the transfers of each issue.
     """
 
-    clocks_ps: Int64Array
     moments: dict[Issue, Moments]
     timeline: Timeline
     lines: dict[Issue, slice]

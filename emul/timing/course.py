@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from emul.timing.acts import Act, Flown, Issue
+from emul.timing.acts import Act, Compute, Flown, Issue, Join, Wait
 from emul.timing.checkpoint import Checkpoint, are_done
 from emul.timing.conditions import Conditions
 from emul.timing.dependencies import Edges
@@ -44,7 +44,9 @@ class Course:
         self.seed, self.start_s = seed, start_s
         self._laid = Layout(clocks_ps)
         self._checkpoint: Checkpoint | None = None
-        self._flown: Flown | None = None
+        self._flown: Flown | None = None  # what comes of all issues so far
+        self._clocks_ps: Int64Array | None = clocks_ps.copy()  # as long as they are known
+        self._waited: set[Issue] = set()  # of those that are kept, and not settled
 
     def __len__(self) -> int:
         """Return the number of transfers that are kept, those of ranks to themselves included."""
@@ -52,8 +54,31 @@ class Course:
 
     def take(self, act: Act) -> None:
         """Let the ranks do one act more."""
-        self._flown = None
+        if isinstance(act, Issue):
+            if self._clocks_are_settled:
+                self._waited.clear()
+            else:
+                self._clocks_ps = None
+            self._flown = None
+        elif isinstance(act, Wait) and act.issue in self._laid.issues:
+            self._waited.add(act.issue)
+            if self._flown is None:
+                self._clocks_ps = None
+        if self._clocks_ps is not None:
+            self._clocks_ps = self._after(act, self._clocks_ps)
         self._laid.take(act)
+
+    @property
+    def clocks_are_known(self) -> bool:
+        """Whether nothing has to be timed to tell them."""
+        return self._clocks_ps is not None
+
+    def clocks_ps(self) -> Int64Array:
+        """Return the clocks of all ranks, (n,) picoseconds."""
+        if self._clocks_ps is None:
+            self.flown()
+        assert self._clocks_ps is not None
+        return self._clocks_ps
 
     def flown(self) -> Flown:
         """Return when everything happens that is not over, by what the ranks have done so far.
@@ -69,7 +94,34 @@ class Course:
                 from_s=self._from_s,
             )
             self._flown = self._laid.flown(timeline)
+            self._clocks_ps = self._laid.clocks_ps(timeline)
         return self._flown
+
+    @property
+    def _clocks_are_settled(self) -> bool:
+        """Whether they stay what they are, if they are known, whatever is issued now.
+
+        What was waited for was done before that starts.
+        """
+        if not self._waited:
+            return True
+        if self._clocks_ps is None or self._flown is None:
+            return False
+        moments = self._flown.moments
+        last_ps = max(int(moments[issue].done_ps.max()) for issue in self._waited)
+        return last_ps <= int(self._clocks_ps.min())
+
+    def _after(self, act: Act, clocks_ps: Int64Array) -> Int64Array:
+        """Return the clocks after ``act``, if it is no issue; of what it waits for all is known."""
+        clocks_ps = clocks_ps.copy()
+        if isinstance(act, Compute):
+            clocks_ps += act.duration_ps
+        elif isinstance(act, Join):
+            clocks_ps[act.ranks] = clocks_ps[act.ranks].max()
+        elif isinstance(act, Wait) and self._flown and act.issue in self._laid.issues:
+            ranks, done_ps = act.issue.part.ranks, self._flown.moments[act.issue].done_ps
+            clocks_ps[ranks] = np.maximum(clocks_ps[ranks], done_ps)
+        return clocks_ps
 
     def advance(self) -> list[Issue]:
         """Let go of what is over for good; return the collectives among it.
@@ -77,8 +129,8 @@ class Course:
         That is what was done before the earliest clock: whatever the ranks do from now on comes
         after it. What comes of the rest is the same, to the picosecond.
         """
-        flown = self.flown()
-        until_ps = int(flown.clocks_ps.min())
+        self.flown()  # says what is to be said of what is let go of
+        until_ps = int(self.clocks_ps().min())
         if until_ps <= self._from_ps:
             return []
         transfers, edges = self._laid.made()
@@ -87,6 +139,7 @@ class Course:
         simulation = self._simulation(transfers, edges, conditions)
         simulation.advance(until_ps)
         kept, over = self._laid.leave_out(are_done(simulation))
+        self._waited.difference_update(over)
         self._checkpoint = Checkpoint.of(
             simulation, transfers, conditions, kept, until_ps, self._checkpoint
         )

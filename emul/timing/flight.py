@@ -154,7 +154,7 @@ class Layout:
         return replace(joint, jitter_ps=jitter_ps, tail_ps=tail_ps)
 
     def flown(self, timeline: Timeline) -> Flown:
-        """Return what ``timeline``, of what was laid out, says of clocks and collectives."""
+        """Return what ``timeline``, of what was laid out, says of collectives."""
         done, roots = timeline.done_ps, _Roots(timeline, self.issues.values())
         moments = {
             issue: Moments(
@@ -167,7 +167,12 @@ class Layout:
             for issue, each in self.issues.items()
         }
         lines = {issue: each.lines for issue, each in self.issues.items()}
-        return Flown(done[self.at] + self.pending_ps, moments, timeline, lines)
+        return Flown(moments, timeline, lines)
+
+    def clocks_ps(self, timeline: Timeline) -> Int64Array:
+        """Return the clocks of all ranks, (n,), by ``timeline``, of what was laid out."""
+        clocks_ps: Int64Array = timeline.done_ps[self.at] + self.pending_ps
+        return clocks_ps
 
     def _issue(self, act: Issue) -> None:
         part, ranks = act.part, act.part.ranks

@@ -78,6 +78,16 @@ class Program:
             self.last_s = self.flights[-1].prediction.time_s
         if self.looks:
             _ = world.ranks_now_s
+            self.look_anew()
+
+    def look_anew(self):
+        """Clocks that are known without timing are what timing says."""
+        epoch = self.world.progress._epoch
+        if epoch is not None:
+            known_ps = epoch.clocks_ps().tolist()
+            epoch.course._flown = None
+            epoch.course.flown()
+            assert epoch.clocks_ps().tolist() == known_ps
 
     def told(self):
         """All that the World says of times."""
