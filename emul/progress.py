@@ -216,7 +216,9 @@ class Progress:
         part = self._parts.pop(key, None)
         if part is None:
             network, slicing = self.planner.network, Slicing.of(stack, self.planner.slicing)
-            part = Part.of(program, network, slicing, stack, member.ranks, member.number)
+            part = Part.of(
+                program, network, slicing, stack, member.ranks, member.number, self.planner.seed
+            )
         self._parts[key] = part  # the last one used stands last
         if len(self._parts) > PARTS:
             del self._parts[next(iter(self._parts))]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from emul.links.link import Link, Transport
 from emul.links.loss import (
@@ -19,7 +20,7 @@ from emul.links.loss import (
 )
 from emul.links.transport import window_rate_bytes_per_s
 
-__all__ = ["UNLIMITED", "Limit", "connection_limit"]
+__all__ = ["UNLIMITED", "Limit", "connection_limit", "usual_limit"]
 
 HARDLY = 0.99
 """A limit above this part of the line is kept, but nobody is told that it binds."""
@@ -88,3 +89,9 @@ def _loss_rate(transport: Transport, line: float, rtt_s: float, loss: float) -> 
         return line
     law = mathis_rate_bytes_per_s if transport.recovery == "reno" else cubic_rate_bytes_per_s
     return law(transport.mtu_bytes, rtt_s=rtt_s, loss=loss, limit_bytes_per_s=line)
+
+
+@lru_cache(maxsize=1024)
+def usual_limit(link: Link) -> Limit:
+    """Return the limit of a connection over a link that is as it is stated."""
+    return connection_limit(link, rate_bytes_per_s=link.available_bytes_per_s, rtt_s=link.rtt_s)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from emul.plans import Program
 from emul.plans.verify import MOST_CHANNELS
 from emul.stacks import Stack
+from emul.timing.conditions import Conditions
 from emul.timing.timeline import Timeline, maker
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
@@ -31,7 +32,8 @@ class Part:
     ``transfers`` have the ranks of the world; of the channels of communicator c the first has
     number c * CHANNELS in the schedule, so that no two share a connection. ``earlier``, ``later``,
     ``kind``: as emul.timing.dependencies.edges_between takes them. ``call_ps``: what each rank's
-    software takes before it sends anything.
+    software takes before it sends anything. ``jitter_ps``, ``tail_ps``: what each transfer is late
+    by chance, as if the collective were alone, as in emul.timing.conditions.
     """
 
     ranks: Int32Array
@@ -41,6 +43,8 @@ class Part:
     later: Int32Array
     kind: UInt8Array
     call_ps: int
+    jitter_ps: Int64Array
+    tail_ps: Int64Array
 
     @classmethod
     def of(
@@ -51,9 +55,13 @@ class Part:
         stack: Stack,
         ranks: Int32Array,
         communicator: int,
+        seed: int,
     ) -> Part:
-        """Return the part of ``program``, whose rank i is rank ``ranks[i]`` of ``network``."""
-        make, _ = maker(program, network, slicing, stack)
+        """Return the part of ``program``, whose rank i is rank ``ranks[i]`` of ``network``.
+
+        ``seed``: of what is late by chance.
+        """
+        make, windows = maker(program, network, slicing, stack)
         transfers, edges, seen = make()
         src, dst = ranks[transfers.src], ranks[transfers.dst]
         nothing: Int64Array = np.zeros(len(src), dtype=np.int64)
@@ -72,7 +80,16 @@ class Part:
             call_ps=0,
         )
         call_ps = transfers.call_ps if len(src) else 0  # nothing is sent, nothing called
-        return cls(ranks, communicator, placed, *edges.table(), call_ps=call_ps)
+        drawn = Conditions.of(placed, seen, seed=seed, start_s=0, until_s=0, windows=windows)
+        return cls(
+            ranks,
+            communicator,
+            placed,
+            *edges.table(),
+            call_ps=call_ps,
+            jitter_ps=drawn.jitter_ps,
+            tail_ps=drawn.tail_ps,
+        )
 
 
 def _alone(transfers: Transfers) -> Transfers:

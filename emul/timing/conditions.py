@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.links import Link
-from emul.links.limits import Limit, connection_limit
+from emul.links.limits import usual_limit
 from emul.timing.extras import Connections, can_be_late, extra_delays
 from emul.timing.states import NEVER, States, states_of
 from emul.timing.terms import CODES
@@ -141,7 +141,7 @@ class _ByWay:
     def of(cls, ways: list[tuple[int, Link]], network: Network, windows: Float64Array) -> _ByWay:
         """Return the figures of the ways given with their links, and of their ``windows``."""
         links = [link for _, link in ways]
-        limits = [_limit(link) for link in links]
+        limits = [usual_limit(link) for link in links]
         limit = np.array([each.bytes_per_s for each in limits], dtype=np.float64)
         line = np.array([link.available_bytes_per_s for link in links], dtype=np.float64)
         # Inside a site the ports have the rate already; a pipe there has only the limit.
@@ -185,7 +185,7 @@ def _is_plain(link: Link) -> bool:
     """Say whether all connections over the link are alike, and like the link itself."""
     transport, rate = link.transport, link.available_bytes_per_s
     on_time = not (transport.gap_s or transport.slow_start or can_be_late(link))
-    return on_time and _limit(link).bytes_per_s >= rate
+    return on_time and usual_limit(link).bytes_per_s >= rate
 
 
 def _late(traffic: Transfers, found: Connections, windows: Float64Array) -> UInt8Array:
@@ -210,10 +210,6 @@ def _followed(network: Network, ways: Int32Array, windows: Float64Array) -> Bool
             plain[link] = _is_plain(link)
         followed[way] |= way >= network.first_trunk_way or not plain[link]
     return followed
-
-
-def _limit(link: Link) -> Limit:
-    return connection_limit(link, rate_bytes_per_s=link.available_bytes_per_s, rtt_s=link.rtt_s)
 
 
 def _shared_ways(network: Network, ways: Int32Array, connections: Int64Array) -> list[int]:

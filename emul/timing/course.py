@@ -154,23 +154,17 @@ class Course:
         return self._from_ps / PS_PER_S
 
     def _conditions(self, transfers: Transfers, seen: Network, until_s: float) -> Conditions:
-        def conditions(of: Transfers, *, all_trunks: bool) -> Conditions:
-            return Conditions.of(
-                of,
-                seen,
-                seed=self.seed,
-                start_s=self.start_s,
-                until_s=until_s,
-                windows=self.windows,
-                all_trunks=all_trunks,
-                draws=not all_trunks,
-            )
-
-        def alone(of: Transfers) -> tuple[Int64Array, Int64Array]:
-            drawn = conditions(of, all_trunks=False)
-            return drawn.jitter_ps, drawn.tail_ps
-
-        return self._laid.drawn(conditions(transfers, all_trunks=True), alone)
+        joint = Conditions.of(
+            transfers,
+            seen,
+            seed=self.seed,
+            start_s=self.start_s,
+            until_s=until_s,
+            windows=self.windows,
+            all_trunks=True,
+            draws=False,
+        )
+        return self._laid.drawn(joint)
 
     def _times(
         self, transfers: Transfers, edges: Edges, network: Network, conditions: Conditions

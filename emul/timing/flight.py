@@ -9,7 +9,7 @@ everything, and what is under way at the same time shares ports, pipes and trunk
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,7 +77,6 @@ class Layout:
         n = len(clocks_ps)
         self.size = 0
         self.issues: dict[Issue, _Laid] = {}
-        self._draws: dict[Part, tuple[Int64Array, Int64Array]] = {}
         self._columns: list[Transfers] = []
         self._edges: list[tuple[Int64Array, Int64Array, UInt8Array]] = []
         self.pending_ps = np.zeros(n, dtype=np.int64)
@@ -138,19 +137,15 @@ class Layout:
         earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
         self._edges = [(earlier, later, kind)]
 
-    def drawn(
-        self, joint: Conditions, alone: Callable[[Transfers], tuple[Int64Array, Int64Array]]
-    ) -> Conditions:
-        """Return ``joint`` conditions with jitter and delay by losses as parts have ``alone``."""
-        parts = {laid.part for laid in self.issues.values()}
-        self._draws = {part: self._draws.get(part) or alone(part.transfers) for part in parts}
-        if not any(len(jitter_ps) for jitter_ps, _ in self._draws.values()):
+    def drawn(self, joint: Conditions) -> Conditions:
+        """Return ``joint`` conditions in which each part is as late by chance as it is alone."""
+        if not any(len(laid.part.jitter_ps) for laid in self.issues.values()):
             return joint
         jitter_ps, tail_ps = (np.zeros(self.size, dtype=np.int64) for _ in range(2))
         for laid in self.issues.values():
-            own_jitter_ps, own_tail_ps = self._draws[laid.part]
-            jitter_ps[laid.lines] = own_jitter_ps if len(own_jitter_ps) else 0
-            tail_ps[laid.lines] = own_tail_ps if len(own_tail_ps) else 0
+            if len(laid.part.jitter_ps):
+                jitter_ps[laid.lines] = laid.part.jitter_ps
+                tail_ps[laid.lines] = laid.part.tail_ps
         return replace(joint, jitter_ps=jitter_ps, tail_ps=tail_ps)
 
     def flown(self, timeline: Timeline) -> Flown:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.links.draws import key_of
-from emul.links.limits import connection_limit
+from emul.links.limits import usual_limit
 from emul.plans.runs import expand
 from emul.timing.extras import Connections
 from emul.topology import Network
@@ -65,13 +65,15 @@ def classes_of(
     of_stream = np.empty(len(pipe), dtype=np.int32)
     for i, each in enumerate(shared):
         these = np.flatnonzero(way[pipe] == i)
-        key = key_of(seed, "waves", network.way_name(each))
-        wave = found.keys(key, pipe[these], number[these]) % np.uint64(links[i].waves)
-        of_stream[these] = first_class[i] + wave.astype(np.int64)
+        of_stream[these] = first_class[i]
+        if links[i].waves > 1:
+            key = key_of(seed, "waves", network.way_name(each))
+            wave = found.keys(key, pipe[these], number[these]) % np.uint64(links[i].waves)
+            of_stream[these] += wave.astype(np.int32)
     rate, cap = [], []
     for link in links:
         line = link.available_bytes_per_s
-        limit = connection_limit(link, rate_bytes_per_s=line, rtt_s=link.rtt_s).bytes_per_s
+        limit = usual_limit(link).bytes_per_s
         rate += [line / link.waves] * link.waves
         cap += [limit / _streams(link.waves, link.transport.streams)] * link.waves
     uplinks, uplink_rate, uplink_burst = _uplinks(network, shared)
