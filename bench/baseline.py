@@ -68,11 +68,15 @@ class Found:
         return self.seconds / self.calibration_s
 
     @classmethod
-    def quickest(cls, several: Sequence[Found]) -> Found:
-        """Return what several runs say together: what others on the machine do only adds."""
+    def together(cls, several: Sequence[Found]) -> Found:
+        """Return what several runs say together: the quickest round over the median calibration.
+
+        What others on the machine do only adds to the work. A calibration is quick by luck too, by
+        where its memory lies, and would make all later runs seem slow.
+        """
         return cls(
             min(each.seconds for each in several),
-            min(each.calibration_s for each in several),
+            statistics.median(each.calibration_s for each in several),
             several[0].calibration,
         )
 

@@ -8,8 +8,8 @@ calibration of its own run. 0: nothing is slower than its tolerance allows. 1: s
 2: what was given cannot be compared.
 
 What seems slower is measured again in new processes before it is called so (``--confirm``), after
-a pause each time, until it no longer does; of all these runs together the quickest round and the
-quickest calibration count. A disturbance passes and only adds, a regression stays.
+a pause each time, until it no longer does; of all these runs together the quickest round counts,
+over the median calibration. A disturbance passes and only adds, a regression stays.
 
 ``--update`` makes the baseline anew of one run or several; of several, tolerances follow from how
 far they are apart. ``--self-check 10`` runs the suites ten times, compares each run and prints the
@@ -112,14 +112,13 @@ def _allowed(expected: Expected, found: Found, name: str, tolerance: float | Non
     return expected if tolerance is None else replace(expected, tolerance=tolerance)
 
 
-def settled(rows: Sequence[Row], again: Mapping[str, Found]) -> list[Row]:
-    """Return ``rows`` with the quickest of both, of those that were measured ``again``."""
-    return [
-        replace(row, found=Found.quickest([row.found, again[row.name]]))
-        if row.name in again
-        else row
-        for row in rows
-    ]
+def settled(rows: Sequence[Row], again: Sequence[Mapping[str, Found]]) -> list[Row]:
+    """Return ``rows`` by all that was found, in the first place and ``again``."""
+    found = {row.name: [row.found] for row in rows}
+    for each in again:
+        for name, more in each.items():
+            found[name].append(more)
+    return [replace(row, found=Found.together(found[row.name])) for row in rows]
 
 
 def measure(arguments: Sequence[str], path: Path, *, quiet: bool = True) -> RunFile:
@@ -135,15 +134,16 @@ def measure(arguments: Sequence[str], path: Path, *, quiet: bool = True) -> RunF
 
 def confirmed(rows: list[Row], times: int) -> list[Row]:
     """Measure what seems slower up to so many ``times`` again; return what holds then."""
+    again: list[Mapping[str, Found]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(times):
-            suspects = [row.name for row in rows if row.verdict == "slower"]
+        while len(again) < times:
+            suspects = [row.name for row in settled(rows, again) if row.verdict == "slower"]
             if not suspects:
                 break
             print(f"measuring again: {', '.join(suspects)}", file=sys.stderr, flush=True)
             time.sleep(PAUSE_S)
-            rows = settled(rows, measure(suspects, Path(folder) / f"{number}.json").found)
-    return rows
+            again.append(measure(suspects, Path(folder) / f"{len(again)}.json").found)
+    return settled(rows, again)
 
 
 def table(rows: Sequence[Row]) -> Table:

@@ -40,21 +40,22 @@ os.register_at_fork(
 class Arrival:
     """When a call began, when its result was there, was due and was handed over, in nanoseconds.
 
-    All of the monotonic clock. ``modelled_s``: from its start until it was due, before dilation.
-    ``ended_ns`` is set at last: little is left to do then, for whatever comes after a long sleep
-    is slow.
+    All of the monotonic clock. ``asked_ns``: when the wait for it began. ``modelled_s``: from its
+    start until it was due, before dilation. ``ended_ns`` is set at last: little is left to do then,
+    for whatever comes after a long sleep is slow.
     """
 
     started_ns: int
     ready_ns: int
     due_ns: int
+    asked_ns: int
     ended_ns: int
     modelled_s: float
 
     @classmethod
     def at_once(cls, started_ns: int, ready_ns: int, modelled_s: float) -> Arrival:
         """Return one that is handed over when it is ready: nobody waits, or not yet."""
-        return cls(started_ns, ready_ns, ready_ns, ready_ns, modelled_s)
+        return cls(started_ns, ready_ns, ready_ns, ready_ns, ready_ns, modelled_s)
 
     @property
     def lag_ns(self) -> int:
@@ -63,8 +64,13 @@ class Arrival:
 
     @property
     def arithmetic_ns(self) -> int:
-        """How much of that the result was not there yet; the rest is that a wait ended late."""
+        """How much of that the result was not there yet."""
         return max(0, self.ready_ns - self.due_ns)
+
+    @property
+    def program_ns(self) -> int:
+        """How much of that it was there, and nobody asked; the rest is that a wait ended late."""
+        return max(0, self.asked_ns - max(self.ready_ns, self.due_ns))
 
     def enough_dilation(self, allowed_s: float = 0.0) -> float:
         """Return the least dilation with which the result would have been ready when due.
@@ -80,10 +86,12 @@ class Lag:
     """By how much ``arrivals`` came behind their due time: median, 99th percentile and most.
 
     ``behind_share``: which part of the measured time of the calls their results were overdue.
-    ``arithmetic_s`` and ``waiting_s``: how long, summed up, results were overdue because they were
-    not there, and because waits ended late. ``dilation``: with which this was. ``enough_dilation``:
-    the least with which every result would have been there in time; below ``dilation`` if the
-    machine had time to spare. Calls that are modelled to take no time are passed over.
+    ``arithmetic_s``, ``program_s`` and ``waiting_s``: how long, summed up, results were overdue
+    because they were not there, because nobody asked for them (the program, or emul itself, was at
+    something else), and because waits ended late. ``dilation``: with which this was.
+    ``enough_dilation``: the least with which every result would have been there in time; below
+    ``dilation`` if the machine had time to spare. Calls that are modelled to take no time are
+    passed over.
     """
 
     arrivals: int
@@ -92,6 +100,7 @@ class Lag:
     max_s: float
     behind_share: float
     arithmetic_s: float
+    program_s: float
     waiting_s: float
     dilation: float
     enough_dilation: float
@@ -109,6 +118,7 @@ class Lag:
             lags_s = step_lag_s
         behind_ns = sum(arrival.lag_ns for arrival in arrivals)
         arithmetic_ns = sum(arrival.arithmetic_ns for arrival in arrivals)
+        program_ns = sum(arrival.program_ns for arrival in arrivals)
         taken_ns = sum(arrival.ended_ns - arrival.started_ns for arrival in arrivals)
         median_s, p99_s, max_s = np.quantile(lags_s, SHARES, method="inverted_cdf").tolist()
         return cls(
@@ -118,17 +128,17 @@ class Lag:
             max_s=max_s,
             behind_share=behind_ns / taken_ns if taken_ns else 0.0,
             arithmetic_s=arithmetic_ns / 1e9,
-            waiting_s=(behind_ns - arithmetic_ns) / 1e9,
+            program_s=program_ns / 1e9,
+            waiting_s=(behind_ns - arithmetic_ns - program_ns) / 1e9,
             dilation=dilation,
             enough_dilation=max(arrival.enough_dilation() for arrival in arrivals),
         )
 
     @property
     def blame(self) -> str:
-        """What most of the lag is due to: ``arithmetic``, ``waiting``, or ``none`` without any."""
-        if not self.arithmetic_s + self.waiting_s:
-            return "none"
-        return "arithmetic" if self.arithmetic_s > self.waiting_s else "waiting"
+        """What most of the lag is due to: ``arithmetic``, ``program``, ``waiting``, or ``none``."""
+        causes = {name: getattr(self, f"{name}_s") for name in ("waiting", "program", "arithmetic")}
+        return max(causes, key=causes.__getitem__) if any(causes.values()) else "none"
 
     def __str__(self) -> str:
         """Say it in words; with the dilation that would have been enough, where one would be."""
@@ -149,7 +159,8 @@ class LagRecord:
         """Begin with none."""
         self._pending: deque[Arrival] = deque()
         self._counts: dict[int, int] = {}
-        self._most_ns = self._behind_ns = self._arithmetic_ns = self._taken_ns = 0
+        self._most_ns = self._behind_ns = self._taken_ns = 0
+        self._arithmetic_ns = self._program_ns = 0
         self._enough_dilation = 0.0
 
     def add(self, arrival: Arrival) -> None:
@@ -173,6 +184,7 @@ class LagRecord:
             self._most_ns = max(self._most_ns, lag_ns)
             self._behind_ns += lag_ns
             self._arithmetic_ns += arrival.arithmetic_ns
+            self._program_ns += arrival.program_ns
             self._taken_ns += arrival.ended_ns - arrival.started_ns
             self._enough_dilation = max(self._enough_dilation, arrival.enough_dilation())
 
@@ -190,7 +202,8 @@ class LagRecord:
                 self._most_ns / 1e9,
                 self._behind_ns / self._taken_ns if self._taken_ns else 0.0,
                 self._arithmetic_ns / 1e9,
-                (self._behind_ns - self._arithmetic_ns) / 1e9,
+                self._program_ns / 1e9,
+                (self._behind_ns - self._arithmetic_ns - self._program_ns) / 1e9,
                 dilation,
                 self._enough_dilation,
             )

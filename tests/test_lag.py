@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from emul.lag import Arrival, Lag, LagRecord, round_up
 
 
-def arrival(lag_ns, *, late_arithmetic_ns=0, due_ns=1_000_000, modelled_s=1e-3):
+def arrival(lag_ns, *, late_arithmetic_ns=0, asked_ns=0, due_ns=1_000_000, modelled_s=1e-3):
     """One that began at 0."""
-    return Arrival(0, due_ns + late_arithmetic_ns, due_ns, due_ns + lag_ns, modelled_s)
+    ready_ns = due_ns + late_arithmetic_ns
+    return Arrival(0, ready_ns, due_ns, asked_ns, due_ns + lag_ns, modelled_s)
 
 
 def recorded(arrivals, dilation=1.0):
@@ -43,12 +44,17 @@ def test_the_blame_is_on_what_most_of_the_lag_is_due_to():
     both = recorded([waited, computed])
     assert (both.arithmetic_s, both.waiting_s) == pytest.approx((4.5e-6, 1.5e-6))
     assert both.blame == "arithmetic"
+    late = arrival(5000, late_arithmetic_ns=1000, asked_ns=1_004_000)
+    for lag in (Lag.of([late], 1.0), recorded([late])):
+        told = lag.arithmetic_s, lag.program_s, lag.waiting_s
+        assert told == pytest.approx((1e-6, 3e-6, 1e-6))
+        assert lag.blame == "program"
     assert Lag.of([arrival(0)], 1.0).blame == recorded([]).blame == "none"
 
 
 def test_the_dilation_that_would_have_been_enough():
     """Ready after 2.5 ms, of a call that is modelled to take 1 ms and was waited for twice that."""
-    slow = Arrival(0, 2_500_000, 2_000_000, 2_600_000, 1e-3)
+    slow = Arrival(0, 2_500_000, 2_000_000, 0, 2_600_000, 1e-3)
     assert slow.enough_dilation() == pytest.approx(2.5)
     assert slow.enough_dilation(allowed_s=1e-3) == pytest.approx(1.5)
     lag = Lag.of([slow], 2.0)

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ def test_a_run_says_its_lag_and_a_world_that_of_all():
     for run, lag in zip(runs, lags, strict=True):
         assert lag.arrivals == 1
         assert lag.median_s == lag.p99_s == lag.max_s == run.lag_s >= 0
-        assert lag.arithmetic_s + lag.waiting_s == pytest.approx(run.lag_s)
+        causes_s = lag.arithmetic_s + lag.program_s + lag.waiting_s
+        assert causes_s == pytest.approx(run.lag_s)
         assert run.arrival.due_ns - run.arrival.started_ns == math.ceil(run.time_s * 1e9)
     assert world.lag.arrivals == 5
     assert world.lag.max_s == max(run.lag_s for run in runs)
@@ -111,6 +113,15 @@ def test_a_strict_world_says_when_waits_are_late(monkeypatch):
         LagError, match=r"most 100 us \(strict\); the wait ended late, as others had"
     ):
         world.all_reduce(ONES)
+
+
+def test_a_strict_world_says_when_nobody_asked_in_time():
+    world = World("three-campus", clock="wall", strict=True)
+    handle = world.all_reduce(ONES, async_op=True)
+    time.sleep(0.05)
+    with pytest.raises(LagError, match=r"nobody asked for it for .* do less between calls"):
+        handle.wait()
+    assert handle.run.lag.blame == world.lag.blame == "program"
 
 
 def test_a_strict_world_lets_pass_what_is_on_time(slow):

@@ -138,11 +138,12 @@ class Course:
         conditions = self._conditions(transfers, self.network, ahead_s)
         simulation = self._simulation(transfers, edges, conditions)
         simulation.advance(until_ps)
-        kept, over = self._laid.leave_out(are_done(simulation))
+        kept, over = self._laid.kept(are_done(simulation))
+        before = self._checkpoint
+        checkpoint = Checkpoint.of(simulation, transfers, conditions, kept, until_ps, before)
+        left = self._laid.without(kept, over)
+        self._laid, self._checkpoint = left, checkpoint  # both or, if interrupted before, neither
         self._waited.difference_update(over)
-        self._checkpoint = Checkpoint.of(
-            simulation, transfers, conditions, kept, until_ps, self._checkpoint
-        )
         return over
 
     @property

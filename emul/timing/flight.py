@@ -10,6 +10,7 @@ everything, and what is under way at the same time shares ports, pipes and trunk
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -102,31 +103,41 @@ class Layout:
             earlier.astype(np.int32), later.astype(np.int32), kind, self.size
         )
 
-    def leave_out(self, done: BoolArray) -> tuple[BoolArray, list[Issue]]:
-        """Leave out all that is ``done`` (transfers,) and of no more use; number the rest anew.
+    def kept(self, done: BoolArray) -> tuple[BoolArray, list[Issue]]:
+        """Return what is still of use, (transfers,), of which some are ``done``; and what is over.
 
-        Returns which are kept, (transfers,), and the issues that are over.
+        That is the issues of which everything is done. Others are kept as a whole, and the clocks.
         """
         kept = ~done
         kept[self.at] = True
-        over = [each for each, laid in self.issues.items() if done[laid.transfers].all()]
-        for each in over:
-            del self.issues[each]
-        for laid in self.issues.values():
-            kept[laid.transfers] = True
+        over = []
+        for issue, laid in self.issues.items():
+            if done[laid.transfers].all():
+                over.append(issue)
+            else:
+                kept[laid.transfers] = True
+        return kept, over
+
+    def without(self, kept: BoolArray, over: list[Issue]) -> Layout:
+        """Return a layout of what is ``kept`` (transfers,), numbered anew, without what is over."""
         number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
         self._join_pieces()
         (transfers,), ((earlier, later, kind),) = self._columns, self._edges
-        frees = transfers.frees
-        renumbered = replace(transfers, frees=np.where(frees >= 0, number[frees], frees))
-        columns = {name: getattr(renumbered, name)[kept] for name in COLUMNS}
-        columns["frees"] = columns["frees"].astype(np.int32)
-        self._columns = [Transfers(**columns, call_ps=0, stands_for=None)]
+        columns = {name: getattr(transfers, name)[kept] for name in COLUMNS}
+        frees = columns["frees"]
+        columns["frees"] = np.where(frees >= 0, number[frees], frees).astype(np.int32)
         both = kept[earlier] & kept[later]
-        self._edges = [(number[earlier[both]], number[later[both]], kind[both])]
-        self.issues = {each: laid.renumbered(number) for each, laid in self.issues.items()}
-        self.at, self.size = number[self.at], int(kept.sum())
-        return kept, over
+        left, gone = copy(self), set(over)
+        left._columns = [Transfers(**columns, call_ps=0, stands_for=None)]
+        left._edges = [(number[earlier[both]], number[later[both]], kind[both])]
+        left.issues = {
+            issue: laid.renumbered(number)
+            for issue, laid in self.issues.items()
+            if issue not in gone
+        }
+        left.at, left.size = number[self.at], int(kept.sum())
+        left.pending_ps = self.pending_ps.copy()
+        return left
 
     def _join_pieces(self) -> None:
         columns = {

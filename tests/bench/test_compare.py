@@ -211,11 +211,20 @@ def test_runs_of_different_calibrations_make_no_baseline(tmp_path):
 def test_settled_leaves_what_was_not_measured_again(tmp_path, baseline):
     run = read_run(run_file(tmp_path / "run.json", ratios(b=1.3)))
     rows = compare.judged(run, read_baseline(baseline))
-    settled = compare.settled(rows, {NAMES[1]: Found(0.25, 0.09, "roof")})
-    # The quickest round of the second run over the quickest calibration, which is its own too.
-    assert [row.now for row in settled] == pytest.approx([2.0, 0.25 / 0.09, 2.0, 2.0])
-    settled = compare.settled(rows, {NAMES[1]: Found(0.2, 0.2, "roof")})
-    assert [row.now for row in settled] == pytest.approx([2.0, 2.0, 2.0, 2.0])
+    settled = compare.settled(rows, [{NAMES[1]: Found(0.25, 0.09, "roof")}])
+    # The quickest round, which is the second run's, over the median calibration.
+    assert [row.now for row in settled] == pytest.approx([2.0, 0.25 / 0.095, 2.0, 2.0])
+    settled = compare.settled(rows, [{NAMES[1]: Found(0.2, 0.2, "roof")}] * 2)
+    assert [row.now for row in settled] == pytest.approx([2.0, 1.0, 2.0, 2.0])
+
+
+def test_one_lucky_calibration_makes_nothing_slower(tmp_path, baseline):
+    run = read_run(run_file(tmp_path / "run.json", ratios(b=1.3)))
+    rows = compare.judged(run, read_baseline(baseline))
+    again = [{NAMES[1]: Found(0.2, 0.1, "roof")}, {NAMES[1]: Found(0.2, 0.075, "roof")}]
+    assert [row.verdict for row in compare.settled(rows, again)] == ["ok"] * 4
+    again = [{NAMES[1]: Found(0.26, each, "roof")} for each in (0.1, 0.1, 0.2)]
+    assert [row.verdict for row in compare.settled(rows, again)] == ["ok", "slower", "ok", "ok"]
 
 
 def test_committed_baselines_can_be_read_and_would_find_30_percent():
