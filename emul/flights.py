@@ -11,11 +11,12 @@ from emul.errors import TimeLimitError
 from emul.history import Entry, transfers_of
 from emul.plans import Program
 from emul.run import Prediction
-from emul.timing import Compute, Course, Flown, Issue, Join, Moments, Part, Wait
+from emul.timing import Compute, Flown, Issue, Join, Moments, Part, Wait
 from emul.units import PS_PER_S
 
 if TYPE_CHECKING:
     from emul.progress import Progress
+    from emul.timing.course import Course
 
 __all__ = ["Epoch", "Flight", "Member", "checked_clock"]
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import RLock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,10 @@ from emul.planning import Planner
 from emul.plans import Program
 from emul.run import Prediction
 from emul.stacks import IDEAL, Stack
-from emul.timing import Course, Issue, Moments, Part, Slicing
+from emul.timing import Issue, Moments, Part, Slicing
+
+if TYPE_CHECKING:
+    from emul.timing.course import Course
 
 __all__ = ["Progress"]
 
@@ -201,6 +205,8 @@ class Progress:
 
     def _course(self, clocks_ps: Int64Array) -> Course:
         """Return what ranks do from when they are at ``clocks_ps`` (n,)."""
+        from emul.timing.course import Course  # which programs without handles do without
+
         planner = self.planner
         return Course(
             clocks_ps,

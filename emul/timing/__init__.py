@@ -11,7 +11,6 @@ except ModuleNotFoundError as error:
 
 from emul.timing.acts import Act, Compute, Flown, Issue, Join, Moments, Part, Wait
 from emul.timing.collapse import time_excerpt
-from emul.timing.course import Course
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.deadlines import step_deadlines_ps
 from emul.timing.floor import busiest_link_ps
@@ -24,7 +23,6 @@ __all__ = [
     "UNLIMITED",
     "Act",
     "Compute",
-    "Course",
     "CriticalPath",
     "Flown",
     "Issue",
