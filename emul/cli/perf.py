@@ -236,7 +236,7 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
             click.echo(table.line(row))
     except KeyboardInterrupt:
         return rows, True
-    click.echo(table.foot(rows))
+    click.echo(table.foot(rows, sweep.lag))
     one_place = World(
         sweep.world.topology.in_one_place(), slicing=sweep.world.slicing, stack=sweep.world.stack
     )

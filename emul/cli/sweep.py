@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from emul.lag import Lag, LagRecord
 from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
@@ -53,6 +54,12 @@ class Sweep:
     warmup: int
     check: int
     no_data: bool = False
+    timed: LagRecord = field(default_factory=LagRecord)
+
+    @property
+    def lag(self) -> Lag:
+        """By how much timed calls came late; those that warm up touch memory for the first time."""
+        return self.timed.summary(self.world.dilation)
 
     @property
     def how(self) -> str:
@@ -155,6 +162,9 @@ class Sweep:
         x, out = arrays.from_host(x), arrays.from_host(np.zeros(shape.output_shape, data.dtype))
         self._repeat(x, out, self.warmup, "warming up", advance)
         runs = self._repeat(x, out, self.iters, "timing", advance)
+        for run in runs:
+            if run.dilation is not None:
+                self.timed.add(run.arrival)
         wrong = None
         for _ in range(self.check):
             out.view(np.uint8)[...] = POISON
