@@ -77,7 +77,7 @@ class Program:
             self.flights.append(made._flight if kind == "issue" else made.flight)
             self.last_s = self.flights[-1].prediction.time_s
         if self.looks:
-            _ = world.ranks_now_s
+            _ = world.ranks_now_s, world.history  # which lets go of what is over
             self.look_anew()
 
     def look_anew(self):
