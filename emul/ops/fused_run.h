@@ -230,7 +230,7 @@ static fused_kernel fused_kernel_of(int set, int type, int reduction)
 
 /* Whether fetching ahead gains where rows do not fit into the caches. On AMD's Zen 4 it does (8 rows
  * of 64 MiB: 1.45 times as fast in place, 1.4 into other rows; less at 8 KiB ahead, nothing into the
- * first cache). On Intel's processors it was no faster. */
+ * first cache). On another processor, whose name was not kept, it was no faster. */
 static bool fused_gains_by_fetching(void)
 {
 #if EMUL_FUSED_X86
