@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import TimeLimitError
-from emul.history import Entry, transfers_of
+from emul.history import Carried, Entry
 from emul.plans import Program
 from emul.run import Prediction
 from emul.timing import Compute, Flown, Issue, Join, Moments, Part, Wait
@@ -209,7 +209,7 @@ class Epoch:
         self.last_of = {each: last for each, last in self.last_of.items() if last not in gone}
         for flight in self.flights:
             if flight.issue is not None and flight.issue in gone:
-                flight.entry = self._entry(flight, flown)
+                flight.entry = self._entry(flight, flown).cut_out()
                 flight.known = flown.moments[flight.issue].after(self.base_ps)
                 flight.issue.after = None  # or all that ever was would hang together
                 flight.issue = None
@@ -224,8 +224,7 @@ class Epoch:
             int(moments.started_ps.min()),
             int(moments.done_ps.max()),
         )
-        carried = transfers_of(flown.timeline, flown.lines[flight.issue], self.base_ps)
-        return Entry(passage, carried)
+        return Entry(passage, Carried(flown.timeline, flown.lines[flight.issue], self.base_ps))
 
 
 def checked_clock(clock_ps: int) -> int:

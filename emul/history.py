@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from emul.timing import Timeline
 
-__all__ = ["TRANSFER", "Entry", "Passage", "Past", "transfers_of"]
+__all__ = ["TRANSFER", "Carried", "Entry", "Passage", "Past"]
 
 KEPT = 4096
 """Collectives whose passage is kept, the last ones: 0.5 MB at most."""
@@ -54,38 +55,54 @@ class Passage:
     done_ps: int
 
 
-def transfers_of(timeline: Timeline, lines: slice, since_ps: int) -> TransferTable:
-    """Return what left its rank among ``lines`` of a timeline that began at ``since_ps``."""
-    gone = timeline.src[lines] != timeline.dst[lines]
-    found = np.zeros(int(gone.sum()), dtype=TRANSFER)
-    for name in ("src", "dst", "nbytes"):
-        found[name] = getattr(timeline, name)[lines][gone]
-    for name in ("start_ps", "arrival_ps", "done_ps"):
-        found[name] = getattr(timeline, name)[lines][gone] + since_ps
-    return found
+class Carried(NamedTuple):
+    """The transfers of a collective: lines of a timeline that began at ``since_ps``."""
+
+    timeline: Timeline
+    lines: slice
+    since_ps: int
+
+    def table(self) -> TransferTable:
+        """Return those that left their rank, apart from the timeline."""
+        timeline, lines = self.timeline, self.lines
+        gone = timeline.src[lines] != timeline.dst[lines]
+        found = np.zeros(int(gone.sum()), dtype=TRANSFER)
+        for name in ("src", "dst", "nbytes"):
+            found[name] = getattr(timeline, name)[lines][gone]
+        for name in ("start_ps", "arrival_ps", "done_ps"):
+            found[name] = getattr(timeline, name)[lines][gone] + self.since_ps
+        return found
 
 
 class Entry:
-    """A passage that is yet to be numbered, and its transfers.
+    """A passage that is yet to be numbered, and its transfers; None when they are forgotten."""
 
-    These are a table, or the timeline of a collective that was alone; None when they are forgotten.
-    """
+    __slots__ = ("carried", "passage")
 
-    __slots__ = ("carried", "passage", "size")
-
-    def __init__(
-        self, passage: tuple[str, int, int, int, int], carried: TransferTable | Timeline
-    ) -> None:
+    def __init__(self, passage: tuple[str, int, int, int, int], carried: Carried) -> None:
         """Take what a Passage has after its number, and the transfers."""
         self.passage = passage
-        self.carried: TransferTable | Timeline | None = carried
-        self.size = len(carried)
+        self.carried: Carried | TransferTable | None = carried
+
+    @property
+    def size(self) -> int:
+        """How many transfers are kept: with a timeline, all of it."""
+        found = self.carried
+        if found is None:
+            return 0
+        return len(found.timeline if isinstance(found, Carried) else found)
+
+    def cut_out(self) -> Entry:
+        """Return the same, without the timeline that it is of."""
+        if isinstance(self.carried, Carried):
+            self.carried = self.carried.table()
+        return self
 
     def transfers(self, number: int) -> TransferTable:
         """Return the transfers, of the collective with this number."""
         found = self.carried
-        if isinstance(found, Timeline):
-            found = transfers_of(found, slice(None), self.passage[3])
+        if isinstance(found, Carried):
+            found = found.table()
         elif found is None:
             found = np.zeros(0, dtype=TRANSFER)
         found["collective"] = number
@@ -108,13 +125,12 @@ class Past:
         self._size += entry.size
         while self._size > KEPT_TRANSFERS and self._bare < len(self._entries) - 1:
             oldest = self._entries[self._bare]
-            oldest.carried = None
             self._size -= oldest.size
+            oldest.carried = None
             self._bare += 1
         if len(self._entries) > KEPT:
-            self._size -= 0 if self._bare else self._entries[0].size
+            self._size -= self._entries.popleft().size
             self._bare = max(0, self._bare - 1)
-            self._entries.popleft()
             self._first += 1
 
     def passages(self, under_way: Iterable[Entry]) -> list[Passage]:

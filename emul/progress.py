@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.flights import Epoch, Flight, Member, checked_clock
-from emul.history import Entry, Passage, Past, TransferTable
+from emul.history import Carried, Entry, Passage, Past, TransferTable
 from emul.planning import Planner
 from emul.plans import Program
 from emul.run import Prediction
@@ -91,7 +91,7 @@ class Progress:
             start_ps = self._base_ps
             self._base_ps = done_ps = start_ps + prediction.total_ps
             passage = (prediction.shape.collective.name, 0, start_ps, start_ps, done_ps)
-            self._past.add(Entry(passage, prediction.timeline))
+            self._past.add(Entry(passage, Carried(prediction.timeline, slice(None), start_ps)))
             return Flight(self, member, program, prediction, start_ps)
 
     def issue(self, member: Member, program: Program, prediction: Prediction) -> Flight:

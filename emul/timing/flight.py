@@ -136,10 +136,11 @@ class Layout:
             if issue not in gone
         }
         left.at, left.size = number[self.at], int(kept.sum())
-        left.pending_ps = self.pending_ps.copy()
         return left
 
     def _join_pieces(self) -> None:
+        if len(self._columns) == len(self._edges) == 1:
+            return
         columns = {
             name: np.concatenate([getattr(each, name) for each in self._columns])
             for name in COLUMNS

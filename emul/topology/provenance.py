@@ -10,7 +10,7 @@ from emul.links import Link, glass_s_per_km
 from emul.links.delay import store_and_forward_s
 from emul.links.equipment import SWITCHES
 from emul.links.framing import FRAMINGS
-from emul.links.limits import connection_limit
+from emul.links.limits import usual_limit
 from emul.links.traces import BUSIEST_HOUR
 from emul.links.transport import streams_to_fill, window_rate_bytes_per_s
 from emul.topology.fields import Table
@@ -224,9 +224,8 @@ def _behaviour(link: Link) -> Iterator[Figure]:
 
 def _limit_bytes_per_s(link: Link) -> tuple[float, str]:
     """Return what a connection that is alone gets, and what sets that."""
-    left = link.available_bytes_per_s
-    limit = connection_limit(link, rate_bytes_per_s=left, rtt_s=link.rtt_s)
-    return min(left, limit.bytes_per_s), limit.term
+    limit = usual_limit(link)
+    return min(link.available_bytes_per_s, limit.bytes_per_s), limit.term
 
 
 def notes_of(found: LinkTable) -> tuple[str, ...]:
