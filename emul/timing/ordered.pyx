@@ -24,16 +24,20 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 from emul.timing.tables cimport (
     BACK,
+    DONE,
     FREE,
+    FREED,
     HEAD,
     HOLD,
     INTO,
+    ISSUED,
     KEPT,
     LATENCY,
+    MOMENT_BITS,
     OUT,
     OVERHEAD,
     THROUGH,
-    USER,
+    Row,
     Tables,
 )
 
@@ -62,7 +66,7 @@ cdef enum:
 cdef struct Cause:
     int64_t time
     int64_t key      # of those at the same time the highest counts
-    int32_t moment   # -1: nothing, or its own arrival
+    bint is_moment   # else it is nothing, or its own arrival
 
 
 @cython.final
@@ -74,14 +78,19 @@ cdef class _DoneOnly:
 @cython.final
 @cython.auto_pickle(False)
 cdef class _Columns:
-    """Of a pass that is to say all that ``schedule`` says of each transfer."""
+    """Of a pass that is to say all that ``schedule`` says of each transfer.
 
+    It also keeps who had each link last, ``users`` places after what else is kept of it.
+    """
+
+    cdef int64_t users
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
     cdef int64_t[::1] left
     cdef uint8_t[::1] term
     cdef int32_t[::1] held_by
     cdef int64_t[::1] arrival
+    cdef int64_t[::1] done
     cdef int32_t[::1] waited_for
     cdef int32_t[::1] ordered_after
     cdef uint8_t[::1] start_cause
@@ -89,11 +98,12 @@ cdef class _Columns:
 
     def __init__(self, Tables tables):
         cdef int64_t transfers = tables.transfers, piped = transfers if tables.pipes else 0
+        self.users = KEPT * (tables.ports + tables.pipes)
         self.on_link = np.empty((transfers, 3), dtype=np.int64)
         self.behind = np.empty((transfers, 3), dtype=np.int32)
         self.left, self.term = np.zeros(piped, dtype=np.int64), np.zeros(piped, dtype=np.uint8)
         self.held_by = np.full(piped, -1, dtype=np.int32)
-        self.arrival = np.empty(transfers, dtype=np.int64)
+        self.arrival, self.done = (np.empty(transfers, np.int64) for _ in range(2))
         self.waited_for, self.ordered_after = (np.empty(transfers, np.int32) for _ in range(2))
         self.start_cause, self.done_cause = (np.empty(transfers, np.uint8) for _ in range(2))
 
@@ -109,10 +119,10 @@ cdef class _Columns:
         """Note when a link is taken, and who had it before if its head had come by then."""
         self.on_link[t, hop] = start
         if start > came:
-            self.behind[t, hop] = <int32_t>link[USER]
+            self.behind[t, hop] = <int32_t>link[self.users]
 
     cdef inline void ends(self, int64_t t, int64_t arrival, Cause last) noexcept nogil:
-        self.arrival[t] = arrival
+        self.arrival[t], self.done[t] = arrival, last.time
         self.ordered_after[t], self.done_cause[t] = _transfer(last), _kind(last)
 
 
@@ -121,35 +131,27 @@ ctypedef fused Detail:
     _Columns
 
 
-cdef inline int64_t _key(Tables tables, int64_t moment) noexcept nogil:
-    """Return a number by which moments at the same time are sorted: by transfer, then by kind."""
-    if tables.freed_at and moment >= tables.freed_at:
-        return 4 * (moment - tables.freed_at) + 2
-    if tables.issued_at and moment >= tables.issued_at:
-        return 4 * (moment - tables.issued_at)
-    return 4 * moment + 1
-
-
 cdef inline int32_t _transfer(Cause last) noexcept nogil:
-    return <int32_t>(last.key >> 2) if last.moment >= 0 else -1
+    return <int32_t>(last.key >> MOMENT_BITS) if last.is_moment else -1
 
 
 cdef inline uint8_t _kind(Cause last) noexcept nogil:
-    if last.moment < 0 or last.key % 4 == 1:
+    cdef int64_t kind = last.key & ((1 << MOMENT_BITS) - 1)
+    if not last.is_moment or kind == DONE:
         return UPON_DONE_CAUSE
-    return SLOT_CAUSE if last.key % 4 == 2 else ISSUE_CAUSE
+    return SLOT_CAUSE if kind == FREED else ISSUE_CAUSE
 
 
-cdef inline void _wait(Detail seen, Tables tables, int64_t time, int32_t moment,
+cdef inline void _wait(Detail seen, Tables tables, int64_t time, int64_t moment,
                        Cause* last) noexcept nogil:
     """Let ``last`` be the later of itself and a moment."""
     cdef int64_t key
     if Detail is _DoneOnly:
         last.time = max(last.time, time)
     elif time >= last.time:
-        key = _key(tables, moment)
+        key = moment if tables.bits else (moment << MOMENT_BITS) + DONE
         if time > last.time or key > last.key:
-            last.time, last.key, last.moment = time, key, moment
+            last.time, last.key, last.is_moment = time, key, True
 
 
 cdef inline int64_t _take(Detail seen, int64_t t, int hop, int64_t came,
@@ -158,7 +160,7 @@ cdef inline int64_t _take(Detail seen, int64_t t, int hop, int64_t came,
     cdef int64_t start = max(came, port[FREE])
     if Detail is _Columns:
         seen.takes(t, hop, came, start, port)
-        port[USER] = t
+        port[seen.users] = t
     port[HEAD] = came
     return start
 
@@ -169,7 +171,8 @@ cdef inline int64_t _enter(Detail seen, Tables tables, int64_t t, int64_t came, 
     cdef int64_t start = max(came, pipe[FREE])
     if Detail is _Columns:
         seen.takes(t, PIPE, came, start, pipe)
-        seen.left[t], seen.term[t] = start + cost[THROUGH], tables.term[tables.pipe[t] // KEPT]
+        seen.left[t] = start + cost[THROUGH]
+        seen.term[t] = tables.term[tables.pipe[t] // KEPT - tables.ports]
     pipe[FREE] = start + cost[HOLD]
     return start
 
@@ -178,8 +181,8 @@ cdef inline int64_t _deliver(Detail seen, int64_t t, int64_t time, int64_t* pipe
     """Return when a transfer from a pipe arrives: not before what was sent before it."""
     if Detail is _Columns:
         if pipe[HEAD] > time:
-            seen.held_by[t] = <int32_t>pipe[USER]
-        pipe[USER] = t
+            seen.held_by[t] = <int32_t>pipe[seen.users]
+        pipe[seen.users] = t
     pipe[HEAD] = max(time, pipe[HEAD])
     return pipe[HEAD]
 
@@ -192,7 +195,8 @@ cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
     ``pipe``: NULL where it has none. ``late``: whether any is later than its costs say.
     """
     cdef int64_t head, finish
-    cdef bint early = ready < out[HEAD]
+    if ready < out[HEAD]:
+        return NOT_IN_ORDER
     head = _take(seen, t, PORT, ready, out) + cost[OVERHEAD]
     if late and tables.late_before:
         head += tables.more_before[t]
@@ -200,7 +204,7 @@ cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
     if pipe:
         head = _enter(seen, tables, t, head, pipe, cost)
         finish = max(finish, head + cost[THROUGH])
-    if early or head < into[HEAD]:
+    if head < into[HEAD]:
         return NOT_IN_ORDER
     into[FREE] = _take(seen, t, RECEIVER, head, into) + cost[INTO]
     finish = max(finish, into[FREE]) + cost[LATENCY]
@@ -209,85 +213,85 @@ cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
     return _deliver(seen, t, finish, pipe) if pipe else finish
 
 
-cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1] port,
-                   int64_t[::1] pipe) noexcept nogil:
-    """Fill ``moment``; return when all is done, or NOT_IN_ORDER.
+cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment,
+                   int64_t[::1] link) noexcept nogil:
+    """Return when all is done, or NOT_IN_ORDER.
 
-    ``port`` and ``pipe``: KEPT numbers of each, to begin with as if nobody has used it.
+    ``moment``: room for the last ``tables.window`` of them. ``link``: what is kept of each, to
+    begin with as if nobody has used it.
     """
-    cdef int32_t[::1] start = tables.start, start_from = tables.start_from
-    cdef int32_t[::1] done = tables.done, done_from = tables.done_from
-    cdef int32_t[::1] out = tables.out, into = tables.into, cost_of = tables.cost_of
+    cdef const Row* row = &tables.rows[0]
+    cdef int32_t[::1] start = tables.start, done = tables.done, done_from = tables.done_from
     cdef int64_t[::1] costs = tables.cost
-    cdef int64_t issued_at = tables.issued_at, freed_at = tables.freed_at, call = tables.call
+    cdef int64_t recent = tables.window - 1, per_transfer = 1 << tables.bits
+    cdef int64_t own = DONE if tables.bits else 0  # where it is kept when this one is done
+    cdef bint upon_issue = tables.upon_issue, upon_slot = tables.upon_slot
     cdef bint piped = tables.pipes > 0, late = tables.late_before or tables.late_after
+    cdef bint ordered = done_from.shape[0] > 0
     cdef int64_t t, at, arrival, total = 0
     cdef const int64_t* cost
     cdef Cause last
     for t in range(tables.transfers):
-        last.time, last.key, last.moment = call, -1, -1
-        for at in range(start_from[t], start_from[t + 1]):
-            _wait(seen, tables, moment[start[at]], start[at], &last)
+        last.time, last.key, last.is_moment = tables.call, -1, False
+        for at in range(row.waits, row[1].waits):
+            _wait(seen, tables, moment[start[at] & recent], start[at], &last)
         if Detail is _Columns:
             seen.starts(t, last)
-        if issued_at:
-            moment[issued_at + t] = last.time
-        cost, arrival = &costs[cost_of[t]], last.time
-        if out[t] >= 0:
-            arrival = _carry(seen, tables, t, last.time, cost, &port[out[t]], &port[into[t]],
-                             &pipe[tables.pipe[t]] if piped and tables.pipe[t] >= 0 else NULL,
+        if upon_issue:
+            moment[own + ISSUED - DONE] = last.time
+        cost, arrival = &costs[row.cost], last.time
+        if row.out >= 0:
+            arrival = _carry(seen, tables, t, last.time, cost, &link[row.out], &link[row.into],
+                             &link[tables.pipe[t]] if piped and tables.pipe[t] >= 0 else NULL,
                              late)
             if arrival > LATEST_PS or arrival == NOT_IN_ORDER:
                 return NOT_IN_ORDER
-        if freed_at:
-            moment[freed_at + t] = arrival + cost[BACK]
-        last.time, last.key, last.moment = arrival, INT64_MAX, -1
-        if done_from.shape[0]:
+        if upon_slot:
+            moment[own + FREED - DONE] = arrival + cost[BACK]
+        last.time, last.key, last.is_moment = arrival, INT64_MAX, False
+        if ordered:
             for at in range(done_from[t], done_from[t + 1]):
-                _wait(seen, tables, moment[done[at]], done[at], &last)
+                _wait(seen, tables, moment[done[at] & recent], done[at], &last)
         if Detail is _Columns:
             seen.ends(t, arrival, last)
-        moment[t] = last.time
+        moment[own] = last.time
+        own = (own + per_transfer) & recent
         total = max(total, last.time)
+        row += 1
     return total
 
 
-cdef int64_t _passed(Detail seen, Tables tables, int64_t[::1] moment) except? -2:
+cdef int64_t _passed(Detail seen, Tables tables) except? -2:
     """Make a pass; the result is as in ``_pass``."""
-    cdef int64_t[::1] port = np.zeros(KEPT * tables.ports, dtype=np.int64)
-    cdef int64_t[::1] pipe = np.zeros(KEPT * tables.pipes, dtype=np.int64)
+    cdef int64_t[::1] moment = np.empty(tables.window, dtype=np.int64)
+    cdef int64_t links = KEPT * (tables.ports + tables.pipes)
+    cdef int64_t[::1] link = np.zeros(links if Detail is _DoneOnly else 2 * links, dtype=np.int64)
     with nogil:
-        return _pass(seen, tables, moment, port, pipe)
+        return _pass(seen, tables, moment, link)
 
 
 def total_in_order(Tables tables):
     """Return when all is done, in picoseconds; None where the order is not that of the plan."""
-    cdef _DoneOnly seen = _DoneOnly()
-    cdef int64_t[::1] moment
     if not tables.fits:
         return None
-    moment = np.empty(tables.moments, dtype=np.int64)
-    total = _passed(seen, tables, moment)
+    total = _passed(_DoneOnly(), tables)
     return None if total == NOT_IN_ORDER else total
 
 
 def times_in_order(Tables tables):
     """Return what ``schedule`` says of each transfer; None where the order is not the plan's."""
     cdef _Columns seen
-    cdef int64_t[::1] moment
     if not tables.fits:
         return None
     seen = _Columns(tables)
-    moment = np.empty(tables.moments, dtype=np.int64)
-    if _passed(seen, tables, moment) == NOT_IN_ORDER:
+    if _passed(seen, tables) == NOT_IN_ORDER:
         return None
-    done = np.asarray(moment[:tables.transfers])
     piped = len(seen.left)
     times = {
         "on_link_ps": seen.on_link, "behind": seen.behind, "left_ps": seen.left,
         "held_ps": np.zeros((piped, 3), dtype=np.int64), "term": seen.term,
         "handed_ps": np.zeros(0, dtype=np.int64), "held_by": seen.held_by,
-        "arrival_ps": seen.arrival, "done_ps": done if len(moment) == len(done) else done.copy(),
+        "arrival_ps": seen.arrival, "done_ps": seen.done,
         "waited_for": seen.waited_for, "ordered_after": seen.ordered_after,
         "start_cause": seen.start_cause, "done_cause": seen.done_cause,
     }

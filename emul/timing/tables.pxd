@@ -17,12 +17,28 @@ cdef enum:
     COSTS = 8  # numbers of a row, so that one is a line of cache
 
 cdef enum:
-    # What is kept of a port or of a pipe: when its last head came, when it is free, who had it
-    # last; of a pipe, in place of the first, when its last transfer arrived.
+    # What is kept of a link, a port or a pipe: when its last head came (of a pipe: when its last
+    # transfer arrived), and when it is free. Little, for it is read again and again.
     HEAD = 0
     FREE = 1
-    USER = 2
-    KEPT = 4
+    KEPT = 2
+
+cdef enum:
+    # Kinds of moments of a transfer, in the order in which events at the same time are handled.
+    ISSUED = 0
+    DONE = 1
+    FREED = 2
+    MOMENT_BITS = 2
+
+
+cdef packed struct Row:
+    # Of a transfer: KEPT times its ports (-1: it stays with its rank), COSTS times its row of
+    # costs, where what it waits for begins. Ports are numbered out and into by rank, those within
+    # nodes before those between nodes, as one collective uses many of either kind.
+    int32_t out
+    int32_t into
+    int32_t cost
+    int32_t waits
 
 
 cdef class Tables:
@@ -31,12 +47,8 @@ cdef class Tables:
     cdef int64_t call
     cdef int64_t ports
     cdef int64_t pipes
-    # Of each transfer: KEPT times its ports (-1: it stays with its rank) and its pipe (-1: none;
-    # empty if there are none), COSTS times its row of costs.
-    cdef int32_t[::1] out
-    cdef int32_t[::1] into
-    cdef int32_t[::1] pipe
-    cdef int32_t[::1] cost_of
+    cdef Row[::1] rows               # of each transfer, and two more
+    cdef int32_t[::1] pipe           # KEPT times (ports + its pipe), or -1; empty without pipes
     cdef int64_t[::1] cost
     cdef uint8_t[::1] term           # of each pipe
     # What each is late by more than its row says, before its head goes on and after its last
@@ -45,14 +57,14 @@ cdef class Tables:
     cdef int64_t[::1] more_after
     cdef bint late_before
     cdef bint late_after
-    # What transfer t waits for before it starts: ``start`` from start_from[t] up to
-    # start_from[t + 1]; before it is done likewise, or empty. Each is a moment of another
-    # transfer e: e itself stands for its being done, issued_at + e for its being issued, and
-    # freed_at + e for its slot being free again; moments that nobody waits for have no numbers.
-    cdef int32_t[::1] start_from
+    # What transfer t waits for before it starts: ``start`` from rows[t].waits up to
+    # rows[t + 1].waits; before it is done likewise, or empty. Each is a moment of an earlier
+    # transfer e: e itself, its being done, where nothing else is waited for; else
+    # (e << MOMENT_BITS) + its kind, ``bits`` being MOMENT_BITS then and else 0.
     cdef int32_t[::1] start
     cdef int32_t[::1] done_from
     cdef int32_t[::1] done
-    cdef int64_t issued_at
-    cdef int64_t freed_at
-    cdef int64_t moments
+    cdef int64_t bits
+    cdef bint upon_issue             # whether anything waits for another to be issued
+    cdef bint upon_slot              # or for a slot to be free again
+    cdef int64_t window              # moments that a pass must remember: a power of two

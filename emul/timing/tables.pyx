@@ -18,8 +18,11 @@ __all__ = ["Tables"]
 # A single cost, and any sum of a pass, must stay below; far from where int64 would wrap.
 cdef int64_t MOST_PS = 2 ** 58
 
+_ROW = np.dtype([(name, np.int32) for name in ("out", "into", "cost", "waits")])
+
 cdef enum:
     LATELY = 4096  # rows of costs that are looked among for one that fits
+    NOT_EARLIER = -1
 
 
 @cython.final
@@ -42,7 +45,7 @@ cdef class Tables:
             and not np.any(conditions.ramp_rtt_ps)
             and len(conditions.late) == 0
             and not edges.upon_arrival
-            and KEPT * max(self.ports, self.pipes) < 2**31
+            and KEPT * (self.ports + self.pipes) < 2**31
             and COSTS * self.transfers < 2**31
         )
         self.term = conditions.term
@@ -67,7 +70,7 @@ cdef class Tables:
         cdef int64_t[::1] sample
         cdef int64_t rows
         cdef int32_t[::1] pipe = conditions.pipe
-        self.out, self.into, self.cost_of = (np.empty(self.transfers, np.int32) for _ in range(3))
+        self.rows = np.zeros(self.transfers + 2, dtype=_ROW)
         sample = np.empty(self.transfers, dtype=np.int64)
         rows = _rows_of_costs(self, ways, traffic.src, traffic.dst, traffic.nbytes,
                               traffic.begins, sample)
@@ -75,27 +78,31 @@ cdef class Tables:
         self.fits = _fill_costs(self, ways, traffic.src, traffic.dst, traffic.nbytes,
                                 traffic.begins, sample[:rows], pipe, conditions.rate,
                                 conditions.spacing_ps)
-        self.pipe = np.multiply(conditions.pipe, KEPT) if self.pipes else pipe[:0]
+        self.pipe = _links_of(self.ports, conditions.pipe) if self.pipes else pipe[:0]
 
     def _take_waits(self, Edges edges, int32_t[::1] frees):
         """Turn the edges round: from who waits to what it waits for."""
-        cdef int64_t issue = np.count_nonzero(np.bitwise_and(edges.kind, UPON_ISSUE))
-        cdef int64_t slots = np.count_nonzero(np.asarray(frees) >= 0)
-        cdef int64_t ends, starts, total = self.transfers
-        self.issued_at = total if issue else 0
-        self.freed_at = self.issued_at + total if slots else 0
-        self.moments = total * (1 + (issue > 0) + (slots > 0))
+        cdef int64_t slots = np.count_nonzero(np.asarray(frees) >= 0), total = self.transfers
+        cdef int64_t ends, starts, reach
+        self.upon_issue = np.any(np.bitwise_and(edges.kind, UPON_ISSUE))
+        self.upon_slot = slots > 0
+        self.bits = MOMENT_BITS if self.upon_issue or self.upon_slot else 0
         starts = np.sum(edges.before_start, dtype=np.int64)
         ends = np.sum(edges.before_done, dtype=np.int64) - total
-        self.fits = max(self.moments, starts + slots, ends) < 2**31 - 1
+        self.fits = max(total << self.bits, starts + slots, ends) < 2**31 - 1
         if not self.fits:
             return
-        self.start_from = np.zeros(total + 2, dtype=np.int32)
         self.start = np.empty(starts + slots, dtype=np.int32)
         self.done_from = np.zeros(total + 2 if ends else 0, dtype=np.int32)
         self.done = np.empty(ends, dtype=np.int32)
         with nogil:
-            self.fits = _turn_round(self, edges, frees)
+            reach = _turn_round(self, edges, frees)
+        self.fits = reach != NOT_EARLIER
+        self.window = 1 << int((reach << self.bits) + FREED).bit_length() if self.fits else 0
+
+
+def _links_of(ports, pipe):
+    return np.where(pipe >= 0, KEPT * (ports + pipe), -1).astype(np.int32)
 
 
 def _sum(columns):
@@ -111,23 +118,23 @@ cdef int64_t _rows_of_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[
     cdef int64_t[::1] bytes_lately = np.full(LATELY, -1, dtype=np.int64)
     cdef int64_t[::1] kind_lately = np.zeros(LATELY, dtype=np.int64)
     cdef int32_t[::1] row_lately = np.zeros(LATELY, dtype=np.int32)
-    cdef int32_t[::1] out = tables.out, into = tables.into, cost_of = tables.cost_of
-    cdef int64_t t, kind, at, rows = 0
-    cdef int32_t far
+    cdef Row[::1] row = tables.rows
+    cdef int64_t t, kind, at, first, rows = 0
     with nogil:
         for t in range(tables.transfers):
-            far = 0 if ways.near(src[t], dst[t]) else 2
+            first = 0 if ways.near(src[t], dst[t]) else tables.ports // 2
             kind = 2 * ways.way(src[t], dst[t]) + begins[t]
-            out[t], into[t] = KEPT * (4 * src[t] + far), KEPT * (4 * dst[t] + 1 + far)
+            row[t].out = <int32_t>(KEPT * (first + 2 * src[t]))
+            row[t].into = <int32_t>(KEPT * (first + 2 * dst[t] + 1))
             if src[t] == dst[t]:
-                kind, out[t], into[t] = -1, -1, -1
+                kind, row[t].out, row[t].into = -1, -1, -1
             at = (nbytes[t] ^ (nbytes[t] >> 12) ^ (kind * 31)) & (LATELY - 1)
             if bytes_lately[at] != nbytes[t] or kind_lately[at] != kind:
                 bytes_lately[at], kind_lately[at] = nbytes[t], kind
                 row_lately[at] = <int32_t>(COSTS * rows)
                 sample[rows] = t
                 rows += 1
-            cost_of[t] = row_lately[at]
+            row[t].cost = row_lately[at]
     return rows
 
 
@@ -139,15 +146,15 @@ cdef bint _fill_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] d
     All pipes of a way are alike, so any transfer of a row speaks for the others.
     """
     cdef int64_t[::1] cost = tables.cost
-    cdef int64_t row, t, way, at
+    cdef int64_t row, t, way, far, at
     for row in range(sample.shape[0]):
         t, at = sample[row], row * COSTS
         if src[t] == dst[t]:
             continue
-        way = ways.way(src[t], dst[t])
+        way, far = ways.way(src[t], dst[t]), 0 if ways.near(src[t], dst[t]) else 2
         cost[at + OVERHEAD] = ways.overhead[way] if begins[t] else 0
-        cost[at + OUT] = occupancy(nbytes[t], ways.rate[tables.out[t] // KEPT], MOST_PS)
-        cost[at + INTO] = occupancy(nbytes[t], ways.rate[tables.into[t] // KEPT], MOST_PS)
+        cost[at + OUT] = occupancy(nbytes[t], ways.rate[4 * src[t] + far], MOST_PS)
+        cost[at + INTO] = occupancy(nbytes[t], ways.rate[4 * dst[t] + 1 + far], MOST_PS)
         if pipe[t] >= 0:
             cost[at + THROUGH] = occupancy(nbytes[t], pipe_rate[pipe[t]], MOST_PS)
             cost[at + HOLD] = max(cost[at + THROUGH], spacing[pipe[t]])
@@ -156,36 +163,43 @@ cdef bint _fill_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] d
     return np.max(cost, initial=0) < MOST_PS
 
 
-cdef bint _turn_round(Tables tables, Edges edges, int32_t[::1] frees) noexcept nogil:
-    """List for each transfer what it waits for, earlier ones first; False if one is not earlier."""
-    cdef int32_t[::1] start_from = tables.start_from, start = tables.start
+cdef int64_t _turn_round(Tables tables, Edges edges, int32_t[::1] frees) noexcept nogil:
+    """List for each transfer what it waits for, earlier ones first.
+
+    Return how many transfers before it that is at most; NOT_EARLIER if one is not before it.
+    """
+    cdef Row[::1] row = tables.rows
+    cdef int32_t[::1] start = tables.start
     cdef int32_t[::1] done_from = tables.done_from, done = tables.done
-    cdef int64_t e, at, total = tables.transfers
-    cdef int32_t waiter, moment
+    cdef int64_t e, at, total = tables.transfers, reach = 0
+    cdef int32_t waiter, moment, done_kind = DONE if tables.bits else 0
     for e in range(total):
         if frees[e] >= 0:
-            start_from[frees[e] + 2] += 1
+            row[frees[e] + 2].waits += 1
     # Counted two places on, filled one place on, so that in the end each stands where it begins.
     for e in range(total):
-        start_from[e + 2] += start_from[e + 1] + edges.before_start[e]
+        row[e + 2].waits += row[e + 1].waits + edges.before_start[e]
         if done_from.shape[0]:
             done_from[e + 2] = done_from[e + 1] + edges.before_done[e] - 1
     for e in range(total):
         for at in range(edges.first[e], edges.first[e + 1]):
             waiter = edges.waiter[at]
             if waiter <= e:
-                return False
-            moment = <int32_t>(e + (tables.issued_at if edges.kind[at] & UPON_ISSUE else 0))
+                return NOT_EARLIER
+            reach = max(reach, waiter - e)
+            moment = <int32_t>(e << tables.bits)
+            moment += ISSUED if edges.kind[at] & UPON_ISSUE else done_kind
             if edges.kind[at] & STARTS:
-                start[start_from[waiter + 1]] = moment
-                start_from[waiter + 1] += 1
+                start[row[waiter + 1].waits] = moment
+                row[waiter + 1].waits += 1
             else:
                 done[done_from[waiter + 1]] = moment
                 done_from[waiter + 1] += 1
         waiter = frees[e]
         if waiter >= 0:
             if waiter <= e:
-                return False
-            start[start_from[waiter + 1]] = <int32_t>(tables.freed_at + e)
-            start_from[waiter + 1] += 1
-    return True
+                return NOT_EARLIER
+            reach = max(reach, waiter - e)
+            start[row[waiter + 1].waits] = <int32_t>((e << tables.bits) + FREED)
+            row[waiter + 1].waits += 1
+    return reach
