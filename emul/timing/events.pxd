@@ -1,11 +1,18 @@
-"""A heap of events: the earliest first, ties by number, then by kind."""
+"""A heap of events: the earliest first, ties by number, then by kind.
 
-from libc.stdint cimport int32_t, int64_t
+Most events are made in the order in which they come: what starts at once arrives at once. Such ones
+go into queues, in which nothing has to be sorted; only those that fit behind none of them go into
+the heap proper. What comes next is the earliest of all firsts, so the order is that of a heap.
+"""
+
+from libc.stdint cimport INT64_MAX, int32_t, int64_t
 
 
 cdef enum:
     CHILDREN = 4   # of a place in the heap: those of one place are a line of cache
     KIND_BITS = 4
+    QUEUES = 4
+    QUEUE_ROOM = 4096   # events of a queue at most, a power of two; what does not fit is sorted
 
 
 cdef struct Event:
@@ -16,8 +23,15 @@ cdef struct Event:
 cdef struct Heap:
     Event* events
     int64_t size
-    Event apart   # one that is kept out of the heap: what comes next is often what was pushed last
+    Event apart      # one that is kept out of all: what comes next is often what was pushed last
     bint is_apart
+    # Queue k has ``waiting[k]`` events, from ``queued[k * QUEUE_ROOM + front[k]]`` on, round and
+    # round. Its first is ``first[k]`` too, later than all events if there is none.
+    Event* queued
+    int64_t front[QUEUES]
+    int64_t waiting[QUEUES]
+    Event first[QUEUES]
+    Event last[QUEUES]
 
 
 cdef inline int64_t number_of(Event event) noexcept nogil:
@@ -33,18 +47,47 @@ cdef inline bint before(Event a, Event b) noexcept nogil:
     return (a.time < b.time) | ((a.time == b.time) & (a.key < b.key))
 
 
-cdef inline bint is_empty(const Heap* heap) noexcept nogil:
-    return heap.size == 0 and not heap.is_apart
+cdef inline void set_up(Heap* heap, Event* room) noexcept nogil:
+    """Begin without events; ``room`` is for those of all queues, then for those of the heap."""
+    cdef int32_t k
+    heap.queued, heap.events = room, room + QUEUES * QUEUE_ROOM
+    heap.size, heap.is_apart = 0, False
+    for k in range(QUEUES):
+        heap.front[k], heap.waiting[k] = 0, 0
+        heap.first[k].time, heap.first[k].key = INT64_MAX, INT64_MAX
 
 
-cdef inline bint apart_first(const Heap* heap) noexcept nogil:
-    """Say whether the event that is kept apart is the earliest."""
-    return heap.is_apart and (heap.size == 0 or before(heap.apart, heap.events[0]))
+cdef inline int64_t size_of(const Heap* heap) noexcept nogil:
+    """Return how many events there are."""
+    cdef int64_t size = heap.size + heap.is_apart
+    cdef int32_t k
+    for k in range(QUEUES):
+        size += heap.waiting[k]
+    return size
 
 
-cdef inline int64_t first_time(const Heap* heap) noexcept nogil:
-    """Return the time of the earliest event; there must be one."""
-    return heap.apart.time if apart_first(heap) else heap.events[0].time
+cdef inline Event any_of(const Heap* heap, int64_t at) noexcept nogil:
+    """Return the event with that number, below ``size_of``; they are numbered in no order."""
+    cdef int32_t k
+    if at < heap.size:
+        return heap.events[at]
+    at -= heap.size
+    for k in range(QUEUES):
+        if at < heap.waiting[k]:
+            return heap.queued[k * QUEUE_ROOM + (heap.front[k] + at) % QUEUE_ROOM]
+        at -= heap.waiting[k]
+    return heap.apart
+
+
+cdef inline Event* earliest(Heap* heap) noexcept nogil:
+    """Return where the event is that comes next; one later than all where there is none."""
+    cdef int32_t k
+    cdef Event* found = &heap.first[0]
+    for k in range(1, QUEUES):
+        found = &heap.first[k] if before(heap.first[k], found[0]) else found
+    if heap.size and before(heap.events[0], found[0]):
+        found = &heap.events[0]
+    return &heap.apart if heap.is_apart and before(heap.apart, found[0]) else found
 
 
 cdef inline void push(Heap* heap, int64_t time, int64_t number, int32_t kind) noexcept nogil:
@@ -54,10 +97,25 @@ cdef inline void push(Heap* heap, int64_t time, int64_t number, int32_t kind) no
     if not heap.is_apart:
         heap.apart, heap.is_apart = event, True
     elif before(event, heap.apart):
-        sift_in(heap, heap.apart)
+        line_up(heap, heap.apart)
         heap.apart = event
     else:
-        sift_in(heap, event)
+        line_up(heap, event)
+
+
+cdef inline void line_up(Heap* heap, Event event) noexcept nogil:
+    """Put an event at the end of the first queue in which all are before it; or sort it in."""
+    cdef int32_t k
+    for k in range(QUEUES):
+        if heap.waiting[k] == 0:
+            heap.first[k] = event
+        elif before(event, heap.last[k]) or heap.waiting[k] == QUEUE_ROOM:
+            continue
+        heap.queued[k * QUEUE_ROOM + (heap.front[k] + heap.waiting[k]) % QUEUE_ROOM] = event
+        heap.last[k] = event
+        heap.waiting[k] += 1
+        return
+    sift_in(heap, event)
 
 
 cdef inline void sift_in(Heap* heap, Event event) noexcept nogil:
@@ -72,17 +130,28 @@ cdef inline void sift_in(Heap* heap, Event event) noexcept nogil:
     heap.events[at] = event
 
 
-cdef inline Event pop(Heap* heap) noexcept nogil:
-    """Take the earliest event out; there must be one."""
-    cdef Event first
-    if apart_first(heap):
+cdef inline Event pop(Heap* heap, Event* earliest) noexcept nogil:
+    """Take out the event that is ``earliest``; there must be one."""
+    cdef Event event = earliest[0]
+    if earliest == &heap.apart:
         heap.is_apart = False
-        return heap.apart
-    first = heap.events[0]
-    heap.size -= 1
-    if heap.size > 0:
-        sift_down(heap, heap.events[heap.size])
-    return first
+    elif earliest == heap.events:
+        heap.size -= 1
+        if heap.size > 0:
+            sift_down(heap, heap.events[heap.size])
+    else:
+        move_up(heap, <int32_t>(earliest - heap.first))
+    return event
+
+
+cdef inline void move_up(Heap* heap, int32_t k) noexcept nogil:
+    """Take the first one out of a queue."""
+    heap.front[k] = (heap.front[k] + 1) % QUEUE_ROOM
+    heap.waiting[k] -= 1
+    if heap.waiting[k] > 0:
+        heap.first[k] = heap.queued[k * QUEUE_ROOM + heap.front[k]]
+    else:
+        heap.first[k].time, heap.first[k].key = INT64_MAX, INT64_MAX
 
 
 cdef inline int64_t sooner(const Event* events, int64_t a, int64_t b) noexcept nogil:

@@ -21,13 +21,17 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 from emul.timing.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, Edges
 from emul.timing.events cimport (
     Event,
+    QUEUES,
+    QUEUE_ROOM,
     Heap,
-    first_time,
-    is_empty,
+    any_of,
+    earliest,
     kind_of,
     number_of,
     pop,
     push,
+    set_up,
+    size_of,
 )
 from emul.timing.leaving cimport Leaving
 from emul.timing.pipes cimport (
@@ -113,18 +117,20 @@ cdef class Simulation:
     cdef int64_t handled
     cdef int64_t kept
     cdef bint too_late
+    cdef Event* room
     cdef Heap heap
 
     def __cinit__(self, traffic, edges, network, conditions, kept=0):
         # A transfer has at most three events at once, a stream and a changing way one each.
         cdef Py_ssize_t room = (3 * len(traffic.src) + len(conditions.classes.of_stream)
                                 + len(conditions.states.timer_ps) + 1)
-        self.heap.events = <Event*>PyMem_Malloc(room * sizeof(Event))
-        if self.heap.events == NULL:
+        self.room = <Event*>PyMem_Malloc((QUEUES * QUEUE_ROOM + room) * sizeof(Event))
+        if self.room == NULL:
             raise MemoryError
+        set_up(&self.heap, self.room)
 
     def __dealloc__(self):
-        PyMem_Free(self.heap.events)
+        PyMem_Free(self.room)
 
     def __init__(self, traffic, Edges edges, network, conditions, int64_t kept=0):
         cdef Py_ssize_t transfers = len(traffic.src)
@@ -167,13 +173,15 @@ cdef class Simulation:
 
     cdef void run(self, int64_t until) noexcept nogil:
         cdef int64_t due, total = self.src.shape[0]
+        cdef Event* next
         while (self.handled < total and not self.too_late and not self.pipes.too_late
                and self.pipes.dead_way < 0):
             due = self.pipes.fluid.next_due()
-            if not is_empty(&self.heap) and first_time(&self.heap) < due:
-                if first_time(&self.heap) >= until:
+            next = earliest(&self.heap)
+            if next.time < due:
+                if next.time >= until:
                     return
-                self.handle(pop(&self.heap))
+                self.handle(pop(&self.heap, next))
             elif due < until:
                 self.pipes.leave(due)
             else:
@@ -181,11 +189,11 @@ cdef class Simulation:
 
     def events(self):
         """Return what is to come: times in picoseconds, numbers, kinds (see emul.timing.pipes)."""
-        cdef int64_t at, size = self.heap.size + self.heap.is_apart
+        cdef int64_t at, size = size_of(&self.heap)
         cdef int64_t[:, ::1] found = np.empty((3, size), dtype=np.int64)
         cdef Event event
         for at in range(size):
-            event = self.heap.events[at] if at < self.heap.size else self.heap.apart
+            event = any_of(&self.heap, at)
             found[0, at], found[1, at], found[2, at] = event.time, number_of(event), kind_of(event)
         return np.asarray(found)
 

@@ -235,6 +235,12 @@ def test_nothing_arrives_before_what_was_sent_before_it_on_its_connection():
     assert (time_plan(*call).held_by >= 0).any()
 
 
+def test_more_may_be_under_way_than_the_queues_of_the_heap_hold():
+    # Nothing arrives before all 25,440 have left, and a queue has room for 4,096.
+    program = program_of(build_plan("all_to_all", "direct", (160,)), 160 * 4, 1)
+    assert same_by_both(program, Network.of(one_site(160, link(8.0, 1e6))))
+
+
 def test_an_excerpt_is_left_to_the_heap():
     excerpt = Excerpt.of("all_reduce", "hierarchical", Places.of((4, 4)))
     sites = tuple(Site(name, (Node(1, link()),) * 4, link()) for name in "ab")
