@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+from functools import cache
 from typing import Any
 
-__all__ = ["gpu_class", "machine", "machine_class"]
+__all__ = ["gpu_class", "machine", "machine_class", "processor"]
 
-LAPTOP_CORES = 16
-"""At most so many cores are called a laptop; an assumption, which --machine-class overrules."""
+MAKERS = {"GenuineIntel": "Intel", "AuthenticAMD": "AMD"}
+
+
+@cache
+def processor() -> str:
+    """Return maker, family and model of the processor; if it has none, its name.
+
+    On x86-64 the name is what a hypervisor likes to call it, family and model are its own.
+    """
+    try:
+        from cpuinfo import get_cpu_info
+    except ImportError:
+        return platform.machine()
+    info = get_cpu_info()
+    maker = MAKERS.get(info.get("vendor_id_raw", ""))
+    if maker and "family" in info and "model" in info:
+        return f"{maker} {info['family']} {info['model']}"
+    return str(info.get("brand_raw") or platform.machine())
 
 
 def machine() -> dict[str, Any]:
@@ -19,6 +37,7 @@ def machine() -> dict[str, Any]:
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -26,12 +45,14 @@ def machine() -> dict[str, Any]:
 
 
 def machine_class() -> str:
-    """Return whose ratios are alike: ``numpy-laptop`` or ``numpy-server``.
+    """Return whose ratios are alike: ``numpy-2-cores-intel-6-207``, say.
 
-    All backends that work on NumPy arrays are measured in one run, so they belong to one class.
-    Runs of bench.gpu are of a ``gpu_class``.
+    Those of two processors are not, by up to twice (emul/ARCHITECTURE.md). All backends that work
+    on NumPy arrays are measured in one run, so they belong to one class. Runs of bench.gpu are of a
+    ``gpu_class``.
     """
-    return "numpy-laptop" if (os.cpu_count() or 1) <= LAPTOP_CORES else "numpy-server"
+    name = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
+    return f"numpy-{os.cpu_count() or 1}-cores-{name}"
 
 
 def gpu_class(name: str) -> str:

@@ -147,7 +147,7 @@ def _found(info: Mapping[str, Any]) -> Found:
 
 def read_baseline(path: Path) -> Baseline:
     """Return the baseline in ``path``; raises BadInput when there is none."""
-    what = "a baseline; python -m bench.compare RUN.json ... --update makes one"
+    what = "one of this class of machines; bench.compare RUN.json ... --update makes one"
     document = read_json(path, what)
     try:
         if document["schema"] != SCHEMA:

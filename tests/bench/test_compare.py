@@ -20,7 +20,7 @@ def info(ratio, calibration, calibration_s=0.1):
     }
 
 
-def run_file(path, ratios, *, machine_class="numpy-laptop", calibration="roof"):
+def run_file(path, ratios, *, machine_class="numpy-2-cores-x", calibration="roof"):
     """Write a run as pytest-benchmark does, in what is read of it."""
     document = {
         "machine_info": {"emul": {"machine_class": machine_class, "cores": 2}},
@@ -227,8 +227,18 @@ def test_one_lucky_calibration_makes_nothing_slower(tmp_path, baseline):
     assert [row.verdict for row in compare.settled(rows, again)] == ["ok", "slower", "ok", "ok"]
 
 
+def test_a_processor_without_a_baseline_is_told_how_to_make_one(tmp_path, capsys):
+    run = run_file(tmp_path / "run.json", ratios(), machine_class="numpy-3-cores-none")
+    assert compare.main([str(run)]) == 2
+    said = capsys.readouterr().err
+    assert "numpy-3-cores-none.json: No such file" in said
+    assert "--update makes one" in said
+
+
 def test_committed_baselines_can_be_read_and_would_find_30_percent():
-    for path in compare.BASELINES.glob("*-*.json"):
+    committed = list(compare.BASELINES.glob("*.json"))
+    assert committed
+    for path in committed:
         baseline = read_baseline(path)
         assert path.stem == baseline.machine_class
         assert all(each.tolerance <= 0.2 for each in baseline.benchmarks.values())

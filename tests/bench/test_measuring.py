@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("pytest_benchmark")
 
+import bench
 from bench import conftest, instructions
 from bench.baseline import BadInput
 from bench.figures import add_comparisons
@@ -38,6 +39,24 @@ def test_processor_time_has_that_of_children_in_it():
     before = cpu_s()
     subprocess.run([sys.executable, "-c", "sum(range(10**6))"], check=True)
     assert cpu_s() - before > 0.005
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        ({"vendor_id_raw": "AuthenticAMD", "family": 25, "model": 17, "brand_raw": "?"}, "amd-25-17"),
+        ({"brand_raw": "Apple M2 Pro"}, "apple-m2-pro"),
+        ({"vendor_id_raw": "GenuineIntel", "brand_raw": "Some (R) CPU @ 2.1"}, "some-r-cpu-2-1"),
+    ],
+)
+def test_a_machine_is_of_the_class_of_its_processor(monkeypatch, found, name):
+    monkeypatch.setattr("cpuinfo.get_cpu_info", lambda: found)
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
+    bench.processor.cache_clear()
+    try:
+        assert bench.machine_class() == f"numpy-12-cores-{name}"
+    finally:
+        bench.processor.cache_clear()
 
 
 def test_comparisons_are_between_those_that_do_the_same():
