@@ -5,6 +5,7 @@ go into queues, in which nothing has to be sorted; only those that fit behind no
 the heap proper. What comes next is the earliest of all firsts, so the order is that of a heap.
 """
 
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
 
 
@@ -47,14 +48,22 @@ cdef inline bint before(Event a, Event b) noexcept nogil:
     return (a.time < b.time) | ((a.time == b.time) & (a.key < b.key))
 
 
-cdef inline void set_up(Heap* heap, Event* room) noexcept nogil:
-    """Begin without events; ``room`` is for those of all queues, then for those of the heap."""
+cdef inline int set_up(Heap* heap, Py_ssize_t most) except -1:
+    """Begin without events, with room for the ``most`` that can be there at once."""
     cdef int32_t k
-    heap.queued, heap.events = room, room + QUEUES * QUEUE_ROOM
+    heap.queued = <Event*>PyMem_Malloc((QUEUES * QUEUE_ROOM + most) * sizeof(Event))
+    if heap.queued == NULL:
+        raise MemoryError
+    heap.events = heap.queued + QUEUES * QUEUE_ROOM
     heap.size, heap.is_apart = 0, False
     for k in range(QUEUES):
         heap.front[k], heap.waiting[k] = 0, 0
         heap.first[k].time, heap.first[k].key = INT64_MAX, INT64_MAX
+    return 0
+
+
+cdef inline void tear_down(Heap* heap) noexcept:
+    PyMem_Free(heap.queued)
 
 
 cdef inline int64_t size_of(const Heap* heap) noexcept nogil:

@@ -15,14 +15,11 @@ order of the plan, what leaves a shared trunk first. So there is one answer, on 
 """
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 from emul.timing.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, Edges
 from emul.timing.events cimport (
     Event,
-    QUEUES,
-    QUEUE_ROOM,
     Heap,
     any_of,
     earliest,
@@ -32,6 +29,7 @@ from emul.timing.events cimport (
     push,
     set_up,
     size_of,
+    tear_down,
 )
 from emul.timing.leaving cimport Leaving
 from emul.timing.pipes cimport (
@@ -117,28 +115,22 @@ cdef class Simulation:
     cdef int64_t handled
     cdef int64_t kept
     cdef bint too_late
-    cdef Event* room
     cdef Heap heap
 
     def __cinit__(self, traffic, edges, network, conditions, kept=0):
         # A transfer has at most three events at once, a stream and a changing way one each.
-        cdef Py_ssize_t room = (3 * len(traffic.src) + len(conditions.classes.of_stream)
-                                + len(conditions.states.timer_ps) + 1)
-        self.room = <Event*>PyMem_Malloc((QUEUES * QUEUE_ROOM + room) * sizeof(Event))
-        if self.room == NULL:
-            raise MemoryError
-        set_up(&self.heap, self.room)
+        set_up(&self.heap, 3 * len(traffic.src) + len(conditions.classes.of_stream)
+               + len(conditions.states.timer_ps) + 1)
 
     def __dealloc__(self):
-        PyMem_Free(self.room)
+        tear_down(&self.heap)
 
     def __init__(self, traffic, Edges edges, network, conditions, int64_t kept=0):
         cdef Py_ssize_t transfers = len(traffic.src)
         self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
         self.begins, self.frees = traffic.begins, conditions.frees
         self.host, self.completion = traffic.host_ps, traffic.completion_ps
-        self.call = traffic.call_ps
-        self.not_before = not_before_ps(traffic)
+        self.call, self.not_before = traffic.call_ps, not_before_ps(traffic)
         self.jitter, self.tail = conditions.jitter_ps, conditions.tail_ps
         self.edges, self.ways = edges, Ways(network)
         self.free = np.zeros(4 * network.world_size, dtype=np.int64)
