@@ -8,8 +8,8 @@ calibration of its own run. 0: nothing is slower than its tolerance allows. 1: s
 2: what was given cannot be compared.
 
 What seems slower is measured again in new processes before it is called so (``--confirm``), after
-a pause each time, until it no longer does; of all these runs together the quickest round counts,
-over the median calibration. A disturbance passes and only adds, a regression stays.
+a pause each time, until it no longer does; of all these runs that one counts which a third are
+below. A disturbance passes, luck is rare, a regression stays.
 
 ``--update`` makes the baseline anew of one run or several; of several, tolerances follow from how
 far they are apart. ``--self-check 10`` runs the suites ten times, compares each run and prints the

@@ -34,7 +34,7 @@ cdef enum:
 cdef packed struct Row:
     # Of a transfer: KEPT times its ports (-1: it stays with its rank), COSTS times its row of
     # costs, where what it waits for begins. Ports are numbered out and into by rank, those within
-    # nodes before those between nodes, as one collective uses many of either kind.
+    # nodes before those between nodes, so that what is used together lies together.
     int32_t out
     int32_t into
     int32_t cost
