@@ -98,7 +98,7 @@ cdef class _Columns:
 
     def __init__(self, Tables tables):
         cdef int64_t transfers = tables.transfers, piped = transfers if tables.pipes else 0
-        self.users = KEPT * (tables.ports + tables.pipes)
+        self.users = tables.places
         self.on_link = np.empty((transfers, 3), dtype=np.int64)
         self.behind = np.empty((transfers, 3), dtype=np.int32)
         self.left, self.term = np.zeros(piped, dtype=np.int64), np.zeros(piped, dtype=np.uint8)
@@ -264,8 +264,8 @@ cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment,
 cdef int64_t _passed(Detail seen, Tables tables) except? -2:
     """Make a pass; the result is as in ``_pass``."""
     cdef int64_t[::1] moment = np.empty(tables.window, dtype=np.int64)
-    cdef int64_t links = KEPT * (tables.ports + tables.pipes)
-    cdef int64_t[::1] link = np.zeros(links if Detail is _DoneOnly else 2 * links, dtype=np.int64)
+    cdef int64_t places = tables.places if Detail is _DoneOnly else 2 * tables.places
+    cdef int64_t[::1] link = np.zeros(places, dtype=np.int64)
     with nogil:
         return _pass(seen, tables, moment, link)
 

@@ -243,8 +243,7 @@ cdef class Simulation:
     cdef inline int64_t link(self, int64_t t, int32_t hop) noexcept nogil:
         """Return the number of the port that a transfer takes at its sender or its receiver."""
         cdef int64_t src = self.src[t], dst = self.dst[t]
-        cdef int64_t link = 4 * src if hop == PORT else 4 * dst + 1
-        return link if self.ways.near(src, dst) else link + 2
+        return self.ways.out(src, dst) if hop == PORT else self.ways.into(src, dst)
 
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""

@@ -33,8 +33,7 @@ cdef enum:
 
 cdef packed struct Row:
     # Of a transfer: KEPT times its ports (-1: it stays with its rank), COSTS times its row of
-    # costs, where what it waits for begins. Ports are numbered out and into by rank, those within
-    # nodes before those between nodes, so that what is used together lies together.
+    # costs, where what it waits for begins.
     int32_t out
     int32_t into
     int32_t cost
@@ -47,6 +46,7 @@ cdef class Tables:
     cdef int64_t call
     cdef int64_t ports
     cdef int64_t pipes
+    cdef int64_t places              # KEPT of each port and pipe
     cdef Row[::1] rows               # of each transfer, and two more
     cdef int32_t[::1] pipe           # KEPT times (ports + its pipe), or -1; empty without pipes
     cdef int64_t[::1] cost

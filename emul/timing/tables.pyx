@@ -39,13 +39,14 @@ cdef class Tables:
     def __init__(self, traffic, Edges edges, network, conditions):
         self.transfers, self.call = len(traffic.src), traffic.call_ps
         self.ports, self.pipes = 4 * network.world_size, len(conditions.rate)
+        self.places = KEPT * (self.ports + self.pipes)
         self.fits = (
             traffic.stands_for is None
             and len(conditions.classes.of_stream) == 0
             and not np.any(conditions.ramp_rtt_ps)
             and len(conditions.late) == 0
             and not edges.upon_arrival
-            and KEPT * (self.ports + self.pipes) < 2**31
+            and self.places < 2**31
             and COSTS * self.transfers < 2**31
         )
         self.term = conditions.term
@@ -119,13 +120,12 @@ cdef int64_t _rows_of_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[
     cdef int64_t[::1] kind_lately = np.zeros(LATELY, dtype=np.int64)
     cdef int32_t[::1] row_lately = np.zeros(LATELY, dtype=np.int32)
     cdef Row[::1] row = tables.rows
-    cdef int64_t t, kind, at, first, rows = 0
+    cdef int64_t t, kind, at, rows = 0
     with nogil:
         for t in range(tables.transfers):
-            first = 0 if ways.near(src[t], dst[t]) else tables.ports // 2
             kind = 2 * ways.way(src[t], dst[t]) + begins[t]
-            row[t].out = <int32_t>(KEPT * (first + 2 * src[t]))
-            row[t].into = <int32_t>(KEPT * (first + 2 * dst[t] + 1))
+            row[t].out = <int32_t>(KEPT * ways.out(src[t], dst[t]))
+            row[t].into = <int32_t>(KEPT * ways.into(src[t], dst[t]))
             if src[t] == dst[t]:
                 kind, row[t].out, row[t].into = -1, -1, -1
             at = (nbytes[t] ^ (nbytes[t] >> 12) ^ (kind * 31)) & (LATELY - 1)
@@ -146,15 +146,15 @@ cdef bint _fill_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] d
     All pipes of a way are alike, so any transfer of a row speaks for the others.
     """
     cdef int64_t[::1] cost = tables.cost
-    cdef int64_t row, t, way, far, at
+    cdef int64_t row, t, way, at
     for row in range(sample.shape[0]):
         t, at = sample[row], row * COSTS
         if src[t] == dst[t]:
             continue
-        way, far = ways.way(src[t], dst[t]), 0 if ways.near(src[t], dst[t]) else 2
+        way = ways.way(src[t], dst[t])
         cost[at + OVERHEAD] = ways.overhead[way] if begins[t] else 0
-        cost[at + OUT] = occupancy(nbytes[t], ways.rate[4 * src[t] + far], MOST_PS)
-        cost[at + INTO] = occupancy(nbytes[t], ways.rate[4 * dst[t] + 1 + far], MOST_PS)
+        cost[at + OUT] = occupancy(nbytes[t], ways.rate[ways.out(src[t], dst[t])], MOST_PS)
+        cost[at + INTO] = occupancy(nbytes[t], ways.rate[ways.into(src[t], dst[t])], MOST_PS)
         if pipe[t] >= 0:
             cost[at + THROUGH] = occupancy(nbytes[t], pipe_rate[pipe[t]], MOST_PS)
             cost[at + HOLD] = max(cost[at + THROUGH], spacing[pipe[t]])

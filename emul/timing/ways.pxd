@@ -24,6 +24,14 @@ cdef class Ways:
     cdef inline bint near(self, int64_t src, int64_t dst) noexcept nogil:
         return self.node_of[src] == self.node_of[dst]
 
+    cdef inline int64_t out(self, int64_t src, int64_t dst) noexcept nogil:
+        """Return the number of the port that a transfer takes at its sender."""
+        return 4 * src if self.near(src, dst) else 4 * src + 2
+
+    cdef inline int64_t into(self, int64_t src, int64_t dst) noexcept nogil:
+        """Return the number of the port that a transfer takes at its receiver."""
+        return 4 * dst + 1 if self.near(src, dst) else 4 * dst + 3
+
     cdef inline int64_t way(self, int64_t src, int64_t dst) noexcept nogil:
         """Return the number of the way between two ranks, as in emul.topology.Network."""
         cdef int64_t a = self.site_of[src], b = self.site_of[dst]

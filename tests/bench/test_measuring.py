@@ -44,10 +44,7 @@ def test_processor_time_has_that_of_children_in_it():
 @pytest.mark.parametrize(
     ("found", "name"),
     [
-        (
-            {"vendor_id_raw": "AuthenticAMD", "family": 25, "model": 17},
-            "amd-25-17",
-        ),
+        ({"vendor_id_raw": "AuthenticAMD", "family": 25, "model": 17}, "amd-25-17"),
         ({"brand_raw": "Apple M2 Pro"}, "apple-m2-pro"),
         ({"vendor_id_raw": "GenuineIntel", "brand_raw": "Some (R) CPU @ 2.1"}, "some-r-cpu-2-1"),
     ],
