@@ -17,12 +17,17 @@ EMUL = str(Path(sysconfig.get_path("scripts")) / "emul")
 ROUNDS = 10
 
 
-def test_import_emul(measured: Measured) -> None:
-    command = (sys.executable, "-c", "import emul; print(emul.__name__, len(emul.__all__))")
+IMPORTED = {"alone": "emul", "World": "emul.World"}  # what it is used for decides what it loads
+
+
+@pytest.mark.parametrize("used", IMPORTED)
+def test_import_emul(measured: Measured, used: str) -> None:
+    code = f"import emul; print({IMPORTED[used]}.__name__, len(emul.__all__))"
+    command = (sys.executable, "-c", code)
 
     def check(printed: str) -> Mapping[str, Any]:
         name, number = printed.split()
-        assert name == "emul"
+        assert name == IMPORTED[used].rpartition(".")[2]
         assert int(number) > 0
         return {"calls": 1}
 

@@ -1,4 +1,12 @@
-"""Runs collective communication for real and makes it feel the distance between sites."""
+"""Runs collective communication for real and makes it feel the distance between sites.
+
+``import emul`` loads the errors alone; every other name is loaded with its room when it is first
+used (PEP 562), so a command that needs no array does not wait for NumPy.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from emul.errors import (
     ArgumentError,
@@ -17,18 +25,20 @@ from emul.errors import (
     TimeLimitError,
     TopologyError,
 )
-from emul.groups import Group
-from emul.handles import Handle
-from emul.history import Passage
-from emul.lag import Lag
-from emul.links import Link
-from emul.ops import RoundingError
-from emul.plans import Send
-from emul.run import Prediction, Run
-from emul.stacks import Stack
-from emul.timing import CriticalPath, Moments, Segment, Slicing, Timeline
-from emul.topology import Node, Site, Topology, Trunk
-from emul.world import World
+
+if TYPE_CHECKING:
+    from emul.groups import Group
+    from emul.handles import Handle
+    from emul.history import Passage
+    from emul.lag import Lag
+    from emul.links import Link
+    from emul.ops import RoundingError
+    from emul.plans import Send
+    from emul.run import Prediction, Run
+    from emul.stacks import Stack
+    from emul.timing import CriticalPath, Moments, Segment, Slicing, Timeline
+    from emul.topology import Node, Site, Topology, Trunk
+    from emul.world import World
 
 __version__ = "0.1.0"
 
@@ -70,3 +80,45 @@ __all__ = [
     "World",
     "__version__",
 ]
+
+_ROOM_OF = {
+    "CriticalPath": "emul.timing",
+    "Group": "emul.groups",
+    "Handle": "emul.handles",
+    "Lag": "emul.lag",
+    "Link": "emul.links",
+    "Moments": "emul.timing",
+    "Node": "emul.topology",
+    "Passage": "emul.history",
+    "Prediction": "emul.run",
+    "RoundingError": "emul.ops",
+    "Run": "emul.run",
+    "Segment": "emul.timing",
+    "Send": "emul.plans",
+    "Site": "emul.topology",
+    "Slicing": "emul.timing",
+    "Stack": "emul.stacks",
+    "Timeline": "emul.timing",
+    "Topology": "emul.topology",
+    "Trunk": "emul.topology",
+    "World": "emul.world",
+}
+
+
+def _at_first_use(name: str) -> Any:
+    if name in _ROOM_OF:
+        found = getattr(import_module(_ROOM_OF[name]), name)
+    elif find_spec(f"{__name__}.{name}"):
+        found = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOM_OF})
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+    __getattr__ = _at_first_use

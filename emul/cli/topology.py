@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from emul.cli.params import print_wide
-from emul.topology import (
-    LinkTable,
-    link_preset_names,
-    load,
-    load_document,
-    notes_of,
-    preset_names,
-    preset_table,
-    read_document,
-)
+
+if TYPE_CHECKING:
+    from emul.topology import LinkTable
 
 __all__ = ["topology"]
 
@@ -31,6 +25,7 @@ def topology() -> None:
 def list_() -> None:
     """List the topologies that come with emul, and the presets of links."""
     from emul.report import link_list, topology_list
+    from emul.topology import link_preset_names, load, preset_names, preset_table
 
     print_wide(topology_list(load(name) for name in preset_names()))
     print_wide(link_list(preset_table(name) for name in link_preset_names()))
@@ -45,6 +40,7 @@ def show(name: str, sources: bool) -> None:
     Of a preset of links, show every figure and its source.
     """
     from emul.report import topology_sheet
+    from emul.topology import link_preset_names, load_document, preset_table
 
     if name in link_preset_names():
         _show_links([preset_table(name)])
@@ -68,6 +64,8 @@ def _show_links(links: Sequence[LinkTable]) -> None:
 
 
 def _say_notes(links: Sequence[LinkTable]) -> None:
+    from emul.topology import notes_of
+
     for note in (note for link in links for note in notes_of(link)):
         click.echo(f"note: {note}")
 
@@ -76,6 +74,8 @@ def _say_notes(links: Sequence[LinkTable]) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
     """Check a topology file, and say what it describes."""
+    from emul.topology import read_document
+
     document = read_document(file)
     found = document.topology
     click.echo(
