@@ -149,7 +149,8 @@ cdef inline Event pop(Heap* heap, Event* earliest) noexcept nogil:
         if heap.size > 0:
             sift_down(heap, heap.events[heap.size])
     else:
-        move_up(heap, <int32_t>(earliest - heap.first))
+        # Not a difference of pointers, which Cython takes in bytes where it checks for overflow.
+        move_up(heap, <int32_t>((<size_t>earliest - <size_t>heap.first) // sizeof(Event)))
     return event
 
 

@@ -21,7 +21,7 @@ cdef enum:
 
 cdef enum:
     # Streams count from here: at the same time, their events come before those of transfers.
-    STREAMS_FROM = -(1 << 30)
+    STREAMS_FROM = -0x40000000  # as a literal: with checks of overflow Cython takes no other
 
 
 cdef class Pipes:
