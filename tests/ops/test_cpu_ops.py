@@ -137,8 +137,11 @@ def test_threads_slabs_and_streams_change_no_bit(ops, threads, streamed, monkeyp
             for width in (5 * 4096, 20_011):
                 shape = Shape(COLLECTIVES["all_reduce"], 5, width)
                 check(several, plan, shape, DTYPES[dtype], "sum", offset=offset)
-    plan = build_plan("all_gather", "ring", (5,))
-    check(several, plan, Shape(COLLECTIVES["all_gather"], 5, 60_005), DTYPES["uint8"], "sum")
+    for collective, count in (("all_gather", 270_001), ("all_to_all", 7_001), ("broadcast", 99)):
+        shape = Shape(COLLECTIVES[collective], 5, 5 * count)
+        algorithm = "pairwise" if collective == "all_to_all" else "ring"
+        plan = build_plan(collective, algorithm, (5,))
+        check(several, plan, shape, DTYPES["uint8"], "sum")
 
 
 def test_rows_whose_elements_are_apart_are_left_to_numpy(ops):
