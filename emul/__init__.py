@@ -5,7 +5,6 @@ used (PEP 562), so a command that needs no array does not wait for NumPy.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from emul.errors import (
@@ -106,6 +105,8 @@ _ROOM_OF = {
 
 
 def _at_first_use(name: str) -> Any:
+    from importlib.util import find_spec  # not at start-up, which needs none
+
     if name in _ROOM_OF:
         found = getattr(import_module(_ROOM_OF[name]), name)
     elif find_spec(f"{__name__}.{name}"):

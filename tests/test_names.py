@@ -1,20 +1,13 @@
 """What ``import emul`` offers, and that it is loaded only when it is used."""
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command import printed_by
 
 import emul
-
-
-def run(script):
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    return done.stdout
 
 
 def imported_for_types():
@@ -33,7 +26,7 @@ def test_a_type_checker_sees_what_a_program_gets():
 
 def test_rooms_are_there_without_an_import_of_their_own():
     script = "import emul; print(emul.plans.build_hierarchy.__name__, emul.measured.__name__)"
-    assert run(script) == "build_hierarchy emul.measured\n"
+    assert printed_by(script) == "build_hierarchy emul.measured\n"
 
 
 @pytest.mark.parametrize("name", ["Wrold", "_worlds", "__wrapped__", "no_such_room"])
@@ -45,4 +38,4 @@ def test_what_is_not_there_is_an_attribute_error(name):
 @pytest.mark.parametrize("imported", ["emul", "emul.cli.main"])
 def test_what_needs_no_array_does_not_wait_for_numpy(imported):
     script = f"import sys, {imported}; print([m for m in sys.modules if m.startswith('numpy')])"
-    assert run(script) == "[]\n"
+    assert printed_by(script) == "[]\n"

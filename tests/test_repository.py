@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from command import emul as run_emul
+from command import printed_by
 
 import emul
 from emul.topology import read_topology
@@ -124,22 +125,15 @@ def test_only_one_module_of_ops_imports_cupy():
 def test_importing_emul_takes_no_other_array_library():
     heavy = ["cupy", "torch", "jax", "rich", "click", "scipy", "matplotlib"]
     script = f"import sys; from emul import *; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
+    assert printed_by(script) == "[]\n"
 
 
 def test_an_uncompiled_source_folder_says_what_to_do(tmp_path):
     shutil.copytree(ROOT / "emul", tmp_path / "emul", ignore=shutil.ignore_patterns("*.so"))
     places = os.pathsep.join([str(tmp_path), sysconfig.get_path("purelib")])
+    # -S: without what an editable install adds
     done = subprocess.run(
-        [
-            sys.executable,
-            "-S",
-            "-c",
-            "from emul import World",
-        ],  # -S: without what an editable install adds
+        [sys.executable, "-S", "-c", "from emul import World"],
         env={**os.environ, "PYTHONPATH": places},
         cwd=tmp_path,
         capture_output=True,

@@ -110,7 +110,7 @@ static void fused_run_pass(const fused_call *call, int64_t run, fused_pass *pass
     else if (call->in_place && pass->leaves > 1)
         call->moves(pass, low, high);
     else
-        fused_copy(pass, low, high, call->large);
+        fused_copy(pass, low, high, EMUL_FUSED_X86 && call->large);
 }
 
 /* Return the run that holds ``element``. */

@@ -124,6 +124,7 @@ def test_counts_are_skipped_without_valgrind(monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", instructions.WORKLOADS)
 def test_workloads_that_are_counted_do_their_work(name):
+    """Each asserts its own result, every time that it is done."""
     instructions.WORKLOADS[name]()()
 
 

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from command import emul
+from command import emul, printed_by
 from measured import logs
 
 from emul.topology import read_topology
@@ -233,10 +233,7 @@ def test_help_says_what_a_csv_has():
 
 def test_scipy_is_imported_only_when_calibrate_runs():
     script = "import sys, emul.cli.main; print([m for m in ('scipy', 'emul.measured') if m in sys.modules])"  # noqa: E501
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
+    assert printed_by(script) == "[]\n"
 
 
 def test_without_scipy_it_says_what_to_install(tmp_path):

@@ -137,10 +137,13 @@ def test_threads_slabs_and_streams_change_no_bit(ops, threads, streamed, monkeyp
             for width in (5 * 4096, 20_011):
                 shape = Shape(COLLECTIVES["all_reduce"], 5, width)
                 check(several, plan, shape, DTYPES[dtype], "sum", offset=offset)
-    for collective, count in (("all_gather", 270_001), ("all_to_all", 7_001), ("broadcast", 99)):
-        shape = Shape(COLLECTIVES[collective], 5, 5 * count)
-        algorithm = "pairwise" if collective == "all_to_all" else "ring"
+    for collective, algorithm, count in (
+        ("all_gather", "ring", 270_001),
+        ("all_to_all", "pairwise", 7_001),
+        ("broadcast", "ring", 99),
+    ):
         plan = build_plan(collective, algorithm, (5,))
+        shape = Shape(COLLECTIVES[collective], 5, 5 * count)
         check(several, plan, shape, DTYPES["uint8"], "sum")
 
 
