@@ -17,6 +17,7 @@ MODULES = (
     "ops.fused",
     "plans.fusion",
     "plans.proof",
+    "timing.credit",
     "timing.dependencies",
     "timing.fluid",
     "timing.leaving",

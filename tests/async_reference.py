@@ -9,10 +9,10 @@ import heapq
 import math
 from collections import defaultdict
 
-from reference import path, places, transfers_of
+from reference import Credit, path, places, transfers_of
 from shared_trunk import SharedTrunk
 
-PORT, PIPE, RECEIVER, LEFT, ARRIVED, DONE = range(6)
+PORT, PIPE, RECEIVER, LEFT, ARRIVED, DONE, FREED = range(7)
 
 
 class Collective:
@@ -31,7 +31,12 @@ class Collective:
         self.arrived, self.finished = set(), set()
         self.begun, self.sent = set(), set()
         self.legs = dict.fromkeys(range(len(self.transfers)), 1)
-        self.finish = defaultdict(int)
+        self.left_at, self.came_at = defaultdict(int), defaultdict(int)
+
+    def creditor(self, i):
+        """Whose credit a transfer takes: its connection's, which is full for each collective."""
+        t = self.transfers[i]
+        return t.src, t.dst, t.channel, self
 
     def may_start(self, i):
         t = self.transfers[i]
@@ -55,8 +60,9 @@ class Collective:
 class Machines:
     """All ranks, each at some place of the program, and the network between them."""
 
-    def __init__(self, topology, program):
+    def __init__(self, topology, program, slicing=None):
         self.topology, self.program = topology, program
+        self.credit = Credit(slicing.slots * slicing.slice_bytes if slicing else 0)
         self.where = places(topology)
         self.clock = [0] * len(self.where)
         self.at = [0] * len(self.where)
@@ -128,18 +134,29 @@ class Machines:
         if i < 0:
             self.started(now, c, -1 - i)
         elif kind <= RECEIVER:
+            if kind == PORT and not self.credit.has(c.transfers[i], (c, i), c.creditor(i)):
+                return
             if kind == PORT:
                 self.sent(now, c, i)
             self.cross(now, c, i, kind)
         elif kind == LEFT:
-            c.finish[i] = max(c.finish[i], now)
+            c.left_at[i] = max(c.left_at[i], now)
             self.leg(c, i)
         elif kind == ARRIVED:
-            c.arrived.add(i)
-            self.end(now, c, i)
-            self.look(now, c, c.transfers[i].src)
+            self.arrive(now, c, i)
+        elif kind == FREED:
+            for handed in self.credit.give_back(c.transfers[i], c.creditor(i)):
+                self.push(now, *handed, PORT)
         else:
             self.done(now, c, i)
+
+    def arrive(self, now, c, i):
+        c.arrived.add(i)
+        self.end(now, c, i)
+        t = c.transfers[i]
+        self.look(now, c, t.src)
+        if t.src != t.dst:
+            self.push(now + path(self.topology, t.dst, t.src)[1], c, i, FREED)
 
     def started(self, now, c, rank):
         c.started[rank] = now
@@ -182,8 +199,9 @@ class Machines:
         self.go_on(rank)
 
     def cross(self, now, c, i, kind):
+        """Put a transfer on a link; its head comes to the receiver's port after the latency."""
         t = c.transfers[i]
-        hops, _, overhead = path(self.topology, t.src, t.dst)
+        hops, latency, overhead = path(self.topology, t.src, t.dst)
         if not hops:
             self.push(now, c, i, ARRIVED)
             return
@@ -193,23 +211,28 @@ class Machines:
             c.legs[i] = 2
             connection = t.src, t.dst, t.channel, c.channel
             if trunk.enter(now, (c, i), connection, t.nbytes):
-                self.push(now, c, i, RECEIVER)
+                self.push(now + latency, c, i, RECEIVER)
             return
         link, rate = hops[0 if kind == PORT else -1]
         start = max(now, self.free[link])
-        head = start + (overhead if kind == PORT else 0)
+        head = start + (overhead if kind == PORT and t.begins else 0)
         self.free[link] = head + math.floor(t.nbytes * 1e12 / rate + 0.5)
-        c.finish[i] = max(c.finish[i], self.free[link])
         if kind == RECEIVER:
+            c.came_at[i] = self.free[link]
             self.leg(c, i)
+            return
+        c.left_at[i] = max(c.left_at[i], self.free[link])
+        if len(hops) == 3:
+            self.push(head, c, i, PIPE)
         else:
-            self.push(head, c, i, PIPE if len(hops) == 3 else RECEIVER)
+            self.push(head + latency, c, i, RECEIVER)
 
     def left(self, now, connection, ends):
         (c, i), after = self.trunks[ends].leave(now, connection)
         self.push(now, c, i, LEFT)
         if after is not None:
-            self.push(now, *after, RECEIVER)
+            t = after[0].transfers[after[1]]
+            self.push(now + path(self.topology, t.src, t.dst)[1], *after, RECEIVER)
 
     def leg(self, c, i):
         c.legs[i] -= 1
@@ -217,7 +240,7 @@ class Machines:
             return
         t = c.transfers[i]
         hops, latency, _ = path(self.topology, t.src, t.dst)
-        when = c.finish[i] + latency
+        when = max(c.left_at[i] + latency, c.came_at[i])
         if len(hops) == 3:
             connection = t.src, t.dst, t.channel, c.channel
             when = self.last[connection] = max(when, self.last[connection])
@@ -227,11 +250,13 @@ class Machines:
 class Script:
     """Notes a program down as the machines take it."""
 
-    def __init__(self):
+    def __init__(self, slicing=None):
+        self.slicing = slicing
         self.acts, self.last, self.collectives = [], {}, []
 
     def issue(self, prediction, itemsize, ranks, communicator):
-        transfers = transfers_of(prediction.plan, prediction.shape.width, itemsize)
+        width = prediction.shape.width
+        transfers = transfers_of(prediction.plan, width, itemsize, self.slicing)
         issued = Collective(
             len(self.collectives), ranks, transfers, self.last.get(communicator), communicator
         )

@@ -50,7 +50,8 @@ class Program:
 
     def __init__(self, number, members):
         self.draw, self.members, self.world = random.Random(number), members, members[0]
-        self.script, self.handles, self.flights = Script(), [], []
+        slicing = self.world.slicing
+        self.script, self.handles, self.flights = Script(slicing), [], []
         self.base_ps = int(self.world.progress.clocks_ps()[0])
         for _ in range(self.draw.randint(2, 8)):
             self.step()
@@ -110,7 +111,7 @@ class Program:
 
     def expected(self):
         """What the machines say of both."""
-        machines = Machines(self.world.topology, self.script.acts).run()
+        machines = Machines(self.world.topology, self.script.acts, self.world.slicing).run()
         return machines.clock, [
             tuple([each[rank] for rank in c.ranks] for each in (c.issued, c.started, c.done))
             for c in self.script.collectives

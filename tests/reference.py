@@ -65,11 +65,12 @@ class Transfer:
     starts_upon_issue: set = field(default_factory=set)
     done_upon_done: set = field(default_factory=set)
     done_upon_issue: set = field(default_factory=set)
-    slot_of: int | None = None  # the transfer whose slot it takes
-    slot_free: bool = True
+    takes: int = 0  # of its connection's credit
+    remainder: bool = False  # of what was handed over before it, so that it needs none
     starts: list = field(default_factory=list)
     issued_ps: int = -1
-    finish_ps: int = 0
+    sent_ps: int = 0  # when its last byte has left the sender's port and the trunk
+    came_ps: int = 0  # when it is through the receiver's port
     legs: int = 1  # ways out that it has not left yet
     host_ps: int = 0  # what its sender's software takes before it
     completion_ps: int = 0  # and its receiver's, when it has come
@@ -114,6 +115,7 @@ def transfers_of(plan, width, itemsize, slicing=None):
         steps.append(rows_of(step, lengths, number))
         number += len(step)
     nbytes = [n for rows in steps for n in message_bytes(rows, lengths, itemsize)]
+    asked = slicing
     if slicing and not any(n > slicing.slice_bytes for n in nbytes):
         slicing = None
     for rows in steps:
@@ -126,8 +128,8 @@ def transfers_of(plan, width, itemsize, slicing=None):
         issue_in_order(found)
     if plan.waits:
         keep_waits(found, plan.waits)
-    if slicing:
-        give_slots(found, slicing.slots)
+    if asked:
+        say_what_is_taken(found, asked.slice_bytes)
     return found
 
 
@@ -177,17 +179,6 @@ def keep_waits(found, waits):
                 "_upon_issue" if upon_issue else "_upon_done"
             )
             getattr(found[number], kind).add(max(messages[a]))
-
-
-def give_slots(found, slots):
-    """Let each transfer take the slot of the one that is ``slots`` before it on its connection."""
-    on = defaultdict(list)
-    for number, transfer in enumerate(found):
-        if transfer.src != transfer.dst:
-            on[transfer.src, transfer.dst, transfer.channel].append(number)
-    for numbers in on.values():
-        for earlier, later in zip(numbers, numbers[slots:], strict=False):
-            found[later].slot_of, found[later].slot_free = earlier, False
 
 
 def columns_of(step):
@@ -244,12 +235,65 @@ def keep_in_step(transfers, begun, came, sent):
 HOPS, LEAVE, ARRIVE, DONE, FREED = (0, 1, 2), 3, 4, 5, 6
 
 
+def say_what_is_taken(found, slice_bytes):
+    """Say what each takes of its credit, and of the last slice of each message if it is short."""
+    ends = [*(transfer.message for transfer in found[1:]), -1]
+    for transfer, after in zip(found, ends, strict=False):
+        short = transfer.nbytes < slice_bytes and not transfer.begins
+        transfer.remainder = short and after != transfer.message
+        transfer.takes = 0 if transfer.src == transfer.dst else transfer.nbytes
+
+
 class Busy(defaultdict):
     """When each link is free again, and when the last transfer of each connection arrived."""
 
     def __init__(self):
         super().__init__(int)
         self.arrived = defaultdict(int)
+
+
+class Credit:
+    """What the connections have left of ``most`` bytes each, and who waits for it; 0: no limit."""
+
+    def __init__(self, most):
+        self.left, self.queue, self.granted = defaultdict(lambda: most), defaultdict(list), set()
+        self.latest, self.most = {}, most
+
+    def has(self, transfer, number, connection):
+        """Whether a transfer that asks may go; else it waits behind those before it."""
+        if self.most == 0 or transfer.src == transfer.dst or number in self.granted:
+            return True
+        queue = self.queue[connection]
+        queue.append((number, transfer))
+        return len(queue) == 1 and number in self.hand_over(connection)
+
+    def give_back(self, transfer, connection):
+        """Those of its queue that may go, now that this one's credit is back."""
+        self.left[connection] += transfer.takes
+        return self.hand_over(connection)
+
+    def hand_over(self, connection):
+        """Hand over the first ones of a queue: while there is any credit, and their remainders.
+
+        A transfer is numbered within what it is part of: (that, number).
+        """
+        queue, handed = self.queue[connection], []
+        while queue:
+            number, transfer = queue[0]
+            whole, i = number
+            goes_along = transfer.remainder and self.latest.get(connection) == (whole, i - 1)
+            if self.left[connection] <= 0 and not goes_along:
+                break
+            queue.pop(0)
+            self.left[connection] -= transfer.takes
+            self.latest[connection] = number
+            handed.append(number)
+        self.granted.update(handed)
+        return handed
+
+
+def connection_of(transfer):
+    return transfer.src, transfer.dst, transfer.channel
 
 
 def shared_trunks(found, topology):
@@ -268,30 +312,34 @@ def shared_trunks(found, topology):
 
 def simulate(plan, width, itemsize, topology, slicing=None):
     """The transfers of ``plan`` with their times on ``topology``."""
-    return simulate_transfers(transfers_of(plan, width, itemsize, slicing), topology)
+    credit = slicing.slots * slicing.slice_bytes if slicing else 0
+    found = transfers_of(plan, width, itemsize, slicing)
+    return simulate_transfers(found, topology, credit_bytes=credit)
 
 
-def simulate_transfers(found, topology, call_ps=0):
+def simulate_transfers(found, topology, call_ps=0, credit_bytes=0):
     """The transfers ``found`` with their times; nothing starts before ``call_ps``."""
-    free, shared = Busy(), shared_trunks(found, topology)
+    free, shared, credit = Busy(), shared_trunks(found, topology), Credit(credit_bytes)
     pending = {(call_ps, i, 0) for i, t in enumerate(found) if may_start(found, t)}
     while pending or any(trunk.until for trunk in shared.values()):
         leaving = [(*trunk.due(), ends) for ends, trunk in shared.items() if trunk.until]
         first = min(leaving, key=lambda each: (each[0], each[2]), default=None)
         # What leaves a shared trunk goes first; then by time, place in the plan, kind.
         if first and (not pending or first[0] <= min(pending)[0]):
-            pending |= set(left_trunk(found, first, shared[first[2]]))
+            pending |= set(left_trunk(found, first, shared[first[2]], topology))
             continue
         event = min(pending)
         pending.remove(event)
         now, number, kind = event
+        if kind == 0 and not credit.has(found[number], (0, number), connection_of(found[number])):
+            continue
         if kind == 0:
             found[number].issued_ps = now
             pending |= set(woken(found, number, now, "_upon_issue"))
         if kind in HOPS:
             pending |= set(cross(found[number], number, kind, now, free, topology, shared))
         elif kind == LEAVE:
-            found[number].finish_ps = max(found[number].finish_ps, now)
+            found[number].sent_ps = max(found[number].sent_ps, now)
             pending |= set(leg_ends(found[number], number, topology, free))
         elif kind == ARRIVE:
             found[number].arrival_ps = now
@@ -300,18 +348,20 @@ def simulate_transfers(found, topology, call_ps=0):
             found[number].done_ps = now
             pending |= set(woken(found, number, now, "_upon_done"))
         else:
-            pending |= set(slot_given(found, number, now))
+            freed = credit.give_back(found[number], connection_of(found[number]))
+            pending |= {(now, each, 0) for _, each in freed}
     return found
 
 
-def left_trunk(found, leaving, trunk):
+def left_trunk(found, leaving, trunk, topology):
     """What follows when a transfer has left a shared trunk: another one begins."""
     now, connection, _ = leaving
     number, after = trunk.leave(now, connection)
     yield now, number, LEAVE
     if after is not None:
         found[after].starts.append(now)
-        yield now, after, HOPS[-1]
+        _, latency, _ = path(topology, found[after].src, found[after].dst)
+        yield now + latency, after, HOPS[-1]
 
 
 def leg_ends(transfer, number, topology, free):
@@ -322,7 +372,8 @@ def leg_ends(transfer, number, topology, free):
     transfer.legs -= 1
     if transfer.legs == 0:
         hops, latency, _ = path(topology, transfer.src, transfer.dst)
-        arrival = transfer.finish_ps + latency + transfer.completion_ps
+        there = max(transfer.sent_ps + latency, transfer.came_ps)
+        arrival = there + transfer.completion_ps
         if len(hops) == 3:
             connection = transfer.src, transfer.dst, transfer.channel
             arrival = free.arrived[connection] = max(arrival, free.arrived[connection])
@@ -330,8 +381,11 @@ def leg_ends(transfer, number, topology, free):
 
 
 def cross(transfer, number, hop, now, free, topology, shared):
-    """Put a transfer on a link of its way; yield its next event, if it is known."""
-    hops, _, overhead = path(topology, transfer.src, transfer.dst)
+    """Put a transfer on a link of its way; yield its next event, if it is known.
+
+    A head is under way to the receiver's port for the latency, and only then takes that.
+    """
+    hops, latency, overhead = path(topology, transfer.src, transfer.dst)
     if not hops:
         yield now, number, ARRIVE
         return
@@ -342,24 +396,27 @@ def cross(transfer, number, hop, now, free, topology, shared):
         connection = transfer.src, transfer.dst, transfer.channel
         if trunk.enter(now, number, connection, transfer.nbytes):
             transfer.starts.append(now)
-            yield now, number, HOPS[-1]
+            yield now + latency, number, HOPS[-1]
         return
     start = max(now, free[link])
     head = start + overhead if hop == 0 and transfer.begins else start
     head += transfer.host_ps if hop == 0 else 0
     free[link] = head + math.floor(transfer.nbytes * 1e12 / rate + 0.5)
     transfer.starts.append(start)
-    transfer.finish_ps = max(transfer.finish_ps, free[link])
     if hop == HOPS[-1]:
+        transfer.came_ps = free[link]
         yield from leg_ends(transfer, number, topology, free)
+        return
+    transfer.sent_ps = max(transfer.sent_ps, free[link])
+    if hop == 0 and len(hops) == 3:
+        yield head, number, 1
     else:
-        yield head, number, 1 if hop == 0 and len(hops) == 3 else HOPS[-1]
+        yield head + latency, number, HOPS[-1]
 
 
 def may_start(found, transfer):
     issued = all(found[i].issued_ps >= 0 for i in transfer.starts_upon_issue)
-    done = all(found[i].done_ps >= 0 for i in transfer.starts_upon_done)
-    return issued and done and transfer.slot_free
+    return issued and all(found[i].done_ps >= 0 for i in transfer.starts_upon_done)
 
 
 def may_be_done(found, transfer):
@@ -371,7 +428,7 @@ def arrived(found, number, now, topology):
     transfer = found[number]
     if may_be_done(found, transfer):
         yield now, number, DONE
-    if any(other.slot_of == number for other in found):
+    if transfer.src != transfer.dst:
         _, latency, _ = path(topology, transfer.dst, transfer.src)
         yield now + latency, number, FREED
 
@@ -384,11 +441,3 @@ def woken(found, number, now, upon):
         waiting = other.arrival_ps >= 0 and other.done_ps < 0
         if number in getattr(other, "done" + upon) and waiting and may_be_done(found, other):
             yield now, i, DONE
-
-
-def slot_given(found, number, now):
-    for i, other in enumerate(found):
-        if other.slot_of == number:
-            other.slot_free = True
-            if may_start(found, other):
-                yield now, i, 0

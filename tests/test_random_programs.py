@@ -3,6 +3,8 @@
 import pytest
 from random_programs import Program, tiny_world
 
+from emul import Slicing
+
 WORLDS, PROGRAMS = range(10), range(100)
 
 
@@ -10,7 +12,9 @@ WORLDS, PROGRAMS = range(10), range(100)
 def test_programs_take_what_a_slow_simulation_says(number, monkeypatch):
     if number % 2:  # let go of what has ended at every turn
         monkeypatch.setattr("emul.flights.MANY", 1)
-    members, before = tiny_world(number), None
+    # Every third world has slices, and credit that runs out within a collective and between two.
+    more = {"slicing": Slicing(500, 1 + number % 4)} if number % 3 == 0 else {}
+    members, before = tiny_world(number, **more), None
     for i in PROGRAMS:
         program = Program(1000 * number + i, members)
         if i % 10 == 0:  # to look in the middle tells the truth so far, and changes nothing

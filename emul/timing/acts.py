@@ -33,7 +33,8 @@ class Part:
     number c * CHANNELS in the schedule, so that no two share a connection. ``earlier``, ``later``,
     ``kind``: as emul.timing.dependencies.edges_between takes them. ``call_ps``: what each rank's
     software takes before it sends anything. ``jitter_ps``, ``tail_ps``: what each transfer is late
-    by chance, as if the collective were alone, as in emul.timing.conditions.
+    by chance, and ``credited``: whose credit it takes, as if the collective were alone, as in
+    emul.timing.conditions.
     """
 
     ranks: Int32Array
@@ -45,6 +46,7 @@ class Part:
     call_ps: int
     jitter_ps: Int64Array
     tail_ps: Int64Array
+    credited: Int32Array
 
     @classmethod
     def of(
@@ -77,6 +79,8 @@ class Part:
             dst=dst,
             host_ps=host_ps,
             completion_ps=transfers.completion_ps if len(transfers.completion_ps) else nothing,
+            takes=transfers.takes if transfers.credit else nothing,
+            remainder=transfers.remainder if transfers.credit else nothing.astype(np.uint8),
             call_ps=0,
         )
         call_ps = transfers.call_ps if len(src) else 0  # nothing is sent, nothing called
@@ -89,6 +93,7 @@ class Part:
             call_ps=call_ps,
             jitter_ps=drawn.jitter_ps,
             tail_ps=drawn.tail_ps,
+            credited=drawn.credited,
         )
 
 

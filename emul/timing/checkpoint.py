@@ -21,6 +21,7 @@ from emul.timing.scheduler import (
     CHANGE_EVENT,
     DONE_EVENT,
     FIRST_STREAM,
+    FREED_EVENT,
     STREAM_EVENT,
     Simulation,
 )
@@ -39,12 +40,12 @@ BY_TRANSFER = (
     "on_link behind* finish legs arrival held_by* done waited_for* ordered_after* start_cause "
     "done_cause edges.before_start edges.before_done leaving.following* leaving.head leaving.kind "
     "pipes.left pipes.held pipes.term pipes.handed_over pipes.following* pipes.parts "
-    "pipes.ramp_until"
+    "pipes.ramp_until credit.stands credit.following*"
 )
 BY_PORT = "free user* leaving.first* leaving.last* leaving.out leaving.time"
 BY_PIPE = (
     "arrived_last* pipes.free pipes.began pipes.last* pipes.began_last* "
-    "pipes.ramp_from pipes.ramp_sent pipes.ramp_window"
+    "pipes.ramp_from pipes.ramp_sent pipes.ramp_window pipes.head_came"
 )
 BY_STREAM = (
     "pipes.current* pipes.doing pipes.rest pipes.lost_at pipes.resumed pipes.spent "
@@ -174,7 +175,7 @@ class Checkpoint:
         events = self.events.copy()
         (of_streams,) = np.nonzero(events[2] == STREAM_EVENT)
         events[1, of_streams] = FIRST_STREAM + streams[events[1, of_streams]]
-        simulation.put_back(events, self.finished)
+        simulation.put_back(events, self.finished, self.until_ps)
 
 
 def _columns(
@@ -248,8 +249,11 @@ def _forgotten(name: str, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _renumbered(events: Int64Array, number: Int32Array, streams: Int64Array) -> Int64Array:
-    """Return events with transfers and streams numbered anew, without those of no consequence."""
-    events = events.copy()
+    """Return events with transfers and streams numbered anew, without those of no consequence.
+
+    Those of credit are left out, for they are made anew.
+    """
+    events = events[:, events[2] != FREED_EVENT]
     of_stream, of_way = events[2] == STREAM_EVENT, events[2] == CHANGE_EVENT
     of_transfer = ~(of_stream | of_way)
     events[1, of_transfer] = number[events[1, of_transfer]]

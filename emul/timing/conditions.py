@@ -41,8 +41,9 @@ class Conditions:
     ``latency_ps``; of windows that are filled anew each round trip ``ramp_rtt_ps`` (0: none),
     ``ramp_rate``, ``ramp_bytes`` to begin with, ``ramp_most`` bytes and ``idle_ps``. ``late``: by
     transfer, whether it is more than its window holds, so that it is handed over late; or empty.
-    ``jitter_ps``, ``tail_ps``: by transfer, or empty. ``frees``: as in Traffic, but for
-    connections that have a window of their own.
+    ``jitter_ps``, ``tail_ps``: by transfer, or empty. ``credited`` (transfers,): the connection
+    whose ``credit`` each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in
+    Transfers.
     """
 
     pipe: Int32Array
@@ -62,7 +63,10 @@ class Conditions:
     states: States
     jitter_ps: Int64Array
     tail_ps: Int64Array
-    frees: Int32Array
+    credited: Int32Array
+    takes: Int64Array
+    remainder: UInt8Array
+    credit: int
 
     @classmethod
     def of(
@@ -120,7 +124,10 @@ class Conditions:
             states=states,
             jitter_ps=jitter_ps,
             tail_ps=tail_ps,
-            frees=_frees(traffic, network, ways),
+            credited=_credited(traffic, network, ways),
+            takes=traffic.takes,
+            remainder=traffic.remainder,
+            credit=traffic.credit,
         )
 
 
@@ -232,14 +239,28 @@ def _ways_of_trunks(network: Network) -> list[int]:
     return sorted(network.first_trunk_way + a * network.n_sites + b for a, b in network.trunks)
 
 
-def _frees(traffic: Transfers, network: Network, ways: Int32Array) -> Int32Array:
-    """Return whose slot each transfer frees; a link's own window takes the place of slots."""
-    if (traffic.frees == NOBODY).all():
-        return traffic.frees
-    windowed = np.zeros(len(network.way_latency_ps) + 1, dtype=bool)
+def _credited(traffic: Transfers, network: Network, ways: Int32Array) -> Int32Array:
+    """Return the connection whose credit each transfer takes from, (transfers,), -1 for none.
+
+    A link's own window takes the place of the credit, and where a connection carries no more than
+    its credit in all, nothing ever waits for it. Empty where that is so of all. A connection of an
+    excerpt carries more than is there to be counted.
+    """
+    none: Int32Array = np.zeros(0, dtype=np.int32)
+    if not traffic.credit:
+        return none
+    all_count = traffic.stands_for is not None
+    if not all_count and np.bincount(traffic.src, traffic.takes).max(initial=0) <= traffic.credit:
+        return none
+    windowed = np.zeros(len(network.way_latency_ps), dtype=bool)
     for way, link in network.links.items():
         windowed[way] = link.transport.window_bytes > 0
-    if not windowed.any():
-        return traffic.frees
-    frees: Int32Array = np.where(windowed[ways], np.int32(NOBODY), traffic.frees)
-    return frees
+    takers = (ways >= 0) & ~windowed[ways]
+    found = Connections.of_traffic(traffic, ways, takers)
+    carried = np.bincount(found.of[takers], traffic.takes[takers], len(found.way))
+    waits = (carried > traffic.credit) | all_count
+    if not waits.any():
+        return none
+    number = np.append(np.where(waits, np.cumsum(waits) - 1, NOBODY), NOBODY).astype(np.int32)
+    credited: Int32Array = number[found.of]
+    return credited

@@ -165,7 +165,7 @@ class Course:
             all_trunks=True,
             draws=False,
         )
-        return self._laid.drawn(joint)
+        return self._laid.with_own(joint)
 
     def _times(
         self, transfers: Transfers, edges: Edges, network: Network, conditions: Conditions

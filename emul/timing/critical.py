@@ -120,10 +120,13 @@ class _Walk:
             return transfer
         while self.timeline.held_by.size and self.timeline.held_by[transfer] >= 0:
             transfer = int(self.timeline.held_by[transfer])
-        yield from self._under_way(transfer, slot_alone=slot_alone)
+        yield from self._late(transfer)
         hop = self._last_hop(transfer)
+        if hop != RECEIVER:
+            way = self._came_ps(transfer) - self._sent_ps(transfer)
+            yield from self._under_way(transfer, way, slot_alone=slot_alone)
         yield from self._stay(transfer, hop)
-        return (yield from self._back(transfer, hop))
+        return (yield from self._back(transfer, hop, slot_alone=slot_alone))
 
     def _handing_over(self, transfer: int) -> Generator[Segment, None, int]:
         """Yield what passed until the last window of ``transfer`` began; return as _crossing."""
@@ -131,8 +134,14 @@ class _Walk:
         yield self._part(transfer, self._main_place(transfer), "window", handed)
         return (yield from self._back(transfer, PIPE))
 
-    def _back(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
-        """Yield what kept ``transfer`` from taking ``hop``, back to the first on the busy links."""
+    def _back(
+        self, transfer: int, hop: int, *, slot_alone: bool = False
+    ) -> Generator[Segment, None, int]:
+        """Yield what kept ``transfer`` from taking ``hop``, back to the first on the busy links.
+
+        With ``slot_alone``, of its way to the receiver the slot alone matters.
+        """
+        first = transfer
         while True:
             if hop == PORT:
                 overhead = self._overhead_ps(transfer)
@@ -149,19 +158,34 @@ class _Walk:
             elif hop == PORT:
                 return transfer
             else:
-                hop = self._hops(transfer)[self._hops(transfer).index(hop) - 1]
+                before = self._hops(transfer)[self._hops(transfer).index(hop) - 1]
+                if hop == RECEIVER:
+                    way = self._taken_ps(transfer, hop) - self._bytes_from_ps(transfer, before)
+                    alone = slot_alone and transfer == first
+                    yield from self._under_way(transfer, way, slot_alone=alone)
+                hop = before
 
-    def _under_way(self, transfer: int, *, slot_alone: bool) -> Iterator[Segment]:
-        """Yield what lies between the last byte's leaving and its arrival."""
+    def _under_way(self, transfer: int, way_ps: int, *, slot_alone: bool) -> Iterator[Segment]:
+        """Yield the parts of ``way_ps``, from the sender's side to the receiver's port.
+
+        Where there is jitter, a head may also wait for the heads before it on its connection.
+        """
         place, way = self._main_place(transfer), self.network.way(*self._ends(transfer))
         queue = int(self.network.way_queue_ps[way])
-        transfers = self.timeline.transfers
-        columns = self.conditions.jitter_ps, self.conditions.tail_ps, transfers.completion_ps
-        jitter, tail, software = (int(each[transfer]) if each.size else 0 for each in columns)
-        in_all = int(self.timeline.arrival_ps[transfer]) - self._finish_ps(transfer)
-        path = in_all - queue - jitter - tail - software
-        yield self._part(transfer, place, "window" if slot_alone else "latency", path)
-        parts = ("queue", queue), ("jitter", jitter), ("loss", tail), ("overhead", software)
+        path = int(self.network.way_latency_ps[way]) - queue
+        if not self.conditions.jitter_ps.size:
+            path = way_ps - queue
+        parts = ("window" if slot_alone else "latency", path), ("queue", queue)
+        yield from self._parts(transfer, place, *parts, ("jitter", way_ps - path - queue))
+
+    def _late(self, transfer: int) -> Iterator[Segment]:
+        """Yield what keeps ``transfer`` from arriving when its last byte has come."""
+        columns = self.conditions.tail_ps, self.timeline.transfers.completion_ps
+        tail, software = (int(each[transfer]) if each.size else 0 for each in columns)
+        place = self._main_place(transfer)
+        yield from self._parts(transfer, place, ("loss", tail), ("overhead", software))
+
+    def _parts(self, transfer: int, place: str, *parts: tuple[str, int]) -> Iterator[Segment]:
         for term, duration in parts:
             if duration:
                 yield self._part(transfer, place, term, duration)
@@ -180,9 +204,8 @@ class _Walk:
         elif term == "share":
             capped = 0
         yield self._part(transfer, place, "share", spent - capped - stalled - ramped)
-        for why, duration in ((term, capped), ("outage", stalled), ("window", ramped)):
-            if duration:
-                yield self._part(transfer, place, why, duration)
+        parts = (term, capped), ("outage", stalled), ("window", ramped)
+        yield from self._parts(transfer, place, *parts)
 
     def _part(self, transfer: int, place: str, term: str, duration_ps: int) -> Segment:
         """Return a stretch of ``transfer``, and of the rounds that it stands for."""
@@ -204,11 +227,24 @@ class _Walk:
 
     def _last_hop(self, transfer: int) -> int:
         """Return the hop on which the last byte of ``transfer`` was held up longest."""
-        finish = self._finish_ps(transfer)
-        return next(hop for hop in self._hops(transfer) if self._freed_ps(transfer, hop) == finish)
+        came, sent = self._came_ps(transfer), self._sent_ps(transfer)
+        way = self.network.latency_ps(*self._ends(transfer))
+        if self.conditions.jitter_ps.size:
+            way += int(self.conditions.jitter_ps[transfer])
+        if self._freed_ps(transfer, RECEIVER) == came != sent + way:
+            return RECEIVER
+        return next(hop for hop in self._hops(transfer) if self._freed_ps(transfer, hop) == sent)
 
-    def _finish_ps(self, transfer: int) -> int:
-        return max(self._freed_ps(transfer, hop) for hop in self._hops(transfer))
+    def _came_ps(self, transfer: int) -> int:
+        """Return when the last byte of ``transfer`` came through the receiver's port."""
+        columns = self.conditions.tail_ps, self.timeline.transfers.completion_ps
+        late = sum(int(each[transfer]) for each in columns if each.size)
+        return int(self.timeline.arrival_ps[transfer]) - late
+
+    def _sent_ps(self, transfer: int) -> int:
+        """Return when the last byte of ``transfer`` left the sender's side."""
+        *hops, _ = self._hops(transfer)
+        return max(self._freed_ps(transfer, hop) for hop in hops)
 
     def _freed_ps(self, transfer: int, hop: int) -> int:
         if hop == PIPE:

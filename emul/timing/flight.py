@@ -63,7 +63,9 @@ class _Laid:
         return _Laid(self.part, slice(int(first), int(first) + size), *around)
 
 
-COLUMNS = ("src", "dst", "channel", "nbytes", "begins", "frees", "host_ps", "completion_ps")
+COLUMNS = (
+    "src", "dst", "channel", "nbytes", "begins", "takes", "remainder", "host_ps", "completion_ps"
+)  # fmt: skip
 
 
 class Layout:
@@ -124,11 +126,9 @@ class Layout:
         self._join_pieces()
         (transfers,), ((earlier, later, kind),) = self._columns, self._edges
         columns = {name: getattr(transfers, name)[kept] for name in COLUMNS}
-        frees = columns["frees"]
-        columns["frees"] = np.where(frees >= 0, number[frees], frees).astype(np.int32)
         both = kept[earlier] & kept[later]
         left, gone = copy(self), set(over)
-        left._columns = [Transfers(**columns, call_ps=0, stands_for=None)]
+        left._columns = [replace(transfers, **columns)]
         left._edges = [(number[earlier[both]], number[later[both]], kind[both])]
         left.issues = {
             issue: laid.renumbered(number)
@@ -145,12 +145,17 @@ class Layout:
             name: np.concatenate([getattr(each, name) for each in self._columns])
             for name in COLUMNS
         }
-        self._columns = [Transfers(**columns, call_ps=0, stands_for=None)]
+        credit = max(each.credit for each in self._columns)
+        self._columns = [Transfers(**columns, credit=credit, call_ps=0, stands_for=None)]
         earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
         self._edges = [(earlier, later, kind)]
 
-    def drawn(self, joint: Conditions) -> Conditions:
-        """Return ``joint`` conditions in which each part is as late by chance as it is alone."""
+    def with_own(self, joint: Conditions) -> Conditions:
+        """Return ``joint`` conditions in which each part has what it has alone.
+
+        That is what it is late by chance, and the credit of its connections.
+        """
+        joint = replace(joint, credited=self._credited())
         if not any(len(laid.part.jitter_ps) for laid in self.issues.values()):
             return joint
         jitter_ps, tail_ps = (np.zeros(self.size, dtype=np.int64) for _ in range(2))
@@ -159,6 +164,20 @@ class Layout:
                 jitter_ps[laid.lines] = laid.part.jitter_ps
                 tail_ps[laid.lines] = laid.part.tail_ps
         return replace(joint, jitter_ps=jitter_ps, tail_ps=tail_ps)
+
+    def _credited(self) -> Int32Array:
+        """Return the connection whose credit each transfer takes; those of each part are its own.
+
+        Empty where none has a limit that it might come to.
+        """
+        credited = np.full(self.size, NOBODY, dtype=np.int32)
+        connections = 0
+        for laid in self.issues.values():
+            own = laid.part.credited
+            if len(own):
+                credited[laid.lines] = np.where(own >= 0, own + connections, NOBODY)
+                connections += 1 + int(own.max())
+        return credited if connections else credited[:0]
 
     def flown(self, timeline: Timeline) -> Flown:
         """Return what ``timeline``, of what was laid out, says of collectives."""
@@ -188,7 +207,7 @@ class Layout:
         before = None if act.after is None else self.issues.get(act.after)
         if before is not None:
             self._wait_for(before.ends, starts)
-        lines = self._add(_shifted(part, self.size))
+        lines = self._add(_on_its_channels(part))
         self._edges.append((part.earlier + lines.start, part.later + lines.start, part.kind))
         numbers = np.arange(lines.start, lines.stop)
         sender, receiver = (
@@ -244,7 +263,9 @@ class Layout:
                 channel=np.zeros(size, dtype=np.int32),
                 nbytes=nothing,
                 begins=np.zeros(size, dtype=np.uint8),
-                frees=np.full(size, NOBODY, dtype=np.int32),
+                takes=nothing,
+                remainder=np.zeros(size, dtype=np.uint8),
+                credit=0,
                 host_ps=host_ps.astype(np.int64),
                 completion_ps=nothing,
                 call_ps=0,
@@ -268,14 +289,10 @@ class Layout:
         self._edges.append((earlier, later, np.full(len(earlier), kind, dtype=np.uint8)))
 
 
-def _shifted(part: Part, first: int) -> Transfers:
-    """Return the transfers of ``part`` as they are numbered from ``first`` on."""
-    own, frees = part.transfers, part.transfers.frees
-    return replace(
-        own,
-        channel=own.channel + np.int32(part.communicator * CHANNELS),
-        frees=np.where(frees >= 0, frees + np.int32(first), frees).astype(np.int32),
-    )
+def _on_its_channels(part: Part) -> Transfers:
+    """Return the transfers of ``part`` on the channels of its communicator."""
+    own = part.transfers
+    return replace(own, channel=own.channel + np.int32(part.communicator * CHANNELS))
 
 
 class _Roots:

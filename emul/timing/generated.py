@@ -12,7 +12,7 @@ from emul.stacks import IDEAL, Stack
 from emul.timing.conditions import Conditions
 from emul.timing.protocol import with_hop_overheads
 from emul.timing.rounds import total_of_rounds
-from emul.timing.traffic import NOBODY, Slicing, Transfers
+from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
 from emul.units import PS_PER_S
@@ -110,9 +110,9 @@ def generated_total_ps(
     """Return the picoseconds that ``plan`` takes, as ``time_plan`` has them, without any table.
 
     Returns None where that cannot be: the plan is not of Rounds, ranks have blocks of their own
-    lengths, a block is empty or goes in slices, the stack shakes hands, trunks are shared or
-    change, links have draws or windows that are filled anew each round trip, heads come to a port
-    in another order than that of the plan, or the time is more than 2.5 hours.
+    lengths, a block is empty or goes in slices, credit may run out, the stack shakes hands, trunks
+    are shared or change, links have draws or windows that are filled anew each round trip, heads
+    come to a port in another order than that of the plan, or the time is more than 2.5 hours.
     """
     rounds, regular = plan.steps, plan.order == "free" and plan.waits is None
     whole = stack is not IDEAL and stack.sends_whole_messages
@@ -147,8 +147,12 @@ def _block_bytes(
     nbytes: Int64Array = np.diff(layout.edges[0])[place] * itemsize
     if len(layout.edges) > 1 or not nbytes.all():
         return None
-    in_slices = slicing is not None and (nbytes > slicing.slice_bytes).any()
-    return None if in_slices else nbytes
+    if slicing is None:
+        return nbytes
+    in_slices = (nbytes > slicing.slice_bytes).any()
+    carried = int(slicing.taken_by(nbytes).max()) * len(rounds)
+    waits_for_credit = 0 < slicing.credit < carried
+    return None if in_slices or waits_for_credit else nbytes
 
 
 def _first_step(rounds: Rounds, nbytes: Int64Array, stack: Stack) -> Transfers:
@@ -163,7 +167,9 @@ def _first_step(rounds: Rounds, nbytes: Int64Array, stack: Stack) -> Transfers:
         channel=np.repeat(np.arange(channels, dtype=np.int32), n),
         nbytes=np.roll(nbytes, int(rounds.reduces[0]), axis=1).ravel(),
         begins=np.ones(len(src), dtype=np.uint8),
-        frees=np.full(len(src), NOBODY, dtype=np.int32),
+        takes=nothing,
+        remainder=np.zeros(0, dtype=np.uint8),
+        credit=0,
         host_ps=nothing if stack is IDEAL else np.full(len(src), message_ps),
         completion_ps=nothing,
         call_ps=0 if stack is IDEAL else round(stack.constants.call_s * PS_PER_S),

@@ -3,7 +3,8 @@
 ``schedule`` (the heap) handles events by time, then number of the transfer, then kind. This pass
 goes from transfer to transfer instead, lets each one wait for moments of earlier ones, and puts it
 on the sender's port, its pipe and the receiver's port behind whatever the plan has there before
-it. It gives up where a head comes to a port earlier than the head before it in the plan did.
+it. It gives up where a head comes to a port earlier than the head before it in the plan did, or
+where a transfer asks for the credit of its connection earlier than the one before it did.
 
 Where it does not give up, its times are those of the heap. Take all events of all transfers with
 the times of the pass, sorted as the heap sorts them. Every event comes after its causes: they are
@@ -11,7 +12,8 @@ of the same transfer and an earlier kind, or of a transfer with a lower number (
 anything else), and no later in time. On every port heads come in the order of the plan: by time,
 as was checked, and where they come at once, by number. On a pipe too, and it delivers in that
 order, for all its transfers come from one port and go to one port, and a port lets heads go on in
-the order in which they came. So, by induction along the sorted events: when the heap has handled
+the order in which they came. So a connection also hands over, and gets credit back, in the order of the plan,
+and of its transfers each waits for the credit of one that can be told beforehand. So, by induction along the sorted events: when the heap has handled
 the first of them, each with its time, everything that the next one hangs on is as it was in the
 pass; it is therefore in the heap, at its time, and what else is there comes later.
 
@@ -189,12 +191,13 @@ cdef inline int64_t _deliver(Detail seen, int64_t t, int64_t time, int64_t* pipe
 
 cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
                            const int64_t* cost, int64_t* out, int64_t* into, int64_t* pipe,
-                           bint late) noexcept nogil:
+                           int64_t* head_came, bint late) noexcept nogil:
     """Let a transfer cross its links; return when it arrives, or NOT_IN_ORDER.
 
-    ``pipe``: NULL where it has none. ``late``: whether any is later than its costs say.
+    ``pipe``: NULL where it has none. ``late``: whether any is later than its costs say; then
+    ``head_came`` is when the last head of its pipe came to the receiver.
     """
-    cdef int64_t head, finish
+    cdef int64_t head, finish, under_way = cost[LATENCY]
     if ready < out[HEAD]:
         return NOT_IN_ORDER
     head = _take(seen, t, PORT, ready, out) + cost[OVERHEAD]
@@ -204,49 +207,77 @@ cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
     if pipe:
         head = _enter(seen, tables, t, head, pipe, cost)
         finish = max(finish, head + cost[THROUGH])
+    if late and tables.late_on_way:
+        under_way += tables.more_on_way[t]
+    head += under_way
+    if late and pipe:
+        head = head_came[0] = max(head, head_came[0])
     if head < into[HEAD]:
         return NOT_IN_ORDER
     into[FREE] = _take(seen, t, RECEIVER, head, into) + cost[INTO]
-    finish = max(finish, into[FREE]) + cost[LATENCY]
+    finish = max(finish + under_way, into[FREE])
     if late and tables.late_after:
         finish += tables.more_after[t]
     return _deliver(seen, t, finish, pipe) if pipe else finish
 
 
-cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment,
-                   int64_t[::1] link) noexcept nogil:
+cdef inline void _wait_for_credit(Tables tables, int64_t source, int64_t[::1] moment,
+                                  int64_t recent, Cause* last) noexcept nogil:
+    """Let ``last`` be the later of itself and the moment at which a transfer's credit is there.
+
+    At the same time credit comes back before it is asked for.
+    """
+    cdef int64_t number, time
+    if source >= 0:
+        number = (source << tables.bits) + FREED
+        time = moment[number & recent]
+        if time > last.time:
+            last.time, last.key, last.is_moment = time, number, True
+
+
+cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1] link,
+                   int64_t[::1] came, int64_t[::1] ready) noexcept nogil:
     """Return when all is done, or NOT_IN_ORDER.
 
     ``moment``: room for the last ``tables.window`` of them. ``link``: what is kept of each, to
-    begin with as if nobody has used it.
+    begin with as if nobody has used it; likewise ``came``, of each pipe when its last head came to
+    the receiver, and ``ready``, of each connection with credit when its last transfer asked for it.
     """
     cdef const Row* row = &tables.rows[0]
     cdef int32_t[::1] start = tables.start, done = tables.done, done_from = tables.done_from
     cdef int64_t[::1] costs = tables.cost
     cdef int64_t recent = tables.window - 1, per_transfer = 1 << tables.bits
     cdef int64_t own = DONE if tables.bits else 0  # where it is kept when this one is done
-    cdef bint upon_issue = tables.upon_issue, upon_slot = tables.upon_slot
-    cdef bint piped = tables.pipes > 0, late = tables.late_before or tables.late_after
+    cdef bint upon_issue = tables.upon_issue, upon_credit = tables.upon_credit
+    cdef bint piped = tables.pipes > 0, late
     cdef bint ordered = done_from.shape[0] > 0
     cdef int64_t t, at, arrival, total = 0
     cdef const int64_t* cost
+    cdef int64_t* pipe
     cdef Cause last
+    late = tables.late_before or tables.late_on_way or tables.late_after
     for t in range(tables.transfers):
         last.time, last.key, last.is_moment = tables.call, -1, False
         for at in range(row.waits, row[1].waits):
             _wait(seen, tables, moment[start[at] & recent], start[at], &last)
+        if upon_credit and tables.credited[t] >= 0:
+            if last.time < ready[tables.credited[t]]:
+                return NOT_IN_ORDER
+            ready[tables.credited[t]] = last.time
+            _wait_for_credit(tables, tables.frees_it[t], moment, recent, &last)
         if Detail is _Columns:
             seen.starts(t, last)
         if upon_issue:
             moment[own + ISSUED - DONE] = last.time
         cost, arrival = &costs[row.cost], last.time
         if row.out >= 0:
+            pipe = &link[tables.pipe[t]] if piped and tables.pipe[t] >= 0 else NULL
             arrival = _carry(seen, tables, t, last.time, cost, &link[row.out], &link[row.into],
-                             &link[tables.pipe[t]] if piped and tables.pipe[t] >= 0 else NULL,
-                             late)
+                             pipe, &came[tables.pipe[t] // KEPT - tables.ports] if late and pipe
+                             else NULL, late)
             if arrival > LATEST_PS or arrival == NOT_IN_ORDER:
                 return NOT_IN_ORDER
-        if upon_slot:
+        if upon_credit:
             moment[own + FREED - DONE] = arrival + cost[BACK]
         last.time, last.key, last.is_moment = arrival, INT64_MAX, False
         if ordered:
@@ -266,8 +297,10 @@ cdef int64_t _passed(Detail seen, Tables tables) except? -2:
     cdef int64_t[::1] moment = np.empty(tables.window, dtype=np.int64)
     cdef int64_t places = tables.places if Detail is _DoneOnly else 2 * tables.places
     cdef int64_t[::1] link = np.zeros(places, dtype=np.int64)
+    cdef int64_t[::1] came = np.zeros(tables.pipes, dtype=np.int64)
+    cdef int64_t[::1] ready = np.zeros(tables.connections, dtype=np.int64)
     with nogil:
-        return _pass(seen, tables, moment, link)
+        return _pass(seen, tables, moment, link, came, ready)
 
 
 def total_in_order(Tables tables):

@@ -14,7 +14,7 @@ cdef enum:
     LEFT = 3      # its last byte has left the pipe
     ARRIVED = 4
     DONE = 5
-    FREED = 6     # its slot is free again: word of its arrival has come back
+    FREED = 6     # its credit is back: word of its arrival has come
     STREAM = 7    # of a stream: what it waited for is over
     CHANGE = 8    # of a changing way, whose number is STREAMS_FROM - 1 less its own
     HANDED = 9    # of a transfer of several windows: its sender has handed over all of it
@@ -27,6 +27,7 @@ cdef enum:
 cdef class Pipes:
     cdef int32_t[::1] of             # of each transfer: its pipe, or -1
     cdef int64_t[::1] nbytes
+    cdef int64_t[::1] jitter
     cdef Heap* heap
     # What was found out, by transfer.
     cdef int64_t[:, ::1] on_link
@@ -47,6 +48,7 @@ cdef class Pipes:
     cdef readonly int32_t[::1] first_stream
     cdef int64_t[::1] way_of_pipe    # its changing way, or -1
     cdef int64_t[::1] latency
+    cdef readonly int64_t[::1] head_came      # when its last head comes to the receiver
     cdef int64_t[::1] ramp_rtt
     cdef double[::1] ramp_rate
     cdef double[::1] ramp_bytes
@@ -96,7 +98,8 @@ cdef class Pipes:
     cdef void leave(self, int64_t time) noexcept nogil
     cdef void go_on(self, int64_t time, int32_t stream) noexcept nogil
     cdef void change(self, int64_t time, int64_t way) noexcept nogil
-    cdef int64_t extra(self, int64_t t) noexcept nogil
+    cdef int64_t under_way(self, int64_t t) noexcept nogil
+    cdef void _pass_on(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil
     cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil
     cdef void _acknowledge(self, int64_t time, int32_t pipe) noexcept nogil
     cdef void _hand_over(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil

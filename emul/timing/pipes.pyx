@@ -44,7 +44,7 @@ cdef class Pipes:
 
     def __init__(self, conditions, nbytes, on_link, behind):
         cdef Py_ssize_t transfers = len(nbytes), pipes, streams, _
-        self.of, self.nbytes = conditions.pipe, nbytes
+        self.of, self.nbytes, self.jitter = conditions.pipe, nbytes, conditions.jitter_ps
         self.on_link, self.behind = on_link, behind
         self.rate, self.spacing = conditions.rate, conditions.spacing_ps
         self.pipe_term = conditions.term
@@ -54,6 +54,7 @@ cdef class Pipes:
         self.last, self.began_last = (np.full(pipes, -1, dtype=np.int32) for _ in range(2))
         self.first_stream, self.way_of_pipe = conditions.first_stream, conditions.changing
         self.latency = conditions.latency_ps
+        self.head_came = np.zeros(pipes, dtype=np.int64)
         self.ramp_rtt, self.ramp_rate = conditions.ramp_rtt_ps, conditions.ramp_rate
         self.ramp_bytes, self.idle = conditions.ramp_bytes, conditions.idle_ps
         self.ramp_most, self.late = conditions.ramp_most, conditions.late
@@ -102,10 +103,7 @@ cdef class Pipes:
             self.change(0, way)
 
     cdef int64_t enter(self, int64_t time, int32_t t) noexcept nogil:
-        """Let a transfer's head come to its pipe; return when it leaves, if it is known, or -1.
-
-        Its head is pushed on to the receiver's port.
-        """
+        """Let a transfer's head come to its pipe; return when it leaves, if it is known, or -1."""
         cdef int32_t pipe = self.of[t]
         cdef int64_t start = time, through
         cdef double occupied
@@ -126,7 +124,7 @@ cdef class Pipes:
         self.term[t] = self.pipe_term[pipe]
         self.on_link[t, PIPE] = start
         self.began[pipe], self.free[pipe], self.last[pipe] = start, self.left[t], t
-        push(self.heap, start, t, RECEIVER)
+        self._pass_on(start, t, pipe)
         return self.left[t]
 
     cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil:
@@ -216,7 +214,7 @@ cdef class Pipes:
             self.began[pipe], self.began_last[pipe] = time, t
             self.ramp_until[t] = self._ramped(time, pipe, self.nbytes[t])
             self._hand_over(time, t, pipe)
-            push(self.heap, time, t, RECEIVER)
+            self._pass_on(time, t, pipe)
         n = self.first_stream[pipe + 1] - self.first_stream[pipe]
         k = stream - self.first_stream[pipe]
         self.rest[stream] = self.nbytes[t] // n + (k < self.nbytes[t] % n)
@@ -378,10 +376,19 @@ cdef class Pipes:
         self.rest[stream] = unsent + self._lost(time, stream, self.rest[stream] - unsent, flying)
         self._stall(time, stream, time)
 
-    cdef int64_t extra(self, int64_t t) noexcept nogil:
-        """Return the extra delay of the state that the way of a transfer is in."""
-        cdef int64_t way
-        if self.of[t] < 0:
-            return 0
-        way = self.way_of_pipe[self.of[t]]
-        return 0 if way < 0 else self.state_extra[self.state[way]]
+    cdef int64_t under_way(self, int64_t t) noexcept nogil:
+        """Return how long a byte of a transfer is under way that leaves its pipe now."""
+        cdef int32_t pipe = self.of[t]
+        cdef int64_t way = self.way_of_pipe[pipe], delay = self.latency[pipe]
+        if self.jitter.shape[0]:
+            delay += self.jitter[t]
+        return delay if way < 0 else delay + self.state_extra[self.state[way]]
+
+    cdef void _pass_on(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil:
+        """Let a transfer's head go on to the receiver's port, behind the head before it."""
+        cdef int64_t delay = self.under_way(t)
+        if time + <double>delay > LIMIT_PS:
+            self.too_late = True
+            return
+        self.head_came[pipe] = max(self.head_came[pipe], time + delay)
+        push(self.heap, self.head_came[pipe], t, RECEIVER)

@@ -21,7 +21,7 @@ from emul.timing.dependencies import (
     Edges,
     edges_between,
 )
-from emul.timing.traffic import NOBODY, Traffic, Transfers
+from emul.timing.traffic import Traffic, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
@@ -138,7 +138,9 @@ def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
         channel,
         nbytes,
         begins,
-        np.full(count, NOBODY, dtype=np.int32),
+        takes=np.zeros(0, dtype=np.int64),
+        remainder=np.zeros(0, dtype=np.uint8),
+        credit=0,
         host_ps=np.rint(host * PS_PER_S).astype(np.int64),
         completion_ps=np.rint(completion * PS_PER_S).astype(np.int64),
         call_ps=round(constants.call_s * PS_PER_S),

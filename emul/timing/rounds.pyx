@@ -36,11 +36,12 @@ cdef extern from *:
     #define EMUL_STEP(OVERHEAD, LATENCY, OUT, INTO) \
         for (long i = 0; i < n; i++) { \
             double head = (ready[i] > out_free[i] ? ready[i] : out_free[i]) + OVERHEAD; \
-            double left = head + OUT; \
-            double came = (head > into_free[i] ? head : into_free[i]) + INTO; \
+            double left = head + OUT, there = head + LATENCY; \
+            double last = left + LATENCY; \
+            double came = (there > into_free[i] ? there : into_free[i]) + INTO; \
             out_free[i] = left; \
             into_free[i] = came; \
-            next[i] = (left > came ? left : came) + LATENCY; \
+            next[i] = last > came ? last : came; \
         }
 
     EMUL_BY_PROCESSOR static void emul_step(
@@ -150,11 +151,12 @@ cdef class _Rings:
             occupied = self.occupied[self.pipe_at[j] + shift]
             self.pipe_free[j] = head + max(occupied, self.spacing[j])
             left = max(left, head + occupied)
+        head += self.latency[j]
         in_order = in_order and head >= self.into_head[into]
         self.into_head[into] = head
         head = max(head, self.into_free[into]) + self.occupied[self.into_at[j] + shift]
         self.into_free[into] = head
-        self.next[at + 1] = max(left, head) + self.latency[j]
+        self.next[at + 1] = max(left + self.latency[j], head)
         return in_order
 
     cdef bint step(self, int64_t[:, ::1] spans, int64_t shift) noexcept nogil:

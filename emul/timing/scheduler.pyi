@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.timing.conditions import Conditions
+from emul.timing.credit import Credit
 from emul.timing.dependencies import Edges
 from emul.timing.traffic import Transfers
 from emul.topology import Network
@@ -14,6 +15,7 @@ __all__ = [
     "DEAD",
     "DONE_EVENT",
     "FIRST_STREAM",
+    "FREED_EVENT",
     "NEVER_ENDS",
     "STREAM_EVENT",
     "TOO_LATE",
@@ -28,6 +30,7 @@ DEAD: str
 CHANGE_EVENT: int
 DONE_EVENT: int
 FIRST_STREAM: int
+FREED_EVENT: int
 STREAM_EVENT: int
 NEVER_ENDS: str
 TOO_LATE: str
@@ -36,6 +39,7 @@ TOO_LATE: str
 class Simulation:
     pipes: Any
     leaving: Any
+    credit: Credit
     edges: Edges
     free: npt.NDArray[np.int64]
     user: npt.NDArray[np.int32]
@@ -61,7 +65,12 @@ class Simulation:
     ) -> None: ...
     def advance(self, until_ps: int = ...) -> None: ...
     def events(self) -> npt.NDArray[np.int64]: ...
-    def put_back(self, events: npt.NDArray[np.int64], finished: npt.NDArray[np.int32]) -> None: ...
+    def put_back(
+        self,
+        events: npt.NDArray[np.int64],
+        finished: npt.NDArray[np.int32],
+        until_ps: int,
+    ) -> None: ...
     def times(self) -> _Timed: ...
 
 def schedule(

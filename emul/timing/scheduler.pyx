@@ -4,8 +4,10 @@ Discrete events in C, without the GIL. A transfer is issued when the transfers t
 what it reads are done, and with them whatever else its plan makes it wait for. It then crosses the
 sender's port, a pipe if there is one (see emul.timing.pipes), and the receiver's port, cut-through:
 at each port it waits until it is free, keeps it for its bytes at the rate of that port (the
-sender's also for the overhead), and its head goes on at once. Latency delays the arrival and
-occupies nothing. A transfer that stays with its rank takes no port, only what its host takes.
+sender's also for the overhead), and its head goes on at once. Latency lies between the sender's
+side and the receiver's port and occupies nothing: a port is taken when bytes are there. A transfer
+that stays with its rank takes no port, only what its host takes. Before it is handed to its
+connection, a transfer waits for credit where there is a limit (see emul.timing.credit).
 On a connection that is followed, nothing arrives before what was sent before it.
 A transfer that is reduced into a chunk is done when it has arrived and the transfers reduced into
 that chunk before it are done.
@@ -17,6 +19,7 @@ order of the plan, what leaves a shared trunk first. So there is one answer, on 
 cimport cython
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
+from emul.timing.credit cimport Credit
 from emul.timing.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, Edges
 from emul.timing.events cimport (
     Event,
@@ -53,19 +56,20 @@ import numpy as np
 from emul.timing.traffic import not_before_ps
 
 __all__ = [
-    "CAUSES", "CHANGE_EVENT", "DEAD", "DONE_EVENT", "FIRST_STREAM", "NEVER_ENDS", "STREAM_EVENT",
-    "TOO_LATE", "Simulation", "schedule",
+    "CAUSES", "CHANGE_EVENT", "DEAD", "DONE_EVENT", "FIRST_STREAM", "FREED_EVENT", "NEVER_ENDS",
+    "STREAM_EVENT", "TOO_LATE", "Simulation", "schedule",
 ]
 
 cdef enum:
     HOPS = 3  # the sender's port, the pipe, the receiver's port
-    # What a transfer waited for last: that another was done, its slot, that another was issued.
+    # What a transfer waited for last: that another was done, its credit, that another was issued.
     UPON_DONE_CAUSE = 0
     SLOT_CAUSE = 1
     ISSUE_CAUSE = 2
 
 CAUSES = ("done", "slot", "issue")
-DONE_EVENT, STREAM_EVENT, CHANGE_EVENT, FIRST_STREAM = DONE, STREAM, CHANGE, STREAMS_FROM
+DONE_EVENT, FREED_EVENT, STREAM_EVENT, CHANGE_EVENT = DONE, FREED, STREAM, CHANGE
+FIRST_STREAM = STREAMS_FROM
 
 TOO_LATE, DEAD, NEVER_ENDS = "too late", "dead", "never ends"
 
@@ -85,23 +89,22 @@ cdef class Simulation:
     cdef int32_t[::1] dst
     cdef int64_t[::1] nbytes
     cdef uint8_t[::1] begins
-    cdef int32_t[::1] frees
     cdef int64_t[::1] host
     cdef int64_t[::1] completion
     cdef int64_t call
     cdef int64_t[::1] not_before
-    cdef int64_t[::1] jitter
     cdef int64_t[::1] tail
     cdef readonly Edges edges
     cdef Ways ways
     cdef readonly int64_t[::1] free       # when each port is
     cdef readonly int32_t[::1] user       # and the last transfer that had it, or -1
     cdef readonly Pipes pipes
+    cdef readonly Credit credit
     cdef readonly int64_t[:, ::1] on_link
     cdef readonly int32_t[:, ::1] behind
-    cdef readonly int64_t[::1] finish
+    cdef readonly int64_t[::1] finish    # when the last byte has left the sender's port, the pipe
     cdef readonly uint8_t[::1] legs      # of a transfer over streams: ends that are not known yet
-    cdef readonly int64_t[::1] arrival
+    cdef readonly int64_t[::1] arrival   # as far as it is known
     cdef readonly int32_t[::1] held_by
     cdef readonly int32_t[::1] arrived_last
     cdef readonly int64_t[::1] done
@@ -128,10 +131,10 @@ cdef class Simulation:
     def __init__(self, traffic, Edges edges, network, conditions, int64_t kept=0):
         cdef Py_ssize_t transfers = len(traffic.src)
         self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
-        self.begins, self.frees = traffic.begins, conditions.frees
+        self.begins = traffic.begins
         self.host, self.completion = traffic.host_ps, traffic.completion_ps
         self.call, self.not_before = traffic.call_ps, not_before_ps(traffic)
-        self.jitter, self.tail = conditions.jitter_ps, conditions.tail_ps
+        self.tail = conditions.tail_ps
         self.edges, self.ways = edges, Ways(network)
         self.free = np.zeros(4 * network.world_size, dtype=np.int64)
         self.user = np.full(4 * network.world_size, -1, dtype=np.int32)
@@ -139,8 +142,8 @@ cdef class Simulation:
         self.behind = np.full((transfers, HOPS), -1, dtype=np.int32)
         self.pipes = Pipes(conditions, traffic.nbytes, self.on_link, self.behind)
         self.pipes.heap = &self.heap
+        self.credit = Credit(conditions)
         waited = np.asarray(edges.before_start)
-        np.add.at(waited, conditions.frees[conditions.frees >= 0], 1)
         self.ready = (kept + np.flatnonzero(waited[kept:] == 0)).astype(np.int32)
         self.kept = kept
         self.leaving = Leaving(transfers, 4 * network.world_size)
@@ -189,13 +192,21 @@ cdef class Simulation:
             found[0, at], found[1, at], found[2, at] = event.time, number_of(event), kind_of(event)
         return np.asarray(found)
 
-    def put_back(self, int64_t[:, ::1] events, int32_t[::1] finished):
+    def put_back(self, int64_t[:, ::1] events, int32_t[::1] finished, int64_t until_ps):
         """Take ``events`` as they were given out, and tell new ones which transfers are done.
 
+        Those of credit are made anew: at ``until_ps``, who holds some follows from who has arrived.
         What else there is of kept transfers, whoever puts them back has written into the arrays.
         """
         cdef int64_t at, edge
         cdef int32_t t
+        holds = np.zeros(self.kept, dtype=bool)
+        for at in range(self.kept):
+            if self.credit.counts(at) and self.on_link[at, PORT] >= 0:
+                holds[at] = self.freed_ps(at) >= until_ps
+                if holds[at] and self.has_landed(at) and self.arrival[at] < until_ps:
+                    push(&self.heap, self.freed_ps(at), at, FREED)
+        self.credit.put_back(holds, np.asarray(self.on_link)[:self.kept, PORT])
         for at in range(events.shape[1]):
             push(&self.heap, events[0, at], events[1, at], <int32_t>events[2, at])
         self.handled = finished.shape[0]
@@ -203,6 +214,16 @@ cdef class Simulation:
             for edge in range(self.edges.first[t], self.edges.first[t + 1]):
                 if self.edges.waiter[edge] >= self.kept:
                     self.let_start(self.done[t], self.edges.waiter[edge], t, UPON_DONE_CAUSE)
+
+    cdef bint has_landed(self, int64_t t) noexcept nogil:
+        """Say whether it is known when a transfer arrives."""
+        return self.on_link[t, RECEIVER] >= 0 and not (self.pipes.is_fluid(t) and self.legs[t])
+
+    cdef int64_t freed_ps(self, int64_t t) noexcept nogil:
+        """Return when word of a transfer's arrival is back, which is not before it has landed."""
+        if not self.has_landed(t):
+            return INT64_MAX
+        return self.arrival[t] + self.ways.latency[self.ways.way(self.dst[t], self.src[t])]
 
     cdef void begin_next(self) noexcept nogil:
         """Let the next one of those begin that wait for nothing; all do so at the same time."""
@@ -216,23 +237,25 @@ cdef class Simulation:
         if kind == PORT:
             if self.begun and number == self.ready[self.begun - 1]:
                 self.begin_next()
-            self.cross(time, number, PORT)
+            if not self.credit.counts(number) or self.credit.take(number):
+                self.cross(time, number, PORT)
         elif kind == RECEIVER:
             if self.pipes.of[number] < 0:
-                self.leaving.gone(&self.heap, self.link(number, PORT))
+                self.leaving.gone(&self.heap, self.on_the_way(self.link(number, PORT)))
             self.cross(time, number, RECEIVER)
         elif kind == PIPE:
             self.leaving.gone(&self.heap, self.link(number, PORT))
             self.enter(time, <int32_t>number)
         elif kind == LEFT:
             self.finish[number] = max(self.finish[number], time)
+            self.sent(number)
             self.leg_done(number)
         elif kind == ARRIVED:
             self.arrived(time, number)
         elif kind == DONE:
             self.finished(time, number)
         elif kind == FREED:
-            self.let_start(time, self.frees[number], <int32_t>number, SLOT_CAUSE)
+            self.freed(time, <int32_t>number)
         elif kind == HANDED:
             self.tell(time, number, UPON_ISSUE)
         elif kind == STREAM:
@@ -245,10 +268,17 @@ cdef class Simulation:
         cdef int64_t src = self.src[t], dst = self.dst[t]
         return self.ways.out(src, dst) if hop == PORT else self.ways.into(src, dst)
 
+    cdef inline int64_t on_the_way(self, int64_t port) noexcept nogil:
+        """Return the number under which ``leaving`` has heads between a sender's port and the next.
+
+        All that goes on without a pipe is under way as long. No head leaves a receiver's port, so
+        the number of the one beside it is free.
+        """
+        return port + 1
+
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""
         cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, taken
-        cdef int32_t then
         if hop == PORT and not (self.pipes.late.shape[0] and self.pipes.late[t]):
             self.tell(time, t, UPON_ISSUE)
         if src == dst:
@@ -272,14 +302,42 @@ cdef class Simulation:
         self.on_link[t, hop] = start
         self.free[link] = head + taken
         self.user[link] = <int32_t>t
-        self.finish[t] = max(self.finish[t], head + taken)
         if hop == PORT:
-            then = PIPE if self.pipes.of[t] >= 0 else RECEIVER
-            self.leaving.add(&self.heap, link, head, <int32_t>t, then)
-        elif self.pipes.is_fluid(t):
+            self.finish[t] = head + taken
+            self.go_on(head, <int32_t>t, link)
+            return
+        self.arrival[t] = max(self.arrival[t], head + taken)
+        if self.pipes.is_fluid(t):
             self.leg_done(t)
         else:
+            self.sent(t)
             self.deliver(t)
+
+    cdef void go_on(self, int64_t head, int32_t t, int64_t port) noexcept nogil:
+        """Let a transfer's head, which leaves its sender's port then, come to what is next."""
+        cdef int64_t delay
+        if self.pipes.of[t] >= 0:
+            self.leaving.add(&self.heap, port, head, t, PIPE)
+            return
+        delay = self.under_way(t)
+        if head + <double>delay > TIME_LIMIT_PS:
+            self.too_late = True
+            return
+        self.leaving.add(&self.heap, self.on_the_way(port), head + delay, t, RECEIVER)
+
+    cdef inline int64_t under_way(self, int64_t t) noexcept nogil:
+        """Return how long a byte of a transfer is under way that leaves its sender's side now."""
+        if self.pipes.of[t] >= 0:
+            return self.pipes.under_way(t)
+        return self.ways.latency[self.ways.way(self.src[t], self.dst[t])]
+
+    cdef void sent(self, int64_t t) noexcept nogil:
+        """Let the last byte of a transfer come, now that it is known when it leaves its sender."""
+        cdef int64_t delay = self.under_way(t)
+        if self.finish[t] + <double>delay > TIME_LIMIT_PS:
+            self.too_late = True
+            return
+        self.arrival[t] = max(self.arrival[t], self.finish[t] + delay)
 
     cdef void enter(self, int64_t time, int32_t t) noexcept nogil:
         """Let a transfer's head come to its pipe."""
@@ -296,34 +354,42 @@ cdef class Simulation:
 
     cdef void deliver(self, int64_t t) noexcept nogil:
         """Let a transfer that is through everything arrive, but not before what was sent before."""
-        cdef int64_t latency = self.ways.latency[self.ways.way(self.src[t], self.dst[t])]
-        cdef int64_t time
+        cdef int64_t more = 0, time
         cdef int32_t pipe = self.pipes.of[t], last
-        if self.jitter.shape[0]:
-            latency += self.jitter[t] + self.tail[t]
+        if self.tail.shape[0]:
+            more += self.tail[t]
         if self.completion.shape[0]:
-            latency += self.completion[t]
-        if self.finish[t] + <double>latency > TIME_LIMIT_PS:
+            more += self.completion[t]
+        if self.arrival[t] + <double>more > TIME_LIMIT_PS:
             self.too_late = True
             return
-        time = self.finish[t] + latency
+        time = self.arrival[t] + more
         if pipe >= 0:
-            time += self.pipes.extra(t)
             last = self.arrived_last[pipe]
             if last >= 0 and self.arrival[last] > time:
                 time, self.held_by[t] = self.arrival[last], last
             self.arrived_last[pipe] = <int32_t>t
-            self.arrival[t] = time
+        self.arrival[t] = time
         push(&self.heap, time, t, ARRIVED)
 
     cdef void arrived(self, int64_t time, int64_t t) noexcept nogil:
         self.arrival[t] = time
-        if self.frees[t] >= 0:
+        if self.credit.counts(t):
             time += self.ways.latency[self.ways.way(self.dst[t], self.src[t])]
             push(&self.heap, time, t, FREED)
         if self.edges.upon_arrival:
             self.tell(self.arrival[t], t, UPON_ARRIVAL)
         self.release(self.arrival[t], t, -1, UPON_DONE_CAUSE)
+
+    cdef void freed(self, int64_t time, int32_t t) noexcept nogil:
+        """Give back a transfer's credit, and hand over those of its queue that have theirs now."""
+        cdef int32_t connection = self.credit.of[t], waiter
+        self.credit.give_back(t)
+        waiter = self.credit.grant(connection)
+        while waiter >= 0:
+            self.waited_for[waiter], self.start_cause[waiter] = t, SLOT_CAUSE
+            push(&self.heap, time, waiter, PORT)
+            waiter = self.credit.grant(connection)
 
     cdef void release(self, int64_t time, int64_t t, int32_t after, uint8_t cause) noexcept nogil:
         """Take away one thing that keeps the transfer from being done."""

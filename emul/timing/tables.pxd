@@ -51,11 +51,13 @@ cdef class Tables:
     cdef int32_t[::1] pipe           # KEPT times (ports + its pipe), or -1; empty without pipes
     cdef int64_t[::1] cost
     cdef uint8_t[::1] term           # of each pipe
-    # What each is late by more than its row says, before its head goes on and after its last
-    # byte; or empty.
+    # What each is late by more than its row says: before its head goes on, on the way to the
+    # receiver's port, and after its last byte; or empty.
     cdef int64_t[::1] more_before
+    cdef int64_t[::1] more_on_way
     cdef int64_t[::1] more_after
     cdef bint late_before
+    cdef bint late_on_way
     cdef bint late_after
     # What transfer t waits for before it starts: ``start`` from rows[t].waits up to
     # rows[t + 1].waits; before it is done likewise, or empty. Each is a moment of an earlier
@@ -66,5 +68,8 @@ cdef class Tables:
     cdef int32_t[::1] done
     cdef int64_t bits
     cdef bint upon_issue             # whether anything waits for another to be issued
-    cdef bint upon_slot              # or for a slot to be free again
+    cdef bint upon_credit            # or for credit, which is there when another's is back:
+    cdef int32_t[::1] credited       # of each: the connection whose credit it takes, or -1
+    cdef int32_t[::1] frees_it       # and the earlier one that its own comes from, or -1
+    cdef int64_t connections         # that have credit
     cdef int64_t window              # moments that a pass must remember: a power of two

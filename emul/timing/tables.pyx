@@ -55,14 +55,16 @@ cdef class Tables:
         if self.fits:
             self._take_costs(traffic, network, conditions)
         if self.fits:
-            self._take_waits(edges, conditions.frees)
+            self._take_waits(edges, conditions)
 
     def _take_delays(self, traffic, conditions):
-        after = conditions.jitter_ps, conditions.tail_ps, traffic.completion_ps
-        longest = [int(each.max(initial=0)) for each in (traffic.host_ps, *after)]
-        self.more_before = traffic.host_ps
+        after = conditions.tail_ps, traffic.completion_ps
+        delays = traffic.host_ps, conditions.jitter_ps, *after
+        longest = [int(each.max(initial=0)) for each in delays]
+        self.more_before, self.more_on_way = traffic.host_ps, conditions.jitter_ps
         self.more_after = _sum([each for each in after if len(each)])
         self.late_before, self.late_after = len(self.more_before) > 0, len(self.more_after) > 0
+        self.late_on_way = len(self.more_on_way) > 0
         self.fits = max(self.call, sum(longest)) < MOST_PS
 
     def _take_costs(self, traffic, network, conditions):
@@ -81,23 +83,24 @@ cdef class Tables:
                                 conditions.spacing_ps)
         self.pipe = _links_of(self.ports, conditions.pipe) if self.pipes else pipe[:0]
 
-    def _take_waits(self, Edges edges, int32_t[::1] frees):
+    def _take_waits(self, Edges edges, conditions):
         """Turn the edges round: from who waits to what it waits for."""
-        cdef int64_t slots = np.count_nonzero(np.asarray(frees) >= 0), total = self.transfers
-        cdef int64_t ends, starts, reach
+        cdef int64_t ends, starts, reach, total = self.transfers
         self.upon_issue = np.any(np.bitwise_and(edges.kind, UPON_ISSUE))
-        self.upon_slot = slots > 0
-        self.bits = MOMENT_BITS if self.upon_issue or self.upon_slot else 0
+        self.credited, self.upon_credit = conditions.credited, len(conditions.credited) > 0
+        self.frees_it = _sources_of_credit(conditions)
+        self.connections = 1 + np.max(conditions.credited, initial=-1)
+        self.bits = MOMENT_BITS if self.upon_issue or self.upon_credit else 0
         starts = np.sum(edges.before_start, dtype=np.int64)
         ends = np.sum(edges.before_done, dtype=np.int64) - total
-        self.fits = max(total << self.bits, starts + slots, ends) < 2**31 - 1
+        self.fits = max(total << self.bits, starts, ends) < 2**31 - 1
         if not self.fits:
             return
-        self.start = np.empty(starts + slots, dtype=np.int32)
+        self.start = np.empty(starts, dtype=np.int32)
         self.done_from = np.zeros(total + 2 if ends else 0, dtype=np.int32)
         self.done = np.empty(ends, dtype=np.int32)
         with nogil:
-            reach = _turn_round(self, edges, frees)
+            reach = _turn_round(self, edges)
         self.fits = reach != NOT_EARLIER
         self.window = 1 << int((reach << self.bits) + FREED).bit_length() if self.fits else 0
 
@@ -163,7 +166,29 @@ cdef bint _fill_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] d
     return np.max(cost, initial=0) < MOST_PS
 
 
-cdef int64_t _turn_round(Tables tables, Edges edges, int32_t[::1] frees) noexcept nogil:
+def _sources_of_credit(conditions):
+    """Return for each transfer the one whose credit must be back before it may go, or -1.
+
+    That is so where a connection hands over its transfers in the order of the plan.
+    """
+    credited = conditions.credited
+    source = np.full(len(credited), -1, dtype=np.int32)
+    takers = np.flatnonzero(credited >= 0)
+    takers = takers[np.argsort(credited[takers], kind="stable")]
+    if len(takers):
+        taken = np.cumsum(conditions.takes[takers])
+        before = taken - conditions.takes[takers]
+        begins = np.append(True, np.diff(credited[takers]) != 0)
+        others = before[np.maximum.accumulate(np.where(begins, np.arange(len(takers)), 0))]
+        owed = before - conditions.credit   # so much of all that was taken must be back, and more
+        waits = np.flatnonzero(owed >= others)
+        source[takers[waits]] = takers[np.searchsorted(taken, owed[waits], side="right")]
+        remainders = takers[conditions.remainder[takers] > 0]
+        source[remainders] = source[remainders - 1]
+    return source
+
+
+cdef int64_t _turn_round(Tables tables, Edges edges) noexcept nogil:
     """List for each transfer what it waits for, earlier ones first.
 
     Return how many transfers before it that is at most; NOT_EARLIER if one is not before it.
@@ -173,9 +198,6 @@ cdef int64_t _turn_round(Tables tables, Edges edges, int32_t[::1] frees) noexcep
     cdef int32_t[::1] done_from = tables.done_from, done = tables.done
     cdef int64_t e, at, total = tables.transfers, reach = 0
     cdef int32_t waiter, moment, done_kind = DONE if tables.bits else 0
-    for e in range(total):
-        if frees[e] >= 0:
-            row[frees[e] + 2].waits += 1
     # Counted two places on, filled one place on, so that in the end each stands where it begins.
     for e in range(total):
         row[e + 2].waits += row[e + 1].waits + edges.before_start[e]
@@ -195,11 +217,6 @@ cdef int64_t _turn_round(Tables tables, Edges edges, int32_t[::1] frees) noexcep
             else:
                 done[done_from[waiter + 1]] = moment
                 done_from[waiter + 1] += 1
-        waiter = frees[e]
-        if waiter >= 0:
-            if waiter <= e:
-                return NOT_EARLIER
-            reach = max(reach, waiter - e)
-            start[row[waiter + 1].waits] = <int32_t>((e << tables.bits) + FREED)
-            row[waiter + 1].waits += 1
+        if tables.upon_credit and tables.frees_it[e] >= 0:
+            reach = max(reach, e - tables.frees_it[e])
     return reach

@@ -1,9 +1,13 @@
 """What the scheduler sees of a program: transfers, whole or cut into slices, and their places.
 
-With slices, a rank sends a chunk on as soon as its first slice is there, as NCCL does: the buffer
-of a connection (a sender, a receiver and a channel) has a number of slots, each of one slice, and
-a slot is free again one round trip after its last byte has left (NCCL 2.30.7: NCCL_BUFFSIZE 4 MiB
-in NCCL_STEPS 8 slots). Slices are a matter of time only; the arithmetic does not know them.
+With slices, a rank sends a chunk on as soon as its first slice is there, as NCCL does. A
+connection (a sender, a receiver and a channel) has a buffer of a number of slots of one slice each.
+Every message takes credit from it, whether or not it was cut: its own bytes, from the moment when
+it is handed to the connection until word of its arrival is back (NCCL 2.30.7: NCCL_BUFFSIZE 4 MiB
+in NCCL_STEPS 8 slots; NCCL itself counts slots, see Slicing). A message is handed over as long as
+any credit is left, and the remainder of a cut one goes with the slice before it, so a few bytes
+more cost a few bytes more, and not a round trip. Slices are a matter of time only; the arithmetic
+does not know them.
 """
 
 from __future__ import annotations
@@ -43,10 +47,16 @@ BYTES_PER_SLICE = 200
 
 @dataclass(frozen=True, slots=True)
 class Slicing:
-    """Slices of at most ``slice_bytes``, ``slots`` of them in flight per connection."""
+    """Slices of at most ``slice_bytes``, and ``slots`` times as many bytes of credit.
+
+    The credit is that of a connection, which each message holds for its bytes. A library that
+    ``counts_slots`` gives every slice a whole slot, however short it is: then many small messages
+    use up the credit as soon as so many large ones do.
+    """
 
     slice_bytes: int = 512 << 10
     slots: int = 8
+    counts_slots: bool = False
 
     def __post_init__(self) -> None:
         """Refuse slices without bytes and connections without slots."""
@@ -58,8 +68,26 @@ class Slicing:
     def of(cls, stack: Stack, otherwise: Slicing | None) -> Slicing | None:
         """Return the slices of ``stack``: its own, none of whole messages, else ``otherwise``."""
         if stack.slice_bytes:
-            return cls(stack.slice_bytes, stack.slots)
+            return cls(stack.slice_bytes, stack.slots, counts_slots=True)
         return otherwise if stack is IDEAL else None
+
+    @property
+    def credit(self) -> int:
+        """What a connection has: bytes, or slots where those are counted; 0 without a limit."""
+        if self.slots >= UNLIMITED:
+            return 0
+        return self.slots if self.counts_slots else self.slots * self.slice_bytes
+
+    def taken_by(self, nbytes: Int64Array) -> Int64Array:
+        """Return the credit that slices take, (slices,)."""
+        return np.ones_like(nbytes) if self.counts_slots else nbytes
+
+    def remainders(self, nbytes: Int64Array, begins: UInt8Array) -> UInt8Array:
+        """Return which slices are less than one, at the end of a message of several: (slices,)."""
+        ends = np.append(begins[1:], 1)
+        short = nbytes < self.slice_bytes
+        left_over: UInt8Array = (ends & (begins == 0) & short).astype(np.uint8)
+        return left_over * np.uint8(not self.counts_slots)
 
 
 UNLIMITED = 1 << 30
@@ -71,16 +99,19 @@ NCCL_SLICING = Slicing()
 
 _NOTHING: Int64Array = np.zeros(0, dtype=np.int64)
 _NO_HOSTS: Any = {"host_ps": _NOTHING, "completion_ps": _NOTHING, "call_ps": 0}
+_NO_CREDIT: Any = {"takes": _NOTHING, "remainder": np.zeros(0, dtype=np.uint8), "credit": 0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transfers:
     """Transfers in plan order, as the scheduler takes them: flat arrays, (transfers,).
 
-    A transfer pays the overhead if it ``begins`` a message, and when it has arrived its slot goes
-    to transfer ``frees[t]`` (-1: to none). ``host_ps``: what its sender's software takes before
-    it; ``completion_ps``: what its receiver's takes when it has come; both may be empty. Nothing
-    starts before ``call_ps``. ``stands_for``: of how many each is one, where that is not one.
+    A transfer pays the overhead if it ``begins`` a message. It ``takes`` so much of the ``credit``
+    of its connection, bytes or slots; a ``remainder`` goes with the slice before it. Without a
+    limit both are empty and the credit is 0.
+    ``host_ps``: what its sender's software takes before it; ``completion_ps``: what its receiver's
+    takes when it has come; both may be empty. Nothing starts before ``call_ps``. ``stands_for``: of
+    how many each is one, where that is not one.
     """
 
     src: Int32Array
@@ -88,7 +119,9 @@ class Transfers:
     channel: Int32Array
     nbytes: Int64Array
     begins: UInt8Array
-    frees: Int32Array
+    takes: Int64Array
+    remainder: UInt8Array
+    credit: int
     host_ps: Int64Array
     completion_ps: Int64Array
     call_ps: int
@@ -126,6 +159,13 @@ class Traffic(Transfers):
             traffic = cls._whole(program)
         else:
             traffic = cls._sliced(program, slicing)
+        if slicing is not None and slicing.credit:
+            traffic = replace(
+                traffic,
+                takes=slicing.taken_by(traffic.nbytes),
+                remainder=slicing.remainders(traffic.nbytes, traffic.begins),
+                credit=slicing.credit,
+            )
         if stack is IDEAL:
             return traffic
         return replace(
@@ -152,7 +192,7 @@ class Traffic(Transfers):
             channel=program.channel,
             nbytes=program.nbytes,
             begins=np.ones(len(program), dtype=np.uint8),
-            frees=np.full(len(program), NOBODY, dtype=np.int32),
+            **_NO_CREDIT,
             **_NO_HOSTS,
             stands_for=program.stands_for,
             order=program.order,
@@ -188,7 +228,7 @@ class Traffic(Transfers):
             channel=channel,
             nbytes=np.add.reduceat(nbytes, first),
             begins=(number[first] == 0).astype(np.uint8),
-            frees=_heirs(src, dst, channel, slicing.slots),
+            **_NO_CREDIT,
             **_NO_HOSTS,
             stands_for=None if program.stands_for is None else program.stands_for.of(of),
             order=program.order,
@@ -256,14 +296,3 @@ def _between_slices(waits: Waits, message: Int64Array) -> Waits:
     of, within = expand(number)
     last = np.searchsorted(message, waits.earlier, side="right") - 1
     return Waits(last[of], first[of] + within, waits.upon_issue[of], waits.starts[of])
-
-
-def _heirs(src: Int32Array, dst: Int32Array, channel: Int32Array, slots: int) -> Int32Array:
-    """Return, for each transfer, the one ``slots`` later on the same connection, or -1."""
-    heirs = np.full(len(src), NOBODY, dtype=np.int32)
-    order = np.lexsort((channel, dst, src)).astype(np.int32)
-    earlier, later = order[:-slots], order[slots:]
-    same = (src[earlier] == src[later]) & (dst[earlier] == dst[later])
-    same &= (channel[earlier] == channel[later]) & (src[earlier] != dst[earlier])
-    heirs[earlier[same]] = later[same]
-    return heirs

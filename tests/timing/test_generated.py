@@ -172,9 +172,10 @@ def test_rings_that_meet_out_of_order_at_a_sender_are_left_to_the_heap():
     assert total_ps(plan, shape_of(plan, 2523), ITEMSIZE, network) == by_heap(plan, 2523, network)
 
 
-def test_a_block_of_one_slice_needs_no_tables():
-    network = Network.of(LINKS)
-    assert generated(RING, 4000, network, Slicing(4000, 1)) == generated(RING, 4000, network)
+def test_blocks_of_one_slice_need_no_tables_as_long_as_the_credit_lasts():
+    network, steps = Network.of(LINKS), len(RING.steps)
+    assert generated(RING, 4000, network, Slicing(4000, steps)) == generated(RING, 4000, network)
+    assert generated(RING, 4000, network, Slicing(4000, steps - 1)) is None
 
 
 def test_what_hosts_take_is_paid_for_every_message():
