@@ -14,6 +14,7 @@ __all__ = [
     "CapacityError",
     "DTypeError",
     "EmulError",
+    "FileError",
     "InFlightError",
     "LagError",
     "MeasurementError",
@@ -50,6 +51,10 @@ class TopologyError(EmulError, ValueError):
 
 class MeasurementError(EmulError, ValueError):
     """A file of measurements cannot be read, or what it says cannot be fitted."""
+
+
+class FileError(EmulError, OSError):
+    """A file cannot be written; what was there before is as it was."""
 
 
 class MissingLibraryError(EmulError, ImportError):

@@ -13,6 +13,9 @@ __all__ = ["PS_PER_S", "format_bytes", "format_rate", "format_time", "parse_size
 
 PS_PER_S = 10**12
 
+MOST_CHARACTERS = 100
+"""Of a size: Python takes long over the digits of very long numbers, or refuses them."""
+
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 _BINARY = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -20,16 +23,19 @@ _BINARY = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 def parse_size(text: str) -> int:
     """Return the bytes that ``text`` names, for example ``8``, ``128M`` or ``1.5G``.
 
-    Raises ArgumentError when the text is not a number followed by nothing, K, M, G or T.
+    A part of a byte is left out; whole numbers are exact, however large they are. Raises
+    ArgumentError when the text is not a number followed by nothing, K, M, G or T.
     """
-    match = _SIZE.fullmatch(text)
+    match = _SIZE.fullmatch(text) if len(text) <= MOST_CHARACTERS else None
     if match is None:
         raise ArgumentError(
             f"size {text!r}: needed a number of bytes, with K, M, G or T for powers of 1024 "
             "(for example 8, 64K or 128M)"
         )
     number, suffix = match.groups()
-    return int(float(number) * _BINARY[suffix.upper()])
+    whole, _, part = number.partition(".")
+    tenths: int = 10 ** len(part)
+    return int(whole + part) * _BINARY[suffix.upper()] // tenths
 
 
 def format_bytes(nbytes: float) -> str:

@@ -1,7 +1,11 @@
 """Runs the command line as a user does, in a process of its own or in this one."""
 
+import contextlib
+import io
 import subprocess
 import sys
+
+from emul.cli.main import run
 
 SMALL = ["-n", "1", "-w", "0"]
 MAIN = [sys.executable, "-c", "from emul.cli.main import run; run()"]
@@ -25,3 +29,20 @@ def emul(*arguments, cwd=None, env=None):
         timeout=120,
         check=False,
     )
+
+
+def run_here(*arguments):
+    """Run ``emul`` in this process, as a user does; status, standard output, standard error."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    was, sys.argv = sys.argv, ["emul", *arguments]
+    status = 0
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            run()
+    except SystemExit as end:
+        status = end.code
+    finally:
+        sys.argv = was
+    for stream in (out, err):
+        stream.flush()
+    return status, out.buffer.getvalue().decode(), err.buffer.getvalue().decode()

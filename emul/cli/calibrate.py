@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emul.cli.params import Size, print_wide
+from emul.cli.params import Size
+from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
     from emul.measured import Calibration, Layout, Log, Parameter
@@ -58,16 +59,14 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
 
     The time of a collective is fitted as base + steps x (latency + overhead) + factor x size /
     rate, with steps and factor of its closed form. What the data cannot tell apart is said, and
-    put together. Needs scipy: pip install 'emul[calibrate]'.
+    put together. Needs scipy: pip install '.[calibrate]'.
     """
     from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of
     from emul.measured import calibrate as fitted
-    from emul.report.documents import check_writable
+    from emul.report.files import check_outputs
     from emul.topology import load_document
 
-    for path in (asked["out_path"], asked["json_path"]):
-        if path is not None:
-            check_writable(path)
+    check_outputs({"--out": asked["out_path"], "--json": asked["json_path"]}, files)
     logs = _logs(files, asked)
     base = load_document(asked["base"]) if asked["base"] else None
     layout = layout_of(logs, _ranks_of_sites(asked["sites"]), base.topology if base else None)
@@ -151,13 +150,11 @@ def _print(
     from emul.report.calibration import calibration_table, fit_words
 
     for log in logs:
-        click.echo(f"{log.path}: {log.form}, {len(log.measurements)} measurements")
+        say(f"{log.path}: {log.form}, {len(log.measurements)} measurements")
     print_wide(calibration_table(parameters))
-    click.echo(f"{link} link: {fit_words(found)}")
-    for note in (note for log in logs for note in log.notes):
-        click.echo(f"note: {note}")
-    for warning in warnings:
-        click.echo(f"warning: {warning}")
+    say(f"{link} link: {fit_words(found)}")
+    say_each("note: ", (note for log in logs for note in log.notes))
+    say_each("warning: ", warnings)
 
 
 def _write(
@@ -173,7 +170,8 @@ def _write(
     from emul import __version__
     from emul.measured import topology_text
     from emul.report.calibration import calibration_document
-    from emul.report.documents import write_json, write_text
+    from emul.report.documents import write_json
+    from emul.report.files import write_text
 
     if asked["json_path"] is not None:
         document = calibration_document(__version__, logs, link, parameters, found, warnings)
@@ -189,7 +187,7 @@ def _write(
             remarks=_remarks(logs, parameters, warnings),
         )
         write_text(asked["out_path"], text)
-        click.echo(f"{asked['out_path']}: written")
+        say(f"{asked['out_path']}: written")
 
 
 def _remarks(logs: list[Log], parameters: tuple[Parameter, ...], warnings: list[str]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from emul.cli.terminal import say
+
 __all__ = ["info"]
 
 
@@ -15,9 +17,9 @@ def info(clock: bool) -> None:
     if clock:
         from emul.report.clock import clock_lines
 
-        click.echo("\n".join(clock_lines()))
+        say(*clock_lines())
         return
     from emul import __version__
     from emul.report.info import info_lines
 
-    click.echo("\n".join(info_lines(__version__)))
+    say(*info_lines(__version__))

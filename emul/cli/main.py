@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -10,19 +9,23 @@ import click
 from emul import EmulError, __version__
 from emul.cli.calibrate import calibrate
 from emul.cli.info import info
-from emul.cli.params import INTERRUPTED
+from emul.cli.params import INTERRUPTED, Group
 from emul.cli.perf import perf
 from emul.cli.plan import plan
 from emul.cli.stack import stack
+from emul.cli.terminal import complain, open_streams, silence
 from emul.cli.topology import topology
 from emul.cli.validate import validate
 
 __all__ = ["main", "run"]
 
 BAD_INPUT = 2
+NOBODY_READS = 1
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
     """Run collective communication for real, and make it feel the distance between sites."""
@@ -39,25 +42,48 @@ main.add_command(validate)
 
 def run() -> None:
     """Run the command line; bad input is one line on standard error and exit status 2."""
+    open_streams()
+    if sys.stdout is None:
+        complain("emul: standard output is closed: needed one that is open; > /dev/null for none")
+        sys.exit(BAD_INPUT)
     try:
-        sys.exit(main.main(standalone_mode=False))
+        status = _status()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has had enough
+        status = NOBODY_READS
+        silence()
+    except OSError as error:
+        complain(f"emul: standard output: {error.strerror}" if _is_stuck() else f"emul: {error}")
+        status = BAD_INPUT
+        silence()
+    sys.exit(status)
+
+
+def _status() -> int:
+    """Run the command, say what is wrong, and return the exit status."""
+    try:
+        return int(main.main(prog_name="emul", standalone_mode=False) or 0)
+    except SystemExit as end:
+        return int(end.code or 0)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        _complain(f"{context.command_path if context else 'emul'}: {error.format_message()}")
-        sys.exit(BAD_INPUT)
+        complain(f"{context.command_path if context else 'emul'}: {error.format_message()}")
+        return BAD_INPUT
     except EmulError as error:
-        _complain(f"emul: {error}")
-        sys.exit(BAD_INPUT)
+        complain(f"emul: {error}")
+        return BAD_INPUT
     except MemoryError:
-        _complain("emul: out of memory: use a smaller size or fewer ranks")
-        sys.exit(BAD_INPUT)
+        complain("emul: out of memory: use a smaller size or fewer ranks")
+        return BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
-        _complain("emul: interrupted")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader, such as head, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        complain("emul: interrupted")
+        return INTERRUPTED
 
 
-def _complain(message: str) -> None:
-    click.echo(" ".join(message.split()), err=True)
+def _is_stuck() -> bool:
+    """Say whether standard output still holds text that it cannot get rid of."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False

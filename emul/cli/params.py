@@ -1,22 +1,45 @@
-"""What subcommands share: parameter types, and printing."""
+"""Parameter types that subcommands share, and groups of subcommands."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import click
 
+from emul.cli.terminal import say
 from emul.errors import ArgumentError
 from emul.units import parse_size
 
-__all__ = ["INTERRUPTED", "Dilation", "Size", "print_wide"]
+__all__ = ["INTERRUPTED", "Dilation", "Group", "Real", "Size", "Whole"]
 
 INTERRUPTED = 130
 """Exit status: 128 + SIGINT, as shells count."""
 
-WIDTH_WITHOUT_TERMINAL = 250
+MOST = (1 << 63) - 1
+"""Of whole numbers and bytes: the largest that 64 bits hold, as the compiled parts count."""
+
+MOST_REAL = 1e12
+"""Of seconds, microseconds and factors: 32,000 years are no bound of anything."""
+
+LEAST_DILATION = 1e-9
+MOST_DILATION = 1e9
+"""With more, a millisecond would last 12 days."""
+
+
+class Group(click.Group):
+    """Subcommands; without any, the help page is printed, by every version of click."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the arguments, or print the help page when there are none."""
+        if not args and not ctx.resilient_parsing:
+            say(*ctx.get_help().split("\n"))
+            ctx.exit()
+        return super().parse_args(ctx, args)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """A number of bytes, with K, M, G or T for powers of 1024."""
+    """A number of bytes that 64 bits hold, with K, M, G or T for powers of 1024."""
 
     name = "size"
 
@@ -27,9 +50,36 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if isinstance(value, int):
             return value
         try:
-            return parse_size(value)
+            nbytes = parse_size(value)
         except ArgumentError as error:
             self.fail(str(error), param, ctx)
+        if nbytes > MOST:
+            self.fail(f"size {value!r}: needed at most {MOST} bytes", param, ctx)
+        return nbytes
+
+
+class Whole(click.IntRange):
+    """A whole number from ``min`` on that 64 bits hold."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return ``value`` as a number."""
+        number = int(super().convert(value, param, ctx))
+        if number > MOST:
+            self.fail(f"{number}: needed at most {MOST}", param, ctx)
+        return number
+
+
+class Real(click.FloatRange):
+    """A finite number from ``min`` on: a bound of nan or inf would never be broken."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return ``value`` as a number."""
+        number = float(super().convert(value, param, ctx))
+        if not (math.isfinite(number) and number <= MOST_REAL):
+            self.fail(f"{number:g}: needed a finite number, at most {MOST_REAL:g}", param, ctx)
+        return number
 
 
 class Dilation(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -38,22 +88,20 @@ class Dilation(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     name = "float|auto"
 
     def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | str:
         """Return ``value`` as a number, unless it is ``auto``."""
         if value == "auto":
             return value
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
             self.fail(f"{value!r} is not a number, and not auto", param, ctx)
-
-
-def print_wide(table: object) -> None:
-    """Print a rich table, as wide as it needs where there is no terminal to fit in."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH_WITHOUT_TERMINAL)
-    console.print(table)
+        if not LEAST_DILATION <= number <= MOST_DILATION:
+            self.fail(
+                f"dilation {number}: needed a finite number above 0, from {LEAST_DILATION:g} to "
+                f"{MOST_DILATION:g}, or auto",
+                param,
+                ctx,
+            )
+        return number

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emul.cli.params import INTERRUPTED, Dilation, Size
+from emul.cli.params import INTERRUPTED, Dilation, Real, Size, Whole
+from emul.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["perf"]
 
 WRONG_OR_LATE = 1
+MOST_SIZES = 10_000
+
 NEXT_RANK = 1
 """Where send_recv sends to, as in nccl-tests."""
 
@@ -31,7 +34,7 @@ NEXT_RANK = 1
 @click.option("-b", "--minbytes", type=Size(), default="8", help="First size.", show_default=True)
 @click.option("-e", "--maxbytes", type=Size(), default="32M", help="Last size.", show_default=True)
 @click.option("-i", "--stepbytes", type=Size(), help="Add this to each size, instead of -f.")
-@click.option("-f", "--stepfactor", type=click.IntRange(2), default=2, show_default=True,
+@click.option("-f", "--stepfactor", type=Whole(2), default=2, show_default=True,
               help="Multiply each size by this.")  # fmt: skip
 @click.option("-d", "--datatype", default="float32", show_default=True,
               help="Element type, also by the names of nccl-tests (float, half, ...).")  # fmt: skip
@@ -39,16 +42,16 @@ NEXT_RANK = 1
 @click.option(
     "-r",
     "--root",
-    type=int,
+    type=Whole(0),
     default=0,
     show_default=True,
     help="Of broadcast, reduce, gather, scatter.",
 )
-@click.option("-n", "--iters", type=click.IntRange(1), default=20, show_default=True,
-              help="Timed runs per size; the median is shown.")  # fmt: skip
-@click.option("-w", "--warmup-iters", type=click.IntRange(0), default=5, show_default=True,
+@click.option("-n", "--iters", type=Whole(1), default=20, show_default=True,
+              help="Timed runs per size; the one with the median lag is shown.")  # fmt: skip
+@click.option("-w", "--warmup-iters", type=Whole(0), default=5, show_default=True,
               help="Runs per size before those.")  # fmt: skip
-@click.option("-c", "--check", type=click.IntRange(0), default=1, show_default=True,
+@click.option("-c", "--check", type=Whole(0), default=1, show_default=True,
               help="Runs per size whose every element is checked.")  # fmt: skip
 @click.option("--topology", default="three-campus", show_default=True, metavar="NAME|FILE",
               help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
@@ -68,11 +71,11 @@ NEXT_RANK = 1
 @click.option("--dilation", type=Dilation(), default="1", show_default=True,
               help="Stretch modelled time by this on the wall clock; auto finds it by a short "
                    "rehearsal.")  # fmt: skip
-@click.option("--strict", "strict_s", type=click.FloatRange(0), metavar="SECONDS",
+@click.option("--strict", "strict_s", type=Real(0), metavar="SECONDS",
               help="Fail when a timed call ends later than this after its moment.")  # fmt: skip
 @click.option("--slice", "slice_bytes", type=Size(), default="512K", show_default=True,
               help="Send chunks on in pieces of this size; 0 for whole chunks.")  # fmt: skip
-@click.option("--slots", type=click.IntRange(1), default=8, show_default=True,
+@click.option("--slots", type=Whole(1), default=8, show_default=True,
               help="Slices in flight on a connection.")  # fmt: skip
 @click.option("--zero-latency", is_flag=True, help="No distance between the ranks.")
 @click.option("--no-window", is_flag=True, help="Any number of bytes and slices in flight.")
@@ -82,9 +85,9 @@ NEXT_RANK = 1
 @click.option("--no-queue", is_flag=True, help="No packets of others in front, no pauses.")
 @click.option("--no-load", is_flag=True, help="The whole rate, whatever others take of it.")
 @click.option("--no-outage", is_flag=True, help="Trunks are never down.")
-@click.option("--start", "start_s", type=float, default=0.0, show_default=True,
+@click.option("--start", "start_s", type=Real(0), default=0.0, show_default=True,
               metavar="SECONDS", help="When calls begin, where trunks change.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+@click.option("--seed", type=Whole(0), default=0, show_default=True,
               help="Of the data, and of whatever links do by chance.")  # fmt: skip
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the lines as JSON.")  # fmt: skip
@@ -101,8 +104,10 @@ def perf(
     """
     from emul.cli.sweep import Sweep
     from emul.report import PerfTable
-    from emul.report.documents import check_writable
+    from emul.report.files import check_outputs
 
+    outputs = {"--json": json_path, "--nccl-json": nccl_json_path}
+    check_outputs(outputs, [asked["topology"], asked["algorithm"], asked["stack"]])
     _check_sizes(asked)
     if asked["no_data"] and asked["clock"] != "virtual":
         raise click.UsageError(
@@ -124,19 +129,18 @@ def perf(
     )
     counts = _counts(sweep, asked)
     sweep.rehearse(counts)
-    for path in (json_path, nccl_json_path):
-        if path is not None:
-            check_writable(path)
     started = datetime.now()
     table = PerfTable(world, collective, sweep.algorithm)
     rows, interrupted = _print_table(sweep, table, counts)
-    _write(rows, json_path, nccl_json_path, asked, started)
+    if rows:  # with none, a complete file of an earlier run is worth more
+        missing = len(rows) < len(counts)
+        _write(rows, json_path, nccl_json_path, asked, started, interrupted=missing)
     if interrupted:
-        click.echo(f"emul perf: interrupted after {len(rows)} of {len(counts)} sizes", err=True)
+        complain(f"emul perf: interrupted after {len(rows)} of {len(counts)} sizes")
         sys.exit(INTERRUPTED)
     late = _too_late(rows, asked["strict_s"])
     if late:
-        click.echo(f"emul perf: {late}", err=True)
+        complain(f"emul perf: {late}")
     if late or any(row.wrong for row in rows):
         sys.exit(WRONG_OR_LATE)
 
@@ -202,6 +206,12 @@ def _check_sizes(asked: dict[str, Any]) -> None:
         raise click.UsageError(f"-b {first} is above -e {last}: needed the smaller size first")
     if asked["stepbytes"] is not None and asked["stepbytes"] < 1:
         raise click.UsageError(f"-i {asked['stepbytes']}: needed at least 1 byte")
+    number = 1 + (last - first) // (asked["stepbytes"] or last)
+    if number > MOST_SIZES:
+        raise click.UsageError(
+            f"-b {first} -e {last} -i {asked['stepbytes']}: {number} sizes: needed at most "
+            f"{MOST_SIZES}, by a larger -i or by -f"
+        )
 
 
 def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:
@@ -223,28 +233,29 @@ def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:
 def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[PerfRow], bool]:
     """Print head, lines, foot and words; return the rows, and whether it was interrupted."""
     from emul import __version__
-    from emul.report import closing_words
-    from emul.world import World
 
-    click.echo(table.head(__version__, sweep.how))
     rows: list[PerfRow] = []
     try:
+        say(*table.head(__version__, sweep.how))
         for number, count in enumerate(counts, start=1):
             with _progress(f"size {number} of {len(counts)}") as advance:
                 row = sweep.row(count, advance)
             rows.append(row)
-            click.echo(table.line(row))
+            say(table.line(row))
+        say(*table.foot(rows, sweep.lag), *_words(sweep, counts[-1]))
     except KeyboardInterrupt:
         return rows, True
-    click.echo(table.foot(rows, sweep.lag))
-    one_place = World(
-        sweep.world.topology.in_one_place(), slicing=sweep.world.slicing, stack=sweep.world.stack
-    )
-    words = closing_words(
-        sweep.world, sweep.predict(sweep.world, counts[-1]), sweep.predict(one_place, counts[-1])
-    )
-    click.echo("\n".join(words))
     return rows, False
+
+
+def _words(sweep: Sweep, count: int) -> list[str]:
+    """Return what is said below the table, of the largest size."""
+    from emul.report import closing_words
+    from emul.world import World
+
+    world = sweep.world
+    one_place = World(world.topology.in_one_place(), slicing=world.slicing, stack=world.stack)
+    return closing_words(world, sweep.predict(world, count), sweep.predict(one_place, count))
 
 
 @contextmanager
@@ -253,12 +264,11 @@ def _progress(what: str) -> Iterator[Callable[[str], None]]:
     if not sys.stderr.isatty():
         yield lambda doing: None
         return
-    from rich.console import Console
     from rich.live import Live
 
     # Refreshed by hand: a refreshing thread would take time from what is measured.
-    console = Console(stderr=True, highlight=False)
-    with Live(what, console=console, auto_refresh=False, transient=True) as live:
+    shown = console(stderr=True)
+    with Live(what, console=shown, auto_refresh=False, transient=True) as live:
         yield lambda doing: live.update(f"{what}: {doing}", refresh=True)
 
 
@@ -268,12 +278,14 @@ def _write(
     nccl_json_path: Path | None,
     asked: dict[str, Any],
     started: datetime,
+    *,
+    interrupted: bool,
 ) -> None:
     from emul import __version__
     from emul.report import json_document, nccl_document, write_json
 
     if json_path is not None:
-        write_json(json_path, json_document(__version__, rows))
+        write_json(json_path, json_document(__version__, rows, interrupted=interrupted))
     if nccl_json_path is None:
         return
     step = {"step_bytes": asked["stepbytes"]}
@@ -281,7 +293,7 @@ def _write(
         step = {"step_factor": asked["stepfactor"]}
     config = {
         "nthreads": 1,
-        "ngpus": rows[0].world_size if rows else 0,
+        "ngpus": rows[0].world_size,
         "minimum_bytes": asked["minbytes"],
         "maximum_bytes": asked["maxbytes"],
         **step,
@@ -292,7 +304,11 @@ def _write(
         "graph": 0,
     }
     stamps = tuple(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (started, datetime.now()))
-    write_json(
-        nccl_json_path,
-        nccl_document(rows, args=sys.argv, config=config, times=(stamps[0], stamps[1])),
+    document = nccl_document(
+        rows,
+        args=sys.argv,
+        config=config,
+        times=(stamps[0], stamps[1]),
+        interrupted=interrupted,
     )
+    write_json(nccl_json_path, document)

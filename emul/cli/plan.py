@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import print_wide
+from emul.cli.params import Group, Whole
+from emul.cli.terminal import print_wide, say
 
 if TYPE_CHECKING:
     from emul.plans import Plan
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-@click.group()
+@click.group(cls=Group)
 def plan() -> None:
     """Show what algorithms do: who sends which chunk to whom."""
 
@@ -36,7 +37,7 @@ _topology = click.option("--topology", default="three-campus", show_default=True
 _root = click.option(
     "-r",
     "--root",
-    type=int,
+    type=Whole(0),
     default=0,
     show_default=True,
     help="Of broadcast, reduce, gather, scatter; of send_recv how far.",
@@ -55,7 +56,7 @@ def _named_plan(collective: str, algorithm: str, where: Topology, root: int) -> 
 @click.argument("algorithm", required=False)
 @_topology
 @_root
-@click.option("--steps", type=click.IntRange(0), default=8, show_default=True,
+@click.option("--steps", type=Whole(0), default=8, show_default=True,
               help="Draw so many steps.")  # fmt: skip
 def show(collective: str, algorithm: str | None, topology: str, root: int, steps: int) -> None:
     """Draw a plan: its steps, who sends what to whom, and the bytes over each link.
@@ -74,7 +75,7 @@ def show(collective: str, algorithm: str | None, topology: str, root: int, steps
     else:
         found = _named_plan(collective, algorithm, where, root)
     for line in plan_sheet(found, where, steps):
-        click.echo(line)
+        say(line)
 
 
 @plan.command()
@@ -88,9 +89,7 @@ def check(file: Path) -> None:
     from emul.report.plans import plan_words
 
     found = read_plan(file)
-    click.echo(f"{file}: proven: {found}")
-    for line in plan_words(found):
-        click.echo(line)
+    say(f"{file}: proven: {found}", *plan_words(found))
 
 
 @plan.command()
@@ -102,10 +101,10 @@ def check(file: Path) -> None:
 def write(collective: str, algorithm: str, file: Path, topology: str, root: int) -> None:
     """Write the plan of an algorithm to FILE as MSCCL XML, which is read back as the same plan."""
     from emul.plans import plan_xml
-    from emul.report.documents import check_writable, write_text
+    from emul.report.files import check_outputs, write_text
     from emul.topology import load
 
-    check_writable(file)
+    check_outputs({"FILE": file}, [topology])
     text = plan_xml(_named_plan(collective, algorithm, load(topology), root))
     write_text(file, text)
-    click.echo(f"{file}: {len(text.splitlines())} lines")
+    say(f"{file}: {len(text.splitlines())} lines")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from emul.cli.params import print_wide
+from emul.cli.params import Group
+from emul.cli.terminal import print_wide, say
 
 __all__ = ["stack"]
 
 
-@click.group()
+@click.group(cls=Group)
 def stack() -> None:
     """Show how communication libraries put messages on the wire."""
 
@@ -31,7 +32,7 @@ def show(name: str) -> None:
     from emul.stacks.library import load_stack
 
     found = load_stack(name)
-    click.echo(f"{found.name}: {found.description or 'no description'}")
+    say(f"{found.name}: {found.description or 'no description'}")
     print_wide(number_table(found))
     if found.choices:
         print_wide(choice_table(found))

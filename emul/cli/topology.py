@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import print_wide
+from emul.cli.params import Group
+from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
     from emul.topology import LinkTable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["topology"]
 
 
-@click.group()
+@click.group(cls=Group)
 def topology() -> None:
     """Show where ranks live and what joins them."""
 
@@ -47,7 +48,7 @@ def show(name: str, sources: bool) -> None:
         return
     document = load_document(name)
     heading, table = topology_sheet(document.topology)
-    click.echo(heading)
+    say(*heading)
     print_wide(table)
     if sources:
         _show_links(document.tables)
@@ -66,8 +67,7 @@ def _show_links(links: Sequence[LinkTable]) -> None:
 def _say_notes(links: Sequence[LinkTable]) -> None:
     from emul.topology import notes_of
 
-    for note in (note for link in links for note in notes_of(link)):
-        click.echo(f"note: {note}")
+    say_each("note: ", (note for link in links for note in notes_of(link)))
 
 
 @topology.command()
@@ -78,7 +78,7 @@ def check(file: Path) -> None:
 
     document = read_document(file)
     found = document.topology
-    click.echo(
+    say(
         f"{file}: good: {found.world_size} ranks at {len(found.sites)} sites, "
         f"{len(found.trunks)} trunks"
     )

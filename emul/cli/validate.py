@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import INTERRUPTED, print_wide
+from emul.cli.params import INTERRUPTED, Real
+from emul.cli.terminal import complain, console, print_wide, say, say_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,16 +30,16 @@ BOUND_BROKEN = 1
               help="The stack of all rows (default: that of each row's sw).")  # fmt: skip
 @click.option("--calibrate", is_flag=True,
               help="First fit constants of stacks to the rows without shaping.")  # fmt: skip
-@click.option("--min-delay", "min_delay_us", type=click.FloatRange(0), default=0.0, metavar="US",
+@click.option("--min-delay", "min_delay_us", type=Real(0), default=0.0, metavar="US",
               help="Leave out rows with a shorter one-way delay.")  # fmt: skip
 @click.option("--summary", "only_summary", is_flag=True, help="Do not print the rows.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
               help="Write rows and summary as JSON.")  # fmt: skip
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path), metavar="FILE",
               help="Draw predicted over measured (.png, .svg, .pdf; Matplotlib).")  # fmt: skip
-@click.option("--max-median", type=click.FloatRange(0), metavar="PART",
+@click.option("--max-median", type=Real(0), metavar="PART",
               help="Exit with 1 when the median error is larger, as in 0.04.")  # fmt: skip
-@click.option("--max-p90", type=click.FloatRange(0), metavar="PART",
+@click.option("--max-p90", type=Real(0), metavar="PART",
               help="Exit with 1 when the 90th percentile of the errors is larger.")  # fmt: skip
 def validate(
     measured: Path,
@@ -58,14 +59,16 @@ def validate(
     textbook formula says, alpha the one-way delay and beta the rate.
     """
     from emul import __version__
-    from emul.report.documents import check_writable, write_json
-    from emul.report.validation import save_picture, validation_document
+    from emul.report.documents import write_json
+    from emul.report.files import check_outputs
+    from emul.report.validation import check_picture, save_picture, validation_document
     from emul.stacks.library import load_stack
     from emul.validation import read_links, read_measured, summary_of
 
-    for path in (json_path, plot_path):
-        if path is not None:
-            check_writable(path)
+    inputs = (measured, links, stack or "")
+    check_outputs({"--json": json_path, "--plot": plot_path}, inputs)
+    if plot_path is not None:
+        check_picture(plot_path)
     all_rows, table = read_measured(measured), read_links(links)
     rows = [row for row in all_rows if row.delay_s * 1e6 >= min_delay_us]
     if not rows:
@@ -76,7 +79,7 @@ def validate(
         sys.exit(INTERRUPTED)
     _print(found, only_summary)
     if json_path is not None:
-        write_json(json_path, validation_document(__version__, found))
+        write_json(json_path, validation_document(__version__, found, interrupted=interrupted))
     if plot_path is not None:
         save_picture(plot_path, found)
     model, _ = summary_of(found)
@@ -100,7 +103,7 @@ def _predictor(
     fitted = calibrated_stacks(rows, table, predictor)
     for name, each in fitted.items():
         constants = each.constants
-        click.echo(
+        say(
             f"# {name}, fitted to the rows without shaping: call {constants.call_s * 1e6:.1f} us, "
             f"message {constants.message_s * 1e6:.1f} us, control {constants.control_s * 1e6:.1f} "
             f"us, completion {constants.completion_s * 1e6:.1f} us, byte "
@@ -111,17 +114,16 @@ def _predictor(
 
 def _predict(rows: Sequence[MeasuredRow], predictor: Predictor) -> tuple[list[Predicted], bool]:
     """Return the predictions, with progress on a terminal, and whether they were interrupted."""
-    from rich.console import Console
     from rich.progress import track
 
     found: list[Predicted] = []
-    console = Console(stderr=True)
+    shown = console(stderr=True)
     try:
-        for row in track(rows, "predicting", console=console, transient=True,
-                         disable=not console.is_terminal):  # fmt: skip
+        for row in track(rows, "predicting", console=shown, transient=True,
+                         disable=not shown.is_terminal):  # fmt: skip
             found.append(predictor.predict(row))
     except KeyboardInterrupt:
-        click.echo(f"emul: interrupted after {len(found)} of {len(rows)} rows", err=True)
+        complain(f"emul: interrupted after {len(found)} of {len(rows)} rows")
         return found, True
     return found, False
 
@@ -132,8 +134,7 @@ def _print(found: Sequence[Predicted], only_summary: bool) -> None:
     if not only_summary:
         print_wide(validation_table(found))
     print_wide(validation_summary(found))
-    for note in dict.fromkeys(note for each in found for note in each.notes):
-        click.echo(f"# {note}")
+    say_each("# ", (note for each in found for note in each.notes))
 
 
 def _broken(model: Summary, max_median: float | None, max_p90: float | None) -> bool:
@@ -145,6 +146,6 @@ def _broken(model: Summary, max_median: float | None, max_p90: float | None) -> 
     broken = False
     for name, value, bound in bounds:
         if bound is not None and value > bound:
-            click.echo(f"emul: {name} {value:.2%}: needed at most {bound:.2%}", err=True)
+            complain(f"emul: {name} {value:.2%}: needed at most {bound:.2%}")
             broken = True
     return broken

@@ -70,7 +70,7 @@ def scipy_module(name: str) -> ModuleType:
         return importlib.import_module(f"scipy.{name}")
     except ImportError:
         raise MissingLibraryError(
-            "calibrating needs scipy, which is not installed: pip install 'emul[calibrate]'"
+            "calibrating needs scipy, which is not installed: pip install '.[calibrate]'"
         ) from None
 
 

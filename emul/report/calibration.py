@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 from emul.measured import Calibration, Log, Parameter
 from emul.report.documents import environment
+from emul.report.tables import TextTable
 from emul.units import format_bytes
 
 __all__ = ["calibration_document", "calibration_table", "fit_words"]
@@ -18,16 +16,13 @@ __all__ = ["calibration_document", "calibration_table", "fit_words"]
 SCHEMA = "emul-calibrate-1"
 
 
-def calibration_table(parameters: Sequence[Parameter]) -> Table:
+def calibration_table(parameters: Sequence[Parameter]) -> TextTable:
     """Return a table with a line for each parameter."""
-    table = Table("parameter", box=box.SIMPLE)
-    for column in ("value", "95 % interval"):
-        table.add_column(column, justify="right")
-    for column in ("status", "from"):
-        table.add_column(column)
+    columns = ("parameter", "value", "95 % interval", "status", "from")
+    table = TextTable(*columns, right=("value", "95 % interval"))
     for each in parameters:
         value = f"{each.value:.6g} {each.unit}"
-        table.add_row(each.name, value, _interval(each), each.status, each.source)
+        table.row(each.name, value, _interval(each), each.status, each.source)
     return table
 
 

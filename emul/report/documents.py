@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from emul.errors import ArgumentError
 from emul.ops import NCCL_NAMES
+from emul.report.files import write_text
 from emul.report.rows import PerfRow
 
-__all__ = ["check_writable", "json_document", "nccl_document", "write_json", "write_text"]
+__all__ = ["environment", "interruption", "json_document", "nccl_document", "write_json"]
 
 SCHEMA = "emul-perf-1"
 NCCL_JSON_VERSION = 3
@@ -35,17 +35,33 @@ def environment(version: str) -> dict[str, Any]:
     }
 
 
-def json_document(version: str, rows: Sequence[PerfRow]) -> dict[str, Any]:
-    """Return emul's own document: one object per line of the table."""
+def json_document(
+    version: str, rows: Sequence[PerfRow], *, interrupted: bool = False
+) -> dict[str, Any]:
+    """Return emul's own document: one object per line of the table.
+
+    Where lines are missing, it says that the run was ``interrupted``.
+    """
     return {
         "schema": SCHEMA,
         "environment": environment(version),
+        **interruption(interrupted),
         "rows": [asdict(row) for row in rows],
     }
 
 
+def interruption(interrupted: bool) -> dict[str, bool]:
+    """Return what a document says of a run that was interrupted; nothing of a complete one."""
+    return {"interrupted": True} if interrupted else {}
+
+
 def nccl_document(
-    rows: Sequence[PerfRow], *, args: Sequence[str], config: dict[str, Any], times: tuple[str, str]
+    rows: Sequence[PerfRow],
+    *,
+    args: Sequence[str],
+    config: dict[str, Any],
+    times: tuple[str, str],
+    interrupted: bool = False,
 ) -> dict[str, Any]:
     """Return the document that nccl-tests writes with -J.
 
@@ -61,6 +77,7 @@ def nccl_document(
         "env": [],
         "nccl_version": 0,
         "config": config,
+        **interruption(interrupted),
         "results": [_nccl_result(row, config["iterations"]) for row in rows],
         "out_of_bounds": {"count": wrong, "okay": wrong == 0},
         "average_bus_bandwidth": {
@@ -90,23 +107,6 @@ def _nccl_result(row: PerfRow, iterations: int) -> dict[str, Any]:
     }
 
 
-def check_writable(path: Path) -> None:
-    """Raise ArgumentError when ``path`` cannot be written; asked before long work begins."""
-    folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ArgumentError(f"{path}: cannot be written: needed a file name in a folder of yours")
-
-
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write ``document`` to ``path``, whole or not at all."""
+    """Write ``document`` to ``path``, whole or not at all. Raises FileError."""
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, whole or not at all."""
-    if path.exists() and not path.is_file():  # a pipe or a device
-        path.write_text(text, encoding="utf-8")
-        return
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
-from rich import box
-from rich.table import Table
 
 from emul.errors import ArgumentError
 from emul.plans import (
@@ -22,6 +20,7 @@ from emul.plans import (
     collective_named,
 )
 from emul.plans.libraries import library_algorithms
+from emul.report.tables import TextTable
 from emul.topology import Network, Topology
 
 __all__ = ["plan_list", "plan_sheet", "plan_words"]
@@ -36,11 +35,11 @@ MOST_MOVES = 1 << 20
 """Chunks moved by a plan whose order of reduction is worked out, which takes 1 us for each."""
 
 
-def plan_list() -> Table:
+def plan_list() -> TextTable:
     """Return a table with a line for each collective."""
-    table = Table("collective", "algorithms", "as libraries do them", box=box.SIMPLE)
+    table = TextTable("collective", "algorithms", "as libraries do them")
     for name in COLLECTIVES:
-        table.add_row(name, " ".join(algorithms_for(name)), " ".join(library_algorithms(name)))
+        table.row(name, " ".join(algorithms_for(name)), " ".join(library_algorithms(name)))
     return table
 
 
@@ -60,7 +59,7 @@ def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
     yield from _words(plan, program, vector)
     yield from _link_lines(program, vector, topology)
     number = sum(1 for _ in plan.steps())
-    for at, step in enumerate(islice(plan.steps(), steps)):
+    for at, step in enumerate(islice(plan.steps(), min(number, steps))):
         yield from _step_lines(at, step, plan)
     if number > steps:
         yield f"... and {number - steps} more steps"

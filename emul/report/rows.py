@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,11 @@ class PerfRow:
     Times in seconds, GBps in 10^9 bytes per second. ``size_bytes`` is the whole vector;
     ``count`` its elements, or those of one rank's block where it consists of blocks, both as in
     nccl-tests. algbw and busbw follow from the modelled time.
-    ``lag_s`` (the median), ``lag_p99_s``, ``lag_max_s``, ``behind_share``, ``blame`` and
-    ``enough_dilation`` (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was
-    checked, ``wall_s`` when nothing was run.
+    ``wall_s`` and ``lag_s`` are of one call, the one with the median lag, so
+    wall_s = dilation x modelled_s + lag_s (to the nanosecond in which clocks count).
+    ``lag_s``, ``lag_p99_s``, ``lag_max_s``, ``behind_share``, ``blame`` and ``enough_dilation``
+    (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was checked,
+    ``wall_s`` when nothing was run.
     """
 
     collective: str
@@ -67,23 +68,32 @@ class PerfRow:
 def perf_row(
     world: World, runs: list[Run], *, redop: str, root: int, seed: int, wrong: int | None
 ) -> PerfRow:
-    """Return the line for repeated ``runs`` of one collective; measured values are medians."""
+    """Return the line for repeated ``runs`` of one collective.
+
+    Measured values are those of the middle run: by lag, or where nobody waits by its time. Of an
+    even number it is the quicker one of the two in the middle.
+    """
     modelled = modelled_row(
         world, runs[0].prediction, runs[0].output.dtype, redop=redop, root=root, seed=seed
     )
-    row = replace(modelled, wall_s=median(run.wall_s for run in runs), wrong=wrong)
+    middle = sorted(runs, key=_lateness)[(len(runs) - 1) // 2]
+    row = replace(modelled, wall_s=middle.wall_s, wrong=wrong)
     if runs[0].dilation is None:
         return row
     lag = Lag.of([run.arrival for run in runs], runs[0].dilation)
     return replace(
         row,
-        lag_s=lag.median_s,
+        lag_s=middle.lag_s,
         lag_p99_s=lag.p99_s,
         lag_max_s=lag.max_s,
         behind_share=lag.behind_share,
         blame=lag.blame,
         enough_dilation=lag.enough_dilation,
     )
+
+
+def _lateness(run: Run) -> float:
+    return run.wall_s if run.lag_s is None else run.lag_s
 
 
 def modelled_row(

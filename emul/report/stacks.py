@@ -6,30 +6,28 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from math import inf
 
-from rich import box
-from rich.table import Table
-
+from emul.report.tables import TextTable
 from emul.stacks import Stack
 from emul.units import format_bytes, format_time
 
 __all__ = ["choice_table", "number_table", "stack_list"]
 
 
-def stack_list(stacks: Iterable[Stack]) -> Table:
+def stack_list(stacks: Iterable[Stack]) -> TextTable:
     """Return a table with a line for each stack."""
-    table = Table("name", "what it is", box=box.SIMPLE)
+    table = TextTable("name", "what it is")
     for stack in stacks:
-        table.add_row(stack.name, stack.description)
+        table.row(stack.name, stack.description)
     return table
 
 
-def number_table(stack: Stack) -> Table:
+def number_table(stack: Stack) -> TextTable:
     """Return what a stack says of messages, with its sources."""
-    table = Table("what", "value", "source", box=box.SIMPLE)
+    table = TextTable("what", "value", "source")
     for what, value, key in _numbers(stack):
-        table.add_row(what, value, stack.sources.get(key, ""))
+        table.row(what, value, stack.sources.get(key, ""))
     if "choice" in stack.sources:
-        table.add_row("choice of algorithms", "", stack.sources["choice"])
+        table.row("choice of algorithms", "", stack.sources["choice"])
     return table
 
 
@@ -52,12 +50,12 @@ def _time(seconds: float) -> str:
     return format_time(seconds) if seconds >= 1e-9 or not seconds else f"{seconds * 1e9:.3g} ns"
 
 
-def choice_table(stack: Stack) -> Table:
+def choice_table(stack: Stack) -> TextTable:
     """Return which algorithm a stack takes for which worlds and sizes; the first that fits."""
-    table = Table("collective", "ranks", "size", "algorithm", box=box.SIMPLE)
+    table = TextTable("collective", "ranks", "size", "algorithm")
     for collective, choices in stack.choices.items():
         for choice in choices:
             ranks = "any" if choice.ranks == inf else f"up to {choice.ranks:g}"
             size = "any" if choice.nbytes == inf else f"below {format_bytes(choice.nbytes)}"
-            table.add_row(collective, ranks, size, choice.algorithm)
+            table.row(collective, ranks, size, choice.algorithm)
     return table

@@ -31,7 +31,7 @@ class PerfTable:
         self.collective = collective
         self.algorithm = algorithm
 
-    def head(self, version: str, how: str) -> str:
+    def head(self, version: str, how: str) -> list[str]:
         """Return the lines above the first size; ``how``: how often each is run."""
         world = self.world
         sites = ", ".join(f"{site.name} {site.ranks}" for site in world.topology.sites)
@@ -46,7 +46,7 @@ class PerfTable:
         if trunk is not None:
             rate = format_rate(trunk.link.available_bytes_per_s)
             lines.append(f"# slowest trunk {' - '.join(trunk.sites)}: {rate} each way")
-        return "\n".join([*lines, "#", *_headings()])
+        return [*lines, "#", *_headings()]
 
     def line(self, row: PerfRow) -> str:
         """Return the line of one size."""
@@ -69,8 +69,11 @@ class PerfTable:
             for value, (_, _, width) in zip(values, columns, strict=True)
         )
 
-    def foot(self, rows: list[PerfRow], lag: Lag) -> str:
-        """Return the two summary lines of nccl-tests, and by how much timed calls came late."""
+    def foot(self, rows: list[PerfRow], lag: Lag) -> list[str]:
+        """Return the two summary lines of nccl-tests, and by how much timed calls came late.
+
+        With a dilation, also how the columns of times belong together.
+        """
         wrong = sum(row.wrong or 0 for row in rows)
         busbws = [row.busbw_GBps for row in rows if row.busbw_GBps is not None]
         average = sum(busbws) / len(busbws) if busbws else 0.0
@@ -81,7 +84,9 @@ class PerfTable:
         ]
         if lag.arrivals:
             lines.append(f"# {'Lag of timed calls':<20} : {lag}")
-        return "\n".join(lines)
+        if lag.arrivals and lag.dilation != 1:
+            lines.append(f"# {'Measured time':<20} : {lag.dilation:g} x modelled time + lag")
+        return lines
 
 
 def _slicing(world: World) -> str:

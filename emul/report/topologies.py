@@ -5,45 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import inf
 
-from rich import box
-from rich.table import Table
-
 from emul.links import Link
+from emul.report.tables import TextTable
 from emul.topology import Figure, LinkTable, Topology, figures_of
 from emul.units import format_bytes, format_rate, format_time
 
 __all__ = ["link_list", "link_sheets", "topology_list", "topology_sheet"]
 
 
-def topology_list(topologies: Iterable[Topology]) -> Table:
+def topology_list(topologies: Iterable[Topology]) -> TextTable:
     """Return a table with a line for each topology."""
-    table = Table("name", "sites", "ranks", "what it is", box=box.SIMPLE)
+    table = TextTable("name", "sites", "ranks", "what it is")
     for topology in topologies:
         sites, ranks = str(len(topology.sites)), str(topology.world_size)
-        table.add_row(topology.name, sites, ranks, topology.description)
+        table.row(topology.name, sites, ranks, topology.description)
     return table
 
 
-def topology_sheet(topology: Topology) -> tuple[str, Table]:
-    """Return the heading and the table of the links of ``topology``, with derived figures."""
+def topology_sheet(topology: Topology) -> tuple[list[str], TextTable]:
+    """Return the lines above the table of the links of ``topology``, and the table."""
     sites = ", ".join(
         f"{site.name} {site.ranks} ranks on {len(site.nodes)} nodes" for site in topology.sites
     )
-    heading = f"{topology.name}: {topology.description or 'no description'}\n{sites}"
+    heading = [f"{topology.name}: {topology.description or 'no description'}", sites]
     links = list(topology.links())
     columns = ["km", "one-way delay", "RTT", "rate", "overhead", "BDP"]
     with_left = any(link.available_bytes_per_s < link.rate_bytes_per_s for _, link in links)
-    table = Table("link", box=box.SIMPLE)
-    for column in [*columns, *["left of the rate"] * with_left]:
-        table.add_column(column, justify="right")
+    figures = [*columns, *["left of the rate"] * with_left]
+    table = TextTable("link", *figures, right=figures)
     km = {" - ".join(trunk.sites): trunk.km for trunk in topology.trunks}
     for name, link in links:
         left = [format_rate(link.available_bytes_per_s)] * with_left
-        table.add_row(name, _km(km.get(name)), *_figures(link), *left)
+        table.row(name, _km(km.get(name)), *_figures(link), *left)
     for site in topology.sites:
         if site.uplink_bytes_per_s < inf:
             rate = format_rate(site.uplink_bytes_per_s)
-            table.add_row(f"uplink of {site.name}", "", "", "", rate, "", "")
+            table.row(f"uplink of {site.name}", "", "", "", rate, "", "")
     return heading, table
 
 
@@ -61,16 +58,13 @@ def _figures(link: Link) -> tuple[str, ...]:
     )
 
 
-def link_list(links: Iterable[LinkTable]) -> Table:
+def link_list(links: Iterable[LinkTable]) -> TextTable:
     """Return a table with a line for each preset of links."""
-    table = Table("link", box=box.SIMPLE)
-    for column in ("rate", "waves", "one-way delay", "loss"):
-        table.add_column(column, justify="right")
-    table.add_column("recovery")
-    table.add_column("its numbers are")
+    figures = ("rate", "waves", "one-way delay", "loss")
+    table = TextTable("link", *figures, "recovery", "its numbers are", right=figures)
     for found in links:
         link = found.link
-        table.add_row(
+        table.row(
             found.place,
             format_rate(link.rate_bytes_per_s),
             str(link.waves),
@@ -88,19 +82,16 @@ def _statuses(figures: Iterable[Figure]) -> str:
     return ", ".join(f"{known.count(each)} {each}" for each in dict.fromkeys(sorted(known)))
 
 
-def link_sheets(links: Iterable[LinkTable]) -> Iterator[Table]:
+def link_sheets(links: Iterable[LinkTable]) -> Iterator[TextTable]:
     """Yield a table of the figures of each link; links that have the same share one."""
     places: dict[tuple[Figure, ...], list[str]] = {}
     for found in links:
         places.setdefault(figures_of(found), []).append(found.place)
     for figures, names in places.items():
-        table = Table(box=box.SIMPLE, title=_joined(names), title_justify="left")
-        table.add_column("figure")
-        table.add_column("value", justify="right")
-        table.add_column("status")
-        table.add_column("source or formula")
+        columns = ("figure", "value", "status", "source or formula")
+        table = TextTable(*columns, right=("value",), title=_joined(names))
         for figure in figures:
-            table.add_row(figure.name, _value(figure), figure.status, figure.source)
+            table.row(figure.name, _value(figure), figure.status, figure.source)
         yield table
 
 

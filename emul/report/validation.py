@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
-from emul.errors import MissingLibraryError
-from emul.report.documents import environment
+from emul.errors import FileError, MissingLibraryError
+from emul.report.documents import environment, interruption
+from emul.report.files import write_file
+from emul.report.tables import TextTable
 from emul.units import format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of
 from emul.validation.summary import errors_by_delay
@@ -21,19 +20,16 @@ __all__ = ["save_picture", "validation_document", "validation_summary", "validat
 SCHEMA = "emul-validate-1"
 COLUMNS = ("sw", "collective", "algorithm", "ranks", "placement", "delay", "rate", "size",
            "measured", "predicted", "error", "binding", "textbook", "its error")  # fmt: skip
-TEXTS = 3
+TEXTS = ("sw", "collective", "algorithm", "placement", "binding")
 
 
-def validation_table(found: Iterable[Predicted]) -> Table:
+def validation_table(found: Iterable[Predicted]) -> TextTable:
     """Return a table with a line for each row."""
-    table = Table(box=box.SIMPLE)
-    for number, column in enumerate(COLUMNS):
-        words = number < TEXTS or column in ("placement", "binding")
-        table.add_column(column, justify="left" if words else "right")
+    table = TextTable(*COLUMNS, right=[each for each in COLUMNS if each not in TEXTS])
     for each in found:
         row = each.row
         rate = f"{row.rate_bytes_per_s * 8 / 1e6:g} Mbit/s" if row.rate_bytes_per_s else "-"
-        table.add_row(
+        table.row(
             row.sw,
             row.collective,
             row.algorithm,
@@ -52,16 +48,14 @@ def validation_table(found: Iterable[Predicted]) -> Table:
     return table
 
 
-def validation_summary(found: Sequence[Predicted]) -> Table:
+def validation_summary(found: Sequence[Predicted]) -> TextTable:
     """Return the errors by one-way delay and of all rows, the model's beside the textbook's."""
-    table = Table("one-way delay", box=box.SIMPLE)
-    for column in ("rows", "median", "90th percentile", "worst", "within 10 %"):
-        table.add_column(column, justify="right")
-    for column in ("textbook: median", "90th percentile", "within 10 %"):
-        table.add_column(column, justify="right")
+    ours = ("rows", "median", "90th percentile", "worst", "within 10 %")
+    figures = (*ours, "textbook: median", "90th percentile", "within 10 %")
+    table = TextTable("one-way delay", *figures, right=figures)
     for delay_s, both in errors_by_delay(found).items():
-        table.add_row(format_time(delay_s), *_figures(*both))
-    table.add_row("all", *_figures(*summary_of(found)))
+        table.row(format_time(delay_s), *_figures(*both))
+    table.row("all", *_figures(*summary_of(found)))
     return table
 
 
@@ -78,11 +72,17 @@ def _figures(model: Summary, textbook: Summary) -> list[str]:
     ]
 
 
-def validation_document(version: str, found: Sequence[Predicted]) -> dict[str, Any]:
-    """Return the rows in input order and their summary, for programs."""
+def validation_document(
+    version: str, found: Sequence[Predicted], *, interrupted: bool = False
+) -> dict[str, Any]:
+    """Return the rows in input order and their summary, for programs.
+
+    Where rows are missing, it says that the run was ``interrupted``.
+    """
     return {
         "schema": SCHEMA,
         "environment": environment(version),
+        **interruption(interrupted),
         "rows": [_row(each) for each in found],
         "summary": {
             **_both(*summary_of(found)),
@@ -123,15 +123,28 @@ def _row(each: Predicted) -> dict[str, Any]:
     }
 
 
-def save_picture(path: Path, found: Sequence[Predicted]) -> None:
-    """Draw predicted over measured, and the textbook's, into the file at ``path``.
-
-    Raises MissingLibraryError without Matplotlib.
-    """
+def check_picture(path: Path) -> None:
+    """Raise MissingLibraryError without Matplotlib, FileError for a form that it does not draw."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise MissingLibraryError("--plot needs Matplotlib: pip install 'emul[plot]'") from None
+        raise MissingLibraryError("--plot needs Matplotlib: pip install '.[plot]'") from None
+    forms = Figure().canvas.get_supported_filetypes()
+    if _form(path) not in forms:
+        raise FileError(f"--plot {path}: needed a name that ends in .{', .'.join(sorted(forms))}")
+
+
+def _form(path: Path) -> str:
+    return path.suffix.removeprefix(".").lower()
+
+
+def save_picture(path: Path, found: Sequence[Predicted]) -> None:
+    """Draw predicted over measured, and the textbook's, into the file at ``path``.
+
+    Raises FileError; ``check_picture`` says before whether it can be drawn.
+    """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 7), layout="constrained")
     axes = figure.subplots()
     measured = [each.row.measured_s for each in found]
@@ -153,4 +166,4 @@ def save_picture(path: Path, found: Sequence[Predicted]) -> None:
         title=f"{len(found)} collectives, predicted from their links",
     )  # fmt: skip
     axes.legend(loc="upper left")
-    figure.savefig(path, dpi=120)
+    write_file(path, lambda file: figure.savefig(file, format=_form(path), dpi=120))

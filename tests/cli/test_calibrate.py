@@ -228,7 +228,7 @@ def test_help_says_what_a_csv_has():
     said = " ".join(emul("calibrate", "--help").stdout.split())
     assert "columns collective, world_size, size_bytes (of the whole vector) and time_s" in said
     assert "kind is latency (one way), rtt" in said
-    assert "pip install 'emul[calibrate]'" in said
+    assert "pip install '.[calibrate]'" in said
 
 
 def test_scipy_is_imported_only_when_calibrate_runs():
@@ -248,5 +248,5 @@ def test_without_scipy_it_says_what_to_install(tmp_path):
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "emul: calibrating needs scipy, which is not installed: pip install 'emul[calibrate]'\n"
+        "emul: calibrating needs scipy, which is not installed: pip install '.[calibrate]'\n"
     )

@@ -28,7 +28,7 @@ def lines_of(output):
 
 def rows_of(path):
     document = json.loads(path.read_text())
-    assert set(document) == {"schema", "environment", "rows"}
+    assert set(document) - {"interrupted"} == {"schema", "environment", "rows"}
     return document["rows"]
 
 
@@ -261,6 +261,7 @@ def test_an_interrupt_keeps_what_is_done(tmp_path):
     assert process.returncode == 130
     assert complaint == "emul perf: interrupted after 1 of 2 sizes\n"
     assert [row["size_bytes"] for row in rows_of(path)] == [64]
+    assert json.loads(path.read_text())["interrupted"] is True
 
 
 def test_lag_is_told_below_the_table_and_in_json(tmp_path):

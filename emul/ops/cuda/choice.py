@@ -21,7 +21,7 @@ from emul.ops.cuda.sources import Source
 __all__ = ["FoundGpu", "find_gpu", "ops_on", "probe"]
 
 DRIVER = "libcuda.so.1"
-INSTALL = "pip install 'emul[cuda13]' (or cuda12, by what nvidia-smi shows)"
+INSTALL = "pip install '.[cuda13]' (or cuda12, by what nvidia-smi shows)"
 
 PROBED = 1000
 
