@@ -53,7 +53,8 @@ def run() -> None:
         status = NOBODY_READS
         silence()
     except OSError as error:
-        complain(f"emul: standard output: {error.strerror}" if _is_stuck() else f"emul: {error}")
+        # Files have names, and readers and writers of files say themselves what is wrong.
+        complain(f"emul: {error.filename or 'standard output'}: {error.strerror}")
         status = BAD_INPUT
         silence()
     sys.exit(status)
@@ -78,12 +79,3 @@ def _status() -> int:
     except (KeyboardInterrupt, click.Abort):
         complain("emul: interrupted")
         return INTERRUPTED
-
-
-def _is_stuck() -> bool:
-    """Say whether standard output still holds text that it cannot get rid of."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False

@@ -118,12 +118,12 @@ def _is_device(path: Path) -> bool:
 
 def _opened(path: Path) -> BinaryIO:
     """Return a device or pipe open for writing; standard output where it is, behind the table."""
-    if path.exists() and sys.stdout is not None:
+    if sys.stdout is not None:
         sys.stdout.flush()
         with suppress(OSError, ValueError):
             if os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno())):
                 return os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    return path.open("wb")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "wb")  # never a new file in /dev
 
 
 def _refusal(path: Path, error: Exception) -> FileError:
