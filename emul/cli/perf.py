@@ -162,7 +162,12 @@ def _too_late(rows: list[PerfRow], strict_s: float | None) -> str | None:
     enough = max(row.enough_dilation or 0.0 for row in lagging)
     if enough > worst.dilation:
         return f"{said}; --dilation {round_up(enough):g} would have been enough for the arithmetic"
-    return f"{said}; waits ended late: use a quieter machine, or a larger bound"
+    why = {
+        "arithmetic": "it is modelled to take no time",
+        "program": "emul itself was at something else",
+        "waiting": "waits ended late",
+    }
+    return f"{said}; {why[worst.blame or 'waiting']}: use a quieter machine, or a larger bound"
 
 
 def _world(asked: dict[str, Any]) -> World:
@@ -254,7 +259,13 @@ def _words(sweep: Sweep, count: int) -> list[str]:
     from emul.world import World
 
     world = sweep.world
-    one_place = World(world.topology.in_one_place(), slicing=world.slicing, stack=world.stack)
+    one_place = World(
+        world.topology.in_one_place(),
+        seed=world.seed,
+        slicing=world.slicing,
+        start_s=world.start_s,
+        stack=world.stack,
+    )
     return closing_words(world, sweep.predict(world, count), sweep.predict(one_place, count))
 
 

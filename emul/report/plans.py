@@ -120,20 +120,22 @@ def _order_lines(plan: Plan) -> Iterator[str]:
 
 def _link_lines(program: Program, vector: int, topology: Topology) -> Iterator[str]:
     network, sites = Network.of(topology), topology.sites
-    carried = network.site_bytes(program.src, program.dst, program.nbytes) / vector
+    crossing = network.site_bytes(program.src, program.dst, program.nbytes) / vector
     for i, sender in enumerate(sites):
         for j, receiver in enumerate(sites):
             if i != j:
-                yield f"trunk {sender.name} -> {receiver.name}: {carried[i, j]:.4g} buffers"
+                yield f"trunk {sender.name} -> {receiver.name}: {crossing[i, j]:.4g} buffers"
     ports = network.port_bytes(program.src, program.dst, program.nbytes) / vector
     for what, columns in (("node links", ports[:, :2]), ("NICs", ports[:, 2:])):
         for i, site in enumerate(sites):
-            out, into = columns[network.site_of == i].max(axis=0).tolist()
+            carried = columns[network.site_of == i]
+            out, into = carried.max(axis=0).tolist()
+            if (carried == (out, into)).all(axis=1).any():
+                said = f"the busiest rank sends {out:.4g} and receives {into:.4g} buffers"
+            else:
+                said = f"a rank sends at most {out:.4g} buffers, another receives {into:.4g}"
             if out or into:
-                yield (
-                    f"{what} of {site.name}: the busiest rank sends {out:.4g} and receives "
-                    f"{into:.4g} buffers"
-                )
+                yield f"{what} of {site.name}: {said}"
 
 
 def _step_lines(at: int, step: Step, plan: Plan) -> Iterator[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 
+from emul.links import Link
+from emul.links.limits import usual_limit
 from emul.plans import Excerpt
 from emul.run import Prediction
 from emul.stacks import IDEAL
+from emul.timing import UNLIMITED
 from emul.topology import Network
 from emul.units import format_bytes, format_rate, format_time
 from emul.world import World
@@ -30,6 +34,9 @@ MEANINGS = {
 ALIKE = 0.01
 """Bounds that differ by less than this part are one."""
 
+LARGE = 1 << 20
+"""So many times a window, it does not bind."""
+
 
 def closing_words(world: World, prediction: Prediction, in_one_place: Prediction) -> list[str]:
     """Return the lines about ``prediction``: two; more with a stack, if windows bind, of an excerpt
@@ -41,7 +48,7 @@ def closing_words(world: World, prediction: Prediction, in_one_place: Prediction
     if world.stack is not IDEAL:
         lines.append(_stack(prediction))
     if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
-        lines.append(_bounds(prediction))
+        lines.append(_bounds(world, prediction))
     if isinstance(prediction.of, Excerpt):
         lines.append(_excerpt(prediction, prediction.of))
     return lines + ([_choice(prediction)] if prediction.considered else [])
@@ -62,13 +69,39 @@ def _stack(prediction: Prediction) -> str:
     )
 
 
-def _bounds(prediction: Prediction) -> str:
+def _bounds(world: World, prediction: Prediction) -> str:
     ratio = prediction.window_bound_s / prediction.bound_s
     return (
         f"Bound: {format_time(prediction.bound_s)} by the links, "
         f"{format_time(prediction.window_bound_s)} with one connection of each rank between sites: "
-        f"larger windows, fewer losses or more connections can win up to {ratio:.3g} times."
+        f"{' or '.join(_remedies(world))} can lower the second by up to {ratio:.3g} times."
     )
+
+
+def _remedies(world: World) -> list[str]:
+    """Return what lets a connection over some trunk send faster than it does."""
+    slicing, slots_bytes = world.slicing, inf
+    if slicing is not None and slicing.slots < UNLIMITED:
+        slots_bytes = float(slicing.slice_bytes * slicing.slots)
+    found: dict[str, None] = {}
+    for link in (trunk.link for trunk in world.topology.trunks):
+        rate, transport = _connection_rate(link, slots_bytes), link.transport
+        large = replace(transport, window_bytes=transport.window_bytes * LARGE)
+        others = {
+            "larger windows": _connection_rate(replace(link, transport=large), slots_bytes),
+            "fewer losses": _connection_rate(link.without({"loss"}), slots_bytes),
+            "more slots": _connection_rate(link, inf),
+        }
+        found |= {name: None for name, other in others.items() if other > rate}
+    return [*found, "more connections"]
+
+
+def _connection_rate(link: Link, slots_bytes: float) -> float:
+    """Return what a connection over ``link`` gets when nothing else is sent."""
+    rate = min(link.available_bytes_per_s, usual_limit(link).bytes_per_s)
+    if link.transport.window_bytes or not link.rtt_s:  # slots count where there is no window
+        return rate
+    return min(rate, slots_bytes / link.rtt_s)
 
 
 def _choice(prediction: Prediction) -> str:
