@@ -60,8 +60,11 @@ def check_writable(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``, whole or not at all. Raises FileError."""
-    write_file(path, lambda file: file.write(text.encode("utf-8")))
+    """Write ``text`` to ``path``, whole or not at all. Raises FileError.
+
+    Bytes of a file name that are no UTF-8 become question marks.
+    """
+    write_file(path, lambda file: file.write(text.encode("utf-8", "replace")))
 
 
 def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:

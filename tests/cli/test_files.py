@@ -147,6 +147,12 @@ def test_what_cannot_be_written_is_refused_before_and_touched_by_neither(tmp_pat
     assert Path("file").read_text() == "precious"
 
 
+def test_a_file_name_that_is_no_utf8_can_stand_in_a_file(tmp_path):
+    path = tmp_path / "\udcff.toml"
+    write_text(path, f"# from {path.name}\n")
+    assert path.read_text() == "# from ?.toml\n"
+
+
 def test_a_folder_that_is_gone_is_refused(tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
