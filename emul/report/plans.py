@@ -59,7 +59,7 @@ def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
     yield from _words(plan, program, vector)
     yield from _link_lines(program, vector, topology)
     number = sum(1 for _ in plan.steps())
-    for at, step in enumerate(islice(plan.steps(), min(number, steps))):
+    for at, step in enumerate(islice(plan.steps(), steps)):
         yield from _step_lines(at, step, plan)
     if number > steps:
         yield f"... and {number - steps} more steps"
