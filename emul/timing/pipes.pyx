@@ -243,8 +243,10 @@ cdef class Pipes:
             self._wake(max(time, self.ramp_until[self.current[stream]]), stream)
 
     cdef void leave(self, int64_t time) noexcept nogil:
-        """Let the stream leave that is due now."""
+        """Let the stream leave that is due now, if it is not a bucket that is empty."""
         cdef int32_t stream = self.fluid.take(time)
+        if stream < 0:
+            return
         self.spent[stream, CAPPED_TIME] += self.fluid.capped_ps(stream)
         self._through(time, stream)
 
