@@ -47,7 +47,7 @@ BY_PIPE = (
     "pipes.ramp_from pipes.ramp_sent pipes.ramp_window"
 )
 BY_STREAM = (
-    "pipes.current* pipes.doing pipes.rest pipes.lost_at pipes.resumed pipes.spent "
+    "pipes.current* pipes.doing pipes.rest pipes.lost_at pipes.up_at pipes.resumed pipes.spent "
     "pipes.fluid.until pipes.fluid.began_capped"
 )
 BY_CLASS = (
