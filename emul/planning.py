@@ -41,6 +41,7 @@ from emul.timing import (
 )
 from emul.topology import Network, NodeRuns, Topology
 from emul.topology.bound import lower_bound_ps
+from emul.topology.connections import Connection
 from emul.units import PS_PER_S
 
 __all__ = ["AUTO", "MOST_RANKS_IN_FULL", "Algorithm", "Planner"]
@@ -187,7 +188,8 @@ class Planner:
             start_s=self.start_s,
             stack=stack,
         )
-        return program, self._prediction(plan, shape, itemsize, root, timeline, stack)
+        number = self.network.most_connections(program.src, program.dst, program.channel)
+        return program, self._prediction(plan, shape, itemsize, root, timeline, stack, number)
 
     def _prediction(
         self,
@@ -197,23 +199,37 @@ class Planner:
         root: int,
         timeline: Timeline,
         stack: Stack,
+        connections: int,
     ) -> Prediction:
-        """Return what ``timeline`` says, beside the least that any algorithm would take."""
+        """Return what ``timeline`` says, beside the least that any algorithm would take.
+
+        ``connections``: the most that a rank has beyond its site.
+        """
         topology = _with_overheads(self.topology, stack.hop_overhead_s)
+        slots_bytes = _slots_bytes(Slicing.of(stack, self.slicing))
+        at_once = stack is not IDEAL and stack.sends_whole_messages
+        connection = Connection(max(1, connections), slots_bytes, at_once)
         bound_ps, window_bound_ps = (
             lower_bound_ps(
                 topology,
                 shape.collective.name,
                 shape.width * itemsize,
                 root,
-                timeline.most_on_a_link,
+                timeline.roundings,
                 None if shape.counts is None else shape.table * itemsize,
-                slots_bytes=slots_bytes,
+                connection=limits,
             )
-            for slots_bytes in (None, _slots_bytes(Slicing.of(stack, self.slicing)))
+            for limits in (None, connection)
         )
         return Prediction(
-            plan, shape, shape.width * itemsize, timeline, bound_ps, window_bound_ps, stack
+            plan,
+            shape,
+            shape.width * itemsize,
+            timeline,
+            bound_ps,
+            window_bound_ps,
+            connection.number,
+            stack,
         )
 
     def _collapse_anew(
@@ -242,7 +258,9 @@ class Planner:
             seed=self.seed,
             start_s=self.start_s,
         )
-        return self._prediction(excerpt, shape, itemsize, root, timeline, self.stack)
+        ends = timeline.src, timeline.dst, timeline.transfers.channel
+        number = timeline.network.most_connections(*ends)
+        return self._prediction(excerpt, shape, itemsize, root, timeline, self.stack, number)
 
     def _quickest_excerpt(self, shape: Shape, root: int, itemsize: int) -> Prediction:
         """Return the quickest of the algorithms that can be timed by an excerpt."""

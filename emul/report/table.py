@@ -79,6 +79,9 @@ class PerfTable:
             f"# {'Out of bounds values':<20} : {wrong} {verdict}",
             f"# {'Avg bus bandwidth':<20} : {average:g}",
         ]
+        below = sum(row.below_bound for row in rows)
+        if below:
+            lines.append(f"# {'Below the bound':<20} : {below} of {len(rows)} sizes, a defect of emul")
         if lag.arrivals:
             lines.append(f"# {'Lag of timed calls':<20} : {lag}")
         return "\n".join(lines)
