@@ -57,6 +57,17 @@ def preset(name, *, is_trunk):
     return link_of(from_preset(Table({"preset": name}, "fuzz", ""), is_trunk=is_trunk))
 
 
+class Draw(random.Random):
+    """Draws for a vector of ``nbytes``, of whose order token buckets are."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.nbytes = int(2 ** self.uniform(0, 30))
+
+    def burst_bytes(self):
+        return maybe(self, self.nbytes * 10 ** self.uniform(-2, 1), 0.4)
+
+
 def maybe(draw, value, part=0.3):
     """``value`` sometimes, else nothing."""
     return value if draw.random() < part else type(value)()
@@ -85,7 +96,7 @@ def drawn_others(draw):
         queue_bytes=maybe(draw, 10 ** draw.uniform(2, 6)),
         buffer_bytes=draw.choice((math.inf, math.inf, 1e4, 1e6)),
         lossless=draw.random() < 0.2,
-        burst_bytes=maybe(draw, 10 ** draw.uniform(0, 8)),
+        burst_bytes=draw.burst_bytes(),
     )
 
 
@@ -148,7 +159,7 @@ def drawn_topology(draw):
                 link,
                 draw.choice((math.inf, limit)),
                 draw.choice((None, math.inf, 10 ** draw.uniform(6, 11))),
-                maybe(draw, 10 ** draw.uniform(0, 8)),
+                draw.burst_bytes(),
             )
         )
     if draw.random() < 0.2:  # all alike, as excerpts need them
@@ -171,11 +182,11 @@ def drawn_algorithm(draw, collective, topology, *, uneven):
 
 
 def drawn_call(number):
-    draw = random.Random(number)
+    draw = Draw(number)
     topology = drawn_topology(draw)
     n, collective = topology.world_size, draw.choice(tuple(COLLECTIVES))
     stack = draw.choice(STACKS)
-    nbytes = int(2 ** draw.uniform(0, 24 if stack == "nccl" else 30))  # NCCL's slices are short
+    nbytes = min(draw.nbytes, 1 << 24) if stack == "nccl" else draw.nbytes  # its slices are short
     slice_bytes = max(1, nbytes // draw.randint(1, FEW_SLICES))
     slicing = draw.choice((None, Slicing(slice_bytes, draw.choice((1, 2, 8)))))
     world = World(

@@ -2,8 +2,8 @@
 
 Written from what the model says and nothing else: streams share max-min fair, each at most at its
 cap; a link with tokens in its bucket does not limit, everything else does; tokens flow in at the
-link's rate and out with the bytes. Where a wave's bucket leaves no limit, bytes come as fast as the
-sender's port lets them go. What a message has in flight queues in front of a bucket, as far as
+link's rate and out with the bytes. While a wave has tokens, bytes come as fast as the sender's port
+lets them go and a window leaves of that. What a message has in flight queues in front of a bucket, as far as
 there are no tokens for it, and who begins waits behind that.
 """
 
@@ -33,7 +33,7 @@ class Stream:
     wave: str
     uplinks: tuple
     cap: Fraction | None
-    port: Fraction
+    with_tokens: Fraction
     path_bytes: Fraction
     parts: list = field(default_factory=list)
     begins: Fraction = Fraction(0)
@@ -54,9 +54,8 @@ def rates_of(active, links):
     for number, stream in active.items():
         wave = links[stream.wave]
         own = wave.rate / sum(other.wave == stream.wave for other in active.values())
-        if wave.tokens:
-            own = max(own, stream.port)
-        limit[number] = own if stream.cap is None else min(own, stream.cap)
+        own = own if stream.cap is None else min(own, stream.cap)
+        limit[number] = max(own, stream.with_tokens) if wave.tokens else own
     rates, waiting = {}, set(active)
     while waiting:
         users = {name: [n for n in waiting if name in active[n].links] for name in free}

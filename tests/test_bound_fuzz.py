@@ -5,7 +5,7 @@ from bound_fuzz import drawn_call
 
 from emul.errors import ArgumentError, OutageError
 
-CALLS, PARTS = 400, 8
+CALLS, PARTS = 800, 8
 
 
 @pytest.mark.parametrize("part", range(PARTS))

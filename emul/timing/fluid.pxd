@@ -17,11 +17,11 @@ cdef class Fluid:
     cdef readonly double[::1] uplink_used
     cdef readonly int64_t[::1] uplink_since
     cdef readonly double[::1] uplink_part
-    # Whether there are tokens, so that a wave or an uplink does not limit; the sender's port does.
+    # Whether there are tokens, so that a wave or an uplink does not limit; and a stream's rate then.
     cdef readonly uint8_t[::1] lifted
     cdef readonly uint8_t[::1] uplink_lifted
     cdef uint8_t[::1] bucketed            # of a class: whether there is any bucket to reckon with
-    cdef double[::1] port_rate
+    cdef readonly double[::1] lifted_rate
     # What the path of a class holds, and until when there is a queue in front of the buckets.
     cdef double[::1] path_bytes
     cdef readonly int64_t[::1] busy
@@ -59,7 +59,8 @@ cdef class Fluid:
     cdef void begin(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
     cdef double withdraw(self, int32_t stream, int64_t time) noexcept nogil
     cdef int64_t capped_ps(self, int32_t stream) noexcept nogil
-    cdef void change(self, int32_t of, double wave_rate, double cap, int64_t time) noexcept nogil
+    cdef void change(self, int32_t of, double wave_rate, double cap, double lifted_rate,
+                     int64_t time) noexcept nogil
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
     cdef void _serve_until_due(self, int32_t of, int64_t time, double part) noexcept nogil
     cdef double _first_rest(self, int32_t of) noexcept nogil

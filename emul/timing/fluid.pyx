@@ -8,8 +8,8 @@ sharing; Parekh and Gallager, 1993). What is computed is what emul.links.sharing
 
 A class has a wave to itself, which its streams share evenly; waves are joined by uplinks. A wave or
 an uplink out of a site may have a token bucket. As long as there are tokens, that wave or uplink
-does not limit; everything else does: a stream's cap, its wave, the other uplinks, and where nothing
-of these is left the sender's port, from which its bytes come. Tokens flow in at the rate of the link
+does not limit; everything else does: what windows and losses leave of the sender's port, from which
+the bytes come, the wave where the bucket is an uplink's, the other uplinks. Tokens flow in at the rate of the link
 and out with the bytes, so a bucket that lets more pass than flows in is empty at some moment. That
 is an event of its own: from then on the link limits again.
 
@@ -82,7 +82,7 @@ cdef class Fluid:
         self.uplink_lifted = np.zeros(len(uplink_rate), dtype=np.uint8)
         joined = (np.asarray(uplinks) >= 0).any(axis=1)
         self.bucketed = _bucketed(given, joined).astype(np.uint8)
-        self.port_rate, self.path_bytes = given.port_rate, given.path_bytes
+        self.lifted_rate, self.path_bytes = given.lifted_rate.copy(), given.path_bytes
         self.busy = np.zeros(classes, dtype=np.int64)
         self.uplink_busy = np.zeros(len(uplink_rate), dtype=np.int64)
         self.rate, self.served, self.capped_time, self.part = (np.zeros(classes) for _ in range(4))
@@ -155,11 +155,12 @@ cdef class Fluid:
         """Return how long a stream has been at its cap since it began."""
         return <int64_t>(self.capped_time[self.class_of[stream]] - self.began_capped[stream])
 
-    cdef void change(self, int32_t of, double wave_rate, double cap,
+    cdef void change(self, int32_t of, double wave_rate, double cap, double lifted_rate,
                      int64_t time) noexcept nogil:
-        """Give a class another rate and cap from ``time`` on."""
+        """Give a class other rates and another cap from ``time`` on."""
         self._advance(of, time)
         self.wave_rate[of], self.cap[of] = wave_rate, cap
+        self.lifted_rate[of] = lifted_rate
         self._settle(of, time)
 
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
@@ -268,13 +269,11 @@ cdef class Fluid:
 
     cdef double _own(self, int32_t of) noexcept nogil:
         """Return what each stream of a class may have at most, whatever the others do."""
-        cdef double share
+        cdef double own
         if self.active[of] == 0:
             return 0.0
-        share = self.wave_rate[of] / self.load[of]
-        if self.lifted[of]:
-            share = max(share, self.port_rate[of])
-        return min(self.cap[of], share)
+        own = min(self.cap[of], self.wave_rate[of] / self.load[of])
+        return max(own, self.lifted_rate[of]) if self.lifted[of] else own
 
     cdef void _fix(self, int32_t of, double rate) noexcept nogil:
         self.rate[of] = rate

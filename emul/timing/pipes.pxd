@@ -81,6 +81,7 @@ cdef class Pipes:
     cdef int64_t[::1] state_from
     cdef double[::1] state_rate
     cdef double[::1] state_cap
+    cdef double[::1] state_lifted
     cdef uint8_t[::1] state_term
     cdef int64_t[::1] state_extra
     cdef uint8_t[::1] state_up

@@ -87,6 +87,7 @@ cdef class Pipes:
         self.timer, self.retries, self.doubling = states.timer_ps, states.retries, states.doubling
         self.state_from, self.state_rate = states.from_ps, states.wave_rate
         self.state_cap, self.state_term = states.cap, states.term
+        self.state_lifted = states.lifted_rate
         self.state_extra, self.state_up = states.extra_ps, states.up
         self.next_down, self.up_again = states.next_down_ps, states.up_again_ps
         self.dead_way = -1
@@ -391,7 +392,8 @@ cdef class Pipes:
         for of in range(self.first_class[way], self.last_class[way]):
             while not self.state_up[at] and self.fluid.active[of]:
                 self._cut(time, self.fluid.heap[self.fluid.first[of]])
-            self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at], time)
+            self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at],
+                              self.state_lifted[at], time)
         if at + 1 < self.first_state[way + 1]:
             push(self.heap, self.state_from[at + 1], STREAMS_FROM - 1 - way, CHANGE)
 

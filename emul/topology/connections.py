@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from emul.links import State
-from emul.links.limits import connection_limit
+from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
 from emul.topology.model import Trunk
 
 __all__ = ["Connection", "connection_over"]
+
+BEYOND_ANY_PORT = 1e18
+"""Bytes per second: what comes to a trunk whose tokens let it pass comes no faster."""
 
 Line = tuple[float, float]
 """Bytes per second, and bytes that pass at once on top of that."""
@@ -82,7 +85,10 @@ def _states(trunk: Trunk) -> Iterator[State]:
 def _limit(trunk: Trunk, state: State) -> float:
     link, diurnal = trunk.link, trunk.changes.diurnal
     left = state.rate_factor * (1 - diurnal.least_load if diurnal else 1.0)
-    rate = link.available_bytes_per_s * left
-    rtt_s = link.rtt_s + 2 * state.extra_delay_s
+    rate, rtt_s = link.available_bytes_per_s * left, link.rtt_s + 2 * state.extra_delay_s
     limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s, loss=state.loss)
-    return min(rate, limit.bytes_per_s)
+    if not link.others.burst_bytes:
+        return min(rate, limit.bytes_per_s)
+    return lifted_limit_bytes_per_s(
+        link, port_bytes_per_s=BEYOND_ANY_PORT, rtt_s=rtt_s, loss=state.loss
+    )

@@ -109,11 +109,16 @@ def stream_of(network, key, wave, links, several):
     burst = Fraction(link.others.burst_bytes) / link.waves
     links.setdefault(wave, Bucketed(Fraction(link.rate_bytes_per_s) / link.waves, burst))
     uplinks = tuple(name for name in (("out", a), ("in", b)) if name in links)
+    # What a window leaves of the sender's port: W over a round trip, for each stream.
+    transport, with_tokens = link.transport, network.topology.sites[a].link.rate_bytes_per_s
+    if transport.window_bytes and link.rtt_s:
+        by_window = transport.streams * transport.window_bytes / link.rtt_s
+        with_tokens = min(with_tokens, by_window)
     return Stream(
         wave=wave,
         uplinks=uplinks,
         cap=None if math.isinf(cap) else Fraction(cap) / several,
-        port=Fraction(network.topology.sites[a].link.rate_bytes_per_s) / several,
+        with_tokens=Fraction(with_tokens) / several,
         path_bytes=min(links[name].rate for name in (wave, *uplinks)) * Fraction(link.rtt_s),
     )
 
