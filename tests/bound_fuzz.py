@@ -1,4 +1,4 @@
-"""Random worlds with every kind of link, and random calls on them; by number, the same each time."""
+"""Random worlds with every kind of link, and random calls on them; a number is always the same."""
 
 import math
 import random

@@ -3,8 +3,8 @@
 Written from what the model says and nothing else: streams share max-min fair, each at most at its
 cap; a link with tokens in its bucket does not limit, everything else does; tokens flow in at the
 link's rate and out with the bytes. While a wave has tokens, bytes come as fast as the sender's port
-lets them go and a window leaves of that. What a message has in flight queues in front of a bucket, as far as
-there are no tokens for it, and who begins waits behind that.
+lets them go and a window leaves of that. What a message has in flight queues in front of a bucket,
+as far as there are no tokens for it, and a stream that begins waits behind that.
 """
 
 from dataclasses import dataclass, field

@@ -28,9 +28,9 @@ __all__ = [
 class Cut:
     """A set of ranks and the links that join it to the others.
 
-    ``share`` is the part of all ranks that is inside; ``alpha_s`` the least overhead of any transfer
-    across plus the least latency of any, which may be of another one; rates are the sums over the
-    links out and in, and ``at_once`` what their token buckets let pass on top of that.
+    ``share`` is the part of all ranks that is inside; ``alpha_s`` the least overhead of any
+    transfer across plus the least latency of any, which may be of another one; rates are the sums
+    over the links out and in, and ``at_once`` what their token buckets let pass on top of that.
     """
 
     share: float

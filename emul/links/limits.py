@@ -78,8 +78,8 @@ def lifted_limit_bytes_per_s(
 ) -> float:
     """Return what a connection gets while tokens lift the limit of ``link``, in bytes per second.
 
-    Bytes then come as fast as the sender's port lets them go, and windows and losses hold it to what
-    they leave of that.
+    Bytes then come as fast as the sender's port lets them go, and windows and losses hold the
+    connection to what they leave of that.
     """
     one_wave = replace(link, waves=1)
     limit = connection_limit(one_wave, rate_bytes_per_s=port_bytes_per_s, rtt_s=rtt_s, loss=loss)

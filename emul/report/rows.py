@@ -25,8 +25,8 @@ class PerfRow:
     nccl-tests. algbw and busbw follow from the modelled time.
     ``lag_s`` (the median), ``lag_p99_s``, ``lag_max_s``, ``behind_share``, ``blame`` and
     ``enough_dilation`` (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was
-    checked, ``wall_s`` when nothing was run. ``below_bound``: whether the modelled time is below one
-    of its bounds, which is a defect of emul.
+    checked, ``wall_s`` when nothing was run. ``below_bound``: whether the modelled time is below
+    one of its bounds, which is a defect of emul.
     """
 
     collective: str

@@ -81,7 +81,8 @@ class PerfTable:
         ]
         below = sum(row.below_bound for row in rows)
         if below:
-            lines.append(f"# {'Below the bound':<20} : {below} of {len(rows)} sizes, a defect of emul")
+            said = f"{below} of {len(rows)} sizes, a defect of emul"
+            lines.append(f"# {'Below the bound':<20} : {said}")
         if lag.arrivals:
             lines.append(f"# {'Lag of timed calls':<20} : {lag}")
         return "\n".join(lines)

@@ -36,9 +36,9 @@ class States:
     ``last_class``; ``first_state`` (ways + 1,);
     ``timer_ps`` after which what was lost is sent again, 0 for at once, ``doubling`` each time as
     TCP does or not, and then at most ``retries`` times. By state: ``from_ps``, ``wave_rate``,
-    ``cap`` of each stream and its ``lifted_rate`` in bytes per second, ``term`` of that cap, ``extra_ps`` of delay,
-    whether it is ``up``, ``next_down_ps``: when it next goes down, ``up_again_ps``: when it is
-    up next. ``more``: whether there are changes after the last state here.
+    ``cap`` of each stream and its ``lifted_rate`` in bytes per second, ``term`` of that cap,
+    ``extra_ps`` of delay, whether it is ``up``, ``next_down_ps``: when it next goes down,
+    ``up_again_ps``: when it is up next. ``more``: whether there are changes after the last state here.
     """
 
     way: Int64Array
@@ -156,7 +156,8 @@ def _columns(link: Link, port: float, states: list[State]) -> dict[str, list[flo
 
 def _limits(link: Link, port: float, state: State) -> tuple[float, ...]:
     """Return rate of a wave, cap of a stream, its rate with tokens, and the cap's term."""
-    rate, rtt_s = link.available_bytes_per_s * state.rate_factor, link.rtt_s + 2 * state.extra_delay_s
+    rate = link.available_bytes_per_s * state.rate_factor
+    rtt_s = link.rtt_s + 2 * state.extra_delay_s
     limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s, loss=state.loss)
     lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=rtt_s, loss=state.loss)
     streams = link.transport.streams if link.waves > 1 else 1

@@ -3,12 +3,12 @@
 Links count with what all transfers together can ever get: what others leave of them, and at the
 best time of a link that changes. What happens by chance only adds to that.
 
-Why it holds, whatever the algorithm. Let o be the least overhead and l the least latency of all ways
-across a cut, each by itself. The first byte leaves a port at o or later. By a time e, a link of rate
-r with a token bucket of b bytes has let r (e - o) + b bytes pass, a port has no bucket, and several
-links together let pass the sum of what each does. So where X bytes have to cross, the last of them
-leaves at o + (X - b) / r or later, and is there l later: for the same time o and l may belong to
-different ways. It is the same at the receivers' ports, which nothing reaches before o + l. Every
+Why it holds for every algorithm. Let o be the least overhead and l the least latency of all ways
+across a cut, each by itself. The first byte leaves a port at o or later. By a time e, a link of
+rate r with a token bucket of b bytes has let at most r (e - o) + b bytes pass, and several links at
+most the sum of this; a port has no bucket. So where X bytes have to cross, the last of them leaves
+at o + (X - b) / r or later, and is there l later. The byte that waits for o and the one that waits
+for l may take different ways. It is the same at the receivers' ports, which nothing reaches before o + l. Every
 constraint on the same crossing, trunks, NICs, uplinks, downlinks, gives a bound of its own.
 """
 
@@ -169,9 +169,8 @@ def _geometry(
 def _shifted_out(ranks: Ranks, shift: int, n: int) -> int:
     """Return how many of ``ranks`` send to a rank outside, if each sends ``shift`` further."""
     shift %= n
-    moved = [
-        range(each.start + shift - wrap, each.stop + shift - wrap) for each in ranks for wrap in (0, n)
-    ]
+    by = (shift, shift - n)
+    moved = [range(each.start + s, each.stop + s) for each in ranks for s in by]
     stay = sum(
         max(0, min(a.stop, b.stop) - max(a.start, b.start)) for a, b in product(ranks, moved)
     )
@@ -344,7 +343,8 @@ def _beyond_lines(
     if connection is None:
         return
     alpha_s = _alpha_s(map(_trunk_way, crossing))
-    for kind in zip(*(connection_over(trunk, connection, alpha_s) for trunk in crossing), strict=True):
+    each = [connection_over(trunk, connection, alpha_s) for trunk in crossing]
+    for kind in zip(*each, strict=True):
         rate, at_once = connection.number * max(r for r, _ in kind), max(b for _, b in kind)
         slow = [site for site in chosen if rate < site.link.available_bytes_per_s]
         yield (

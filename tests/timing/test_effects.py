@@ -192,7 +192,7 @@ def test_an_outage_that_the_last_retry_finds_over_is_survived(up_s):
 @pytest.mark.parametrize("up_s", [LAST_RETRY_S + 1e-6, GIVEN_UP_S - 1e-6, GIVEN_UP_S, 9.0])
 def test_a_connection_is_given_up_one_timer_after_its_last_retry(up_s):
     world = between(RDMA, Changes(outages=Outages(schedule=((DOWN_S, up_s - DOWN_S),))))
-    with pytest.raises(OutageError, match=r"from 0\.05 s .* is given up at 2\.05 s, one timer after"):
+    with pytest.raises(OutageError, match=r"from 0\.05 s .* given up at 2\.05 s, one timer after"):
         sent(world)
 
 

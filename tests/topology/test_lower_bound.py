@@ -26,8 +26,7 @@ MS = 1e9  # picoseconds
 def sites(ranks, trunk_of, nic=NIC, **limits):
     names = "abcd"[: len(ranks)]
     made = tuple(
-        Site(name, (Node(1, nic),) * n, nic, **limits)
-        for name, n in zip(names, ranks, strict=True)
+        Site(name, (Node(1, nic),) * n, nic, **limits) for name, n in zip(names, ranks, strict=True)
     )
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     return Topology("by hand", made, tuple(Trunk(pair, trunk_of(*pair)) for pair in pairs))
