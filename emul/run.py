@@ -38,7 +38,8 @@ class Prediction:
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
     all_gather and gather. ``connections``: the most that a rank has beyond its site, out or in;
     what ``window_bound_ps`` counts with. ``stack``: as which the call is sent. ``considered``: the
-    modelled seconds of each algorithm that ``auto`` chose from; empty when the algorithm was named, or is a
+    modelled seconds of each algorithm that ``auto`` chose from;
+    empty when the algorithm was named, or is a
     library's own. ``ruled_out``: of those that it did not time, the seconds for which their busiest
     link is busy; infinity for those that an outage kills.
     """
@@ -92,7 +93,7 @@ class Prediction:
 
     @property
     def below_bound(self) -> bool:
-        """Whether the modelled time is below a bound: a defect of emul, for one of them is wrong."""
+        """Whether the modelled time is below one of its bounds, by a defect of emul."""
         return self.total_ps < max(self.bound_ps, self.window_bound_ps)
 
     @cached_property

@@ -38,7 +38,8 @@ class States:
     TCP does or not, and then at most ``retries`` times. By state: ``from_ps``, ``wave_rate``,
     ``cap`` of each stream and its ``lifted_rate`` in bytes per second, ``term`` of that cap,
     ``extra_ps`` of delay, whether it is ``up``, ``next_down_ps``: when it next goes down,
-    ``up_again_ps``: when it is up next. ``more``: whether there are changes after the last state here.
+    ``up_again_ps``: when it is up next.
+    ``more``: whether there are changes after the last state here.
     """
 
     way: Int64Array

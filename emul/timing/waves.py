@@ -29,8 +29,8 @@ class Classes:
     ``wave_rate``, ``cap`` (classes,): bytes per second of the wave and of each stream on it;
     ``burst``: bytes that its token bucket holds, 0 for none; ``lifted_rate``: bytes per
     second of a stream while there are tokens, from its sender's port; ``path_bytes``: what its path
-    holds, rate times round trip; ``uplinks`` (classes, 2): out of one site and into the other, -1 for
-    none; ``uplink_rate``: bytes per second; ``uplink_burst``: as ``burst``; ``of_stream``
+    holds, rate times round trip; ``uplinks`` (classes, 2): out of one site and into the other, -1
+    for none; ``uplink_rate``: bytes per second; ``uplink_burst``: as ``burst``; ``of_stream``
     (streams,): the class of each stream; ``alike`` (streams,): for how many it stands.
     """
 
