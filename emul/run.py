@@ -38,10 +38,9 @@ class Prediction:
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
     all_gather and gather. ``connections``: the most that a rank has beyond its site, out or in;
     what ``window_bound_ps`` counts with. ``stack``: as which the call is sent. ``considered``: the
-    modelled seconds of each algorithm that ``auto`` chose from;
-    empty when the algorithm was named, or is a
-    library's own. ``ruled_out``: of those that it did not time, the seconds for which their busiest
-    link is busy; infinity for those that an outage kills.
+    modelled seconds of each algorithm that ``auto`` chose from; empty when the algorithm was
+    named, or is a library's own. ``ruled_out``: of those that it did not time, the seconds for
+    which their busiest link is busy; infinity for those that an outage kills.
     """
 
     of: Plan | Excerpt

@@ -9,7 +9,8 @@ rate r with a token bucket of b bytes has let at most r (e - o) + b bytes pass, 
 most the sum of this; a port has no bucket. So where X bytes have to cross, the last of them leaves
 at o + (X - b) / r or later, and is there l later. The byte that waits for o and the one that waits
 for l may take different ways. It is the same at the receivers' ports, which nothing reaches before
-o + l. Every constraint on the same crossing, trunks, NICs, uplinks, downlinks, gives a bound of its own.
+o + l. Every constraint on the same crossing, trunks, NICs, uplinks, downlinks, gives a bound of its
+own.
 """
 
 from __future__ import annotations
