@@ -56,7 +56,8 @@ BY_CLASS = (
     "pipes.fluid.lifted pipes.fluid.lifted_rate pipes.fluid.capped_time pipes.fluid.due "
     "pipes.fluid.due_part pipes.fluid.empties pipes.fluid.active pipes.fluid.load "
     "pipes.fluid.uplink_credit pipes.fluid.uplink_used pipes.fluid.uplink_since "
-    "pipes.fluid.uplink_part pipes.fluid.uplink_lifted pipes.fluid.uplink_busy pipes.fluid.queue pipes.fluid.place"
+    "pipes.fluid.uplink_part pipes.fluid.uplink_lifted "
+    "pipes.fluid.uplink_busy pipes.fluid.queue pipes.fluid.place"
 )
 """And by uplink: whichever ways are taken, a course has the classes of all trunks."""
 
