@@ -31,16 +31,17 @@ from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
 from emul.stacks.nccl_tuner import Nodes
 from emul.timing import (
-    UNLIMITED,
     Slicing,
     Timeline,
     busiest_link_ps,
+    most_in_flight,
     time_excerpt,
     time_plan,
     transfers_in,
 )
 from emul.topology import Network, NodeRuns, Topology
 from emul.topology.bound import lower_bound_ps
+from emul.topology.connections import Connection
 from emul.units import PS_PER_S
 
 __all__ = ["AUTO", "MOST_RANKS_IN_FULL", "Algorithm", "Planner"]
@@ -187,7 +188,8 @@ class Planner:
             start_s=self.start_s,
             stack=stack,
         )
-        return program, self._prediction(plan, shape, itemsize, root, timeline, stack)
+        number = self.network.most_connections(program.src, program.dst, program.channel)
+        return program, self._prediction(plan, shape, itemsize, root, timeline, stack, number)
 
     def _prediction(
         self,
@@ -197,23 +199,37 @@ class Planner:
         root: int,
         timeline: Timeline,
         stack: Stack,
+        connections: int,
     ) -> Prediction:
-        """Return what ``timeline`` says, beside the least that any algorithm would take."""
+        """Return what ``timeline`` says, beside the least that any algorithm would take.
+
+        ``connections``: the most that a rank has beyond its site.
+        """
         topology = _with_overheads(self.topology, stack.hop_overhead_s)
+        at_once = stack is not IDEAL and stack.sends_whole_messages
+        in_flight = most_in_flight(timeline.transfers)
+        connection = Connection(max(1, connections), in_flight, at_once)
         bound_ps, window_bound_ps = (
             lower_bound_ps(
                 topology,
                 shape.collective.name,
                 shape.width * itemsize,
                 root,
-                timeline.most_on_a_link,
+                timeline.roundings,
                 None if shape.counts is None else shape.table * itemsize,
-                slots_bytes=slots_bytes,
+                connection=limits,
             )
-            for slots_bytes in (None, _slots_bytes(Slicing.of(stack, self.slicing)))
+            for limits in (None, connection)
         )
         return Prediction(
-            plan, shape, shape.width * itemsize, timeline, bound_ps, window_bound_ps, stack
+            plan,
+            shape,
+            shape.width * itemsize,
+            timeline,
+            bound_ps,
+            window_bound_ps,
+            connection.number,
+            stack,
         )
 
     def _collapse_anew(
@@ -242,7 +258,9 @@ class Planner:
             seed=self.seed,
             start_s=self.start_s,
         )
-        return self._prediction(excerpt, shape, itemsize, root, timeline, self.stack)
+        ends = timeline.src, timeline.dst, timeline.transfers.channel
+        number = timeline.network.most_connections(*ends)
+        return self._prediction(excerpt, shape, itemsize, root, timeline, self.stack, number)
 
     def _quickest_excerpt(self, shape: Shape, root: int, itemsize: int) -> Prediction:
         """Return the quickest of the algorithms that can be timed by an excerpt."""
@@ -328,13 +346,6 @@ def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topo
         ),
         trunks=tuple(replace(trunk, link=link("trunk", trunk.link)) for trunk in topology.trunks),
     )
-
-
-def _slots_bytes(slicing: Slicing | None) -> float:
-    """Return what a connection may have in flight in its slots."""
-    if slicing is None or slicing.slots >= UNLIMITED:
-        return inf
-    return float(slicing.slice_bytes * slicing.slots)
 
 
 def _total_ps(prepared: Prepared) -> int:

@@ -36,10 +36,11 @@ class Prediction:
     ``of``: the plan, or of a plan over very many ranks that sit alike the excerpt that was timed.
     ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
-    all_gather and gather. ``stack``: as which the call is sent. ``considered``: the modelled
-    seconds of each algorithm that ``auto`` chose from; empty when the algorithm was named, or is a
-    library's own. ``ruled_out``: of those that it did not time, the seconds for which their busiest
-    link is busy; infinity for those that an outage kills.
+    all_gather and gather. ``connections``: the most that a rank has beyond its site, out or in;
+    what ``window_bound_ps`` counts with. ``stack``: as which the call is sent. ``considered``: the
+    modelled seconds of each algorithm that ``auto`` chose from; empty when the algorithm was
+    named, or is a library's own. ``ruled_out``: of those that it did not time, the seconds for
+    which their busiest link is busy; infinity for those that an outage kills.
     """
 
     of: Plan | Excerpt
@@ -48,6 +49,7 @@ class Prediction:
     timeline: Timeline
     bound_ps: int
     window_bound_ps: int
+    connections: int = 1
     stack: Stack = IDEAL
     considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     ruled_out: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -81,12 +83,17 @@ class Prediction:
 
     @property
     def window_bound_s(self) -> float:
-        """Seconds that no algorithm can beat whose ranks keep one connection between sites busy.
+        """Seconds that no algorithm can beat whose ranks have no more connections between sites.
 
-        That is what windows, losses and slots leave; what it is above ``bound_s`` can be won by
-        larger windows or more connections.
+        No more than ``connections``. That is what windows, losses and slots leave; what it is above
+        ``bound_s`` can be won by larger windows or more connections.
         """
         return self.window_bound_ps / PS_PER_S
+
+    @property
+    def below_bound(self) -> bool:
+        """Whether the modelled time is below one of its bounds, by a defect of emul."""
+        return self.total_ps < max(self.bound_ps, self.window_bound_ps)
 
     @cached_property
     def critical_path(self) -> CriticalPath:
@@ -147,7 +154,7 @@ class Run:
 
     @property
     def window_bound_s(self) -> float:
-        """Seconds that no algorithm can beat with one connection per rank between sites."""
+        """Seconds that no algorithm can beat with this run's connections between sites."""
         return self.prediction.window_bound_s
 
     @property

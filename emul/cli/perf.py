@@ -100,7 +100,8 @@ def perf(
 
     COLLECTIVE is all_reduce (the default), reduce_scatter, all_gather, broadcast, reduce,
     all_to_all, gather, scatter or send_recv (every rank to the next). Sizes may end in K, M or G
-    for powers of 1024. The exit status is 1 when an element is wrong, or --strict is not met.
+    for powers of 1024. The exit status is 1 when an element is wrong, --strict is not met, or by a
+    defect of emul a time is below its bound.
     """
     from emul.cli.sweep import Sweep
     from emul.report import PerfTable
@@ -141,7 +142,7 @@ def perf(
     late = _too_late(rows, asked["strict_s"])
     if late:
         complain(f"emul perf: {late}")
-    if late or any(row.wrong for row in rows):
+    if late or any(row.wrong or row.below_bound for row in rows):
         sys.exit(WRONG_OR_LATE)
 
 

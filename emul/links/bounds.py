@@ -28,8 +28,9 @@ __all__ = [
 class Cut:
     """A set of ranks and the links that join it to the others.
 
-    ``share`` is the part of all ranks that is inside; ``alpha_s`` the least overhead plus
-    latency of any transfer across; rates are the sums over the links out and in.
+    ``share`` is the part of all ranks that is inside; ``alpha_s`` the least overhead of any
+    transfer across plus the least latency of any, which may be of another one; rates are the sums
+    over the links out and in, and ``at_once`` what their token buckets let pass on top of that.
     """
 
     share: float
@@ -37,6 +38,8 @@ class Cut:
     out_bytes_per_s: float
     in_bytes_per_s: float
     alpha_s: float
+    out_at_once_bytes: float = 0.0
+    in_at_once_bytes: float = 0.0
 
 
 def bytes_across(collective: str, nbytes: float, cut: Cut, world_size: int) -> tuple[float, float]:
@@ -90,19 +93,28 @@ def crossing_s(leaving: float, entering: float, cut: Cut) -> float:
     """Return the seconds that so many bytes across ``cut`` take at least; 0 for none."""
     if not leaving and not entering:
         return 0.0
-    return cut.alpha_s + max(leaving / cut.out_bytes_per_s, entering / cut.in_bytes_per_s)
+    out_s = max(0.0, leaving - cut.out_at_once_bytes) / cut.out_bytes_per_s
+    in_s = max(0.0, entering - cut.in_at_once_bytes) / cut.in_bytes_per_s
+    return cut.alpha_s + max(out_s, in_s)
 
 
 def cut_bound_s(collective: str, nbytes: float, cut: Cut, world_size: int) -> float:
-    """Return the seconds that the traffic across ``cut`` takes at least."""
-    leaving, entering = bytes_across(collective, nbytes, cut, world_size)
-    return cut.alpha_s + max(leaving / cut.out_bytes_per_s, entering / cut.in_bytes_per_s)
+    """Return the seconds that the traffic across ``cut`` takes at least; 0 if there is none."""
+    return crossing_s(*bytes_across(collective, nbytes, cut, world_size), cut)
 
 
 def count_bound_s(
-    collective: str, nbytes: float, parts: int, all_bytes_per_s: float, alpha_s: float
+    collective: str,
+    nbytes: float,
+    parts: int,
+    all_bytes_per_s: float,
+    alpha_s: float,
+    *,
+    at_once_bytes: float = 0.0,
 ) -> float:
     """Return the seconds that all one-way transfers between ``parts`` take at least.
+
+    Token buckets let ``at_once_bytes`` pass on top of all links' rate.
 
     An element of an all_reduce needs parts - 1 transfers to be gathered and as many to be
     spread; reduce_scatter, all_gather, broadcast and reduce do one of the two. The others send
@@ -110,4 +122,4 @@ def count_bound_s(
     """
     rounds = {"all_reduce": 2, "reduce_scatter": 1, "all_gather": 1, "broadcast": 1, "reduce": 1}
     transfers = (parts - 1) * rounds.get(collective, 0)
-    return alpha_s + transfers * nbytes / all_bytes_per_s
+    return alpha_s + max(0.0, transfers * nbytes - at_once_bytes) / all_bytes_per_s

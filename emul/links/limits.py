@@ -6,7 +6,7 @@ R = min(share, n W / (RTT + c / C + t), n R_loss), of which the share is the sch
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from emul.links.link import Link, Transport
@@ -20,7 +20,7 @@ from emul.links.loss import (
 )
 from emul.links.transport import window_rate_bytes_per_s
 
-__all__ = ["UNLIMITED", "Limit", "connection_limit", "usual_limit"]
+__all__ = ["UNLIMITED", "Limit", "connection_limit", "lifted_limit_bytes_per_s", "usual_limit"]
 
 HARDLY = 0.99
 """A limit above this part of the line is kept, but nobody is told that it binds."""
@@ -71,6 +71,19 @@ def connection_limit(
     # Of the two factors by which the line's rate falls, the greater one is named.
     worse = by_window / line <= by_loss / by_window
     return Limit(transport.streams * rate, "window" if worse else "loss")
+
+
+def lifted_limit_bytes_per_s(
+    link: Link, *, port_bytes_per_s: float, rtt_s: float, loss: float | None = None
+) -> float:
+    """Return what a connection gets while tokens lift the limit of ``link``, in bytes per second.
+
+    Bytes then come as fast as the sender's port lets them go, and windows and losses hold the
+    connection to what they leave of that.
+    """
+    one_wave = replace(link, waves=1)
+    limit = connection_limit(one_wave, rate_bytes_per_s=port_bytes_per_s, rtt_s=rtt_s, loss=loss)
+    return min(port_bytes_per_s, limit.bytes_per_s)
 
 
 def _loss_rate(transport: Transport, line: float, rtt_s: float, loss: float) -> float:

@@ -26,7 +26,8 @@ class PerfRow:
     wall_s = dilation x modelled_s + lag_s (to the nanosecond in which clocks count).
     ``lag_s``, ``lag_p99_s``, ``lag_max_s``, ``behind_share``, ``blame`` and ``enough_dilation``
     (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was checked,
-    ``wall_s`` when nothing was run.
+    ``wall_s`` when nothing was run. ``below_bound``: whether the modelled time is below one of its
+    bounds, which is a defect of emul.
     """
 
     collective: str
@@ -56,6 +57,7 @@ class PerfRow:
     enough_dilation: float | None
     bound_s: float
     window_bound_s: float
+    below_bound: bool
     algbw_GBps: float | None  # noqa: N815 - the key of the JSON
     busbw_GBps: float | None  # noqa: N815
     cross_site_bytes: int
@@ -137,6 +139,7 @@ def modelled_row(
         enough_dilation=None,
         bound_s=prediction.bound_s,
         window_bound_s=prediction.window_bound_s,
+        below_bound=prediction.below_bound,
         algbw_GBps=algbw,
         busbw_GBps=None if algbw is None else algbw * collective.bus_factor(world.size),
         cross_site_bytes=prediction.timeline.cross_site_bytes,

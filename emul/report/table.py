@@ -82,6 +82,10 @@ class PerfTable:
             f"# {'Out of bounds values':<20} : {wrong} {verdict}",
             f"# {'Avg bus bandwidth':<20} : {average:g}",
         ]
+        below = sum(row.below_bound for row in rows)
+        if below:
+            said = f"{below} of {len(rows)} sizes, a defect of emul"
+            lines.append(f"# {'Below the bound':<20} : {said}")
         if lag.arrivals:
             lines.append(f"# {'Lag of timed calls':<20} : {lag}")
         if lag.arrivals and lag.dilation != 1:

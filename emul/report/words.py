@@ -40,7 +40,7 @@ LARGE = 1 << 20
 
 def closing_words(world: World, prediction: Prediction, in_one_place: Prediction) -> list[str]:
     """Return the lines about ``prediction``: two; more with a stack, if windows bind, of an excerpt
-    or of auto.
+    or of auto; and where it is below its bound, that this is a defect of emul.
 
     ``in_one_place`` is the same collective over the same ranks at a single site.
     """
@@ -51,7 +51,19 @@ def closing_words(world: World, prediction: Prediction, in_one_place: Prediction
         lines.append(_bounds(world, prediction))
     if isinstance(prediction.of, Excerpt):
         lines.append(_excerpt(prediction, prediction.of))
-    return lines + ([_choice(prediction)] if prediction.considered else [])
+    if prediction.considered:
+        lines.append(_choice(prediction))
+    return lines + ([_defect(prediction)] if prediction.below_bound else [])
+
+
+def _defect(prediction: Prediction) -> str:
+    bound_s = max(prediction.bound_s, prediction.window_bound_s)
+    return (
+        f"Defect of emul: {prediction.algorithm} takes {format_time(prediction.time_s)} at "
+        f"{format_bytes(prediction.nbytes)}, below the bound of {format_time(bound_s)} that no "
+        "algorithm can beat. One of the two is wrong: trust neither, and report it with the "
+        "topology."
+    )
 
 
 def _excerpt(prediction: Prediction, excerpt: Excerpt) -> str:
@@ -71,9 +83,11 @@ def _stack(prediction: Prediction) -> str:
 
 def _bounds(world: World, prediction: Prediction) -> str:
     ratio = prediction.window_bound_s / prediction.bound_s
+    number = prediction.connections
+    each = "one connection" if number == 1 else f"at most {number} connections"
     return (
         f"Bound: {format_time(prediction.bound_s)} by the links, "
-        f"{format_time(prediction.window_bound_s)} with one connection of each rank between sites: "
+        f"{format_time(prediction.window_bound_s)} with {each} of each rank between sites: "
         f"{' or '.join(_remedies(world))} can lower the second by up to {ratio:.3g} times."
     )
 

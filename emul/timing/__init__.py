@@ -15,7 +15,13 @@ from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.deadlines import step_deadlines_ps
 from emul.timing.floor import busiest_link_ps
 from emul.timing.timeline import Timeline, time_plan, total_ps
-from emul.timing.traffic import NCCL_SLICING, UNLIMITED, Slicing, transfers_in
+from emul.timing.traffic import (
+    NCCL_SLICING,
+    UNLIMITED,
+    Slicing,
+    most_in_flight,
+    transfers_in,
+)
 
 __all__ = [
     "CAUSES",
@@ -38,6 +44,7 @@ __all__ = [
     "dependencies",
     "margin_ns",
     "may_be_realtime",
+    "most_in_flight",
     "now_ns",
     "schedule",
     "step_deadlines_ps",

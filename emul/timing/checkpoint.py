@@ -48,15 +48,17 @@ BY_PIPE = (
     "pipes.ramp_from pipes.ramp_sent pipes.ramp_window pipes.head_came"
 )
 BY_STREAM = (
-    "pipes.current* pipes.doing pipes.rest pipes.lost_at pipes.resumed pipes.spent "
+    "pipes.current* pipes.doing pipes.rest pipes.lost_at pipes.up_at pipes.resumed pipes.spent "
     "pipes.fluid.until pipes.fluid.began_capped"
 )
 BY_CLASS = (
     "pipes.fluid.wave_rate pipes.fluid.cap pipes.fluid.credit pipes.fluid.busy "
-    "pipes.fluid.rate pipes.fluid.served pipes.fluid.capped pipes.fluid.since "
-    "pipes.fluid.capped_time pipes.fluid.due pipes.fluid.active pipes.fluid.load "
-    "pipes.fluid.uplink_credit pipes.fluid.uplink_used pipes.fluid.uplink_busy "
-    "pipes.fluid.queue pipes.fluid.place"
+    "pipes.fluid.rate pipes.fluid.served pipes.fluid.capped pipes.fluid.since pipes.fluid.part "
+    "pipes.fluid.lifted pipes.fluid.lifted_rate pipes.fluid.capped_time pipes.fluid.due "
+    "pipes.fluid.due_part pipes.fluid.empties pipes.fluid.active pipes.fluid.load "
+    "pipes.fluid.uplink_credit pipes.fluid.uplink_used pipes.fluid.uplink_since "
+    "pipes.fluid.uplink_part pipes.fluid.uplink_lifted "
+    "pipes.fluid.uplink_busy pipes.fluid.queue pipes.fluid.place"
 )
 """And by uplink: whichever ways are taken, a course has the classes of all trunks."""
 
@@ -90,7 +92,6 @@ class Checkpoint:
     stream_number: Int64Array
     streams: State
     classes: State
-    uplinks_since: int
     heaps: Int32Array
     ways: Int64Array
     events: Int64Array
@@ -148,7 +149,6 @@ class Checkpoint:
             stream_number=streams - first[pipe_of[streams]],
             streams=taken(BY_STREAM, streams),
             classes=taken(BY_CLASS),
-            uplinks_since=fluid.uplinks_since,
             heaps=renumbered[heap].astype(np.int32),
             ways=np.asarray(pipes.state) - np.asarray(pipes.first_state)[:-1],
             events=_renumbered(events, number, renumbered),
@@ -169,7 +169,6 @@ class Checkpoint:
         streams = (np.asarray(pipes.first_stream)[pipe] + self.stream_number).astype(np.int32)
         _write(simulation, self.streams, streams)
         _write(simulation, self.classes, slice(None))
-        fluid.uplinks_since = self.uplinks_since
         np.asarray(fluid.heap)[_heaped(fluid)] = streams[self.heaps]
         np.asarray(pipes.state)[:] = self.ways + np.asarray(pipes.first_state)[:-1]
         events = self.events.copy()

@@ -15,7 +15,13 @@ cdef class Fluid:
     cdef double[::1] uplink_burst
     cdef readonly double[::1] uplink_credit
     cdef readonly double[::1] uplink_used
-    cdef public int64_t uplinks_since
+    cdef readonly int64_t[::1] uplink_since
+    cdef readonly double[::1] uplink_part
+    # Whether there are tokens, so that a wave or an uplink does not limit; and a stream's rate then.
+    cdef readonly uint8_t[::1] lifted
+    cdef readonly uint8_t[::1] uplink_lifted
+    cdef uint8_t[::1] bucketed            # of a class: whether there is any bucket to reckon with
+    cdef readonly double[::1] lifted_rate
     # What the path of a class holds, and until when there is a queue in front of the buckets.
     cdef double[::1] path_bytes
     cdef readonly int64_t[::1] busy
@@ -24,8 +30,12 @@ cdef class Fluid:
     cdef readonly double[::1] served      # bytes per stream since the class was last idle
     cdef readonly uint8_t[::1] capped
     cdef readonly int64_t[::1] since
+    cdef readonly double[::1] part        # and what of a picosecond after that
     cdef readonly double[::1] capped_time
-    cdef readonly int64_t[::1] due        # when the next of its streams is through
+    # And of each uplink after them: when the next of its streams is through, or a bucket is empty.
+    cdef readonly int64_t[::1] due
+    cdef readonly double[::1] due_part
+    cdef readonly uint8_t[::1] empties
     # The active streams of a class are a heap, by what will have been served then.
     cdef readonly int64_t[::1] first
     cdef readonly int32_t[::1] active
@@ -35,7 +45,7 @@ cdef class Fluid:
     cdef int32_t[::1] class_of
     cdef readonly double[::1] until
     cdef readonly double[::1] began_capped
-    # Classes are a heap too, by when they are due; places are kept so that they can move.
+    # Classes and uplinks are a heap too, by when they are due; their places are kept.
     cdef readonly int32_t[::1] queue
     cdef readonly int32_t[::1] place
     # Of the classes with an uplink, and of the uplinks, while shares are worked out.
@@ -49,18 +59,30 @@ cdef class Fluid:
     cdef void begin(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
     cdef double withdraw(self, int32_t stream, int64_t time) noexcept nogil
     cdef int64_t capped_ps(self, int32_t stream) noexcept nogil
-    cdef void change(self, int32_t of, double wave_rate, double cap, int64_t time) noexcept nogil
+    cdef void change(self, int32_t of, double wave_rate, double cap, double lifted_rate,
+                     int64_t time) noexcept nogil
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
-    cdef double _credit(self, int32_t of, int64_t time) noexcept nogil
-    cdef double _at_once(self, int32_t of, double nbytes, int64_t time) noexcept nogil
-    cdef void _refill(self, int64_t time) noexcept nogil
+    cdef void _serve_until_due(self, int32_t of, int64_t time, double part) noexcept nogil
+    cdef double _first_rest(self, int32_t of) noexcept nogil
+    cdef double _tokens(self, int32_t of, int64_t time) noexcept nogil
+    cdef double _uplink_tokens(self, Py_ssize_t u, int64_t time, double part) noexcept nogil
+    cdef void _empty(self, int32_t item, int64_t time) noexcept nogil
     cdef void _advance(self, int32_t of, int64_t time) noexcept nogil
+    cdef void _serve(self, int32_t of, int64_t time, double part) noexcept nogil
+    cdef void _serve_joined(self, int64_t time, double part) noexcept nogil
+    cdef bint _is_joined(self, int32_t of) noexcept nogil
     cdef void _settle(self, int32_t of, int64_t time) noexcept nogil
+    cdef void _share_anew(self, int32_t of) noexcept nogil
+    cdef void _lift(self, int32_t of) noexcept nogil
     cdef void _share(self) noexcept nogil
+    cdef void _free_uplinks(self) noexcept nogil
+    cdef void _add_up(self) noexcept nogil
     cdef double _own(self, int32_t of) noexcept nogil
     cdef void _charge(self) noexcept nogil
     cdef void _fix(self, int32_t of, double rate) noexcept nogil
     cdef void _set_due(self, int32_t of) noexcept nogil
+    cdef void _set_uplink_due(self, Py_ssize_t u) noexcept nogil
+    cdef void _note_due(self, int32_t item, int64_t since, double ps, bint exact) noexcept nogil
     cdef bint _sooner(self, int32_t a, int32_t b) noexcept nogil
     cdef void _move(self, int32_t of) noexcept nogil
     cdef bint _less(self, int32_t a, int32_t b) noexcept nogil

@@ -7,9 +7,19 @@ the logarithm of the number of streams, whatever rates change (the virtual time 
 sharing; Parekh and Gallager, 1993). What is computed is what emul.links.sharing specifies.
 
 A class has a wave to itself, which its streams share evenly; waves are joined by uplinks. A wave or
-an uplink out of a site may have a token bucket: what it holds when a stream begins goes at once. A
-bucket serves packets as they come, so a stream that begins waits behind what others have queued in
-front of it: of each message at most what its path holds, for the rest follows acknowledgements.
+an uplink out of a site may have a token bucket. As long as there are tokens, that wave or uplink
+does not limit; everything else does: what windows and losses leave of the sender's port, from which
+the bytes come, the wave where the bucket is an uplink's, the other uplinks. Tokens flow in at the rate of the link
+and out with the bytes, so a bucket that lets more pass than flows in is empty at some moment. That
+is an event of its own: from then on the link limits again.
+
+A bucket serves packets as they come, so a stream that begins waits behind what others have queued in
+front of it: of each message at most what its path holds, for the rest follows acknowledgements, and
+only what there are no tokens for.
+
+Events are at whole picoseconds. A bucket is empty, and a stream through, between two of them, and
+what passes a bucket with tokens may be much faster than what passes it afterwards; so classes with a
+bucket stand at that moment itself, ``part`` of a picosecond from the event.
 
 A stream may stand for several that are alike: they begin and end together and count as so many.
 """
@@ -25,6 +35,29 @@ __all__ = ["Fluid"]
 cdef double PS_PER_S = 1e12
 cdef double TIES = 1e-12   # levels this close, relatively, are one
 cdef double LIMIT_PS = 2.0 ** 62
+
+
+cdef inline double spare(double rate, double used) noexcept nogil:
+    """Return the bytes per second that flow into a bucket of ``rate``, below 0 if more flow out."""
+    cdef double found = rate - used
+    return 0.0 if -TIES * rate <= found <= TIES * rate else found
+
+
+cdef inline double filled(double tokens, double burst, double rate, double used,
+                          double ps) noexcept nogil:
+    """Return what is in a bucket of ``burst`` bytes after ``ps`` in which ``used`` flowed out."""
+    return min(burst, max(0.0, tokens + spare(rate, used) * ps / PS_PER_S))
+
+
+cdef inline double until_empty(double tokens, double rate, double used) noexcept nogil:
+    """Return after how many picoseconds a bucket is empty; infinity if it never is."""
+    cdef double flows_in = spare(rate, used)
+    return INFINITY if flows_in >= 0 else tokens * PS_PER_S / -flows_in
+
+
+cdef inline int64_t queue_behind(int64_t at, double nbytes, double rate) noexcept nogil:
+    """Return until when ``nbytes``, for which there are no tokens at ``at``, queue at a bucket."""
+    return at + <int64_t>(max(0.0, nbytes) * PS_PER_S / rate)
 
 
 @cython.final
@@ -43,44 +76,64 @@ cdef class Fluid:
         self.burst, self.credit = given.burst, given.burst.copy()
         self.uplink_burst = given.uplink_burst
         self.uplink_credit = given.uplink_burst.copy()
-        self.uplink_used = np.zeros(len(uplink_rate))
-        self.path_bytes = given.path_bytes
+        self.uplink_used, self.uplink_part = (np.zeros(len(uplink_rate)) for _ in range(2))
+        self.uplink_since = np.zeros(len(uplink_rate), dtype=np.int64)
+        self.lifted = np.zeros(classes, dtype=np.uint8)
+        self.uplink_lifted = np.zeros(len(uplink_rate), dtype=np.uint8)
+        joined = (np.asarray(uplinks) >= 0).any(axis=1)
+        self.bucketed = _bucketed(given, joined).astype(np.uint8)
+        self.lifted_rate, self.path_bytes = given.lifted_rate.copy(), given.path_bytes
         self.busy = np.zeros(classes, dtype=np.int64)
         self.uplink_busy = np.zeros(len(uplink_rate), dtype=np.int64)
-        self.rate, self.served, self.capped_time = (np.zeros(classes) for _ in range(3))
+        self.rate, self.served, self.capped_time, self.part = (np.zeros(classes) for _ in range(4))
         self.capped = np.zeros(classes, dtype=np.uint8)
         self.since = np.zeros(classes, dtype=np.int64)
-        self.due = np.full(classes, INT64_MAX, dtype=np.int64)
+        self.due = np.full(classes + len(uplink_rate), INT64_MAX, dtype=np.int64)
+        self.due_part = np.zeros(len(self.due))
+        self.empties = np.zeros(len(self.due), dtype=np.uint8)
         members = np.bincount(class_of, minlength=classes) if streams else np.zeros(classes)
         self.first = np.concatenate([[0], np.cumsum(members)]).astype(np.int64)
         self.active = np.zeros(classes, dtype=np.int32)
         self.alike, self.load = given.alike, np.zeros(classes, dtype=np.int64)
         self.heap = np.zeros(streams, dtype=np.int32)
         self.until, self.began_capped = np.zeros(streams), np.zeros(streams)
-        self.queue, self.place = (np.arange(classes, dtype=np.int32) for _ in range(2))
-        self.joined = np.flatnonzero((np.asarray(uplinks) >= 0).any(axis=1)).astype(np.int32)
+        self.queue, self.place = (np.arange(len(self.due), dtype=np.int32) for _ in range(2))
+        self.joined = np.flatnonzero(joined).astype(np.int32)
         self.free = np.zeros(len(uplink_rate))
         self.waiting = np.zeros(len(uplink_rate), dtype=np.int64)
         self.settled = np.zeros(classes, dtype=np.uint8)
 
     cdef int64_t next_due(self) noexcept nogil:
-        """Return when the next stream is through; INT64_MAX when none ever is."""
+        """Return when the next stream is through or bucket empty; INT64_MAX when none ever is."""
         return self.due[self.queue[0]] if self.queue.shape[0] else INT64_MAX
 
     cdef int32_t take(self, int64_t time) noexcept nogil:
-        """End a stream that is through at ``time``, which is when one is due; return it."""
+        """End the stream that is through at ``time`` and return it; -1 if a bucket is empty."""
         cdef int32_t of = self.queue[0], stream
-        self._advance(of, time)
+        if self.empties[of]:
+            self._empty(of, time)
+            return -1
         stream = self.heap[self.first[of]]
+        self._serve_until_due(of, time, self.due_part[of])
         self._remove(of, 0)
-        self._settle(of, time)
+        self._share_anew(of)
         return stream
+
+    cdef void _serve_until_due(self, int32_t of, int64_t time, double part) noexcept nogil:
+        """Serve a class, and all that it shares an uplink with, to the moment that is due."""
+        self._serve(of, time, part)
+        if self._is_joined(of):
+            self._serve_joined(time, part)
+
+    cdef double _first_rest(self, int32_t of) noexcept nogil:
+        """Return the bytes that the first of a class's streams has still to send."""
+        return max(0.0, self.until[self.heap[self.first[of]]] - self.served[of])
 
     cdef void begin(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
         """Let an idle stream have ``nbytes`` to send from ``time`` on."""
         cdef int32_t of = self.class_of[stream]
         self._advance(of, time)
-        self.until[stream] = self.served[of] + nbytes - self._at_once(of, nbytes, time)
+        self.until[stream] = self.served[of] + nbytes
         self.began_capped[stream] = self.capped_time[of]
         self._add(of, stream)
         self._settle(of, time)
@@ -102,99 +155,125 @@ cdef class Fluid:
         """Return how long a stream has been at its cap since it began."""
         return <int64_t>(self.capped_time[self.class_of[stream]] - self.began_capped[stream])
 
-    cdef void change(self, int32_t of, double wave_rate, double cap,
+    cdef void change(self, int32_t of, double wave_rate, double cap, double lifted_rate,
                      int64_t time) noexcept nogil:
-        """Give a class another rate and cap from ``time`` on."""
+        """Give a class other rates and another cap from ``time`` on."""
         self._advance(of, time)
         self.wave_rate[of], self.cap[of] = wave_rate, cap
+        self.lifted_rate[of] = lifted_rate
         self._settle(of, time)
 
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
         """Queue ``nbytes`` in the buckets in front of a stream; return when the first passes."""
         cdef int32_t of = self.class_of[stream], out = self.uplinks[of, 0]
+        cdef bint own = self.burst[of] > 0 and self.wave_rate[of] > 0
         cdef bint joined = out >= 0 and self.uplink_burst[out] > 0
         cdef int64_t at = time
-        cdef double queued
-        if self.burst[of] == 0 and not joined:
-            return time
-        if self.burst[of] > 0:
+        cdef double queued, tokens
+        if own:
             at = max(at, self.busy[of])
         if joined:
             at = max(at, self.uplink_busy[out])
         queued = min(nbytes, self.path_bytes[of])
-        if at == time:
-            queued = max(0.0, queued - self._credit(of, time))
-        if self.burst[of] > 0:
-            self.busy[of] = at + <int64_t>(queued * PS_PER_S / self.wave_rate[of])
+        if own:
+            tokens = self._tokens(of, time) if at == time else 0.0
+            self.busy[of] = queue_behind(at, queued - tokens, self.wave_rate[of])
         if joined:
-            self.uplink_busy[out] = at + <int64_t>(queued * PS_PER_S / self.uplink_rate[out])
+            tokens = self._uplink_tokens(out, time, 0.0) if at == time else 0.0
+            self.uplink_busy[out] = queue_behind(at, queued - tokens, self.uplink_rate[out])
         return at
 
-    cdef double _credit(self, int32_t of, int64_t time) noexcept nogil:
-        """Return what the token buckets of a class let pass at once."""
-        cdef int32_t out = self.uplinks[of, 0]
-        cdef double credit = INFINITY
-        if self.burst[of] > 0:
-            self._advance(of, time)
-            credit = self.credit[of]
-        if out >= 0 and self.uplink_burst[out] > 0:
-            self._refill(time)
-            credit = min(credit, self.uplink_credit[out])
-        return credit if credit < INFINITY else 0.0
+    cdef double _tokens(self, int32_t of, int64_t time) noexcept nogil:
+        """Return the bytes that are in the bucket of a class at ``time``."""
+        cdef double ps = max(0.0, <double>(time - self.since[of]) - self.part[of])
+        return filled(self.credit[of], self.burst[of], self.wave_rate[of],
+                      self.rate[of] * self.load[of], ps)
 
-    cdef double _at_once(self, int32_t of, double nbytes, int64_t time) noexcept nogil:
-        """Take from the token buckets what of ``nbytes`` they let pass; return it."""
-        cdef int32_t out = self.uplinks[of, 0]
-        nbytes = min(nbytes, self._credit(of, time))
-        self.credit[of] = max(0.0, self.credit[of] - nbytes)
-        if out >= 0:
-            self.uplink_credit[out] = max(0.0, self.uplink_credit[out] - nbytes)
-        return nbytes
+    cdef double _uplink_tokens(self, Py_ssize_t u, int64_t time, double part) noexcept nogil:
+        """Return the bytes that are in the bucket of an uplink ``part`` after ``time``."""
+        cdef double ps = <double>(time - self.uplink_since[u]) + part - self.uplink_part[u]
+        return filled(self.uplink_credit[u], self.uplink_burst[u], self.uplink_rate[u],
+                      self.uplink_used[u], max(0.0, ps))
 
-    cdef void _refill(self, int64_t time) noexcept nogil:
-        """Let what the uplinks had to spare up to ``time`` flow into their buckets."""
-        cdef Py_ssize_t u
-        cdef double passed = <double>(time - self.uplinks_since) / PS_PER_S
-        self.uplinks_since = time
-        for u in range(self.uplink_rate.shape[0]):
-            self.uplink_credit[u] = min(
-                self.uplink_burst[u],
-                self.uplink_credit[u] + (self.uplink_rate[u] - self.uplink_used[u]) * passed)
+    cdef void _empty(self, int32_t item, int64_t time) noexcept nogil:
+        """The bucket of a class, or of an uplink after all classes, is empty."""
+        cdef Py_ssize_t u = item - self.rate.shape[0]
+        cdef int32_t of = self.joined[0] if u >= 0 else item
+        self._serve_until_due(of, time, self.due_part[item])
+        if u >= 0:
+            self.uplink_credit[u] = 0.0
+        else:
+            self.credit[of] = 0.0
+        self._share_anew(of)
 
     cdef void _advance(self, int32_t of, int64_t time) noexcept nogil:
         """Serve the class up to ``time``."""
-        cdef double spare
-        if self.burst[of] > 0:
-            spare = self.wave_rate[of] - self.rate[of] * self.load[of]
-            self.credit[of] = min(self.burst[of], self.credit[of] + max(0.0, spare)
-                                  * <double>(time - self.since[of]) / PS_PER_S)
-        if self.active[of]:
-            self.served[of] += self.rate[of] * <double>(time - self.since[of]) / PS_PER_S
-            if self.capped[of]:
-                self.capped_time[of] += <double>(time - self.since[of])
-        else:
+        self._serve(of, time, 0.0)
+
+    cdef void _serve(self, int32_t of, int64_t time, double part) noexcept nogil:
+        """Serve the class up to ``part`` of a picosecond after ``time``, if it is not beyond."""
+        cdef double ps = <double>(time - self.since[of]) + part - self.part[of]
+        if self.active[of] == 0:
             self.served[of] = 0.0
-        self.since[of] = time
+        if ps < 0:
+            return
+        if self.burst[of] > 0:
+            self.credit[of] = filled(self.credit[of], self.burst[of], self.wave_rate[of],
+                                     self.rate[of] * self.load[of], ps)
+        if self.active[of]:
+            self.served[of] += self.rate[of] * ps / PS_PER_S
+            if self.capped[of]:
+                self.capped_time[of] += ps
+        self.since[of], self.part[of] = time, part
+
+    cdef void _serve_joined(self, int64_t time, double part) noexcept nogil:
+        """Serve all classes that have an uplink, and let tokens flow into those uplinks' buckets."""
+        cdef Py_ssize_t i, u
+        for i in range(self.joined.shape[0]):
+            self._serve(self.joined[i], time, part)
+        for u in range(self.uplink_rate.shape[0]):
+            if <double>(time - self.uplink_since[u]) + part >= self.uplink_part[u]:
+                self.uplink_credit[u] = self._uplink_tokens(u, time, part)
+                self.uplink_since[u], self.uplink_part[u] = time, part
+
+    cdef bint _is_joined(self, int32_t of) noexcept nogil:
+        return self.uplinks[of, 0] >= 0 or self.uplinks[of, 1] >= 0
 
     cdef void _settle(self, int32_t of, int64_t time) noexcept nogil:
         """Work out anew what changes with a class whose streams or rates have changed."""
-        cdef Py_ssize_t i
-        if self.uplinks[of, 0] < 0 and self.uplinks[of, 1] < 0:
+        if self._is_joined(of):
+            self._serve_joined(time, 0.0)
+        self._share_anew(of)
+
+    cdef void _share_anew(self, int32_t of) noexcept nogil:
+        """Work out anew the rates of a class, and of all that it shares an uplink with."""
+        cdef Py_ssize_t i, u
+        if not self._is_joined(of):
+            self._lift(of)
             self._fix(of, self._own(of))
             self._set_due(of)
             return
         for i in range(self.joined.shape[0]):
-            self._advance(self.joined[i], time)
-        self._refill(time)
+            self._lift(self.joined[i])
+        for u in range(self.uplink_rate.shape[0]):
+            self.uplink_lifted[u] = self.uplink_credit[u] > 0
         self._share()
         for i in range(self.joined.shape[0]):
             self._set_due(self.joined[i])
+        for u in range(self.uplink_rate.shape[0]):
+            self._set_uplink_due(u)
+
+    cdef void _lift(self, int32_t of) noexcept nogil:
+        """Say whether tokens lift the limit of a class's wave; one without any rate has none."""
+        self.lifted[of] = self.credit[of] > 0 and self.wave_rate[of] > 0
 
     cdef double _own(self, int32_t of) noexcept nogil:
         """Return what each stream of a class may have at most, whatever the others do."""
+        cdef double own
         if self.active[of] == 0:
             return 0.0
-        return min(self.cap[of], self.wave_rate[of] / self.load[of])
+        own = min(self.cap[of], self.wave_rate[of] / self.load[of])
+        return max(own, self.lifted_rate[of]) if self.lifted[of] else own
 
     cdef void _fix(self, int32_t of, double rate) noexcept nogil:
         self.rate[of] = rate
@@ -207,7 +286,7 @@ cdef class Fluid:
         cdef int32_t of
         cdef double level
         cdef bint full
-        self.free[:] = self.uplink_rate
+        self._free_uplinks()
         self.waiting[:] = 0
         for i in range(self.joined.shape[0]):
             of = self.joined[i]
@@ -237,14 +316,31 @@ cdef class Fluid:
                     self._fix(of, min(level, self._own(of)))
                     left -= 1
             self._charge()
+        self._add_up()
+
+    cdef void _free_uplinks(self) noexcept nogil:
+        """Let all of every uplink be free: where there are tokens, no end of it."""
+        cdef Py_ssize_t u
         for u in range(self.free.shape[0]):
-            self.uplink_used[u] = self.uplink_rate[u] - self.free[u]
+            self.free[u] = INFINITY if self.uplink_lifted[u] else self.uplink_rate[u]
+
+    cdef void _add_up(self) noexcept nogil:
+        """Add up what all classes together send over each uplink."""
+        cdef Py_ssize_t i, end
+        cdef int32_t of, u
+        self.uplink_used[:] = 0.0
+        for i in range(self.joined.shape[0]):
+            of = self.joined[i]
+            for end in range(2):
+                u = self.uplinks[of, end]
+                if u >= 0:
+                    self.uplink_used[u] += self.rate[of] * self.load[of]
 
     cdef void _charge(self) noexcept nogil:
         """Take from the uplinks what the settled classes have; count who still waits."""
         cdef Py_ssize_t i, u, end
         cdef int32_t of
-        self.free[:] = self.uplink_rate
+        self._free_uplinks()
         self.waiting[:] = 0
         for i in range(self.joined.shape[0]):
             of = self.joined[i]
@@ -258,23 +354,46 @@ cdef class Fluid:
                     self.waiting[u] += self.load[of]
 
     cdef void _set_due(self, int32_t of) noexcept nogil:
-        """Note when the first of a class's streams will be through."""
-        cdef double rest, ps
-        self.due[of] = INT64_MAX
+        """Note when the first of a class's streams will be through, or before it the bucket empty.
+        """
+        cdef double stream_ps = INFINITY, bucket_ps = INFINITY
         if self.active[of] and self.rate[of] > 0:
-            rest = max(0.0, self.until[self.heap[self.first[of]]] - self.served[of])
-            ps = floor(rest * PS_PER_S / self.rate[of] + 0.5)
-            if ps < LIMIT_PS:
-                self.due[of] = self.since[of] + <int64_t>ps
-        self._move(of)
+            stream_ps = self.part[of] + self._first_rest(of) * PS_PER_S / self.rate[of]
+        if self.lifted[of]:
+            bucket_ps = self.part[of] + until_empty(self.credit[of], self.wave_rate[of],
+                                                    self.rate[of] * self.load[of])
+        self.empties[of] = bucket_ps < stream_ps
+        self._note_due(of, self.since[of], min(stream_ps, bucket_ps), self.bucketed[of])
+
+    cdef void _set_uplink_due(self, Py_ssize_t u) noexcept nogil:
+        """Note when the bucket of an uplink will be empty."""
+        cdef int32_t item = <int32_t>(self.rate.shape[0] + u)
+        cdef double ps = INFINITY
+        if self.uplink_lifted[u]:
+            ps = self.uplink_part[u] + until_empty(self.uplink_credit[u], self.uplink_rate[u],
+                                                   self.uplink_used[u])
+        self.empties[item] = True
+        self._note_due(item, self.uplink_since[u], ps, True)
+
+    cdef void _note_due(self, int32_t item, int64_t since, double ps, bint exact) noexcept nogil:
+        """Note what comes ``ps`` after ``since``: as an event at the nearest picosecond."""
+        cdef double whole = floor(ps + 0.5)
+        self.due[item], self.due_part[item] = INT64_MAX, 0.0
+        if whole < LIMIT_PS:
+            self.due[item] = since + <int64_t>whole
+            if exact:
+                self.due_part[item] = ps - whole
+        self._move(item)
 
     cdef bint _sooner(self, int32_t a, int32_t b) noexcept nogil:
         if self.due[a] != self.due[b]:
             return self.due[a] < self.due[b]
+        if self.due_part[a] != self.due_part[b]:
+            return self.due_part[a] < self.due_part[b]
         return a < b
 
     cdef void _move(self, int32_t of) noexcept nogil:
-        """Put a class where it belongs in the queue of classes."""
+        """Put a class or an uplink where it belongs in the queue of both."""
         cdef int64_t at = self.place[of], n = self.queue.shape[0], child
         cdef int32_t other
         while at > 0 and self._sooner(of, self.queue[(at - 1) >> 1]):
@@ -336,3 +455,12 @@ cdef class Fluid:
             self.heap[base + at] = self.heap[base + child]
             at = child
         self.heap[base + at] = stream
+
+
+def _bucketed(given, joined):
+    """Return which classes have tokens to reckon with: their own, or of any uplink that joins them.
+    """
+    own = np.asarray(given.burst) > 0
+    if (np.asarray(given.uplink_burst) > 0).any() or own[joined].any():
+        own = own | joined
+    return own

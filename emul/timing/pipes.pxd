@@ -65,6 +65,7 @@ cdef class Pipes:
     cdef readonly uint8_t[::1] doing
     cdef readonly double[::1] rest    # bytes that it was last given to send, or has to again
     cdef readonly int64_t[::1] lost_at
+    cdef readonly int64_t[::1] up_at          # when the way is up again that was down
     cdef readonly int64_t[::1] resumed
     cdef readonly int64_t[:, ::1] spent       # on its part: picoseconds as in held
     # Of each transfer on streams: the next one on its pipe, and its parts that have not left.
@@ -82,6 +83,7 @@ cdef class Pipes:
     cdef int64_t[::1] state_from
     cdef double[::1] state_rate
     cdef double[::1] state_cap
+    cdef double[::1] state_lifted
     cdef uint8_t[::1] state_term
     cdef int64_t[::1] state_extra
     cdef uint8_t[::1] state_up
@@ -109,6 +111,9 @@ cdef class Pipes:
     cdef void _through(self, int64_t time, int32_t stream) noexcept nogil
     cdef bint _caught(self, int64_t time, int32_t stream) noexcept nogil
     cdef void _stall(self, int64_t time, int32_t stream, int64_t lost_at) noexcept nogil
+    cdef int64_t _until_retried(self, int64_t way, int64_t lost_at, int64_t up) noexcept nogil
+    cdef void _give_up(self, int64_t time, int32_t stream, int64_t way) noexcept nogil
+    cdef void _dead(self, int32_t stream, int64_t way) noexcept nogil
     cdef double _lost(self, int64_t time, int32_t stream, double sent,
                       int64_t exposed) noexcept nogil
     cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil

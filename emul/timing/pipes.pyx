@@ -19,13 +19,14 @@ __all__ = ["Pipes"]
 
 cdef enum:
     # What a stream does: nothing, sending, waiting for a timer of an outage, for slow start, for
-    # the time at which the next part may begin, or behind the queue of a token bucket.
+    # the time at which the next part may begin, behind the queue of a token bucket, or in vain.
     IDLE = 0
     SENDING = 1
     STALLED = 2
     RAMPING = 3
     SPACED = 4
     QUEUED = 5
+    GIVEN_UP = 6
 
 cdef enum:
     CAPPED_TIME = 0
@@ -69,7 +70,7 @@ cdef class Pipes:
         self.current = np.full(streams, -1, dtype=np.int32)
         self.doing = np.zeros(streams, dtype=np.uint8)
         self.rest = np.zeros(streams)
-        self.lost_at, self.resumed = (np.zeros(streams, dtype=np.int64) for _ in range(2))
+        self.lost_at, self.up_at, self.resumed = (np.zeros(streams, np.int64) for _ in range(3))
         self.spent = np.zeros((streams, 3), dtype=np.int64)
         some = transfers if pipes else 0
         self.left = np.zeros(some, dtype=np.int64)
@@ -87,6 +88,7 @@ cdef class Pipes:
         self.timer, self.retries, self.doubling = states.timer_ps, states.retries, states.doubling
         self.state_from, self.state_rate = states.from_ps, states.wave_rate
         self.state_cap, self.state_term = states.cap, states.term
+        self.state_lifted = states.lifted_rate
         self.state_extra, self.state_up = states.extra_ps, states.up
         self.next_down, self.up_again = states.next_down_ps, states.up_again_ps
         self.dead_way = -1
@@ -241,8 +243,10 @@ cdef class Pipes:
             self._wake(max(time, self.ramp_until[self.current[stream]]), stream)
 
     cdef void leave(self, int64_t time) noexcept nogil:
-        """Let the stream leave that is due now."""
+        """Let the stream leave that is due now, if it is not a bucket that is empty."""
         cdef int32_t stream = self.fluid.take(time)
+        if stream < 0:
+            return
         self.spent[stream, CAPPED_TIME] += self.fluid.capped_ps(stream)
         self._through(time, stream)
 
@@ -280,31 +284,52 @@ cdef class Pipes:
 
     cdef void _stall(self, int64_t time, int32_t stream, int64_t lost_at) noexcept nogil:
         """Stop a stream until the first timer after the way is up again finds that it is."""
-        cdef int64_t way = self.way_of_pipe[self.pipe_of[stream]], up, timers, wait
+        cdef int64_t way = self.way_of_pipe[self.pipe_of[stream]], wait
         cdef int64_t at = self.state[way]
         while self.state_up[at] and at + 1 < self.first_state[way + 1]:
             at += 1  # the outage to come
-        up = self.up_again[at]
         if self.doing[stream] != STALLED:
             self.lost_at[stream] = lost_at
-        lost_at = self.lost_at[stream]
+        lost_at, self.up_at[stream] = self.lost_at[stream], self.up_again[at]
         self.doing[stream] = STALLED
         self.spent[stream, STALLED_TIME] -= time
-        timers, wait = 0, 0
-        if up != NEVER and self.timer[way] == 0:
-            wait = up - lost_at
-        elif up != NEVER and self.doubling[way]:
-            while lost_at + wait < up:
-                wait += self.timer[way] << timers
-                timers += 1
-        elif up != NEVER:
-            timers = (up - lost_at + self.timer[way] - 1) // self.timer[way]
-            wait = timers * self.timer[way]
-        if up == NEVER or (self.timer[way] and not self.doubling[way]
-                           and timers > self.retries[way]):
-            self.dead_way, self.dead_at, self.dead_until = way, lost_at, up
+        wait = self._until_retried(way, lost_at, self.up_at[stream])
+        if self.timer[way] and not self.doubling[way]:
+            if wait == NEVER or wait > self.retries[way] * <double>self.timer[way]:
+                self._give_up(time, stream, way)
+                return
+        if wait == NEVER:
+            self._dead(stream, way)
             return
         self._wake(max(time, lost_at + wait), stream)
+
+    cdef int64_t _until_retried(self, int64_t way, int64_t lost_at, int64_t up) noexcept nogil:
+        """Return how long after ``lost_at`` the first retry comes that is not before ``up``."""
+        cdef int64_t timer = self.timer[way], timers = 0, wait = 0
+        if up == NEVER:
+            return NEVER
+        if timer == 0:
+            return up - lost_at
+        if not self.doubling[way]:
+            return (up - lost_at + timer - 1) // timer * timer
+        while lost_at + wait < up:
+            wait += timer << timers
+            timers += 1
+        return wait
+
+    cdef void _give_up(self, int64_t time, int32_t stream, int64_t way) noexcept nogil:
+        """Let a connection of RDMA die one timer after its last retry."""
+        cdef double ps = (self.retries[way] + 1.0) * self.timer[way]
+        if self.lost_at[stream] + ps > LIMIT_PS:
+            self.too_late = True
+            return
+        self.doing[stream] = GIVEN_UP
+        self._wake(max(time, self.lost_at[stream] + <int64_t>ps), stream)
+
+    cdef void _dead(self, int32_t stream, int64_t way) noexcept nogil:
+        """A connection is dead, and with it all that waits for it."""
+        self.dead_way, self.dead_at = way, self.lost_at[stream]
+        self.dead_until = self.up_at[stream]
 
     cdef void go_on(self, int64_t time, int32_t stream) noexcept nogil:
         """What a stream waited for is over."""
@@ -317,6 +342,8 @@ cdef class Pipes:
             self._begin(time, stream, t)
         elif doing == QUEUED:
             self._send(time, stream)
+        elif doing == GIVEN_UP:
+            self._dead(stream, way)
         elif doing == STALLED:
             self.spent[stream, STALLED_TIME] += time
             if not self.state_up[self.state[way]]:
@@ -363,7 +390,8 @@ cdef class Pipes:
         for of in range(self.first_class[way], self.last_class[way]):
             while not self.state_up[at] and self.fluid.active[of]:
                 self._cut(time, self.fluid.heap[self.fluid.first[of]])
-            self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at], time)
+            self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at],
+                              self.state_lifted[at], time)
         if at + 1 < self.first_state[way + 1]:
             push(self.heap, self.state_from[at + 1], STREAMS_FROM - 1 - way, CHANGE)
 

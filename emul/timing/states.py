@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from emul.errors import CapacityError
 from emul.links import Link, State
-from emul.links.limits import connection_limit
+from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
 from emul.links.link import TCP
 from emul.links.outages import TCP_LEAST_TIMER_S
 from emul.timing.terms import CODES
@@ -35,10 +35,11 @@ class States:
     By changing way: its number ``way``; its classes, from ``first_class`` to before
     ``last_class``; ``first_state`` (ways + 1,);
     ``timer_ps`` after which what was lost is sent again, 0 for at once, ``doubling`` each time as
-    TCP does or not, and then at most ``retries`` times. By state: ``from_ps``, ``wave_rate`` and
-    ``cap`` of each stream in bytes per second, ``term`` of that cap, ``extra_ps`` of delay,
-    whether it is ``up``, ``next_down_ps``: when it next goes down, ``up_again_ps``: when it is
-    up next. ``more``: whether there are changes after the last state here.
+    TCP does or not, and then at most ``retries`` times. By state: ``from_ps``, ``wave_rate``,
+    ``cap`` of each stream and its ``lifted_rate`` in bytes per second, ``term`` of that cap,
+    ``extra_ps`` of delay, whether it is ``up``, ``next_down_ps``: when it next goes down,
+    ``up_again_ps``: when it is up next.
+    ``more``: whether there are changes after the last state here.
     """
 
     way: Int64Array
@@ -51,6 +52,7 @@ class States:
     from_ps: Int64Array
     wave_rate: Float64Array
     cap: Float64Array
+    lifted_rate: Float64Array
     term: UInt8Array
     extra_ps: Int64Array
     up: UInt8Array
@@ -82,7 +84,9 @@ def states_of(
         for link, is_tcp in zip(links, tcp, strict=True)
     ]
     last_class = [a + link.waves for a, link in zip(first_class, links, strict=True)]
-    columns = [_columns(link, table) for link, table in zip(links, tables, strict=True)]
+    senders = [network.topology.sites[network.sites_of_way(way)[0]] for way in changing]
+    ports = [site.link.available_bytes_per_s for site in senders]
+    columns = [_columns(*each) for each in zip(links, ports, tables, strict=True)]
     return States(
         way=np.array(changing, dtype=np.int64),
         first_class=np.array(first_class, dtype=np.int64),
@@ -94,6 +98,7 @@ def states_of(
         from_ps=_stacked(columns, "from_ps", np.int64),
         wave_rate=_stacked(columns, "wave_rate", np.float64),
         cap=_stacked(columns, "cap", np.float64),
+        lifted_rate=_stacked(columns, "lifted_rate", np.float64),
         term=_stacked(columns, "term", np.uint8),
         extra_ps=_stacked(columns, "extra_ps", np.int64),
         up=_stacked(columns, "up", np.uint8),
@@ -128,9 +133,9 @@ def _relative(trunk: Trunk, seed: int, start_s: float, until_s: float) -> Iterat
         yield current
 
 
-def _columns(link: Link, states: list[State]) -> dict[str, list[float]]:
-    """Return the states of one way by column."""
-    limits: dict[tuple[float, float, float | None], tuple[float, float, int]] = {}
+def _columns(link: Link, port: float, states: list[State]) -> dict[str, list[float]]:
+    """Return the states of one way, from ports of ``port`` bytes per second, by column."""
+    limits: dict[tuple[float, float, float | None], tuple[float, ...]] = {}
     columns: dict[str, list[float]] = {
         "from_ps": [min(round(state.from_s * PS_PER_S), NEVER // 2) for state in states],
         "extra_ps": [round(state.extra_delay_s * PS_PER_S) for state in states],
@@ -140,26 +145,24 @@ def _columns(link: Link, states: list[State]) -> dict[str, list[float]]:
     for state in states:
         key = (state.rate_factor, state.extra_delay_s, state.loss)
         if key not in limits:
-            limits[key] = _limits(link, state)
+            limits[key] = _limits(link, port, state)
         rows.append(limits[key])
-    columns["wave_rate"], columns["cap"], columns["term"] = map(list, zip(*rows, strict=True))
+    names = ("wave_rate", "cap", "lifted_rate", "term")
+    columns.update(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     ups = [state.up for state in states]
     columns["next_down_ps"] = _next(columns["from_ps"], [not up for up in ups])
     columns["up_again_ps"] = _next(columns["from_ps"], ups)
     return columns
 
 
-def _limits(link: Link, state: State) -> tuple[float, float, int]:
-    """Return rate of a wave, cap of a stream and the term of that cap in a state."""
+def _limits(link: Link, port: float, state: State) -> tuple[float, ...]:
+    """Return rate of a wave, cap of a stream, its rate with tokens, and the cap's term."""
     rate = link.available_bytes_per_s * state.rate_factor
-    limit = connection_limit(
-        link,
-        rate_bytes_per_s=rate,
-        rtt_s=link.rtt_s + 2 * state.extra_delay_s,
-        loss=state.loss,
-    )
+    rtt_s = link.rtt_s + 2 * state.extra_delay_s
+    limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s, loss=state.loss)
+    lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=rtt_s, loss=state.loss)
     streams = link.transport.streams if link.waves > 1 else 1
-    return rate / link.waves, limit.bytes_per_s / streams, CODES[limit.term]
+    return rate / link.waves, limit.bytes_per_s / streams, lifted / streams, CODES[limit.term]
 
 
 def _next(times: list[float], holds: list[bool]) -> list[float]:

@@ -129,13 +129,21 @@ class Timeline:
         return int(self._stand_for[self.src != self.dst].sum())
 
     @property
-    def most_on_a_link(self) -> int:
-        """Number of transfers over the port, or between the two sites, that has most of them."""
+    def roundings(self) -> int:
+        """Transfers, or streams that they are parted into, over the link that has most of them.
+
+        A link is a port, a trunk, or all trunks of a site that have a limit together. On each of
+        them the time of each transfer is rounded to a picosecond.
+        """
         given, ones = self.transfers.stands_for, np.ones(len(self), dtype=np.int64)
         rounds = ones if given is None else given.rounds
         ports = self.network.port_bytes(self.src, self.dst, rounds)
         trunks = self.network.site_bytes(self.src, self.dst, self._stand_for)
-        return max(int(ports.max(initial=0)), int(trunks.max(initial=0)))
+        for (a, b), trunk in self.network.trunks.items():
+            trunks[a, b] *= trunk.link.transport.streams if trunk.link.waves > 1 else 1
+        limited = [site.limited for site in self.network.topology.sites]
+        joint = np.append(trunks.sum(axis=0)[limited], trunks.sum(axis=1)[limited])
+        return max(int(each.max(initial=0)) for each in (ports, trunks, joint))
 
     @property
     def trunk_bytes(self) -> Int64Array:
@@ -232,7 +240,7 @@ def simulated(
         conditions = conditions_of(transfers, seen, until_s)
         times, trouble = times_of(transfers, edges, seen, conditions)
         reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
-        if not conditions.states.more or (trouble is None and reached_s <= until_s):
+        if not conditions.states.more or _is_settled(trouble, reached_s, until_s):
             break
         until_s = from_s + (max(until_s, reached_s) - from_s) * MORE_AHEAD
     if trouble is not None:
@@ -286,8 +294,19 @@ def _trouble(trouble: Trouble, network: Network, states: States, start_s: float)
     began = f"trunk {network.way_name(way)} is down from {start_s + lost_ps / PS_PER_S:g} s"
     if up_ps == NEVER:
         return OutageError(f"{began} on and does not come up again: needed an end of the outage")
+    dead_s = start_s + lost_ps / PS_PER_S + (transport.retries + 1) * transport.rto_s
     return OutageError(
         f"{began} for {(up_ps - lost_ps) / PS_PER_S:g} s: a connection of {transport.recovery!r} "
-        f"is given up after {transport.retries} retries of {transport.rto_s:g} s: needed a shorter "
-        "outage, or more of rto_s or retries"
+        f"is given up at {dead_s:g} s, one timer after the last of {transport.retries} retries of "
+        f"{transport.rto_s:g} s: needed a shorter outage, or more of rto_s or retries"
     )
+
+
+def _is_settled(trouble: Trouble | None, reached_s: float, until_s: float) -> bool:
+    """Say whether what comes after ``until_s`` can change nothing any more.
+
+    A connection that was given up over an outage whose end is known stays so.
+    """
+    if trouble is None:
+        return reached_s <= until_s
+    return isinstance(trouble, tuple) and trouble[3] != NEVER

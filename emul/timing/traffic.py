@@ -13,6 +13,7 @@ does not know them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = [
     "Traffic",
     "Transfers",
     "connections_of",
+    "most_in_flight",
     "not_before_ps",
     "transfers_in",
 ]
@@ -243,6 +245,27 @@ def connections_of(transfers: Transfers) -> Int64Array:
     if transfers.stands_for is None:
         return np.ones(len(transfers.src), dtype=np.int64)
     return transfers.stands_for.connections
+
+
+def most_in_flight(transfers: Transfers) -> float:
+    """Return the bytes that credit lets a connection have in flight at most; infinity for any.
+
+    A slice and the remainder behind it are handed over when any credit is left, so up to one of
+    them, less a byte, comes on top; where all are of one size, they fill the credit in whole ones.
+    """
+    sent = transfers.src != transfers.dst
+    if not transfers.credit or not (transfers.takes[sent] > 0).any():
+        return inf
+    takes, ends = transfers.takes.copy(), np.flatnonzero(transfers.remainder)
+    takes[ends - 1] += takes[ends]
+    takes[ends] = 0
+    parts = takes[sent & (takes > 0)]
+    largest = int(parts.max())
+    taken = transfers.credit - 1 + largest
+    if (parts == largest).all():
+        taken = -(-transfers.credit // largest) * largest
+    counted = sent & (transfers.takes > 0)
+    return float(taken * (transfers.nbytes[counted] / transfers.takes[counted]).max())
 
 
 def not_before_ps(transfers: Transfers) -> Int64Array:

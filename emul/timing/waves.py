@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.links.draws import key_of
-from emul.links.limits import usual_limit
+from emul.links.limits import lifted_limit_bytes_per_s, usual_limit
 from emul.plans.runs import expand
 from emul.timing.extras import Connections
 from emul.topology import Network
@@ -27,15 +27,17 @@ class Classes:
     """Streams that share a wave, as emul.timing.fluid reads them.
 
     ``wave_rate``, ``cap`` (classes,): bytes per second of the wave and of each stream on it;
-    ``burst``: bytes that its token bucket holds, 0 for none; ``path_bytes``: what its path holds,
-    rate times round trip; ``uplinks`` (classes, 2): out of one site and into the other, -1 for
-    none; ``uplink_rate``: bytes per second; ``uplink_burst``: as ``burst``; ``of_stream``
+    ``burst``: bytes that its token bucket holds, 0 for none; ``lifted_rate``: bytes per
+    second of a stream while there are tokens, from its sender's port; ``path_bytes``: what its path
+    holds, rate times round trip; ``uplinks`` (classes, 2): out of one site and into the other, -1
+    for none; ``uplink_rate``: bytes per second; ``uplink_burst``: as ``burst``; ``of_stream``
     (streams,): the class of each stream; ``alike`` (streams,): for how many it stands.
     """
 
     wave_rate: Float64Array
     cap: Float64Array
     burst: Float64Array
+    lifted_rate: Float64Array
     path_bytes: Float64Array
     uplinks: Int32Array
     uplink_rate: Float64Array
@@ -86,6 +88,7 @@ def classes_of(
             np.array(rate, dtype=np.float64),
             np.array(cap, dtype=np.float64),
             np.repeat(burst, waves),
+            np.repeat(_lifted_rates(network, shared), waves),
             np.repeat(path_bytes, waves),
             np.repeat(uplinks, waves, axis=0),
             uplink_rate,
@@ -99,6 +102,18 @@ def classes_of(
 
 def _streams(waves: int, streams: int) -> int:
     return streams if waves > 1 else 1
+
+
+def _lifted_rates(network: Network, shared: list[int]) -> Float64Array:
+    """Return what a stream of each shared way gets while the way has tokens."""
+    sites = network.topology.sites
+    rates = []
+    for way in shared:
+        link, (sender, _) = network.links[way], network.sites_of_way(way)
+        port = sites[sender].link.available_bytes_per_s
+        lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=link.rtt_s)
+        rates.append(lifted / _streams(link.waves, link.transport.streams))
+    return np.array(rates, dtype=np.float64)
 
 
 def _uplinks(network: Network, shared: list[int]) -> tuple[Int32Array, Float64Array, Float64Array]:

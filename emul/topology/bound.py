@@ -2,13 +2,23 @@
 
 Links count with what all transfers together can ever get: what others leave of them, and at the
 best time of a link that changes. What happens by chance only adds to that.
+
+Why it holds for every algorithm. Let o be the least overhead and l the least latency of all ways
+across a cut, each by itself. The first byte leaves a port at o or later. By a time e, a link of
+rate r with a token bucket of b bytes has let at most r (e - o) + b bytes pass, and several links at
+most the sum of this; a port has no bucket. So where X bytes have to cross, the last of them leaves
+at o + (X - b) / r or later, and is there l later. The byte that waits for o and the one that waits
+for l may take different ways. It is the same at the receivers' ports, which nothing reaches before
+o + l. Every constraint on the same crossing, trunks, NICs, uplinks, downlinks, gives a bound of its
+own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate, combinations
+from itertools import accumulate, combinations, product
 from math import inf
 
 import numpy as np
@@ -17,12 +27,12 @@ import numpy.typing as npt
 from emul.links import Link
 from emul.links.bounds import (
     Cut,
+    bytes_across,
     count_bound_s,
     crossing_s,
-    cut_bound_s,
     uneven_bytes_across,
 )
-from emul.links.limits import connection_limit
+from emul.topology.connections import Connection, connection_over
 from emul.topology.model import Node, Site, Topology, Trunk
 from emul.units import PS_PER_S
 
@@ -33,6 +43,12 @@ Int64Array = npt.NDArray[np.int64]
 Ranks = tuple[range, ...]
 Machine = tuple[Site, Node, range]
 """A node of a site, and its ranks."""
+
+Way = tuple[float, float]
+"""Overhead and latency of a way between two ranks, in seconds."""
+
+Line = tuple[float, float]
+"""Bytes per second that some links carry, and bytes that pass at once on top of that."""
 
 ALL_SUBSETS_UP_TO = 10
 """Sites; with more of them, only single sites and their complements are cut off."""
@@ -46,97 +62,176 @@ def lower_bound_ps(
     transfers: int,
     uneven_bytes: Int64Array | None = None,
     *,
-    slots_bytes: float | None = None,
+    connection: Connection | None = None,
 ) -> int:
     """Return the picoseconds that no algorithm can beat for ``nbytes`` of whole vector.
 
-    ``uneven_bytes``: of a vector form, the bytes of each rank's block, (n,), or from each rank to
-    each, (n, n). Of the run at hand, ``transfers`` at most went over the same link, each rounded to
-    a picosecond; half of one per transfer is taken off, so that the bound holds for the rounded
-    times as well.
+    ``root``: of send_recv, the shift. ``uneven_bytes``: of a vector form, the bytes of each rank's
+    block, (n,), or from each rank to each, (n, n). Of the run at hand, ``transfers`` at most went
+    over the same link, each rounded to a picosecond; half of one per transfer is taken off, so that
+    the bound holds for the rounded times as well.
 
-    With ``slots_bytes``, what slots let a connection have in flight (infinity: anything), the bound
-    is that of algorithms in which each rank keeps one connection beyond its site busy: at most what
-    windows, losses and slots leave of a connection. More connections at once can beat it.
+    With ``connection``, the bound is that of algorithms in which a rank has no more connections
+    beyond its site than it says: at most what windows, losses and slots leave of them. With more
+    connections, an algorithm can beat it.
     """
     if not transfers:
         return 0
     if uneven_bytes is None:
-        bound_s = max(_bounds_s(topology, collective, nbytes, root, slots_bytes))
+        bound_s = max(_bounds_s(topology, collective, nbytes, root, connection))
     else:
-        uneven = _uneven_bounds_s(topology, collective, uneven_bytes, root, slots_bytes)
+        uneven = _uneven_bounds_s(topology, collective, uneven_bytes, root, connection)
         bound_s = max(uneven, default=0.0)
-    bound_s -= topology.burst_credit_s
     return max(0, int(bound_s * PS_PER_S * (1 - 1e-12)) - (transfers + 1) // 2)
 
 
 def _uneven_bounds_s(
-    topology: Topology, collective: str, nbytes: Int64Array, root: int, slots_bytes: float | None
+    topology: Topology,
+    collective: str,
+    nbytes: Int64Array,
+    root: int,
+    connection: Connection | None,
 ) -> Iterator[float]:
     """Yield the cut bounds of a vector form; whoever has nothing to tell needs no latency."""
-    for cut, sets in _cuts(topology, _machines(topology), root, slots_bytes):
+    for cuts, sets in _cuts(topology, _machines(topology), root, connection):
         for ranks in sets:
             inside = np.zeros(len(nbytes), dtype=bool)
             for each in ranks:
                 inside[each] = True
-            across = uneven_bytes_across(collective, nbytes, inside, has_root=cut.has_root)
-            yield crossing_s(*across, cut)
+            has_root = cuts[0].has_root
+            across = uneven_bytes_across(collective, nbytes, inside, has_root=has_root)
+            yield max(crossing_s(*across, cut) for cut in cuts)
 
 
 def _bounds_s(
-    topology: Topology, collective: str, nbytes: int, root: int, slots_bytes: float | None
+    topology: Topology,
+    collective: str,
+    nbytes: int,
+    root: int,
+    connection: Connection | None,
 ) -> Iterator[float]:
-    cuts, parts = _geometry(topology, root, slots_bytes)
+    cuts, counts = _geometry(topology, root, connection)
+    n = topology.world_size
     if collective != "send_recv":
         rooted = collective in ("broadcast", "reduce", "gather", "scatter")
         yield _farthest_s(topology, root if rooted else None)
-    for cut in cuts:
-        yield cut_bound_s(collective, nbytes, cut, topology.world_size)
-    for number, all_rate, alpha_s in parts:
-        yield count_bound_s(collective, nbytes, number, all_rate, alpha_s)
+    for cut, shifted in cuts:
+        across = bytes_across(collective, nbytes, cut, n)
+        if collective == "send_recv":
+            across = (shifted * nbytes, shifted * nbytes)
+        yield crossing_s(*across, cut)
+    for each in counts:
+        alpha_s = each.alpha_s
+        for rate, at_once in each.lines:
+            yield count_bound_s(
+                collective, nbytes, each.parts, rate, alpha_s, at_once_bytes=at_once
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """Parts between which transfers are counted, what carries them, and how long each takes."""
+
+    parts: int
+    lines: tuple[Line, ...]
+    alpha_s: float
 
 
 @lru_cache(maxsize=64)
 def _geometry(
-    topology: Topology, root: int, slots_bytes: float | None
-) -> tuple[tuple[Cut, ...], tuple[tuple[int, float, float], ...]]:
-    """Return the distinct cuts, and the (parts, sum of rates, least alpha) to count over."""
-    found = _cuts(topology, _unlike_machines(topology, root), root, slots_bytes)
-    cuts = tuple(dict.fromkeys(cut for cut, _ in found))
+    topology: Topology, root: int, connection: Connection | None
+) -> tuple[tuple[tuple[Cut, int], ...], tuple[_Count, ...]]:
+    """Return the distinct cuts, each with how many ranks send across it by a shift of ``root``.
+
+    And over what to count.
+    """
     n, k = topology.world_size, len(topology.sites)
-    alpha_s = min(cut.alpha_s for cut in cuts)
+    found = {
+        (cut, _shifted_out(sets[0], root, n)): None
+        for cuts, sets in _cuts(topology, _unlike_machines(topology, root), root, connection)
+        for cut in cuts
+    }
     rate = sum(
         node.ranks * number * _rank_rate(topology, site, node)
         for site in topology.sites
         for node, number in site.runs
     )
-    parts = [(n, rate, alpha_s)]
+    counts = [_Count(n, ((rate, 0.0),), _alpha_s(_all_ways(topology)))]
     if k > 1:
-        both_ways = min(2 * sum(map(_trunk_rate, topology.trunks)), _out_of(topology.sites))
-        both_ways = min(both_ways, _into(topology.sites))
-        both_ways = min(both_ways, _beyond_rate(topology.sites, topology.trunks, slots_bytes))
-        parts.append((k, both_ways, min(map(_trunk_alpha_s, topology.trunks))))
-    return cuts, tuple(parts)
+        trunks, sites = topology.trunks, topology.sites
+        both_ways = [(2 * rate, 2 * at_once) for rate, at_once in [_over_trunks(trunks)]]
+        lines = [*both_ways, _out_of(sites), _into(sites)]
+        lines += _beyond_lines(sites, trunks, connection)
+        alpha_s = _alpha_s(map(_trunk_way, trunks))
+        counts.append(_Count(k, tuple(_binding(lines)), alpha_s))
+    return tuple(found), tuple(counts)
 
 
-def _alpha_s(link: Link) -> float:
-    return link.overhead_s + link.latency_s + link.queue_s
+def _shifted_out(ranks: Ranks, shift: int, n: int) -> int:
+    """Return how many of ``ranks`` send to a rank outside, if each sends ``shift`` further."""
+    shift %= n
+    by = (shift, shift - n)
+    moved = [range(each.start + s, each.stop + s) for each in ranks for s in by]
+    stay = sum(
+        max(0, min(a.stop, b.stop) - max(a.start, b.start)) for a, b in product(ranks, moved)
+    )
+    return sum(map(len, ranks)) - stay
 
 
-def _trunk_alpha_s(trunk: Trunk) -> float:
-    return _alpha_s(trunk.link) + trunk.changes.least_extra_delay_s
+def _alpha_s(ways: Iterable[Way]) -> float:
+    """Return the least overhead and the least latency of all ``ways`` together, each by itself."""
+    overheads, latencies = zip(*ways, strict=True)
+    return float(min(overheads) + min(latencies))
 
 
-def _trunk_rate(trunk: Trunk) -> float:
-    return trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor
+def _way(link: Link) -> Way:
+    """Return overhead and latency as the scheduler has them: in whole picoseconds."""
+    latency_ps = round(link.latency_s * PS_PER_S) + round(link.queue_s * PS_PER_S)
+    return round(link.overhead_s * PS_PER_S) / PS_PER_S, latency_ps / PS_PER_S
 
 
-def _out_of(sites: Iterable[Site]) -> float:
-    return sum(site.uplink_bytes_per_s for site in sites)
+def _trunk_way(trunk: Trunk) -> Way:
+    overhead_s, latency_s = _way(trunk.link)
+    extra_s = round(trunk.changes.least_extra_delay_s * PS_PER_S) / PS_PER_S
+    return overhead_s, latency_s + extra_s
 
 
-def _into(sites: Iterable[Site]) -> float:
-    return sum(site.into_bytes_per_s for site in sites)
+def _all_ways(topology: Topology) -> Iterator[Way]:
+    """Yield every way that a transfer can take."""
+    for site in topology.sites:
+        yield from (_way(node.link) for node, _ in site.runs if node.ranks > 1)
+        yield from [_way(site.link)] if len(site.nodes) > 1 else []
+    yield from map(_trunk_way, topology.trunks)
+
+
+def _over_trunks(trunks: Iterable[Trunk]) -> Line:
+    """Return what trunks carry each way, at their best time, and what their buckets hold."""
+    chosen = list(trunks)
+    rate = sum(
+        trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor for trunk in chosen
+    )
+    return rate, sum(trunk.link.others.burst_bytes for trunk in chosen)
+
+
+def _out_of(sites: Iterable[Site]) -> Line:
+    chosen = list(sites)
+    at_once = sum(site.uplink_burst_bytes for site in chosen)
+    return sum(site.uplink_bytes_per_s for site in chosen), at_once
+
+
+def _into(sites: Iterable[Site]) -> Line:
+    return sum(site.into_bytes_per_s for site in sites), 0.0
+
+
+def _binding(lines: Iterable[Line]) -> Iterator[Line]:
+    """Yield those ``lines`` that can bind: of those that let nothing pass at once, the slowest."""
+    steady = inf
+    for rate, at_once in lines:
+        if at_once and rate < inf:
+            yield rate, at_once
+        elif not at_once:
+            steady = min(steady, rate)
+    yield steady, 0.0
 
 
 def _machines(topology: Topology) -> Iterator[Machine]:
@@ -161,14 +256,15 @@ def _unlike_machines(topology: Topology, root: int) -> Iterator[Machine]:
 
 
 def _cuts(
-    topology: Topology, machines: Iterable[Machine], root: int, slots_bytes: float | None
-) -> Iterator[tuple[Cut, list[Ranks]]]:
-    """Yield the cuts, each with the sets of ranks that it may stand for."""
+    topology: Topology, machines: Iterable[Machine], root: int, connection: Connection | None
+) -> Iterator[tuple[list[Cut], list[Ranks]]]:
+    """Yield the cuts, as many as can bind, with the sets of ranks that they may stand for."""
     for site, node, ranks in machines:
-        yield from _inner_cuts(topology, site, node, ranks, root)
+        for cut, sets in _inner_cuts(topology, site, node, ranks, root):
+            yield [cut], sets
     k = len(topology.sites)
     for inside in _subsets(k):
-        yield _sites_cut(topology, inside, root, slots_bytes)
+        yield _sites_cut(topology, inside, root, connection)
 
 
 def _subsets(k: int) -> Iterator[frozenset[int]]:
@@ -184,8 +280,8 @@ def _inner_cuts(
 ) -> Iterator[tuple[Cut, list[Ranks]]]:
     """Yield the cuts around a node of ``ranks`` and around each of them."""
     n = topology.world_size
-    outer = _outer_alphas_s(topology, site)
-    inner = [_alpha_s(node.link)] if node.ranks > 1 else []
+    outer = _outer_ways(topology, site)
+    inner = [_way(node.link)] if node.ranks > 1 else []
     rate = _rank_rate(topology, site, node)
     if outer + inner:
         for has_root in (True, False):
@@ -193,16 +289,16 @@ def _inner_cuts(
                 (range(rank, rank + 1),) for rank in ranks if (rank == root) == has_root
             ]
             if alike:
-                yield Cut(1 / n, has_root, rate, rate, min(outer + inner)), alike
+                yield Cut(1 / n, has_root, rate, rate, _alpha_s(outer + inner)), alike
     if outer:
         nics = node.ranks * site.link.available_bytes_per_s
-        yield Cut(node.ranks / n, root in ranks, nics, nics, min(outer)), [(ranks,)]
+        yield Cut(node.ranks / n, root in ranks, nics, nics, _alpha_s(outer)), [(ranks,)]
 
 
-def _outer_alphas_s(topology: Topology, site: Site) -> list[float]:
-    """Return the overhead plus latency of every way out of a node of ``site``."""
-    fabric = [_alpha_s(site.link)] if len(site.nodes) > 1 else []
-    trunks = [_trunk_alpha_s(trunk) for trunk in topology.trunks if site.name in trunk.sites]
+def _outer_ways(topology: Topology, site: Site) -> list[Way]:
+    """Return every way out of a node of ``site``."""
+    fabric = [_way(site.link)] if len(site.nodes) > 1 else []
+    trunks = [_trunk_way(trunk) for trunk in topology.trunks if site.name in trunk.sites]
     return fabric + trunks
 
 
@@ -214,43 +310,48 @@ def _rank_rate(topology: Topology, site: Site, node: Node) -> float:
 
 
 def _sites_cut(
-    topology: Topology, inside: frozenset[int], root: int, slots_bytes: float | None
-) -> tuple[Cut, list[Ranks]]:
+    topology: Topology, inside: frozenset[int], root: int, connection: Connection | None
+) -> tuple[list[Cut], list[Ranks]]:
     names = {topology.sites[i].name for i in inside}
     crossing = [trunk for trunk in topology.trunks if len(names & set(trunk.sites)) == 1]
     members = [topology.sites[i] for i in inside]
     others = [site for site in topology.sites if site.name not in names]
-    rate = min(
-        sum(map(_trunk_rate, crossing)),
-        _beyond_rate(members, crossing, slots_bytes),
-        _beyond_rate(others, crossing, slots_bytes),
-    )
-    out = min(rate, _out_of(members), _into(others))
-    into = min(rate, _out_of(others), _into(members))
+    both = [_over_trunks(crossing)]
+    both += _beyond_lines(members, crossing, connection)
+    both += _beyond_lines(others, crossing, connection)
+    out = list(_binding([*both, _out_of(members), _into(others)]))
+    into = list(_binding([*both, _out_of(others), _into(members)]))
     edges = [0, *accumulate(site.ranks for site in topology.sites)]
     ranks = tuple(range(edges[i], edges[i + 1]) for i in sorted(inside))
-    share, alpha_s = sum(map(len, ranks)) / topology.world_size, min(map(_trunk_alpha_s, crossing))
-    has_root = any(root in each for each in ranks)
-    return Cut(share, has_root, out, into, alpha_s), [ranks]
+    first = Cut(
+        share=sum(map(len, ranks)) / topology.world_size,
+        has_root=any(root in each for each in ranks),
+        out_bytes_per_s=inf,
+        in_bytes_per_s=inf,
+        alpha_s=_alpha_s(map(_trunk_way, crossing)),
+    )
+    leaving = (replace(first, out_bytes_per_s=rate, out_at_once_bytes=b) for rate, b in out)
+    entering = (replace(first, in_bytes_per_s=rate, in_at_once_bytes=b) for rate, b in into)
+    return [*leaving, *entering], [ranks]
 
 
-def _beyond_rate(
-    sites: Iterable[Site], trunks: Sequence[Trunk], slots_bytes: float | None
-) -> float:
-    """Return the rate of all NICs of ``sites``, or of one connection over a trunk each."""
-    connection = inf
-    if slots_bytes is not None:
-        connection = max(_connection_rate(trunk, slots_bytes) for trunk in trunks)
-    return sum(site.ranks * min(site.link.available_bytes_per_s, connection) for site in sites)
-
-
-def _connection_rate(trunk: Trunk, slots_bytes: float) -> float:
-    """Return the most that one connection over a trunk gets, at the trunk's best time."""
-    link, rate = trunk.link, _trunk_rate(trunk)
-    rtt_s = link.rtt_s + 2 * trunk.changes.least_extra_delay_s
-    limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s).bytes_per_s
-    in_slots = slots_bytes if not link.transport.window_bytes else inf
-    return min(rate, limit, in_slots / rtt_s if rtt_s else inf)
+def _beyond_lines(
+    sites: Iterable[Site], trunks: Iterable[Trunk], connection: Connection | None
+) -> Iterator[Line]:
+    """Yield what the NICs of ``sites`` carry, and their ranks' connections over ``trunks``."""
+    chosen, crossing = list(sites), list(trunks)
+    yield sum(site.ranks * site.link.available_bytes_per_s for site in chosen), 0.0
+    if connection is None:
+        return
+    alpha_s = _alpha_s(map(_trunk_way, crossing))
+    each = [connection_over(trunk, connection, alpha_s) for trunk in crossing]
+    for kind in zip(*each, strict=True):
+        rate, at_once = connection.number * max(r for r, _ in kind), max(b for _, b in kind)
+        slow = [site for site in chosen if rate < site.link.available_bytes_per_s]
+        yield (
+            sum(site.ranks * min(rate, site.link.available_bytes_per_s) for site in chosen),
+            sum(site.ranks for site in slow) * connection.number * at_once,
+        )
 
 
 def _site_of(topology: Topology, rank: int) -> int:
@@ -272,7 +373,7 @@ def _farthest_s(topology: Topology, root: int | None) -> float:
     far = [[0.0 if a == b else float("inf") for b in range(k)] for a in range(k)]
     for trunk in topology.trunks:
         a, b = (names.index(name) for name in trunk.sites)
-        far[a][b] = far[b][a] = _trunk_alpha_s(trunk)
+        far[a][b] = far[b][a] = sum(_trunk_way(trunk))
     for via in range(k):
         for a in range(k):
             for b in range(k):

@@ -149,16 +149,6 @@ class Topology:
         """The trunk that leaves the lowest rate, or None when there is one site."""
         return min(self.trunks, key=lambda trunk: trunk.link.available_bytes_per_s, default=None)
 
-    @property
-    def burst_credit_s(self) -> float:
-        """Seconds that token buckets let bytes come early: the fullest one's bytes at its rate."""
-        buckets = [(site.uplink_burst_bytes, site.uplink_bytes_per_s) for site in self.sites]
-        buckets += [
-            (trunk.link.others.burst_bytes, trunk.link.available_bytes_per_s)
-            for trunk in self.trunks
-        ]
-        return max(burst / rate for burst, rate in buckets)
-
     def links(self) -> Iterator[tuple[str, Link]]:
         """Yield every distinct kind of link with the name that reports use for it."""
         for site in self.sites:

@@ -182,6 +182,15 @@ class Network:
         np.fill_diagonal(carried, 0)
         return carried
 
+    def most_connections(self, src: Int32Array, dst: Int32Array, channel: Int32Array) -> int:
+        """Return the most connections that a rank has beyond its site, in one direction.
+
+        A connection is a sender, a receiver and a channel.
+        """
+        beyond = self.site_of[src] != self.site_of[dst]
+        ends = np.unique(np.stack([src[beyond], dst[beyond], channel[beyond]]), axis=1)
+        return max(int(np.bincount(end).max(initial=0)) for end in ends[:2])
+
     def place(self, link: int) -> str:
         """Return what to call the part of the network that ``link`` belongs to."""
         sites = self.topology.sites

@@ -179,6 +179,37 @@ def test_an_outage_costs_whole_timers():
     assert seconds(sent(World(off, slicing=None))) == 0.1 + L
 
 
+DOWN_S, LAST_RETRY_S, GIVEN_UP_S = 0.05, 0.05 + 3 * 0.5, 0.05 + 4 * 0.5
+
+
+@pytest.mark.parametrize("up_s", [LAST_RETRY_S - 1e-6, LAST_RETRY_S])
+def test_an_outage_that_the_last_retry_finds_over_is_survived(up_s):
+    # Down at 50 ms; what was in flight and the 50 MB left go at the third retry, not before.
+    world = between(RDMA, Changes(outages=Outages(schedule=((DOWN_S, up_s - DOWN_S),))))
+    assert seconds(sent(world)) == LAST_RETRY_S + 0.06 + L
+
+
+@pytest.mark.parametrize("up_s", [LAST_RETRY_S + 1e-6, GIVEN_UP_S - 1e-6, GIVEN_UP_S, 9.0])
+def test_a_connection_is_given_up_one_timer_after_its_last_retry(up_s):
+    world = between(RDMA, Changes(outages=Outages(schedule=((DOWN_S, up_s - DOWN_S),))))
+    with pytest.raises(OutageError, match=r"from 0\.05 s .* given up at 2\.05 s, one timer after"):
+        sent(world)
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_few_retries_are_counted_too(retries):
+    link = replace(RDMA, transport=replace(RDMA.transport, retries=retries))
+    world = between(link, Changes(outages=Outages(schedule=((DOWN_S, retries * 0.5 + 0.1),))))
+    with pytest.raises(OutageError, match=rf"given up at {DOWN_S + (retries + 1) * 0.5:g} s"):
+        sent(world)
+
+
+def test_an_outage_of_a_trace_that_is_repeated_kills_in_time():
+    trace = (State(0.0), State(0.05, up=False), State(5.0))
+    with pytest.raises(OutageError, match=r"for 4\.95 s: .* given up at 2\.05 s"):
+        sent(between(RDMA, Changes(trace=trace, repeat_s=6.0)))
+
+
 def test_an_outage_that_is_too_long_leaves_the_arrays_alone():
     changes = Changes(outages=Outages(schedule=((0.05, 1.6),)))
     world = between(RDMA, changes)

@@ -1,7 +1,8 @@
 """Time never falls when latency, bytes, losses or queues rise, nor rises when rate, window,
 streams do.
 
-Exact wherever the plan fixes the order on every link, as a ring does. Where transfers meet on a
+Exact wherever the plan fixes the order on every link, as a ring does: `order_is_fixed` says what
+that is, and whatever plan has it is tried. Where transfers meet on a
 link, whether they take turns or share it, a later comer can profit from a delay elsewhere
 (Graham, 1969); the last test counts how often, and ARCHITECTURE.md says why.
 """
@@ -10,6 +11,7 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import path, transfers_of
 from strategies import CASES, count_for, real_topologies, topologies, with_links
 
 from emul import World
@@ -114,6 +116,106 @@ def test_losses_never_save_time(topology, collective, count, which, factor):
     worse = with_links(topology, changed("loss", lambda loss: loss * factor), which)
     rounding = 2 * topology.world_size
     assert ring_ps(worse, collective, count) + rounding >= ring_ps(topology, collective, count)
+
+
+class Order:
+    """What is in one order however long anything takes, of transfers that wait for earlier ones."""
+
+    def __init__(self, found):
+        self.found, self.known = found, {}
+
+    def starts_first(self, a, b):
+        """Whether ``a`` can start whenever ``b`` can, which waits for no less."""
+        if (a, b) not in self.known:
+            first, second = self.found[a], self.found[b]
+            upon_done = all(
+                any(self.done_first(p, q) for q in second.starts_upon_done)
+                for p in first.starts_upon_done
+            )
+            upon_issue = all(
+                any(p == q or self.starts_first(p, q) for q in self.waits_of(b))
+                for p in first.starts_upon_issue
+            )
+            self.known[a, b] = (upon_done and upon_issue) or any(
+                a == q or self.starts_first(a, q) for q in self.waits_of(b) if a <= q
+            )
+        return self.known[a, b]
+
+    def waits_of(self, b):
+        return self.found[b].starts_upon_done | self.found[b].starts_upon_issue
+
+    def done_first(self, a, b):
+        """Whether ``a`` is done when ``b`` is: it is the same, or before it on its connection."""
+        first, second = self.found[a], self.found[b]
+        if a == b or a in second.starts_upon_done | second.done_upon_done:
+            return True
+        alike = connection(first) == connection(second) and a < b and self.starts_first(a, b)
+        return alike and all(
+            any(self.done_first(p, q) for q in {b} | second.done_upon_done)
+            for p in first.done_upon_done
+        )
+
+
+def connection(transfer):
+    return transfer.src, transfer.dst, transfer.channel
+
+
+def order_is_fixed(plan, width, topology):
+    """Whether the plan fixes in which order transfers come to each link, however long they take.
+
+    A trunk has one connection, and so has a receiver's port, unless what comes over another one
+    starts only when the transfer before it is done. At a port, a later transfer waits for no less
+    than the one before it: for the same transfers, or for later ones of the same connections.
+    """
+    found = transfers_of(plan, width, 1)
+    order, last, on_trunk = Order(found), {}, {}
+    for number, t in enumerate(found):
+        hops = path(topology, t.src, t.dst)[0]
+        if len(hops) == 3 and on_trunk.setdefault(hops[1][0], connection(t)) != connection(t):
+            return False
+        for end, (port, _) in (("out", hops[0]), ("in", hops[-1])) if hops else ():
+            before = last.get(port, number)
+            if end == "out" or connection(found[before]) == connection(t):
+                fixed = before == number or order.starts_first(before, number)
+            else:
+                fixed = before in t.starts_upon_done
+            if not fixed:
+                return False
+            last[port] = number
+    return True
+
+
+SIZES = st.integers(1, 100)
+
+
+@settings(max_examples=200, derandomize=True, database=None, deadline=None)
+@given(topologies(), st.sampled_from(CASES), SIZES, any_link, st.sampled_from(sorted(WORSE)))
+def changes_of_fixed_plans(tried, topology, case, blocks, which, what):
+    world = World(topology, slicing=None)
+    count = count_for(case[0], world.size, blocks * world.size)
+    before = world.predict(case[0], count, dtype="uint8", algorithm=case[1])
+    if not before.timeline.sent:
+        return
+    if not order_is_fixed(before.plan, before.shape.width, topology):
+        return
+    tried.append(case)
+    slower = lambda link: replace(link, rate_bytes_per_s=link.rate_bytes_per_s / 3)  # noqa: E731
+    farther = lambda link: replace(link, latency_s=link.latency_s + 3e-6)  # noqa: E731
+    busier = lambda link: replace(link, overhead_s=link.overhead_s + 2e-6)  # noqa: E731
+    for worse in (slower, farther, busier, WORSE[what]):
+        changed_world = World(with_links(topology, worse, which), slicing=None)
+        after = changed_world.predict(case[0], count, dtype="uint8", algorithm=case[1])
+        assert after.total_ps >= before.total_ps
+    more = world.predict(case[0], 2 * count, dtype="uint8", algorithm=case[1])
+    assert more.total_ps >= before.total_ps
+
+
+def test_no_plan_that_fixes_the_order_on_every_link_is_ever_quicker_for_it():
+    tried = []
+    changes_of_fixed_plans(tried)
+    assert len(tried) >= 30
+    assert {algorithm for _, algorithm in tried} > {"ring"}
+    assert len({collective for collective, _ in tried}) >= 5
 
 
 @settings(max_examples=250, derandomize=True, database=None)

@@ -1,0 +1,94 @@
+"""The most that connections over a trunk get: what windows, losses and slots leave of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import inf
+
+from emul.links import State
+from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
+from emul.topology.model import Trunk
+
+__all__ = ["Connection", "connection_over"]
+
+BEYOND_ANY_PORT = 1e18
+"""Bytes per second: what comes to a trunk whose tokens let it pass comes no faster."""
+
+Line = tuple[float, float]
+"""Bytes per second, and bytes that pass at once on top of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a run sends beyond a site.
+
+    A rank has ``number`` connections at most. ``slots_bytes``: what slots let each have in flight,
+    infinity for anything. ``window_at_once``: a window is sent at once, each round trip anew, as
+    stacks of whole messages do; else it is a rate.
+    """
+
+    number: int = 1
+    slots_bytes: float = inf
+    window_at_once: bool = False
+
+
+def connection_over(trunk: Trunk, connection: Connection, alpha_s: float) -> tuple[Line, Line]:
+    """Return what windows and losses leave of a connection, and what is in flight at most.
+
+    ``alpha_s`` is from when on the first counts.
+    """
+    if connection.window_at_once:
+        return _by_losses(trunk), _by_round_trips(trunk)
+    return _by_transport(trunk), _by_slots(trunk, connection.slots_bytes, alpha_s)
+
+
+def _by_slots(trunk: Trunk, slots_bytes: float, alpha_s: float) -> Line:
+    """Return what slots let a connection send; where the link has a window, they do not count.
+
+    Each byte takes its own of them from when it is handed over until one trip back after its
+    arrival, a round trip or more. So what is sent by a time T, times the round trip, is at most the
+    bytes of the slots times T and the trip back.
+    """
+    back_s = trunk.link.latency_s + trunk.link.queue_s
+    rtt_s = 2 * back_s + trunk.changes.least_extra_delay_s
+    if trunk.link.transport.window_bytes or slots_bytes == inf or not rtt_s:
+        return inf, 0.0
+    rate = slots_bytes / rtt_s
+    return rate, rate * (alpha_s + back_s)
+
+
+def _by_round_trips(trunk: Trunk) -> Line:
+    """Return what a window lets pass that is sent at once, and again each round trip."""
+    transport, rtt_s = trunk.link.transport, trunk.link.rtt_s
+    window = transport.window_bytes * transport.streams
+    return (window / rtt_s, window) if window and rtt_s else (inf, 0.0)
+
+
+def _by_losses(trunk: Trunk) -> Line:
+    transport = replace(trunk.link.transport, window_bytes=0.0)
+    return _by_transport(replace(trunk, link=replace(trunk.link, transport=transport)))
+
+
+def _by_transport(trunk: Trunk) -> Line:
+    """Return what windows and losses leave of a connection at the best of the trunk's states."""
+    return max(_limit(trunk, state) for state in _states(trunk)), 0.0
+
+
+def _states(trunk: Trunk) -> Iterator[State]:
+    """Yield what the trunk may be like while it is up, its load by the hour at its least."""
+    yield from (state for state in trunk.changes.trace if state.up)
+    if not any(state.up for state in trunk.changes.trace):
+        yield State()
+
+
+def _limit(trunk: Trunk, state: State) -> float:
+    link, diurnal = trunk.link, trunk.changes.diurnal
+    left = state.rate_factor * (1 - diurnal.least_load if diurnal else 1.0)
+    rate, rtt_s = link.available_bytes_per_s * left, link.rtt_s + 2 * state.extra_delay_s
+    limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s, loss=state.loss)
+    if not link.others.burst_bytes:
+        return min(rate, limit.bytes_per_s)
+    return lifted_limit_bytes_per_s(
+        link, port_bytes_per_s=BEYOND_ANY_PORT, rtt_s=rtt_s, loss=state.loss
+    )
