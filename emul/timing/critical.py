@@ -14,6 +14,10 @@ __all__ = ["CriticalPath", "Segment", "critical_path"]
 
 DONE, SLOT, ISSUE = range(len(CAUSES))
 PORT, PIPE, RECEIVER = range(3)
+BEGAN, GONE = range(2)
+
+RUN_TERMS = ("window", "loss", "outage")
+"""What holds a stream up in the columns of a Timeline's ``runs_ps``."""
 
 HOST = "the hosts"
 """Where a call spends what its software takes before anything is sent."""
@@ -122,8 +126,8 @@ class _Walk:
             transfer = int(self.timeline.held_by[transfer])
         yield from self._under_way(transfer, slot_alone=slot_alone)
         hop = self._last_hop(transfer)
-        yield from self._stay(transfer, hop)
-        return (yield from self._back(transfer, hop))
+        first = yield from self._stay(transfer, hop)
+        return (yield from self._back(first, hop))
 
     def _handing_over(self, transfer: int) -> Generator[Segment, None, int]:
         """Yield what passed until the last window of ``transfer`` began; return as _crossing."""
@@ -137,19 +141,31 @@ class _Walk:
             if hop == PORT:
                 overhead = self._overhead_ps(transfer)
                 yield self._part(transfer, self._main_place(transfer), "overhead", overhead)
-            blocker = int(self.timeline.behind[transfer, hop])
-            if blocker >= 0:
-                start = self._taken_ps(transfer, hop)
-                transfer = blocker
-                if hop == PIPE and start > int(self.timeline.left_ps[blocker]):
-                    spacing = start - self._taken_ps(blocker, PIPE)
-                    yield self._part(transfer, self._main_place(transfer), "gap", spacing)
-                else:
-                    yield from self._stay(transfer, hop)
+            first = yield from self._wait_for(transfer, hop)
+            if first >= 0:
+                transfer = first
             elif hop == PORT:
                 return transfer
             else:
                 hop = self._hops(transfer)[self._hops(transfer).index(hop) - 1]
+
+    def _wait_for(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
+        """Yield what ``transfer`` waited for when its head had come to ``hop``.
+
+        Returns the transfer with whose taking ``hop`` that began, -1 where it did not wait.
+        """
+        if hop == PIPE and self._over_streams(transfer):
+            if int(self.timeline.runs_from[transfer, BEGAN]) >= 0:
+                return (yield from self._run(transfer, BEGAN))
+        blocker = int(self.timeline.behind[transfer, hop])
+        if blocker < 0:
+            return blocker
+        taken = self._taken_ps(transfer, hop)
+        if hop == PIPE and (self._over_streams(blocker) or taken > self._freed_ps(blocker, hop)):
+            spacing = taken - self._taken_ps(blocker, PIPE)
+            yield self._part(transfer, self._main_place(transfer), "gap", spacing)
+            return blocker
+        return (yield from self._stay(blocker, hop))
 
     def _under_way(self, transfer: int, *, slot_alone: bool) -> Iterator[Segment]:
         """Yield what lies between the last byte's leaving and its arrival."""
@@ -166,23 +182,41 @@ class _Walk:
             if duration:
                 yield self._part(transfer, place, term, duration)
 
-    def _stay(self, transfer: int, hop: int) -> Iterator[Segment]:
-        """Yield what a transfer's time on a port or a pipe was spent on."""
-        place = self._place(transfer, hop)
+    def _stay(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
+        """Yield what a transfer's time on a port or a pipe was spent on, to when it was free again.
+
+        Returns the transfer with whose taking ``hop`` that began: over streams, perhaps another.
+        """
+        if hop == PIPE and self._over_streams(transfer):
+            return (yield from self._run(transfer, GONE))
         spent = self._freed_ps(transfer, hop) - self._bytes_from_ps(transfer, hop)
-        if hop != PIPE:
-            yield self._part(transfer, place, "share", spent)
-            return
-        capped, stalled, ramped = self.timeline.held_ps[transfer].tolist()
-        term = TERMS[int(self.timeline.term[transfer])]
-        if not self._over_streams(transfer):
-            capped = spent - stalled - ramped if term != "share" else 0
-        elif term == "share":
-            capped = 0
-        yield self._part(transfer, place, "share", spent - capped - stalled - ramped)
-        for why, duration in ((term, capped), ("outage", stalled), ("window", ramped)):
+        term, ramped = "share", 0
+        if hop == PIPE:
+            term = TERMS[int(self.conditions.term[self.conditions.pipe[transfer]])]
+            ramped = int(self.timeline.ramped_ps[transfer])
+        place = self._place(transfer, hop)
+        yield self._part(transfer, place, term, spent - ramped)
+        if ramped:
+            yield self._part(transfer, place, "window", ramped)
+        return transfer
+
+    def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
+        """Yield what the stream did that led to a moment of ``transfer``, since it was idle.
+
+        That is BEGAN, when the transfer took the pipe, or GONE, when the last of its parts had left.
+        Each stream of a pipe goes on to the next transfer as soon as it can, so between the two the
+        run is that of one stream, over its parts of several transfers. Returns the first of them.
+        """
+        first = int(self.timeline.runs_from[transfer, moment])
+        end = self._freed_ps(transfer, PIPE) if moment == GONE else self._taken_ps(transfer, PIPE)
+        held = self.timeline.runs_ps[transfer, moment].tolist()
+        place = self._main_place(transfer)
+        share = end - self._taken_ps(first, PIPE) - sum(held)
+        yield self._part(transfer, place, "share", share)
+        for term, duration in zip(RUN_TERMS, held, strict=True):
             if duration:
-                yield self._part(transfer, place, why, duration)
+                yield self._part(transfer, place, term, duration)
+        return first
 
     def _part(self, transfer: int, place: str, term: str, duration_ps: int) -> Segment:
         """Return a stretch of ``transfer``, and of the rounds that it stands for."""

@@ -16,15 +16,18 @@ A stream may stand for several that are alike: they begin and end together and c
 
 cimport cython
 from libc.math cimport INFINITY, floor
-from libc.stdint cimport INT64_MAX, int32_t, int64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 import numpy as np
+
+from emul.timing.terms import CODES
 
 __all__ = ["Fluid"]
 
 cdef double PS_PER_S = 1e12
 cdef double TIES = 1e-12   # levels this close, relatively, are one
 cdef double LIMIT_PS = 2.0 ** 62
+cdef uint8_t[CAPS] CAP_TERMS = [CODES["window"], CODES["loss"]]
 
 
 @cython.final
@@ -39,6 +42,7 @@ cdef class Fluid:
         cdef Py_ssize_t classes = len(given.wave_rate), streams = len(given.of_stream), _
         class_of, uplinks, uplink_rate = given.of_stream, given.uplinks, given.uplink_rate
         self.wave_rate, self.cap = given.wave_rate.copy(), given.cap.copy()
+        self.cap_term = given.term.copy()
         self.uplinks, self.uplink_rate, self.class_of = uplinks, uplink_rate, class_of
         self.burst, self.credit = given.burst, given.burst.copy()
         self.uplink_burst = given.uplink_burst
@@ -47,7 +51,8 @@ cdef class Fluid:
         self.path_bytes = given.path_bytes
         self.busy = np.zeros(classes, dtype=np.int64)
         self.uplink_busy = np.zeros(len(uplink_rate), dtype=np.int64)
-        self.rate, self.served, self.capped_time = (np.zeros(classes) for _ in range(3))
+        self.rate, self.served = (np.zeros(classes) for _ in range(2))
+        self.capped_time = np.zeros((classes, CAPS), dtype=np.int64)
         self.capped = np.zeros(classes, dtype=np.uint8)
         self.since = np.zeros(classes, dtype=np.int64)
         self.due = np.full(classes, INT64_MAX, dtype=np.int64)
@@ -56,7 +61,8 @@ cdef class Fluid:
         self.active = np.zeros(classes, dtype=np.int32)
         self.alike, self.load = given.alike, np.zeros(classes, dtype=np.int64)
         self.heap = np.zeros(streams, dtype=np.int32)
-        self.until, self.began_capped = np.zeros(streams), np.zeros(streams)
+        self.until = np.zeros(streams)
+        self.began_capped = np.zeros((streams, CAPS), dtype=np.int64)
         self.queue, self.place = (np.arange(classes, dtype=np.int32) for _ in range(2))
         self.joined = np.flatnonzero((np.asarray(uplinks) >= 0).any(axis=1)).astype(np.int32)
         self.free = np.zeros(len(uplink_rate))
@@ -81,7 +87,7 @@ cdef class Fluid:
         cdef int32_t of = self.class_of[stream]
         self._advance(of, time)
         self.until[stream] = self.served[of] + nbytes - self._at_once(of, nbytes, time)
-        self.began_capped[stream] = self.capped_time[of]
+        self.began_capped[stream, :] = self.capped_time[of, :]
         self._add(of, stream)
         self._settle(of, time)
 
@@ -98,15 +104,15 @@ cdef class Fluid:
         self._settle(of, time)
         return rest
 
-    cdef int64_t capped_ps(self, int32_t stream) noexcept nogil:
-        """Return how long a stream has been at its cap since it began."""
-        return <int64_t>(self.capped_time[self.class_of[stream]] - self.began_capped[stream])
+    cdef int64_t capped_ps(self, int32_t stream, int by) noexcept nogil:
+        """Return how long a stream has been at its cap since it began, as far as ``by`` set it."""
+        return self.capped_time[self.class_of[stream], by] - self.began_capped[stream, by]
 
-    cdef void change(self, int32_t of, double wave_rate, double cap,
+    cdef void change(self, int32_t of, double wave_rate, double cap, uint8_t term,
                      int64_t time) noexcept nogil:
-        """Give a class another rate and cap from ``time`` on."""
+        """Give a class another rate and cap from ``time`` on; ``term`` sets the cap."""
         self._advance(of, time)
-        self.wave_rate[of], self.cap[of] = wave_rate, cap
+        self.wave_rate[of], self.cap[of], self.cap_term[of] = wave_rate, cap, term
         self._settle(of, time)
 
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
@@ -171,7 +177,7 @@ cdef class Fluid:
         if self.active[of]:
             self.served[of] += self.rate[of] * <double>(time - self.since[of]) / PS_PER_S
             if self.capped[of]:
-                self.capped_time[of] += <double>(time - self.since[of])
+                self.capped_time[of, self.capped[of] - 1] += time - self.since[of]
         else:
             self.served[of] = 0.0
         self.since[of] = time
@@ -197,8 +203,13 @@ cdef class Fluid:
         return min(self.cap[of], self.wave_rate[of] / self.load[of])
 
     cdef void _fix(self, int32_t of, double rate) noexcept nogil:
+        cdef int by
         self.rate[of] = rate
-        self.capped[of] = self.active[of] > 0 and rate >= self.cap[of]
+        self.capped[of] = 0
+        if self.active[of] > 0 and rate >= self.cap[of]:
+            for by in range(CAPS):
+                if self.cap_term[of] == CAP_TERMS[by]:
+                    self.capped[of] = 1 + by
         self.settled[of] = True
 
     cdef void _share(self) noexcept nogil:
