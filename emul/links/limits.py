@@ -6,7 +6,7 @@ R = min(share, n W / (RTT + c / C + t), n R_loss), of which the share is the sch
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from emul.links.link import Link, Transport
@@ -68,9 +68,9 @@ def connection_limit(
         return UNLIMITED
     if rate > HARDLY * line:
         return Limit(transport.streams * rate, "share")
-    # Of the two factors by which the line's rate falls, the greater one is named.
-    worse = by_window / line <= by_loss / by_window
-    return Limit(transport.streams * rate, "window" if worse else "loss")
+    # The one without which the connection would be quicker is named: without losses, by_window.
+    without_window = _loss_rate(replace(transport, window_bytes=0.0), line, rtt_s, loss)
+    return Limit(transport.streams * rate, "window" if without_window >= by_window else "loss")
 
 
 def _loss_rate(transport: Transport, line: float, rtt_s: float, loss: float) -> float:

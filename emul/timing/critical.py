@@ -154,14 +154,14 @@ class _Walk:
 
         Returns the transfer with whose taking ``hop`` that began, -1 where it did not wait.
         """
-        if hop == PIPE and self._over_streams(transfer):
-            if int(self.timeline.runs_from[transfer, BEGAN]) >= 0:
-                return (yield from self._run(transfer, BEGAN))
         blocker = int(self.timeline.behind[transfer, hop])
         if blocker < 0:
             return blocker
+        streams = hop == PIPE and self._over_streams(transfer)
+        if streams and int(self.timeline.runs_from[transfer, BEGAN]) >= 0:
+            return (yield from self._run(transfer, BEGAN))
         taken = self._taken_ps(transfer, hop)
-        if hop == PIPE and (self._over_streams(blocker) or taken > self._freed_ps(blocker, hop)):
+        if streams or (hop == PIPE and taken > self._freed_ps(blocker, hop)):
             spacing = taken - self._taken_ps(blocker, PIPE)
             yield self._part(transfer, self._main_place(transfer), "gap", spacing)
             return blocker
@@ -203,9 +203,9 @@ class _Walk:
     def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
         """Yield what the stream did that led to a moment of ``transfer``, since it was idle.
 
-        That is BEGAN, when the transfer took the pipe, or GONE, when the last of its parts had left.
-        Each stream of a pipe goes on to the next transfer as soon as it can, so between the two the
-        run is that of one stream, over its parts of several transfers. Returns the first of them.
+        That is BEGAN, when the transfer took the pipe, or GONE, when the last of its parts had
+        left. A stream goes on with its part of the next transfer as soon as it can, apart from
+        the other streams of its pipe. Returns the transfer by whose taking the pipe it began.
         """
         first = int(self.timeline.runs_from[transfer, moment])
         end = self._freed_ps(transfer, PIPE) if moment == GONE else self._taken_ps(transfer, PIPE)

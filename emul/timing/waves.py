@@ -29,7 +29,8 @@ class Classes:
     """Streams that share a wave, as emul.timing.fluid reads them.
 
     ``wave_rate``, ``cap`` (classes,): bytes per second of the wave and of each stream on it;
-    ``term``: what sets that cap, as in emul.timing.terms; ``burst``: bytes that its token bucket holds, 0 for none; ``path_bytes``: what its path holds,
+    ``term``: what sets that cap, as in emul.timing.terms;
+    ``burst``: bytes that its token bucket holds, 0 for none; ``path_bytes``: what its path holds,
     rate times round trip; ``uplinks`` (classes, 2): out of one site and into the other, -1 for
     none; ``uplink_rate``: bytes per second; ``uplink_burst``: as ``burst``; ``of_stream``
     (streams,): the class of each stream; ``alike`` (streams,): for how many it stands.
