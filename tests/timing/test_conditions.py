@@ -5,13 +5,14 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from by_hand import ONE_MESSAGE, plan_of
+from by_hand import CONTROL, ONE_MESSAGE, plan_of
 from strategies import program_of, sites_of_one
 
-from emul import Link, Topology, World
+from emul import Link, Node, Site, Stack, Topology, Trunk, World
 from emul.links import Changes, Jitter, OtherTraffic, Outages, State, Transport
 from emul.links.transport import slow_start_time_s
-from emul.plans import Step
+from emul.plans import Partition, Plan, Step
+from emul.stacks import Constants
 from emul.stacks.library import load_stack
 from emul.timing import Slicing, time_plan
 from emul.timing.extras import Connections, drawn_tails_s, extra_delays
@@ -261,3 +262,62 @@ def test_bytes_on_the_wire_are_rounded_up(nbytes, on_the_wire):
     stack = replace(load_stack("nccl"), wire_factor=1.25)
     found = Traffic.of(program_of(ONE_MESSAGE, nbytes, 1), None, stack)
     assert found.nbytes.tolist() == [on_the_wire]
+
+
+@pytest.mark.parametrize(
+    ("src", "dst", "overhead_s"),
+    [(0, 1, 1e-3), (0, 2, 2e-3), (4, 5, 1e-3), (4, 6, 2e-3), (0, 4, 3e-3), (6, 3, 3e-3)],
+)
+def test_what_a_message_costs_its_sender_is_told_by_kind_of_hop(src, dst, overhead_s):
+    nic = Link(1e9, L, 7.0)
+    sites = tuple(Site(name, (Node(2, nic), Node(2, nic)), nic) for name in "ab")
+    network = Network.of(Topology("two", sites, (Trunk(("a", "b"), nic),)))
+    stack = Stack("hops", hop_overhead_s={"node": 1e-3, "site": 2e-3, "trunk": 3e-3})
+    steps = [Step.of(src, dst, 0, reduce=False)]
+    plan = Plan("all_reduce", "by hand", 8, 0, Partition.uniform(1), lambda: iter(steps))
+    found = time_plan(program_of(plan, MB, 1), network, stack=stack).total_s
+    assert found == pytest.approx(overhead_s + 1e-3 + L, rel=1e-12)
+
+
+def test_a_library_that_sends_slices_takes_its_time_before_the_call_and_each_message():
+    constants = Constants(call_s=0.5, message_s=0.25)
+    stack = Stack("slices", slice_bytes=MB, slots=8, constants=constants)
+    two = plan_of([Step.of(0, 1, i, reduce=False) for i in range(2)], chunks=2)
+    network = Network.of(sites_of_one(lambda a, b: PLAIN, 2))
+    found = time_plan(program_of(two, 6 * MB, 1), network, stack=stack)
+    assert found.begins.sum() == 2
+    # The port is the host's for a quarter of a second before each message.
+    assert found.total_s == pytest.approx(0.5 + 2 * 0.25 + 0.003 + L, rel=1e-6)
+
+
+# Inside a site, and windows that are not forgotten
+
+
+def inside(transport, slicing=None):
+    fabric = replace(PLAIN, transport=transport)
+    topology = Topology("in", (Site("a", (Node(1, PLAIN),) * 2, fabric),))
+    return World(topology, slicing=slicing)
+
+
+def test_a_connection_inside_a_site_starts_slowly_too():
+    tcp = Transport(recovery="cubic", slow_start=True, rto_s=9.0)
+    expected = slow_start_time_s(2 * MB, rate_bytes_per_s=1e9, rtt_s=2 * L, delay_s=L)
+    assert seconds(inside(tcp), 2 * MB) == expected
+
+
+def test_slices_inside_a_site_begin_a_gap_apart_too():
+    world = inside(Transport(gap_s=0.04), Slicing(10 * MB, 100))
+    assert seconds(world) == 9 * 0.04 + 0.01 + L
+
+
+def test_a_window_is_no_sooner_free_for_a_short_timer():
+    # Rank 0 sends a window at once, and another when one of rank 2 has come, after 7 ms: before
+    # word of the first is back, after 10 ms. Silence is for slow start only.
+    window, rate = 200_000, 1e8
+    transport = Transport(window_bytes=window, rto_s=1e-3, recovery="gbn")
+    trunk = Link(rate, 5e-3, transport=transport)
+    steps = [Step.of(*row, reduce=False) for row in ((0, 1, 0), (2, 0, 1), (0, 1, 1))]
+    plan = Plan("all_reduce", "by hand", 3, 0, Partition.uniform(2), lambda: iter(steps))
+    network = Network.of(sites_of_one(lambda a, b: trunk, 3))
+    found = time_plan(program_of(plan, 2 * window, 1), network, stack=CONTROL)
+    assert found.total_s == pytest.approx(10e-3 + 2e-3 + 5e-3, rel=1e-6)
