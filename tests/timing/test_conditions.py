@@ -8,7 +8,7 @@ import pytest
 from by_hand import CONTROL, ONE_MESSAGE, plan_of
 from strategies import program_of, sites_of_one
 
-from emul import Link, Node, Site, Stack, Topology, Trunk, World
+from emul import Link, Node, OutageError, Site, Stack, Topology, Trunk, World
 from emul.links import Changes, Jitter, OtherTraffic, Outages, State, Transport
 from emul.links.transport import slow_start_time_s
 from emul.plans import Partition, Plan, Step
@@ -116,6 +116,14 @@ def test_an_outage_that_catches_the_end_of_a_message_costs_what_was_in_flight():
     assert seconds(between(link, outages((0.111, 0.1)))) == 0.1 + L
 
 
+def test_the_last_retry_may_find_the_trunk_up():
+    # Two retries, half a second and a second after the loss.
+    link = replace(PLAIN, transport=Transport(recovery="gbn", rto_s=0.5, retries=2))
+    assert seconds(between(link, outages((0.05, 0.9)))) == 0.05 + 1.0 + 0.06 + L
+    with pytest.raises(OutageError, match="2 retries"):
+        seconds(between(link, outages((0.05, 1.1))))
+
+
 def test_a_trunk_that_is_down_twice_is_waited_for_twice():
     link = replace(PLAIN, transport=Transport(recovery="gbn", rto_s=0.5))
     # 50 MB, of which 10 lost; up to 0.55 s; 60 MB are left, of which 30 go and 10 are lost.
@@ -189,6 +197,8 @@ def test_a_packet_lost_near_the_end_comes_a_round_trip_later_less_what_follows_i
     # Two packets apart, the earlier one lost three times: it is the later to come.
     both = tail_s(draw_for(1), times_lost(1), draw_for(2), times_lost(3), NEVER_AGAIN)
     assert both == pytest.approx(6 * L - 2 * PACKET_S, rel=1e-12)
+    both = tail_s(draw_for(1), times_lost(3), draw_for(2), times_lost(1), NEVER_AGAIN)
+    assert both == pytest.approx(6 * L, rel=1e-12)
 
 
 def test_no_packet_before_the_first_is_lost():
