@@ -23,6 +23,17 @@ cdef enum:
     # Streams count from here: at the same time, their events come before those of transfers.
     STREAMS_FROM = -0x40000000  # as a literal: with checks of overflow Cython takes no other
 
+cdef enum:
+    # What holds a stream up that could send: windows or losses, by its cap; an outage; and windows
+    # that are filled anew. The first two are CAPS of emul.timing.fluid.
+    BY_WINDOW = 0
+    BY_OUTAGE = 2
+
+cdef enum:
+    # The two moments of a transfer on streams: when its first part begins, when its last has left.
+    BEGAN = 0
+    GONE = 1
+
 
 cdef class Pipes:
     cdef int32_t[::1] of             # of each transfer: its pipe, or -1

@@ -27,17 +27,6 @@ cdef enum:
     SPACED = 4
     QUEUED = 5
 
-cdef enum:
-    # What holds a stream up that could send: windows or losses, by its cap; an outage; and windows
-    # that are filled anew. The first two are CAPS of emul.timing.fluid.
-    BY_WINDOW = 0
-    BY_OUTAGE = 2
-
-cdef enum:
-    # The two moments of a transfer on streams: when its first part begins, when its last has left.
-    BEGAN = 0
-    GONE = 1
-
 cdef double PS_PER_S = 1e12
 cdef double LIMIT_PS = 2.0 ** 62
 cdef int64_t NEVER = INT64_MAX
