@@ -12,6 +12,9 @@ from fractions import Fraction
 
 PS = 10**12
 
+NOTHING_PS = Fraction(1, 1000)
+"""Tokens of less than this time are none: two buckets in turn would fill each other up for ever."""
+
 
 @dataclass
 class Bucketed:
@@ -97,6 +100,8 @@ def simulate(streams, links):
         for name, link in links.items():
             gained = (link.rate - used[name]) * (then - now) / PS
             link.tokens = min(link.burst, link.tokens + gained)
+            if link.tokens * PS < link.rate * NOTHING_PS:
+                link.tokens = Fraction(0)
         now, events = then, events + 1
         for stream in under_way:
             if stream.left == 0:

@@ -68,9 +68,9 @@ def connection_limit(
         return UNLIMITED
     if rate > HARDLY * line:
         return Limit(transport.streams * rate, "share")
-    # Of the two factors by which the line's rate falls, the greater one is named.
-    worse = by_window / line <= by_loss / by_window
-    return Limit(transport.streams * rate, "window" if worse else "loss")
+    # The one without which the connection would be quicker is named: without losses, by_window.
+    without_window = _loss_rate(replace(transport, window_bytes=0.0), line, rtt_s, loss)
+    return Limit(transport.streams * rate, "window" if without_window >= by_window else "loss")
 
 
 def lifted_limit_bytes_per_s(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
+import numpy as np
+
 from emul.links import Link
 from emul.links.limits import usual_limit
 from emul.plans import Excerpt
@@ -12,6 +14,7 @@ from emul.run import Prediction
 from emul.stacks import IDEAL
 from emul.timing import UNLIMITED
 from emul.topology import Network
+from emul.topology.network import PORTS_PER_RANK
 from emul.units import format_bytes, format_rate, format_time
 from emul.world import World
 
@@ -20,9 +23,9 @@ __all__ = ["closing_words"]
 
 MEANINGS = {
     "share": "sending at {rate}",
-    "window": "waiting for windows",
-    "gap": "between slices",
-    "loss": "making losses good",
+    "window": "held back by windows",
+    "gap": "held back by gaps between slices",
+    "loss": "held back by losses",
     "outage": "in outages",
     "queue": "behind others' packets",
     "latency": "under way",
@@ -153,8 +156,9 @@ def _binding(prediction: Prediction) -> str:
     if not path.segments:
         return "Binding: nothing; nothing is sent."
     spent = [(path.spent_s(place, term), meaning) for term, meaning in MEANINGS.items()]
+    rate = _rate(network, place)
     parts = ", ".join(
-        f"{format_time(seconds)} {meaning.format(rate=_rate(network, place))}"
+        f"{format_time(seconds)} {meaning.format(rate=rate)}"
         for seconds, meaning in spent
         if seconds
     )
@@ -165,13 +169,31 @@ def _binding(prediction: Prediction) -> str:
 
 
 def _rate(network: Network, place: str) -> str:
-    """Return the rate of the links called ``place``, or their range."""
-    rates = {
-        float(rate)
+    """Return the rate of the links called ``place``, or their range; of hosts, nothing.
+
+    Of a trunk that is not all there for what is sent (a stream has one of its waves, all trunks
+    of a site have one uplink, its rate changes with time), it is the most that it can be.
+    """
+    links = [
+        link
         for link, rate in enumerate(network.link_rate)
-        if rate < float("inf") and network.place(link) == place
-    }
-    slowest, fastest = min(rates), max(rates)
+        if rate < inf and network.place(link) == place
+    ]
+    if not links:
+        return ""
+    first_trunk = PORTS_PER_RANK * network.world_size
+    if links[0] >= first_trunk:
+        return _trunk_rate(network, *divmod(links[0] - first_trunk, network.n_sites))
+    slowest, fastest = (float(each(network.link_rate[links])) for each in (np.min, np.max))
     if slowest == fastest:
         return format_rate(slowest)
     return f"{format_rate(slowest)} to {format_rate(fastest)}"
+
+
+def _trunk_rate(network: Network, a: int, b: int) -> str:
+    trunk, sites = network.trunks[a, b], network.topology.sites
+    rate = float(network.link_rate[network.trunk_link(a, b)])
+    if not (trunk.link.waves > 1 or trunk.changes.any or sites[a].limited or sites[b].limited):
+        return format_rate(rate)
+    most = rate * trunk.changes.best_rate_factor
+    return f"up to {format_rate(min(most, sites[a].uplink_bytes_per_s, sites[b].into_bytes_per_s))}"

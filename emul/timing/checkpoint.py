@@ -39,8 +39,8 @@ State = dict[str, npt.NDArray[Any]]
 BY_TRANSFER = (
     "on_link behind* finish legs arrival held_by* done waited_for* ordered_after* start_cause "
     "done_cause edges.before_start edges.before_done leaving.following* leaving.head leaving.kind "
-    "pipes.left pipes.held pipes.term pipes.handed_over pipes.following* pipes.parts "
-    "pipes.ramp_until credit.stands credit.following*"
+    "pipes.left pipes.ramped pipes.runs_from* pipes.runs pipes.handed_over pipes.following* "
+    "pipes.parts pipes.ramp_until credit.stands credit.following*"
 )
 BY_PORT = "free user* leaving.first* leaving.last* leaving.out leaving.time"
 BY_PIPE = (
@@ -48,14 +48,14 @@ BY_PIPE = (
     "pipes.ramp_from pipes.ramp_sent pipes.ramp_window pipes.head_came"
 )
 BY_STREAM = (
-    "pipes.current* pipes.doing pipes.rest pipes.lost_at pipes.up_at pipes.resumed pipes.spent "
-    "pipes.fluid.until pipes.fluid.began_capped"
+    "pipes.current* pipes.doing pipes.rest pipes.lost_at pipes.up_at pipes.resumed "
+    "pipes.run_from* pipes.run pipes.fluid.until pipes.fluid.began_capped"
 )
 BY_CLASS = (
-    "pipes.fluid.wave_rate pipes.fluid.cap pipes.fluid.credit pipes.fluid.busy "
-    "pipes.fluid.rate pipes.fluid.served pipes.fluid.capped pipes.fluid.since pipes.fluid.part "
-    "pipes.fluid.lifted pipes.fluid.lifted_rate pipes.fluid.capped_time pipes.fluid.due "
-    "pipes.fluid.due_part pipes.fluid.empties pipes.fluid.active pipes.fluid.load "
+    "pipes.fluid.wave_rate pipes.fluid.cap pipes.fluid.cap_term pipes.fluid.credit "
+    "pipes.fluid.busy pipes.fluid.rate pipes.fluid.served pipes.fluid.capped pipes.fluid.since "
+    "pipes.fluid.part pipes.fluid.lifted pipes.fluid.lifted_rate pipes.fluid.capped_time "
+    "pipes.fluid.due pipes.fluid.due_part pipes.fluid.empties pipes.fluid.active pipes.fluid.load "
     "pipes.fluid.uplink_credit pipes.fluid.uplink_used pipes.fluid.uplink_since "
     "pipes.fluid.uplink_part pipes.fluid.uplink_lifted "
     "pipes.fluid.uplink_busy pipes.fluid.queue pipes.fluid.place"

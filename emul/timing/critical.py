@@ -14,6 +14,10 @@ __all__ = ["CriticalPath", "Segment", "critical_path"]
 
 DONE, SLOT, ISSUE = range(len(CAUSES))
 PORT, PIPE, RECEIVER = range(3)
+BEGAN, GONE = range(2)
+
+RUN_TERMS = ("window", "loss", "outage")
+"""What holds a stream up in the columns of a Timeline's ``runs_ps``."""
 
 HOST = "the hosts"
 """Where a call spends what its software takes before anything is sent."""
@@ -125,8 +129,9 @@ class _Walk:
         if hop != RECEIVER:
             way = self._came_ps(transfer) - self._sent_ps(transfer)
             yield from self._under_way(transfer, way, slot_alone=slot_alone)
-        yield from self._stay(transfer, hop)
-        return (yield from self._back(transfer, hop, slot_alone=slot_alone))
+        first = yield from self._stay(transfer, hop)
+        alone = slot_alone and first == transfer
+        return (yield from self._back(first, hop, slot_alone=alone))
 
     def _handing_over(self, transfer: int) -> Generator[Segment, None, int]:
         """Yield what passed until the last window of ``transfer`` began; return as _crossing."""
@@ -141,29 +146,41 @@ class _Walk:
 
         With ``slot_alone``, of its way to the receiver the slot alone matters.
         """
-        first = transfer
+        asked = transfer
         while True:
             if hop == PORT:
                 overhead = self._overhead_ps(transfer)
                 yield self._part(transfer, self._main_place(transfer), "overhead", overhead)
-            blocker = int(self.timeline.behind[transfer, hop])
-            if blocker >= 0:
-                start = self._taken_ps(transfer, hop)
-                transfer = blocker
-                if hop == PIPE and start > int(self.timeline.left_ps[blocker]):
-                    spacing = start - self._taken_ps(blocker, PIPE)
-                    yield self._part(transfer, self._main_place(transfer), "gap", spacing)
-                else:
-                    yield from self._stay(transfer, hop)
+            first = yield from self._wait_for(transfer, hop)
+            if first >= 0:
+                transfer = first
             elif hop == PORT:
                 return transfer
             else:
                 before = self._hops(transfer)[self._hops(transfer).index(hop) - 1]
                 if hop == RECEIVER:
                     way = self._taken_ps(transfer, hop) - self._bytes_from_ps(transfer, before)
-                    alone = slot_alone and transfer == first
+                    alone = slot_alone and transfer == asked
                     yield from self._under_way(transfer, way, slot_alone=alone)
                 hop = before
+
+    def _wait_for(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
+        """Yield what ``transfer`` waited for when its head had come to ``hop``.
+
+        Returns the transfer with whose taking ``hop`` that began, -1 where it did not wait.
+        """
+        blocker = int(self.timeline.behind[transfer, hop])
+        if blocker < 0:
+            return blocker
+        streams = hop == PIPE and self._over_streams(transfer)
+        if streams and int(self.timeline.runs_from[transfer, BEGAN]) >= 0:
+            return (yield from self._run(transfer, BEGAN))
+        taken = self._taken_ps(transfer, hop)
+        if streams or (hop == PIPE and taken > self._freed_ps(blocker, hop)):
+            spacing = taken - self._taken_ps(blocker, PIPE)
+            yield self._part(transfer, self._main_place(transfer), "gap", spacing)
+            return blocker
+        return (yield from self._stay(blocker, hop))
 
     def _under_way(self, transfer: int, way_ps: int, *, slot_alone: bool) -> Iterator[Segment]:
         """Yield the parts of ``way_ps``, from the sender's side to the receiver's port.
@@ -190,22 +207,38 @@ class _Walk:
             if duration:
                 yield self._part(transfer, place, term, duration)
 
-    def _stay(self, transfer: int, hop: int) -> Iterator[Segment]:
-        """Yield what a transfer's time on a port or a pipe was spent on."""
-        place = self._place(transfer, hop)
+    def _stay(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
+        """Yield what a transfer's time on a port or a pipe was spent on, to when it was free again.
+
+        Returns the transfer with whose taking ``hop`` that began: over streams, perhaps another.
+        """
+        if hop == PIPE and self._over_streams(transfer):
+            return (yield from self._run(transfer, GONE))
         spent = self._freed_ps(transfer, hop) - self._bytes_from_ps(transfer, hop)
-        if hop != PIPE:
-            yield self._part(transfer, place, "share", spent)
-            return
-        capped, stalled, ramped = self.timeline.held_ps[transfer].tolist()
-        term = TERMS[int(self.timeline.term[transfer])]
-        if not self._over_streams(transfer):
-            capped = spent - stalled - ramped if term != "share" else 0
-        elif term == "share":
-            capped = 0
-        yield self._part(transfer, place, "share", spent - capped - stalled - ramped)
-        parts = (term, capped), ("outage", stalled), ("window", ramped)
-        yield from self._parts(transfer, place, *parts)
+        term, ramped = "share", 0
+        if hop == PIPE:
+            term = TERMS[int(self.conditions.term[self.conditions.pipe[transfer]])]
+            ramped = int(self.timeline.ramped_ps[transfer])
+        place = self._place(transfer, hop)
+        yield self._part(transfer, place, term, spent - ramped)
+        yield from self._parts(transfer, place, ("window", ramped))
+        return transfer
+
+    def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
+        """Yield what the stream did that led to a moment of ``transfer``, since it was idle.
+
+        That is BEGAN, when the transfer took the pipe, or GONE, when the last of its parts had
+        left. A stream goes on with its part of the next transfer as soon as it can, apart from
+        the other streams of its pipe. Returns the transfer by whose taking the pipe it began.
+        """
+        first = int(self.timeline.runs_from[transfer, moment])
+        end = self._freed_ps(transfer, PIPE) if moment == GONE else self._taken_ps(transfer, PIPE)
+        held = self.timeline.runs_ps[transfer, moment].tolist()
+        place = self._main_place(transfer)
+        share = end - self._taken_ps(first, PIPE) - sum(held)
+        yield self._part(transfer, place, "share", share)
+        yield from self._parts(transfer, place, *zip(RUN_TERMS, held, strict=True))
+        return first
 
     def _part(self, transfer: int, place: str, term: str, duration_ps: int) -> Segment:
         """Return a stretch of ``transfer``, and of the rounds that it stands for."""

@@ -3,10 +3,16 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 
+cdef enum:
+    # What a cap may come from, so that the time at it is counted: a window, a loss.
+    CAPS = 2
+
+
 cdef class Fluid:
     # Of each class: what it may have at most, what it has, and since when.
     cdef readonly double[::1] wave_rate   # bytes per second of its wave
     cdef readonly double[::1] cap         # and of each of its streams
+    cdef readonly uint8_t[::1] cap_term   # what sets it, as in emul.timing.terms
     cdef int32_t[:, ::1] uplinks
     cdef double[::1] uplink_rate
     # Token buckets of waves and of uplinks: what they hold, what is in them, and since when.
@@ -28,10 +34,10 @@ cdef class Fluid:
     cdef readonly int64_t[::1] uplink_busy
     cdef readonly double[::1] rate        # bytes per second that each of its streams gets
     cdef readonly double[::1] served      # bytes per stream since the class was last idle
-    cdef readonly uint8_t[::1] capped
+    cdef readonly uint8_t[::1] capped     # by what its streams are: 1 + one of CAPS, or 0
     cdef readonly int64_t[::1] since
     cdef readonly double[::1] part        # and what of a picosecond after that
-    cdef readonly double[::1] capped_time
+    cdef readonly int64_t[:, ::1] capped_time
     # And of each uplink after them: when the next of its streams is through, or a bucket is empty.
     cdef readonly int64_t[::1] due
     cdef readonly double[::1] due_part
@@ -44,7 +50,7 @@ cdef class Fluid:
     cdef readonly int32_t[::1] heap
     cdef int32_t[::1] class_of
     cdef readonly double[::1] until
-    cdef readonly double[::1] began_capped
+    cdef readonly int64_t[:, ::1] began_capped
     # Classes and uplinks are a heap too, by when they are due; their places are kept.
     cdef readonly int32_t[::1] queue
     cdef readonly int32_t[::1] place
@@ -58,9 +64,9 @@ cdef class Fluid:
     cdef int32_t take(self, int64_t time) noexcept nogil
     cdef void begin(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
     cdef double withdraw(self, int32_t stream, int64_t time) noexcept nogil
-    cdef int64_t capped_ps(self, int32_t stream) noexcept nogil
+    cdef int64_t capped_ps(self, int32_t stream, int by) noexcept nogil
     cdef void change(self, int32_t of, double wave_rate, double cap, double lifted_rate,
-                     int64_t time) noexcept nogil
+                     uint8_t term, int64_t time) noexcept nogil
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
     cdef void _serve_until_due(self, int32_t of, int64_t time, double part) noexcept nogil
     cdef double _first_rest(self, int32_t of) noexcept nogil

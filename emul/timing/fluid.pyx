@@ -26,15 +26,18 @@ A stream may stand for several that are alike: they begin and end together and c
 
 cimport cython
 from libc.math cimport INFINITY, floor
-from libc.stdint cimport INT64_MAX, int32_t, int64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 import numpy as np
+
+from emul.timing.terms import CODES
 
 __all__ = ["Fluid"]
 
 cdef double PS_PER_S = 1e12
 cdef double TIES = 1e-12   # levels this close, relatively, are one
 cdef double LIMIT_PS = 2.0 ** 62
+cdef uint8_t[CAPS] CAP_TERMS = [CODES["window"], CODES["loss"]]
 
 
 cdef inline double spare(double rate, double used) noexcept nogil:
@@ -72,6 +75,7 @@ cdef class Fluid:
         cdef Py_ssize_t classes = len(given.wave_rate), streams = len(given.of_stream), _
         class_of, uplinks, uplink_rate = given.of_stream, given.uplinks, given.uplink_rate
         self.wave_rate, self.cap = given.wave_rate.copy(), given.cap.copy()
+        self.cap_term = given.term.copy()
         self.uplinks, self.uplink_rate, self.class_of = uplinks, uplink_rate, class_of
         self.burst, self.credit = given.burst, given.burst.copy()
         self.uplink_burst = given.uplink_burst
@@ -85,7 +89,8 @@ cdef class Fluid:
         self.lifted_rate, self.path_bytes = given.lifted_rate.copy(), given.path_bytes
         self.busy = np.zeros(classes, dtype=np.int64)
         self.uplink_busy = np.zeros(len(uplink_rate), dtype=np.int64)
-        self.rate, self.served, self.capped_time, self.part = (np.zeros(classes) for _ in range(4))
+        self.rate, self.served, self.part = (np.zeros(classes) for _ in range(3))
+        self.capped_time = np.zeros((classes, CAPS), dtype=np.int64)
         self.capped = np.zeros(classes, dtype=np.uint8)
         self.since = np.zeros(classes, dtype=np.int64)
         self.due = np.full(classes + len(uplink_rate), INT64_MAX, dtype=np.int64)
@@ -96,7 +101,8 @@ cdef class Fluid:
         self.active = np.zeros(classes, dtype=np.int32)
         self.alike, self.load = given.alike, np.zeros(classes, dtype=np.int64)
         self.heap = np.zeros(streams, dtype=np.int32)
-        self.until, self.began_capped = np.zeros(streams), np.zeros(streams)
+        self.until = np.zeros(streams)
+        self.began_capped = np.zeros((streams, CAPS), dtype=np.int64)
         self.queue, self.place = (np.arange(len(self.due), dtype=np.int32) for _ in range(2))
         self.joined = np.flatnonzero(joined).astype(np.int32)
         self.free = np.zeros(len(uplink_rate))
@@ -134,7 +140,7 @@ cdef class Fluid:
         cdef int32_t of = self.class_of[stream]
         self._advance(of, time)
         self.until[stream] = self.served[of] + nbytes
-        self.began_capped[stream] = self.capped_time[of]
+        self.began_capped[stream, :] = self.capped_time[of, :]
         self._add(of, stream)
         self._settle(of, time)
 
@@ -151,15 +157,15 @@ cdef class Fluid:
         self._settle(of, time)
         return rest
 
-    cdef int64_t capped_ps(self, int32_t stream) noexcept nogil:
-        """Return how long a stream has been at its cap since it began."""
-        return <int64_t>(self.capped_time[self.class_of[stream]] - self.began_capped[stream])
+    cdef int64_t capped_ps(self, int32_t stream, int by) noexcept nogil:
+        """Return how long a stream has been at its cap since it began, as far as ``by`` set it."""
+        return self.capped_time[self.class_of[stream], by] - self.began_capped[stream, by]
 
     cdef void change(self, int32_t of, double wave_rate, double cap, double lifted_rate,
-                     int64_t time) noexcept nogil:
-        """Give a class other rates and another cap from ``time`` on."""
+                     uint8_t term, int64_t time) noexcept nogil:
+        """Give a class other rates and another cap from ``time`` on; ``term`` sets the cap."""
         self._advance(of, time)
-        self.wave_rate[of], self.cap[of] = wave_rate, cap
+        self.wave_rate[of], self.cap[of], self.cap_term[of] = wave_rate, cap, term
         self.lifted_rate[of] = lifted_rate
         self._settle(of, time)
 
@@ -223,7 +229,7 @@ cdef class Fluid:
         if self.active[of]:
             self.served[of] += self.rate[of] * ps / PS_PER_S
             if self.capped[of]:
-                self.capped_time[of] += ps
+                self.capped_time[of, self.capped[of] - 1] += time - self.since[of]
         self.since[of], self.part[of] = time, part
 
     cdef void _serve_joined(self, int64_t time, double part) noexcept nogil:
@@ -276,8 +282,16 @@ cdef class Fluid:
         return max(own, self.lifted_rate[of]) if self.lifted[of] else own
 
     cdef void _fix(self, int32_t of, double rate) noexcept nogil:
+        cdef int by
+        cdef double cap = self.cap[of]
+        if self.lifted[of]:
+            cap = max(cap, self.lifted_rate[of])
         self.rate[of] = rate
-        self.capped[of] = self.active[of] > 0 and rate >= self.cap[of]
+        self.capped[of] = 0
+        if self.active[of] > 0 and rate >= cap:
+            for by in range(CAPS):
+                if self.cap_term[of] == CAP_TERMS[by]:
+                    self.capped[of] = 1 + by
         self.settled[of] = True
 
     cdef void _share(self) noexcept nogil:

@@ -89,7 +89,6 @@ cdef class _Columns:
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
     cdef int64_t[::1] left
-    cdef uint8_t[::1] term
     cdef int32_t[::1] held_by
     cdef int64_t[::1] arrival
     cdef int64_t[::1] done
@@ -103,7 +102,7 @@ cdef class _Columns:
         self.users = tables.places
         self.on_link = np.empty((transfers, 3), dtype=np.int64)
         self.behind = np.empty((transfers, 3), dtype=np.int32)
-        self.left, self.term = np.zeros(piped, dtype=np.int64), np.zeros(piped, dtype=np.uint8)
+        self.left = np.zeros(piped, dtype=np.int64)
         self.held_by = np.full(piped, -1, dtype=np.int32)
         self.arrival, self.done = (np.empty(transfers, np.int64) for _ in range(2))
         self.waited_for, self.ordered_after = (np.empty(transfers, np.int32) for _ in range(2))
@@ -167,14 +166,13 @@ cdef inline int64_t _take(Detail seen, int64_t t, int hop, int64_t came,
     return start
 
 
-cdef inline int64_t _enter(Detail seen, Tables tables, int64_t t, int64_t came, int64_t* pipe,
+cdef inline int64_t _enter(Detail seen, int64_t t, int64_t came, int64_t* pipe,
                            const int64_t* cost) noexcept nogil:
     """Let a transfer's head come to its pipe; return when it goes on."""
     cdef int64_t start = max(came, pipe[FREE])
     if Detail is _Columns:
         seen.takes(t, PIPE, came, start, pipe)
         seen.left[t] = start + cost[THROUGH]
-        seen.term[t] = tables.term[tables.pipe[t] // KEPT - tables.ports]
     pipe[FREE] = start + cost[HOLD]
     return start
 
@@ -205,7 +203,7 @@ cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
         head += tables.more_before[t]
     finish = out[FREE] = head + cost[OUT]
     if pipe:
-        head = _enter(seen, tables, t, head, pipe, cost)
+        head = _enter(seen, t, head, pipe, cost)
         finish = max(finish, head + cost[THROUGH])
     if late and tables.late_on_way:
         under_way += tables.more_on_way[t]
@@ -322,7 +320,9 @@ def times_in_order(Tables tables):
     piped = len(seen.left)
     times = {
         "on_link_ps": seen.on_link, "behind": seen.behind, "left_ps": seen.left,
-        "held_ps": np.zeros((piped, 3), dtype=np.int64), "term": seen.term,
+        "ramped_ps": np.zeros(piped, dtype=np.int64),
+        "runs_from": np.zeros((0, 2), dtype=np.int32),
+        "runs_ps": np.zeros((0, 2, 3), dtype=np.int64),
         "handed_ps": np.zeros(0, dtype=np.int64), "held_by": seen.held_by,
         "arrival_ps": seen.arrival, "done_ps": seen.done,
         "waited_for": seen.waited_for, "ordered_after": seen.ordered_after,

@@ -23,6 +23,17 @@ cdef enum:
     # Streams count from here: at the same time, their events come before those of transfers.
     STREAMS_FROM = -0x40000000  # as a literal: with checks of overflow Cython takes no other
 
+cdef enum:
+    # What holds a stream up that could send: windows or losses, by its cap; an outage; and windows
+    # that are filled anew. The first two are CAPS of emul.timing.fluid.
+    BY_WINDOW = 0
+    BY_OUTAGE = 2
+
+cdef enum:
+    # The two moments of a transfer on streams: when its first part begins, when its last has left.
+    BEGAN = 0
+    GONE = 1
+
 
 cdef class Pipes:
     cdef int32_t[::1] of             # of each transfer: its pipe, or -1
@@ -33,14 +44,16 @@ cdef class Pipes:
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
     cdef readonly int64_t[::1] left
-    cdef readonly int64_t[:, ::1] held        # picoseconds at the cap, in an outage, in slow start
-    cdef readonly uint8_t[::1] term           # of the cap
+    cdef readonly int64_t[::1] ramped         # picoseconds for which windows kept its end
+    # Of those on streams, when they begin and when they are gone: the run of the stream of which
+    # that is the end. It began with this transfer, and so long were caps and outages.
+    cdef readonly int32_t[:, ::1] runs_from
+    cdef readonly int64_t[:, :, ::1] runs
     cdef uint8_t[::1] late
     cdef readonly int64_t[::1] handed_over    # of late ones
     # Of each pipe.
     cdef double[::1] rate
     cdef int64_t[::1] spacing
-    cdef uint8_t[::1] pipe_term
     cdef readonly int64_t[::1] free
     cdef readonly int64_t[::1] began          # when the last transfer on it began
     cdef readonly int32_t[::1] last           # the last transfer that came
@@ -67,7 +80,8 @@ cdef class Pipes:
     cdef readonly int64_t[::1] lost_at
     cdef readonly int64_t[::1] up_at          # when the way is up again that was down
     cdef readonly int64_t[::1] resumed
-    cdef readonly int64_t[:, ::1] spent       # on its part: picoseconds as in held
+    cdef readonly int32_t[::1] run_from       # with which it began to be busy without a pause
+    cdef readonly int64_t[:, ::1] run         # since then: picoseconds as in runs
     # Of each transfer on streams: the next one on its pipe, and its parts that have not left.
     cdef readonly int32_t[::1] following
     cdef readonly int32_t[::1] parts
@@ -106,7 +120,7 @@ cdef class Pipes:
     cdef void _acknowledge(self, int64_t time, int32_t pipe) noexcept nogil
     cdef void _hand_over(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil
     cdef void _queue(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil
-    cdef void _begin(self, int64_t time, int32_t stream, int32_t t) noexcept nogil
+    cdef void _begin(self, int64_t time, int32_t stream, int32_t t, bint at_once) noexcept nogil
     cdef void _send(self, int64_t time, int32_t stream) noexcept nogil
     cdef void _through(self, int64_t time, int32_t stream) noexcept nogil
     cdef bint _caught(self, int64_t time, int32_t stream) noexcept nogil
@@ -117,7 +131,9 @@ cdef class Pipes:
     cdef double _lost(self, int64_t time, int32_t stream, double sent,
                       int64_t exposed) noexcept nogil
     cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil
-    cdef uint8_t _term(self, int32_t stream) noexcept nogil
+    cdef void _ramp(self, int64_t time, int32_t stream) noexcept nogil
+    cdef void _count_capped(self, int32_t stream) noexcept nogil
+    cdef void _note(self, int32_t stream, int32_t t, int moment) noexcept nogil
     cdef void _gone(self, int64_t time, int32_t stream) noexcept nogil
     cdef void _wake(self, int64_t time, int32_t stream) noexcept nogil
     cdef void _next(self, int64_t time, int32_t stream) noexcept nogil

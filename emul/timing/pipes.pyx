@@ -11,7 +11,7 @@ from libc.math cimport ceil, floor
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 from emul.timing.events cimport push
-from emul.timing.fluid cimport Fluid
+from emul.timing.fluid cimport CAPS, Fluid
 
 import numpy as np
 
@@ -28,11 +28,6 @@ cdef enum:
     QUEUED = 5
     GIVEN_UP = 6
 
-cdef enum:
-    CAPPED_TIME = 0
-    STALLED_TIME = 1
-    RAMPED_TIME = 2
-
 cdef double PS_PER_S = 1e12
 cdef double LIMIT_PS = 2.0 ** 62
 cdef int64_t NEVER = INT64_MAX
@@ -48,7 +43,6 @@ cdef class Pipes:
         self.of, self.nbytes, self.jitter = conditions.pipe, nbytes, conditions.jitter_ps
         self.on_link, self.behind = on_link, behind
         self.rate, self.spacing = conditions.rate, conditions.spacing_ps
-        self.pipe_term = conditions.term
         pipes = self.rate.shape[0]
         self.free = np.zeros(pipes, dtype=np.int64)
         self.began = np.full(pipes, -(2**62), dtype=np.int64)
@@ -71,11 +65,13 @@ cdef class Pipes:
         self.doing = np.zeros(streams, dtype=np.uint8)
         self.rest = np.zeros(streams)
         self.lost_at, self.up_at, self.resumed = (np.zeros(streams, np.int64) for _ in range(3))
-        self.spent = np.zeros((streams, 3), dtype=np.int64)
+        self.run_from = np.full(streams, -1, dtype=np.int32)
+        self.run = np.zeros((streams, CAPS + 1), dtype=np.int64)
         some = transfers if pipes else 0
-        self.left = np.zeros(some, dtype=np.int64)
-        self.held = np.zeros((some, 3), dtype=np.int64)
-        self.term = np.zeros(some, dtype=np.uint8)
+        self.left, self.ramped = (np.zeros(some, dtype=np.int64) for _ in range(2))
+        some = transfers if streams else 0
+        self.runs_from = np.full((some, 2), -1, dtype=np.int32)
+        self.runs = np.zeros((some, 2, CAPS + 1), dtype=np.int64)
         self.following = np.full(transfers if streams else 0, -1, dtype=np.int32)
         self.parts = np.zeros(transfers if streams else 0, dtype=np.int32)
         self.ramp_until = np.zeros(transfers if streams else 0, dtype=np.int64)
@@ -122,8 +118,7 @@ cdef class Pipes:
         self.left[t] = self._ramped(start, pipe, self.nbytes[t])
         self._hand_over(start, t, pipe)
         self.left[t] = max(self.left[t], through)
-        self.held[t, RAMPED_TIME] = self.left[t] - through
-        self.term[t] = self.pipe_term[pipe]
+        self.ramped[t] = self.left[t] - through
         self.on_link[t, PIPE] = start
         self.began[pipe], self.free[pipe], self.last[pipe] = start, self.left[t], t
         self._pass_on(start, t, pipe)
@@ -200,10 +195,14 @@ cdef class Pipes:
         for stream in range(self.first_stream[pipe], self.first_stream[pipe + 1]):
             if self.doing[stream] == IDLE:
                 self.current[stream] = t
-                self._begin(time, stream, t)
+                self._begin(time, stream, t, False)
 
-    cdef void _begin(self, int64_t time, int32_t stream, int32_t t) noexcept nogil:
-        """Begin a transfer's part on a stream; with the first of its parts its head goes on."""
+    cdef void _begin(self, int64_t time, int32_t stream, int32_t t, bint at_once) noexcept nogil:
+        """Begin a transfer's part on a stream; with the first of its parts its head goes on.
+
+        ``at_once``: whether the stream has sent something else up to now. Then its run goes on,
+        else this transfer begins one.
+        """
         cdef int32_t pipe = self.pipe_of[stream], n, k
         cdef int64_t may_begin = self.began[pipe] + self.spacing[pipe]
         if self.on_link[t, PIPE] < 0:
@@ -213,14 +212,18 @@ cdef class Pipes:
                 self._wake(may_begin, stream)
                 return
             self.on_link[t, PIPE] = time
+            if at_once:
+                self._note(stream, t, BEGAN)
             self.began[pipe], self.began_last[pipe] = time, t
             self.ramp_until[t] = self._ramped(time, pipe, self.nbytes[t])
             self._hand_over(time, t, pipe)
             self._pass_on(time, t, pipe)
+        if not at_once:
+            self.run_from[stream] = t
+            self.run[stream, :] = 0
         n = self.first_stream[pipe + 1] - self.first_stream[pipe]
         k = stream - self.first_stream[pipe]
         self.rest[stream] = self.nbytes[t] // n + (k < self.nbytes[t] % n)
-        self.spent[stream, :] = 0
         may_begin = self.fluid.admit(stream, self.rest[stream], time)
         if may_begin > time:
             self.doing[stream] = QUEUED
@@ -239,16 +242,33 @@ cdef class Pipes:
             self.doing[stream] = SENDING
             self.fluid.begin(stream, self.rest[stream], time)
         else:
-            self.doing[stream] = RAMPING
-            self._wake(max(time, self.ramp_until[self.current[stream]]), stream)
+            self._ramp(time, stream)
+
+    cdef void _ramp(self, int64_t time, int32_t stream) noexcept nogil:
+        """Keep a part that has been sent until slow start, or a window, lets its end go."""
+        cdef int64_t until = max(time, self.ramp_until[self.current[stream]])
+        self.doing[stream] = RAMPING
+        self.run[stream, BY_WINDOW] += until - time
+        self._wake(until, stream)
 
     cdef void leave(self, int64_t time) noexcept nogil:
         """Let the stream leave that is due now, if it is not a bucket that is empty."""
         cdef int32_t stream = self.fluid.take(time)
         if stream < 0:
             return
-        self.spent[stream, CAPPED_TIME] += self.fluid.capped_ps(stream)
+        self._count_capped(stream)
         self._through(time, stream)
+
+    cdef void _count_capped(self, int32_t stream) noexcept nogil:
+        """Add the time for which a stream that has stopped sending was at its cap to its run."""
+        cdef int k
+        for k in range(CAPS):
+            self.run[stream, k] += self.fluid.capped_ps(stream, k)
+
+    cdef void _note(self, int32_t stream, int32_t t, int moment) noexcept nogil:
+        """Note the run of a stream that leads to a moment of a transfer."""
+        self.runs_from[t, moment] = self.run_from[stream]
+        self.runs[t, moment, :] = self.run[stream, :]
 
     cdef void _through(self, int64_t time, int32_t stream) noexcept nogil:
         """A part has been sent: unless an outage catches its end, it has left after slow start."""
@@ -256,9 +276,7 @@ cdef class Pipes:
         if self._caught(time, stream):
             return
         if self.ramp_until[t] > time:
-            self.doing[stream] = RAMPING
-            self.spent[stream, RAMPED_TIME] = self.ramp_until[t] - time
-            self._wake(self.ramp_until[t], stream)
+            self._ramp(time, stream)
             return
         self._gone(time, stream)
 
@@ -292,7 +310,7 @@ cdef class Pipes:
             self.lost_at[stream] = lost_at
         lost_at, self.up_at[stream] = self.lost_at[stream], self.up_again[at]
         self.doing[stream] = STALLED
-        self.spent[stream, STALLED_TIME] -= time
+        self.run[stream, BY_OUTAGE] -= time
         wait = self._until_retried(way, lost_at, self.up_at[stream])
         if self.timer[way] and not self.doubling[way]:
             if wait == NEVER or wait > self.retries[way] * <double>self.timer[way]:
@@ -339,13 +357,13 @@ cdef class Pipes:
         if doing == RAMPING:
             self._gone(time, stream)
         elif doing == SPACED:
-            self._begin(time, stream, t)
+            self._begin(time, stream, t, False)
         elif doing == QUEUED:
             self._send(time, stream)
         elif doing == GIVEN_UP:
             self._dead(stream, way)
         elif doing == STALLED:
-            self.spent[stream, STALLED_TIME] += time
+            self.run[stream, BY_OUTAGE] += time
             if not self.state_up[self.state[way]]:
                 self._stall(time, stream, self.lost_at[stream])
                 return
@@ -354,18 +372,12 @@ cdef class Pipes:
     cdef void _gone(self, int64_t time, int32_t stream) noexcept nogil:
         """A part has left; with the last one, the transfer has."""
         cdef int32_t t = self.current[stream], pipe = self.pipe_of[stream]
-        self.term[t] = self._term(stream)
         self.parts[t] -= 1
         if self.parts[t] == 0:
             self.left[t] = self.free[pipe] = time
-            self.held[t, :] = self.spent[stream, :]
+            self._note(stream, t, GONE)
             push(self.heap, time, t, LEFT)
         self._next(time, stream)
-
-    cdef uint8_t _term(self, int32_t stream) noexcept nogil:
-        cdef int32_t pipe = self.pipe_of[stream]
-        cdef int64_t way = self.way_of_pipe[pipe]
-        return self.pipe_term[pipe] if way < 0 else self.state_term[self.state[way]]
 
     cdef void _wake(self, int64_t time, int32_t stream) noexcept nogil:
         """Let a stream go on then."""
@@ -379,7 +391,7 @@ cdef class Pipes:
         if after >= 0:
             if self.on_link[after, PIPE] < 0:
                 self.behind[after, PIPE] = t
-            self._begin(time, stream, after)
+            self._begin(time, stream, after, True)
 
     cdef void change(self, int64_t time, int64_t way) noexcept nogil:
         """Go on to the state of a way that begins at ``time``, and announce the next."""
@@ -391,7 +403,7 @@ cdef class Pipes:
             while not self.state_up[at] and self.fluid.active[of]:
                 self._cut(time, self.fluid.heap[self.fluid.first[of]])
             self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at],
-                              self.state_lifted[at], time)
+                              self.state_lifted[at], self.state_term[at], time)
         if at + 1 < self.first_state[way + 1]:
             push(self.heap, self.state_from[at + 1], STREAMS_FROM - 1 - way, CHANGE)
 
@@ -400,7 +412,7 @@ cdef class Pipes:
         cdef int32_t pipe = self.pipe_of[stream]
         cdef int64_t flying = min(time - self.resumed[stream], self.latency[pipe])
         cdef double unsent = self.fluid.withdraw(stream, time)
-        self.spent[stream, CAPPED_TIME] += self.fluid.capped_ps(stream)
+        self._count_capped(stream)
         self.rest[stream] = unsent + self._lost(time, stream, self.rest[stream] - unsent, flying)
         self._stall(time, stream, time)
 

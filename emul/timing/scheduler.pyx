@@ -438,7 +438,8 @@ cdef class Simulation:
             trouble = NEVER_ENDS
         times = {
             "on_link_ps": self.on_link, "behind": self.behind,
-            "left_ps": pipes.left, "held_ps": pipes.held, "term": pipes.term,
+            "left_ps": pipes.left, "ramped_ps": pipes.ramped,
+            "runs_from": pipes.runs_from, "runs_ps": pipes.runs,
             "handed_ps": pipes.handed_over, "held_by": self.held_by,
             "arrival_ps": self.arrival, "done_ps": self.done,
             "waited_for": self.waited_for, "ordered_after": self.ordered_after,

@@ -50,7 +50,6 @@ cdef class Tables:
     cdef Row[::1] rows               # of each transfer, and two more
     cdef int32_t[::1] pipe           # KEPT times (ports + its pipe), or -1; empty without pipes
     cdef int64_t[::1] cost
-    cdef uint8_t[::1] term           # of each pipe
     # What each is late by more than its row says: before its head goes on, on the way to the
     # receiver's port, and after its last byte; or empty.
     cdef int64_t[::1] more_before

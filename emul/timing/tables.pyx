@@ -49,7 +49,6 @@ cdef class Tables:
             and self.places < 2**31
             and COSTS * self.transfers < 2**31
         )
-        self.term = conditions.term
         if self.fits:
             self._take_delays(traffic, conditions)
         if self.fits:

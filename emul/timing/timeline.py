@@ -57,11 +57,14 @@ class Timeline:
     ``done_ps``: it can be used, because what is reduced before it has arrived too.
     ``on_link_ps`` (transfers, 3): when the sender's port, the pipe and the receiver's port were
     taken, -1 for none; ``behind`` (transfers, 3): the transfer that each was waited for, -1 for
-    none. ``left_ps``: when the last byte had left the pipe, ``held_ps`` (transfers, 3): how much
-    of that time its streams were at their cap, in an outage, in slow start, ``term``: what the cap
-    was, as in emul.timing.terms; ``held_by``: the transfer before which it could not arrive, -1 for
-    none; these four are empty where there are no pipes. ``handed_ps``: when the last window of a
-    transfer of several began, which is when its sender had handed it over; or empty.
+    none. ``left_ps``: when the last byte had left the pipe, ``ramped_ps``: for how long windows
+    kept it in a pipe without streams; ``held_by``: the transfer before which it could not arrive,
+    -1 for none; these three are empty where there are no pipes. ``handed_ps``: when the last window
+    of a transfer of several began, which is when its sender had handed it over; or empty.
+    ``runs_from`` (transfers, 2), ``runs_ps`` (transfers, 2, 3): of a transfer over streams, when it
+    takes its pipe and when its last part has left, the run of the stream of which that is the end:
+    with the taking of the pipe by which transfer the stream became busy, -1 for none, and for how
+    much of the run windows, losses and outages held it; or empty.
     ``waited_for`` (transfers,): the transfer that made this one ready, and ``start_cause`` how, as
     in emul.timing.CAUSES: by being done, by freeing its slot, or by being issued;
     ``ordered_after``, ``done_cause``: likewise for its being done; -1 for none.
@@ -73,8 +76,9 @@ class Timeline:
     on_link_ps: Int64Array
     behind: Int64Array
     left_ps: Int64Array
-    held_ps: Int64Array
-    term: Int64Array
+    ramped_ps: Int64Array
+    runs_from: Int64Array
+    runs_ps: Int64Array
     held_by: Int64Array
     handed_ps: Int64Array
     arrival_ps: Int64Array

@@ -11,12 +11,14 @@ from emul.links.draws import key_of
 from emul.links.limits import lifted_limit_bytes_per_s, usual_limit
 from emul.plans.runs import expand
 from emul.timing.extras import Connections
+from emul.timing.terms import CODES
 from emul.topology import Network
 
 __all__ = ["Classes", "classes_of"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
 Float64Array = npt.NDArray[np.float64]
 
 NONE = -1
@@ -27,15 +29,17 @@ class Classes:
     """Streams that share a wave, as emul.timing.fluid reads them.
 
     ``wave_rate``, ``cap`` (classes,): bytes per second of the wave and of each stream on it;
-    ``burst``: bytes that its token bucket holds, 0 for none; ``lifted_rate``: bytes per
-    second of a stream while there are tokens, from its sender's port; ``path_bytes``: what its path
-    holds, rate times round trip; ``uplinks`` (classes, 2): out of one site and into the other, -1
-    for none; ``uplink_rate``: bytes per second; ``uplink_burst``: as ``burst``; ``of_stream``
+    ``term``: what sets that cap, as in emul.timing.terms; ``burst``: bytes that its token bucket
+    holds, 0 for none; ``lifted_rate``: bytes per second of a stream while there are tokens, from
+    its sender's port; ``path_bytes``: what its path holds, rate times round trip; ``uplinks``
+    (classes, 2): out of one site and into the other, -1 for none; ``uplink_rate``: bytes per
+    second; ``uplink_burst``: as ``burst``; ``of_stream``
     (streams,): the class of each stream; ``alike`` (streams,): for how many it stands.
     """
 
     wave_rate: Float64Array
     cap: Float64Array
+    term: UInt8Array
     burst: Float64Array
     lifted_rate: Float64Array
     path_bytes: Float64Array
@@ -72,12 +76,12 @@ def classes_of(
             key = key_of(seed, "waves", network.way_name(each))
             wave = found.keys(key, pipe[these], number[these]) % np.uint64(links[i].waves)
             of_stream[these] += wave.astype(np.int32)
-    rate, cap = [], []
+    rate, cap, term = [], [], []
     for link in links:
-        line = link.available_bytes_per_s
-        limit = usual_limit(link).bytes_per_s
+        line, limit = link.available_bytes_per_s, usual_limit(link)
         rate += [line / link.waves] * link.waves
-        cap += [limit / _streams(link.waves, link.transport.streams)] * link.waves
+        cap += [limit.bytes_per_s / _streams(link.waves, link.transport.streams)] * link.waves
+        term += [CODES[limit.term]] * link.waves
     uplinks, uplink_rate, uplink_burst = _uplinks(network, shared)
     joint = np.append(uplink_rate, np.inf)[uplinks].min(axis=1)
     alone = np.array([link.available_bytes_per_s / link.waves for link in links], dtype=float)
@@ -87,6 +91,7 @@ def classes_of(
         Classes(
             np.array(rate, dtype=np.float64),
             np.array(cap, dtype=np.float64),
+            np.array(term, dtype=np.uint8),
             np.repeat(burst, waves),
             np.repeat(_lifted_rates(network, shared), waves),
             np.repeat(path_bytes, waves),

@@ -21,14 +21,21 @@ BURSTS = (0.0, 0.0, 100.0, 1e4, 3e5)
 
 
 def drawn_link(draw):
-    transport = Transport(window_bytes=draw.choice((0.0, 0.0, 4e3)), streams=draw.choice((1, 3)))
+    """A trunk; where a wave has a bucket, a connection has one stream, which may fill the wave.
+
+    Of several streams on several waves, each is held to its part of the trunk, which may be less
+    than what flows into the bucket of its wave: there tokens would come and go without end.
+    """
+    waves, burst = draw.choice((1, 1, 2)), draw.choice(BURSTS)
+    streams = draw.choice((1, 3)) if waves == 1 or not burst else 1
+    transport = Transport(window_bytes=draw.choice((0.0, 0.0, 4e3)), streams=streams)
     return Link(
         draw.choice(RATES),
         draw.choice((0.0, 1e-5, 1e-3)),
         draw.choice((0.0, 2e-6)),
         transport=transport,
-        others=OtherTraffic(burst_bytes=draw.choice(BURSTS)),
-        waves=draw.choice((1, 1, 2)),
+        others=OtherTraffic(burst_bytes=burst),
+        waves=waves,
     )
 
 
@@ -45,12 +52,13 @@ def drawn_topology(draw):
 
 
 def drawn_messages(draw, network):
-    """Who sends how much to whom, at another site."""
+    """Who sends how much to whom, at another site; unlike sizes, so that few end at once."""
     messages = []
     for _ in range(draw.randint(1, 7)):
         src = draw.randrange(network.world_size)
         others = np.flatnonzero(network.site_of != network.site_of[src]).tolist()
-        messages.append((src, draw.choice(others), draw.choice((1, 500, 40_000, 1_000_000))))
+        nbytes = draw.choice((1, 500, 40_000, 1_000_000)) + draw.randrange(97)
+        messages.append((src, draw.choice(others), nbytes))
     return messages
 
 

@@ -23,8 +23,8 @@ CHANGES = (
     Changes(outages=Outages(schedule=((4e-4, 1e-4), (2e-3, 3e-4)))),
 )
 
-TIMES = ("on_link_ps", "left_ps", "held_ps", "term", "handed_ps", "start_cause", "done_cause")
-NUMBERS = ("behind", "held_by", "waited_for", "ordered_after")
+TIMES = ("on_link_ps", "left_ps", "ramped_ps", "runs_ps", "handed_ps", "start_cause", "done_cause")
+NUMBERS = ("behind", "runs_from", "held_by", "waited_for", "ordered_after")
 
 
 @st.composite

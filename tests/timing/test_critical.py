@@ -1,9 +1,12 @@
 import numpy as np
+import pytest
+from every_link import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cases, chaotic_plans, program_of, sites_of_one, topologies
 
 from emul import Link, Node, Site, Topology, World
+from emul.links import Transport
 from emul.plans import Partition, Plan, Step, Waits
 from emul.timing import Slicing, critical_path, time_plan
 from emul.topology import Network
@@ -26,6 +29,42 @@ def test_segments_sum_to_the_total_on_real_plans(topology, case):
     prediction = world.predict(case[0], 60 * world.size, algorithm=case[1])
     assert prediction.critical_path.total_ps == prediction.timeline.total_ps
     assert all(segment.duration_ps >= 0 for segment in prediction.critical_path.segments)
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_segments_sum_to_the_total_whatever_links_there_are(part):
+    # Waves, streams, windows, gaps, losses, jitter, queues, slow start, buckets, outages, uplinks.
+    over_streams = 0
+    for number in range(100 * part, 100 * part + 100):
+        world, (collective, count, algorithm) = drawn(number)
+        found = world.predict(collective, count, dtype="uint8", algorithm=algorithm)
+        segments = found.critical_path.segments
+        assert sum(each.duration_ps for each in segments) == found.timeline.total_ps, number
+        assert all(each.duration_ps >= 0 for each in segments), number
+        over_streams += len(found.timeline.runs_from) > 0
+    assert over_streams >= 30
+
+
+@pytest.mark.parametrize("streams", [2, 3, 7])
+@pytest.mark.parametrize("messages", [1, 2, 5])
+def test_streams_on_unequal_waves_take_the_time_of_the_fullest_wave(streams, messages):
+    # A stream that is through early begins the next message; each wave is busy all the time, and
+    # the one with most streams longest: a part of each message for each stream.
+    part, wave_rate = 10_000, 1e8
+    trunk = Link(2 * wave_rate, 1e-3, waves=2, transport=Transport(streams=streams))
+    steps = [Step.of(0, 1, chunk, reduce=False) for chunk in range(messages)]
+    plan = Plan("all_reduce", "by hand", 2, 0, Partition.uniform(messages), lambda: iter(steps))
+    program = program_of(plan, messages * streams * part, 1)
+    network = Network.of(sites_of_one(lambda a, b: trunk, 2, nic=Link(1e18, 0.0)))
+    splits = set()
+    for seed in range(12):
+        timeline = time_plan(program, network, seed=seed)
+        fullest = int(np.bincount(timeline.conditions.classes.of_stream).max())
+        splits.add(fullest)
+        path, busy_ps = critical_path(timeline), messages * fullest * 100_000_000
+        assert path.total_ps == timeline.total_ps == busy_ps + 1_000_000_000
+        assert path.spent_s("trunk s0 -> s1", "share") == busy_ps / 1e12
+    assert len(splits) > 1
 
 
 def binding_of(rate, latency_s, nbytes):

@@ -215,7 +215,7 @@ def test_no_plan_that_fixes_the_order_on_every_link_is_ever_quicker_for_it():
     changes_of_fixed_plans(tried)
     assert len(tried) >= 30
     assert {algorithm for _, algorithm in tried} > {"ring"}
-    assert len({collective for collective, _ in tried}) >= 5
+    assert len({collective for collective, _ in tried}) >= 4
 
 
 @settings(max_examples=250, derandomize=True, database=None)
