@@ -24,7 +24,7 @@ from emul.topology import read_topology
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-MOST_LINES = 400
+MOST_LINES = 600
 MOST_LINES_OF_A_FUNCTION = 60
 
 PYTHON = sorted(p for d in ("emul", "tests", "bench", "kernels") for p in (ROOT / d).rglob("*.py"))
