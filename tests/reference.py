@@ -239,7 +239,7 @@ def say_what_is_taken(found, slice_bytes):
     """Say what each takes of its credit, and of the last slice of each message if it is short."""
     ends = [*(transfer.message for transfer in found[1:]), -1]
     for transfer, after in zip(found, ends, strict=False):
-        short = transfer.nbytes < slice_bytes and not transfer.begins
+        short = 2 * transfer.nbytes < slice_bytes and not transfer.begins
         transfer.remainder = short and after != transfer.message
         transfer.takes = 0 if transfer.src == transfer.dst else transfer.nbytes
 
@@ -273,7 +273,7 @@ class Credit:
         return self.hand_over(connection)
 
     def hand_over(self, connection):
-        """Hand over the first ones of a queue: while there is any credit, and their remainders.
+        """Hand over the first ones of a queue: those of which half fits, and their remainders.
 
         A transfer is numbered within what it is part of: (that, number).
         """
@@ -282,7 +282,7 @@ class Credit:
             number, transfer = queue[0]
             whole, i = number
             goes_along = transfer.remainder and self.latest.get(connection) == (whole, i - 1)
-            if self.left[connection] <= 0 and not goes_along:
+            if 2 * self.left[connection] < transfer.takes and not goes_along:
                 break
             queue.pop(0)
             self.left[connection] -= transfer.takes

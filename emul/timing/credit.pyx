@@ -1,8 +1,8 @@
 """The credit of connections: what each may have handed over and not yet heard of.
 
 A transfer takes its credit when it is handed to its connection and gives it back one trip back
-after its arrival. It is handed over if any credit is left, or if it is the remainder of what was
-handed over just before it. Else it waits in a queue: first come, first served.
+after its arrival. It is handed over if at least half of it fits into what is left, or if it is the
+remainder of what was handed over just before it. Else it waits in a queue: first come, first served.
 """
 
 cimport cython
@@ -59,7 +59,9 @@ cdef class Credit:
         return t
 
     cdef bint _may_go(self, int32_t of, int64_t t) noexcept nogil:
-        return self.left[of] > 0 or (self.remainder[t] and self.latest[of] == t - 1)
+        if 2 * self.left[of] >= self.takes[t]:
+            return True
+        return self.remainder[t] and self.latest[of] == t - 1
 
     cdef void _hand_over(self, int32_t of, int64_t t) noexcept nogil:
         self.left[of] -= self.takes[t]

@@ -179,9 +179,10 @@ def _sources_of_credit(conditions):
         before = taken - conditions.takes[takers]
         begins = np.append(True, np.diff(credited[takers]) != 0)
         others = before[np.maximum.accumulate(np.where(begins, np.arange(len(takers)), 0))]
-        owed = before - conditions.credit   # so much of all that was taken must be back, and more
-        waits = np.flatnonzero(owed >= others)
-        source[takers[waits]] = takers[np.searchsorted(taken, owed[waits], side="right")]
+        half = (conditions.takes[takers] + 1) // 2
+        owed = before + half - conditions.credit  # so much of all that was taken must be back
+        waits = np.flatnonzero(owed > others)
+        source[takers[waits]] = takers[np.searchsorted(taken, owed[waits])]
         remainders = takers[conditions.remainder[takers] > 0]
         source[remainders] = source[remainders - 1]
     return source

@@ -4,10 +4,10 @@ With slices, a rank sends a chunk on as soon as its first slice is there, as NCC
 connection (a sender, a receiver and a channel) has a buffer of a number of slots of one slice each.
 Every message takes credit from it, whether or not it was cut: its own bytes, from the moment when
 it is handed to the connection until word of its arrival is back (NCCL 2.30.7: NCCL_BUFFSIZE 4 MiB
-in NCCL_STEPS 8 slots; NCCL itself counts slots, see Slicing). A message is handed over as long as
-any credit is left, and the remainder of a cut one goes with the slice before it, so a few bytes
-more cost a few bytes more, and not a round trip. Slices are a matter of time only; the arithmetic
-does not know them.
+in NCCL_STEPS 8 slots; NCCL itself counts slots, see Slicing). A message is handed over when half of
+it fits into what is left of the credit, and a remainder of less than half a slice goes with the
+slice before it. So about whole slices a few bytes more cost a few bytes more, and not a round trip.
+Slices are a matter of time only; the arithmetic does not know them.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ class Slicing:
         return np.ones_like(nbytes) if self.counts_slots else nbytes
 
     def remainders(self, nbytes: Int64Array, begins: UInt8Array) -> UInt8Array:
-        """Return which slices are less than one, at the end of a message of several: (slices,)."""
+        """Return which are less than half a slice, at the end of a message of several: (slices,)."""
         ends = np.append(begins[1:], 1)
-        short = nbytes < self.slice_bytes
+        short = 2 * nbytes < self.slice_bytes
         left_over: UInt8Array = (ends & (begins == 0) & short).astype(np.uint8)
         return left_over * np.uint8(not self.counts_slots)
 
@@ -250,22 +250,22 @@ def connections_of(transfers: Transfers) -> Int64Array:
 def most_in_flight(transfers: Transfers) -> float:
     """Return the bytes that credit lets a connection have in flight at most; infinity for any.
 
-    A slice and the remainder behind it are handed over when any credit is left, so up to one of
-    them, less a byte, comes on top; where all are of one size, they fill the credit in whole ones.
+    A slice is handed over when half of it fits, with the remainder behind it. So half a slice and
+    a remainder may come on top; slices of one size are in flight in a whole number.
     """
-    sent = transfers.src != transfers.dst
-    if not transfers.credit or not (transfers.takes[sent] > 0).any():
+    if not transfers.credit:
         return inf
-    takes, ends = transfers.takes.copy(), np.flatnonzero(transfers.remainder)
-    takes[ends - 1] += takes[ends]
-    takes[ends] = 0
-    parts = takes[sent & (takes > 0)]
-    largest = int(parts.max())
-    taken = transfers.credit - 1 + largest
-    if (parts == largest).all():
-        taken = -(-transfers.credit // largest) * largest
-    counted = sent & (transfers.takes > 0)
-    return float(taken * (transfers.nbytes[counted] / transfers.takes[counted]).max())
+    counted = (transfers.src != transfers.dst) & (transfers.takes > 0)
+    if not counted.any():
+        return inf
+    takes = transfers.takes[counted]
+    beyond = transfers.takes // 2
+    ends = np.flatnonzero(transfers.remainder)
+    beyond[ends - 1] += transfers.takes[ends]
+    taken, size = transfers.credit + int(beyond[counted].max()), int(takes[0])
+    if (takes == size).all() and not len(ends):
+        taken = ((transfers.credit - (size + 1) // 2) // size + 1) * size
+    return float(taken * (transfers.nbytes[counted] / takes).max())
 
 
 def not_before_ps(transfers: Transfers) -> Int64Array:

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import link, one_site, sites_of_one
+from strategies import chaotic_plans, link, one_site, program_of, sites_of_one, topologies
 
-from emul import ArgumentError, Link, Send, Slicing, World
+from emul import ArgumentError, Link, Node, Send, Site, Slicing, Topology, Trunk, World
 from emul.plans import algorithms_for
+from emul.stacks.library import load_stack
+from emul.timing import most_in_flight, time_plan
+from emul.topology import Network
 
 KIB = 1 << 10
 
@@ -126,3 +129,76 @@ def test_slices_change_no_bit_of_the_result():
 def test_impossible_slicing_is_refused(arguments, name):
     with pytest.raises(ArgumentError, match=f"{name} 0: needed at least 1"):
         Slicing(*arguments)
+
+
+def window_limited(slicing, nodes=8):
+    """A ring of two sites whose trunk is quick and far: all that it costs is round trips."""
+    nic = link(gbit_per_s=100.0, latency_us=0.0)
+    sites = tuple(Site(name, (Node(1, nic),) * nodes, nic) for name in "ab")
+    trunk = Trunk(("a", "b"), link(gbit_per_s=100.0, latency_us=10_000))
+    return World(Topology("far", sites, (trunk,)), slicing=slicing)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4, 8])
+@pytest.mark.parametrize("slices", [1, 2, 3])
+@pytest.mark.parametrize("more", [1, 4, 300])
+def test_a_few_bytes_more_than_whole_slices_cost_a_few_bytes_more(slots, slices, more):
+    world = window_limited(Slicing(64 * KIB, slots), nodes=2)
+    whole = 4 * slices * 64 * KIB  # of each chunk: so many slices
+    times = [
+        world.predict("broadcast", nbytes, dtype="uint8", algorithm="ring").time_s
+        for nbytes in (whole - 4 * more, whole, whole + 4 * more)
+    ]
+    assert times[2] == pytest.approx(times[1], rel=0.01)
+    assert times[0] == pytest.approx(times[1], rel=0.01)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 16, 17])
+def test_messages_that_are_not_cut_take_credit_too(count):
+    # Messages of a slice, 8 of them at a time: after each 8, a round trip of 20 ms.
+    def one_by_one(_):
+        for chunk in range(count):
+            yield [Send(0, 1, chunk)]
+
+    far = sites_of_one(lambda a, b: Link(1e12, 10e-3), 2)
+    for slicing in (Slicing(1000, 8), Slicing(250, 32), Slicing(8000, 1)):
+        world = World(far, slicing=slicing)
+        prediction = world.predict("broadcast", count * 1000, dtype="uint8", algorithm=one_by_one)
+        rounds = -(-count // 8)
+        assert prediction.time_s == pytest.approx(0.010 + 0.020 * (rounds - 1), rel=1e-3)
+
+
+def test_nccl_counts_slots_however_short_a_message_is():
+    nccl = Slicing(1000, 8, counts_slots=True)
+
+    def small(_):
+        for chunk in range(9):
+            yield [Send(0, 1, chunk)]
+
+    far = sites_of_one(lambda a, b: Link(1e12, 10e-3), 2)
+    for slicing, expected_s in ((nccl, 0.030), (Slicing(1000, 8), 0.010)):
+        prediction = World(far, slicing=slicing).predict(
+            "broadcast", 9 * 2, dtype="uint8", algorithm=small
+        )
+        assert prediction.time_s == pytest.approx(expected_s, rel=1e-3)
+    assert Slicing.of(load_stack("nccl"), None) == Slicing(512 * KIB, 8, counts_slots=True)
+
+
+@given(st.data())
+def test_no_more_is_in_flight_than_the_credit_and_one_message(data):
+    topology = data.draw(topologies())
+    plan = data.draw(chaotic_plans(topology.world_size))
+    slicing = Slicing(data.draw(st.integers(1, 24)), data.draw(st.integers(1, 4)))
+    width = plan.partition.n_chunks * data.draw(st.integers(1, 12))
+    network = Network.of(topology)
+    timeline = time_plan(program_of(plan, width, 4), network, slicing)
+    most = most_in_flight(timeline.transfers)
+    connections = {}
+    for t in np.flatnonzero(timeline.src != timeline.dst).tolist():
+        ends = int(timeline.src[t]), int(timeline.dst[t])
+        back_ps = timeline.arrival_ps[t] + network.latency_ps(*reversed(ends))
+        held = timeline.start_ps[t], back_ps, int(timeline.nbytes[t])
+        connections.setdefault((*ends, int(timeline.transfers.channel[t])), []).append(held)
+    for held in connections.values():
+        for start, *_ in held:
+            assert sum(nbytes for begun, back, nbytes in held if begun <= start < back) <= most
