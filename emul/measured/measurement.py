@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LATENCY", "MESSAGE", "STREAM", "WINDOW", "Hints", "Log", "Measurement"]
+__all__ = [
+    "IN_PLACE",
+    "LATENCY",
+    "MESSAGE",
+    "OUT_OF_PLACE",
+    "STREAM",
+    "WINDOW",
+    "Hints",
+    "Log",
+    "Measurement",
+]
 
 LATENCY = "latency"
 """One way, of next to nothing: what half a ping takes."""
@@ -15,6 +25,8 @@ STREAM = "stream"
 """``size_bytes`` as part of a stream that is long under way: goodput."""
 WINDOW = "window"
 """64 messages of ``size_bytes`` one after the other, then a short answer."""
+OUT_OF_PLACE, IN_PLACE = "out-of-place", "in-place"
+"""The halves of a line of nccl-tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +34,13 @@ class Measurement:
     """Something of a ``kind`` took ``time_s`` seconds.
 
     ``kind`` is a collective (``all_reduce``, ...) or one of LATENCY, MESSAGE, STREAM, WINDOW. Of
-    a collective ``size_bytes`` is the whole vector, as nccl-tests counts it. ``spread`` is the
-    relative standard error of ``time_s``, where the file tells it; ``algorithm`` how the
-    collective was done, where the file tells it.
+    a collective ``size_bytes`` is the whole vector, as nccl-tests counts it. Where the file tells
+    them, ``samples`` are the single times in seconds of which ``time_s`` is the median, else
+    ``spread`` is the relative standard error of ``time_s``.
+
+    The rest says what was measured, and is empty where the file does not: ``algorithm`` of a
+    collective; ``half``, OUT_OF_PLACE or IN_PLACE; ``direction`` and ``protocol`` of what crosses
+    the link; ``run``, one of several in a file: the destination of a ping, the number of a test.
     """
 
     kind: str
@@ -34,6 +50,11 @@ class Measurement:
     world_size: int = 2
     algorithm: str = ""
     spread: float = 0.0
+    samples: tuple[float, ...] = ()
+    half: str = ""
+    direction: str = ""
+    protocol: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
