@@ -21,28 +21,25 @@ SCHEMA = "emul-calibrate-1"
 def calibration_table(parameters: Sequence[Parameter]) -> Table:
     """Return a table with a line for each parameter."""
     table = Table("parameter", box=box.SIMPLE)
-    for column in ("value", "95 % interval"):
+    for column in ("value", "interval"):
         table.add_column(column, justify="right")
     for column in ("status", "from"):
         table.add_column(column)
     for each in parameters:
         value = f"{each.value:.6g} {each.unit}"
-        table.add_row(each.name, value, _interval(each), each.status, each.source)
+        table.add_row(each.name, value, each.interval or "-", each.status, each.source)
     return table
-
-
-def _interval(parameter: Parameter) -> str:
-    if parameter.low is None or parameter.high is None:
-        return "-"
-    return f"{parameter.low:.6g} to {parameter.high:.6g}"
 
 
 def fit_words(calibration: Calibration) -> str:
     """Return how well the fit matches what was measured."""
+    found = calibration
+    head = f"{found.measurements} measurement{'s' if found.measurements > 1 else ''}"
+    if found.measurements <= found.parameters:
+        return f"{head} for {found.parameters} parameters, so nothing is left to check the fit by"
     return (
-        f"{calibration.measurements} measurements; the fit is off by "
-        f"{calibration.typical_error:.2%} in the median, by {calibration.worst_error:.2%} at worst"
-        f"{_slices(calibration)}"
+        f"{head}; the fit is off by {found.typical_error:.2%} in the median, by "
+        f"{found.worst_error:.2%} at worst{_slices(found)}"
     )
 
 
