@@ -24,6 +24,7 @@ SLICES = (0, 512 << 10)
 CLEARLY = 0.9
 """A fit is better when its errors are less than this part of another's."""
 
+PING, LOGS = "a ping", "logs of several world sizes"
 WITH_OVERHEAD = "the overhead of a message included"
 WITHOUT_OVERHEAD = "if there is no overhead"
 WITH_BASE = "the base of the call included, spread over its steps"
@@ -78,13 +79,16 @@ class _Merger:
 
     def settle(self) -> Settled:
         """Return the fit of the finest parameters that the data tell apart."""
-        if self._spanned(OVERHEAD, [LATENCY, SECONDS_PER_BYTE]):
+        others = [LATENCY, SECONDS_PER_BYTE]
+        if self._spanned(OVERHEAD, others):
             why = self._why(OVERHEAD, [LATENCY], "all measurements pay both in one proportion")
-            self._put_overhead_in(why, self._remedy(OVERHEAD, self._with_a_ping(), "a ping"))
-        if self._spanned(BASE, [LATENCY, OVERHEAD, SECONDS_PER_BYTE]):
+            self._put_overhead_in(why, self._remedy(OVERHEAD, others, self._with_a_ping(), PING))
+        others = [
+            each for each in (LATENCY, OVERHEAD, SECONDS_PER_BYTE) if each in self.model.active
+        ]
+        if self._spanned(BASE, others):
             why = self._why(BASE, [self._step], "all calls have as many steps")
-            told = "logs of several world sizes"
-            self._put_base_in(why, self._remedy(BASE, self._with_more_ranks(), told))
+            self._put_base_in(why, self._remedy(BASE, others, self._with_more_ranks(), LOGS))
         self._check_sizes()
         found = fit(self.model)
         if _blurred(found, LATENCY, OVERHEAD):
@@ -107,13 +111,9 @@ class _Merger:
         more = [replace(each, world_size=2 * each.world_size) for each in self.measurements]
         return [*self.measurements, *more]
 
-    def _remedy(self, column: int, more: list[Measurement], told: str) -> str:
-        """Return ``told`` if with ``more`` a parameter is no longer a mixture of the others."""
-        model = self.model_of(more)
-        others = [each for each in model.active if each != column]
-        if column == BASE and OVERHEAD not in self.model.active:
-            others = [each for each in others if each != OVERHEAD]
-        return "" if model.spanned(column, others) else told
+    def _remedy(self, column: int, others: list[int], more: list[Measurement], told: str) -> str:
+        """Return ``told`` if with ``more`` a parameter is no longer a mixture of ``others``."""
+        return "" if self.model_of(more).spanned(column, others) else told
 
     @property
     def _step(self) -> int:

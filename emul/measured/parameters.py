@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from emul.links import Link
 from emul.measured.calibration import Calibration, Quantity
 
-__all__ = ["ASSUMED", "Parameter", "parameters_of", "rounded"]
+__all__ = ["ASSUMED", "TYPICAL", "Parameter", "parameters_of", "rounded"]
 
 MICRO = 1e6
 GBIT_PER_BYTE = 8 / 1e9
@@ -61,30 +62,49 @@ ASSUMED: Mapping[str, Link] = MappingProxyType(
         "trunk": Link(12.25e9, 100e-6),
     }
 )
-"""Assumed where nothing is known: NVLink 4, a fabric of 400 Gbit/s, 20 km at 100 Gbit/s."""
+TYPICAL: Mapping[str, str] = MappingProxyType(
+    {"node": "NVLink 4", "site": "a fabric of 400 Gbit/s", "trunk": "20 km at 100 Gbit/s"}
+)
+"""Assumed where nothing is known."""
 
 
-def parameters_of(calibration: Calibration, otherwise: Link, said: str) -> tuple[Parameter, ...]:
+def parameters_of(
+    calibration: Calibration,
+    otherwise: Link,
+    said: str,
+    taken: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Parameter, ...]:
     """Return the numbers of the calibrated link; what was not measured is as in ``otherwise``.
 
-    ``said`` says where ``otherwise`` is from.
+    It is never better than the data allow, nor worse: where they give a bound, it keeps to that.
+    ``said`` says where ``otherwise`` is from; ``taken`` what was taken from each file.
     """
     latency, overhead = calibration.latency_s, calibration.overhead_s
     assumed_latency_s, assumed_overhead_s, assumed_rate, bound = _within(calibration, otherwise)
     lacks = f"not measured; {said}"
     held = bool(latency and latency.holds)
+    quantity = partial(_scaled, taken=taken)
     parameters = [
-        _parameter("latency_us", latency, assumed_latency_s, lacks + bound[0]),
-        _parameter(
+        quantity("latency_us", "us", MICRO, latency, assumed_latency_s, lacks + bound[0]),
+        quantity(
             "overhead_us",
+            "us",
+            MICRO,
             overhead,
             0.0 if held else assumed_overhead_s,
             "in latency_us" if held else lacks + bound[0],
         ),
-        _rate(calibration.rate_bytes_per_s, assumed_rate, lacks + bound[1]),
+        quantity(
+            "rate_gbit_per_s",
+            "Gbit/s",
+            GBIT_PER_BYTE,
+            calibration.rate_bytes_per_s,
+            assumed_rate,
+            lacks + bound[1],
+        ),
     ]
     if calibration.base_s is not None:
-        parameters.insert(0, _parameter("base_us", calibration.base_s, 0.0, ""))
+        parameters.insert(0, quantity("base_us", "us", MICRO, calibration.base_s, 0.0, ""))
     return tuple(parameters)
 
 
@@ -107,22 +127,25 @@ def _within(
     return latency_s, overhead_s, rate, (reasons[0], reasons[1])
 
 
-def _parameter(name: str, found: Quantity | None, otherwise_s: float, why: str) -> Parameter:
-    return _scaled(name, "us", MICRO, found, otherwise_s, why)
-
-
-def _rate(found: Quantity | None, otherwise: float, why: str) -> Parameter:
-    return _scaled("rate_gbit_per_s", "Gbit/s", GBIT_PER_BYTE, found, otherwise, why)
-
-
 def _scaled(
-    name: str, unit: str, scale: float, found: Quantity | None, otherwise: float, why: str
+    name: str,
+    unit: str,
+    scale: float,
+    found: Quantity | None,
+    otherwise: float,
+    why: str,
+    *,
+    taken: Mapping[str, str],
 ) -> Parameter:
     """Return a quantity in SI units as a parameter in ``unit``."""
     if found is None:
         return Parameter(name, rounded(otherwise * scale), unit, None, None, "assumed", why)
     low, high = (rounded(e * scale) if math.isfinite(e) else None for e in (found.low, found.high))
-    files = ", ".join(each if each == each.strip() else repr(each) for each in found.sources)
+    files = ", ".join(
+        (each if each == each.strip() else repr(each))
+        + (f" ({taken[each]})" if each in taken else "")
+        for each in found.sources
+    )
     source = files + (f"; {found.holds}" if found.holds else "")
     value = 0.0 if found.value < NOTHING * found.high < math.inf else found.value
     sure = None if low is None else found.confidence
