@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -172,13 +173,17 @@ class _Quantities:
         return Quantity(1 / found.value, 1 / found.high, high, found.sources, "", found.confidence)
 
     def _interval(self, column: int) -> Interval:
+        alone = [
+            ends
+            for each in self.differing
+            for columns, ends in each.ends
+            if tuple(columns) == (column,)
+        ]
         if self.another_form:
-            return UNKNOWN
-        ends = interval_of(self.settled.fit, (column,))
-        for each in self.differing:
-            for columns, alone in each.ends:
-                ends = ends.hull(alone) if columns == (column,) else ends
-        return ends
+            ends = alone[0] if alone else UNKNOWN
+        else:
+            ends = interval_of(self.settled.fit, (column,))
+        return reduce(Interval.hull, alone, ends)
 
 
 def _words_of_intervals(

@@ -55,10 +55,11 @@ def words_of_undetermined(found: Fit) -> Iterator[str]:
         if columns[0] not in found.model.active:
             yield f"{name} not determined: nothing was measured that depends on {pronoun}"
         elif not is_determined(found, columns):
-            yield f"{name} not determined: {_why(found, columns, regime)}{_bound(found, columns)}"
+            why = _why(found, columns, regime, pronoun)
+            yield f"{name} not determined: {why}{_bound(found, columns)}"
 
 
-def _why(found: Fit, columns: Sequence[int], regime: str) -> str:
+def _why(found: Fit, columns: Sequence[int], regime: str, pronoun: str) -> str:
     """Return the reason: all times are of one regime, whatever the noise, or the noise."""
     most = upper_end(found, columns)
     times_s = found.model.predict(found.theta)
@@ -69,7 +70,7 @@ def _why(found: Fit, columns: Sequence[int], regime: str) -> str:
             f"the sizes never leave the {regime} regime (at most {share:.2%} of a time is theirs)"
         )
     noise = float(np.median(found.deviations))
-    return f"times that scatter by {noise:.2%} hide them"
+    return f"times that scatter by {noise:.2%} hide {pronoun}"
 
 
 def _bound(found: Fit, columns: Sequence[int]) -> str:

@@ -47,7 +47,7 @@ class Fit:
     ``half_widths`` are as of normal errors, NaN where there is nothing to tell them from;
     ``influence``, (4, rows), is what a parameter changes by with the relative error of a row;
     ``residuals`` the logarithms of model over measurement, ``deviations`` what they are expected
-    to be.
+    to be, and ``errors`` the relative errors of rows from which intervals are made.
     """
 
     model: Model
@@ -57,6 +57,7 @@ class Fit:
     quantile: float
     residuals: Floats
     deviations: Floats
+    errors: Floats
 
     def half_width(self, weights: Floats) -> float:
         """Return the half-width of the interval of a weighted sum of the parameters."""
@@ -78,25 +79,39 @@ class Fit:
         counts = np.flatnonzero(np.abs(moved) > NO_WEIGHT * np.abs(moved).max())
         rows = [self._row_interval(int(row)) for row in counts]
         ends = np.array([[row.low, row.high] for row in rows]) * moved[counts, None]
-        down, up = np.sqrt((np.sort(ends, axis=1) ** 2).sum(axis=0))
-        sure = (
-            rows[0].confidence if len(rows) == 1 else min(CONFIDENCE, *(r.confidence for r in rows))
-        )
+        squares = np.sort(ends, axis=1) ** 2
+        medians = np.array([self.model.intervals[row] is not None for row in counts])
         value = float(weights @ self.theta)
-        return Interval(float(np.maximum(0.0, value - down)), float(value + up), sure)
+        down = math.sqrt(squares[:, 0].sum())
+        beyond = _stretched(math.sqrt(squares[~medians, 1].sum()), value)
+        up = math.hypot(beyond, math.sqrt(squares[medians, 1].sum()))
+        sure = [row.confidence for row in rows]
+        confidence = sure[0] if len(sure) == 1 else min(CONFIDENCE, *sure)
+        return Interval(float(np.maximum(0.0, value - down)), value + up, confidence)
 
     def _row_interval(self, row: int) -> Interval:
         """Return the relative errors between which that of a row lies; NaN if nothing tells it."""
         told = self.model.intervals[row]
         if told is not None:
             return told
-        half = self.deviations[row] * (NORMAL if self.model.spreads[row] else self.quantile)
+        half = self.errors[row] * (NORMAL if self.model.spreads[row] else self.quantile)
         return Interval(-half, half)
 
     @property
     def half_widths(self) -> list[float]:
         """The half-width of each parameter's interval."""
         return [self.half_width(row) for row in np.eye(len(self.theta))]
+
+
+def _stretched(up: float, value: float) -> float:
+    """Return how far an upper end is from ``value`` where errors are factors and not sums.
+
+    A time that is off by a factor is off by more above than below. From the double of the value on,
+    the tangent is taken.
+    """
+    if not 0 < up < value:
+        return up * (math.e - 1)
+    return value * math.expm1(up / value)
 
 
 def scipy_module(name: str) -> ModuleType:
@@ -113,15 +128,18 @@ def fit(model: Model) -> Fit:
     """Return the parameters that fit best: twice, for the second pass knows how noisy rows are."""
     first = np.full(len(model.times_s), FIRST_SIGMA)
     theta = _solve(model, first, _start(model))
-    theta = _solve(model, _deviations(model, theta, first), theta)
-    deviations = _deviations(model, theta, _deviations(model, theta, first))
+    scale = _deviations(model, theta, first)
+    theta = _solve(model, scale, theta)
+    deviations = _deviations(model, theta, scale)
     freedom = _freedom(model, theta, deviations)
-    inverse = _inverse(model, theta, deviations)
-    influence = inverse @ (_jacobian(model, theta, deviations) / deviations[:, None]).T
+    errors = _errors(model, _residuals(model, theta), scale, freedom)
+    inverse = _inverse(model, theta, errors)
+    influence = inverse @ (_jacobian(model, theta, errors) / errors[:, None]).T
     known = freedom > 0 or (model.spreads > 0).all()
     covariance = inverse if known else np.full_like(inverse, np.nan)
     residuals = _residuals(model, theta)
-    return Fit(model, theta, covariance, influence, _quantile(freedom), residuals, deviations)
+    quantile = _quantile(freedom)
+    return Fit(model, theta, covariance, influence, quantile, residuals, deviations, errors)
 
 
 def _start(model: Model) -> Floats:
@@ -182,6 +200,27 @@ def _deviations(model: Model, theta: Floats, before: Floats) -> Floats:
     clipped = np.minimum(sizes, most) if most else sizes
     sigma = max(LEAST_SIGMA, float(np.sqrt((clipped**2).sum() / freedom)))
     return np.where(untold, sigma, told)
+
+
+def _errors(model: Model, residuals: Floats, scale: Floats, freedom: float) -> Floats:
+    """Return the relative errors of rows that stand for the sureness of the parameters.
+
+    Of rows that tell none they are those of an estimate that bears outliers: the root of the mean
+    square of the bounded residuals, over the mean of their slopes, with the correction for few
+    rows (P. J. Huber, Robust Statistics (1981), section 7.6). ``scale`` is that of the loss.
+    """
+    untold = model.spreads == 0
+    if not freedom:
+        return np.where(untold, LEAST_SIGMA, np.maximum(model.spreads, LEAST_TOLD))
+    stretch = 1 + (residuals / scale / OUTLIER_SIGMAS)[untold] ** 2
+    bounded, slopes = (residuals / scale)[untold] ** 2 / stretch, stretch**-1.5
+    mean = float(slopes.mean())
+    parameters = len(stretch) - freedom
+    few = 1 + parameters / len(stretch) * float(slopes.var()) / mean**2
+    sigma = few * scale[untold] * math.sqrt(float(bounded.sum()) / freedom) / mean
+    errors = np.maximum(model.spreads, LEAST_TOLD)
+    errors[untold] = np.maximum(sigma, LEAST_SIGMA)
+    return errors
 
 
 def _freedom(model: Model, theta: Floats, deviations: Floats) -> float:

@@ -81,7 +81,10 @@ def _off(typical: float) -> str:
 
 def _of_form(another: bool) -> str:
     if another:
-        return "not at random along the sizes, so the form is not that of these data; no interval"
+        return (
+            "not at random along the sizes, so the form is not that of these data, and their noise "
+            "gives no interval"
+        )
     return "no pattern along the sizes shows that the form is wrong, so this may be noise"
 
 
