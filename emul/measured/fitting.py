@@ -80,11 +80,11 @@ class Fit:
         rows = [self._row_interval(int(row)) for row in counts]
         ends = np.array([[row.low, row.high] for row in rows]) * moved[counts, None]
         squares = np.sort(ends, axis=1) ** 2
-        medians = np.array([self.model.intervals[row] is not None for row in counts])
+        told = self.model.spreads[counts] > 0
         value = float(weights @ self.theta)
         down = math.sqrt(squares[:, 0].sum())
-        beyond = _stretched(math.sqrt(squares[~medians, 1].sum()), value)
-        up = math.hypot(beyond, math.sqrt(squares[medians, 1].sum()))
+        beyond = _stretched(math.sqrt(squares[~told, 1].sum()), value)
+        up = math.hypot(beyond, math.sqrt(squares[told, 1].sum()))
         sure = [row.confidence for row in rows]
         confidence = sure[0] if len(sure) == 1 else min(CONFIDENCE, *sure)
         return Interval(float(np.maximum(0.0, value - down)), value + up, confidence)
@@ -104,9 +104,9 @@ class Fit:
 
 
 def _stretched(up: float, value: float) -> float:
-    """Return how far an upper end is from ``value`` where errors are factors and not sums.
+    """Return how far an upper end is from ``value`` where no file tells the errors of times.
 
-    A time that is off by a factor is off by more above than below. From the double of the value on,
+    They are factors, so a time is off by more above than below. From the double of the value on,
     the tangent is taken.
     """
     if not 0 < up < value:

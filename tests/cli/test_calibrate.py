@@ -55,7 +55,9 @@ def calibrated(folder, *arguments):
 def test_logs_and_a_ping_give_every_parameter_and_a_topology(tmp_path):
     for n in (2, 8, 32):
         (tmp_path / f"{n}.log").write_text(nccl_log(n))
-    (tmp_path / "ping.txt").write_text(logs.ping_log([0.0101, 0.0100, 0.0099, 0.0102, 0.0098, 0.0100]))
+    (tmp_path / "ping.txt").write_text(
+        logs.ping_log([0.0101, 0.0100, 0.0099, 0.0102, 0.0098, 0.0100])
+    )
     out, found = calibrated(tmp_path, "2.log", "8.log", "32.log", "ping.txt")
     # the truths are those that the logs were made of; the ping takes twice 5 us
     assert found["base_us"]["value"] == pytest.approx(20, rel=0.02)
