@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,10 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     )
     taken = {log: taken_of(log, asked["algorithm"]) for log in logs}
     said = f"as in {asked['base']}" if base else "no --base was given"
-    words = {log.path.name: " and ".join(each.what for each in rows) for log, rows in taken.items()}
+    words = {
+        log.measurements[0].source: " and ".join(each.what for each in rows)
+        for log, rows in taken.items()
+    }
     parameters = parameters_of(found, known[link], said, words)
     beside = layout.warnings(link, logs) if base is None else _words_of_base(base, link, asked)
     warnings = [*found.warnings, *beside]
@@ -118,12 +122,26 @@ def _logs(files: tuple[Path, ...], asked: dict[str, Any]) -> list[Log]:
     if collective and collective not in COLLECTIVES:
         raise unknown_name("collective", collective, COLLECTIVES)
     everywhere, by_file = _world_sizes(asked["world_sizes"], files)
+    for path in files:
+        if files.count(path) > 1:
+            raise click.UsageError(f"{path}: given {files.count(path)} times: needed once")
     logs = [
         read_measurements(path, Hints(by_file.get(str(path), everywhere), collective))
         for path in files
     ]
     half = (asked["half"] or "").replace("-", " ")
-    return [only_half(log, half) for log in logs] if half else logs
+    return _named_apart([only_half(log, half) for log in logs] if half else logs)
+
+
+def _named_apart(logs: list[Log]) -> list[Log]:
+    """Return the logs, of which those with one name in several folders are named by their paths."""
+    names = [log.path.name for log in logs]
+    return [
+        replace(log, measurements=tuple(replace(m, source=str(log.path)) for m in log.measurements))
+        if names.count(log.path.name) > 1
+        else log
+        for log in logs
+    ]
 
 
 def _world_sizes(given: tuple[str, ...], files: tuple[Path, ...]) -> tuple[int, dict[str, int]]:

@@ -64,6 +64,16 @@ def test_halves_that_differ_are_refused_and_each_alone_is_right(half, rate, tmp_
         assert other not in said
 
 
+def test_files_of_one_name_are_told_apart_and_one_file_is_not_taken_twice(tmp_path):
+    for folder, rate in (("north", 10e9), ("south", 2e9)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.log").write_text(log((10e-6, rate), (10e-6, rate)))
+    result, _ = run(tmp_path, "north/a.log", "south/a.log")
+    assert "north/a.log and south/a.log differ, though both are all_reduce" in result.stderr
+    result, _ = run(tmp_path, "north/a.log", "north/a.log")
+    assert (result.returncode, "given 2 times: needed once" in result.stderr) == (2, True)
+
+
 def test_a_half_that_is_not_there_is_refused(tmp_path):
     table = "collective,world_size,size_bytes,time_s\nall_reduce,4,{},{}\nall_reduce,4,{},{}\n"
     (tmp_path / "a.csv").write_text(table.format(8, 6e-5, 1 << 30, 0.16))
