@@ -87,10 +87,7 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     )
     taken = {log: taken_of(log, asked["algorithm"]) for log in logs}
     said = f"as in {asked['base']}" if base else "no --base was given"
-    words = {
-        log.measurements[0].source: " and ".join(each.what for each in rows)
-        for log, rows in taken.items()
-    }
+    words = {log.measurements[0].source: " and ".join(log.taken_as) for log in logs}
     parameters = parameters_of(found, known[link], said, words)
     beside = layout.warnings(link, logs) if base is None else _words_of_base(base, link, asked)
     warnings = [*found.warnings, *beside]

@@ -18,7 +18,8 @@ class Taken:
 
     ``ranks`` are 2 where no collective was measured; ``algorithm`` is empty there, and
     ``algorithm_from`` says who named it: the file, --algorithm, or nobody, so that it is assumed.
-    ``places`` are the halves of nccl-tests; ``how`` is the protocol and the direction.
+    ``places`` are the halves of nccl-tests; ``how`` is the protocol and the direction; ``what``
+    says in words the collective and its ranks, or how a link was measured.
     """
 
     kind: str
@@ -28,13 +29,7 @@ class Taken:
     places: tuple[str, ...]
     how: str
     measurements: int
-
-    @property
-    def what(self) -> str:
-        """The kind and its ranks, or how it was measured."""
-        if self.kind in COLLECTIVES:
-            return f"{self.kind} over {self.ranks} ranks"
-        return f"{self.kind}, {self.how}" if self.how else self.kind
+    what: str
 
     @property
     def words(self) -> str:
@@ -62,7 +57,16 @@ def _taken(rows: Sequence[Measurement], asked: str) -> Taken:
         said_by = "assumed" if algorithm != asked else "as --algorithm says"
         said_by = "as the file says" if first.algorithm else said_by
     places = tuple(dict.fromkeys(each.place for each in rows if each.place))
-    return Taken(first.kind, first.world_size, algorithm, said_by, places, first.how, len(rows))
+    return Taken(
+        first.kind,
+        first.world_size,
+        algorithm,
+        said_by,
+        places,
+        first.how,
+        len(rows),
+        first.taken_as,
+    )
 
 
 def only_half(log: Log, half: str) -> Log:
