@@ -50,10 +50,13 @@ class Apart:
 
 @dataclass(frozen=True)
 class Population:
-    """What one run of one file measured."""
+    """What one run of one file measured; ``runs`` are in that ``file``, and this is the ``run``."""
 
     name: str
     measurements: tuple[Measurement, ...]
+    file: str = ""
+    run: int = 1
+    runs: int = 1
 
     def of_kind(self, kind: str) -> tuple[Measurement, ...]:
         """Return the measurements of one kind."""
@@ -75,11 +78,21 @@ def populations_of(measurements: Sequence[Measurement]) -> list[Population]:
         single = i if each.samples and each.kind in (LATENCY, STREAM) else -1
         found.setdefault((each.source, each.run, single), []).append(each)
     files = [source for source, _, _ in found]
-    numbers = [files[: i + 1].count(source) for i, source in enumerate(files)]
+    runs = [(files[: i + 1].count(file), files.count(file)) for i, file in enumerate(files)]
     return [
-        Population(f"{file} (run {number})" if files.count(file) > 1 else file, tuple(rows))
-        for file, number, rows in zip(files, numbers, found.values(), strict=True)
+        Population(f"{file} (run {run})" if of > 1 else file, tuple(rows), file, run, of)
+        for file, (run, of), rows in zip(files, runs, found.values(), strict=True)
     ]
+
+
+def _differ(one: Population, other: Population) -> tuple[str, str]:
+    """Return in words that two runs differ, and the way out."""
+    if one.file == other.file:
+        words = (
+            f"{one.file} holds {one.runs} runs, of which run {one.run} and run {other.run} differ"
+        )
+        return words, "put the one that is meant into a file of its own"
+    return f"{one.name} and {other.name} differ", "give one of them alone"
 
 
 def apart(measurements: Sequence[Measurement], settle: Settle) -> list[Apart]:
@@ -120,8 +133,8 @@ def _collectives(one: Population, other: Population, settle: Settle) -> Iterator
     kinds = {each.kind for each in one.measurements} - {LATENCY, STREAM}
     for kind in sorted(kinds & {each.kind for each in other.measurements}):
         first, second = (Population(each.name, each.of_kind(kind)) for each in (one, other))
-        where = f"{one.name} and {other.name} differ, though both are {kind}"
-        yield from _paired(first, second, settle, where, "give one of them alone")
+        where, remedy = _differ(one, other)
+        yield from _paired(first, second, settle, f"{where}, though both are {kind}", remedy)
 
 
 def _paired(
@@ -226,12 +239,13 @@ def _medians(one: Population, other: Population) -> Iterator[Apart]:
         middles = [median(each) for each in samples]
         ratio = max(middles) / min(middles)
         values = " and ".join(_value_in_words(kind, each) for each in middles)
+        where, remedy = _differ(one, other)
         words = (
-            f"{one.name} and {other.name} differ: {values}, {ratio:.4g} times as much, and the "
-            "intervals of their medians do not meet"
+            f"{where}: {values}, {ratio:.4g} times as much, and the intervals of their medians do "
+            "not meet"
         )
         if ratio > 1 + APART:
-            raise MeasurementError(f"{words}: one link cannot be both: give one of them alone")
+            raise MeasurementError(f"{words}: one link cannot be both: {remedy}")
         yield Apart(f"{words}; both are taken together", tuple((columns, each) for each in ends))
 
 

@@ -119,11 +119,13 @@ def stream(source, rates, run=0):
 @pytest.mark.parametrize("sources", [("p.txt", "q.txt"), ("p.txt", "p.txt")])
 @pytest.mark.parametrize("number", [1, 3, 10])
 def test_pings_and_streams_of_two_links_are_refused(sources, number):
-    names = sources if sources[0] != sources[1] else ("p.txt (run 1)", "p.txt (run 2)")
+    names = "p.txt and q.txt differ"
+    if sources[0] == sources[1]:
+        names = "p.txt holds 2 runs, of which run 1 and run 2 differ"
     pair = [ping(s, [v] * number) for s, v in zip(sources, (0.5e-3, 20.5e-3), strict=True)]
     with pytest.raises(MeasurementError) as caught:
         calibrate(pair)
-    said = f"{names[0]} and {names[1]} differ: 500 us one way and 20.5 ms one way, 41 times as much"
+    said = f"{names}: 500 us one way and 20.5 ms one way, 41 times as much"
     assert said in str(caught.value)
     pair = [stream(s, [v] * number) for s, v in zip(sources, (1e9, 2.5e8), strict=True)]
     with pytest.raises(MeasurementError, match=r"differ: 1 GB/s .* and 0\.25 GB/s .*, 4 times"):
