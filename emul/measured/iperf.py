@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 
 from emul.measured.json_text import JsonText
 from emul.measured.measurement import STREAM, Log, Measurement
@@ -15,8 +14,6 @@ FULL = 0.9
 """The ramp is over with the first interval that has this part of the median of the later half."""
 FEWEST_INTERVALS = 3
 """After the ramp, of which a median is better than the average of the whole test."""
-MEDIAN_OVER_MEAN = math.sqrt(math.pi / 2)
-"""Standard error of a median over that of a mean, of normal draws."""
 
 
 def is_iperf(document: JsonText) -> bool:
@@ -37,15 +34,15 @@ def read_iperf(document: JsonText, path: Path) -> Log:
     summed = _sum_key(document)
     average = document.positive("end", summed, "bits_per_second") / 8
     rates, skipped = _after_ramp(_intervals(document))
-    rate, spread, what = average, 0.0, "the average of the whole test"
+    rate, samples, what = average, tuple[float, ...](), "the average of the whole test"
     if len(rates) >= FEWEST_INTERVALS:
         rate = median(rates)
         if rate <= 0:
             raise document.refusal(("intervals",), rate, "a rate above 0 in most intervals")
-        spread = MEDIAN_OVER_MEAN * stdev(rates) / math.sqrt(len(rates)) / rate
+        samples = tuple(rates)
         what = f"the median of {len(rates)} intervals after {skipped} of the ramp"
     notes = [f"{path.name}: rate is {what}", *_also(document, path.name)]
-    measured = Measurement(STREAM, 1.0, path.name, size_bytes=rate, spread=spread)
+    measured = Measurement(STREAM, 1.0, path.name, size_bytes=rate, samples=samples)
     return Log(path, "iperf3", (measured,), notes=tuple(notes))
 
 

@@ -28,6 +28,7 @@ BANDWIDTHS = ["algbw", "busbw"]
 OLD_NAMES = {"error": "#wrong"}
 PER_ITERATION = ["i_min", "i_max", "i_p99", "i_cv%"]
 
+HALVES = ("out of place", "in place")
 MOST_COUNT = 1 << 60
 
 
@@ -183,7 +184,7 @@ def _measurements(run: Run, path: Path, hints: Hints) -> list[Measurement]:
         collective = nccl_names.collective_of(rows, hints, run.first)
     nccl_names.check_busbw(rows, collective, world_size)
     return [
-        Measurement(collective, time_s, path.name, row.size_bytes, world_size)
+        Measurement(collective, time_s, path.name, row.size_bytes, world_size, place=half)
         for row in rows
-        for time_s in row.times_s
+        for half, time_s in zip(HALVES, row.times_s, strict=False)
     ]

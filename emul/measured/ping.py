@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 
 from emul.measured.measurement import LATENCY, Log, Measurement
 from emul.measured.refusals import Place
@@ -21,8 +20,6 @@ DUPLICATE = "(DUP!)"
 
 FEWEST_PACKETS = 3
 """Of which a median is better than the average of all."""
-MEDIAN_OVER_MEAN = math.sqrt(math.pi / 2)
-"""Standard error of a median over that of a mean, of normal draws."""
 
 
 def is_ping(lines: list[str]) -> bool:
@@ -82,13 +79,15 @@ def _average_s(line: str, place: Place) -> float:
 
 def _log(path: Path, packets_s: list[float], average_s: float, counts: tuple[int, int]) -> Log:
     """Return the latency with what was made of the packets."""
-    rtt_s, spread, what = average_s, 0.0, "the average"
+    rtt_s, samples, what = average_s, tuple[float, ...](), "the average"
     if len(packets_s) >= FEWEST_PACKETS:
         rtt_s, what = median(packets_s), f"the median of {len(packets_s)} packets"
-        spread = MEDIAN_OVER_MEAN * stdev(packets_s) / math.sqrt(len(packets_s)) / rtt_s
+        samples = tuple(packet_s / 2 for packet_s in packets_s)
     lost = counts[0] - counts[1]
     notes = [f"{path.name}: latency is half of {what}, {rtt_s * 1e3:.6g} ms"]
     if lost > 0:
         notes.append(f"{path.name}: {lost} of {counts[0]} packets were lost")
-    measured = Measurement(LATENCY, rtt_s / 2, path.name, spread=spread)
+    measured = Measurement(
+        LATENCY, rtt_s / 2, path.name, samples=samples, how="ICMP, half of a round trip"
+    )
     return Log(path, "ping", (measured,), notes=tuple(notes))
