@@ -45,6 +45,9 @@ MOST_RANKS = 1_000_000
               help="Of logs of nccl-tests that do not say it.")  # fmt: skip
 @click.option("--world-size", "world_sizes", multiple=True, metavar="[FILE=]RANKS",
               help="Of files that do not say it (OSU); may be given for each file.")  # fmt: skip
+@click.option("--partial", is_flag=True,
+              help="Take the complete lines of files that are cut, damaged or not closed; those "
+              "that are left out are told.")  # fmt: skip
 def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     r"""Find the latency, overhead and rate of a link from measurements, and how sure they are.
 
@@ -96,7 +99,9 @@ def _logs(files: tuple[Path, ...], asked: dict[str, Any]) -> list[Log]:
         raise unknown_name("collective", collective, COLLECTIVES)
     everywhere, by_file = _world_sizes(asked["world_sizes"], files)
     return [
-        read_measurements(path, Hints(by_file.get(str(path), everywhere), collective))
+        read_measurements(
+            path, Hints(by_file.get(str(path), everywhere), collective, asked["partial"])
+        )
         for path in files
     ]
 

@@ -20,11 +20,17 @@ UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f"))
 """Characters without a width, such as the mark at the beginning of a UTF-8 file."""
 
 MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
-DATE = rf"\d{{4}}[-/.]\d\d[-/.]\d\d|\d\d[-/.]\d\d[-/.]\d{{4}}|(?:{MONTHS})\s+\d{{1,2}}(?:\s+\d{{4}})?"
+DATE = (
+    rf"\d{{4}}[-/.]\d\d[-/.]\d\d|\d\d[-/.]\d\d[-/.]\d{{4}}|(?:{MONTHS})\s+\d{{1,2}}(?:\s+\d{{4}})?"
+)
 APART = r"(?<![\w.])"
-HOUR = APART + r"\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?(?:\s?[AP]M)?(?:\s?Z|\s?[+-]\d\d:?\d\d|\s(?:UTC|GMT))?"
+HOUR = (
+    APART
+    + r"\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?(?:\s?[AP]M)?(?:\s?Z|\s?[+-]\d\d:?\d\d|\s(?:UTC|GMT))?"
+)
 TIME = re.compile(
-    rf"(?:{DATE})(?:[T\s,]\s*{HOUR.removeprefix(APART)})?|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\s+)|{HOUR}"
+    rf"(?:{DATE})(?:[T\s,]\s*{HOUR.removeprefix(APART)})?"
+    rf"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\s+)|{HOUR}"
     r"|\b[IWEF]\d{4}(?=\s)|\d{9,}(?:[.,]\d+)?|(?<![\d.])\d+\.\d+(?![\d.])(?=[s\])\s]|$)"
 )
 """A time of day, of an epoch or since a start: what differs in a prefix from line to line."""
@@ -45,11 +51,12 @@ def streams_of(
 ) -> list[tuple[str, list[str], list[int]]]:
     """Return the lines of each process: its prefix, its lines, and who else's lines there are.
 
-    Each of ``anchors`` finds where a line that the format is known by begins; the first of them that
-    is found tells the prefixes. The lines of a stream are as many as ``lines``, empty where a
+    Each of ``anchors`` finds where a line that the format is known by begins; the first of them
+    that is found tells the prefixes. The lines of a stream are as many as ``lines``, empty where a
     line is that of another. The numbers are those of lines that are of no stream.
     """
-    prefixes = next(filter(None, (_prefixes(lines, anchor) for anchor in anchors)), {"": None})
+    none: dict[str, re.Pattern[str] | None] = {"": None}
+    prefixes = next(filter(None, (_prefixes(lines, anchor) for anchor in anchors)), none)
     texts: dict[str, list[str]] = {prefix: [""] * len(lines) for prefix in prefixes}
     strangers: list[int] = []
     for i, line in enumerate(lines):
@@ -61,9 +68,7 @@ def streams_of(
     return [(prefix, found, strangers) for prefix, found in texts.items()]
 
 
-def _prefixes(
-    lines: Sequence[str], anchor: re.Pattern[str]
-) -> dict[str, re.Pattern[str] | None]:
+def _prefixes(lines: Sequence[str], anchor: re.Pattern[str]) -> dict[str, re.Pattern[str] | None]:
     """Return the prefixes before ``anchor``, the longest first, each with what it matches."""
     found: dict[str, re.Pattern[str] | None] = {}
     rejected = 0
@@ -103,9 +108,7 @@ def _literal(text: str) -> str:
     return r"\s+".join(re.escape(part) for part in re.split(r"\s+", text))
 
 
-def _rests(
-    line: str, prefixes: dict[str, re.Pattern[str] | None]
-) -> Iterator[tuple[str, str]]:
+def _rests(line: str, prefixes: dict[str, re.Pattern[str] | None]) -> Iterator[tuple[str, str]]:
     for prefix, rule in prefixes.items():
         match = rule.match(line) if rule else None
         if match or rule is None:

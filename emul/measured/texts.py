@@ -16,11 +16,13 @@ __all__ = [
     "MOST",
     "MOST_BYTES",
     "MOST_FILE_BYTES",
+    "NUMBER",
     "ROW",
     "count",
     "lines_of",
     "number",
     "positive",
+    "rounding",
     "text_of",
     "whole_size",
 ]
@@ -37,6 +39,7 @@ ROW = re.compile(r"\s*[-+]?\d[^\s:-]*(?:\s|$)", re.ASCII)
 WITH_UNIT = re.compile(rf"({NUMBER.pattern})\s*([a-zA-Zµ%/]+)", re.ASCII)
 NOT_FINITE = ("nan", "inf", "infinity")
 LONGEST_NUMBER = 40
+MOST_POWER = 250
 UTF16_SAMPLE = 400
 """Bytes at the beginning of a file that tell UTF-16 without a mark."""
 
@@ -80,6 +83,14 @@ def number(value: str, place: Place, needed: str) -> float:
     elif unit := WITH_UNIT.fullmatch(text):
         raise place.refusal(value, f"{needed}, without the unit {unit[2]!r}")
     raise place.refusal(value, needed)
+
+
+def rounding(value: str) -> float:
+    """Return half a unit of the last digit of a number as it is printed."""
+    digits, _, exponent = value.lower().partition("e")
+    _, _, decimals = digits.partition(".")
+    power = max(-MOST_POWER, min(MOST_POWER, int(exponent or 0)))
+    return float(0.5 * 10.0 ** (power - len(decimals)))
 
 
 def positive(value: str, place: Place, unit: str) -> float:
