@@ -38,6 +38,7 @@ KINDS = {"latency": LATENCY, "rtt": LATENCY, "message": MESSAGE, "goodput": STRE
 WITHOUT_SIZE = ("latency", "rtt")
 MOST_RANKS = 1_000_000
 NAME = r"(?:collective|world_size|size_bytes|time_s|algorithm|kind)"
+COMMENT = "comments that look like results"
 ANCHORS = (re.compile(rf"\b{NAME}(?:\s*,\s*{NAME})+\s*$"),)
 RESULT = re.compile(r"(?:\w+\s*,\s*){2,}[\w.+-]+\s*$")
 """What a line of results holds, also behind text that is not known."""
@@ -72,7 +73,9 @@ def read_csv(source: Source, hints: Hints) -> Log:
 def _rows(source: Source) -> Iterator[tuple[Place, list[str]]]:
     """Yield the cells of each line, with its place; no cell spans lines."""
     for place, line in source.numbered():
-        if line.strip() and not line.lstrip().startswith("#"):
+        if line.lstrip().startswith("#") and RESULT.search(line):
+            source.leave_out(place.line, COMMENT)
+        elif line.strip() and not line.lstrip().startswith("#"):
             yield place, next(csv.reader([line]))
 
 

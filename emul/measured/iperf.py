@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 
 from emul.measured.json_text import JsonText
 from emul.measured.measurement import STREAM, Log, Measurement
@@ -19,8 +18,6 @@ FEWEST_INTERVALS = 3
 ALIKE = 0.01
 LEAST_UDP_LOSS = 0.05
 """Of UDP packets, from which on the link was full and not only lossy: a choice of ours."""
-MEDIAN_OVER_MEAN = math.sqrt(math.pi / 2)
-"""Standard error of a median over that of a mean, of normal draws."""
 
 
 def is_iperf(document: JsonText) -> bool:
@@ -43,21 +40,20 @@ def read_iperf(document: JsonText, path: Path) -> Log:
     summed = _sum_key(document)
     average = document.positive("end", summed, "bits_per_second") / 8
     rates, skipped = _after_ramp(_intervals(document))
-    rate, spread, what = average, 0.0, "the average of the whole test"
+    rate, samples, what = average, tuple[float, ...](), "the average of the whole test"
     notes: list[str] = []
     if protocol == "UDP":
-        rate, rates = _received_of_udp(document, summed, average, notes), []
+        rate = _received_of_udp(document, summed, average, notes)
         what = "the average of what the receiver had"
     elif len(rates) >= FEWEST_INTERVALS:
         rate = median(rates)
         if rate <= 0:
             raise document.refusal(("intervals",), rate, "a rate above 0 in most intervals")
-        spread = MEDIAN_OVER_MEAN * stdev(rates) / math.sqrt(len(rates)) / rate
+        samples = tuple(rates)
         what = f"the median of {len(rates)} intervals after {skipped} of the ramp"
     notes = [f"rate is {what}", *notes, *_other_way(document), *_also(document)]
-    samples = tuple(rates) if len(rates) >= FEWEST_INTERVALS else ()
     how = f"{protocol} {_direction(document)}"
-    measured = Measurement(STREAM, 1.0, path.name, rate, spread=spread, how=how, samples=samples)
+    measured = Measurement(STREAM, 1.0, path.name, rate, how=how, samples=samples)
     return Log(path, "iperf3", (measured,), notes=tuple(f"{path.name}: {each}" for each in notes))
 
 

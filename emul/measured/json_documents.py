@@ -17,6 +17,7 @@ __all__ = ["START", "documents_of"]
 START = re.compile(r"(?:\{\s*(?:\"|$)|\[\s*(?:\{|$))")
 """What a document begins with, also behind a prefix."""
 DOCUMENT = re.compile(r"^[ \t]*(?=\{|\[\s*[{\]])", re.MULTILINE)
+BEHIND = re.compile(r"[ \t\r\n,]*(?=\{)")
 STRING_OR_NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<bad>NaN|-?Infinity)', re.DOTALL)
 
 
@@ -34,7 +35,7 @@ def documents_of(text: str, path: Path) -> tuple[list[JsonText], list[int]]:
     found: list[JsonText] = []
     strangers: list[int] = []
     position = 0
-    while (match := DOCUMENT.search(text, position)) is not None:
+    while match := BEHIND.match(text, position) or DOCUMENT.search(text, position):
         strangers += _lines_between(text, position, match.end())
         content, position = _parsed(text, path, match.end())
         found += _split(text, path, content, match.end())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Measurement:
     ``place`` is "out of place" or "in place" where the file keeps them apart; ``how`` the protocol,
     the direction and the number of streams, in words. ``samples`` are the single values that
     stand behind the one taken, if the file has them: one-way seconds of LATENCY, bytes per
-    second of STREAM.
+    second of STREAM. ``run`` counts the runs of a file that holds several, from 1.
     """
 
     kind: str
@@ -44,6 +45,14 @@ class Measurement:
     place: str = ""
     how: str = ""
     samples: tuple[float, ...] = ()
+    run: int = 0
+
+    @property
+    def single_times_s(self) -> tuple[float, ...]:
+        """The samples as seconds that each took, infinite for what did not move."""
+        if self.kind != STREAM:
+            return self.samples
+        return tuple(self.size_bytes / each if each else math.inf for each in self.samples)
 
     @property
     def taken_as(self) -> str:

@@ -80,6 +80,9 @@ def _collective(document: JsonText, rows: Sequence[Row], world_size: int, hints:
 def _row(document: JsonText, i: int) -> Row:
     """Return a result; a half that was not run is null."""
     at = ("results", i)
+    missing = [name for name in PLACES if name not in (document.get(*at) or {})]
+    if missing:
+        raise document.refusal((*at, missing[0]), None, "a half, or null where it was not run")
     halves = [name for name in PLACES if document.get(*at, name) is not None]
     return Row(
         here=lambda: document.place(at),

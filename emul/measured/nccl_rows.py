@@ -67,8 +67,17 @@ class Table:
         elif FIRST_CELL.match(own):
             self.close()
             self._begin(own.split(), message, place)
-        elif self.begun and line.strip():
-            self.interrupted = True
+        else:
+            self._pass_over(line, place)
+
+    def _pass_over(self, line: str, place: Place) -> None:
+        """Pass over a line without a row; it is told unless it is a message or a comment."""
+        text = line.strip()
+        self.interrupted = self.interrupted or bool(self.begun and text)
+        if text.startswith("#"):
+            text = text if any(map(str.isdigit, text)) and _all_cells(text.strip("#")[-8:]) else ""
+        if text and not MESSAGE.match(text):
+            self.source.leave_out(place.line, NO_ROW)
 
     def _own(self, line: str) -> tuple[str, bool]:
         """Return the line up to a message that begins in it, and whether one does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emul.errors import MeasurementError
 from emul.measured import nccl_names
@@ -34,6 +34,7 @@ RESULT = re.compile(r"\b\d+\s+\d+\s+[a-z]\w*\s+(?:[a-z]\w*\s+)?(?:-?\d+\s+)?\d+\
 
 ANCHORS = (HEADER, RUN)
 CLOSING = "the closing lines '# Out of bounds values' and '# Avg bus bandwidth'"
+NO_HEADING = "rows that stand under no heading"
 WAY_OUT = "or --partial, which takes the complete rows"
 
 
@@ -78,8 +79,9 @@ def read_nccl_text(source: Source, hints: Hints) -> Log:
     """Return what a log says; it may hold several runs, and lines of others among its own."""
     runs = list(_runs(source, hints.partial))
     measurements: list[Measurement] = []
-    for run in runs:
-        measurements += _measurements(run, source, hints)
+    for number, run in enumerate(runs, start=1):
+        found = _measurements(run, source, hints)
+        measurements += [replace(each, run=number) for each in found] if runs[1:] else found
     if not measurements:
         raise nccl_names.no_rows(Place(source.path))
     hosts = {_hosts(run) for run in runs}
@@ -150,26 +152,41 @@ def _check_processes(run: Run) -> None:
 
 
 def _read_line(run: Run, line: str, place: Place, source: Source, partial: bool) -> None:
-    rank, wrong, header = RANK.search(line), WRONG.search(line), HEADER.search(line)
-    if rank:
-        run.ranks.append((int(rank[1]), int(rank[2] or 0), rank[3]))
+    ranks, header = RANK.findall(line), HEADER.search(line)
+    if ranks:
+        run.ranks += [(int(rank), int(group or 0), host) for rank, group, host in ranks]
     elif RANK_CUT.match(line):
         run.ranks_cut.append(place)
-    elif wrong:
-        _check_wrong(int(wrong[1][:18]), place)
-        run.checked = True
     elif header:
         run.close_table()
         names = ["size", "count", "type", *header[1].split()]
         hosts = [host for _, _, host in run.ranks]
         columns = columns_of(names, run.title, place)
         run.table = Table(source, columns, hosts, partial)
-    elif UNITS.search(line) and run.table:
-        _check_units(run.table, line, place)
     elif TITLE.search(line):
         run.title = line
-    elif run.table and not END.search(line):
-        run.table.read(line, place)
+    elif run.table:
+        run.table.read(_of_table(run, run.table, line, place), place)
+    elif WRONG.search(line):
+        _of_closing(run, line, place)
+    elif RESULT.search(line):
+        source.leave_out(place.line, NO_HEADING)
+
+
+def _of_table(run: Run, table: Table, line: str, place: Place) -> str:
+    """Return the part of a line that belongs to the rows: behind the units, before the closing."""
+    if UNITS.search(line):
+        return _behind_units(table, line, place)
+    return _of_closing(run, line, place)
+
+
+def _of_closing(run: Run, line: str, place: Place) -> str:
+    """Return the part of a line before the closing lines, having read whether all is right."""
+    wrong, end = WRONG.search(line), END.search(line)
+    if wrong:
+        _check_wrong(int(wrong[1][:18]), place)
+        run.checked = True
+    return line[: min(match.start() for match in (wrong, end) if match)] if wrong or end else line
 
 
 def _check_wrong(wrong: int, place: Place) -> None:
@@ -177,8 +194,8 @@ def _check_wrong(wrong: int, place: Place) -> None:
         raise place.refusal(wrong, "0 values out of bounds, for only what is right counts")
 
 
-def _check_units(table: Table, line: str, place: Place) -> None:
-    """Refuse a table that is not in bytes, microseconds and GB/s."""
+def _behind_units(table: Table, line: str, place: Place) -> str:
+    """Return the text behind the units, which must be bytes, microseconds and GB/s."""
     found = UNITS.search(line)
     needed = ["(B)", "(elements)"]
     for name in table.columns.names:
@@ -190,6 +207,8 @@ def _check_units(table: Table, line: str, place: Place) -> None:
     came = [unit for unit in units if unit.startswith("(") and unit != "(%)"]
     if came != needed:
         raise place.refusal(" ".join(came), f"the units {' '.join(needed)}")
+    behind = line[line.rindex(")") + 1 :]
+    return behind if table.pattern.search(behind) else ""
 
 
 def _hosts(run: Run) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ __all__ = ["ANCHORS", "RESULT", "is_osu", "read_osu"]
 TITLE = re.compile(r"(?:#\s*)?\bOSU (MPI|NCCL|RCCL|OpenSHMEM|UPC\S*|OSHM\S*)(\S*) (.+?) Test\b")
 HEADING = re.compile(r"(?:#\s*)?\bSize\s+[A-Z(]")
 PAIRS = re.compile(r"\[ pairs: (\d{1,9}) \]\s*\[ window size: (\d{1,9}|varied) \]")
-RESULT = re.compile(r"(?<!\S)\d+\s+\d+\.\d\d(?:\s+\d+\.\d\d)*\s*$", re.ASCII)
+RESULT = re.compile(r"(?<![\w.])\d+\s+\d+\.\d\d(?:\s+\d+\.\d\d)*\s*$", re.ASCII)
 """What a line of results holds, also behind text that is not known."""
 
 ANCHORS = (TITLE, HEADING)
@@ -29,6 +29,8 @@ LIBRARIES = ("MPI", "NCCL", "RCCL")
 BYTES_PER_MB = 1e6
 """OSU's MB (util/osu_util_mpi.c)."""
 ALIKE = 0.01
+LONGEST_SIZE = 19
+NO_RESULT = "text that is no line of results"
 CUT = "results that are not complete"
 
 
@@ -83,7 +85,7 @@ class Output:
 
     test: Test
     columns: list[str] = field(default_factory=list)
-    pairs: int = 1
+    pairs: int = 0
     rows: list[tuple[Place, list[str]]] = field(default_factory=list)
 
 
@@ -100,7 +102,7 @@ def read_osu(source: Source, hints: Hints) -> Log:
         if TITLE.search(line):
             outputs.append(Output(_test(line, place)))
         elif outputs:
-            _read_line(outputs[-1], line, place)
+            _read_line(outputs[-1], line, place, source)
     found = [each for output in outputs for each in _results(output, source, hints)]
     if not found:
         raise source.end.complaint("no line of results: needed at least one")
@@ -119,36 +121,58 @@ def _notes(outputs: Sequence[Output]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _read_line(output: Output, line: str, place: Place) -> None:
+def _read_line(output: Output, line: str, place: Place, source: Source) -> None:
     pairs = PAIRS.search(line)
     if pairs:
         _check_window(pairs[2], place)
-        output.pairs = max(1, int(pairs[1]))
+        output.pairs = int(pairs[1])
     elif HEADING.search(line):
         output.columns = _columns(line, output.test, place)
     elif output.columns and ROW.match(line):
         output.rows.append((place, line.split()))
+    elif line.strip() and (RESULT.search(line) or (output.columns and "#" not in line)):
+        source.leave_out(place.line, NO_RESULT)
 
 
 def _results(output: Output, source: Source, hints: Hints) -> list[Measurement]:
     """Return what the lines of a test say; of a partial file, what the complete ones say."""
-    printed = [digits for _, cells in output.rows if (digits := _digits(cells))]
-    finest = min(printed, default=0.0)
     found: list[Measurement] = []
+    largest = -1
     for place, cells in output.rows:
         try:
             measured = _measured(output, cells, hints, place)
-            if place.line == len(source.lines) or _digits(cells) > finest:
-                raise place.refusal(
-                    " ".join(cells),
-                    "as many digits as in the other lines, and an end; this line may be cut",
-                )
-            found += measured
+            _check_whole(output, cells, largest, place, place.line == len(source.lines))
         except MeasurementError:
             if not hints.partial:
                 raise
             source.leave_out(place.line, CUT)
+        else:
+            found += measured
+            largest = int(float(cells[0]))
     return found
+
+
+def _check_whole(
+    output: Output, cells: list[str], largest: int, place: Place, without_end: bool
+) -> None:
+    """Refuse a line that may have lost its end or its beginning.
+
+    The numbers of a test have as many digits behind the point as each other; its sizes double.
+    """
+    rows = [row for _, row in output.rows]
+    finest = min(digits for row in rows if (digits := _digits(row)))
+    if without_end or _digits(cells) > finest:
+        needed = "as many digits as in the other lines, and an end; this line may be cut"
+        raise place.refusal(" ".join(cells), needed)
+    doubled = 2 * sum(_is_power(row[0]) for row in rows) > len(rows)
+    if int(float(cells[0])) <= largest or (doubled and not _is_power(cells[0])):
+        needed = f"a size above {largest}, and of powers of two one; this line may be cut"
+        raise place.at("Size").refusal(cells[0], needed)
+
+
+def _is_power(size: str) -> bool:
+    """Say whether a size is 0 or a power of two: the benchmarks double it from line to line."""
+    return size.isdecimal() and len(size) <= LONGEST_SIZE and (int(size) & (int(size) - 1)) == 0
 
 
 def _digits(cells: list[str]) -> float:
@@ -222,7 +246,10 @@ def _window(output: Output, cells: list[str], size_bytes: int, place: Place) -> 
     rate = positive(cells[1], place.at(columns[1]), "MB/s") * BYTES_PER_MB
     if MESSAGES in columns:
         _check_messages(cells, columns, size_bytes, rate, place)
-    time_s = WINDOW_MESSAGES * test.directions * output.pairs * size_bytes / rate
+    if test.pairs and not output.pairs:
+        raise place.complaint("no line '# [ pairs: ... ] [ window size: ... ]': needed the number")
+    pairs = output.pairs if test.pairs else 1
+    time_s = WINDOW_MESSAGES * test.directions * pairs * size_bytes / rate
     how = "both ways at once" if test.directions > 1 else "one way"
     return [Measurement(WINDOW, time_s, place.path.name, size_bytes, how=how)]
 

@@ -6,11 +6,10 @@ sequence number (none on Windows), a lifetime and a time in ms; the closing line
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from statistics import median, stdev
+from dataclasses import dataclass, field, replace
+from statistics import median
 
 from emul.errors import MeasurementError
 from emul.measured.measurement import LATENCY, Hints, Log, Measurement
@@ -27,11 +26,12 @@ PACKET = re.compile(
     r"\b(?:icmp_)?seq[= ](\d+)\b.*?(?:\btime|\b(?:ttl|hlim)=\d+ \w+)([=<])(\S+)\s*(\S*)"
 )
 WINDOWS_PACKET = re.compile(
-    r"(?:=\s?\d+ \w+ ?|time)([=<])\s?(\S*?)[^\d\w.,]{0,2}(ms|мс)(?:\s+TTL=\d+|\s*$)"
+    r"(?:=\s?\d+ \w+ ?(?=.*TTL=)|Reply from .*time)([=<])\s?(\S*?)[^\d\w.,]{0,2}(?:ms|мс)"
+    r"(?:\s+TTL=\d+|\s*$)"
 )
 COUNTS = re.compile(r"\b(\d{1,18}) \D+?, (\d{1,18}) [^,]+(?:, [^,]+)*?, [\d.]+ ?% ")
 TIMES = re.compile(r"\bmin/avg/max(?:/\S+)? = (\S+) (\S+)")
-PIECE = re.compile(r"^\s*\d+ bytes from \S+|\bicmp_seq[= ]\d+")
+PIECE = re.compile(r"^\s*\d+ bytes from \S+|seq[= ]\d+|\btime[=<]|\bttl=|[.\d] ?ms\b", re.I)
 WINDOWS_TIMES = re.compile(r"=\s*\d+\D+?=\s*\d+\D+?=\s*(\d+)[^\d\w.,]{0,2}(?:ms|мс)\s*$")
 ARROW = re.compile(r"-->\s*(\S+)")
 IN_BRACKETS = re.compile(r"[(\[]([\da-fA-F]*[.:][\da-fA-F.:]*(?:%\w+)?)[)\]]")
@@ -47,8 +47,6 @@ DUPLICATE = "(DUP!)"
 
 FEWEST_PACKETS = 3
 """Of which a median is better than the average of all."""
-MEDIAN_OVER_MEAN = math.sqrt(math.pi / 2)
-"""Standard error of a median over that of a mean, of normal draws."""
 ALIKE = 0.01
 MOST_NAMED = 4
 CUT = "lines of packets that are not complete"
@@ -97,9 +95,9 @@ def read_ping(source: Source, hints: Hints) -> Log:
             "link of its own: needed a file for each of them"
         )
     measured, notes = [], []
-    for each in pings:
+    for run, each in enumerate(pings, start=1):
         found, words = _measured(each, source)
-        measured.append(found)
+        measured.append(replace(found, run=run if len(pings) > 1 else 0))
         notes += [f"{source.path.name}: {word}" for word in words]
     return Log(source.path, "ping", tuple(measured), notes=tuple(notes))
 
@@ -182,12 +180,11 @@ def _average_s(line: str, place: Place) -> float:
 def _measured(ping: Pings, source: Source) -> tuple[Measurement, list[str]]:
     """Return the latency with what was made of the packets."""
     packets_s = ping.packets_s
-    rtt_s, spread, what = ping.average_s, 0.0, "the average"
+    rtt_s, samples, what = ping.average_s, tuple[float, ...](), "the average"
     if len(packets_s) >= FEWEST_PACKETS or (packets_s and not rtt_s):
         _check_censored(ping)
         rtt_s, what = median(packets_s), f"the median of {len(packets_s)} packets"
-    if len(packets_s) >= FEWEST_PACKETS:
-        spread = MEDIAN_OVER_MEAN * stdev(packets_s) / math.sqrt(len(packets_s)) / rtt_s
+        samples = tuple(each / 2 for each in packets_s)
     if not rtt_s:
         sent, came = ping.counts or (0, 0)
         raise (ping.counts_at or ping.first).complaint(
@@ -195,11 +192,8 @@ def _measured(ping: Pings, source: Source) -> tuple[Measurement, list[str]]:
             "line 'min/avg/max'"
         )
     notes = [f"latency is half of {what}, {rtt_s * 1e3:.6g} ms", *_doubts(ping)]
-    samples = tuple(each / 2 for each in packets_s) if spread or len(packets_s) else ()
-    how = f"half the round trip of ping to {ping.to}" if ping.to else "half the round trip of ping"
-    measured = Measurement(
-        LATENCY, rtt_s / 2, source.path.name, spread=spread, how=how, samples=samples
-    )
+    how = "ICMP, half of a round trip"
+    measured = Measurement(LATENCY, rtt_s / 2, source.path.name, how=how, samples=samples)
     return measured, notes
 
 

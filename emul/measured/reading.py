@@ -11,7 +11,7 @@ from emul.errors import MeasurementError
 from emul.measured import csv_table, iperf, nccl_json, nccl_text, osu, ping
 from emul.measured.json_documents import START, documents_of
 from emul.measured.json_text import JsonText
-from emul.measured.measurement import Hints, Log
+from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.neighbours import neighbour_of
 from emul.measured.prefixes import plain_lines, streams_of
 from emul.measured.refusals import Place
@@ -131,9 +131,19 @@ def _together(logs: Sequence[Log]) -> Log:
     return Log(
         logs[0].path,
         " and ".join(dict.fromkeys(log.form for log in logs)),
-        tuple(each for log in logs for each in log.measurements),
+        _numbered(logs),
         hosts.pop() if len(hosts) == 1 else (),
         tuple(dict.fromkeys(note for log in logs for note in log.notes)),
+    )
+
+
+def _numbered(logs: Sequence[Log]) -> tuple[Measurement, ...]:
+    """Return the measurements of all logs, with their runs counted over all of them."""
+    runs: dict[tuple[int, int], int] = {}
+    return tuple(
+        replace(each, run=runs.setdefault((i, each.run), len(runs) + 1))
+        for i, log in enumerate(logs)
+        for each in log.measurements
     )
 
 
