@@ -33,14 +33,14 @@ def documents_of(text: str, path: Path) -> tuple[list[JsonText], list[int]]:
     NaN or infinity, or a key twice in one object.
     """
     found: list[JsonText] = []
-    strangers: list[int] = []
+    between: list[tuple[int, int]] = []
     position = 0
     while match := BEHIND.match(text, position) or DOCUMENT.search(text, position):
-        strangers += _lines_between(text, position, match.end())
+        between.append((position, match.end()))
         content, position = _parsed(text, path, match.end())
         found += _split(text, path, content, match.end())
-    strangers += _lines_between(text, position, len(text))
-    return _joined(found), strangers
+    between.append((position, len(text)))
+    return _joined(found), list(_lines_between(text, between))
 
 
 def _parsed(text: str, path: Path, start: int) -> tuple[Any, int]:
@@ -96,12 +96,15 @@ def _repeated_key(text: str, path: Path, start: int) -> MeasurementError:
     return Place(path).complaint("a key comes twice in one object: needed each key once")
 
 
-def _lines_between(text: str, first: int, last: int) -> Iterator[int]:
-    """Yield the numbers of lines with text between two documents."""
-    number = text.count("\n", 0, first) + 1
-    for i, line in enumerate(text[first:last].split("\n")):
-        if line.strip(" \t\r,"):
-            yield number + i
+def _lines_between(text: str, between: Sequence[tuple[int, int]]) -> Iterator[int]:
+    """Yield the numbers of lines with text between documents."""
+    number, last = 1, 0
+    for first, end in between:
+        number, last = number + text.count("\n", last, first), first
+        if text[first:end].strip(" \t\r\n,"):
+            for i, line in enumerate(text[first:end].split("\n")):
+                if line.strip(" \t\r,"):
+                    yield number + i
 
 
 def _split(text: str, path: Path, content: Any, start: int) -> Iterator[JsonText]:
@@ -130,12 +133,10 @@ def _joined(found: Sequence[JsonText]) -> list[JsonText]:
 
 def _add_event(document: JsonText, event: str, data: Any, start: int) -> None:
     """Put what a stream says into the document that it makes."""
-    origins = dict(document.origins)
     if event == "interval":
         intervals = document.content.setdefault("intervals", [])
-        origins[("intervals", len(intervals))] = start
+        document.origins[("intervals", len(intervals))] = start
         intervals.append(data)
     else:
         document.content[event] = data
-        origins[(event,)] = start
-    document.origins = origins
+        document.origins[(event,)] = start

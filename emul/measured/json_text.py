@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class JsonText:
     and of its parts where they stand in several documents of a stream.
     """
 
-    def __init__(self, text: str, path: Path, content: Any, origins: Mapping[Steps, int]) -> None:
+    def __init__(self, text: str, path: Path, content: Any, origins: dict[Steps, int]) -> None:
         """Take ``content``, which stands at ``origins`` in ``text``."""
         self.text = text
         self.path = path

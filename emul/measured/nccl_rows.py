@@ -19,10 +19,12 @@ from emul.measured.texts import NUMBER, count, number, positive, rounding, whole
 
 __all__ = ["Table"]
 
-MESSAGE = re.compile(r"(?:\[[\d-]+[ T][\d:.]+\]\s*)?[\w.-]+:\d+:\d+ \[[-\d]+\] |\[[\w.-]+:\d+\] ")
+MESSAGE = re.compile(
+    r"(?:\[[\d-]+[ T][\d:.]+\]\s*)?(?<![\w.-])[\w.-]+:\d+:\d+ \[[-\d]+\] |\[[\w.-]+:\d+\] "
+)
 """What a message of NCCL (host:process:thread [device]) and one of Open MPI begin with."""
 GLUED = re.compile(rf"(N/A|{NUMBER.pattern})([A-Za-z_][\w.-]*)?$", re.ASCII)
-TIMESTAMP = re.compile(r"\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*$")
+TIMESTAMP = re.compile(r"(?<!\s)\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*$")
 """The last column with -T."""
 FIRST_CELL = re.compile(r"\s*[-+]?\d[^\s:-]*(?:\s|$)", re.ASCII)
 CELL = re.compile(rf"{NUMBER.pattern}|N/A", re.ASCII)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 
 __all__ = ["neighbour_of"]
@@ -51,13 +52,18 @@ NEIGHBOURS: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """A pattern of a tool's output, the name of the tool, and what to bring in its place."""
 
+MOST_LINES, LONGEST_LINE = 2_000, 500
+"""Lines with text, and their characters, in which the name of a tool is sought."""
+
 PATTERNS = [(re.compile(pattern, re.MULTILINE), *said) for pattern, said in NEIGHBOURS.items()]
 
 
 def neighbour_of(lines: Sequence[str]) -> tuple[str, str, int] | None:
     """Return the tool that printed ``lines``, what is needed instead, and the line that tells."""
+    told = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    first = [(number, line[:LONGEST_LINE]) for number, line in islice(told, MOST_LINES)]
     for pattern, name, needed in PATTERNS:
-        for number, line in enumerate(lines, start=1):
+        for number, line in first:
             if pattern.search(line):
                 return name, needed, number
     return None

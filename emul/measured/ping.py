@@ -106,12 +106,13 @@ def _pings(source: Source, partial: bool) -> Iterator[Pings]:
     """Yield the pings of a file; without first lines they are told apart by who answers."""
     ping = Pings(Place(source.path, 1))
     for place, line in source.numbered():
-        first, answers = FIRST.match(line.lstrip()), _packet(line) and FROM.search(line)
+        first = FIRST.match(line.lstrip())
+        answers = FROM.search(line) if not ping.named and _packet(line) else None
         if first:
             yield ping
             windows = first["of"] is not None
             ping = Pings(place, _address(first["to"] or first["of"] or ""), windows, named=True)
-        elif answers and not ping.named and answers[1].rstrip(":") != (ping.to or None):
+        elif answers and answers[1].rstrip(":") != ping.to:
             if ping.to:
                 yield ping
                 ping = Pings(place)
@@ -136,15 +137,21 @@ def _packet(line: str) -> re.Match[str] | None:
 
 
 def _read_line(ping: Pings, line: str, place: Place, source: Source) -> None:
-    packet, windows = PACKET.search(line), WINDOWS_PACKET.search(line)
-    counts, totals = COUNTS.search(line), WINDOWS_STATISTICS.search(line)
-    if packet and DUPLICATE not in line:
-        ping.sequence.append(int(packet[1][:18]))
-        _add_packet(ping, packet[2], packet[3], packet[4], place)
-    elif windows and not packet:
+    if packet := PACKET.search(line):
+        if DUPLICATE not in line:
+            ping.sequence.append(int(packet[1][:18]))
+            _add_packet(ping, packet[2], packet[3], packet[4], place)
+    elif windows := WINDOWS_PACKET.search(line):
         ping.windows = True
         _add_packet(ping, windows[1], windows[2], "ms", place)
-    elif counts:
+    elif not _read_closing(ping, line, place) and PIECE.search(line) and not NO_TIME.search(line):
+        source.leave_out(place.line, CUT)
+
+
+def _read_closing(ping: Pings, line: str, place: Place) -> bool:
+    """Read a closing line, and say whether it is one."""
+    counts, totals = COUNTS.search(line), WINDOWS_STATISTICS.search(line)
+    if counts:
         ping.counts, ping.counts_at = (int(counts[1]), int(counts[2])), place
     elif totals:
         ping.counts, ping.counts_at, ping.windows = (int(totals[1]), int(totals[2])), place, True
@@ -152,8 +159,9 @@ def _read_line(ping: Pings, line: str, place: Place, source: Source) -> None:
         ping.average_s = _average_s(line, place)
     elif ping.windows and (times := WINDOWS_TIMES.search(line)):
         ping.average_s = float(times[1][:18]) / 1e3
-    elif PIECE.search(line) and not NO_TIME.search(line):
-        source.leave_out(place.line, CUT)
+    else:
+        return False
+    return True
 
 
 def _add_packet(ping: Pings, sign: str, value: str, unit: str, place: Place) -> None:

@@ -37,6 +37,8 @@ TIME = re.compile(
 DIGITS = re.compile(r"\d+")
 FEWEST_LINES = 2
 """Lines that a prefix must be before: a text before one line alone is no prefix."""
+LONGEST_PREFIX = 400
+"""Characters, of one prefix behind another."""
 MOST_REJECTED = 8
 """Texts before one line alone, after which no further prefix is sought: each costs a search."""
 
@@ -77,7 +79,7 @@ def _prefixes(lines: Sequence[str], anchor: re.Pattern[str]) -> dict[str, re.Pat
         if match is None or any(rule and rule.match(line) for rule in found.values()):
             continue
         prefix = line[: match.start()]
-        sought = bool(prefix.strip()) and rejected < MOST_REJECTED
+        sought = 0 < len(prefix.strip()) <= LONGEST_PREFIX and rejected < MOST_REJECTED
         rule = _rule(lines, prefix) if sought else None
         rejected += sought and rule is None
         found[prefix.strip() if rule else ""] = rule

@@ -27,6 +27,9 @@ FORMATS = (
 JSON_FIRST = re.compile(r"\s*(?:\{|\[\s*[{\]])")
 NOT_TEXT = "\ufffd"
 STRANGER = "results whose line does not begin as the others do"
+LONGEST_LINE = 2_000
+"""Characters of a line, far more than any format here prints."""
+LONG = f"more than {LONGEST_LINE} characters"
 NO_JSON = "text that is not JSON"
 
 
@@ -72,6 +75,8 @@ def read_measurements(path: Path, hints: Hints | None = None) -> Log:
 
 def _of_lines(lines: list[str], path: Path, hints: Hints) -> Log | None:
     """Return what a file of lines says, of each process in it; None if it is of no format."""
+    long = [number for number, line in enumerate(lines, start=1) if len(line) > LONGEST_LINE]
+    lines = [line if len(line) <= LONGEST_LINE else "" for line in lines]
     for form in OF_LINES:
         logs: list[Log] = []
         for prefix, found, strangers in streams_of(lines, form.anchors):
@@ -80,6 +85,7 @@ def _of_lines(lines: list[str], path: Path, hints: Hints) -> Log | None:
                 for number in strangers if not logs else []:
                     if form.result.search(lines[number - 1]):
                         source.leave_out(number, STRANGER)
+                source.left_out += [(number, LONG) for number in long if not logs]
                 log = form.read(source, hints)
                 logs.append(replace(log, notes=(*log.notes, *source.notes())))
         if logs:

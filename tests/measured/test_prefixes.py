@@ -135,3 +135,27 @@ def test_a_result_behind_another_prefix_is_told(tmp_path):
 def test_a_text_before_one_line_alone_is_no_prefix():
     lines = ["glued BEGIN", "one", "two"]
     assert streams_of(lines, [re.compile("BEGIN")]) == [("", lines, [])]
+
+
+def test_lines_of_a_rank_whose_name_begins_alike_are_not_taken(tmp_path):
+    text = logs.EVERY["osu"]
+    lines = [f"node1 {line}" for line in text.rstrip("\n").split("\n")]
+    row = next(i for i, line in enumerate(lines) if line.startswith("node1 64"))
+    lines.insert(row, "node10 32        99.00")
+    assert measured(tmp_path, "\n".join([*lines, ""])) == measured(tmp_path, text)
+
+
+@pytest.mark.parametrize("form", logs.EVERY)
+def test_colours_and_marks_within_lines_change_nothing(form, tmp_path):
+    text = logs.EVERY[form]
+    red = re.sub(r"\d+\.\d+", "\x1b[1;31m\\g<0>\x1b[0m", text)
+    marked = "".join(f"\ufeff{line}" for line in text.splitlines(keepends=True))
+    assert measured(tmp_path, red) == measured(tmp_path, marked) == measured(tmp_path, text)
+
+
+def test_a_line_that_is_too_long_for_any_log_is_told(tmp_path):
+    path = tmp_path / "log"
+    path.write_text(logs.EVERY["nccl"].replace("# Out", f"{'1 ' * 100_000}\n# Out"))
+    log = read_measurements(path)
+    assert len(log.measurements) == 2 * len(logs.TIMES)
+    assert any("left out line 17 (more than 2000 characters)" in note for note in log.notes)

@@ -84,7 +84,7 @@ def cell(text, line, column, value):
         (NCCL.replace("Rank  1", "Rank  1\n"), ", line 7: a line of a rank", "--world-size"),
         (without(NCCL, "#  Rank  0"), ", line ", "rank 0 is not listed"),
         (without(NCCL, "  "), "", "no line of results"),
-        (NCCL.replace("Group", f"Group {'9' * 5000}"), ", line 6: a line of a rank", "needed"),
+        (NCCL.replace("Group", f"Group {'9' * 500}"), ", line 6: a line of a rank", "needed"),
         (NCCL.replace("nGpus 1", f"nGpus {'9' * 5000}").replace("Rank", "rank"), "", "0 ranks"),
     ],
 )
