@@ -215,3 +215,12 @@ def test_ranks_of_which_a_line_is_lost_are_refused_or_said_by_the_user(tmp_path)
     lost = ALL(line for line in text.split("\n") if "Rank  2" not in line)
     assert "rank 2 is not listed" in refusal(tmp_path, lost)
     assert said(read(tmp_path, lost, world_size=4)) == expected("broadcast", 4)
+
+
+def test_rows_of_a_run_whose_heading_is_lost_are_told(tmp_path):
+    whole = logs.EVERY["nccl"]
+    lost = ALL(line for line in whole.split("\n") if "busbw" not in line)
+    first = whole.count("\n") + 1 + next(i for i, x in enumerate(lost.split("\n")) if " 64 " in x)
+    log = read(tmp_path, whole + lost)
+    assert said(log) == expected("all_reduce", 4)
+    assert f"left out 3 lines: {first} to {first + 2} (rows that stand" in " ".join(log.notes)
