@@ -51,6 +51,9 @@ MOST_RANKS = 1_000_000
               "differ.")  # fmt: skip
 @click.option("--world-size", "world_sizes", multiple=True, metavar="[FILE=]RANKS",
               help="Of files that do not say it (OSU); may be given for each file.")  # fmt: skip
+@click.option("--partial", is_flag=True,
+              help="Take the complete lines of files that are cut, damaged or not closed; those "
+              "that are left out are told.")  # fmt: skip
 def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     r"""Find the latency, overhead and rate of a link from measurements, and how sure they are.
 
@@ -122,7 +125,9 @@ def _logs(files: tuple[Path, ...], asked: dict[str, Any]) -> list[Log]:
         if files.count(path) > 1:
             raise click.UsageError(f"{path}: given {files.count(path)} times: needed once")
     logs = [
-        read_measurements(path, Hints(by_file.get(str(path), everywhere), collective))
+        read_measurements(
+            path, Hints(by_file.get(str(path), everywhere), collective, asked["partial"])
+        )
         for path in files
     ]
     half = (asked["half"] or "").replace("-", " ")

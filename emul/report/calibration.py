@@ -18,7 +18,8 @@ SCHEMA = "emul-calibrate-1"
 
 def calibration_table(parameters: Sequence[Parameter]) -> TextTable:
     """Return a table with a line for each parameter."""
-    table = TextTable("parameter", "value", "interval", "status", "from", right=("value", "interval"))
+    columns = ("parameter", "value", "interval", "status", "from")
+    table = TextTable(*columns, right=("value", "interval"))
     for each in parameters:
         value = f"{each.value:.6g} {each.unit}"
         table.row(each.name, value, each.interval or "-", each.status, each.source)

@@ -227,6 +227,20 @@ def test_a_refused_file_leaves_what_was_written_before(tmp_path):
     assert (tmp_path / "out.toml").read_text() == "as it was"
 
 
+def test_a_log_that_was_cut_is_refused_with_the_way_to_its_complete_rows(tmp_path):
+    whole = nccl_log(4)
+    (tmp_path / "whole.log").write_text(whole)
+    (tmp_path / "cut.log").write_text(whole[: whole.index("# Out")])
+    result = emul("calibrate", "cut.log", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "--partial" in result.stderr
+    printed, found = calibrated(tmp_path, "cut.log", "--partial")
+    assert "note: cut.log: the run of line 3 lacks the closing lines" in " ".join(printed.split())
+    _, expected = calibrated(tmp_path, "whole.log")
+    name = "rate_gbit_per_s"
+    assert found[name]["value"] == pytest.approx(expected[name]["value"])
+
+
 def test_help_says_what_a_csv_has():
     said = " ".join(emul("calibrate", "--help").stdout.split())
     assert "columns collective, world_size, size_bytes (of the whole vector) and time_s" in said
