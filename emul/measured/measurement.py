@@ -19,6 +19,9 @@ WINDOW = "window"
 
 BETWEEN_TWO = (LATENCY, MESSAGE, STREAM, WINDOW)
 
+OUT_OF_PLACE, IN_PLACE = "out of place", "in place"
+"""The halves of a line of nccl-tests."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -26,8 +29,8 @@ class Measurement:
 
     ``kind`` is a collective (``all_reduce``, ...) or one of LATENCY, MESSAGE, STREAM, WINDOW. Of
     a collective ``size_bytes`` is the whole vector, as nccl-tests counts it. ``spread`` is the
-    relative standard error of ``time_s``, where the file tells it; ``algorithm`` how the
-    collective was done, where the file tells it.
+    relative standard error of ``time_s``, where it is known and there are no samples;
+    ``algorithm`` how the collective was done, where the file tells it.
 
     ``place`` is "out of place" or "in place" where the file keeps them apart; ``how`` the protocol,
     the direction and the number of streams, in words. ``samples`` are the single values that

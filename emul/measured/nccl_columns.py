@@ -10,12 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from emul.measured.measurement import IN_PLACE, OUT_OF_PLACE
 from emul.measured.refusals import Place
 from emul.measured.texts import NUMBER
 
-__all__ = ["IN_PLACE", "OUT_OF_PLACE", "Columns", "columns_of"]
+__all__ = ["Columns", "columns_of"]
 
-OUT_OF_PLACE, IN_PLACE = "out of place", "in place"
 BANDWIDTHS = ["algbw", "busbw"]
 HALF = ["time", *BANDWIDTHS]
 VERDICTS = ("#wrong", "error")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from emul.measured import nccl_names
 from emul.measured.json_text import JsonText
-from emul.measured.measurement import Hints, Log
-from emul.measured.nccl_columns import IN_PLACE, OUT_OF_PLACE
+from emul.measured.measurement import IN_PLACE, OUT_OF_PLACE, Hints, Log
 from emul.measured.nccl_names import Half, Row
 
 __all__ = ["is_nccl_json", "read_nccl_json"]

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from emul.errors import MeasurementError
 from emul.measured.forms import COLLECTIVES
-from emul.measured.measurement import Hints, Measurement
+from emul.measured.measurement import IN_PLACE, Hints, Measurement
 from emul.measured.refusals import Place
 from emul.plans import collective_named
 
@@ -64,8 +64,6 @@ ERROR_ALLOWED: Mapping[str, float] = MappingProxyType(
     {"half": 1e-2, "bfloat16": 1e-2, "float": 1e-5, "double": 1e-12}
 )
 """Relative errors for each rank but one that versions before 2.13 allow (DeltaMaxValue)."""
-MOST_LEGIBLE_GB_PER_S = 1e5
-"""Above this, bandwidths are printed with two digits."""
 ALIKE = 0.01
 
 
@@ -124,9 +122,10 @@ def collective_of(rows: Sequence[Row], world_size: int, hints: Hints, place: Pla
         _check_columns(hints.collective, by_columns, "--collective", place)
         return hints.collective
     left = [each for each in by_columns if _busbw_misfit(rows, each, world_size) is None]
+    inside = [half for row in rows for half in row.halves if half.place == IN_PLACE]
     if _unchecked_in_place(rows):
         left = [each for each in left if each in NOT_IN_PLACE]
-    elif all(half.checked for row in rows for half in row.halves[1:]):
+    elif inside and all(half.checked for half in inside):
         left = [each for each in left if each != "send_recv"] or left
     if len(left) != 1:
         known = f" (it may be {' or '.join(left)})" if left else ""
@@ -178,9 +177,7 @@ def check_bandwidths(rows: Sequence[Row], collective: str, world_size: int) -> N
         for half in row.halves:
             expected = row.size_bytes / half.time_s / 1e9
             slack = expected * (half.rounding + ALIKE) + half.rounding_gb_per_s
-            if half.algbw_gb_per_s < MOST_LEGIBLE_GB_PER_S and slack < abs(
-                half.algbw_gb_per_s - expected
-            ):
+            if abs(half.algbw_gb_per_s - expected) > slack:
                 raise row.here().complaint(
                     f"algbw {half.algbw_gb_per_s:g} {half.place} is not {row.size_bytes} B / "
                     f"{half.time_s * 1e6:g} us, which is {expected:.4g} GB/s: needed the line as "
@@ -198,7 +195,7 @@ def _busbw_misfit(rows: Sequence[Row], collective: str, world_size: int) -> Meas
         for half in row.halves:
             expected, came = half.algbw_gb_per_s * factor, half.busbw_gb_per_s
             slack = expected * ALIKE + half.rounding_gb_per_s * (1 + factor)
-            if came < MOST_LEGIBLE_GB_PER_S and abs(came - expected) > slack:
+            if abs(came - expected) > slack:
                 return row.here().complaint(
                     f"busbw {came:g} is not {factor:.4g} x algbw {half.algbw_gb_per_s:g}, as of "
                     f"{collective} over {world_size} ranks: needed the right --collective and "

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from emul.errors import MeasurementError
 from emul.measured.determined import BYTES, STEP, interval_of, is_determined
 from emul.measured.fitting import Fit, scipy_module
-from emul.measured.measurement import LATENCY, STREAM, Measurement
+from emul.measured.measurement import IN_PLACE, LATENCY, OUT_OF_PLACE, STREAM, Measurement
 from emul.measured.medians import Interval, median_interval
 from emul.measured.merging import Settle, Settled
 from emul.measured.model import BASE, OVERHEAD, SECONDS_PER_BYTE
@@ -27,7 +27,7 @@ from emul.units import format_bytes, format_rate, format_time
 
 __all__ = ["APART", "Apart", "apart"]
 
-HALVES = ("out of place", "in place")
+HALVES = (OUT_OF_PLACE, IN_PLACE)
 UNLIKELY = 0.001
 """Two halves differ if noise alone made them as unlike once in a thousand calibrations."""
 APART = 0.1

@@ -135,6 +135,13 @@ def test_what_is_assumed_is_within_the_bounds_that_the_data_give(noise):
     assert held / draws >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / draws)
 
 
+def test_a_small_part_of_every_time_is_measured_where_the_noise_is_smaller():
+    """The bytes are a third of the largest time, which is a hundred times its noise."""
+    found = calibrate(logged(between(8, 200_000, 6), 0.002, 0), slice_bytes=0)
+    assert found.rate_bytes_per_s.value == pytest.approx(RATE, rel=0.05)
+    assert not any("not determined" in each for each in found.warnings)
+
+
 def test_a_regime_is_named_only_where_every_time_is_of_it():
     """The bytes of the largest size are 4.9 % of its time, known to some thousandths."""
     small = calibrate(logged(between(8, 20_000, 6), 0.02, 1, repeats=1), slice_bytes=0)

@@ -1,5 +1,6 @@
 """Logs of nccl-tests of all versions, and with what other processes write into them."""
 
+import json
 import random
 
 import pytest
@@ -59,8 +60,9 @@ def test_errors_that_no_closing_line_judges_are_held_against_the_limits_of_old_v
 
 def test_values_out_of_bounds_are_refused(tmp_path):
     for text in (logs.EVERY["nccl"], logs.EVERY["nccl old"]):
-        bad = text.replace("values : 0 OK", "values : 3 FAILED")
-        assert "needed 0 values out of bounds" in refusal(tmp_path, bad)
+        for wrong in (1, 3):
+            bad = text.replace("values : 0 OK", f"values : {wrong} FAILED")
+            assert "needed 0 values out of bounds" in refusal(tmp_path, bad)
 
 
 def test_rccl_tests(tmp_path):
@@ -105,6 +107,48 @@ def test_two_ranks_without_checks_may_be_all_reduce_or_send_recv_and_are_asked_f
     assert "all_reduce or send_recv): needed --collective" in refusal(tmp_path, text)
     log = read(tmp_path, text, collective="send_recv")
     assert said(log) == expected("send_recv", 2)
+
+
+@pytest.mark.parametrize("half", ["in_place", "out_of_place"])
+def test_only_a_check_in_place_tells_all_reduce_from_send_recv(half, tmp_path):
+    document = json.loads(logs.nccl_json("all_reduce", 2, TIMES))
+    document["args"] = []
+    for result in document["results"]:
+        result[half] = None
+    text = json.dumps(document)
+    if half == "in_place":
+        assert "all_reduce or send_recv): needed --collective" in refusal(tmp_path, text)
+    else:
+        assert said(read(tmp_path, text)) == expected("all_reduce", 2)[1::2]
+
+
+def test_in_json_as_well_send_recv_is_told_by_what_is_not_checked_in_place(tmp_path):
+    document = json.loads(logs.nccl_json("send_recv", 2, TIMES))
+    document["args"] = []
+    for result in document["results"]:
+        result["in_place"]["nwrong"] = "N/A"
+    assert said(read(tmp_path, json.dumps(document))) == expected("send_recv", 2)
+
+
+@pytest.mark.parametrize("printed", ["1.5e+06", "2e+06"])
+def test_bandwidths_of_few_digits_are_taken_as_far_as_these_go(printed, tmp_path):
+    times = [(1 << 30, 7e-7, 7e-7)]
+    text = logs.nccl_log("all_reduce", [8], times)
+    assert text.count("  1.5e+06") == 2
+    log = read(tmp_path, text.replace("  1.5e+06", f"  {printed}"))
+    assert said(log) == expected("all_reduce", 8, times)
+    assert "algbw 4e+06" in refusal(tmp_path, text.replace("  1.5e+06", "  4e+06"))
+
+
+def test_a_process_without_devices_has_a_rank_for_each_gpu_of_each_thread(tmp_path):
+    document = json.loads(logs.nccl_json("all_reduce", 6, TIMES))
+    document["config"] |= {"nthreads": 2, "ngpus": 3}
+    assert said(read(tmp_path, json.dumps(document))) == expected("all_reduce", 6)
+
+
+def test_an_error_below_0_is_none(tmp_path):
+    text = logs.old_nccl_log("all_reduce", [4], TIMES, error="-5e-07")
+    assert "column error" in refusal(tmp_path, text)
 
 
 def test_more_ranks_without_checks_are_told_by_busbw(tmp_path):

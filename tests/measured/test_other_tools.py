@@ -88,6 +88,12 @@ def test_a_ping_of_windows_in_any_language(language, encoding, tmp_path):
     assert "whole milliseconds" in notes(log)
 
 
+def test_the_whole_milliseconds_of_an_average_are_no_damage(tmp_path):
+    text = logs.windows_ping_log([1, 1, 2])
+    assert "damaged" not in notes(read(tmp_path, text))
+    assert "damaged" in notes(read(tmp_path, text.replace("time=2ms", "time=9ms")))
+
+
 def test_a_ping_of_windows_without_its_packets_is_half_the_average(tmp_path):
     text = logs.windows_ping_log([14, 15, 19])
     closing = "\n".join(line for line in text.split("\n") if "TTL" not in line)
@@ -133,6 +139,7 @@ def test_pings_to_two_addresses_are_two_links(tmp_path):
 def test_two_pings_to_one_address_are_two_measurements(tmp_path):
     log = read(tmp_path, logs.ping_log([1.0] * 3) + logs.ping_log([3.0] * 3, sent=4))
     assert [m.time_s for m in log.measurements] == pytest.approx([0.5e-3, 1.5e-3])
+    assert [m.run for m in log.measurements] == [1, 2]
     assert "1 of 4 packets were lost" in notes(log)
 
 
@@ -173,11 +180,57 @@ def test_udp_that_did_not_fill_the_link_is_refused(lost, tmp_path):
     assert "over UDP" in refusal(tmp_path, udp(lost, received=False))
 
 
+def test_udp_that_just_filled_the_link_is_taken_and_one_that_lost_all_is_not(tmp_path):
+    for received in (True, False):
+        log = read(tmp_path, udp(500, received=received))
+        assert log.measurements[0].size_bytes == pytest.approx(1.9e9 / 8)
+    all_lost = refusal(tmp_path, udp(10_000, received=False))
+    assert "lost_packets" in all_lost
+    assert "fewer than 10000" in all_lost
+
+
+def test_the_receiver_of_udp_counts_in_its_own_time(tmp_path):
+    document = json.loads(udp(7500))
+    document["end"]["sum_received"]["bits_per_second"] = 0.4e9
+    assert read(tmp_path, json.dumps(document)).measurements[0].size_bytes == 0.4e9 / 8
+
+
+@pytest.mark.parametrize(
+    ("rates", "skipped"),
+    [
+        ((1, 2, 3, 4, 5, 6, 10, 10, 10, 10, 10, 10), 7),
+        ((8.9, 8.9, 10, 10, 10, 10, 10, 10), 3),
+        ((9.1, 9.1, 10, 10, 10, 10, 10, 10), 0),
+        ((10, 10, 10, 10, 9, 1, 1, 1, 1), 0),
+    ],
+)
+def test_the_ramp_is_over_at_nine_tenths_of_the_later_half(rates, skipped, tmp_path):
+    log = read(tmp_path, json.dumps(iperf(rates=[8e9 * each for each in rates])))
+    assert log.measurements[0].samples == tuple(1e9 * each for each in rates[skipped:])
+    assert f"{len(rates) - skipped} intervals after {skipped} of the ramp" in notes(log)
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.4, 5), (0.6, 6)])
+def test_an_interval_of_less_than_half_the_usual_time_is_left_out(seconds, kept, tmp_path):
+    document = iperf(rates=[8e9] * 6)
+    document["intervals"][-1]["sum"] |= {"seconds": seconds, "bytes": 1e9 * seconds}
+    assert len(read(tmp_path, json.dumps(document)).measurements[0].samples) == kept
+
+
 def test_both_ways_at_once_are_told(tmp_path):
     end = {"sum_received_bidir_reverse": {"bits_per_second": 1e9}}
     log = read(tmp_path, json.dumps(iperf(test_start={"bidir": 1}, end=end)))
     assert log.measurements[0].size_bytes == pytest.approx(2e9 / 8)
     assert "0.125 GB/s (1 Gbit/s) went the other way" in notes(log)
+
+
+def test_json_is_json_whatever_its_texts_look_like(tmp_path):
+    extra = {
+        "title": "# OSU MPI Latency Test v7",
+        "extra_data": "PING b (192.0.2.7) nThread 1 nGpus 8",
+    }
+    log = read(tmp_path, json.dumps(iperf() | extra, indent=1))
+    assert (log.form, len(log.measurements)) == ("iperf3", 1)
 
 
 def test_the_direction_and_the_streams_are_told(tmp_path):
@@ -217,10 +270,18 @@ def test_documents_among_text_are_read_and_the_text_told(tmp_path):
     assert f"left out 2 lines: 1, {last} (text that is not JSON)" in notes(log)
 
 
+def test_a_document_behind_text_in_its_first_line_alone_is_read(tmp_path):
+    for rates in ([1e9] * 5, [3e9] * 4):
+        log = read(tmp_path, f"out of b: {logs.iperf_log(rates)}\n")
+        assert len(log.measurements[0].samples) == len(rates)
+        assert log.measurements[0].size_bytes == pytest.approx(rates[0] / 8)
+
+
 def test_the_place_in_a_stream_of_events_is_that_of_its_line(tmp_path):
     lines = logs.EVERY["iperf stream"].split("\n")
     lines[2] = lines[2].replace("990000000.0", "-1")
-    assert "log, line 3, column" in refusal(tmp_path, "\n".join(lines))
+    column = lines[2].index("-1") + 1
+    assert f"log, line 3, column {column}:" in refusal(tmp_path, "\n".join(lines))
 
 
 def test_a_stream_of_events_that_was_cut_is_refused(tmp_path):
@@ -262,6 +323,25 @@ def test_osu_tests_that_are_not_read_are_named(title, tmp_path):
         f"# OSU {title} Test v5.9\n# Size          Latency (us)\n1        60.00\n8        61.00\n"
     )
     assert f"OSU {title} Test v5.9" in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("size", [96, 64, 32, 40])
+def test_an_osu_size_that_does_not_grow_or_is_no_power_of_two_may_be_cut(size, tmp_path):
+    text = logs.EVERY["osu"].replace("4096", str(size))
+    assert "a size above 64, and of powers of two one" in refusal(tmp_path, text)
+
+
+def test_an_osu_time_with_fewer_digits_than_the_others_may_be_cut(tmp_path):
+    text = logs.EVERY["osu"]
+    for whole, cut in (("20.00", "20.0"), ("30.25", "30"), ("10.00", "10.")):
+        assert "needed as many digits" in refusal(tmp_path, text.replace(whole, cut))
+
+
+def test_osu_of_both_ways_at_once_is_told(tmp_path):
+    text = logs.osu_log("window", [(8, "16.00"), (16, "32.00")], ("Bandwidth (MB/s)",))
+    assert read(tmp_path, text).taken_as == ("window, one way",)
+    both = text.replace("MPI Bandwidth", "MPI Bi-Directional Bandwidth")
+    assert read(tmp_path, both).taken_as == ("window, both ways at once",)
 
 
 def test_osu_pairs_are_values_of_one_pair(tmp_path):

@@ -102,6 +102,13 @@ def test_halves_that_differ_by_less_than_a_tenth_are_told_and_spanned():
         assert ends[0] < quantity.value < ends[1]
 
 
+def test_halves_without_noise_are_told_apart_from_a_hundredth_on():
+    found = calibrate(both(0, noise=0, rate=1 / 1.015, latency=1.015), slice_bytes=0)
+    assert any("in place takes 1.015 times as long" in each for each in found.warnings)
+    alike = calibrate(both(0, noise=0), slice_bytes=0)
+    assert not any("differ" in each for each in alike.warnings)
+
+
 def test_two_sizes_tell_no_noise_so_halves_differ_if_their_times_do():
     with pytest.raises(MeasurementError, match="too few sizes to tell it from noise"):
         calibrate(both(0, sizes=2, rate=0.5), slice_bytes=0)
