@@ -71,6 +71,8 @@ def test_one_log_cannot_tell_latency_from_overhead_nor_base_from_step_and_says_s
         "the base of a call and the latency of its steps cannot be told apart",
     ]
     assert "the sum of both" in found.warnings[0]
+    assert "(a ping would tell)" in found.warnings[0]
+    assert "(logs of several world sizes would tell)" in found.warnings[1]
     assert "all calls have as many steps" in found.warnings[1]
     assert found.latency_s.holds.split(";")[0] == "the overhead of a message included"
 

@@ -161,6 +161,9 @@ def test_a_collective_that_the_columns_contradict_is_refused(tmp_path):
     text = unnamed(logs.nccl_log("reduce_scatter", [2], TIMES))
     said = refusal(tmp_path, text, collective="all_gather")
     assert "are those of reduce_scatter" in said
+    document = logs.nccl_json("reduce_scatter", 2, TIMES)
+    other = document.replace("reduce_scatter_perf", "all_gather_perf")
+    assert "are those of reduce_scatter" in refusal(tmp_path, other)
 
 
 def test_a_bandwidth_that_is_not_size_over_time_is_refused_in_any_row(tmp_path):
@@ -204,6 +207,15 @@ def test_a_row_whose_rest_does_not_come_is_left_out_and_told(tmp_path):
     assert any(f"left out line {number} (" in note for note in log.notes)
 
 
+def test_a_row_that_was_interrupted_before_its_last_piece_was_lost_is_told(tmp_path):
+    row = list(logs.nccl_lines("all_reduce", 4, TIMES))[1]
+    width = len(logs.half("all_reduce", 4, 64, 1e-5, "0")) + 2
+    torn = f"{row[: -2 * width]}{MESSAGE}\n{row[-2 * width : -width]}"
+    log = read(tmp_path, logs.EVERY["nccl"].replace(row, torn))
+    assert said(log) == [each for each in expected("all_reduce", 4) if each[2] != TIMES[1][0]]
+    assert any("left out line" in note for note in log.notes)
+
+
 def test_text_in_the_table_is_told_and_messages_are_not(tmp_path):
     row = next(logs.nccl_lines("all_reduce", 4, TIMES))
     chatter = "15 more processes have sent help\nwarming up\n[node1:77] 3 more\n"
@@ -231,6 +243,12 @@ def test_processes_that_do_not_know_of_each_other(seed, tmp_path):
         assert "MPI=1" in message
 
 
+def test_two_ranks_0_are_of_two_processes(tmp_path):
+    (rank,) = logs.rank_lines([1])
+    text = logs.nccl_log("all_reduce", [1], TIMES).replace(rank, f"{rank}\n{rank}")
+    assert "2 processes print into this log" in refusal(tmp_path, text)
+
+
 def test_a_process_of_its_own_world_says_so(tmp_path):
     assert "built without MPI=1" in refusal(tmp_path, logs.nccl_log("all_reduce", [1], TIMES))
 
@@ -242,6 +260,14 @@ def test_a_log_without_its_closing_lines(form, tmp_path):
     log = read(tmp_path, text, partial=True)
     assert said(log) == expected("all_reduce", 4)
     assert any("3 complete rows are taken" in note for note in log.notes)
+
+
+def test_of_a_log_that_does_not_say_whether_all_is_right_that_is_told(tmp_path):
+    text = ALL(line for line in logs.EVERY["nccl"].split("\n") if "Out of bounds" not in line)
+    assert "no line '# Out of bounds values'" in refusal(tmp_path, text)
+    log = read(tmp_path, text, partial=True)
+    assert said(log) == expected("all_reduce", 4)
+    assert any("lacks the closing lines" in note for note in log.notes)
 
 
 def test_of_a_log_that_is_cut_the_complete_rows_are_taken(tmp_path):

@@ -126,6 +126,15 @@ def test_a_ping_that_was_killed_has_whole_lines(tmp_path):
     assert len(cut.measurements[0].samples) == len(RTTS_MS) - 1
 
 
+@pytest.mark.parametrize("why", ["Destination Host Unreachable", "Time to live exceeded"])
+def test_an_answer_without_a_time_is_no_damaged_line(why, tmp_path):
+    text = logs.ping_log(RTTS_MS, sent=6)
+    line = next(line for line in text.split("\n") if "icmp_seq=3" in line)
+    log = read(tmp_path, text.replace(line, f"From 192.0.2.1 icmp_seq=9 {why}\n{line}"))
+    assert "left out" not in notes(log)
+    assert len(log.measurements[0].samples) == len(RTTS_MS)
+
+
 def test_pings_to_two_addresses_are_two_links(tmp_path):
     one, other = logs.ping_log([1.0] * 3), logs.ping_log([41.0] * 3).replace("192.0.2.7", "::9")
     assert "pings to 2 addresses, 192.0.2.7, ::9" in refusal(tmp_path, one + other)
@@ -329,6 +338,13 @@ def test_osu_tests_that_are_not_read_are_named(title, tmp_path):
 def test_an_osu_size_that_does_not_grow_or_is_no_power_of_two_may_be_cut(size, tmp_path):
     text = logs.EVERY["osu"].replace("4096", str(size))
     assert "a size above 64, and of powers of two one" in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("verdict", ["Fail", "-"])
+def test_what_osu_has_not_found_right_is_refused(verdict, tmp_path):
+    columns = ("Avg Latency(us)", "Validation")
+    text = logs.osu_log("all_reduce", [(8, "10.00", verdict)], columns)
+    assert "needed Pass" in refusal(tmp_path, text, world_size=4)
 
 
 def test_an_osu_time_with_fewer_digits_than_the_others_may_be_cut(tmp_path):

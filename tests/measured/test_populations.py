@@ -178,6 +178,12 @@ def test_rates_of_unlike_measurements_that_differ_are_told_and_spanned():
     assert found.rate_bytes_per_s.high > RATE * 0.99
 
 
+def test_rates_of_unlike_measurements_that_differ_by_less_than_a_tenth_are_one():
+    one, other = (rows(0, noise=1e-3), rows(1, noise=1e-3, rate=0.95 * RATE, ranks=8, source="b"))
+    found = calibrate(one + other, slice_bytes=0)
+    assert not any("alone" in each for each in found.warnings)
+
+
 def test_a_ping_that_takes_longer_than_a_whole_step_is_refused():
     with pytest.raises(MeasurementError, match=r"p says 100 us one way, and a step of a\.log"):
         calibrate([*rows(0), ping("p", [100e-6] * 7)], slice_bytes=0)
