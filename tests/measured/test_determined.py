@@ -169,6 +169,7 @@ def test_without_any_noise_to_judge_by_values_stay_and_no_interval_is_told():
     assert found.latency_s.value == pytest.approx(LATENCY_S, rel=1e-6)
     assert found.rate_bytes_per_s.value == pytest.approx(RATE, rel=1e-6)
     assert math.isnan(found.latency_s.high)
+    assert (found.least_rate_bytes_per_s, found.most_step_s) == (0, math.inf)
     assert (found.measurements, found.parameters) == (2, 2)
 
 

@@ -249,6 +249,21 @@ def test_two_ranks_0_are_of_two_processes(tmp_path):
     assert "2 processes print into this log" in refusal(tmp_path, text)
 
 
+def test_two_heads_before_two_ends_are_of_two_processes(tmp_path):
+    text = logs.nccl_log("all_reduce", [2], TIMES).replace("nGpus 1", "nGpus 2")
+    bare = [line for line in text.split("\n") if "  Rank  " not in line]
+    assert said(read(tmp_path, ALL(bare))) == expected("all_reduce", 2)
+    both = ALL(line for line in bare for _ in range(2))
+    assert "2 processes print into this log" in refusal(tmp_path, both)
+
+
+def test_runs_are_counted_over_all_processes_of_a_file(tmp_path):
+    two = logs.nccl_log("all_reduce", [2], TIMES) + logs.nccl_log("broadcast", [2], TIMES)
+    lines = [f"{name}: {line}" for name in ("a", "b") for line in two.split("\n")]
+    log = read(tmp_path, ALL([*lines, ""]))
+    assert [each.run for each in log.measurements] == [n for n in (1, 2, 3, 4) for _ in range(6)]
+
+
 def test_a_process_of_its_own_world_says_so(tmp_path):
     assert "built without MPI=1" in refusal(tmp_path, logs.nccl_log("all_reduce", [1], TIMES))
 

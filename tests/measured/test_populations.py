@@ -134,6 +134,9 @@ def test_pings_and_streams_of_two_links_are_refused(sources, number):
         calibrate(pair)
     said = f"{names}: 500 us one way and 20.5 ms one way, 41 times as much"
     assert said in str(caught.value)
+    alone = "give one of them alone"
+    own = "put the one that is meant into a file of its own"
+    assert str(caught.value).endswith(own if sources[0] == sources[1] else alone)
     pair = [stream(s, [v] * number) for s, v in zip(sources, (1e9, 2.5e8), strict=True)]
     with pytest.raises(MeasurementError, match=r"differ: 1 GB/s .* and 0\.25 GB/s .*, 4 times"):
         calibrate(pair)

@@ -239,6 +239,7 @@ def test_output_of_ping(text, where, what, tmp_path):
         (cell(CSV, 3, "world_size", "2.5"), ", line 3, column world_size: '2.5'", "whole"),
         (cell(CSV, 3, "collective", "sum"), ", line 3, column collective: 'sum'", "all_reduce"),
         (CSV[:-5], ", line 3: 3 columns", "needed 4"),
+        (CSV[:-1] + ",1\n", ", line 3: 5 columns", "needed 4"),
         (CSV.splitlines()[0], ", line 1", "no line after that of the columns"),
         (cell(LINK, 2, "kind", "rttt"), ", line 2, column kind: 'rttt'", "goodput"),
         (cell(LINK, 2, "size_bytes", "8"), ", line 2, column size_bytes: 8", "0 bytes for kind"),
