@@ -105,7 +105,8 @@ class _Merger:
         return proportional if self._spanned(column, others) else "they are too few or too alike"
 
     def _with_a_ping(self) -> list[Measurement]:
-        return [*self.measurements, Measurement(LATENCY_OF_A_PING, 1.0, "")]
+        shortest_s = min(each.time_s for each in self.measurements)  # so that it weighs enough
+        return [*self.measurements, Measurement(LATENCY_OF_A_PING, shortest_s, "")]
 
     def _with_more_ranks(self) -> list[Measurement]:
         more = [replace(each, world_size=2 * each.world_size) for each in self.measurements]

@@ -86,6 +86,21 @@ def test_several_world_sizes_tell_base_from_step(seed):
     assert len(found.warnings) == 1
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_remedy_is_named_only_where_it_would_tell(scale):
+    """A direct all_to_all has as many steps over any number of ranks."""
+    times = [(8 << k, scale * (1e-5 + (8 << k) / 1e9)) for k in range(0, 25, 3)]
+    for kind, algorithm, ping_tells, ranks_tell in (
+        ("all_reduce", "ring", True, True),
+        ("all_to_all", "pairwise", True, True),
+        ("all_to_all", "direct", True, False),
+    ):
+        rows = [Measurement(kind, seconds, "a", size, 8) for size, seconds in times]
+        said = [each for each in calibrate(rows, algorithm=algorithm).warnings if "apart" in each]
+        assert any("a ping would tell" in each for each in said) == ping_tells
+        assert any("several world sizes would tell" in each for each in said) == ranks_tell
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_ping_tells_latency_from_overhead(seed):
     found = calibrate([*log(2, seed), *log(8, seed), *log(32, seed), ping(seed)])

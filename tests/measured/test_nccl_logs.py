@@ -216,6 +216,20 @@ def test_a_row_that_was_interrupted_before_its_last_piece_was_lost_is_told(tmp_p
     assert any("left out line" in note for note in log.notes)
 
 
+def test_a_row_that_text_of_others_has_cut_is_told(tmp_path):
+    row = list(logs.nccl_lines("all_reduce", 4, TIMES))[1]
+    log = read(tmp_path, logs.EVERY["nccl"].replace(row, f"{row[:60]}\nwarming up"))
+    assert len(log.measurements) == 2 * (len(TIMES) - 1)
+    assert any("cut in two" in note for note in log.notes)
+
+
+def test_a_result_of_json_lacks_no_half(tmp_path):
+    for half in ("in_place", "out_of_place"):
+        document = json.loads(logs.EVERY["nccl json"])
+        del document["results"][1][half]
+        assert "a half, or null" in refusal(tmp_path, json.dumps(document))
+
+
 def test_text_in_the_table_is_told_and_messages_are_not(tmp_path):
     row = next(logs.nccl_lines("all_reduce", 4, TIMES))
     chatter = "15 more processes have sent help\nwarming up\n[node1:77] 3 more\n"

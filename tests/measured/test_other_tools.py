@@ -340,6 +340,14 @@ def test_an_osu_size_that_does_not_grow_or_is_no_power_of_two_may_be_cut(size, t
     assert "a size above 64, and of powers of two one" in refusal(tmp_path, text)
 
 
+def test_an_osu_line_without_an_end_is_no_complete_one(tmp_path):
+    text = logs.EVERY["osu"].rstrip("\n")
+    assert "this line has no end" in refusal(tmp_path, text)
+    log = read(tmp_path, text, partial=True)
+    assert [m.size_bytes for m in log.measurements] == [8, 64]
+    assert "results that are not complete" in notes(log)
+
+
 @pytest.mark.parametrize("verdict", ["Fail", "-"])
 def test_what_osu_has_not_found_right_is_refused(verdict, tmp_path):
     columns = ("Avg Latency(us)", "Validation")
