@@ -110,6 +110,8 @@ def test_bytes_that_are_not_utf_8_are_told(tmp_path):
 def test_times_below_what_a_ping_resolves_are_no_median(tmp_path):
     text = logs.windows_ping_log([1, 1, 1]).replace("time=1ms", "time<1ms")
     assert "3 of 3 round trips are less than the 1 ms" in refusal(tmp_path, text)
+    half = logs.windows_ping_log([1, 1, 5, 6]).replace("time=1ms", "time<1ms")
+    assert "2 of 4 round trips" in refusal(tmp_path, half)
     few = logs.windows_ping_log([1, 5, 6]).replace("time=1ms", "time<1ms")
     assert read(tmp_path, few).measurements[0].time_s == pytest.approx(2.5e-3)
 

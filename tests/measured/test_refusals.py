@@ -243,6 +243,7 @@ def test_output_of_ping(text, where, what, tmp_path):
         (CSV.splitlines()[0], ", line 1", "no line after that of the columns"),
         (cell(LINK, 2, "kind", "rttt"), ", line 2, column kind: 'rttt'", "goodput"),
         (cell(LINK, 2, "size_bytes", "8"), ", line 2, column size_bytes: 8", "0 bytes for kind"),
+        (LINK.replace("rtt,0", "latency,8"), ", line 2, column size_bytes: 8", "0 bytes for kind"),
         (cell(LINK, 2, "kind", "goodput"), ", line 2, column size_bytes: 0", "1 byte or more"),
     ],
 )
