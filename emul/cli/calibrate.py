@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ from emul.cli.params import Size
 from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
-    from emul.measured import Calibration, Layout, Log, Parameter
+    from emul.measured import Calibration, Layout, Log, Parameter, Taken
     from emul.topology import Document
 
 __all__ = ["calibrate"]
 
+ONLY = "Loss, windows and delays that vary are not calibrated: the calibrated link has none."
 MOST_SITES = 1_000
 MOST_RANKS = 1_000_000
 
@@ -44,8 +46,14 @@ MOST_RANKS = 1_000_000
               "given, 512K (NCCL, emul perf) or whole, whichever fits better.")  # fmt: skip
 @click.option("--collective", default="",
               help="Of logs of nccl-tests that do not say it.")  # fmt: skip
+@click.option("--half", type=click.Choice(["out-of-place", "in-place"]), default=None,
+              help="Of lines of nccl-tests take only this half; both, if not given, unless they "
+              "differ.")  # fmt: skip
 @click.option("--world-size", "world_sizes", multiple=True, metavar="[FILE=]RANKS",
               help="Of files that do not say it (OSU); may be given for each file.")  # fmt: skip
+@click.option("--partial", is_flag=True,
+              help="Take the complete lines of files that are cut, damaged or not closed; those "
+              "that are left out are told.")  # fmt: skip
 def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     r"""Find the latency, overhead and rate of a link from measurements, and how sure they are.
 
@@ -61,7 +69,7 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     rate, with steps and factor of its closed form. What the data cannot tell apart is said, and
     put together. Needs scipy: pip install '.[calibrate]'.
     """
-    from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of
+    from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of, taken_of
     from emul.measured import calibrate as fitted
     from emul.report.files import check_outputs
     from emul.topology import load_document
@@ -79,24 +87,61 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
         slice_bytes=asked["slice_bytes"],
         ring=layout.ring_over(link, known) if base else ALIKE,
     )
+    taken = {log: taken_of(log, asked["algorithm"]) for log in logs}
     said = f"as in {asked['base']}" if base else "no --base was given"
-    parameters = parameters_of(found, known[link], said)
-    warnings = [*found.warnings, *([] if base else layout.warnings(link, logs))]
-    _print(logs, link, parameters, found, warnings)
-    _write(logs, layout, link, parameters, found, base, warnings, asked)
+    words = {log.measurements[0].source: " and ".join(log.taken_as) for log in logs}
+    parameters = parameters_of(found, known[link], said, words)
+    beside = layout.warnings(link, logs) if base is None else _words_of_base(base, link, asked)
+    warnings = [*found.warnings, *beside]
+    _print(taken, link, parameters, found, warnings)
+    _write(taken, layout, link, parameters, found, base, warnings, asked)
+    if not found.measured_anything:
+        say(f"nothing of the {link} link was measured")
+        click.get_current_context().exit(1)
+
+
+def _words_of_base(base: Document, link: str, asked: dict[str, Any]) -> list[str]:
+    """Say what is lost of the link of the base that the calibrated one replaces."""
+    from emul.measured import keys_left_out
+
+    keys = keys_left_out(base, link)
+    if not keys:
+        return []
+    return [
+        f"{', '.join(keys)} of the {link} link in {asked['base']}: left out, for they were not "
+        "measured beside what was"
+    ]
 
 
 def _logs(files: tuple[Path, ...], asked: dict[str, Any]) -> list[Log]:
     from emul.errors import unknown_name
-    from emul.measured import COLLECTIVES, Hints, read_measurements
+    from emul.measured import COLLECTIVES, Hints, only_half, read_measurements
 
     collective = asked["collective"]
     if collective and collective not in COLLECTIVES:
         raise unknown_name("collective", collective, COLLECTIVES)
     everywhere, by_file = _world_sizes(asked["world_sizes"], files)
-    return [
-        read_measurements(path, Hints(by_file.get(str(path), everywhere), collective))
+    for path in files:
+        if files.count(path) > 1:
+            raise click.UsageError(f"{path}: given {files.count(path)} times: needed once")
+    logs = [
+        read_measurements(
+            path, Hints(by_file.get(str(path), everywhere), collective, asked["partial"])
+        )
         for path in files
+    ]
+    half = (asked["half"] or "").replace("-", " ")
+    return _named_apart([only_half(log, half) for log in logs] if half else logs)
+
+
+def _named_apart(logs: list[Log]) -> list[Log]:
+    """Return the logs, of which those with one name in several folders are named by their paths."""
+    names = [log.path.name for log in logs]
+    return [
+        replace(log, measurements=tuple(replace(m, source=str(log.path)) for m in log.measurements))
+        if names.count(log.path.name) > 1
+        else log
+        for log in logs
     ]
 
 
@@ -141,24 +186,23 @@ def _ranks_of_sites(given: str | None) -> dict[str, int]:
 
 
 def _print(
-    logs: list[Log],
+    taken: dict[Log, tuple[Taken, ...]],
     link: str,
     parameters: tuple[Parameter, ...],
     found: Calibration,
     warnings: list[str],
 ) -> None:
-    from emul.report.calibration import calibration_table, fit_words
+    from emul.report.calibration import calibration_table, file_line, fit_words
 
-    for log in logs:
-        say(f"{log.path}: {log.form}, {len(log.measurements)} measurements")
+    say(*(file_line(log, rows) for log, rows in taken.items()))
     print_wide(calibration_table(parameters))
     say(f"{link} link: {fit_words(found)}")
-    say_each("note: ", (note for log in logs for note in log.notes))
+    say_each("note: ", (note for log in taken for note in log.notes))
     say_each("warning: ", warnings)
 
 
 def _write(
-    logs: list[Log],
+    taken: dict[Log, tuple[Taken, ...]],
     layout: Layout,
     link: str,
     parameters: tuple[Parameter, ...],
@@ -174,9 +218,9 @@ def _write(
     from emul.report.files import write_text
 
     if asked["json_path"] is not None:
-        document = calibration_document(__version__, logs, link, parameters, found, warnings)
+        document = calibration_document(__version__, taken, link, parameters, found, warnings)
         write_json(asked["json_path"], document)
-    if asked["out_path"] is not None:
+    if asked["out_path"] is not None and found.measured_anything:
         text = topology_text(
             layout,
             link,
@@ -184,18 +228,28 @@ def _write(
             base=base,
             base_name=asked["base"] or "",
             base_folder=Path(asked["base"] or "").parent,
-            remarks=_remarks(logs, parameters, warnings),
+            remarks=_remarks(taken, parameters, warnings),
         )
         write_text(asked["out_path"], text)
         say(f"{asked['out_path']}: written")
+    elif asked["out_path"] is not None:
+        say(f"{asked['out_path']}: not written")
 
 
-def _remarks(logs: list[Log], parameters: tuple[Parameter, ...], warnings: list[str]) -> list[str]:
+def _remarks(
+    taken: dict[Log, tuple[Taken, ...]], parameters: tuple[Parameter, ...], warnings: list[str]
+) -> list[str]:
     """Return what stands at the head of a topology file, beside its numbers."""
-    files = ", ".join(f"{log.path.name} ({log.form})" for log in logs)
+    files = [
+        f"By emul calibrate from {log.path.name} ({log.form}): "
+        f"{'; '.join(each.words for each in rows)}."
+        for log, rows in taken.items()
+    ]
     base = [
         f"Each call takes {each.value:g} {each.unit} more, which no link has."
         for each in parameters
         if each.name == "base_us"
     ]
-    return [f"By emul calibrate from {files}.", *base, *(f"Warning: {each}." for each in warnings)]
+    notes = [f"Note: {note}." for log in taken for note in log.notes]
+    told = [f"Warning: {each}." for each in warnings]
+    return [*files, *base, ONLY, *notes, *told]

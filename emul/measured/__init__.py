@@ -8,7 +8,8 @@ from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.parameters import Parameter, parameters_of
 from emul.measured.reading import read_measurements
 from emul.measured.ring import ALIKE, Ring
-from emul.measured.topology_file import base_link, topology_text
+from emul.measured.taken import Taken, only_half, taken_of
+from emul.measured.topology_file import base_link, keys_left_out, topology_text
 
 __all__ = [
     "ALIKE",
@@ -24,10 +25,14 @@ __all__ = [
     "Parameter",
     "Quantity",
     "Ring",
+    "Taken",
     "base_link",
     "calibrate",
+    "keys_left_out",
     "layout_of",
+    "only_half",
     "parameters_of",
     "read_measurements",
+    "taken_of",
     "topology_text",
 ]

@@ -5,43 +5,47 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
-from emul.errors import MeasurementError
-from emul.measured.fitting import Fit, fit
-from emul.measured.forms import ALGORITHMS, check_algorithm
-from emul.measured.measurement import Measurement
-from emul.measured.model import BASE, LATENCY, OVERHEAD, SECONDS_PER_BYTE, Model
+from emul.measured.determined import (
+    BYTES,
+    STEP,
+    interval_of,
+    is_determined,
+    upper_end,
+    words_of_undetermined,
+)
+from emul.measured.forms import check_algorithm
+from emul.measured.measurement import STREAM, Measurement
+from emul.measured.medians import CONFIDENCE, FEWEST, Interval
+from emul.measured.merging import BLURRED, SLICES, Settled, settled
+from emul.measured.misfits import has_another_form, words_of_misfit
+from emul.measured.model import BASE, LATENCY, OVERHEAD
+from emul.measured.populations import Apart, apart
 from emul.measured.ring import ALIKE, Ring
 from emul.measured.sources import sources_of
 from emul.units import format_rate, format_time
 
 __all__ = ["Calibration", "Quantity", "calibrate"]
 
-BLURRED = 0.5
-"""Parameters are told apart, and determined, when their intervals are within this part of them."""
-SLICES = (0, 512 << 10)
-"""What is tried where nobody says it: whole chunks, and the slices of NCCL and of emul perf."""
-CLEARLY = 0.9
-"""A fit is better when its errors are less than this part of another's."""
-POOR_FIT = 0.1
-"""A typical error beyond which the form is not that of the data."""
-OUTLYING_SIGMAS = 5.0
-
-WITH_OVERHEAD = "the overhead of a message included"
-WITHOUT_OVERHEAD = "if there is no overhead"
-WITH_BASE = "the base of the call included, spread over its steps"
-LEAST_OUTLIER = 0.01
-"""Errors below this are never called outliers, however well the rest fits."""
+UNKNOWN = Interval(math.nan, math.nan)
+NAMES = {
+    "base_s": "the base of a call",
+    "latency_s": "the latency",
+    "overhead_s": "the overhead",
+    "rate_bytes_per_s": "the rate",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A value that was measured, and its 95 % interval; both ends NaN where it is not known.
+    """A value that was measured, and the interval that holds the true one with ``confidence``.
 
-    ``sources`` are the files that it comes from, the one that tells most first; ``holds`` says what
-    is in it beside what it is named for.
+    Both ends are NaN where no interval is known; ``high`` is infinite where it is open.
+    ``sources`` are the files that the value comes from, the one that tells most first; ``holds``
+    says what is in it beside what it is named for.
     """
 
     value: float
@@ -49,15 +53,18 @@ class Quantity:
     high: float
     sources: tuple[str, ...]
     holds: str = ""
+    confidence: float = CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What was measured: seconds, and bytes per second; None where nothing was.
 
+    Where the rate, or latency and overhead, are None, ``least_rate_bytes_per_s`` and
+    ``most_step_s`` are the bounds that the data give of them, 0 and infinite where they give none.
     ``warnings`` say in sentences what the data cannot tell. ``typical_error`` is the median of the
-    relative errors of the fit, ``worst_error`` the largest; ``slice_bytes`` the pieces in which
-    it takes chunks of rings to be handed on, 0 for whole.
+    relative errors of the fit of so many ``parameters``, ``worst_error`` the largest;
+    ``slice_bytes`` the pieces in which it takes chunks of rings to be handed on, 0 for whole.
     """
 
     base_s: Quantity | None
@@ -69,6 +76,14 @@ class Calibration:
     typical_error: float
     worst_error: float
     slice_bytes: int
+    parameters: int = 0
+    least_rate_bytes_per_s: float = 0.0
+    most_step_s: float = math.inf
+
+    @property
+    def measured_anything(self) -> bool:
+        """Whether any number of the link was measured."""
+        return bool(self.latency_s or self.overhead_s or self.rate_bytes_per_s)
 
 
 def calibrate(
@@ -83,7 +98,8 @@ def calibrate(
     ``algorithm`` is how collectives were done whose files do not say it; ``slice_bytes`` the pieces
     in which a ring hands chunks on, 0 for whole, None for what fits better; ``ring`` the
     links that rings go over, where some are known. Raises MeasurementError when the
-    measurements are too few or too much alike, ArgumentError for an unknown algorithm.
+    measurements are too few or too much alike, or of two links; ArgumentError for an unknown
+    algorithm.
 
     >>> times = [(1 << k, 10e-6 + (1 << k) / 1e9) for k in range(8, 30)]
     >>> found = calibrate([Measurement("message", s, "a.csv", n) for n, s in times])
@@ -94,180 +110,118 @@ def calibrate(
     """
     check_algorithm(algorithm, {each.kind for each in measurements})
     slices = SLICES if slice_bytes is None else (slice_bytes,)
-    settled = [
-        _Merger(Model.of(measurements, algorithm=algorithm, slice_bytes=each, ring=ring))
-        for each in slices
+
+    def by(name: str, rows: Sequence[Measurement] = measurements) -> Settled:
+        return settled(rows, name, slices, ring)
+
+    differing = apart(measurements, lambda rows: by(algorithm, rows))
+    best = by(algorithm)
+    quantities = _Quantities(best, differing, has_another_form(best, measurements))
+    step, rate = is_determined(best.fit, STEP), is_determined(best.fit, BYTES)
+    found = {
+        "base_s": quantities.of(BASE),
+        "latency_s": quantities.of(LATENCY, best.in_latency) if step else None,
+        "overhead_s": quantities.of(OVERHEAD, best.in_overhead) if step else None,
+        "rate_bytes_per_s": quantities.rate() if rate else None,
+    }
+    warnings = [
+        *best.words,
+        *words_of_undetermined(best.fit),
+        *(each.words for each in differing),
+        *words_of_misfit(best, measurements, algorithm, by),
+        *_words_of_intervals(found, best.fit.model.intervals),
+        *_words_of_samples(measurements),
     ]
-    fits = [each.settle() for each in settled]
-    best = _best(fits)
-    merger, found = settled[best], fits[best]
-    warnings = [*merger.words, *_undetermined(found), *_misfits(found, measurements)]
-    errors = np.abs(np.expm1(found.residuals))
     return Calibration(
-        base_s=_quantity(found, BASE),
-        latency_s=None if _step_unknown(found) else _quantity(found, LATENCY, merger.in_latency),
-        overhead_s=None if _step_unknown(found) else _quantity(found, OVERHEAD, merger.in_overhead),
-        rate_bytes_per_s=None if _rate_unknown(found) else _rate(found),
+        **found,
         warnings=tuple(warnings),
         measurements=len(measurements),
-        typical_error=float(np.median(errors)),
-        worst_error=float(errors.max()),
-        slice_bytes=slices[best] if found.model.waits.any() else 0,
+        typical_error=best.typical_error,
+        worst_error=float(np.abs(np.expm1(best.fit.residuals)).max()),
+        slice_bytes=best.slice_bytes,
+        parameters=len(best.fit.model.active),
+        least_rate_bytes_per_s=1 / upper_end(best.fit, BYTES),
+        most_step_s=upper_end(best.fit, STEP),
     )
 
 
-def _best(fits: Sequence[Fit]) -> int:
-    """Return the fit of least errors; a later one must be clearly better than the first."""
-    errors = [float(np.abs(each.residuals).sum()) for each in fits]
-    return min(range(len(fits)), key=lambda i: errors[i] / (CLEARLY if i else 1.0))
+@dataclass(frozen=True)
+class _Quantities:
+    """Reads the parameters off a fit, with intervals that hold for all that was fitted together.
 
+    Of a form that is not that of the data no interval is known.
+    """
 
-class _Merger:
-    """Puts parameters together that the data cannot tell apart, and says so."""
+    settled: Settled
+    differing: Sequence[Apart]
+    another_form: bool
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.words: list[str] = []
-        self.in_latency = ""
-        self.in_overhead = ""
+    def of(self, column: int, holds: str = "") -> Quantity | None:
+        """Return a parameter, None if nobody pays it."""
+        if column not in self.settled.fit.model.active:
+            return None
+        ends, value = self._interval(column), float(self.settled.fit.theta[column])
+        sources = sources_of(self.settled.fit.model, column)
+        return Quantity(value, ends.low, ends.high, sources, holds, ends.confidence)
 
-    def settle(self) -> Fit:
-        """Return the fit of the finest parameters that the data tell apart."""
-        if self._spanned(OVERHEAD, [LATENCY, SECONDS_PER_BYTE]):
-            self._put_overhead_in("all measurements pay both in one proportion", "a ping")
-        if self._spanned(BASE, [LATENCY, OVERHEAD, SECONDS_PER_BYTE]):
-            self._put_base_in("all calls have as many steps", "logs of several world sizes")
-        self._check_sizes()
-        found = fit(self.model)
-        if _blurred(found, LATENCY, OVERHEAD):
-            self._put_overhead_in("the noise hides the difference", "more of the same")
-            found = fit(self.model)
-        if _blurred(found, BASE, self._step):
-            self._put_base_in("the noise hides the difference", "logs of more world sizes")
-            found = fit(self.model)
-        return found
+    def rate(self) -> Quantity | None:
+        """Return the rate; the ends of its interval are those of seconds per byte, turned over."""
+        found = self.of(*BYTES)
+        if found is None:
+            return None
+        high = 1 / found.low if found.low else math.inf
+        return Quantity(1 / found.value, 1 / found.high, high, found.sources, "", found.confidence)
 
-    @property
-    def _step(self) -> int:
-        """The parameter that a step of a collective costs, beside the latency if that is known."""
-        return OVERHEAD if OVERHEAD in self.model.active else LATENCY
-
-    def _spanned(self, column: int, others: list[int]) -> bool:
-        active = self.model.active
-        kept = [each for each in others if each in active]
-        return column in active and bool(kept) and self.model.spanned(column, kept)
-
-    def _put_overhead_in(self, why: str, remedy: str) -> None:
-        together = self.model.paid_together
-        self.model = self.model.without(OVERHEAD)
-        self.in_latency = WITH_OVERHEAD if together else WITHOUT_OVERHEAD
-        what = "the sum of both" if together else "what it is if there is no overhead"
-        self.words.append(
-            f"latency and overhead cannot be told apart: {why}; latency_us is {what} "
-            f"({remedy} would tell)"
-        )
-
-    def _put_base_in(self, why: str, remedy: str) -> None:
-        name = "overhead" if self._step == OVERHEAD else "latency"
-        self.model = self.model.without(BASE)
-        if self._step == OVERHEAD:
-            self.in_overhead = WITH_BASE
+    def _interval(self, column: int) -> Interval:
+        alone = [
+            ends
+            for each in self.differing
+            for columns, ends in each.ends
+            if tuple(columns) == (column,)
+        ]
+        if self.another_form:
+            ends = alone[0] if alone else UNKNOWN
         else:
-            self.in_latency = "; ".join(each for each in (self.in_latency, WITH_BASE) if each)
-        self.words.append(
-            f"the base of a call and the {name} of its steps cannot be told apart: {why}; "
-            f"{name}_us holds both ({remedy} would tell)"
-        )
+            ends = interval_of(self.settled.fit, (column,))
+        return reduce(Interval.hull, alone, ends)
 
-    def _check_sizes(self) -> None:
-        """Refuse data whose every line is a mixture of bytes and messages in one proportion."""
-        others = [each for each in self.model.active if each != SECONDS_PER_BYTE]
-        if self._spanned(SECONDS_PER_BYTE, others):
-            raise MeasurementError(
-                f"{', '.join(dict.fromkeys(self.model.sources))}: sizes do not differ, so "
-                "time under way and time of sending cannot be told apart: needed two sizes or more"
+
+def _words_of_intervals(
+    found: dict[str, Quantity | None], medians: Sequence[Interval | None]
+) -> Iterator[str]:
+    """Yield which intervals are wide, or less sure than others."""
+    for name, quantity in found.items():
+        if quantity is None or math.isnan(quantity.high):
+            continue
+        half = max(quantity.high - quantity.value, quantity.value - quantity.low)
+        say = format_rate if name == "rate_bytes_per_s" else format_time
+        if half > BLURRED * quantity.value:
+            to = f"to {say(quantity.high)}" if math.isfinite(quantity.high) else "on, without end"
+            yield (
+                f"{NAMES[name]}, {say(quantity.value)}, is uncertain: from {say(quantity.low)} {to}"
+            )
+        if quantity.confidence < CONFIDENCE:
+            yield (
+                f"the interval of {NAMES[name]} holds the true value with only "
+                f"{quantity.confidence:.1%}, for it comes from a median of fewer than {FEWEST} "
+                "samples"
             )
 
 
-def _blurred(found: Fit, one: int, other: int) -> bool:
-    """Say whether the intervals of two parameters are as wide as what both are together."""
-    if not {one, other} <= set(found.model.active) or one == other:
-        return False
-    paid = (found.model.pays / found.model.times_s[:, None])[:, [one, other]]
-    often = np.linalg.norm(paid, axis=0)
-    both = float(often @ found.theta[[one, other]])
-    widths = np.array(found.half_widths)[[one, other]] * often
-    return bool((widths > BLURRED * both).all())
-
-
-def _step_seconds(found: Fit) -> tuple[float, float]:
-    """Return latency and overhead together, and the half-width of their interval."""
-    weights = np.zeros(len(found.theta))
-    weights[[LATENCY, OVERHEAD]] = 1.0
-    return float(weights @ found.theta), found.half_width(weights)
-
-
-def _step_unknown(found: Fit) -> bool:
-    value, half = _step_seconds(found)
-    return LATENCY not in found.model.active or 0 < BLURRED * value < half
-
-
-def _rate_unknown(found: Fit) -> bool:
-    value, half = found.theta[SECONDS_PER_BYTE], found.half_widths[SECONDS_PER_BYTE]
-    return SECONDS_PER_BYTE not in found.model.active or half > BLURRED * value
-
-
-def _undetermined(found: Fit) -> Iterator[str]:
-    """Yield what the data do not determine, with the bound that they do give."""
-    active = found.model.active
-    if SECONDS_PER_BYTE not in active:
-        yield "the rate is not determined: nothing was measured that depends on it"
-    elif _rate_unknown(found):
-        slowest = 1 / (found.theta[SECONDS_PER_BYTE] + found.half_widths[SECONDS_PER_BYTE])
-        yield (
-            "the rate is not determined: the sizes never leave the latency regime; it is at least "
-            f"{format_rate(slowest)}"
-        )
-    if LATENCY not in active:
-        yield "latency and overhead are not determined: nothing was measured that depends on them"
-    elif _step_unknown(found):
-        yield (
-            "latency and overhead are not determined: the sizes never leave the bandwidth regime; "
-            f"together they are at most {format_time(sum(_step_seconds(found)))}"
-        )
-
-
-def _misfits(found: Fit, measurements: Sequence[Measurement]) -> Iterator[str]:
-    """Yield how the form differs from the data, where it does."""
-    sizes = np.abs(found.residuals)
-    typical = float(np.median(np.abs(np.expm1(found.residuals))))
-    collectives = sorted({each.kind for each in measurements} & set(ALGORITHMS))
-    if typical > POOR_FIT and collectives:
-        known = ", ".join(dict.fromkeys(name for each in collectives for name in ALGORITHMS[each]))
-        yield (
-            f"the closed form is not that of these data: half of the times are off by more than "
-            f"{typical:.0%}; another --algorithm ({known}) or --slice may be"
-        )
-    limits = OUTLYING_SIGMAS * found.deviations
-    outlying = np.flatnonzero((sizes > limits) & (sizes > LEAST_OUTLIER))
-    if outlying.size and typical <= POOR_FIT:
-        worst = measurements[int(outlying[np.argmax(sizes[outlying])])]
-        yield (
-            f"{outlying.size} of {len(sizes)} measurements are outliers and count little; the "
-            f"worst is {worst.kind} of {worst.size_bytes:.0f} B in {worst.source}"
-        )
-
-
-def _quantity(found: Fit, column: int, holds: str = "") -> Quantity | None:
-    if column not in found.model.active:
-        return None
-    value, half = float(found.theta[column]), found.half_widths[column]
-    low = half if math.isnan(half) else max(0.0, value - half)
-    return Quantity(value, low, value + half, sources_of(found.model, column), holds)
-
-
-def _rate(found: Fit) -> Quantity:
-    """Return the rate; the ends of its interval are those of seconds per byte, turned over."""
-    value, half = float(found.theta[SECONDS_PER_BYTE]), found.half_widths[SECONDS_PER_BYTE]
-    sources = sources_of(found.model, SECONDS_PER_BYTE)
-    return Quantity(1 / value, 1 / (value + half), 1 / (value - half), sources)
+def _words_of_samples(measurements: Sequence[Measurement]) -> Iterator[str]:
+    """Yield which medians are of samples that differ so much that no one number describes them."""
+    for each in measurements:
+        times_s = each.single_times_s or (each.time_s,)
+        least, most = min(times_s), max(times_s)
+        if most - least <= 2 * BLURRED * each.time_s:
+            continue
+        name = f"{each.source} (run {each.run})" if each.run else each.source
+        fold = f"{most / least:.4g}-fold" if math.isfinite(most) else "down to nothing"
+        if each.kind == STREAM:
+            ends = (
+                f"{format_rate(each.size_bytes / most)} to {format_rate(each.size_bytes / least)}"
+            )
+            yield f"{name}: the rate varies {fold}, from {ends}; a trace of the link would show it"
+        else:
+            ends = f"{format_time(least)} to {format_time(most)}"
+            yield f"{name}: single times vary {fold}, from {ends}"

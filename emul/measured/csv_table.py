@@ -20,15 +20,16 @@ Numbers are plain: bytes whole, times in seconds, without units and without sepa
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from emul.measured.forms import COLLECTIVES
-from emul.measured.measurement import LATENCY, MESSAGE, STREAM, Log, Measurement
+from emul.measured.measurement import LATENCY, MESSAGE, STREAM, Hints, Log, Measurement
 from emul.measured.refusals import Place
-from emul.measured.texts import count, lines_of, positive, whole_size
+from emul.measured.source import Source
+from emul.measured.texts import count, positive, whole_size
 
-__all__ = ["is_csv", "read_csv"]
+__all__ = ["ANCHORS", "RESULT", "is_csv", "read_csv"]
 
 OF_COLLECTIVES = ("collective", "world_size", "size_bytes", "time_s")
 OF_LINKS = ("kind", "size_bytes", "time_s")
@@ -36,23 +37,28 @@ MAY_BE_THERE = ("algorithm",)
 KINDS = {"latency": LATENCY, "rtt": LATENCY, "message": MESSAGE, "goodput": STREAM}
 WITHOUT_SIZE = ("latency", "rtt")
 MOST_RANKS = 1_000_000
+NAME = r"(?:collective|world_size|size_bytes|time_s|algorithm|kind)"
+COMMENT = "comments that look like results"
+ANCHORS = (re.compile(rf"\b{NAME}(?:\s*,\s*{NAME})+\s*$"),)
+RESULT = re.compile(r"(?:\w+\s*,\s*){2,}[\w.+-]+\s*$")
+"""What a line of results holds, also behind text that is not known."""
 
 
-def is_csv(lines: Sequence[str]) -> bool:
+def is_csv(source: Source) -> bool:
     """Say whether the first line that says something names columns of ours."""
-    for line in lines:
-        if line.strip() and not line.startswith("#"):
+    for line in source.lines:
+        if line.strip() and not line.lstrip().startswith("#"):
             names = {name.strip() for name in line.split(",")}
             return "," in line and bool(names & {*OF_COLLECTIVES, *OF_LINKS})
     return False
 
 
-def read_csv(text: str, path: Path) -> Log:
+def read_csv(source: Source, hints: Hints) -> Log:
     """Return what a CSV says."""
-    rows = _rows(lines_of(text), path)
+    rows = _rows(source)
     first = next(rows, None)
     if first is None:
-        raise Place(path).complaint("an empty file: needed named columns")
+        raise Place(source.path).complaint("an empty file: needed named columns")
     place, names = first
     names = [name.strip() for name in names]
     columns = OF_LINKS if "kind" in names else OF_COLLECTIVES
@@ -61,14 +67,16 @@ def read_csv(text: str, path: Path) -> Log:
              _full(rows, names)]  # fmt: skip
     if not found:
         raise place.complaint("no line after that of the columns: needed at least one")
-    return Log(path, "CSV", tuple(found))
+    return Log(source.path, "CSV", tuple(found))
 
 
-def _rows(lines: Sequence[str], path: Path) -> Iterator[tuple[Place, list[str]]]:
+def _rows(source: Source) -> Iterator[tuple[Place, list[str]]]:
     """Yield the cells of each line, with its place; no cell spans lines."""
-    for number, line in enumerate(lines, start=1):
-        if line.strip() and not line.startswith("#"):
-            yield Place(path, number), next(csv.reader([line]))
+    for place, line in source.numbered():
+        if line.lstrip().startswith("#") and RESULT.search(line):
+            source.leave_out(place.line, COMMENT)
+        elif line.strip() and not line.lstrip().startswith("#"):
+            yield place, next(csv.reader([line]))
 
 
 def _check_columns(names: list[str], columns: Sequence[str], place: Place) -> None:

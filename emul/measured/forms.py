@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 
 from emul.errors import MeasurementError, unknown_name
@@ -164,5 +165,9 @@ def form_of(measurement: Measurement, asked: str = "") -> Form:
     """
     if measurement.kind in POINT_TO_POINT:
         return POINT_TO_POINT[measurement.kind]
-    builder = ALGORITHMS[measurement.kind][algorithm_of(measurement, asked)]
-    return builder(measurement.world_size)
+    return _built(measurement.kind, algorithm_of(measurement, asked), measurement.world_size)
+
+
+@lru_cache(maxsize=1024)
+def _built(collective: str, algorithm: str, world_size: int) -> Form:
+    return ALGORITHMS[collective][algorithm](world_size)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from statistics import median, stdev
+from statistics import median
 
 from emul.measured.json_text import JsonText
 from emul.measured.measurement import STREAM, Log, Measurement
+from emul.units import format_rate
 
 __all__ = ["is_iperf", "read_iperf"]
 
@@ -15,8 +15,9 @@ FULL = 0.9
 """The ramp is over with the first interval that has this part of the median of the later half."""
 FEWEST_INTERVALS = 3
 """After the ramp, of which a median is better than the average of the whole test."""
-MEDIAN_OVER_MEAN = math.sqrt(math.pi / 2)
-"""Standard error of a median over that of a mean, of normal draws."""
+ALIKE = 0.01
+LEAST_UDP_LOSS = 0.05
+"""Of UDP packets, from which on the link was full and not only lossy: a choice of ours."""
 
 
 def is_iperf(document: JsonText) -> bool:
@@ -27,26 +28,64 @@ def is_iperf(document: JsonText) -> bool:
 
 
 def read_iperf(document: JsonText, path: Path) -> Log:
-    """Return the payload rate that a test tells: the median of its intervals after the ramp.
+    """Return the payload rate that a test tells: of TCP the median of its intervals after the ramp.
 
     Where too few intervals are left, it is the average that the receiver had over the whole test.
+    Of UDP it is always that average, for the sender sends at the rate that it was told to.
     """
     error = document.get("error")
     if error is not None:
         raise document.refusal(("error",), error, "a test that has come to its end")
+    protocol = str(document.get("start", "test_start", "protocol") or "TCP").upper()
     summed = _sum_key(document)
     average = document.positive("end", summed, "bits_per_second") / 8
     rates, skipped = _after_ramp(_intervals(document))
-    rate, spread, what = average, 0.0, "the average of the whole test"
-    if len(rates) >= FEWEST_INTERVALS:
+    rate, samples, what = average, tuple[float, ...](), "the average of the whole test"
+    notes: list[str] = []
+    if protocol == "UDP":
+        rate = _received_of_udp(document, summed, average, notes)
+        what = "the average of what the receiver had"
+    elif len(rates) >= FEWEST_INTERVALS:
         rate = median(rates)
         if rate <= 0:
             raise document.refusal(("intervals",), rate, "a rate above 0 in most intervals")
-        spread = MEDIAN_OVER_MEAN * stdev(rates) / math.sqrt(len(rates)) / rate
+        samples = tuple(rates)
         what = f"the median of {len(rates)} intervals after {skipped} of the ramp"
-    notes = [f"{path.name}: rate is {what}", *_also(document, path.name)]
-    measured = Measurement(STREAM, 1.0, path.name, size_bytes=rate, spread=spread)
-    return Log(path, "iperf3", (measured,), notes=tuple(notes))
+    notes = [f"rate is {what}", *notes, *_other_way(document), *_also(document)]
+    how = f"{protocol} {_direction(document)}"
+    measured = Measurement(STREAM, 1.0, path.name, rate, how=how, samples=samples)
+    return Log(path, "iperf3", (measured,), notes=tuple(f"{path.name}: {each}" for each in notes))
+
+
+def _direction(document: JsonText) -> str:
+    reverse = document.get("start", "test_start", "reverse")
+    way = "from server to client" if reverse else "from client to server"
+    streams = document.get("start", "test_start", "num_streams")
+    many = isinstance(streams, int) and streams > 1
+    return f"{way}, {streams} streams together" if many else way
+
+
+def _received_of_udp(document: JsonText, summed: str, average: float, notes: list[str]) -> float:
+    """Return the bytes per second that came of a UDP test, which must have filled the link.
+
+    Versions before 3.7 write one sum, whose rate is that of the sender.
+    """
+    packets = document.number("end", summed, "packets", least=1)
+    lost = document.number("end", summed, "lost_packets", least=0)
+    if lost >= packets:
+        raise document.refusal(("end", summed, "lost_packets"), lost, f"fewer than {packets:.0f}")
+    share = lost / packets
+    if share < LEAST_UDP_LOSS:
+        raise document.place(("end", summed)).complaint(
+            f"iperf3 over UDP, of which {share:.2%} was lost: the rate is the one that it was told "
+            "to send at (-b), not that of the link: needed TCP, or UDP of which "
+            f"{LEAST_UDP_LOSS:.0%} or more is lost"
+        )
+    notes.append(
+        f"UDP: {lost:.0f} of {packets:.0f} packets were lost, which is {share:.2%}; the rate of "
+        "the sender is not used"
+    )
+    return average if summed == "sum_received" else average * (1 - share)
 
 
 def _sum_key(document: JsonText) -> str:
@@ -63,8 +102,21 @@ def _intervals(document: JsonText) -> list[float]:
     kept = [at for at in sums if document.get(*at, "omitted") is not True]
     lengths_s = [document.number(*at, "seconds", least=0) for at in kept]
     usual_s = median(lengths_s) if lengths_s else 0.0
-    rates = [document.number(*at, "bits_per_second", least=0) / 8 for at in kept]
+    rates = [_rate(document, at) for at in kept]
     return [rate for rate, s in zip(rates, lengths_s, strict=True) if s > usual_s / 2]
+
+
+def _rate(document: JsonText, at: tuple[str | int, ...]) -> float:
+    """Return the bytes per second of an interval, which must be those that it counts."""
+    rate = document.number(*at, "bits_per_second", least=0) / 8
+    if document.get(*at, "bytes") is not None:
+        counted = document.number(*at, "bytes", least=0)
+        expected = rate * document.number(*at, "seconds", least=0)
+        if abs(counted - expected) > ALIKE * max(counted, expected):
+            raise document.refusal(
+                (*at, "bits_per_second"), rate * 8, f"that of {counted:g} bytes in its seconds"
+            )
+    return rate
 
 
 def _after_ramp(rates: list[float]) -> tuple[list[float], int]:
@@ -78,18 +130,30 @@ def _after_ramp(rates: list[float]) -> tuple[list[float], int]:
     return rates[first:], first
 
 
-def _also(document: JsonText, name: str) -> list[str]:
+def _other_way(document: JsonText) -> list[str]:
+    """Return in words what went the other way at the same time (--bidir)."""
+    for key in ("sum_received_bidir_reverse", "sum_bidir_reverse"):
+        if document.get("end", key) is not None:
+            other = document.number("end", key, "bits_per_second", least=0) / 8
+            return [
+                f"both ways were loaded at once (--bidir): {format_rate(other)} went the other way "
+                "in that time, which is not used"
+            ]
+    if document.get("start", "test_start", "bidir"):
+        return ["both ways were loaded at once (--bidir); the other way is not used"]
+    return []
+
+
+def _also(document: JsonText) -> list[str]:
     """Return in words what the test says beside the rate."""
     notes = []
     streams = document.get("start", "test_start", "num_streams")
     if isinstance(streams, int) and streams > 1:
-        notes.append(f"{name}: the rate is that of {streams} streams together")
+        notes.append(f"the rate is that of {streams} streams together")
     retransmits = document.get("end", "sum_sent", "retransmits")
     if isinstance(retransmits, int) and retransmits > 0:
-        notes.append(f"{name}: {retransmits} segments were sent again")
+        notes.append(f"{retransmits} segments were sent again")
     rtt_us = document.get("end", "streams", 0, "sender", "mean_rtt")
     if isinstance(rtt_us, (int, float)) and rtt_us > 0:
-        notes.append(
-            f"{name}: mean round trip under load {rtt_us / 1e3:.4g} ms, queues included; not used"
-        )
+        notes.append(f"mean round trip under load {rtt_us / 1e3:.4g} ms, queues included; not used")
     return notes

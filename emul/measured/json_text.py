@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,76 +13,45 @@ from emul.errors import MeasurementError
 from emul.measured.refusals import Place
 from emul.measured.texts import LEAST, MOST, MOST_BYTES
 
-__all__ = ["JsonText"]
+__all__ = ["JsonText", "members_of", "place_in"]
 
 Steps = tuple[str | int, ...]
 
-STRING_OR_NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<bad>NaN|-?Infinity)', re.DOTALL)
-DECODER = json.JSONDecoder()
+PLAIN = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class JsonText:
-    """A parsed document that finds the line and column of what it has to refuse."""
+    """A parsed document that finds the line and column of what it has to refuse.
 
-    def __init__(self, text: str, path: Path) -> None:
-        """Parse ``text``, the content of the file at ``path``."""
+    ``origins`` are the positions in the text of values that steps lead to: of the document itself,
+    and of its parts where they stand in several documents of a stream.
+    """
+
+    def __init__(self, text: str, path: Path, content: Any, origins: dict[Steps, int]) -> None:
+        """Take ``content``, which stands at ``origins`` in ``text``."""
         self.text = text
         self.path = path
-        try:
-            self.content: Any = json.loads(text, parse_constant=self._refuse_not_finite)
-        except MeasurementError:
-            raise
-        except json.JSONDecodeError as error:
-            cut = " (the file ends early)" if not text[error.pos :].strip() else ""
-            raise self._place(error.pos).complaint(f"not JSON: {error.msg}{cut}") from None
-        except (RecursionError, ValueError) as error:
-            raise Place(path).complaint(f"not JSON: {error}") from None
-
-    def _refuse_not_finite(self, name: str) -> None:
-        """Refuse NaN and infinities; all before the first of them has been found to be JSON."""
-        for found in STRING_OR_NOT_FINITE.finditer(self.text):
-            if found["bad"]:
-                raise self._place(found.start()).refusal(name, "a finite number")
-
-    def _place(self, position: int) -> Place:
-        line = self.text.count("\n", 0, position) + 1
-        column = position - self.text.rfind("\n", 0, position)
-        return Place(self.path, line, str(column))
+        self.content = content
+        self.origins = origins
 
     def place(self, steps: Steps) -> Place:
         """Return the place of the value that ``steps``, keys and indices, lead to.
 
         Where a step leads nowhere, that is the place of what should have held it.
         """
-        position = self._skip(0)
-        for step in steps:
-            inside = self._child(position, step)
+        return place_in(self.text, self.path, self.position(steps))
+
+    def position(self, steps: Steps) -> int:
+        """Return where in the text the value begins that ``steps`` lead to."""
+        known = max((each for each in self.origins if steps[: len(each)] == each), key=len)
+        position = self.origins[known]
+        for step in steps[len(known) :]:
+            inside = next((at for key, at in members_of(self.text, position) if key == step), None)
             if inside is None:
                 break
             position = inside
-        return self._place(position)
-
-    def _skip(self, position: int) -> int:
-        match = SPACE.match(self.text, position)
-        return match.end() if match else position
-
-    def _child(self, position: int, step: str | int) -> int | None:
-        """Return where the member or element ``step`` of the value at ``position`` begins."""
-        closing = {"{": "}", "[": "]"}.get(self.text[position])
-        here, index = self._skip(position + 1), 0
-        while closing and self.text[here] != closing:
-            key: str | int = index
-            if closing == "}":
-                key, here = DECODER.raw_decode(self.text, here)
-                here = self._skip(self._skip(here) + 1)
-            if key == step:
-                return here
-            _, here = DECODER.raw_decode(self.text, here)
-            here, index = self._skip(here), index + 1
-            if self.text[here] == ",":
-                here = self._skip(here + 1)
-        return None
+        return position
 
     def refusal(self, steps: Steps, came: object, needed: str) -> MeasurementError:
         """Return the error for the value that ``steps`` lead to."""
@@ -129,3 +99,31 @@ class JsonText:
         if value != int(value) or value > MOST_BYTES:
             raise self.refusal(steps, value, f"a whole number to {MOST_BYTES}")
         return int(value)
+
+
+def members_of(text: str, position: int) -> Iterator[tuple[str | int, int]]:
+    """Yield each key, or index, of the value at ``position``, and where its value begins."""
+    closing = {"{": "}", "[": "]"}.get(text[position])
+    here, index = _skip(text, position + 1), 0
+    while closing and text[here] != closing:
+        key: str | int = index
+        if closing == "}":
+            key, here = PLAIN.raw_decode(text, here)
+            here = _skip(text, _skip(text, here) + 1)
+        yield key, here
+        _, here = PLAIN.raw_decode(text, here)
+        here, index = _skip(text, here), index + 1
+        if text[here] == ",":
+            here = _skip(text, here + 1)
+
+
+def _skip(text: str, position: int) -> int:
+    match = SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def place_in(text: str, path: Path, position: int) -> Place:
+    """Return the place of a position in the text of a file."""
+    line = text.count("\n", 0, position) + 1
+    column = position - text.rfind("\n", 0, position)
+    return Place(path, line, str(column))

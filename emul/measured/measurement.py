@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,11 @@ STREAM = "stream"
 WINDOW = "window"
 """64 messages of ``size_bytes`` one after the other, then a short answer."""
 
+BETWEEN_TWO = (LATENCY, MESSAGE, STREAM, WINDOW)
+
+OUT_OF_PLACE, IN_PLACE = "out of place", "in place"
+"""The halves of a line of nccl-tests."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
@@ -23,8 +29,13 @@ class Measurement:
 
     ``kind`` is a collective (``all_reduce``, ...) or one of LATENCY, MESSAGE, STREAM, WINDOW. Of
     a collective ``size_bytes`` is the whole vector, as nccl-tests counts it. ``spread`` is the
-    relative standard error of ``time_s``, where the file tells it; ``algorithm`` how the
-    collective was done, where the file tells it.
+    relative standard error of ``time_s``, where it is known and there are no samples;
+    ``algorithm`` how the collective was done, where the file tells it.
+
+    ``place`` is "out of place" or "in place" where the file keeps them apart; ``how`` the protocol,
+    the direction and the number of streams, in words. ``samples`` are the single values that
+    stand behind the one taken, if the file has them: one-way seconds of LATENCY, bytes per
+    second of STREAM. ``run`` counts the runs of a file that holds several, from 1.
     """
 
     kind: str
@@ -34,6 +45,24 @@ class Measurement:
     world_size: int = 2
     algorithm: str = ""
     spread: float = 0.0
+    place: str = ""
+    how: str = ""
+    samples: tuple[float, ...] = ()
+    run: int = 0
+
+    @property
+    def single_times_s(self) -> tuple[float, ...]:
+        """The samples as seconds that each took, infinite for what did not move."""
+        if self.kind != STREAM:
+            return self.samples
+        return tuple(self.size_bytes / each if each else math.inf for each in self.samples)
+
+    @property
+    def taken_as(self) -> str:
+        """What the file was read as, in words: the collective and its ranks, or the protocol."""
+        if self.kind not in BETWEEN_TWO:
+            return f"{self.kind} over {self.world_size} ranks"
+        return f"{self.kind}, {self.how}" if self.how else self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +79,19 @@ class Log:
     ranks_of_hosts: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def taken_as(self) -> tuple[str, ...]:
+        """What the measurements were read as, each once, in their order."""
+        return tuple(dict.fromkeys(each.taken_as for each in self.measurements))
+
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What the user says of a file that does not say it: 0 and empty where there is nothing."""
+    """What the user says of a file that does not say it: 0 and empty where there is nothing.
+
+    ``partial``: complete lines are taken from a log that is cut, damaged or not closed.
+    """
 
     world_size: int = 0
     collective: str = ""
+    partial: bool = False

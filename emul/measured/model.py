@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from emul.measured.forms import Form, form_of
 from emul.measured.measurement import Measurement
+from emul.measured.medians import Interval, deviation_of, median_interval
 from emul.measured.ring import ALIKE, Ring
 
 __all__ = ["BASE", "LATENCY", "OVERHEAD", "SECONDS_PER_BYTE", "Model"]
@@ -28,6 +29,11 @@ Floats = npt.NDArray[np.float64]
 BASE, LATENCY, OVERHEAD, SECONDS_PER_BYTE = range(4)
 """The columns of a model, and the places of its parameters."""
 
+FEWEST_SAMPLES = 2
+"""Of which the extremes are an interval of the median."""
+LEAST_TOLD, MOST_TOLD = 1e-3, 10.0
+"""Assumed, where measurements are weighed: a steady ping differs by this part tomorrow, and one
+that stalls still counts for something."""
 SAME = 1e-6
 """A column whose part beside the others is below this is a mixture of them."""
 
@@ -37,13 +43,15 @@ class Model:
     """Rows of measurements: how often each pays for what, and the seconds it took.
 
     ``pays`` is (rows, 4), how often a row pays each parameter; ``spreads`` the relative standard
-    errors that files tell. Each of ``waits`` steps hides latency, but no more than what a
-    row of ``hides``, (rows, 4), makes of the parameters, less ``other_s``.
+    errors that files tell, 0 where they do not; ``intervals`` those of the rows that are medians,
+    from relative error to relative error, None for others. Each of ``waits`` steps hides latency,
+    but no more than what a row of ``hides``, (rows, 4), makes of the parameters, less ``other_s``.
     """
 
     pays: Floats
     times_s: Floats
     spreads: Floats
+    intervals: tuple[Interval | None, ...]
     waits: Floats
     hides: Floats
     other_s: Floats
@@ -78,7 +86,8 @@ class Model:
         return cls(
             pays,
             np.array([each.time_s for each in measurements], float),
-            np.array([each.spread for each in measurements], float),
+            np.array([_spread(each) for each in measurements], float),
+            tuple(_interval(each) for each in measurements),
             _numbers(forms, "chained"),
             np.stack([none, 1 - part, 1 - part, pieces - part * slices], axis=1),
             np.array([way.others_s(s) for way, s in zip(ways, slices, strict=True)]),
@@ -122,6 +131,22 @@ class Model:
     def paid_together(self) -> bool:
         """Whether every row pays latency and overhead equally often."""
         return bool((self.pays[:, LATENCY] == self.pays[:, OVERHEAD]).all())
+
+
+def _spread(measurement: Measurement) -> float:
+    """Return the relative standard error of a time, 0 where the file does not tell it."""
+    if len(measurement.samples) < FEWEST_SAMPLES:
+        return measurement.spread
+    return min(MOST_TOLD, max(LEAST_TOLD, deviation_of(measurement.single_times_s)))
+
+
+def _interval(measurement: Measurement) -> Interval | None:
+    """Return the interval of a time that is a median, as relative errors."""
+    if len(measurement.samples) < FEWEST_SAMPLES:
+        return None
+    found = median_interval(measurement.single_times_s)
+    low, high = found.low / measurement.time_s - 1, found.high / measurement.time_s - 1
+    return Interval(min(0.0, low), max(0.0, high), found.confidence)
 
 
 def _numbers(forms: Sequence[Form], name: str) -> Floats:

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emul.measured import nccl_names
-from emul.measured.forms import COLLECTIVES
 from emul.measured.json_text import JsonText
-from emul.measured.measurement import Hints, Log, Measurement
-from emul.measured.nccl_names import Row
+from emul.measured.measurement import IN_PLACE, OUT_OF_PLACE, Hints, Log
+from emul.measured.nccl_names import Half, Row
 
 __all__ = ["is_nccl_json", "read_nccl_json"]
 
-PLACES = ("out_of_place", "in_place")
+PLACES = {"out_of_place": OUT_OF_PLACE, "in_place": IN_PLACE}
 FORM = "nccl-tests JSON"
+ROUNDING_GB_PER_S = 0.0005
+"""Of three digits after the point, which is coarser than any version of the JSON has."""
 
 
 def is_nccl_json(document: JsonText) -> bool:
@@ -27,23 +28,23 @@ def read_nccl_json(document: JsonText, path: Path, hints: Hints) -> Log:
     results = document.items("results")
     if document.get("out_of_bounds") is None:
         raise document.place(()).complaint("the document has no 'out_of_bounds': needed all of it")
-    rows = [row for i in range(len(results)) if (row := _row(document, i)).times_s]
+    if document.get("out_of_bounds", "count"):
+        wrong = document.get("out_of_bounds", "count")
+        raise document.refusal(
+            ("out_of_bounds", "count"), wrong, "0, for only what is right counts"
+        )
+    rows = [row for i in range(len(results)) if (row := _row(document, i)).halves]
     rows = [row for row in rows if row.size_bytes]
     if not rows:
         raise nccl_names.no_rows(document.place(("results",)))
     hosts = _ranks_of_hosts(document)
     place = document.place(("config",))
     world_size = nccl_names.world_size_of(hosts, _ranks_of_process(document), hints, place)
-    collective = _collective(document, rows, hints)
-    nccl_names.check_busbw(rows, collective, world_size)
-    measurements = [
-        Measurement(
-            collective, time_s, path.name, row.size_bytes, world_size, _named(row.experiment)[1]
-        )
-        for row in rows
-        for time_s in row.times_s
-    ]
-    return Log(path, FORM, tuple(measurements), hosts)
+    collective = _collective(document, rows, world_size, hints)
+    nccl_names.check_bandwidths(rows, collective, world_size)
+    nccl_names.check_columns(rows, collective, place)
+    measurements = nccl_names.measurements_of(rows, collective, world_size, path.name)
+    return Log(path, FORM, measurements, hosts)
 
 
 def _ranks_of_process(document: JsonText) -> int:
@@ -64,47 +65,50 @@ def _ranks_of_hosts(document: JsonText) -> tuple[int, ...]:
     return nccl_names.ranks_of_hosts(every, document.place(at))
 
 
-def _named(experiment: str) -> tuple[str, str]:
-    """Return the collective and the algorithm in the name that emul gives to a result."""
-    words = experiment.split()
-    if len(words) > 2 and words[0] in COLLECTIVES:
-        return words[0], words[-1]
-    return "", ""
-
-
-def _collective(document: JsonText, rows: Sequence[Row], hints: Hints) -> str:
+def _collective(document: JsonText, rows: Sequence[Row], world_size: int, hints: Hints) -> str:
     """Return the collective: of emul's name for a result, or by the name of the program."""
-    own = _named(rows[0].experiment)[0]
+    own = nccl_names.algorithm_named(rows[0].experiment)[0]
     program = nccl_names.PROGRAM.search(str(document.get("args", 0)))
     if own:
         return own
     if program:
         return nccl_names.program_named(program[1], document.place(("args", 0)))
-    return nccl_names.collective_of(rows, hints, document.place(("results",)))
+    return nccl_names.collective_of(rows, world_size, hints, document.place(("results",)))
 
 
 def _row(document: JsonText, i: int) -> Row:
     """Return a result; a half that was not run is null."""
     at = ("results", i)
-    halves = [(*at, half) for half in PLACES if document.get(*at, half) is not None]
-    for half in halves:
-        if document.get(*half, "cpu_time") is not None:
-            raise document.place((*half, "cpu_time")).complaint(
-                "the time of launching (-C 1): needed that of the collective"
-            )
-        if document.get(*half, "nwrong"):
-            wrong = document.get(*half, "nwrong")
-            raise document.refusal((*half, "nwrong"), wrong, "0, for only what is right counts")
-    size_bytes = document.whole(*at, "size")
+    missing = [name for name in PLACES if name not in (document.get(*at) or {})]
+    if missing:
+        raise document.refusal((*at, missing[0]), None, "a half, or null where it was not run")
+    halves = [name for name in PLACES if document.get(*at, name) is not None]
     return Row(
-        place=lambda: document.place(at),
-        size_bytes=size_bytes,
+        here=lambda: document.place(at),
+        size_bytes=document.whole(*at, "size"),
         count=document.whole(*at, "count"),
         dtype=str(document.get(*at, "type")),
         redop=str(document.get(*at, "redop")),
         root=str(document.get(*at, "root")).strip(),
-        times_s=tuple(document.positive(*half, "time") / 1e6 for half in halves),
-        algbw_gb_per_s=document.number(*halves[0], "alg_bw") if halves else 0.0,
-        busbw_gb_per_s=document.number(*halves[0], "bus_bw") if halves else 0.0,
+        halves=tuple(_half(document, i, name) for name in halves),
         experiment=str(document.get(*at, "experiment_name") or ""),
+    )
+
+
+def _half(document: JsonText, i: int, name: str) -> Half:
+    at = ("results", i, name)
+    if document.get(*at, "cpu_time") is not None:
+        raise document.place((*at, "cpu_time")).complaint(
+            "the time of launching (-C 1): needed that of the collective"
+        )
+    wrong = document.get(*at, "nwrong")
+    if wrong and wrong != "N/A":
+        raise document.refusal((*at, "nwrong"), wrong, "0, for only what is right counts")
+    return Half(
+        place=PLACES[name],
+        time_s=document.positive(*at, "time") / 1e6,
+        algbw_gb_per_s=document.number(*at, "alg_bw"),
+        busbw_gb_per_s=document.number(*at, "bus_bw"),
+        checked=wrong == 0,
+        rounding_gb_per_s=ROUNDING_GB_PER_S,
     )

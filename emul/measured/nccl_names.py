@@ -8,15 +8,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from emul.errors import MeasurementError
-from emul.measured.measurement import Hints
+from emul.measured.forms import COLLECTIVES
+from emul.measured.measurement import IN_PLACE, Hints, Measurement
 from emul.measured.refusals import Place
 from emul.plans import collective_named
 
 __all__ = [
     "PROGRAM",
+    "Half",
     "Row",
-    "check_busbw",
+    "algorithm_named",
+    "check_bandwidths",
+    "check_columns",
+    "check_errors",
     "collective_of",
+    "measurements_of",
     "no_rows",
     "program_named",
     "ranks_of_hosts",
@@ -52,29 +58,48 @@ ITEM_BYTES: Mapping[str, int] = MappingProxyType(
 
 ROOT = re.compile(r"\d+", re.ASCII)
 """A rank; where there is no root, -1 stands in its place."""
-ROUNDING_GB_PER_S = 0.005
-"""Of the two digits after the point with which bandwidths are printed."""
-MOST_LEGIBLE_GB_PER_S = 1e5
-"""Above this, bandwidths are printed with two digits."""
+NOT_IN_PLACE = ("all_to_all", "send_recv")
+"""Programs that do not check the result in place (alltoall.cu and sendrecv.cu, reportErrors)."""
+ERROR_ALLOWED: Mapping[str, float] = MappingProxyType(
+    {"half": 1e-2, "bfloat16": 1e-2, "float": 1e-5, "double": 1e-12}
+)
+"""Relative errors for each rank but one that versions before 2.13 allow (DeltaMaxValue)."""
 ALIKE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table; bandwidths in 10^9 bytes per second, those of the first time.
+class Half:
+    """The numbers of a row out of place or in place; bandwidths in 10^9 bytes per second.
 
-    ``experiment`` is the name that JSON gives to a line; its ``place`` is sought only when needed.
+    ``checked``: whether the result was compared; ``error``: the largest relative error, of old
+    versions. ``rounding`` is that of the time as printed, relative, ``rounding_gb_per_s`` that of
+    the bandwidths.
     """
 
-    place: Callable[[], Place]
+    place: str
+    time_s: float
+    algbw_gb_per_s: float
+    busbw_gb_per_s: float
+    checked: bool = True
+    error: float = 0.0
+    rounding: float = 0.0
+    rounding_gb_per_s: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table, with its halves.
+
+    ``experiment`` is the name that JSON gives to a line; its ``here`` is sought only when needed.
+    """
+
+    here: Callable[[], Place]
     size_bytes: int
     count: int
     dtype: str
     redop: str
     root: str
-    times_s: tuple[float, ...]
-    algbw_gb_per_s: float
-    busbw_gb_per_s: float
+    halves: tuple[Half, ...]
     experiment: str = ""
 
 
@@ -86,38 +111,109 @@ def program_named(name: str, place: Place) -> str:
     return PROGRAMS[name]
 
 
-def collective_of(rows: Sequence[Row], hints: Hints, place: Place) -> str:
+def collective_of(rows: Sequence[Row], world_size: int, hints: Hints, place: Place) -> str:
     """Return the collective that a log without the name of its program is of.
 
-    Operator, root and what ``count`` counts tell all of them but all_gather from all_to_all and
-    gather from scatter, which have to be asked for.
+    Operator, root, the elements that ``count`` counts, busbw and the checks in place leave one
+    collective, or several, for which the user has to say it.
     """
+    by_columns = _of_columns(rows)
     if hints.collective:
+        _check_columns(hints.collective, by_columns, "--collective", place)
         return hints.collective
-    row = max(rows, key=lambda row: row.size_bytes)
-    reduces, rooted = row.redop not in ("none", ""), ROOT.fullmatch(row.root)
-    whole = row.count * ITEM_BYTES.get(row.dtype, 0) == row.size_bytes
-    if reduces and (whole or not rooted):
-        return "reduce" if rooted else ("all_reduce" if whole else "reduce_scatter")
-    if whole and not reduces:
-        return "broadcast" if rooted else "send_recv"
-    raise place.complaint("the log does not say of which collective it is: needed --collective")
-
-
-def check_busbw(rows: Sequence[Row], collective: str, world_size: int) -> None:
-    """Refuse a log whose busbw is not that of ``collective`` over ``world_size`` ranks."""
-    legible = [row for row in rows if row.busbw_gb_per_s < MOST_LEGIBLE_GB_PER_S]
-    if not legible:
-        return
-    row = max(legible, key=lambda row: row.algbw_gb_per_s)
-    factor = collective_named(collective).bus_factor(world_size)
-    expected, came = row.algbw_gb_per_s * factor, row.busbw_gb_per_s
-    rounding = ROUNDING_GB_PER_S * (1 + factor)
-    if abs(came - expected) > expected * ALIKE + rounding:
-        raise row.place().complaint(
-            f"busbw {came:g} is not {factor:.4g} x algbw {row.algbw_gb_per_s:g}, as of "
-            f"{collective} over {world_size} ranks: needed the right --collective and --world-size"
+    left = [each for each in by_columns if _busbw_misfit(rows, each, world_size) is None]
+    inside = [half for row in rows for half in row.halves if half.place == IN_PLACE]
+    if _unchecked_in_place(rows):
+        left = [each for each in left if each in NOT_IN_PLACE]
+    elif inside and all(half.checked for half in inside):
+        left = [each for each in left if each != "send_recv"] or left
+    if len(left) != 1:
+        known = f" (it may be {' or '.join(left)})" if left else ""
+        raise place.complaint(
+            f"the log does not say of which collective it is{known}: needed --collective"
         )
+    return left[0]
+
+
+def check_columns(rows: Sequence[Row], collective: str, place: Place) -> None:
+    """Refuse a log whose operator, root and counts are not those of its program."""
+    _check_columns(collective, _of_columns(rows), "the program", place)
+
+
+def _check_columns(collective: str, known: Sequence[str], said_by: str, place: Place) -> None:
+    if known and collective not in known:
+        raise place.complaint(
+            f"{collective} by {said_by}, and redop, root and count are those of "
+            f"{' or '.join(known)}: needed a log of one program, and the right --collective"
+        )
+
+
+def _of_columns(rows: Sequence[Row]) -> list[str]:
+    """Return the collectives that operator, root and what ``count`` counts allow."""
+    row = max(rows, key=lambda row: row.size_bytes)
+    reduces, rooted = row.redop not in ("none", ""), bool(ROOT.fullmatch(row.root))
+    item_bytes = ITEM_BYTES.get(row.dtype, 0)
+    in_blocks = row.count * item_bytes != row.size_bytes if item_bytes else None
+    return [
+        name
+        for name in PROGRAMS.values()
+        for kind in [collective_named(name)]
+        # sendrecv prints the operator that it was given, and none in versions before 2.13.
+        if name == "send_recv" or kind.reduces == reduces
+        if kind.rooted == rooted
+        if in_blocks is None or kind.in_blocks == in_blocks
+    ]
+
+
+def _unchecked_in_place(rows: Sequence[Row]) -> bool:
+    """Say whether results were checked out of place, and none in place."""
+    both = [row.halves for row in rows if len(row.halves) == 2]
+    return bool(both) and all(out.checked and not inside.checked for out, inside in both)
+
+
+def check_bandwidths(rows: Sequence[Row], collective: str, world_size: int) -> None:
+    """Refuse a log whose algbw is not size over time, or whose busbw not that of ``collective``."""
+    for row in rows:
+        for half in row.halves:
+            expected = row.size_bytes / half.time_s / 1e9
+            slack = expected * (half.rounding + ALIKE) + half.rounding_gb_per_s
+            if abs(half.algbw_gb_per_s - expected) > slack:
+                raise row.here().complaint(
+                    f"algbw {half.algbw_gb_per_s:g} {half.place} is not {row.size_bytes} B / "
+                    f"{half.time_s * 1e6:g} us, which is {expected:.4g} GB/s: needed the line as "
+                    "it was printed"
+                )
+    misfit = _busbw_misfit(rows, collective, world_size)
+    if misfit:
+        raise misfit
+
+
+def _busbw_misfit(rows: Sequence[Row], collective: str, world_size: int) -> MeasurementError | None:
+    """Return the error for the first busbw that is not of ``collective``, if there is one."""
+    factor = collective_named(collective).bus_factor(world_size)
+    for row in rows:
+        for half in row.halves:
+            expected, came = half.algbw_gb_per_s * factor, half.busbw_gb_per_s
+            slack = expected * ALIKE + half.rounding_gb_per_s * (1 + factor)
+            if abs(came - expected) > slack:
+                return row.here().complaint(
+                    f"busbw {came:g} is not {factor:.4g} x algbw {half.algbw_gb_per_s:g}, as of "
+                    f"{collective} over {world_size} ranks: needed the right --collective and "
+                    "--world-size"
+                )
+    return None
+
+
+def check_errors(rows: Sequence[Row], world_size: int) -> None:
+    """Refuse relative errors that old versions do not allow, where no closing line tells."""
+    for row in rows:
+        allowed = ERROR_ALLOWED.get(row.dtype, 0.0) * (world_size - 1)
+        for half in row.halves:
+            if half.error > allowed:
+                raise row.here().complaint(
+                    f"error {half.error:g} {half.place} of {row.dtype}: needed at most "
+                    f"{allowed:g}, for only what is right counts"
+                )
 
 
 def ranks_of_hosts(hosts: Sequence[tuple[int, str]], place: Place) -> tuple[int, ...]:
@@ -139,8 +235,38 @@ def world_size_of(hosts: Sequence[int], processes: int, hints: Hints, place: Pla
     """Return the number of ranks: those listed, or as the user says, or those of one process."""
     found = sum(hosts) or hints.world_size or processes
     if found < 2:
-        raise place.complaint(f"{found} ranks: needed a log of 2 ranks or more, or --world-size")
+        raise place.complaint(
+            f"{found} ranks: needed a log of 2 ranks or more, or --world-size (each process of "
+            "nccl-tests built without MPI=1 is rank 0 of a world of its own)"
+        )
     return found
+
+
+def measurements_of(
+    rows: Sequence[Row], collective: str, world_size: int, source: str
+) -> tuple[Measurement, ...]:
+    """Return a measurement for each half of each row."""
+    return tuple(
+        Measurement(
+            collective,
+            half.time_s,
+            source,
+            row.size_bytes,
+            world_size,
+            algorithm_named(row.experiment)[1],
+            place=half.place,
+        )
+        for row in rows
+        for half in row.halves
+    )
+
+
+def algorithm_named(experiment: str) -> tuple[str, str]:
+    """Return the collective and the algorithm in the name that emul gives to a result."""
+    words = experiment.split()
+    if len(words) > 2 and words[0] in COLLECTIVES:
+        return words[0], words[-1]
+    return "", ""
 
 
 def no_rows(place: Place) -> MeasurementError:

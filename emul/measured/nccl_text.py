@@ -1,189 +1,254 @@
-"""The output of nccl-tests as it is printed."""
+"""The output of nccl-tests as it is printed, of versions from 2.0 on and of rccl-tests."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
+from emul.errors import MeasurementError
 from emul.measured import nccl_names
 from emul.measured.measurement import Hints, Log, Measurement
+from emul.measured.nccl_columns import columns_of
 from emul.measured.nccl_names import Row
+from emul.measured.nccl_rows import Table
 from emul.measured.refusals import Place
-from emul.measured.texts import ROW, count, lines_of, number, positive, whole_size
+from emul.measured.source import Source
 
-__all__ = ["is_nccl_text", "read_nccl_text"]
+__all__ = ["ANCHORS", "RESULT", "is_nccl_text", "read_nccl_text"]
 
-RUN = re.compile(r"#\s*nThread\s+(\d{1,6})\s+nGpus\s+(\d{1,6})\b")
-RANK = re.compile(r"#\s+Rank\s+\d+\s+(?:Group\s+(\d{1,9})\s+)?Pid\s+\d+\s+on\s+(\S+)\s+device\b")
-HEADER = re.compile(r"#\s+size\s+count\s+type\s")
-UNITS = re.compile(r"#\s+\(B\)\s+\(elements\)\s")
-END = re.compile(r"#\s*Avg bus bandwidth\s*:\s*\S+")
-CONCLUDED = re.compile(r"#\s*Collective test concluded")
-WRONG = re.compile(r"#\s*Out of bounds values\s*:\s*(\d+)")
+# GitHub takes the # off lines of a log that does not stand in a block of code.
+RUN = re.compile(r"(?:#\s*)?\bnThread\s+(\d{1,6})\s+nGpus\s+(\d{1,6})\b")
+RANK = re.compile(
+    r"\bRank\s+(\d{1,9})\s+(?:Group\s+(\d{1,9})\s+)?Pid\s+\d+\s+on\s+(\S+)\s+device\b"
+)
+RANK_CUT = re.compile(r"\s*#\s+R(?:a(?:n(?:k\b.*)?)?)?\s*$")
+TITLE = re.compile(r"\bin-place\b")
+HEADER = re.compile(r"(?:#\s*)?\bsize\s+count\s+type\s(.*)")
+UNITS = re.compile(r"\(B\)\s+\(elements\)\s.*")
+END = re.compile(r"(?:#\s*)?\bAvg bus bandwidth\s*:\s*\S+")
+CONCLUDED = re.compile(r"(?:#\s*)?\bCollective test concluded")
+WRONG = re.compile(r"(?:#\s*)?\bOut of bounds values\s*:\s*(\d+)")
+RESULT = re.compile(r"\b\d+\s+\d+\s+[a-z]\w*\s+(?:[a-z]\w*\s+)?(?:-?\d+\s+)?\d+\.\d")
+"""What a row holds, also behind text that is not known."""
 
-RIGHT = "0 or N/A, for only what is right counts"
-BANDWIDTHS = ["algbw", "busbw"]
-OLD_NAMES = {"error": "#wrong"}
-PER_ITERATION = ["i_min", "i_max", "i_p99", "i_cv%"]
-
-MOST_COUNT = 1 << 60
+ANCHORS = (HEADER, RUN)
+CLOSING = "the closing lines '# Out of bounds values' and '# Avg bus bandwidth'"
+NO_HEADING = "rows that stand under no heading"
+WAY_OUT = "or --partial, which takes the complete rows"
 
 
-def is_nccl_text(lines: list[str]) -> bool:
-    """Say whether ``lines`` hold the head or the heading of a log of nccl-tests."""
-    return any(RUN.search(line) or HEADER.search(line) for line in lines)
+def is_nccl_text(source: Source) -> bool:
+    """Say whether lines hold the head or the heading of a log of nccl-tests."""
+    return any(RUN.search(line) or HEADER.search(line) for line in source.lines)
 
 
 @dataclass
 class Run:
-    """One run of a program: what its head says, and its lines, as far as they are read."""
+    """One run of a program: what its head says, and its lines, as far as they are read.
+
+    ``heads`` counts the processes that print a head of their own, all in one log.
+    """
 
     first: Place
+    heads: int = 0
     processes: int = 0
     program: str = ""
-    hosts: list[tuple[int, str]] = field(default_factory=list)
-    columns: list[str] = field(default_factory=list)
+    ranks: list[tuple[int, int, str]] = field(default_factory=list)
+    ranks_cut: list[Place] = field(default_factory=list)
+    title: str = ""
+    table: Table | None = None
     rows: list[Row] = field(default_factory=list)
     checked: bool = False
     ended: bool = False
 
+    @property
+    def begun(self) -> bool:
+        """Whether something of a run was seen."""
+        return bool(self.heads or self.table or self.ranks)
 
-def read_nccl_text(text: str, path: Path, hints: Hints) -> Log:
+    def close_table(self) -> None:
+        """Take the rows of the table that has come to its end."""
+        if self.table:
+            self.table.close()
+            self.rows += self.table.rows
+            self.table = None
+
+
+def read_nccl_text(source: Source, hints: Hints) -> Log:
     """Return what a log says; it may hold several runs, and lines of others among its own."""
-    runs = list(_runs(lines_of(text), path))
+    runs = list(_runs(source, hints.partial))
     measurements: list[Measurement] = []
-    for run in runs:
-        measurements += _measurements(run, path, hints)
+    for number, run in enumerate(runs, start=1):
+        found = _measurements(run, source, hints)
+        measurements += [replace(each, run=number) for each in found] if runs[1:] else found
     if not measurements:
-        raise nccl_names.no_rows(Place(path))
-    hosts = {nccl_names.ranks_of_hosts(run.hosts, run.first) for run in runs}
-    return Log(path, "nccl-tests", tuple(measurements), hosts.pop() if len(hosts) == 1 else ())
+        raise nccl_names.no_rows(Place(source.path))
+    hosts = {_hosts(run) for run in runs}
+    notes = [f"{source.path.name}: {len(runs)} runs in one log"] if len(runs) > 1 else []
+    form = "nccl-tests"
+    return Log(source.path, form, tuple(measurements), hosts.pop() if len(hosts) == 1 else (),
+               (*notes, *_unclosed(runs, source)))  # fmt: skip
 
 
-def _runs(lines: list[str], path: Path) -> Iterator[Run]:
+def _unclosed(runs: list[Run], source: Source) -> Iterator[str]:
+    for run in runs:
+        if not (run.ended and run.checked):
+            yield (
+                f"{source.path.name}: the run of line {run.first.line} lacks {CLOSING}; its "
+                f"{len(run.rows)} complete rows are taken"
+            )
+
+
+def _runs(source: Source, partial: bool) -> Iterator[Run]:
     """Yield the runs of a log, each of which must have come to its end."""
-    run, program = Run(Place(path, 1)), ""
-    for i, line in enumerate(lines, start=1):
-        place = Place(path, i)
+    run, program = Run(Place(source.path, 1)), ""
+    closings = sum(1 for line in source.lines if END.search(line))
+    heads = sum(1 for line in source.lines if RUN.search(line))
+    for place, line in source.numbered():
         named = None if CONCLUDED.search(line) else nccl_names.PROGRAM.search(line)
         program = named[1] if named else program
         begins = RUN.search(line)
+        mixed = run.begun and closings > heads
+        if begins and not mixed:
+            if run.begun:
+                yield _closed(run, place, partial)
+            run = Run(place)
         if begins:
-            _check_ended(run, place)
-            run = Run(place, int(begins[1]) * int(begins[2]))
-        _read_line(run, line, place)
+            run.heads, heads = run.heads + 1, heads - 1
+            run.processes = int(begins[1]) * int(begins[2])
+        _read_line(run, line, place, source, partial)
         run.program = program
         if END.search(line):
-            run.ended = True
-            _check_ended(run, place)
-            yield run
+            run.ended, closings = True, closings - 1
+            yield _closed(run, place, partial)
             run, program = Run(place), ""
-    _check_ended(run, Place(path, len(lines)))
+    if run.begun:
+        yield _closed(run, source.end, partial)
 
 
-def _check_ended(run: Run, place: Place) -> None:
-    """Refuse a run that has begun, but not come to its closing lines."""
-    begun = run.processes or run.columns or run.hosts
-    if begun and not run.ended:
-        raise place.complaint(
-            "the log ends early: needed the closing lines '# Out of bounds values' and "
-            "'# Avg bus bandwidth'"
+def _closed(run: Run, place: Place, partial: bool) -> Run:
+    """Return a run at its end; one that has not come to its closing lines is refused."""
+    run.close_table()
+    _check_processes(run)
+    if not run.ended and not partial:
+        raise place.complaint(f"the log ends early: needed {CLOSING}, {WAY_OUT}")
+    if not run.checked and not partial:
+        raise place.complaint(f"no line '# Out of bounds values': needed the whole log, {WAY_OUT}")
+    return run
+
+
+def _check_processes(run: Run) -> None:
+    """Refuse the log of several processes that do not know of each other."""
+    numbers = [number for number, _, _ in run.ranks]
+    times = max(run.heads, numbers.count(0))
+    if times > 1:
+        world = max(1, len(set(numbers)))
+        raise run.first.complaint(
+            f"{times} processes print into this log, each rank 0 of a world of its own of {world} "
+            f"rank{'s' if world > 1 else ''}: needed the log of one world (nccl-tests built with "
+            "MPI=1, or a file for each run)"
         )
-    if begun and not run.checked:
-        raise place.complaint("no line '# Out of bounds values': needed the whole log")
 
 
-def _read_line(run: Run, line: str, place: Place) -> None:
-    rank, wrong = RANK.search(line), WRONG.search(line)
-    if rank:
-        run.hosts.append((int(rank[1] or 0), rank[2]))
-    elif wrong:
+def _read_line(run: Run, line: str, place: Place, source: Source, partial: bool) -> None:
+    ranks, header = RANK.findall(line), HEADER.search(line)
+    if ranks:
+        run.ranks += [(int(rank), int(group or 0), host) for rank, group, host in ranks]
+    elif RANK_CUT.match(line):
+        run.ranks_cut.append(place)
+    elif header:
+        run.close_table()
+        names = ["size", "count", "type", *header[1].split()]
+        hosts = [host for _, _, host in run.ranks]
+        columns = columns_of(names, run.title, place)
+        run.table = Table(source, columns, hosts, partial)
+    elif TITLE.search(line):
+        run.title = line
+    elif run.table:
+        run.table.read(_of_table(run, run.table, line, place), place)
+    elif WRONG.search(line):
+        _of_closing(run, line, place)
+    elif RESULT.search(line):
+        source.leave_out(place.line, NO_HEADING)
+
+
+def _of_table(run: Run, table: Table, line: str, place: Place) -> str:
+    """Return the part of a line that belongs to the rows: behind the units, before the closing."""
+    if UNITS.search(line):
+        return _behind_units(table, line, place)
+    return _of_closing(run, line, place)
+
+
+def _of_closing(run: Run, line: str, place: Place) -> str:
+    """Return the part of a line before the closing lines, having read whether all is right."""
+    wrong, end = WRONG.search(line), END.search(line)
+    if wrong:
+        _check_wrong(int(wrong[1][:18]), place)
         run.checked = True
-    elif HEADER.search(line):
-        run.columns = _columns(line[line.index("#") + 1 :].split(), place)
-    elif UNITS.search(line) and run.columns:
-        _check_units(run.columns, line[line.index("#") + 1 :].split(), place)
-    elif run.columns and not run.ended and ROW.match(line):
-        run.rows.append(_row(run.columns, line, place))
+    return line[: min(match.start() for match in (wrong, end) if match)] if wrong or end else line
 
 
-def _columns(names: list[str], place: Place) -> list[str]:
-    """Return the names of the columns, having made sure that they are those of nccl-tests."""
-    if "cputime" in names:
-        raise place.at("cputime").complaint(
-            "the time of launching (-C 1): needed that of the collective"
-        )
-    names = [OLD_NAMES.get(name, name) for name in names]
-    at = names.index("time") if "time" in names else len(names)
-    group = names[at:]
-    one = ["time", *BANDWIDTHS, "#wrong"]
-    full = [*one, *PER_ITERATION]
-    known = [both for each in (one, full) for both in (each * 2, [*each * 2, "timestamp"])]
-    if group not in known or names[:3] != ["size", "count", "type"]:
-        raise place.complaint(
-            f"columns {', '.join(names)}: needed those of nccl-tests, which are size, count, type, "
-            "..., and time, algbw, busbw, #wrong out of place and in place"
-        )
-    return names
+def _check_wrong(wrong: int, place: Place) -> None:
+    if wrong:
+        raise place.refusal(wrong, "0 values out of bounds, for only what is right counts")
 
 
-def _check_units(columns: list[str], units: list[str], place: Place) -> None:
-    """Refuse a table that is not in bytes, microseconds and GB/s."""
-    timed = [name for name in columns if name in ("time", *BANDWIDTHS, "i_min", "i_max", "i_p99")]
+def _behind_units(table: Table, line: str, place: Place) -> str:
+    """Return the text behind the units, which must be bytes, microseconds and GB/s."""
+    found = UNITS.search(line)
     needed = ["(B)", "(elements)"]
-    needed += ["(us)" if name in ("time", *PER_ITERATION) else "(GB/s)" for name in timed]
+    for name in table.columns.names:
+        if name in ("time", "i_min", "i_max", "i_p99"):
+            needed.append("(us)")
+        elif name in ("algbw", "busbw"):
+            needed.append("(GB/s)")
+    units = found[0].split() if found else []
     came = [unit for unit in units if unit.startswith("(") and unit != "(%)"]
     if came != needed:
         raise place.refusal(" ".join(came), f"the units {' '.join(needed)}")
+    behind = line[line.rindex(")") + 1 :]
+    return behind if table.pattern.search(behind) else ""
 
 
-def _row(columns: list[str], line: str, place: Place) -> Row:
-    """Return a line of the table; a timestamp has a space in it, so it is taken off."""
-    cells, names = line.split(), columns
-    if names[-1] == "timestamp":
-        cells, names = cells[:-2], names[:-1]
-    if len(cells) != len(names):
-        raise place.complaint(
-            f"{len(cells)} columns: needed {len(names)}, which are {', '.join(names)}"
+def _hosts(run: Run) -> tuple[int, ...]:
+    """Return the ranks of each host, of nothing where not all lines of ranks can be read."""
+    hosts = [(group, host) for _, group, host in run.ranks]
+    return () if _missing_rank(run) else nccl_names.ranks_of_hosts(hosts, run.first)
+
+
+def _missing_rank(run: Run) -> MeasurementError | None:
+    """Return the error for a rank whose line cannot be read; the lines give the world size."""
+    numbers = {number for number, _, _ in run.ranks}
+    missing = [number for number in range(len(numbers)) if number not in numbers]
+    if run.ranks_cut:
+        return run.ranks_cut[0].complaint(
+            "a line of a rank that is not complete: needed '# Rank ... Pid ... on ... device', or "
+            "--world-size"
         )
-    pairs = list(zip(names, cells, strict=True))
-    for name, cell in pairs:
-        if name == "#wrong" and cell != "N/A" and number(cell, place.at(name), RIGHT) != 0:
-            raise place.at(name).refusal(cell, RIGHT)
-    figures = [
-        [number(cell, place.at(each), "a number of GB/s") for name, cell in pairs if name == each]
-        for each in BANDWIDTHS
-    ]
-    by_name = dict(pairs)
-    return Row(
-        lambda: place,
-        whole_size(by_name["size"], place.at("size")),
-        count(by_name["count"], place.at("count"), "elements", 0, MOST_COUNT),
-        by_name["type"],
-        by_name.get("redop", ""),
-        by_name.get("root", ""),
-        tuple(positive(cell, place.at(name), "us") / 1e6 for name, cell in pairs if name == "time"),
-        algbw_gb_per_s=figures[0][0],
-        busbw_gb_per_s=figures[1][0],
-    )
+    if missing:
+        return run.first.complaint(
+            f"rank {missing[0]} is not listed among {len(numbers)}: needed a line for each rank, "
+            "or --world-size"
+        )
+    return None
 
 
-def _measurements(run: Run, path: Path, hints: Hints) -> list[Measurement]:
+def _measurements(run: Run, source: Source, hints: Hints) -> tuple[Measurement, ...]:
     """Return what the lines of a run say; those of 0 bytes, which move nothing, are left out."""
     rows = [row for row in run.rows if row.size_bytes]
     if not rows:
-        return []
-    hosts = nccl_names.ranks_of_hosts(run.hosts, run.first)
-    world_size = nccl_names.world_size_of(hosts, run.processes, hints, run.first)
+        return ()
+    missing = _missing_rank(run)
+    if missing and not hints.world_size:
+        raise missing
+    world_size = nccl_names.world_size_of(_hosts(run), run.processes, hints, run.first)
     if run.program:
         collective = nccl_names.program_named(run.program, run.first)
     else:
-        collective = nccl_names.collective_of(rows, hints, run.first)
-    nccl_names.check_busbw(rows, collective, world_size)
-    return [
-        Measurement(collective, time_s, path.name, row.size_bytes, world_size)
-        for row in rows
-        for time_s in row.times_s
-    ]
+        collective = nccl_names.collective_of(rows, world_size, hints, run.first)
+    nccl_names.check_bandwidths(rows, collective, world_size)
+    nccl_names.check_columns(rows, collective, run.first)
+    if not run.checked:
+        nccl_names.check_errors(rows, world_size)
+    return nccl_names.measurements_of(rows, collective, world_size, source.path.name)

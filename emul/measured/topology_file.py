@@ -10,15 +10,17 @@ from typing import Any
 
 from emul.links import Link
 from emul.measured.layout import LINKS, Layout
-from emul.measured.parameters import ASSUMED, Parameter, rounded
+from emul.measured.parameters import ASSUMED, TYPICAL, Parameter, rounded
 from emul.topology import Document, LinkTable
 from emul.topology.reader import parse_document
 
-__all__ = ["base_link", "topology_text"]
+__all__ = ["base_link", "keys_left_out", "topology_text"]
 
 Content = Mapping[str, Any]
 
 KEYS = {"node": "node_link", "site": "site_link", "trunk": "trunk"}
+CALIBRATED = {"rate_gbit_per_s", "latency_us", "overhead_us", "sources"}
+"""Keys of a link that a calibration writes."""
 FILES_OF_TRACES = ("file", "mahimahi")
 
 
@@ -26,6 +28,12 @@ def base_link(base: Document | None, link: str) -> Link:
     """Return the first link of a class that ``base`` has, else what is assumed."""
     tables = [] if base is None else _of_class(base, link)
     return tables[0].link if tables else ASSUMED[link]
+
+
+def keys_left_out(base: Document | None, link: str) -> list[str]:
+    """Return what ``base`` says of a class of links beside the numbers that are calibrated."""
+    tables = [] if base is None else _of_class(base, link)
+    return sorted(set(tables[0].table.content) - CALIBRATED) if tables else []
 
 
 def _of_class(base: Document, link: str) -> list[LinkTable]:
@@ -61,7 +69,7 @@ def topology_text(
         }
     tables[link] = _calibrated(parameters)
     lines = [*(_comment(remark) for remark in remarks), ""]
-    lines += [f"description = {_value(_description(layout, link))}", ""]
+    lines += [f"description = {_value(_description(layout, link, parameters))}", ""]
     for each in LINKS:
         if each != "trunk" or len(layout.sites) > 1:
             lines += _table_lines(f"defaults.{KEYS[each]}", tables[each])
@@ -76,9 +84,15 @@ def _comment(remark: str) -> str:
     return "# " + "".join(each if each.isprintable() else " " for each in remark)
 
 
-def _description(layout: Layout, link: str) -> str:
+def _description(layout: Layout, link: str, parameters: Sequence[Parameter]) -> str:
+    """Say which numbers of the calibrated link were measured, and which were not."""
     ranks = sum(sum(nodes) for _, nodes in layout.sites)
-    return f"calibrated: {ranks} ranks, {link} links as measured"
+    said = [
+        f"{', '.join(names)} {status}"
+        for status in ("measured", "assumed")
+        if (names := [each.name for each in parameters if each.status == status])
+    ]
+    return f"calibrated: {ranks} ranks; of {link} links {'; '.join(said)}"
 
 
 def _calibrated(parameters: Sequence[Parameter]) -> Content:
@@ -90,14 +104,17 @@ def _calibrated(parameters: Sequence[Parameter]) -> Content:
 
 
 def _assumed(link: str, parameters: Sequence[Parameter]) -> Content:
-    """Return what is assumed of a link that was not measured: never slower than the measured."""
+    """Return what is assumed of a link that was not calibrated: never slower than that which was.
+
+    So its rate does not bind; its latency is one that such links have.
+    """
     rates = [each.value for each in parameters if each.name == "rate_gbit_per_s"]
     rate_gbit_per_s = ASSUMED[link].rate_bytes_per_s * 8 / 1e9
-    why = "assumed: fast, so that the measured link binds"
+    fast = "assumed: not slower than the calibrated link"
     return {
         "rate_gbit_per_s": rounded(max(rate_gbit_per_s, *rates)),
         "latency_us": rounded(ASSUMED[link].latency_s * 1e6),
-        "sources": {"rate_gbit_per_s": why, "latency_us": why},
+        "sources": {"rate_gbit_per_s": fast, "latency_us": f"assumed: {TYPICAL[link]}"},
     }
 
 

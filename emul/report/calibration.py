@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from emul.measured import Calibration, Log, Parameter
+from emul.measured import Calibration, Log, Parameter, Taken
 from emul.report.documents import environment
 from emul.report.tables import TextTable
 from emul.units import format_bytes
 
-__all__ = ["calibration_document", "calibration_table", "fit_words"]
+__all__ = ["calibration_document", "calibration_table", "file_line", "fit_words"]
 
 SCHEMA = "emul-calibrate-1"
 
 
 def calibration_table(parameters: Sequence[Parameter]) -> TextTable:
     """Return a table with a line for each parameter."""
-    columns = ("parameter", "value", "95 % interval", "status", "from")
-    table = TextTable(*columns, right=("value", "95 % interval"))
+    columns = ("parameter", "value", "interval", "status", "from")
+    table = TextTable(*columns, right=("value", "interval"))
     for each in parameters:
         value = f"{each.value:.6g} {each.unit}"
-        table.row(each.name, value, _interval(each), each.status, each.source)
+        table.row(each.name, value, each.interval or "-", each.status, each.source)
     return table
 
 
-def _interval(parameter: Parameter) -> str:
-    if parameter.low is None or parameter.high is None:
-        return "-"
-    return f"{parameter.low:.6g} to {parameter.high:.6g}"
+def file_line(log: Log, taken: Sequence[Taken]) -> str:
+    """Return what was taken from a file as one line."""
+    what = "; ".join(each.words for each in taken)
+    return f"{log.path}: {log.form}, {_counted(len(log.measurements), 'measurement')}: {what}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number > 1 else ''}"
 
 
 def fit_words(calibration: Calibration) -> str:
     """Return how well the fit matches what was measured."""
+    found = calibration
+    head = _counted(found.measurements, "measurement")
+    if found.measurements <= found.parameters:
+        parameters = _counted(found.parameters, "parameter")
+        return f"{head} for {parameters}, so nothing is left to check the fit by"
     return (
-        f"{calibration.measurements} measurements; the fit is off by "
-        f"{calibration.typical_error:.2%} in the median, by {calibration.worst_error:.2%} at worst"
-        f"{_slices(calibration)}"
+        f"{head}; the fit is off by {found.typical_error:.2%} in the median, by "
+        f"{found.worst_error:.2%} at worst{_slices(found)}"
     )
 
 
@@ -49,13 +57,13 @@ def _slices(calibration: Calibration) -> str:
 
 def calibration_document(
     version: str,
-    logs: Sequence[Log],
+    logs: Mapping[Log, Sequence[Taken]],
     link: str,
     parameters: Sequence[Parameter],
     calibration: Calibration,
     warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the JSON document of a calibration."""
+    """Return the JSON document of a calibration; ``logs`` stand with what was taken from each."""
     return {
         "schema": SCHEMA,
         "environment": environment(version),
@@ -64,9 +72,10 @@ def calibration_document(
                 "file": str(log.path),
                 "format": log.form,
                 "measurements": len(log.measurements),
+                "taken": [asdict(each) for each in taken],
                 "notes": list(log.notes),
             }
-            for log in logs
+            for log, taken in logs.items()
         ],
         "link": link,
         "parameters": [asdict(each) for each in parameters],

@@ -14,7 +14,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["MOST_FILE_BYTES", "read_text", "toml_document"]
+__all__ = ["MOST_FILE_BYTES", "read_bytes", "read_text", "toml_document"]
 
 MOST_FILE_BYTES = 512 << 10
 
@@ -35,6 +35,15 @@ def read_text(
 
     Raises an ``error_class`` when it cannot be read, is no UTF-8 or has more than ``most`` bytes.
     """
+    content = read_bytes(path, what, most, error_class)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise error_class(f"{path}: byte {error.start} is not UTF-8: needed {what}") from None
+
+
+def read_bytes(path: Path, what: str, most: int, error_class: type[EmulError]) -> bytes:
+    """Return the content of the regular file at ``path``, at most ``most`` bytes."""
     try:
         if path.exists() and not path.is_file():
             raise error_class(f"{path}: cannot be read (no regular file): needed {what}")
@@ -46,10 +55,7 @@ def read_text(
         raise error_class(f"{path}: cannot be read ({reason}): needed {what}") from None
     if size > most:
         raise error_class(f"{path}: {size} bytes: needed at most {most}")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise error_class(f"{path}: byte {error.start} is not UTF-8: needed {what}") from None
+    return content
 
 
 def toml_document(

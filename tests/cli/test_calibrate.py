@@ -55,7 +55,9 @@ def calibrated(folder, *arguments):
 def test_logs_and_a_ping_give_every_parameter_and_a_topology(tmp_path):
     for n in (2, 8, 32):
         (tmp_path / f"{n}.log").write_text(nccl_log(n))
-    (tmp_path / "ping.txt").write_text(logs.ping_log([0.0101, 0.0100, 0.0099, 0.0100]))
+    (tmp_path / "ping.txt").write_text(
+        logs.ping_log([0.0101, 0.0100, 0.0099, 0.0102, 0.0098, 0.0100])
+    )
     out, found = calibrated(tmp_path, "2.log", "8.log", "32.log", "ping.txt")
     # the truths are those that the logs were made of; the ping takes twice 5 us
     assert found["base_us"]["value"] == pytest.approx(20, rel=0.02)
@@ -68,7 +70,7 @@ def test_logs_and_a_ping_give_every_parameter_and_a_topology(tmp_path):
         assert each["status"] == "measured"
         assert each["name"] in out
     assert "warning" not in out
-    assert "latency is half of the median of 4 packets, 0.01 ms" in out
+    assert "latency is half of the median of 6 packets, 0.01 ms" in out
     link = read_topology(tmp_path / "out.toml").sites[0].link
     assert link.latency_s * 1e6 == pytest.approx(found["latency_us"]["value"])
     assert "Each call takes" in (tmp_path / "out.toml").read_text()
@@ -84,7 +86,8 @@ def test_what_one_log_cannot_tell_is_said_in_words(tmp_path):
     text = (tmp_path / "out.toml").read_text()
     assert "# Warning: latency and overhead cannot be told apart" in text
     assert 'overhead_us = "assumed: in latency_us"' in text
-    assert "measured: a.log; the overhead of a message included" in text
+    held = "measured: a.log (all_reduce over 8 ranks); the overhead of a message included"
+    assert held in text
 
 
 def test_the_topology_is_accepted_shown_and_used(tmp_path):
@@ -93,7 +96,7 @@ def test_the_topology_is_accepted_shown_and_used(tmp_path):
     check = emul("topology", "check", "out.toml", cwd=tmp_path)
     assert check.stdout == "out.toml: good: 8 ranks at 1 sites, 0 trunks\n"
     shown = emul("topology", "show", "--sources", "out.toml", cwd=tmp_path).stdout
-    assert re.search(r"latency_us .* measured +a\.log; the overhead", shown)
+    assert re.search(r"latency_us .* measured +a\.log \(all_reduce over 8 ranks\); the ov", shown)
     perf = ["--clock", "virtual", "-n", "1", "-w", "0", "-b", "1M", "-e", "1M"]
     assert emul("perf", "--topology", "out.toml", *perf, cwd=tmp_path).returncode == 0
 
@@ -222,6 +225,20 @@ def test_a_refused_file_leaves_what_was_written_before(tmp_path):
     result = emul("calibrate", "bad.csv", "--out", "out.toml", cwd=tmp_path)
     assert "line 1: no column 'time_s'" in result.stderr
     assert (tmp_path / "out.toml").read_text() == "as it was"
+
+
+def test_a_log_that_was_cut_is_refused_with_the_way_to_its_complete_rows(tmp_path):
+    whole = nccl_log(4)
+    (tmp_path / "whole.log").write_text(whole)
+    (tmp_path / "cut.log").write_text(whole[: whole.index("# Out")])
+    result = emul("calibrate", "cut.log", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "--partial" in result.stderr
+    printed, found = calibrated(tmp_path, "cut.log", "--partial")
+    assert "note: cut.log: the run of line 3 lacks the closing lines" in " ".join(printed.split())
+    _, expected = calibrated(tmp_path, "whole.log")
+    name = "rate_gbit_per_s"
+    assert found[name]["value"] == pytest.approx(expected[name]["value"])
 
 
 def test_help_says_what_a_csv_has():

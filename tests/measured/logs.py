@@ -181,3 +181,105 @@ def iperf_log(rates_bit_per_s, **more):
         },
         indent=1,
     )
+
+
+OLD_BEFORE = {
+    "all_reduce": ("redop",),
+    "reduce_scatter": ("redop",),
+    "all_gather": (),
+    "all_to_all": ("redop",),
+    "broadcast": ("root",),
+    "reduce": ("redop", "root"),
+    "gather": ("root",),
+    "scatter": ("root",),
+    "send_recv": (),
+}
+"""The columns between type and time before nccl-tests 2.13 (print_header of each program)."""
+
+
+def old_nccl_log(collective, hosts, times, error="5e-07"):
+    """A log of nccl-tests before 2.13: other columns, an error in place of #wrong, no name."""
+    _, redop, root = LIKE[collective]
+    names = OLD_BEFORE[collective]
+    cells = {"redop": "" if collective == "all_to_all" else redop, "root": root}
+    before = "".join(f"  {name:>6}" for name in names)
+    checked = collective not in ("all_to_all", "send_recv")
+    lines = [
+        "# nThread 1 nGpus 1 minBytes 8 maxBytes 1073741824 step: 2(factor) warmup iters: 5 "
+        "iters: 20 validation: 1 ",
+        "#",
+        "# Using devices",
+        *(line.replace(" Group  0", " ") for line in rank_lines(hosts)),
+        "#",
+        "#                                        out-of-place                       in-place",
+        f"#       size         count      type{before}" + 2 * "     time   algbw   busbw  error",
+        f"#        (B)    (elements){9 * ' ' * len(names)}"
+        + 2 * "     (us)  (GB/s)  (GB/s)       ",
+    ]
+    n = sum(hosts)
+    for size, out_s, in_s in times:
+        count = size // 4 // (n if collective in IN_BLOCKS else 1)
+        head = f"{size:12}  {count:12}  {'float':>8}"
+        head += "".join(f"  {cells[name]:>6}" for name in names)
+        halves = [half(collective, n, size, out_s, error)]
+        halves.append(half(collective, n, size, in_s, error if checked else "N/A"))
+        lines.append("  ".join([head, *halves]))
+    return "\n".join([*lines, *FOOT.splitlines()[:2], "#", ""])
+
+
+def windows_ping_log(rtts_ms, words=("Reply from", "bytes", "time"), sent=None):
+    """``words``: what a language says for "Reply from", "bytes" and "time"."""
+    answer, of_bytes, time = words
+    lines = ["Pinging 192.0.2.7 with 32 bytes of data:"]
+    lines += [f"{answer} 192.0.2.7: {of_bytes}=32 {time}={rtt}ms TTL=57" for rtt in rtts_ms]
+    sent, came = sent or len(rtts_ms), len(rtts_ms)
+    mean = sum(rtts_ms) // came
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "Ping statistics for 192.0.2.7:",
+            f"    Packets: Sent = {sent}, Received = {came}, Lost = {sent - came} (0% loss),",
+            "Approximate round trip times in milli-seconds:",
+            f"    Minimum = {min(rtts_ms)}ms, Maximum = {max(rtts_ms)}ms, Average = {mean}ms",
+            "",
+        ]
+    )
+
+
+def iperf_stream(rates_bit_per_s):
+    """What iperf3 --json-stream prints: an event in each line."""
+    document = json.loads(iperf_log(rates_bit_per_s))
+    events = [("start", document["start"])]
+    events += [("interval", each) for each in document["intervals"]]
+    events += [("end", document["end"])]
+    return "".join(json.dumps({"event": name, "data": data}) + "\n" for name, data in events)
+
+
+def multi_bandwidth_log(lines, pairs=4, window=64):
+    """osu_mbw_mr; ``lines``: (size, MB/s of all pairs)."""
+    rows = [f"{size:<10}{rate:>20.2f}{rate * 1e6 / size:>20.2f}" for size, rate in lines]
+    head = [
+        "# OSU MPI Multiple Bandwidth / Message Rate Test v7.4",
+        f"# [ pairs: {pairs} ] [ window size: {window} ]",
+        "# Size                  MB/s        Messages/s",
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+TIMES = [(64, 31.25e-6, 30.5e-6), (65536, 48.75e-6, 47.25e-6), (1 << 30, 0.0925, 0.0915)]
+EVERY = {
+    "nccl": nccl_log("all_reduce", [2, 2], TIMES),
+    "nccl old": old_nccl_log("all_reduce", [2, 2], TIMES),
+    "nccl json": nccl_json("all_reduce", 4, TIMES),
+    "osu": osu_log("message", [(8, "10.00"), (64, "20.00"), (4096, "30.25")], ("Latency (us)",)),
+    "osu pairs": multi_bandwidth_log([(1, 8.0), (1 << 20, 40000.0)]),
+    "ping": ping_log([0.612, 0.604, 0.608, 2.5, 0.61], sent=6),
+    "ping mac": ping_log([0.612, 0.604, 0.608, 2.5, 0.61], system="mac"),
+    "ping windows": windows_ping_log([14, 15, 19]),
+    "iperf": iperf_log([0.1e9, 0.97e9, 0.99e9, 0.98e9, 0.98e9]),
+    "iperf stream": iperf_stream([0.97e9, 0.99e9, 0.98e9, 0.98e9]),
+    "csv": "collective,world_size,size_bytes,time_s\nall_reduce,4,1024,0.5\nall_reduce,4,8,0.7\n",
+    "csv link": "kind,size_bytes,time_s\nrtt,0,1e-3\ngoodput,1000,2e-3\n",
+}
+"""A file of each format that is read."""

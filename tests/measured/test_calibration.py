@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 
 import numpy as np
 import pytest
@@ -70,6 +71,8 @@ def test_one_log_cannot_tell_latency_from_overhead_nor_base_from_step_and_says_s
         "the base of a call and the latency of its steps cannot be told apart",
     ]
     assert "the sum of both" in found.warnings[0]
+    assert "(a ping would tell)" in found.warnings[0]
+    assert "(logs of several world sizes would tell)" in found.warnings[1]
     assert "all calls have as many steps" in found.warnings[1]
     assert found.latency_s.holds.split(";")[0] == "the overhead of a message included"
 
@@ -81,6 +84,21 @@ def test_several_world_sizes_tell_base_from_step(seed):
     assert off_by(found.latency_s, LATENCY_S + OVERHEAD_S) < 0.02
     assert off_by(found.rate_bytes_per_s, RATE) < 0.02
     assert len(found.warnings) == 1
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_remedy_is_named_only_where_it_would_tell(scale):
+    """A direct all_to_all has as many steps over any number of ranks."""
+    times = [(8 << k, scale * (1e-5 + (8 << k) / 1e9)) for k in range(0, 25, 3)]
+    for kind, algorithm, ping_tells, ranks_tell in (
+        ("all_reduce", "ring", True, True),
+        ("all_to_all", "pairwise", True, True),
+        ("all_to_all", "direct", True, False),
+    ):
+        rows = [Measurement(kind, seconds, "a", size, 8) for size, seconds in times]
+        said = [each for each in calibrate(rows, algorithm=algorithm).warnings if "apart" in each]
+        assert any("a ping would tell" in each for each in said) == ping_tells
+        assert any("several world sizes would tell" in each for each in said) == ranks_tell
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -220,8 +238,14 @@ def test_a_few_outliers_count_little_and_are_said(seed):
 
 def test_data_of_another_form_are_said_to_fit_badly():
     measured = [Measurement("all_reduce", 1e-6 * math.sqrt(s), "x", s, 8) for s in SIZES]
-    (said,) = (each for each in calibrate(measured).warnings if "closed form" in each)
-    assert "ring, halving_doubling, recursive_doubling, double_binary_tree" in said
+    found = calibrate(measured)
+    (said,) = (each for each in found.warnings if "form" in each)
+    assert "not at random along the sizes" in said
+    for name in ("halving_doubling", "recursive_doubling", "double_binary_tree"):
+        assert re.search(rf"{name} \d+%", said)
+    # a value stays, though no interval can be told
+    assert found.rate_bytes_per_s.value > 0
+    assert math.isnan(found.rate_bytes_per_s.high)
 
 
 def test_an_algorithm_that_is_asked_for_is_fitted():
@@ -330,5 +354,5 @@ def test_without_scipy_the_error_says_what_to_install(monkeypatch):
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(fitting.importlib, "import_module", missing)
-    with pytest.raises(MissingLibraryError, match=r"pip install 'emul\[calibrate\]'"):
+    with pytest.raises(MissingLibraryError, match=r"pip install '\.\[calibrate\]'"):
         calibrate(log(8, 0))

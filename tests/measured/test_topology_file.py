@@ -184,8 +184,12 @@ def test_what_was_not_measured_is_assumed():
     ]
     assert {each.source for each in said} == {"not measured; as in x"}
     # an overhead that is in the latency is not assumed once more
-    latency = calibration(latency_s=MEASURED.latency_s)
-    assert parameters_of(latency, FAST, "")[1].value == 0
+    held = Quantity(5e-6, 4e-6, 6e-6, ("a.log",), "the overhead of a message included")
+    overhead = parameters_of(calibration(latency_s=held), FAST, "")[1]
+    assert (overhead.value, overhead.source) == (0, "in latency_us")
+    # a ping says nothing of the overhead
+    pinged = parameters_of(calibration(latency_s=MEASURED.latency_s), FAST, "as in x")[1]
+    assert (pinged.value, pinged.source) == (pytest.approx(1), "not measured; as in x")
 
 
 def test_an_interval_that_is_not_known_is_left_out():
