@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import chaotic_plans, link, one_site, program_of, sites_of_one, topologies
 
 from emul import ArgumentError, Link, Node, Send, Site, Slicing, Topology, Trunk, World
-from emul.plans import algorithms_for
+from emul.plans import Partition, Plan, Step, algorithms_for
 from emul.stacks.library import load_stack
 from emul.timing import most_in_flight, time_plan
 from emul.topology import Network
@@ -153,34 +153,27 @@ def test_a_few_bytes_more_than_whole_slices_cost_a_few_bytes_more(slots, slices,
     assert times[0] == pytest.approx(times[1], rel=0.01)
 
 
-@pytest.mark.parametrize("count", [1, 7, 8, 9, 16, 17])
-def test_messages_that_are_not_cut_take_credit_too(count):
-    # Messages of a slice, 8 of them at a time: after each 8, a round trip of 20 ms.
-    def one_by_one(_):
-        for chunk in range(count):
-            yield [Send(0, 1, chunk)]
+def seconds_of(count, nbytes, slicing):
+    """How long ``count`` messages of so many bytes take over 10 ms and next to no time to send."""
+    steps = [Step.of([0], [1], [chunk], reduce=False) for chunk in range(count)]
+    plan = Plan("all_reduce", "by hand", 2, 0, Partition.uniform(count), lambda: iter(steps))
+    far = Network.of(sites_of_one(lambda a, b: Link(1e12, 10e-3), 2))
+    return time_plan(program_of(plan, count * nbytes, 1), far, slicing).total_s
 
-    far = sites_of_one(lambda a, b: Link(1e12, 10e-3), 2)
-    for slicing in (Slicing(1000, 8), Slicing(250, 32), Slicing(8000, 1)):
-        world = World(far, slicing=slicing)
-        prediction = world.predict("broadcast", count * 1000, dtype="uint8", algorithm=one_by_one)
-        rounds = -(-count // 8)
-        assert prediction.time_s == pytest.approx(0.010 + 0.020 * (rounds - 1), rel=1e-3)
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 16, 17])
+@pytest.mark.parametrize("slicing", [Slicing(1000, 8), Slicing(250, 32), Slicing(8000, 1)])
+def test_messages_that_are_not_cut_take_credit_too(count, slicing):
+    # 8000 bytes at a time: after every 8 messages of 1000, a round trip of 20 ms.
+    rounds = -(-count // 8)
+    expected_s = 0.010 + 0.020 * (rounds - 1)
+    assert seconds_of(count, 1000, slicing) == pytest.approx(expected_s, rel=1e-3)
 
 
 def test_nccl_counts_slots_however_short_a_message_is():
     nccl = Slicing(1000, 8, counts_slots=True)
-
-    def small(_):
-        for chunk in range(9):
-            yield [Send(0, 1, chunk)]
-
-    far = sites_of_one(lambda a, b: Link(1e12, 10e-3), 2)
-    for slicing, expected_s in ((nccl, 0.030), (Slicing(1000, 8), 0.010)):
-        prediction = World(far, slicing=slicing).predict(
-            "broadcast", 9 * 2, dtype="uint8", algorithm=small
-        )
-        assert prediction.time_s == pytest.approx(expected_s, rel=1e-3)
+    assert seconds_of(9, 2, nccl) == pytest.approx(0.030, rel=1e-3)
+    assert seconds_of(9, 2, Slicing(1000, 8)) == pytest.approx(0.010, rel=1e-3)
     assert Slicing.of(load_stack("nccl"), None) == Slicing(512 * KIB, 8, counts_slots=True)
 
 
