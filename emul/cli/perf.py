@@ -128,7 +128,7 @@ def perf(
         if path is not None:
             check_writable(path)
     started = datetime.now()
-    table = PerfTable(world, collective, sweep.algorithm)
+    table = PerfTable(world, collective, sweep.algorithm, counts_overflow=sweep.counts_overflow)
     rows, interrupted = _print_table(sweep, table, counts)
     _write(rows, json_path, nccl_json_path, asked, started)
     if interrupted:
@@ -223,7 +223,7 @@ def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:
 def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[PerfRow], bool]:
     """Print head, lines, foot and words; return the rows, and whether it was interrupted."""
     from emul import __version__
-    from emul.report import closing_words
+    from emul.report import closing_words, overflow_words
     from emul.world import World
 
     click.echo(table.head(__version__, sweep.how))
@@ -243,6 +243,8 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
     words = closing_words(
         sweep.world, sweep.predict(sweep.world, counts[-1]), sweep.predict(one_place, counts[-1])
     )
+    if sweep.may_overflow:
+        words.append(overflow_words(rows, sweep.op))
     click.echo("\n".join(words))
     return rows, False
 
