@@ -10,7 +10,7 @@ import numpy as np
 
 from emul.errors import ArgumentError, shown, unknown_name
 
-__all__ = ["finite", "flag", "one_of", "whole"]
+__all__ = ["finite", "flag", "one_of", "rank", "whole"]
 
 def whole(value: object, what: str, least: int | None = None, most: int | None = None) -> int:
     """Return ``value`` as an int, from ``least`` to ``most``.
@@ -43,6 +43,14 @@ def finite(value: object, what: str, needed: str, least: float = -math.inf) -> f
             number = math.nan
     if getattr(value, "shape", ()) != () or not (math.isfinite(number) and number >= least):
         raise ArgumentError(f"{what} {shown(value)}: needed {needed}")
+    return number
+
+
+def rank(value: object, what: str, ranks: int) -> int:
+    """Return ``value`` as one of so many ``ranks``; raises ArgumentError."""
+    number = whole(value, what)
+    if not 0 <= number < ranks:
+        raise ArgumentError(f"{what} {shown(number)}: needed a rank from 0 to {ranks - 1}")
     return number
 
 

@@ -9,7 +9,9 @@ from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
-from emul.errors import ArgumentError, OutageError, PlanError
+import numpy as np
+
+from emul.errors import ArgumentError, OutageError, PlanError, ShapeError
 from emul.links import Link
 from emul.plans import (
     PLAN_FILE,
@@ -41,7 +43,7 @@ from emul.timing import (
 )
 from emul.topology import Network, NodeRuns, Topology
 from emul.topology.bound import lower_bound_ps
-from emul.units import PS_PER_S
+from emul.units import MOST_BYTES, PS_PER_S
 
 __all__ = ["AUTO", "MOST_RANKS_IN_FULL", "Algorithm", "Planner"]
 
@@ -199,6 +201,7 @@ class Planner:
         stack: Stack,
     ) -> Prediction:
         """Return what ``timeline`` says, beside the least that any algorithm would take."""
+        _check_carried(timeline)
         topology = _with_overheads(self.topology, stack.hop_overhead_s)
         bound_ps, window_bound_ps = (
             lower_bound_ps(
@@ -328,6 +331,17 @@ def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topo
         ),
         trunks=tuple(replace(trunk, link=link("trunk", trunk.link)) for trunk in topology.trunks),
     )
+
+
+def _check_carried(timeline: Timeline) -> None:
+    """Refuse more bytes over all links together than int64 can count: ShapeError."""
+    stands_for = timeline.transfers.stands_for
+    carried = timeline.nbytes if stands_for is None else timeline.nbytes * 1.0 * stands_for.transfers
+    if float(carried.sum(dtype=np.float64)) > MOST_BYTES:
+        raise ShapeError(
+            f"all transfers together carry more than {MOST_BYTES} bytes: needed a smaller size, so "
+            "that sums of bytes fit in 64 bits"
+        )
 
 
 def _slots_bytes(slicing: Slicing | None) -> float:

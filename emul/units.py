@@ -7,13 +7,35 @@ from __future__ import annotations
 
 import re
 
-from emul.errors import ArgumentError
+from typing import TYPE_CHECKING
 
-__all__ = ["PS_PER_S", "format_bytes", "format_rate", "format_time", "parse_size"]
+from emul.errors import ArgumentError, TimeLimitError, shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = [
+    "MOST_BYTES",
+    "PS_PER_S",
+    "format_bytes",
+    "format_rate",
+    "format_time",
+    "parse_size",
+    "picoseconds",
+]
 
 PS_PER_S = 10**12
 
+LATEST_PS = 1 << 62
+"""Latest modelled moment: half of what int64 holds, so that two may be added."""
+
+MOST_BYTES = 1 << 62
+"""Likewise of bytes."""
+
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
+MOST_DIGITS = 40
+"""Before and behind the point; more of them are no size, and take ever longer to read."""
 _BINARY = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -25,11 +47,27 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ArgumentError(
-            f"size {text!r}: needed a number of bytes, with K, M, G or T for powers of 1024 "
+            f"size {shown(text)}: needed a number of bytes, with K, M, G or T for powers of 1024 "
             "(for example 8, 64K or 128M)"
         )
     number, suffix = match.groups()
-    return int(float(number) * _BINARY[suffix.upper()])
+    whole, _, part = number.lstrip("0").partition(".")
+    nbytes = int(whole[:MOST_DIGITS] + part[:MOST_DIGITS] or "0") * _BINARY[suffix.upper()]
+    nbytes //= 10 ** len(part[:MOST_DIGITS])
+    if nbytes > MOST_BYTES or len(whole) > MOST_DIGITS:
+        raise ArgumentError(f"size {shown(text)}: needed at most {MOST_BYTES} bytes (4194304T)")
+    return nbytes
+
+
+def picoseconds(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return ``seconds`` in whole picoseconds; raises TimeLimitError where int64 has none."""
+    rounded = (seconds * PS_PER_S).round()
+    if rounded.size and not rounded.max() < LATEST_PS:
+        raise TimeLimitError(
+            f"the modelled time passes {LATEST_PS // PS_PER_S // 86400} days: needed a smaller "
+            "size, so that picoseconds fit in 64 bits"
+        )
+    return rounded.astype("int64")
 
 
 def format_bytes(nbytes: float) -> str:

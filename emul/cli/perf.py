@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["perf"]
 
 WRONG_OR_LATE = 1
+MOST_SIZES = 100_000
+"""Of one table: more lines than anybody waits for, or memory holds the counts of."""
+
 NEXT_RANK = 1
 """Where send_recv sends to, as in nccl-tests."""
 
@@ -200,8 +203,14 @@ def _check_sizes(asked: dict[str, Any]) -> None:
         raise click.UsageError(f"-b {first}: needed at least 1 byte")
     if first > last:
         raise click.UsageError(f"-b {first} is above -e {last}: needed the smaller size first")
-    if asked["stepbytes"] is not None and asked["stepbytes"] < 1:
-        raise click.UsageError(f"-i {asked['stepbytes']}: needed at least 1 byte")
+    step = asked["stepbytes"]
+    if step is not None and step < 1:
+        raise click.UsageError(f"-i {step}: needed at least 1 byte")
+    if step is not None and (last - first) // step >= MOST_SIZES:
+        raise click.UsageError(
+            f"-i {step} from -b {first} to -e {last}: needed at most {MOST_SIZES} sizes, so a "
+            "larger step, or -f"
+        )
 
 
 def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:

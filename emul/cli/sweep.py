@@ -124,8 +124,8 @@ class Sweep:
             count,
             dtype=self.dtype,
             algorithm=self.algorithm,
-            root=self.root,
             collapse=self.no_data,
+            **{"shift" if self.collective == "send_recv" else "root": self.root},
         )
 
     def row(self, count: int, advance: Advance) -> PerfRow:
