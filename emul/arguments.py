@@ -10,7 +10,7 @@ import numpy as np
 
 from emul.errors import ArgumentError, shown, unknown_name
 
-__all__ = ["finite", "flag", "one_of", "rank", "whole"]
+__all__ = ["finite", "flag", "is_array", "one_of", "rank", "whole"]
 
 def whole(value: object, what: str, least: int | None = None, most: int | None = None) -> int:
     """Return ``value`` as an int, from ``least`` to ``most``.
@@ -59,6 +59,12 @@ def flag(value: object, what: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise ArgumentError(f"{what} {shown(value)}: needed True or False")
     return bool(value)
+
+
+def is_array(value: object) -> bool:
+    """Say whether ``value`` is an array, of any library, with at least one dimension."""
+    ndim = getattr(value, "ndim", 0)
+    return isinstance(ndim, int) and ndim > 0
 
 
 def one_of(value: object, what: str, known: Iterable[str]) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from emul.arguments import flag, rank, whole
+from emul.arguments import flag, is_array, rank, whole
 from emul.calls import carry_out
-from emul.errors import ArgumentError
+from emul.errors import ArgumentError, shown
 from emul.ops import dtype_named
 from emul.planning import AUTO, Algorithm, Planner
 from emul.plans import Counts, Shape, collective_named
@@ -360,11 +360,11 @@ class Communicator:
         root, collapse = rank(root, "root", self.size), flag(collapse, "collapse")
         if collective == "send_recv":
             if root:
-                raise ArgumentError(f"root {root} of send_recv: needed shift={root}")
+                raise ArgumentError(f"root {root} of send_recv: needed shift={root}, for it has no root")
             root = self._ahead(shift)
         elif whole(shift, "shift") != 1:
-            raise ArgumentError(f"shift {shift} of {collective}: only send_recv has one")
-        if isinstance(count, list | tuple) or np.ndim(count) > 0:
+            raise ArgumentError(f"shift {shown(shift)} of {collective}: only send_recv has one")
+        if isinstance(count, list | tuple) or is_array(count):
             shape = Shape.of_counts(promise, self.size, count)
         else:
             shape = Shape.of(promise, self.size, whole(count, "count"))

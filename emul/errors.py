@@ -112,5 +112,8 @@ def shown(value: object) -> str:
     """Return ``value`` as a message shows it: in one line that is not long."""
     if isinstance(value, int) and abs(value) >= 10**LONGEST_SHOWN:
         return f"of {value.bit_length()} bits"  # Python refuses to print some of these
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # of whole numbers inside of it
+        text = f"of type {type(value).__name__}"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from math import inf
@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from emul.errors import ArgumentError, OutageError, PlanError, ShapeError
+from emul.errors import ArgumentError, OutageError, PlanError, ShapeError, shown
 from emul.links import Link
 from emul.plans import (
     PLAN_FILE,
@@ -113,10 +113,13 @@ class Planner:
 
     def prepare(self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int) -> Prepared:
         """Return program and prediction of a call; raises what is wrong with the algorithm."""
-        if not (isinstance(algorithm, str | Plan) or callable(algorithm)):
+        if not (isinstance(algorithm, str | Plan) or _is_schedule(algorithm)):
             raise ArgumentError(
-                f"algorithm {algorithm!r}: needed a name, a Plan, or a function that yields steps"
+                f"algorithm {shown(algorithm)}: needed a name, a Plan, or a function that yields "
+                "steps"
             )
+        if isinstance(algorithm, str) and "\0" in algorithm:
+            raise ArgumentError(f"algorithm {shown(algorithm)}: needed a name or a path")
         if isinstance(algorithm, str) and algorithm.endswith(PLAN_FILE):
             algorithm = self._file(algorithm, _version(algorithm))
         return self._prepared(shape, algorithm, root, itemsize)
@@ -300,6 +303,11 @@ class Planner:
         return sorted(found, key=_least_ps)
 
 
+def _is_schedule(algorithm: object) -> bool:
+    """Say whether this may be a function that yields steps; it is kept by its hash."""
+    return callable(algorithm) and not isinstance(algorithm, type) and isinstance(algorithm, Hashable)
+
+
 def _asked(algorithm: Algorithm) -> str | None:
     """Return the name of an algorithm, None for ``auto``; empty for steps of one's own."""
     if algorithm == AUTO:
@@ -367,7 +375,7 @@ def _version(path: str) -> tuple[int, int] | None:
     """Return what changes when a file does; None when it is not there."""
     try:
         found = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size
 
