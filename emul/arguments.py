@@ -12,6 +12,7 @@ from emul.errors import ArgumentError, shown, unknown_name
 
 __all__ = ["finite", "flag", "is_array", "one_of", "rank", "whole"]
 
+
 def whole(value: object, what: str, least: int | None = None, most: int | None = None) -> int:
     """Return ``value`` as an int, from ``least`` to ``most``.
 

@@ -303,7 +303,8 @@ class Communicator:
     ) -> Run | Handle:
         """Let rank r send to rank r + ``shift`` (around the world): (n, count) -> (n, count).
 
-        With a shift of 0, or of the number of ranks, each keeps its own. Errors as for ``all_reduce``.
+        With a shift of 0, or of the number of ranks, each keeps its own. Errors as for
+        ``all_reduce``.
         """
         return carry_out(
             self,
@@ -360,7 +361,9 @@ class Communicator:
         root, collapse = rank(root, "root", self.size), flag(collapse, "collapse")
         if collective == "send_recv":
             if root:
-                raise ArgumentError(f"root {root} of send_recv: needed shift={root}, for it has no root")
+                raise ArgumentError(
+                    f"root {root} of send_recv: needed shift={root}, for it has no root"
+                )
             root = self._ahead(shift)
         elif whole(shift, "shift") != 1:
             raise ArgumentError(f"shift {shown(shift)} of {collective}: only send_recv has one")

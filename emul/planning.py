@@ -305,7 +305,9 @@ class Planner:
 
 def _is_schedule(algorithm: object) -> bool:
     """Say whether this may be a function that yields steps; it is kept by its hash."""
-    return callable(algorithm) and not isinstance(algorithm, type) and isinstance(algorithm, Hashable)
+    return (
+        callable(algorithm) and not isinstance(algorithm, type) and isinstance(algorithm, Hashable)
+    )
 
 
 def _asked(algorithm: Algorithm) -> str | None:
@@ -344,7 +346,9 @@ def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topo
 def _check_carried(timeline: Timeline) -> None:
     """Refuse more bytes over all links together than int64 can count: ShapeError."""
     stands_for = timeline.transfers.stands_for
-    carried = timeline.nbytes if stands_for is None else timeline.nbytes * 1.0 * stands_for.transfers
+    carried = (
+        timeline.nbytes if stands_for is None else timeline.nbytes * 1.0 * stands_for.transfers
+    )
     if float(carried.sum(dtype=np.float64)) > MOST_BYTES:
         raise ShapeError(
             f"all transfers together carry more than {MOST_BYTES} bytes: needed a smaller size, so "

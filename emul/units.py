@@ -6,7 +6,6 @@ K, M and G after a size are binary, as in nccl-tests; GB in a rate is 10^9 bytes
 from __future__ import annotations
 
 import re
-
 from typing import TYPE_CHECKING
 
 from emul.errors import ArgumentError, TimeLimitError, shown
@@ -53,7 +52,7 @@ def parse_size(text: str) -> int:
     number, suffix = match.groups()
     whole, _, part = number.lstrip("0").partition(".")
     nbytes = int(whole[:MOST_DIGITS] + part[:MOST_DIGITS] or "0") * _BINARY[suffix.upper()]
-    nbytes //= 10 ** len(part[:MOST_DIGITS])
+    nbytes //= int(10 ** len(part[:MOST_DIGITS]))
     if nbytes > MOST_BYTES or len(whole) > MOST_DIGITS:
         raise ArgumentError(f"size {shown(text)}: needed at most {MOST_BYTES} bytes (4194304T)")
     return nbytes

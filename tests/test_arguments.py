@@ -85,13 +85,14 @@ def tried(work):
         warnings.simplefilter("error")
         try:
             return work()
-        except EmulError as error:
-            said = str(error)
-            assert said
-            assert len(said) < 700, said
-            assert "\n" not in said
-            assert isinstance(error, ValueError | TypeError | OverflowError | RuntimeError | OSError)
-            return None
+        except EmulError as caught:
+            error = caught
+    said = str(error)
+    assert said
+    assert len(said) < 700, said
+    assert "\n" not in said
+    assert isinstance(error, ValueError | TypeError | OverflowError | RuntimeError | OSError)
+    return None
 
 
 def held(world, verb, arguments):

@@ -69,7 +69,9 @@ def test_a_time_is_as_its_size_or_an_error(name, collective, size, in_counts, da
     steps = len(large.timeline)
     for term in ("total_ps", "bound_ps"):
         exact = getattr(small, term) * block / base
-        assert getattr(large, term) == pytest.approx(exact, rel=1e-9, abs=steps * (1 + block / base))
+        assert getattr(large, term) == pytest.approx(
+            exact, rel=1e-9, abs=steps * (1 + block / base)
+        )
 
 
 def large_time(small, base, block):

@@ -6,6 +6,7 @@ asked the same questions.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
@@ -50,7 +51,8 @@ class Extent(NamedTuple):
             return False
         one, another = (np.asarray(_Bytes(each)) for each in (self, other))
         try:
-            return bool(np.shares_memory(one, another, max_work=MOST_WORK))
+            work: Any = MOST_WORK  # NumPy's stubs know of no limit but none
+            return bool(np.shares_memory(one, another, max_work=work))
         except np.exceptions.TooHardError:
             return True
 
@@ -95,12 +97,9 @@ def shares_within(array: Array) -> bool:
 
 
 def in_rows(array: Array) -> Array | None:
-    """Return (n, a, b, ...) as (n, a * b * ...) in the same memory; None where that needs a copy."""
+    """Return (n, a, b, ...) as (n, a * b * ...) in the same memory; None if that needs a copy."""
     inner = [(n, s) for n, s in zip(array.shape[1:], array.strides[1:], strict=True) if n != 1]
-    merged = all(
-        outer == stride * count
-        for (_, outer), (count, stride) in zip(inner, inner[1:], strict=False)
-    )
+    merged = all(outer == stride * count for (_, outer), (count, stride) in pairwise(inner))
     if not (merged or not array.size):
         return None
     rows: Array = array.reshape(array.shape[0], prod(array.shape[1:]))

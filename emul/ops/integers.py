@@ -13,7 +13,15 @@ import numpy.typing as npt
 
 from emul.ops.numpy_ops import REDUCTIONS
 
-__all__ = ["WRAPPING", "Columns", "advice_on", "exact_columns", "safe_range", "sure_to_fit"]
+__all__ = [
+    "WRAPPING",
+    "Columns",
+    "advice_on",
+    "exact_columns",
+    "reduced_as_it_is",
+    "safe_range",
+    "sure_to_fit",
+]
 
 Array = npt.NDArray[Any]
 BoolArray = npt.NDArray[np.bool_]
@@ -64,7 +72,7 @@ class Products(Columns):
 def exact_columns(x: Array, reduction: str) -> Columns:
     """Return the exact reduction of the rows of ``x``, (n, width), of whole numbers."""
     if sure_to_fit(x, reduction):
-        high, low = _halves(REDUCTIONS[reduction].reduce(x, axis=0, dtype=x.dtype).astype(np.int64))
+        high, low = _halves(reduced_as_it_is(x, reduction).astype(np.int64))
         overflowed = np.zeros(x.shape[1], bool)
     elif reduction == "prod":
         return _products(x)
@@ -73,6 +81,13 @@ def exact_columns(x: Array, reduction: str) -> Columns:
         overflowed = _outside(high, low, np.iinfo(x.dtype))
     divisor = len(x) if reduction == "avg" else 1
     return Columns(high, low, divisor, overflowed, _value(high, low) / divisor)
+
+
+def reduced_as_it_is(x: Array, reduction: str) -> Array:
+    """Return the reduction of the rows of ``x`` in their own type, before any division."""
+    combine: Any = REDUCTIONS[reduction]
+    result: Array = combine.reduce(x, axis=0, dtype=x.dtype)
+    return result
 
 
 def sure_to_fit(x: Array, reduction: str) -> bool:
@@ -88,7 +103,9 @@ def sure_to_fit(x: Array, reduction: str) -> bool:
         for least, most in zip(*extremes, strict=True):
             reached = min(reached * max(1, most, -least), 1 << 64)
         return reached <= held.max
-    least, most = (sum(pick(0, each) for each in end) for end, pick in zip(extremes, (min, max), strict=True))
+    least, most = (
+        sum(pick(0, each) for each in end) for end, pick in zip(extremes, (min, max), strict=True)
+    )
     return bool(held.min <= least and most <= held.max)
 
 
@@ -116,7 +133,8 @@ def _outside(high: Int64Array, low: Int64Array, held: np.iinfo[Any]) -> BoolArra
         first, second = bound >> HALF, bound & LOW
         return (high < first) | ((high == first) & (low < second))
 
-    return below(int(held.min)) | ~below(int(held.max) + 1)
+    outside: BoolArray = below(int(held.min)) | ~below(int(held.max) + 1)
+    return outside
 
 
 def _products(x: Array) -> Products:

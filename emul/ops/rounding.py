@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops.integers import advice_on, exact_columns, sure_to_fit
-from emul.ops.numpy_ops import REDUCTIONS
+from emul.ops.integers import advice_on, exact_columns, reduced_as_it_is, sure_to_fit
 
 __all__ = ["RoundingError", "rounding_error"]
 
@@ -111,7 +110,7 @@ def _add_floats(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
 def _add_whole(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
     """Add whole numbers; what is right, and ranks that hold the same, take one look."""
     if reduction != "avg" and sure_to_fit(x, reduction):
-        right = REDUCTIONS[reduction].reduce(x, axis=0, dtype=x.dtype)
+        right = reduced_as_it_is(x, reduction)
         if (values == right).all():
             tally.add_right(values.size, int(np.count_nonzero(right)) * len(values))
             return

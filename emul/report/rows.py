@@ -26,7 +26,7 @@ class PerfRow:
     ``lag_s`` (the median), ``lag_p99_s``, ``lag_max_s``, ``behind_share``, ``blame`` and
     ``enough_dilation`` (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was
     checked, ``wall_s`` when nothing was run. ``overflowed``: elements of the checked runs that the
-    type cannot hold (see emul.RoundingError); None unless whole numbers were added up or multiplied.
+    type cannot hold (see emul.RoundingError); None unless whole numbers were added or multiplied.
     """
 
     collective: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from emul.ops import dtype_named
-from emul.ops.integers import WRAPPING, advice_on, safe_range
+from emul.ops.integers import advice_on, safe_range
 from emul.plans import Excerpt
 from emul.report.rows import PerfRow
 from emul.run import Prediction

@@ -18,8 +18,11 @@ RANKS = SMALL.world_size
 BYTES = 1 << 14
 
 
+STEPS = st.integers(-70, 70)
+
+
 @st.composite
-def views(draw, most_dims=2, steps=st.integers(-70, 70)):
+def views(draw, most_dims=2, steps=STEPS):
     """Any view of some memory, of elements that need not be apart."""
     dtype = np.dtype(draw(st.sampled_from(["u1", "u2", "u4", "u8"])))
     shape = tuple(draw(st.lists(st.integers(0, 9), min_size=1, max_size=most_dims)))

@@ -171,7 +171,9 @@ def test_gradients_of_torch_go_in_and_come_out(dtype, shape, backend):
 
 def test_what_torch_does_not_lend_is_refused():
     torch = pytest.importorskip("torch")
-    for x in (torch.ones(N, 2, requires_grad=True), torch.ones(N, 2, device="meta"),
-              torch.ones(N, 2, dtype=torch.complex64), torch.ones(N, 2, dtype=torch.bool)):  # fmt: skip
+    kinds = ({"requires_grad": True}, {"device": "meta"}, {"dtype": torch.complex64},
+             {"dtype": torch.bool})  # fmt: skip
+    for kind in kinds:
+        x = torch.ones(N, 2, **kind)
         with pytest.raises(DTypeError):
             World(SMALL).all_reduce(x)
