@@ -297,7 +297,7 @@ def checked_dilation(given: float | str) -> float | None:
         raise ArgumentError(f"dilation {shown(given)}: needed {needed}")
     if dilation > MOST_DILATION:
         raise ArgumentError(f"dilation {shown(given)}: needed at most {MOST_DILATION:g}")
-    return dilation
+    return given if isinstance(given, int | float) else dilation
 
 
 def _strict_s(given: bool | float) -> float:

@@ -131,7 +131,8 @@ def _outside(high: Int64Array, low: Int64Array, held: np.iinfo[Any]) -> BoolArra
 
     def below(bound: int) -> BoolArray:
         first, second = bound >> HALF, bound & LOW
-        return (high < first) | ((high == first) & (low < second))
+        less: BoolArray = (high < first) | ((high == first) & (low < second))
+        return less
 
     outside: BoolArray = below(int(held.min)) | ~below(int(held.max) + 1)
     return outside
