@@ -25,8 +25,12 @@ __all__ = [
     "StackError",
     "TimeLimitError",
     "TopologyError",
+    "shown",
     "unknown_name",
 ]
+
+LONGEST_SHOWN = 80
+"""Characters of a value in a message; a value may be an array of millions of elements."""
 
 
 class EmulError(Exception):
@@ -106,4 +110,15 @@ class LagError(EmulError, TimeoutError):
 
 def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:
     """Return the error for a name that is none of ``known``."""
-    return ArgumentError(f"unknown {what} {came!r}: needed one of {', '.join(known)}")
+    return ArgumentError(f"unknown {what} {shown(came)}: needed one of {', '.join(known)}")
+
+
+def shown(value: object) -> str:
+    """Return ``value`` as a message shows it: in one line that is not long."""
+    if isinstance(value, int) and abs(value) >= 10**LONGEST_SHOWN:
+        return f"of {value.bit_length()} bits"  # Python refuses to print some of these
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # of whole numbers inside of it
+        text = f"of type {type(value).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."

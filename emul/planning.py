@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
-from emul.errors import ArgumentError, OutageError, PlanError
+import numpy as np
+
+from emul.errors import ArgumentError, OutageError, PlanError, ShapeError, shown
 from emul.links import Link
 from emul.plans import (
     PLAN_FILE,
@@ -41,7 +43,7 @@ from emul.timing import (
 )
 from emul.topology import Network, NodeRuns, Topology
 from emul.topology.bound import lower_bound_ps
-from emul.units import PS_PER_S
+from emul.units import MOST_BYTES, PS_PER_S
 
 __all__ = ["AUTO", "MOST_RANKS_IN_FULL", "Algorithm", "Planner"]
 
@@ -111,10 +113,13 @@ class Planner:
 
     def prepare(self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int) -> Prepared:
         """Return program and prediction of a call; raises what is wrong with the algorithm."""
-        if not (isinstance(algorithm, str | Plan) or callable(algorithm)):
+        if not (isinstance(algorithm, str | Plan) or _is_schedule(algorithm)):
             raise ArgumentError(
-                f"algorithm {algorithm!r}: needed a name, a Plan, or a function that yields steps"
+                f"algorithm {shown(algorithm)}: needed a name, a Plan, or a function that yields "
+                "steps"
             )
+        if isinstance(algorithm, str) and "\0" in algorithm:
+            raise ArgumentError(f"algorithm {shown(algorithm)}: needed a name or a path")
         if isinstance(algorithm, str) and algorithm.endswith(PLAN_FILE):
             algorithm = self._file(algorithm, _version(algorithm))
         return self._prepared(shape, algorithm, root, itemsize)
@@ -199,6 +204,7 @@ class Planner:
         stack: Stack,
     ) -> Prediction:
         """Return what ``timeline`` says, beside the least that any algorithm would take."""
+        _check_carried(timeline)
         topology = _with_overheads(self.topology, stack.hop_overhead_s)
         bound_ps, window_bound_ps = (
             lower_bound_ps(
@@ -297,6 +303,13 @@ class Planner:
         return sorted(found, key=_least_ps)
 
 
+def _is_schedule(algorithm: object) -> bool:
+    """Say whether this may be a function that yields steps; it is kept by its hash."""
+    return (
+        callable(algorithm) and not isinstance(algorithm, type) and isinstance(algorithm, Hashable)
+    )
+
+
 def _asked(algorithm: Algorithm) -> str | None:
     """Return the name of an algorithm, None for ``auto``; empty for steps of one's own."""
     if algorithm == AUTO:
@@ -330,6 +343,19 @@ def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topo
     )
 
 
+def _check_carried(timeline: Timeline) -> None:
+    """Refuse more bytes over all links together than int64 can count: ShapeError."""
+    stands_for = timeline.transfers.stands_for
+    carried = (
+        timeline.nbytes if stands_for is None else timeline.nbytes * 1.0 * stands_for.transfers
+    )
+    if float(carried.sum(dtype=np.float64)) > MOST_BYTES:
+        raise ShapeError(
+            f"all transfers together carry more than {MOST_BYTES} bytes: needed a smaller size, so "
+            "that sums of bytes fit in 64 bits"
+        )
+
+
 def _slots_bytes(slicing: Slicing | None) -> float:
     """Return what a connection may have in flight in its slots."""
     if slicing is None or slicing.slots >= UNLIMITED:
@@ -353,7 +379,7 @@ def _version(path: str) -> tuple[int, int] | None:
     """Return what changes when a file does; None when it is not there."""
     try:
         found = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size
 

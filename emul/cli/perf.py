@@ -24,6 +24,7 @@ __all__ = ["perf"]
 
 WRONG_OR_LATE = 1
 MOST_SIZES = 10_000
+"""Of one table: more lines than anybody waits for."""
 
 NEXT_RANK = 1
 """Where send_recv sends to, as in nccl-tests."""
@@ -130,7 +131,7 @@ def perf(
     counts = _counts(sweep, asked)
     sweep.rehearse(counts)
     started = datetime.now()
-    table = PerfTable(world, collective, sweep.algorithm)
+    table = PerfTable(world, collective, sweep.algorithm, counts_overflow=sweep.counts_overflow)
     rows, interrupted = _print_table(sweep, table, counts)
     if rows:  # with none, a complete file of an earlier run is worth more
         missing = len(rows) < len(counts)
@@ -247,15 +248,15 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
                 row = sweep.row(count, advance)
             rows.append(row)
             say(table.line(row))
-        say(*table.foot(rows, sweep.lag), *_words(sweep, counts[-1]))
+        say(*table.foot(rows, sweep.lag), *_words(sweep, rows, counts[-1]))
     except KeyboardInterrupt:
         return rows, True
     return rows, False
 
 
-def _words(sweep: Sweep, count: int) -> list[str]:
-    """Return what is said below the table, of the largest size."""
-    from emul.report import closing_words
+def _words(sweep: Sweep, rows: list[PerfRow], count: int) -> list[str]:
+    """Return the lines below the table: about the largest size, and elements that overflowed."""
+    from emul.report import closing_words, overflow_words
     from emul.world import World
 
     world = sweep.world
@@ -266,7 +267,8 @@ def _words(sweep: Sweep, count: int) -> list[str]:
         start_s=world.start_s,
         stack=world.stack,
     )
-    return closing_words(world, sweep.predict(world, count), sweep.predict(one_place, count))
+    words = closing_words(world, sweep.predict(world, count), sweep.predict(one_place, count))
+    return [*words, overflow_words(rows, sweep.op)] if sweep.may_overflow else words
 
 
 @contextmanager

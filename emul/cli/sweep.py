@@ -15,6 +15,7 @@ from emul.lag import Lag, LagRecord
 from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
+from emul.ops.integers import WRAPPING
 from emul.planning import MOST_RANKS_IN_FULL
 from emul.plans import Layout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
@@ -60,6 +61,17 @@ class Sweep:
     def lag(self) -> Lag:
         """By how much timed calls came late; those that warm up touch memory for the first time."""
         return self.timed.summary(self.world.dilation)
+
+    @property
+    def may_overflow(self) -> bool:
+        """Whether whole numbers are added up or multiplied, which may leave their type."""
+        reduces = collective_named(self.collective).reduces and self.op in WRAPPING
+        return reduces and dtype_named(self.dtype).kind in "iu"
+
+    @property
+    def counts_overflow(self) -> bool:
+        """Whether elements that left their type are counted: in runs that are checked."""
+        return self.may_overflow and self.check > 0 and not self.no_data
 
     @property
     def how(self) -> str:
@@ -112,8 +124,8 @@ class Sweep:
             count,
             dtype=self.dtype,
             algorithm=self.algorithm,
-            root=self.root,
             collapse=self.no_data,
+            **{"shift" if self.collective == "send_recv" else "root": self.root},
         )
 
     def row(self, count: int, advance: Advance) -> PerfRow:
@@ -165,12 +177,21 @@ class Sweep:
         for run in runs:
             if run.dilation is not None:
                 self.timed.add(run.arrival)
-        wrong = None
+        wrong, overflowed = None, 0
         for _ in range(self.check):
             out.view(np.uint8)[...] = POISON
             (run,) = self._repeat(x, out, 1, "checking", advance)
             wrong = (wrong or 0) + data.wrong(arrays.to_host(run.output))
-        return perf_row(world, runs, redop=self.op, root=self.root, seed=world.seed, wrong=wrong)
+            overflowed += run.error.overflowed if self.counts_overflow else 0
+        return perf_row(
+            world,
+            runs,
+            redop=self.op,
+            root=self.root,
+            seed=world.seed,
+            wrong=wrong,
+            overflowed=overflowed if self.counts_overflow else None,
+        )
 
     def _repeat(self, x: Array, out: Array, times: int, what: str, advance: Advance) -> list[Run]:
         runs: list[Run] = []

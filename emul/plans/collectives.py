@@ -288,6 +288,6 @@ COLLECTIVES: Mapping[str, Collective] = MappingProxyType(
 
 def collective_named(name: str) -> Collective:
     """Return the collective called ``name``; raises ArgumentError when there is none."""
-    if name not in COLLECTIVES:
+    if not isinstance(name, str) or name not in COLLECTIVES:
         raise unknown_name("collective", name, COLLECTIVES)
     return COLLECTIVES[name]

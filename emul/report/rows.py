@@ -26,7 +26,8 @@ class PerfRow:
     wall_s = dilation x modelled_s + lag_s (to the nanosecond in which clocks count).
     ``lag_s``, ``lag_p99_s``, ``lag_max_s``, ``behind_share``, ``blame`` and ``enough_dilation``
     (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was checked,
-    ``wall_s`` when nothing was run.
+    ``wall_s`` when nothing was run. ``overflowed``: elements of the checked runs that the type
+    cannot hold (see emul.RoundingError); None unless whole numbers were added or multiplied.
     """
 
     collective: str
@@ -61,12 +62,20 @@ class PerfRow:
     cross_site_bytes: int
     slowest_trunk_GBps: float | None  # noqa: N815
     wrong: int | None
+    overflowed: int | None
     binding: str
     binding_place: str
 
 
 def perf_row(
-    world: World, runs: list[Run], *, redop: str, root: int, seed: int, wrong: int | None
+    world: World,
+    runs: list[Run],
+    *,
+    redop: str,
+    root: int,
+    seed: int,
+    wrong: int | None,
+    overflowed: int | None = None,
 ) -> PerfRow:
     """Return the line for repeated ``runs`` of one collective.
 
@@ -77,7 +86,7 @@ def perf_row(
         world, runs[0].prediction, runs[0].output.dtype, redop=redop, root=root, seed=seed
     )
     middle = sorted(runs, key=_lateness)[(len(runs) - 1) // 2]
-    row = replace(modelled, wall_s=middle.wall_s, wrong=wrong)
+    row = replace(modelled, wall_s=middle.wall_s, wrong=wrong, overflowed=overflowed)
     if runs[0].dilation is None:
         return row
     lag = Lag.of([run.arrival for run in runs], runs[0].dilation)
@@ -142,6 +151,7 @@ def modelled_row(
         cross_site_bytes=prediction.timeline.cross_site_bytes,
         slowest_trunk_GBps=_slowest_trunk_gb_per_s(world, prediction),
         wrong=None,
+        overflowed=None,
         binding=prediction.binding,
         binding_place=prediction.critical_path.binding_place,
     )

@@ -7,7 +7,10 @@ from math import inf
 
 from emul.links import Link
 from emul.links.limits import usual_limit
+from emul.ops import dtype_named
+from emul.ops.integers import advice_on, safe_range
 from emul.plans import Excerpt
+from emul.report.rows import PerfRow
 from emul.run import Prediction
 from emul.stacks import IDEAL
 from emul.timing import UNLIMITED
@@ -15,7 +18,7 @@ from emul.topology import Network
 from emul.units import format_bytes, format_rate, format_time
 from emul.world import World
 
-__all__ = ["closing_words"]
+__all__ = ["closing_words", "overflow_words"]
 
 
 MEANINGS = {
@@ -52,6 +55,23 @@ def closing_words(world: World, prediction: Prediction, in_one_place: Prediction
     if isinstance(prediction.of, Excerpt):
         lines.append(_excerpt(prediction, prediction.of))
     return lines + ([_choice(prediction)] if prediction.considered else [])
+
+
+def overflow_words(rows: list[PerfRow], reduction: str) -> str:
+    """Return the line about whole numbers in ``rows`` that their type cannot hold, or could not.
+
+    ``rows`` are of one element type, in which sums or products were taken.
+    """
+    dtype, ranks = dtype_named(rows[0].dtype), rows[0].world_size
+    counted = [row.overflowed for row in rows if row.overflowed is not None]
+    if any(counted):
+        return f"Overflow: {sum(counted)} elements: {advice_on(dtype, reduction, ranks)}."
+    low, high = safe_range(dtype, reduction, ranks)
+    none = "none in this table, but " if counted else ""
+    return (
+        f"Overflow: {none}only values from {low} to {high} are sure to fit: beyond, "
+        f"{advice_on(dtype, reduction, ranks)}."
+    )
 
 
 def _excerpt(prediction: Prediction, excerpt: Excerpt) -> str:

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import ArgumentError
+from emul.arguments import whole
+from emul.errors import ArgumentError, shown
 from emul.memory import check_fits
 from emul.plans import Order, Program, StandsFor, Waits
 from emul.plans.runs import expand
 from emul.stacks import IDEAL, Stack
-from emul.units import PS_PER_S, format_bytes
+from emul.units import MOST_BYTES, PS_PER_S, format_bytes
 
 __all__ = [
     "NCCL_SLICING",
@@ -61,8 +62,10 @@ class Slicing:
     def __post_init__(self) -> None:
         """Refuse slices without bytes and connections without slots."""
         for name in ("slice_bytes", "slots"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"{name} {getattr(self, name)}: needed at least 1")
+            number = whole(getattr(self, name), name)
+            if number < 1:
+                raise ArgumentError(f"{name} {shown(number)}: needed at least 1")
+            object.__setattr__(self, name, min(number, MOST_BYTES))
 
     @classmethod
     def of(cls, stack: Stack, otherwise: Slicing | None) -> Slicing | None:
