@@ -12,7 +12,6 @@ from types import MappingProxyType
 from emul.errors import ArgumentError, OutageError, PlanError
 from emul.links import Link
 from emul.plans import (
-    PLAN_FILE,
     Excerpt,
     Places,
     Plan,
@@ -21,6 +20,8 @@ from emul.plans import (
     Shape,
     algorithms_for,
     build_plan,
+    collective_named,
+    is_plan_file,
     plan_from,
     read_plan,
     verify,
@@ -39,7 +40,7 @@ from emul.timing import (
     time_plan,
     transfers_in,
 )
-from emul.topology import Network, NodeRuns, Topology
+from emul.topology import Network, NodeRuns, Topology, world_of
 from emul.topology.bound import lower_bound_ps
 from emul.units import PS_PER_S
 
@@ -52,6 +53,8 @@ Prepared = tuple[Program, Prediction]
 
 AUTO = "auto"
 NCCL = "nccl"
+SEND_RECV = "send_recv"
+"""Its root is how far along each rank sends."""
 
 MOST_RANKS_IN_FULL = 4096
 """Of worlds whose ranks may each be timed: a ring of so many has 33 million transfers."""
@@ -115,7 +118,7 @@ class Planner:
             raise ArgumentError(
                 f"algorithm {algorithm!r}: needed a name, a Plan, or a function that yields steps"
             )
-        if isinstance(algorithm, str) and algorithm.endswith(PLAN_FILE):
+        if is_plan_file(algorithm):
             algorithm = self._file(algorithm, _version(algorithm))
         return self._prepared(shape, algorithm, root, itemsize)
 
@@ -133,13 +136,23 @@ class Planner:
         plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
             plan = plan_from(plan, collective, n, root=root)
-        if (plan.collective, plan.world_size, plan.root) != (collective, n, root):
-            raise PlanError(
-                f"{plan}, root {plan.root}: needed a plan for {collective} over {n} ranks, "
-                f"root {root}"
-            )
+        self._check_fits(plan, collective, root)
         verify(plan)
         return plan
+
+    def _check_fits(self, plan: Plan, collective: str, root: int) -> None:
+        """Raise PlanError if ``plan`` is not for this collective, these ranks and this root."""
+        n = self.topology.world_size
+        promise = collective_named(collective)
+        same_root = plan.root == root or not (promise.rooted or collective == SEND_RECV)
+        if (plan.collective, plan.world_size) == (collective, n) and same_root:
+            return
+        needed = [f"a plan for {collective} over {n} ranks, root {root}"]
+        if plan.collective != collective:
+            needed.append(f"or to ask for {plan.collective}, which it computes")
+        if plan.world_size != n:
+            needed.append(f"or {world_of(plan.world_size)}")
+        raise PlanError(f"{plan}, root {plan.root}: needed {', '.join(needed)}")
 
     def _prepare_anew(
         self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int

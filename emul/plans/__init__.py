@@ -5,7 +5,7 @@ from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
 from emul.plans.excerpt import Excerpt
 from emul.plans.expressions import Expressions
-from emul.plans.msccl import PLAN_FILE, plan_xml, read_plan
+from emul.plans.msccl import PLAN_FILES, is_plan_file, plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
 from emul.plans.program import Program, StandsFor
@@ -17,7 +17,7 @@ from emul.plans.verify import verify
 __all__ = [
     "ALGORITHMS",
     "COLLECTIVES",
-    "PLAN_FILE",
+    "PLAN_FILES",
     "Collective",
     "Counts",
     "Excerpt",
@@ -40,6 +40,7 @@ __all__ = [
     "build_hierarchy",
     "build_plan",
     "collective_named",
+    "is_plan_file",
     "plan_from",
     "plan_xml",
     "read_plan",

@@ -44,6 +44,8 @@ def closing_words(world: World, prediction: Prediction, in_one_place: Prediction
         lines.append(_bounds(prediction))
     if isinstance(prediction.of, Excerpt):
         lines.append(_excerpt(prediction, prediction.of))
+    else:
+        lines += [f"Plan: {note}." for note in prediction.plan.notes]
     return lines + ([_choice(prediction)] if prediction.considered else [])
 
 
