@@ -24,6 +24,7 @@ __all__ = [
     "StackError",
     "TimeLimitError",
     "TopologyError",
+    "one_of_many",
     "unknown_name",
 ]
 
@@ -97,6 +98,21 @@ class LagError(EmulError, TimeoutError):
 
     The call was carried out: ``out`` holds its result, unless it is the input, which is as it was.
     """
+
+
+MOST_NAMED = 12
+LONGEST_NAMED = 600
+
+
+def one_of_many(complaints: Iterable[str]) -> str:
+    """Return complaints as one text: each once, a dozen at most, cut where they are very long."""
+    once = list(dict.fromkeys(complaints))
+    named = [
+        each if len(each) <= LONGEST_NAMED else f"{each[:LONGEST_NAMED]} ..."
+        for each in once[:MOST_NAMED]
+    ]
+    rest = len(once) - len(named)
+    return "; ".join([*named, f"and {rest} more"] if rest else named)
 
 
 def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
-from emul.errors import ArgumentError, OutageError, PlanError
+from emul.errors import (
+    ArgumentError,
+    CapacityError,
+    EmulError,
+    OutageError,
+    PlanError,
+    TimeLimitError,
+)
 from emul.links import Link
 from emul.plans import (
     Excerpt,
@@ -22,12 +30,14 @@ from emul.plans import (
     build_plan,
     collective_named,
     is_plan_file,
+    passes,
     plan_from,
     read_plan,
+    unproven_plan,
     verify,
 )
 from emul.plans.hierarchical import NAME as HIERARCHICAL
-from emul.run import Prediction
+from emul.run import Prediction, by_reason
 from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
 from emul.stacks.nccl_tuner import Nodes
@@ -61,6 +71,11 @@ MOST_RANKS_IN_FULL = 4096
 
 TIMED_IN_AN_INSTANT = 1 << 18
 """Transfers or slices: 0.1 s (bench/plans.py)."""
+
+MOST_WORK_OF_AUTO = 1 << 24
+"""Transfers or slices of an algorithm that ``auto`` proves and times: some 10 s, and 3 GB."""
+
+TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
 
 
 class Planner:
@@ -260,54 +275,131 @@ class Planner:
     def _quickest_excerpt(self, shape: Shape, root: int, itemsize: int) -> Prediction:
         """Return the quickest of the algorithms that can be timed by an excerpt."""
         found: list[Prediction] = []
-        refused: dict[str, ArgumentError] = {}
+        passed_over: PassedOver = {}
         for algorithm in algorithms_for(shape.collective.name, uneven=shape.counts is not None):
-            try:
+            with _passing_over(algorithm, passed_over, ArgumentError):
                 found.append(self._excerpt(shape, algorithm, root, itemsize))
-            except ArgumentError as error:
-                refused[algorithm] = error
         if not found:
-            raise refused.get(HIERARCHICAL) or next(iter(refused.values()))
+            if isinstance(why := passed_over.get(HIERARCHICAL), ArgumentError):
+                raise why
+            raise _nothing_timed(shape, passed_over)
         best = min(found, key=_predicted_ps)
         times = {each.algorithm: each.time_s for each in found}
-        return replace(best, considered=MappingProxyType(times))
+        return replace(
+            best,
+            considered=MappingProxyType(times),
+            passed_over=MappingProxyType(_in_words(passed_over)),
+        )
 
     def _quickest(self, shape: Shape, root: int, itemsize: int) -> Prepared:
         """Return what the model finds quickest, and what the others would have cost.
 
         The most promising ones come first, by their busiest links. Of those that cannot win any
-        more, only the ones that are timed in an instant are timed. Those that an outage kills are
-        passed over, unless it kills them all.
+        more, only the ones that are timed in an instant are timed. Those that cannot be timed, for
+        want of memory, by an outage, or as they would take too long, are passed over, unless these
+        are all.
         """
-        failure = OutageError()
+        passed_over: PassedOver = {}
         timed: list[Prepared] = []
         ruled_out: dict[str, float] = {}
-        for floor_ps, plan, program in self._by_promise(shape, root, itemsize):
-            best_ps = min(map(_total_ps, timed), default=floor_ps)
-            if floor_ps > best_ps and transfers_in(program, self.slicing) > TIMED_IN_AN_INSTANT:
-                ruled_out[plan.algorithm] = floor_ps / PS_PER_S
+        for each in self._by_promise(shape, root, itemsize, passed_over):
+            best_ps = min(map(_total_ps, timed), default=each.least_ps)
+            if each.least_ps > best_ps and each.transfers > TIMED_IN_AN_INSTANT:
+                ruled_out[each.algorithm] = each.least_ps / PS_PER_S
                 continue
-            try:
+            with _passing_over(each.algorithm, passed_over):
+                plan = self._plan(shape.collective.name, each.algorithm, root)
+                program = each.program or Program.of(plan, shape, itemsize)
                 timed.append(self._timed(plan, program, root))
-            except OutageError as error:
-                ruled_out[plan.algorithm], failure = inf, error
         if not timed:
-            raise failure
+            raise _nothing_timed(shape, passed_over)
         program, best = min(timed, key=_total_ps)
         times = {each.plan.algorithm: each.time_s for _, each in timed}
-        known = MappingProxyType(times), MappingProxyType(ruled_out)
-        return program, replace(best, considered=known[0], ruled_out=known[1])
+        ruled_out |= {name: inf for name, why in passed_over.items() if _is_outage(why)}
+        return program, replace(
+            best,
+            considered=MappingProxyType(times),
+            ruled_out=MappingProxyType(ruled_out),
+            passed_over=MappingProxyType(_in_words(passed_over)),
+        )
 
     def _by_promise(
-        self, shape: Shape, root: int, itemsize: int
-    ) -> list[tuple[int, Plan, Program]]:
-        """Return plans and programs of all algorithms, the least time that each can take first."""
+        self, shape: Shape, root: int, itemsize: int, passed_over: PassedOver
+    ) -> list[_Candidate]:
+        """Return all algorithms that can be timed, the least time that each can take first.
+
+        Whether memory and work of each are within bounds is looked up before its work begins.
+        """
         name, found = shape.collective.name, []
         for algorithm in algorithms_for(name, uneven=shape.counts is not None):
-            plan = self._plan(name, algorithm, root)
-            program = Program.of(plan, shape, itemsize)
-            found.append((busiest_link_ps(program, self.network), plan, program))
+            with _passing_over(algorithm, passed_over):
+                plan = unproven_plan(name, algorithm, self.topology.ranks_by_node, root=root)
+                _check_work(plan)
+                program = Program.of(plan, shape, itemsize)
+                least_ps = busiest_link_ps(program, self.network)
+                transfers = transfers_in(program, self.slicing)
+                if transfers > MOST_WORK_OF_AUTO:
+                    raise CapacityError(f"{transfers} transfers and slices: {TOO_MUCH_WORK}")
+                small = transfers <= TIMED_IN_AN_INSTANT
+                found.append(_Candidate(least_ps, algorithm, transfers, program if small else None))
         return sorted(found, key=_least_ps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An algorithm that ``auto`` may choose; its program, if that takes little memory."""
+
+    least_ps: int
+    algorithm: str
+    transfers: int
+    program: Program | None
+
+
+PassedOver = dict[str, Exception]
+"""Why algorithms were not timed, by name."""
+
+
+@contextmanager
+def _passing_over(
+    algorithm: str, passed_over: PassedOver, *also: type[EmulError]
+) -> Iterator[None]:
+    """Note why ``algorithm`` cannot be timed, if it cannot, and go on."""
+    try:
+        yield
+    except (CapacityError, MemoryError, OutageError, TimeLimitError, *also) as error:
+        passed_over[algorithm] = error
+
+
+def _check_work(plan: Plan) -> None:
+    """Raise CapacityError for a plan whose proof and timing would take long, before they begin."""
+    rows, through = 0, passes(plan)
+    for step in plan.steps():
+        rows += len(step)
+        if rows * through > MOST_WORK_OF_AUTO:
+            raise CapacityError(
+                f"more than {MOST_WORK_OF_AUTO // through} transfers: {TOO_MUCH_WORK}"
+            )
+
+
+def _nothing_timed(shape: Shape, passed_over: PassedOver) -> EmulError:
+    """Return the one error that names why each algorithm cannot be timed."""
+    kinds = (OutageError, TimeLimitError, CapacityError)
+    kind = next(
+        (kind for kind in kinds if all(isinstance(why, kind) for why in passed_over.values())),
+        CapacityError,
+    )
+    return kind(
+        f"auto: no algorithm for {shape.collective.name} can be timed: "
+        f"{by_reason(_in_words(passed_over))}"
+    )
+
+
+def _in_words(passed_over: PassedOver) -> dict[str, str]:
+    return {name: str(why) or "out of memory" for name, why in passed_over.items()}
+
+
+def _is_outage(why: Exception) -> bool:
+    return isinstance(why, OutageError)
 
 
 def _asked(algorithm: Algorithm) -> str | None:
@@ -358,8 +450,8 @@ def _predicted_ps(prediction: Prediction) -> int:
     return prediction.total_ps
 
 
-def _least_ps(candidate: tuple[int, Plan, Program]) -> int:
-    return candidate[0]
+def _least_ps(candidate: _Candidate) -> int:
+    return candidate.least_ps
 
 
 def _version(path: str) -> tuple[int, int] | None:

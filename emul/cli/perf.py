@@ -255,10 +255,8 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
     one_place = World(
         sweep.world.topology.in_one_place(), slicing=sweep.world.slicing, stack=sweep.world.stack
     )
-    words = closing_words(
-        sweep.world, sweep.predict(sweep.world, counts[-1]), sweep.predict(one_place, counts[-1])
-    )
-    click.echo("\n".join(words))
+    here, there = sweep.predict(sweep.world, counts[-1]), sweep.predicted(one_place, counts[-1])
+    click.echo("\n".join(closing_words(sweep.world, here, there)))
     return rows, False
 
 

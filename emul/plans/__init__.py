@@ -1,6 +1,12 @@
 """Plans: who sends which chunk to whom. No time, no array values."""
 
-from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_hierarchy, build_plan
+from emul.plans.algorithms import (
+    ALGORITHMS,
+    algorithms_for,
+    build_hierarchy,
+    build_plan,
+    unproven_plan,
+)
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
 from emul.plans.excerpt import Excerpt
@@ -12,7 +18,7 @@ from emul.plans.program import Program, StandsFor
 from emul.plans.recipe import Recipe
 from emul.plans.rounds import Rounds
 from emul.plans.shape import Counts, Layout, Shape
-from emul.plans.verify import verify
+from emul.plans.verify import passes, verify
 
 __all__ = [
     "ALGORITHMS",
@@ -41,8 +47,10 @@ __all__ = [
     "build_plan",
     "collective_named",
     "is_plan_file",
+    "passes",
     "plan_from",
     "plan_xml",
     "read_plan",
+    "unproven_plan",
     "verify",
 ]

@@ -106,20 +106,28 @@ class Excerpt:
     def lengths(self, shape: Shape) -> Int64Array:
         """Return the elements of a share of each chunk of the top's plan.
 
-        Raises ArgumentError when the shares of a call of ``shape`` are not all alike.
+        Where a vector is not cut into equal shares of whole elements, all are as long as the
+        longest: see ``rounded_up``. Raises ArgumentError when the shares of a call of ``shape``
+        are unlike otherwise.
         """
         edges = self.top.partition.edges
         parts = np.diff(edges).astype(np.int64)
         needed = int(edges[-1]) * self.ranks
         if collective_named(self.collective).in_blocks and len(set(parts.tolist())) > 1:
             raise _refusal(self.algorithm, "the top cuts blocks unevenly")
-        if shape.counts is not None or not shape.width or shape.width % needed:
+        if shape.counts is not None or not shape.width:
             raise _refusal(
-                self.algorithm,
-                f"{shape.width} elements are not cut alike",
-                f"a number of elements that {needed} divides",
+                self.algorithm, f"{shape.width} elements are not cut alike", "equal blocks"
             )
-        return parts * (shape.width // needed)
+        return parts * -(-shape.width // needed)
+
+    def rounded_up(self, shape: Shape) -> float:
+        """Return the part by which more elements are timed than there are: 0 for equal shares.
+
+        The time is then above the one of the whole plan, by this part at most; for what takes
+        longest is a share that goes around a ring, and the longest ones are timed as they are.
+        """
+        return int(self.lengths(shape).sum()) * self.ranks / shape.width - 1
 
     def program(self, shape: Shape, itemsize: int, rounds: int) -> Program:
         """Return what the ranks of the excerpt send in a call of ``shape``, as a program.

@@ -25,7 +25,8 @@ class PerfRow:
     nccl-tests. algbw and busbw follow from the modelled time.
     ``lag_s`` (the median), ``lag_p99_s``, ``lag_max_s``, ``behind_share``, ``blame`` and
     ``enough_dilation`` (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was
-    checked, ``wall_s`` when nothing was run.
+    checked, ``wall_s`` when nothing was run. ``passed_over``: algorithms that ``auto`` could not
+    time, each with the reason.
     """
 
     collective: str
@@ -62,6 +63,7 @@ class PerfRow:
     wrong: int | None
     binding: str
     binding_place: str
+    passed_over: dict[str, str]
 
 
 def perf_row(
@@ -134,6 +136,7 @@ def modelled_row(
         wrong=None,
         binding=prediction.binding,
         binding_place=prediction.critical_path.binding_place,
+        passed_over=dict(prediction.passed_over),
     )
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from emul.plans import Excerpt
-from emul.run import Prediction
+from emul.run import Prediction, by_reason
 from emul.stacks import IDEAL
 from emul.topology import Network
 from emul.units import format_bytes, format_rate, format_time
@@ -31,13 +29,19 @@ ALIKE = 0.01
 """Bounds that differ by less than this part are one."""
 
 
-def closing_words(world: World, prediction: Prediction, in_one_place: Prediction) -> list[str]:
+def closing_words(
+    world: World, prediction: Prediction, in_one_place: Prediction | None
+) -> list[str]:
     """Return the lines about ``prediction``: two; more with a stack, if windows bind, of an excerpt
     or of auto.
 
-    ``in_one_place`` is the same collective over the same ranks at a single site.
+    ``in_one_place`` is the same collective over the same ranks at a single site, None where it
+    cannot be timed. Where the best that was timed there is slower than across the sites, it is not
+    the best that there is, and nothing is compared.
     """
-    lines = [_one_campus(world, prediction, in_one_place), _binding(prediction)]
+    lines = [_binding(prediction)]
+    if in_one_place is not None and in_one_place.total_ps <= prediction.total_ps:
+        lines.insert(0, _one_campus(world, prediction, in_one_place))
     if world.stack is not IDEAL:
         lines.append(_stack(prediction))
     if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
@@ -50,11 +54,14 @@ def closing_words(world: World, prediction: Prediction, in_one_place: Prediction
 
 
 def _excerpt(prediction: Prediction, excerpt: Excerpt) -> str:
-    timeline = prediction.timeline
-    return (
+    timeline, more = prediction.timeline, excerpt.rounded_up(prediction.shape)
+    said = (
         f"Alike: {excerpt.world_size} ranks were timed by {timeline.network.world_size} of them, "
-        f"{timeline.sent} transfers by {len(timeline)}."
+        f"{timeline.sent} transfers by {len(timeline)}"
     )
+    if more:
+        said += f"; shares of whole elements as long as the longest, {100 * more:.2g} % more bytes"
+    return f"{said}."
 
 
 def _stack(prediction: Prediction) -> str:
@@ -76,19 +83,32 @@ def _bounds(prediction: Prediction) -> str:
 def _choice(prediction: Prediction) -> str:
     picked = prediction.algorithm
     known = [(time, name, "") for name, time in prediction.considered.items() if name != picked]
-    least = [(time, name, "at least ") for name, time in prediction.ruled_out.items()]
+    least = [
+        (time, name, "at least ")
+        for name, time in prediction.ruled_out.items()
+        if name not in prediction.passed_over
+    ]
     others = ", ".join(
-        f"{name} {more}{format_time(time)}" if time < inf else f"{name} for ever (an outage)"
-        for time, name, more in sorted(known + least)
+        f"{name} {more}{format_time(time)}" for time, name, more in sorted(known + least)
     )
     said = (
         f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
         f"{format_time(prediction.time_s)}"
     )
-    alone = "and the only one"
+    alone = "and the only one" + (" that was timed" if prediction.passed_over else "")
     if isinstance(prediction.of, Excerpt):
         said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
-    return f"{said}; the others would take: {others}." if others else f"{said}, {alone}."
+    passed = f" Not timed: {_passed_over(prediction)}." if prediction.passed_over else ""
+    if others:
+        return f"{said}; the others would take: {others}.{passed}"
+    return f"{said}, {alone}.{passed}"
+
+
+def _passed_over(prediction: Prediction) -> str:
+    """Return the algorithms that were not timed, and why."""
+    if isinstance(prediction.of, Excerpt):
+        return ", ".join(prediction.passed_over)
+    return by_reason(prediction.passed_over)
 
 
 def _one_campus(world: World, prediction: Prediction, in_one_place: Prediction) -> str:
