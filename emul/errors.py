@@ -24,6 +24,7 @@ __all__ = [
     "StackError",
     "TimeLimitError",
     "TopologyError",
+    "listed",
     "one_of_many",
     "unknown_name",
 ]
@@ -102,6 +103,7 @@ class LagError(EmulError, TimeoutError):
 
 MOST_NAMED = 12
 LONGEST_NAMED = 600
+LONGEST_NAME = 100
 
 
 def one_of_many(complaints: Iterable[str]) -> str:
@@ -115,6 +117,15 @@ def one_of_many(complaints: Iterable[str]) -> str:
     return "; ".join([*named, f"and {rest} more"] if rest else named)
 
 
+def listed(names: Iterable[str]) -> str:
+    """Return names with commas: a dozen at most, and how many more there are."""
+    every = list(names)
+    named = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]} ..." for name in every]
+    rest = len(every) - MOST_NAMED
+    return ", ".join([*named[:MOST_NAMED], f"and {rest} more"] if rest > 0 else named)
+
+
 def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:
     """Return the error for a name that is none of ``known``."""
-    return ArgumentError(f"unknown {what} {came!r}: needed one of {', '.join(known)}")
+    said = repr(came[:LONGEST_NAME] if isinstance(came, str) else came)
+    return ArgumentError(f"unknown {what} {said}: needed one of {', '.join(known)}")

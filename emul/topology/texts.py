@@ -30,6 +30,8 @@ MOST_TRACE_BYTES = 64 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """With which some editors begin a text in UTF-8; no part of it."""
 
+LONGEST_REASON = 300
+
 # A key of n parts costs a TOML parser n x n memory, so long ones are refused before parsing. Each
 # alternative ends at a character that cannot be within it, so the search takes linear time.
 DEEP_KEY = re.compile(
@@ -91,4 +93,4 @@ def toml_document(
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise error_class(f"{where}: not TOML: {error}") from None
+        raise error_class(f"{where}: not TOML: {str(error)[:LONGEST_REASON]}") from None

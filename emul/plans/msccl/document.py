@@ -68,6 +68,14 @@ Place = tuple[str, int]
 PARENTS = {"algo": "", "gpu": "algo", "tb": "gpu", "step": "tb"}
 """Of each element that is read: the element it stands in."""
 
+REQUIRED = {
+    "algo": ("name", "proto", "nchannels", "nchunksperloop", "ngpus", "coll", "inplace"),
+    "gpu": ("id", "i_chunks", "o_chunks", "s_chunks"),
+    "tb": ("id", "send", "recv", "chan"),
+    "step": tuple("s type srcbuf srcoff dstbuf dstoff cnt depid deps hasdep".split()),
+}
+"""The attributes without which an element cannot be read."""
+
 NEIGHBOURS = {
     "system": " (a topology of NCCL)",
     "graphs": " (graphs of NCCL)",
@@ -220,6 +228,10 @@ class _Reader:
             return
         self._check_place(name, parent)
         self.depth.append(name)
+        lacking = [each for each in REQUIRED[name] if each not in attributes]
+        if lacking:
+            needed = "each" if len(lacking) > 1 else "one"
+            self.refuse(f"<{name}> without {'=, '.join(lacking)}=: needed {needed}")
         given = _Attributes(self, name, attributes)
         if name == "step":
             self.add_step(given)
