@@ -260,7 +260,8 @@ class Planner:
     def _excerpt(self, shape: Shape, algorithm: str, root: int, itemsize: int) -> Prediction:
         """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
         places = Places.of(self.topology.ranks_by_node)
-        excerpt = Excerpt.of(shape.collective.name, algorithm, places)
+        too_many = places.world_size > MOST_RANKS_IN_FULL  # to be timed each, exactly
+        excerpt = Excerpt.of(shape.collective.name, algorithm, places, lengthened=too_many)
         timeline = time_excerpt(
             excerpt,
             shape,

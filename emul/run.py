@@ -85,6 +85,11 @@ class Prediction:
         return self.total_ps / PS_PER_S
 
     @property
+    def part_sent(self) -> float:
+        """The part of the bytes of ``timeline`` that are sent: below 1 for lengthened shares."""
+        return 1 / (1 + self.of.rounded_up(self.shape)) if isinstance(self.of, Excerpt) else 1.0
+
+    @property
     def bound_s(self) -> float:
         """Seconds that no algorithm can beat on this topology."""
         return self.bound_ps / PS_PER_S

@@ -131,7 +131,7 @@ def modelled_row(
         window_bound_s=prediction.window_bound_s,
         algbw_GBps=algbw,
         busbw_GBps=None if algbw is None else algbw * collective.bus_factor(world.size),
-        cross_site_bytes=prediction.timeline.cross_site_bytes,
+        cross_site_bytes=round(prediction.timeline.cross_site_bytes * prediction.part_sent),
         slowest_trunk_GBps=_slowest_trunk_gb_per_s(world, prediction),
         wrong=None,
         binding=prediction.binding,
@@ -149,4 +149,4 @@ def _slowest_trunk_gb_per_s(world: World, prediction: Prediction) -> float | Non
     a, b = (names.index(name) for name in trunk.sites)
     carried = prediction.timeline.trunk_bytes
     busier = max(int(carried[a, b]), int(carried[b, a]))
-    return busier * PS_PER_S / prediction.timeline.total_ps / 1e9
+    return busier * prediction.part_sent * PS_PER_S / prediction.timeline.total_ps / 1e9

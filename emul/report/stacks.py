@@ -28,6 +28,8 @@ def number_table(stack: Stack) -> Table:
     table = Table("what", "value", "source", box=box.SIMPLE)
     for what, value, key in _numbers(stack):
         table.add_row(what, value, stack.sources.get(key, ""))
+    if "inside_node" in stack.sources:
+        table.add_row("inside a node", "the same", stack.sources["inside_node"])
     if "choice" in stack.sources:
         table.add_row("choice of algorithms", "", stack.sources["choice"])
     return table

@@ -25,6 +25,9 @@ MEANINGS = {
 }
 """What each term of a critical path's segments means, in the order in which they are told."""
 
+INSIDE_NODE = "inside_node"
+"""The source of a stack that says how ranks of one node are taken to send."""
+
 ALIKE = 0.01
 """Bounds that differ by less than this part are one."""
 
@@ -43,7 +46,7 @@ def closing_words(
     if in_one_place is not None and in_one_place.total_ps <= prediction.total_ps:
         lines.insert(0, _one_campus(world, prediction, in_one_place))
     if world.stack is not IDEAL:
-        lines.append(_stack(prediction))
+        lines.append(_stack(world, prediction))
     if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
         lines.append(_bounds(prediction))
     if isinstance(prediction.of, Excerpt):
@@ -60,15 +63,19 @@ def _excerpt(prediction: Prediction, excerpt: Excerpt) -> str:
         f"{timeline.sent} transfers by {len(timeline)}"
     )
     if more:
-        said += f"; shares of whole elements as long as the longest, {100 * more:.2g} % more bytes"
+        said += (
+            "; shares do not come out even, and all were timed as long as the longest, with "
+            f"{100 * more:.2g} % more bytes in all"
+        )
     return f"{said}."
 
 
-def _stack(prediction: Prediction) -> str:
-    return (
-        f"Stack: as {prediction.stack.name} sends {prediction.algorithm} at "
-        f"{format_bytes(prediction.nbytes)}."
-    )
+def _stack(world: World, prediction: Prediction) -> str:
+    stack = prediction.stack
+    said = f"Stack: as {stack.name} sends {prediction.algorithm} at {format_bytes(prediction.nbytes)}."
+    inside = stack.sources.get(INSIDE_NODE)
+    shared = any(node.ranks > 1 for site in world.topology.sites for node, _ in site.runs)
+    return f"{said} Inside a node: {inside}." if inside and shared else said
 
 
 def _bounds(prediction: Prediction) -> str:
