@@ -145,7 +145,7 @@ def test_slices_without_memory_are_passed_over(monkeypatch):
 
 
 def down_for_a_day(topology):
-    """``topology`` with its first trunk down from the start, for longer than any transport bears."""
+    """``topology`` with its first trunk down from the start, longer than any transport bears."""
     first, *others = topology.trunks
     link = first.link
     trunk = type(first)(first.sites, link, first.km, Changes(outages=Outages(((0.0, 86400.0),))))

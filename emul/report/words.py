@@ -72,7 +72,9 @@ def _excerpt(prediction: Prediction, excerpt: Excerpt) -> str:
 
 def _stack(world: World, prediction: Prediction) -> str:
     stack = prediction.stack
-    said = f"Stack: as {stack.name} sends {prediction.algorithm} at {format_bytes(prediction.nbytes)}."
+    said = (
+        f"Stack: as {stack.name} sends {prediction.algorithm} at {format_bytes(prediction.nbytes)}."
+    )
     inside = stack.sources.get(INSIDE_NODE)
     shared = any(node.ranks > 1 for site in world.topology.sites for node, _ in site.runs)
     return f"{said} Inside a node: {inside}." if inside and shared else said

@@ -28,7 +28,10 @@ MOST_ROWS = 20_000
 """Of a trace, or of a schedule of outages, that stands in the topology itself."""
 
 ROW = "a list of [from_s, rate_factor, extra_delay_us, loss, up], the last three as needed"
-FILE = 'rows, { file = "x.csv" }, { file = "x", columns = ["from_s", "rate_mbit_per_s"] } or { mahimahi = "x", bin_ms = 100 }'
+FILE = (
+    'rows, { file = "x.csv" }, { file = "x", columns = ["from_s", "rate_mbit_per_s"] } or '
+    '{ mahimahi = "x", bin_ms = 100 }'
+)
 
 
 def changes_of(table: Table, link: Link, folder: Path | None) -> Changes:
@@ -67,8 +70,8 @@ def _trace(table: Table, link: Link, folder: Path | None) -> tuple[tuple[State, 
     if "file" in given:
         path = _path(source, "file", folder)
         csv = Table({}, str(path), "")
-        rows = recorded_rows(path, link.rate_bytes_per_s, _columns(source))
-        return tuple(_state(csv, *row) for row in rows), repeat_s
+        recorded = recorded_rows(path, link.rate_bytes_per_s, _columns(source))
+        return tuple(_state(csv, *row) for row in recorded), repeat_s
     if repeat_s:
         raise table.refusal("repeat_s", repeat_s, "none, for a Mahimahi trace repeats itself")
     bin_ms = source.number("bin_ms", BIN, 100.0)

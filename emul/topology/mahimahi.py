@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +107,6 @@ def _no_stamp(path: Path, part: bytes, before: int) -> TopologyError:
     good = re.compile(rf"[0-9]{{1,{LONGEST_STAMP}}}", re.ASCII)
     at = next(i for i, word in enumerate(words) if not good.fullmatch(word))
     return TopologyError(
-        f"{path}: stamp {before + at + 1} = {words[at][:200]!r}: needed whole milliseconds, at most "
-        f"{LONGEST_STAMP} digits"
+        f"{path}: stamp {before + at + 1} = {words[at][:200]!r}: needed whole milliseconds, at "
+        f"most {LONGEST_STAMP} digits"
     )

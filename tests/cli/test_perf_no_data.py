@@ -41,7 +41,9 @@ def test_three_hundred_thousand_ranks_in_a_table(tmp_path):
     assert all(row["modelled_s"] > row["bound_s"] > 0 for row in found)
     assert [row["cross_site_bytes"] for row in found] == [4 << 20, 4 << 21, 4 << 22]  # 2 (K - 1) S
     assert "  no data\n" in output
-    alike = "Alike: 300000 ranks were timed by 48 of them, 60000600000 transfers by [0-9]{5}; shares do"
+    alike = (
+        "Alike: 300000 ranks were timed by 48 of them, 60000600000 transfers by [0-9]{5}; shares do"
+    )
     assert re.search(alike, output)
     assert "Auto: hierarchical is the quickest at 4 MiB" in output
     assert "One campus" not in output  # a ring of all ranks is not the best in one place

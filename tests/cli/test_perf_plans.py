@@ -1,4 +1,4 @@
-"""``emul perf`` with a plan from a file: what is run, over how many ranks, and what is said of it."""
+"""``emul perf`` with a plan from a file: what is run, over how many ranks, and what is said."""
 
 import json
 import re
@@ -30,7 +30,9 @@ def plan(tmp_path):
     return write
 
 
-BY_COLLECTIVE = {collective: algorithm for collective, algorithm in CASES if "hier" not in algorithm}
+BY_COLLECTIVE = {
+    collective: algorithm for collective, algorithm in CASES if "hier" not in algorithm
+}
 
 
 @pytest.mark.parametrize("collective", BY_COLLECTIVE)
@@ -62,7 +64,7 @@ def test_another_number_of_ranks_is_refused_with_a_way_that_works(plan, tmp_path
     arguments = plan("all_gather")
     refused = emul("perf", *arguments[:2], *VIRTUAL, cwd=tmp_path)
     assert refused.returncode == 2
-    way = re.search(r'(preset = .*?) and (site = \[\{.*?\}\])', refused.stderr)
+    way = re.search(r"(preset = .*?) and (site = \[\{.*?\}\])", refused.stderr)
     (tmp_path / "way.toml").write_text("\n".join(way.groups()))
     run = emul("perf", *arguments[:2], "--topology", "way.toml", *VIRTUAL, cwd=tmp_path)
     assert run.returncode == 0, run.stderr

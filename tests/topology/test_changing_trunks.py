@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from emul import TopologyError
 from emul.links import Changes, Diurnal, Outages, State
 from emul.topology import read_topology
-from emul.topology.reader import parse_document
 from emul.topology.mahimahi import mahimahi_states
+from emul.topology.reader import parse_document
 from emul.topology.trace_files import recorded_rows
 
 HEAD = """
@@ -101,7 +101,9 @@ def test_what_is_written_as_csv_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "rows.csv"
     lines = ["from_s,rate_factor,extra_delay_us,up", *(",".join(map(str, row)) for row in rows)]
     path.write_text("\n".join(lines))
-    assert [[*row[:3], row[4]] for _, row in recorded_rows(path, 1.0)] == [list(row) for row in rows]
+    assert [[*row[:3], row[4]] for _, row in recorded_rows(path, 1.0)] == [
+        list(row) for row in rows
+    ]
 
 
 def test_hours_and_outages(tmp_path):

@@ -11,7 +11,10 @@ from emul.topology.reader import parse_document
 
 MOST_CHARACTERS = 12 * 700
 LINK = "rate_gbit_per_s = 8\nlatency_us = 1\n"
-HEAD = "[defaults]\nnode_link = { rate_gbit_per_s = 8, latency_us = 1 }\nsite_link = { rate_gbit_per_s = 8, latency_us = 1 }\n"
+HEAD = """[defaults]
+node_link = { rate_gbit_per_s = 8, latency_us = 1 }
+site_link = { rate_gbit_per_s = 8, latency_us = 1 }
+"""
 
 
 def site(name, more="nodes = [1]"):

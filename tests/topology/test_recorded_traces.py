@@ -96,7 +96,11 @@ def test_a_measured_trace_times_a_message(tmp_path):
         ("", "from_s,rate_mbit_per_s\n0,1_000\n", "rate_mbit_per_s = '1_000': needed a number"),
         ("", "from_s,rate_mbit_per_s\n0,-1\n", "line 2: rate_mbit_per_s = -1: needed a number fr"),
         ("", "from_s,rate_mbit_per_s\n0,nan\n", "line 2: rate_mbit_per_s = nan: needed a number"),
-        ("", "from_s,rate_mbit_per_s\n0,1001\n", "= 1001: needed a number from 0 to 1000, the rate"),
+        (
+            "",
+            "from_s,rate_mbit_per_s\n0,1001\n",
+            "= 1001: needed a number from 0 to 1000, the rate",
+        ),
         ("", "from_s,rate_mbit_per_s\n0,inf\n", "= inf: needed a number from 0 to 1000, the rate"),
         ("", "from_s,rate_mbit_per_s\nnan,1\n", r"line 2\[0\] = nan: needed a number from 0"),
         ("", "from_s,rate_mbit_per_s\n0,1\n2,1\n1,1\n", "trace goes back from 2.0 s to 1.0 s"),
@@ -121,7 +125,7 @@ def test_what_is_wrong_in_a_recorded_trace_is_named(tmp_path, columns, content, 
 
 def test_columns_are_those_of_a_table(tmp_path):
     (tmp_path / "t").write_text("1\n")
-    with pytest.raises(TopologyError, match="trace = .*: needed rows"):
+    with pytest.raises(TopologyError, match=r"trace = .*: needed rows"):
         trunk_over(tmp_path, '{ mahimahi = "t", columns = ["from_s", "rate_factor"] }')
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from emul.plans.plan import Plan
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeGuard
+    from typing import TypeGuard
 
 __all__ = ["PLAN_FILES", "is_plan_file", "plan_xml", "read_plan"]
 

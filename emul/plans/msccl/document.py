@@ -72,8 +72,10 @@ REQUIRED = {
     "algo": ("name", "proto", "nchannels", "nchunksperloop", "ngpus", "coll", "inplace"),
     "gpu": ("id", "i_chunks", "o_chunks", "s_chunks"),
     "tb": ("id", "send", "recv", "chan"),
-    "step": tuple("s type srcbuf srcoff dstbuf dstoff cnt depid deps hasdep".split()),
-}
+    "step": (
+        "s", "type", "srcbuf", "srcoff", "dstbuf", "dstoff", "cnt", "depid", "deps", "hasdep",
+    ),
+}  # fmt: skip
 """The attributes without which an element cannot be read."""
 
 NEIGHBOURS = {
