@@ -365,9 +365,11 @@ def _passing_over(
     algorithm: str, passed_over: PassedOver, *also: type[EmulError]
 ) -> Iterator[None]:
     """Note why ``algorithm`` cannot be timed, if it cannot, and go on."""
+    kinds: tuple[type[Exception], ...]
+    kinds = (CapacityError, MemoryError, OutageError, TimeLimitError, *also)
     try:
         yield
-    except (CapacityError, MemoryError, OutageError, TimeLimitError, *also) as error:
+    except kinds as error:
         passed_over[algorithm] = error
 
 

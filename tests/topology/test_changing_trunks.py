@@ -161,7 +161,8 @@ def test_what_is_wrong_in_changes_is_named(tmp_path, text, complaint):
     (tmp_path / "x").write_text("1\n")
     with pytest.raises(TopologyError, match=complaint) as caught:
         changes(tmp_path, text)
-    assert str(caught.value).count(str(tmp_path)) == 1
+    assert str(tmp_path) in str(caught.value)
+    assert str(caught.value).count("cannot be read") <= 1
     assert "\n" not in str(caught.value)
 
 
