@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
+from emul.candidates import (
+    MOST_WORK_OF_AUTO,
+    TOO_MUCH_WORK,
+    Candidate,
+    PassedOver,
+    check_work,
+    in_words,
+    is_outage,
+    nothing_timed,
+    passing_over,
+)
 from emul.errors import (
     ArgumentError,
     CapacityError,
-    EmulError,
-    OutageError,
     PlanError,
-    TimeLimitError,
 )
-from emul.links import Link
 from emul.plans import (
     Excerpt,
     Places,
@@ -30,17 +35,17 @@ from emul.plans import (
     build_plan,
     collective_named,
     is_plan_file,
-    passes,
     plan_from,
     read_plan,
     unproven_plan,
     verify,
 )
 from emul.plans.hierarchical import NAME as HIERARCHICAL
-from emul.run import Prediction, by_reason
+from emul.run import Prediction
 from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
 from emul.stacks.nccl_tuner import Nodes
+from emul.stacks.overheads import with_overheads
 from emul.timing import (
     UNLIMITED,
     Slicing,
@@ -50,7 +55,7 @@ from emul.timing import (
     time_plan,
     transfers_in,
 )
-from emul.topology import Network, NodeRuns, Topology, world_of
+from emul.topology import Network, Topology, world_of
 from emul.topology.bound import lower_bound_ps
 from emul.units import PS_PER_S
 
@@ -71,11 +76,6 @@ MOST_RANKS_IN_FULL = 4096
 
 TIMED_IN_AN_INSTANT = 1 << 18
 """Transfers or slices: 0.1 s (bench/plans.py)."""
-
-MOST_WORK_OF_AUTO = 1 << 24
-"""Transfers or slices of an algorithm that ``auto`` proves and times: some 10 s, and 3 GB."""
-
-TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
 
 
 class Planner:
@@ -227,7 +227,7 @@ class Planner:
         stack: Stack,
     ) -> Prediction:
         """Return what ``timeline`` says, beside the least that any algorithm would take."""
-        topology = _with_overheads(self.topology, stack.hop_overhead_s)
+        topology = with_overheads(self.topology, stack.hop_overhead_s)
         bound_ps, window_bound_ps = (
             lower_bound_ps(
                 topology,
@@ -278,18 +278,18 @@ class Planner:
         found: list[Prediction] = []
         passed_over: PassedOver = {}
         for algorithm in algorithms_for(shape.collective.name, uneven=shape.counts is not None):
-            with _passing_over(algorithm, passed_over, ArgumentError):
+            with passing_over(algorithm, passed_over, ArgumentError):
                 found.append(self._excerpt(shape, algorithm, root, itemsize))
         if not found:
             if isinstance(why := passed_over.get(HIERARCHICAL), ArgumentError):
                 raise why
-            raise _nothing_timed(shape, passed_over)
+            raise nothing_timed(shape, passed_over)
         best = min(found, key=_predicted_ps)
         times = {each.algorithm: each.time_s for each in found}
         return replace(
             best,
             considered=MappingProxyType(times),
-            passed_over=MappingProxyType(_in_words(passed_over)),
+            passed_over=MappingProxyType(in_words(passed_over)),
         )
 
     def _quickest(self, shape: Shape, root: int, itemsize: int) -> Prepared:
@@ -308,101 +308,42 @@ class Planner:
             if each.least_ps > best_ps and each.transfers > TIMED_IN_AN_INSTANT:
                 ruled_out[each.algorithm] = each.least_ps / PS_PER_S
                 continue
-            with _passing_over(each.algorithm, passed_over):
+            with passing_over(each.algorithm, passed_over):
                 plan = self._plan(shape.collective.name, each.algorithm, root)
                 program = each.program or Program.of(plan, shape, itemsize)
                 timed.append(self._timed(plan, program, root))
         if not timed:
-            raise _nothing_timed(shape, passed_over)
+            raise nothing_timed(shape, passed_over)
         program, best = min(timed, key=_total_ps)
         times = {each.plan.algorithm: each.time_s for _, each in timed}
-        ruled_out |= {name: inf for name, why in passed_over.items() if _is_outage(why)}
+        ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
         return program, replace(
             best,
             considered=MappingProxyType(times),
             ruled_out=MappingProxyType(ruled_out),
-            passed_over=MappingProxyType(_in_words(passed_over)),
+            passed_over=MappingProxyType(in_words(passed_over)),
         )
 
     def _by_promise(
         self, shape: Shape, root: int, itemsize: int, passed_over: PassedOver
-    ) -> list[_Candidate]:
+    ) -> list[Candidate]:
         """Return all algorithms that can be timed, the least time that each can take first.
 
         Whether memory and work of each are within bounds is looked up before its work begins.
         """
         name, found = shape.collective.name, []
         for algorithm in algorithms_for(name, uneven=shape.counts is not None):
-            with _passing_over(algorithm, passed_over):
+            with passing_over(algorithm, passed_over):
                 plan = unproven_plan(name, algorithm, self.topology.ranks_by_node, root=root)
-                _check_work(plan)
+                check_work(plan)
                 program = Program.of(plan, shape, itemsize)
                 least_ps = busiest_link_ps(program, self.network)
                 transfers = transfers_in(program, self.slicing)
                 if transfers > MOST_WORK_OF_AUTO:
                     raise CapacityError(f"{transfers} transfers and slices: {TOO_MUCH_WORK}")
                 small = transfers <= TIMED_IN_AN_INSTANT
-                found.append(_Candidate(least_ps, algorithm, transfers, program if small else None))
+                found.append(Candidate(least_ps, algorithm, transfers, program if small else None))
         return sorted(found, key=_least_ps)
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """An algorithm that ``auto`` may choose; its program, if that takes little memory."""
-
-    least_ps: int
-    algorithm: str
-    transfers: int
-    program: Program | None
-
-
-PassedOver = dict[str, Exception]
-"""Why algorithms were not timed, by name."""
-
-
-@contextmanager
-def _passing_over(
-    algorithm: str, passed_over: PassedOver, *also: type[EmulError]
-) -> Iterator[None]:
-    """Note why ``algorithm`` cannot be timed, if it cannot, and go on."""
-    kinds: tuple[type[Exception], ...]
-    kinds = (CapacityError, MemoryError, OutageError, TimeLimitError, *also)
-    try:
-        yield
-    except kinds as error:
-        passed_over[algorithm] = error
-
-
-def _check_work(plan: Plan) -> None:
-    """Raise CapacityError for a plan whose proof and timing would take long, before they begin."""
-    rows, through = 0, passes(plan)
-    for step in plan.steps():
-        rows += len(step)
-        if rows * through > MOST_WORK_OF_AUTO:
-            raise CapacityError(
-                f"more than {MOST_WORK_OF_AUTO // through} transfers: {TOO_MUCH_WORK}"
-            )
-
-
-def _nothing_timed(shape: Shape, passed_over: PassedOver) -> EmulError:
-    """Return the one error that names why each algorithm cannot be timed."""
-    kinds = (OutageError, TimeLimitError, CapacityError)
-    kind = next(
-        (kind for kind in kinds if all(isinstance(why, kind) for why in passed_over.values())),
-        CapacityError,
-    )
-    return kind(
-        f"auto: no algorithm for {shape.collective.name} can be timed: "
-        f"{by_reason(_in_words(passed_over))}"
-    )
-
-
-def _in_words(passed_over: PassedOver) -> dict[str, str]:
-    return {name: str(why) or "out of memory" for name, why in passed_over.items()}
-
-
-def _is_outage(why: Exception) -> bool:
-    return isinstance(why, OutageError)
 
 
 def _asked(algorithm: Algorithm) -> str | None:
@@ -412,30 +353,6 @@ def _asked(algorithm: Algorithm) -> str | None:
     if isinstance(algorithm, Plan):
         return algorithm.algorithm
     return algorithm if isinstance(algorithm, str) else ""
-
-
-def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topology:
-    """Return ``topology`` with the overheads of messages that are given, by kind of hop."""
-    if not overhead_s:
-        return topology
-
-    def link(kind: str, was: Link) -> Link:
-        return replace(was, overhead_s=overhead_s.get(kind, was.overhead_s))
-
-    return replace(
-        topology,
-        sites=tuple(
-            replace(
-                site,
-                link=link("site", site.link),
-                nodes=NodeRuns.of(site.nodes).changed(
-                    lambda node: replace(node, link=link("node", node.link))
-                ),
-            )
-            for site in topology.sites
-        ),
-        trunks=tuple(replace(trunk, link=link("trunk", trunk.link)) for trunk in topology.trunks),
-    )
 
 
 def _slots_bytes(slicing: Slicing | None) -> float:
@@ -453,7 +370,7 @@ def _predicted_ps(prediction: Prediction) -> int:
     return prediction.total_ps
 
 
-def _least_ps(candidate: _Candidate) -> int:
+def _least_ps(candidate: Candidate) -> int:
     return candidate.least_ps
 
 

@@ -126,6 +126,7 @@ def test_work_is_looked_up_before_it_begins(monkeypatch):
     monkeypatch.setattr(
         planning, "build_plan", lambda *args, **more: proven.append(args[1]) or build(*args, **more)
     )
+    monkeypatch.setattr("emul.candidates.MOST_WORK_OF_AUTO", 300)
     monkeypatch.setattr(planning, "MOST_WORK_OF_AUTO", 300)
     found = World("three-campus", slicing=None).predict("all_reduce", 1 << 20)
     assert found.passed_over

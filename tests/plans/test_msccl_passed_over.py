@@ -147,7 +147,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("complaint", ENDLESS)
 def test_a_file_without_end_is_refused_within_bounds(complaint, tmp_path, monkeypatch):
-    monkeypatch.setattr("emul.plans.msccl.document.MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("emul.plans.msccl.notes.MOST_BYTES", 1 << 20)
     path, text = tmp_path / "p.xml", ENDLESS[complaint]
     if text.startswith("/"):
         path = text

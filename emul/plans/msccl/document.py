@@ -9,15 +9,14 @@ src/graph/xml.cc and topo.cc; ROCm/rccl, src/misc/msccl/msccl_parser.cc): TACCL 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 from xml.parsers import expat
 
-from emul.errors import PlanError, unknown_name
-from emul.plans.msccl.notes import PassedOver, refuse_json
+from emul.errors import PlanError
+from emul.plans.msccl.attributes import LONGEST_NAME, MOST_CHUNKS, Attributes
+from emul.plans.msccl.notes import PassedOver, pieces_of
 from emul.plans.verify import MOST_CHANNELS
 
 __all__ = [
@@ -31,24 +30,17 @@ __all__ = [
     "refusal",
 ]
 
-MOST_BYTES = 64 << 20
-"""Of a file: three times a file of MOST_STEPS steps."""
-
 MOST_STEPS = 1 << 16
 """In one file: what 128 ranks need for a ring all-reduce."""
-MOST_CHUNKS = 1 << 20
 MOST_MOVES = 1 << 22
 """Chunks that all steps of a file move together: 11 s of proof, and 1.2 GB (measured)."""
 MOST_GPUS = 1 << 14
 MOST_THREADBLOCKS = 1 << 12
 """Of a gpu: MSCCL takes 216; emul writes two for each other rank and channel, and one."""
 
-READ_AT_ONCE = 1 << 16
-
 BUFFERS = ("i", "o", "s")
 PROTOCOLS = ("Simple", "LL", "LL128")
 ORDERS = ("free", "issue", "lockstep")
-WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}\Z")
 
 TYPES = {
     "s": (False, True),
@@ -83,9 +75,6 @@ NEIGHBOURS = {
     "graphs": " (graphs of NCCL)",
 }
 """Outermost elements of other files that people have beside their plans."""
-
-LONGEST_NAME = 40
-"""Characters of a name of others that are shown."""
 
 
 @dataclass(slots=True)
@@ -169,7 +158,7 @@ def read_document(path: str | Path) -> Algo:
     """Return the ``algo`` of a file; raises PlanError with file and line for what is wrong."""
     reader = _Reader(str(path))
     try:
-        for piece in _pieces(Path(path)):
+        for piece in pieces_of(Path(path)):
             reader.parser.Parse(piece, False)
         reader.parser.Parse(b"", True)
     except expat.ExpatError as error:
@@ -181,27 +170,6 @@ def read_document(path: str | Path) -> Algo:
         reader.refuse(f"{len(algo.gpus)} gpus with ngpus={algo.world_size}: needed one for each")
     algo.gpus.sort(key=lambda gpu: gpu.id)
     return algo
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a file piece by piece; raises PlanError if it is no plan in XML."""
-    taken = 0
-    try:
-        if path.exists() and not path.is_file():
-            raise PlanError(f"{path}: cannot be read (no regular file): needed a plan in MSCCL XML")
-        with path.open("rb") as file:
-            while piece := file.read(READ_AT_ONCE):
-                if not taken:
-                    refuse_json(path, piece)
-                taken += len(piece)
-                if taken > MOST_BYTES:
-                    raise PlanError(f"{path}: more than {MOST_BYTES} bytes: needed a smaller file")
-                yield piece
-    except (OSError, ValueError) as error:
-        if isinstance(error, PlanError):
-            raise
-        reason = getattr(error, "strerror", None) or error
-        raise PlanError(f"{path}: cannot be read: {reason}") from None
 
 
 class _Reader:
@@ -234,7 +202,7 @@ class _Reader:
         if lacking:
             needed = "each" if len(lacking) > 1 else "one"
             self.refuse(f"<{name}> without {'=, '.join(lacking)}=: needed {needed}")
-        given = _Attributes(self, name, attributes)
+        given = Attributes(self, name, attributes)
         if name == "step":
             self.add_step(given)
         elif name == "tb":
@@ -295,7 +263,7 @@ class _Reader:
         """Raise PlanError about the line the parser is at."""
         raise refusal(self.path, self.line, complaint)
 
-    def add_gpu(self, given: _Attributes) -> None:
+    def add_gpu(self, given: Attributes) -> None:
         algo = self.algo
         assert algo is not None, "a gpu stands in an algo"
         chunks = {each: given.number(f"{each}_chunks", 0, MOST_CHUNKS) for each in BUFFERS}
@@ -305,7 +273,7 @@ class _Reader:
         self.ranks.add(rank)
         algo.gpus.append(Gpu(self.line, rank, chunks, given.numbers("scratch")))
 
-    def add_threadblock(self, given: _Attributes) -> None:
+    def add_threadblock(self, given: Attributes) -> None:
         algo = self.algo
         assert algo is not None, "a tb stands in an algo"
         gpu, peers = algo.gpus[-1], algo.world_size - 1
@@ -318,7 +286,7 @@ class _Reader:
         channel = given.number("chan", 0, MOST_CHANNELS - 1)
         gpu.threadblocks.append(Threadblock(self.line, number, *ends, channel))
 
-    def add_step(self, given: _Attributes) -> None:
+    def add_step(self, given: Attributes) -> None:
         self.steps += 1
         if self.steps > MOST_STEPS:
             self.refuse(f"more than {MOST_STEPS} steps: needed a smaller file")
@@ -337,54 +305,6 @@ class _Reader:
         block.steps.append(step)
 
 
-class _Attributes:
-    """The attributes of an element, each asked for once."""
-
-    def __init__(self, reader: _Reader, element: str, given: dict[str, str]) -> None:
-        self.reader = reader
-        self.element = element
-        self.given = given
-        self.asked: set[str] = set()
-
-    def raw(self, name: str, default: str | None = None) -> str:
-        """Return an attribute as it stands."""
-        self.asked.add(name)
-        value = self.given.get(name, default)
-        if value is None:
-            self.reader.refuse(f"<{self.element}> without {name}=: needed one")
-        return value
-
-    def number(self, name: str, least: int, most: int, default: int | None = None) -> int:
-        """Return an attribute as a whole number from ``least`` to ``most``."""
-        value = self.raw(name, None if default is None else str(default))
-        if not WHOLE_NUMBER.match(value) or not least <= int(value) <= most:
-            self.reader.refuse(
-                f"{name}={value[:30]!r}: needed a whole number from {least} to {most}"
-            )
-        return int(value)
-
-    def numbers(self, name: str) -> tuple[int, ...]:
-        """Return an attribute as a list of whole numbers from 0 on; empty where there is none."""
-        listed = self.raw(name, "").split()
-        if not all(WHOLE_NUMBER.match(each) and 0 <= int(each) <= MOST_CHUNKS for each in listed):
-            self.reader.refuse(f"{name}={self.raw(name)[:30]!r}: needed whole numbers from 0 on")
-        return tuple(map(int, listed))
-
-    def one_of(self, name: str, known: tuple[str, ...], default: str | None = None) -> str:
-        """Return an attribute that is one of ``known`` names."""
-        value = self.raw(name, default)
-        if value not in known:
-            self.reader.refuse(str(unknown_name(name, value[:30], known)))
-        return value
-
-    def note_unused(self) -> None:
-        """Note the attributes that nobody asked for: the runtimes pass over them."""
-        for name in self.given:
-            if name not in self.asked:
-                what = f"{name[:LONGEST_NAME]}= of <{self.element}>"
-                self.reader.passed_over.add(what, self.reader.line)
-
-
 COLLECTIVES = {
     "allreduce": "all_reduce",
     "allgather": "all_gather",
@@ -400,7 +320,7 @@ COLLECTIVES = {
 """By MSCCL's names; the last three are emul's own."""
 
 
-def _algo(given: _Attributes) -> Algo:
+def _algo(given: Attributes) -> Algo:
     world_size = given.number("ngpus", 1, MOST_GPUS)
     in_place = given.number("inplace", 0, 1) == 1
     out_of_place = given.number("outofplace", 0, 1, default=int(not in_place)) == 1
@@ -429,7 +349,7 @@ def _algo(given: _Attributes) -> Algo:
     )
 
 
-def _instruction(given: _Attributes, line: int) -> Instruction:
+def _instruction(given: Attributes, line: int) -> Instruction:
     type_ = given.one_of("type", tuple(TYPES))
     places = [
         (given.one_of(f"{end}buf", BUFFERS), given.number(f"{end}off", -1, MOST_CHUNKS))

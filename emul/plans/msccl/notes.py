@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from emul.errors import PlanError
 
-__all__ = ["PassedOver", "refuse_json"]
+__all__ = ["PassedOver", "pieces_of"]
+
+MOST_BYTES = 64 << 20
+"""Of a file: three times a file of MOST_STEPS steps."""
+
+READ_AT_ONCE = 1 << 16
 
 MOST_KINDS = 12
 """Of things passed over that are named; of the rest the number is told."""
@@ -42,7 +48,7 @@ class PassedOver:
         return f"passed over, as MSCCL and RCCL do: {', '.join([*named, *others])}"
 
 
-def refuse_json(path: Path, head: bytes) -> None:
+def _refuse_json(path: Path, head: bytes) -> None:
     """Raise PlanError if a file that begins with ``head`` is JSON, as the plans of MSCCL++ are."""
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     if not text.startswith((b"{", b"[")):
@@ -54,3 +60,24 @@ def refuse_json(path: Path, head: bytes) -> None:
         f"{path}: {what}: needed a plan of MSCCL in XML (algo, gpu, tb, step), which msccl-tools, "
         "TACCL, TE-CCL and emul plan write make"
     )
+
+
+def pieces_of(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file piece by piece; raises PlanError if it is no plan in XML."""
+    taken = 0
+    try:
+        if path.exists() and not path.is_file():
+            raise PlanError(f"{path}: cannot be read (no regular file): needed a plan in MSCCL XML")
+        with path.open("rb") as file:
+            while piece := file.read(READ_AT_ONCE):
+                if not taken:
+                    _refuse_json(path, piece)
+                taken += len(piece)
+                if taken > MOST_BYTES:
+                    raise PlanError(f"{path}: more than {MOST_BYTES} bytes: needed a smaller file")
+                yield piece
+    except (OSError, ValueError) as error:
+        if isinstance(error, PlanError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise PlanError(f"{path}: cannot be read: {reason}") from None

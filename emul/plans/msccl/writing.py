@@ -21,7 +21,8 @@ import numpy as np
 
 from emul.errors import PlanError
 from emul.plans.collectives import collective_named
-from emul.plans.msccl.document import COLLECTIVES, MOST_CHUNKS, MOST_MOVES, MOST_STEPS
+from emul.plans.msccl.attributes import MOST_CHUNKS
+from emul.plans.msccl.document import COLLECTIVES, MOST_MOVES, MOST_STEPS
 from emul.plans.msccl.own import cut_edges
 from emul.plans.plan import Plan, Step
 
