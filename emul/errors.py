@@ -25,6 +25,8 @@ __all__ = [
     "StackError",
     "TimeLimitError",
     "TopologyError",
+    "listed",
+    "one_of_many",
     "shown",
     "unknown_name",
 ]
@@ -106,6 +108,30 @@ class LagError(EmulError, TimeoutError):
 
     The call was carried out: ``out`` holds its result, unless it is the input, which is as it was.
     """
+
+
+MOST_NAMED = 12
+LONGEST_NAMED = 600
+LONGEST_NAME = 100
+
+
+def one_of_many(complaints: Iterable[str]) -> str:
+    """Return complaints as one text: each once, a dozen at most, cut where they are very long."""
+    once = list(dict.fromkeys(complaints))
+    named = [
+        each if len(each) <= LONGEST_NAMED else f"{each[:LONGEST_NAMED]} ..."
+        for each in once[:MOST_NAMED]
+    ]
+    rest = len(once) - len(named)
+    return "; ".join([*named, f"and {rest} more"] if rest else named)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names with commas: a dozen at most, and how many more there are."""
+    every = list(names)
+    named = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]} ..." for name in every]
+    rest = len(every) - MOST_NAMED
+    return ", ".join([*named[:MOST_NAMED], f"and {rest} more"] if rest > 0 else named)
 
 
 def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:

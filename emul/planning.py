@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from math import inf
@@ -11,10 +11,19 @@ from types import MappingProxyType
 
 import numpy as np
 
-from emul.errors import ArgumentError, OutageError, PlanError, ShapeError, shown
-from emul.links import Link
+from emul.candidates import (
+    MOST_WORK_OF_AUTO,
+    TOO_MUCH_WORK,
+    Candidate,
+    PassedOver,
+    check_work,
+    in_words,
+    is_outage,
+    nothing_timed,
+    passing_over,
+)
+from emul.errors import ArgumentError, CapacityError, PlanError, ShapeError, shown
 from emul.plans import (
-    PLAN_FILE,
     Excerpt,
     Places,
     Plan,
@@ -23,8 +32,11 @@ from emul.plans import (
     Shape,
     algorithms_for,
     build_plan,
+    collective_named,
+    is_plan_file,
     plan_from,
     read_plan,
+    unproven_plan,
     verify,
 )
 from emul.plans.hierarchical import NAME as HIERARCHICAL
@@ -32,6 +44,7 @@ from emul.run import Prediction
 from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
 from emul.stacks.nccl_tuner import Nodes
+from emul.stacks.overheads import with_overheads
 from emul.timing import (
     UNLIMITED,
     Slicing,
@@ -41,7 +54,7 @@ from emul.timing import (
     time_plan,
     transfers_in,
 )
-from emul.topology import Network, NodeRuns, Topology
+from emul.topology import Network, Topology, world_of
 from emul.topology.bound import lower_bound_ps
 from emul.units import MOST_BYTES, PS_PER_S
 
@@ -54,6 +67,8 @@ Prepared = tuple[Program, Prediction]
 
 AUTO = "auto"
 NCCL = "nccl"
+SEND_RECV = "send_recv"
+"""Its root is how far along each rank sends."""
 
 MOST_RANKS_IN_FULL = 4096
 """Of worlds whose ranks may each be timed: a ring of so many has 33 million transfers."""
@@ -120,7 +135,7 @@ class Planner:
             )
         if isinstance(algorithm, str) and "\0" in algorithm:
             raise ArgumentError(f"algorithm {shown(algorithm)}: needed a name or a path")
-        if isinstance(algorithm, str) and algorithm.endswith(PLAN_FILE):
+        if is_plan_file(algorithm):
             algorithm = self._file(algorithm, _version(algorithm))
         return self._prepared(shape, algorithm, root, itemsize)
 
@@ -138,13 +153,23 @@ class Planner:
         plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
             plan = plan_from(plan, collective, n, root=root)
-        if (plan.collective, plan.world_size, plan.root) != (collective, n, root):
-            raise PlanError(
-                f"{plan}, root {plan.root}: needed a plan for {collective} over {n} ranks, "
-                f"root {root}"
-            )
+        self._check_fits(plan, collective, root)
         verify(plan)
         return plan
+
+    def _check_fits(self, plan: Plan, collective: str, root: int) -> None:
+        """Raise PlanError if ``plan`` is not for this collective, these ranks and this root."""
+        n = self.topology.world_size
+        promise = collective_named(collective)
+        same_root = plan.root == root or not (promise.rooted or collective == SEND_RECV)
+        if (plan.collective, plan.world_size) == (collective, n) and same_root:
+            return
+        needed = [f"a plan for {collective} over {n} ranks, root {root}"]
+        if plan.collective != collective:
+            needed.append(f"or to ask for {plan.collective}, which it computes")
+        if plan.world_size != n:
+            needed.append(f"or {world_of(plan.world_size)}")
+        raise PlanError(f"{plan}, root {plan.root}: needed {', '.join(needed)}")
 
     def _prepare_anew(
         self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
@@ -205,7 +230,7 @@ class Planner:
     ) -> Prediction:
         """Return what ``timeline`` says, beside the least that any algorithm would take."""
         _check_carried(timeline)
-        topology = _with_overheads(self.topology, stack.hop_overhead_s)
+        topology = with_overheads(self.topology, stack.hop_overhead_s)
         bound_ps, window_bound_ps = (
             lower_bound_ps(
                 topology,
@@ -238,7 +263,8 @@ class Planner:
     def _excerpt(self, shape: Shape, algorithm: str, root: int, itemsize: int) -> Prediction:
         """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
         places = Places.of(self.topology.ranks_by_node)
-        excerpt = Excerpt.of(shape.collective.name, algorithm, places)
+        too_many = places.world_size > MOST_RANKS_IN_FULL  # to be timed each, exactly
+        excerpt = Excerpt.of(shape.collective.name, algorithm, places, lengthened=too_many)
         timeline = time_excerpt(
             excerpt,
             shape,
@@ -253,53 +279,73 @@ class Planner:
     def _quickest_excerpt(self, shape: Shape, root: int, itemsize: int) -> Prediction:
         """Return the quickest of the algorithms that can be timed by an excerpt."""
         found: list[Prediction] = []
-        refused: dict[str, ArgumentError] = {}
+        passed_over: PassedOver = {}
         for algorithm in algorithms_for(shape.collective.name, uneven=shape.counts is not None):
-            try:
+            with passing_over(algorithm, passed_over, ArgumentError):
                 found.append(self._excerpt(shape, algorithm, root, itemsize))
-            except ArgumentError as error:
-                refused[algorithm] = error
         if not found:
-            raise refused.get(HIERARCHICAL) or next(iter(refused.values()))
+            if isinstance(why := passed_over.get(HIERARCHICAL), ArgumentError):
+                raise why
+            raise nothing_timed(shape, passed_over)
         best = min(found, key=_predicted_ps)
         times = {each.algorithm: each.time_s for each in found}
-        return replace(best, considered=MappingProxyType(times))
+        return replace(
+            best,
+            considered=MappingProxyType(times),
+            passed_over=MappingProxyType(in_words(passed_over)),
+        )
 
     def _quickest(self, shape: Shape, root: int, itemsize: int) -> Prepared:
         """Return what the model finds quickest, and what the others would have cost.
 
         The most promising ones come first, by their busiest links. Of those that cannot win any
-        more, only the ones that are timed in an instant are timed. Those that an outage kills are
-        passed over, unless it kills them all.
+        more, only the ones that are timed in an instant are timed. Those that cannot be timed, for
+        want of memory, by an outage, or as they would take too long, are passed over, unless these
+        are all.
         """
-        failure = OutageError()
+        passed_over: PassedOver = {}
         timed: list[Prepared] = []
         ruled_out: dict[str, float] = {}
-        for floor_ps, plan, program in self._by_promise(shape, root, itemsize):
-            best_ps = min(map(_total_ps, timed), default=floor_ps)
-            if floor_ps > best_ps and transfers_in(program, self.slicing) > TIMED_IN_AN_INSTANT:
-                ruled_out[plan.algorithm] = floor_ps / PS_PER_S
+        for each in self._by_promise(shape, root, itemsize, passed_over):
+            best_ps = min(map(_total_ps, timed), default=each.least_ps)
+            if each.least_ps > best_ps and each.transfers > TIMED_IN_AN_INSTANT:
+                ruled_out[each.algorithm] = each.least_ps / PS_PER_S
                 continue
-            try:
+            with passing_over(each.algorithm, passed_over):
+                plan = self._plan(shape.collective.name, each.algorithm, root)
+                program = each.program or Program.of(plan, shape, itemsize)
                 timed.append(self._timed(plan, program, root))
-            except OutageError as error:
-                ruled_out[plan.algorithm], failure = inf, error
         if not timed:
-            raise failure
+            raise nothing_timed(shape, passed_over)
         program, best = min(timed, key=_total_ps)
         times = {each.plan.algorithm: each.time_s for _, each in timed}
-        known = MappingProxyType(times), MappingProxyType(ruled_out)
-        return program, replace(best, considered=known[0], ruled_out=known[1])
+        ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
+        return program, replace(
+            best,
+            considered=MappingProxyType(times),
+            ruled_out=MappingProxyType(ruled_out),
+            passed_over=MappingProxyType(in_words(passed_over)),
+        )
 
     def _by_promise(
-        self, shape: Shape, root: int, itemsize: int
-    ) -> list[tuple[int, Plan, Program]]:
-        """Return plans and programs of all algorithms, the least time that each can take first."""
+        self, shape: Shape, root: int, itemsize: int, passed_over: PassedOver
+    ) -> list[Candidate]:
+        """Return all algorithms that can be timed, the least time that each can take first.
+
+        Whether memory and work of each are within bounds is looked up before its work begins.
+        """
         name, found = shape.collective.name, []
         for algorithm in algorithms_for(name, uneven=shape.counts is not None):
-            plan = self._plan(name, algorithm, root)
-            program = Program.of(plan, shape, itemsize)
-            found.append((busiest_link_ps(program, self.network), plan, program))
+            with passing_over(algorithm, passed_over):
+                plan = unproven_plan(name, algorithm, self.topology.ranks_by_node, root=root)
+                check_work(plan)
+                program = Program.of(plan, shape, itemsize)
+                least_ps = busiest_link_ps(program, self.network)
+                transfers = transfers_in(program, self.slicing)
+                if transfers > MOST_WORK_OF_AUTO:
+                    raise CapacityError(f"{transfers} transfers and slices: {TOO_MUCH_WORK}")
+                small = transfers <= TIMED_IN_AN_INSTANT
+                found.append(Candidate(least_ps, algorithm, transfers, program if small else None))
         return sorted(found, key=_least_ps)
 
 
@@ -317,30 +363,6 @@ def _asked(algorithm: Algorithm) -> str | None:
     if isinstance(algorithm, Plan):
         return algorithm.algorithm
     return algorithm if isinstance(algorithm, str) else ""
-
-
-def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topology:
-    """Return ``topology`` with the overheads of messages that are given, by kind of hop."""
-    if not overhead_s:
-        return topology
-
-    def link(kind: str, was: Link) -> Link:
-        return replace(was, overhead_s=overhead_s.get(kind, was.overhead_s))
-
-    return replace(
-        topology,
-        sites=tuple(
-            replace(
-                site,
-                link=link("site", site.link),
-                nodes=NodeRuns.of(site.nodes).changed(
-                    lambda node: replace(node, link=link("node", node.link))
-                ),
-            )
-            for site in topology.sites
-        ),
-        trunks=tuple(replace(trunk, link=link("trunk", trunk.link)) for trunk in topology.trunks),
-    )
 
 
 def _check_carried(timeline: Timeline) -> None:
@@ -371,8 +393,8 @@ def _predicted_ps(prediction: Prediction) -> int:
     return prediction.total_ps
 
 
-def _least_ps(candidate: tuple[int, Plan, Program]) -> int:
-    return candidate[0]
+def _least_ps(candidate: Candidate) -> int:
+    return candidate.least_ps
 
 
 def _version(path: str) -> tuple[int, int] | None:

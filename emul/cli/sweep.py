@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.errors import ArgumentError, CapacityError, OutageError, TimeLimitError
 from emul.lag import Lag, LagRecord
 from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
 from emul.ops.integers import WRAPPING
-from emul.planning import MOST_RANKS_IN_FULL
 from emul.plans import Layout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
 from emul.run import Prediction, Run
@@ -84,15 +84,14 @@ class Sweep:
         """Return the input counts of one rank for the wanted sizes of the whole vector.
 
         Sizes are rounded down to what the collective can cut up, but never to nothing; sizes
-        that then are the same are run once. Where ranks are too many to be told apart, all shares
-        are alike.
+        that then are the same are run once. Where it has a block for each rank, that is a multiple
+        of the ranks, as in nccl-tests; elsewhere it is any whole number of elements.
         """
         collective = collective_named(self.collective)
         itemsize = dtype_named(self.dtype).itemsize
-        alike = self.no_data and self.world.size > MOST_RANKS_IN_FULL
-        unit = self.world.size if collective.in_blocks or alike else 1
+        unit = self.world.size if collective.in_blocks else 1
         per_block = (max(1, nbytes // (itemsize * unit)) for nbytes in wanted_bytes)
-        to_input = unit if collective.input_whole or not collective.in_blocks else 1
+        to_input = unit if collective.input_whole else 1
         return list(dict.fromkeys(count * to_input for count in per_block))
 
     def check_feasible(self, count: int) -> None:
@@ -127,6 +126,13 @@ class Sweep:
             collapse=self.no_data,
             **{"shift" if self.collective == "send_recv" else "root": self.root},
         )
+
+    def predicted(self, world: World, count: int) -> Prediction | None:
+        """Return the same, or None where it cannot be timed there."""
+        try:
+            return self.predict(world, count)
+        except (ArgumentError, CapacityError, OutageError, TimeLimitError):
+            return None
 
     def row(self, count: int, advance: Advance) -> PerfRow:
         """Run one size and return its line; ``advance`` is told now and then what is going on."""

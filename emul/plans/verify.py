@@ -24,7 +24,7 @@ try:
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
-__all__ = ["verify"]
+__all__ = ["passes", "verify"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
@@ -56,6 +56,14 @@ def verify(plan: Plan) -> None:
         return
     for first in range(0, len(block), at_once):
         _prove(plan, block[first : first + at_once], first, part=True)
+
+
+def passes(plan: Plan) -> int:
+    """Return how often a proof goes through the steps of ``plan``; raises CapacityError for never.
+
+    More than once where not all chunks can be followed at the same time.
+    """
+    return -(-plan.partition.n_chunks // _chunks_at_once(plan)) if plan.n_places else 1
 
 
 def _chunks_at_once(plan: Plan) -> int:

@@ -21,7 +21,7 @@ from emul.plans import (
 )
 from emul.plans.libraries import library_algorithms
 from emul.report.tables import TextTable
-from emul.topology import Network, Topology
+from emul.topology import Network, Topology, world_of
 
 __all__ = ["plan_list", "plan_sheet", "plan_words"]
 
@@ -51,8 +51,8 @@ def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
     """
     if plan.world_size != topology.world_size:
         raise ArgumentError(
-            f"{plan} on {topology.name}, which has {topology.world_size}: needed --topology with "
-            f"{plan.world_size} ranks"
+            f"{plan} on {topology.name}, which has {topology.world_size}: needed "
+            f"{world_of(plan.world_size)}"
         )
     yield f"{plan}, proven: every output chunk holds every contribution exactly once"
     program, vector = _program(plan)
@@ -91,6 +91,7 @@ def _words(plan: Plan, program: Program, vector: int) -> Iterator[str]:
     )
     if promise.reduces and np.diff(program.layout.edges).sum() and _small(program):
         yield from _order_lines(plan)
+    yield from plan.notes
 
 
 def _many(number: int, what: str) -> str:

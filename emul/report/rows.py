@@ -28,6 +28,7 @@ class PerfRow:
     (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was checked,
     ``wall_s`` when nothing was run. ``overflowed``: elements of the checked runs that the type
     cannot hold (see emul.RoundingError); None unless whole numbers were added or multiplied.
+    ``passed_over``: algorithms that ``auto`` could not time, each with the reason.
     """
 
     collective: str
@@ -65,6 +66,7 @@ class PerfRow:
     overflowed: int | None
     binding: str
     binding_place: str
+    passed_over: dict[str, str]
 
 
 def perf_row(
@@ -148,12 +150,13 @@ def modelled_row(
         window_bound_s=prediction.window_bound_s,
         algbw_GBps=algbw,
         busbw_GBps=None if algbw is None else algbw * collective.bus_factor(world.size),
-        cross_site_bytes=prediction.timeline.cross_site_bytes,
+        cross_site_bytes=round(prediction.timeline.cross_site_bytes * prediction.part_sent),
         slowest_trunk_GBps=_slowest_trunk_gb_per_s(world, prediction),
         wrong=None,
         overflowed=None,
         binding=prediction.binding,
         binding_place=prediction.critical_path.binding_place,
+        passed_over=dict(prediction.passed_over),
     )
 
 
@@ -166,4 +169,4 @@ def _slowest_trunk_gb_per_s(world: World, prediction: Prediction) -> float | Non
     a, b = (names.index(name) for name in trunk.sites)
     carried = prediction.timeline.trunk_bytes
     busier = max(int(carried[a, b]), int(carried[b, a]))
-    return busier * PS_PER_S / prediction.timeline.total_ps / 1e9
+    return busier * prediction.part_sent * PS_PER_S / prediction.timeline.total_ps / 1e9

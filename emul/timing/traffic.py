@@ -79,7 +79,8 @@ class Slicing:
         """What a connection has: bytes, or slots where those are counted; 0 without a limit."""
         if self.slots >= UNLIMITED:
             return 0
-        return self.slots if self.counts_slots else self.slots * self.slice_bytes
+        nbytes = min(self.slots * self.slice_bytes, MOST_BYTES)
+        return self.slots if self.counts_slots else nbytes
 
     def taken_by(self, nbytes: Int64Array) -> Int64Array:
         """Return the credit that slices take, (slices,)."""
