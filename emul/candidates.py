@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from emul.errors import CapacityError, EmulError, OutageError, TimeLimitError
-from emul.plans import Plan, Program, Shape, passes
+from emul.plans import Plan, Program, Rounds, Shape, passes, proof_bytes
 from emul.run import by_reason
+from emul.timing import Slicing, transfers_in
+from emul.units import format_bytes
 
 __all__ = [
-    "MOST_WORK_OF_AUTO",
-    "TOO_MUCH_WORK",
     "Candidate",
     "PassedOver",
+    "check_transfers",
     "check_work",
     "in_words",
     "is_outage",
@@ -25,16 +26,21 @@ __all__ = [
 MOST_WORK_OF_AUTO = 1 << 24
 """Transfers or slices of an algorithm that ``auto`` proves and times: some 10 s, and 3 GB."""
 
+MOST_PROOF_BYTES = 8 << 30
+"""As emul.plans.verify counts them, of a proof that is not cut up; it comes to some 5 GB."""
+
+PROVEN_IN_AN_INSTANT = 1 << 28
+"""Bytes of a proof: that of 1,000 chunks over 1,000 ranks."""
+
 TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An algorithm that ``auto`` may choose; its program, if that takes little memory."""
+    """An algorithm that ``auto`` may choose; its program, if it is timed in an instant."""
 
     least_ps: int
     algorithm: str
-    transfers: int
     program: Program | None
 
 
@@ -55,13 +61,34 @@ def passing_over(algorithm: str, passed_over: PassedOver, *also: type[EmulError]
 
 def check_work(plan: Plan) -> None:
     """Raise CapacityError for a plan whose proof and timing would take long, before they begin."""
-    rows, through = 0, passes(plan)
+    rows = 0
+    for number in _rows_of_steps(plan):
+        rows += number
+        if rows > MOST_WORK_OF_AUTO:
+            raise CapacityError(f"more than {MOST_WORK_OF_AUTO} transfers: {TOO_MUCH_WORK}")
+    needed = proof_bytes(plan)
+    if needed > MOST_PROOF_BYTES:
+        raise CapacityError(f"{format_bytes(needed)} for its proof: {TOO_MUCH_WORK}")
+    through = passes(plan)
+    if rows * through > MOST_WORK_OF_AUTO:
+        raise CapacityError(f"{rows} transfers, proven {through} times over: {TOO_MUCH_WORK}")
+
+
+def _rows_of_steps(plan: Plan) -> Iterator[int]:
+    """Yield numbers of rows that add up to those of all steps, which are made only if need be."""
+    if isinstance(plan.steps, Rounds):
+        yield len(plan.steps) * plan.steps.orders.size
+        return
     for step in plan.steps():
-        rows += len(step)
-        if rows * through > MOST_WORK_OF_AUTO:
-            raise CapacityError(
-                f"more than {MOST_WORK_OF_AUTO // through} transfers: {TOO_MUCH_WORK}"
-            )
+        yield len(step)
+
+
+def check_transfers(program: Program, slicing: Slicing | None) -> int:
+    """Return the transfers and slices of a program; raise CapacityError for too many to time."""
+    transfers = transfers_in(program, slicing)
+    if transfers > MOST_WORK_OF_AUTO:
+        raise CapacityError(f"{transfers} transfers and slices: {TOO_MUCH_WORK}")
+    return transfers
 
 
 def nothing_timed(shape: Shape, passed_over: PassedOver) -> EmulError:

@@ -9,20 +9,18 @@ from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-
 from emul.candidates import (
-    MOST_WORK_OF_AUTO,
-    TOO_MUCH_WORK,
+    PROVEN_IN_AN_INSTANT,
     Candidate,
     PassedOver,
+    check_transfers,
     check_work,
     in_words,
     is_outage,
     nothing_timed,
     passing_over,
 )
-from emul.errors import ArgumentError, CapacityError, PlanError, ShapeError, shown
+from emul.errors import ArgumentError, PlanError, shown
 from emul.plans import (
     Excerpt,
     Places,
@@ -35,6 +33,7 @@ from emul.plans import (
     collective_named,
     is_plan_file,
     plan_from,
+    proof_bytes,
     read_plan,
     unproven_plan,
     verify,
@@ -50,13 +49,13 @@ from emul.timing import (
     Slicing,
     Timeline,
     busiest_link_ps,
+    check_carried,
     time_excerpt,
     time_plan,
-    transfers_in,
 )
 from emul.topology import Network, Topology, world_of
 from emul.topology.bound import lower_bound_ps
-from emul.units import MOST_BYTES, PS_PER_S
+from emul.units import PS_PER_S
 
 __all__ = ["AUTO", "MOST_RANKS_IN_FULL", "Algorithm", "Planner"]
 
@@ -88,16 +87,19 @@ class Planner:
         seed: int = 0,
         start_s: float = 0.0,
         stack: Stack = IDEAL,
+        bounded: bool = False,
     ) -> None:
         """Take the places, in which pieces chunks are sent on, and what draws and changes need.
 
-        ``stack``: who puts messages on the wire, and what ``auto`` then stands for.
+        ``stack``: who puts messages on the wire, and what ``auto`` then stands for. ``bounded``:
+        also an algorithm that was named is refused where ``auto`` would pass over it for its work.
         """
         self.topology = topology
         self.slicing = slicing
         self.seed = seed
         self.start_s = start_s
         self.stack = stack
+        self.bounded = bounded
         self.made = 0
         """How many calls were prepared anew."""
         self._file = lru_cache(maxsize=32)(_read)
@@ -149,6 +151,8 @@ class Planner:
         """Return the plan; with ``nodes``, their numbers of ranks, these are the sites."""
         if isinstance(algorithm, str):
             sites = nodes or self.topology.ranks_by_node
+            if self.bounded:
+                check_work(unproven_plan(collective, algorithm, sites, root=root))
             return build_plan(collective, algorithm, sites, root=root)
         plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
@@ -209,6 +213,8 @@ class Planner:
         shape, itemsize = program.layout.shape, program.itemsize
         stack = stack or self.stack
         slicing = Slicing.of(stack, self.slicing)
+        if self.bounded:
+            check_transfers(program, slicing)
         timeline = time_plan(
             program,
             self.network,
@@ -229,7 +235,7 @@ class Planner:
         stack: Stack,
     ) -> Prediction:
         """Return what ``timeline`` says, beside the least that any algorithm would take."""
-        _check_carried(timeline)
+        check_carried(timeline)
         topology = with_overheads(self.topology, stack.hop_overhead_s)
         bound_ps, window_bound_ps = (
             lower_bound_ps(
@@ -299,29 +305,30 @@ class Planner:
         """Return what the model finds quickest, and what the others would have cost.
 
         The most promising ones come first, by their busiest links. Of those that cannot win any
-        more, only the ones that are timed in an instant are timed. Those that cannot be timed, for
-        want of memory, by an outage, or as they would take too long, are passed over, unless these
-        are all.
+        more, only the ones that are timed in an instant are timed. Those that cannot be timed are
+        passed over (memory, an outage, much work), unless these are all.
         """
         passed_over: PassedOver = {}
-        timed: list[Prepared] = []
+        times: dict[str, float] = {}
         ruled_out: dict[str, float] = {}
+        best: Prepared | None = None  # of the others the tables would fill the memory
         for each in self._by_promise(shape, root, itemsize, passed_over):
-            best_ps = min(map(_total_ps, timed), default=each.least_ps)
-            if each.least_ps > best_ps and each.transfers > TIMED_IN_AN_INSTANT:
+            best_ps = best[1].total_ps if best else each.least_ps
+            if each.least_ps > best_ps and each.program is None:
                 ruled_out[each.algorithm] = each.least_ps / PS_PER_S
                 continue
             with passing_over(each.algorithm, passed_over):
                 plan = self._plan(shape.collective.name, each.algorithm, root)
                 program = each.program or Program.of(plan, shape, itemsize)
-                timed.append(self._timed(plan, program, root))
-        if not timed:
+                timed = self._timed(plan, program, root)
+                times[timed[1].plan.algorithm] = timed[1].time_s
+                if best is None or timed[1].total_ps < best[1].total_ps:
+                    best = timed
+        if best is None:
             raise nothing_timed(shape, passed_over)
-        program, best = min(timed, key=_total_ps)
-        times = {each.plan.algorithm: each.time_s for _, each in timed}
         ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
-        return program, replace(
-            best,
+        return best[0], replace(
+            best[1],
             considered=MappingProxyType(times),
             ruled_out=MappingProxyType(ruled_out),
             passed_over=MappingProxyType(in_words(passed_over)),
@@ -341,11 +348,10 @@ class Planner:
                 check_work(plan)
                 program = Program.of(plan, shape, itemsize)
                 least_ps = busiest_link_ps(program, self.network)
-                transfers = transfers_in(program, self.slicing)
-                if transfers > MOST_WORK_OF_AUTO:
-                    raise CapacityError(f"{transfers} transfers and slices: {TOO_MUCH_WORK}")
-                small = transfers <= TIMED_IN_AN_INSTANT
-                found.append(Candidate(least_ps, algorithm, transfers, program if small else None))
+                transfers = check_transfers(program, self.slicing)
+                instant = transfers <= TIMED_IN_AN_INSTANT
+                instant &= proof_bytes(plan) <= PROVEN_IN_AN_INSTANT
+                found.append(Candidate(least_ps, algorithm, program if instant else None))
         return sorted(found, key=_least_ps)
 
 
@@ -365,28 +371,11 @@ def _asked(algorithm: Algorithm) -> str | None:
     return algorithm if isinstance(algorithm, str) else ""
 
 
-def _check_carried(timeline: Timeline) -> None:
-    """Refuse more bytes over all links together than int64 can count: ShapeError."""
-    stands_for = timeline.transfers.stands_for
-    carried = (
-        timeline.nbytes if stands_for is None else timeline.nbytes * 1.0 * stands_for.transfers
-    )
-    if float(carried.sum(dtype=np.float64)) > MOST_BYTES:
-        raise ShapeError(
-            f"all transfers together carry more than {MOST_BYTES} bytes: needed a smaller size, so "
-            "that sums of bytes fit in 64 bits"
-        )
-
-
 def _slots_bytes(slicing: Slicing | None) -> float:
     """Return what a connection may have in flight in its slots."""
     if slicing is None or slicing.slots >= UNLIMITED:
         return inf
     return float(slicing.slice_bytes * slicing.slots)
-
-
-def _total_ps(prepared: Prepared) -> int:
-    return prepared[1].total_ps
 
 
 def _predicted_ps(prediction: Prediction) -> int:

@@ -1,6 +1,7 @@
 """``auto`` passes over what cannot be timed, names it, and chooses from the others."""
 
 import json
+import sys
 from itertools import cycle
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emul import CapacityError, EmulError, OutageError, TimeLimitError, World, planning
+from emul.cli.sweep import Sweep
 from emul.links import Changes, Outages
-from emul.plans import algorithms_for
+from emul.plans import algorithms_for, build_plan, passes, proof_bytes, verify
 from emul.report import closing_words
 from emul.timing import Slicing
 from emul.topology import Topology
@@ -127,7 +129,6 @@ def test_work_is_looked_up_before_it_begins(monkeypatch):
         planning, "build_plan", lambda *args, **more: proven.append(args[1]) or build(*args, **more)
     )
     monkeypatch.setattr("emul.candidates.MOST_WORK_OF_AUTO", 300)
-    monkeypatch.setattr(planning, "MOST_WORK_OF_AUTO", 300)
     found = World("three-campus", slicing=None).predict("all_reduce", 1 << 20)
     assert found.passed_over
     assert not found.passed_over.keys() & set(proven)
@@ -158,3 +159,77 @@ def test_an_outage_leaves_those_that_do_not_cross_it():
     prediction = World(topology).predict("broadcast", 1 << 20)
     assert prediction.considered
     assert set(prediction.ruled_out) >= set(prediction.passed_over)
+
+
+def sweep_of(algorithm):
+    return Sweep(
+        World("three-campus"), "all_reduce", algorithm, "float", "sum", 0, 1, 0, 1, no_data=False
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "ring", "hierarchical"])
+def test_one_place_is_timed_like_a_world_of_one_site(algorithm):
+    sweep = sweep_of(algorithm)
+    there = World(sweep.world.topology.in_one_place()).predict(
+        "all_reduce", 1 << 16, algorithm=algorithm
+    )
+    assert sweep.in_one_place(1 << 16).total_ps == there.total_ps
+
+
+@pytest.mark.parametrize("bound", ["MOST_WORK_OF_AUTO", "MOST_PROOF_BYTES"])
+@pytest.mark.parametrize("algorithm", ["auto", "hierarchical"])
+def test_one_place_is_left_out_where_it_would_be_too_much_work(algorithm, bound, monkeypatch):
+    sweep = sweep_of(algorithm)
+    here = sweep.predict(sweep.world, 1 << 16)
+    monkeypatch.setattr(f"emul.candidates.{bound}", 1)
+    assert sweep.in_one_place(1 << 16) is None
+    words = closing_words(sweep.world, here, sweep.in_one_place(1 << 16))
+    assert not any(line.startswith("One campus") for line in words)
+
+
+def test_a_proof_of_much_memory_is_passed_over_and_named(monkeypatch):
+    needed = {
+        name: proof_bytes(
+            build_plan("all_reduce", name, World("three-campus").topology.ranks_by_node)
+        )
+        for name in NAMES
+    }
+    most = sorted(needed.values())[len(needed) // 2]
+    monkeypatch.setattr("emul.candidates.MOST_PROOF_BYTES", most)
+    found = World("three-campus").predict("all_reduce", 1 << 16)
+    large = {name for name, nbytes in needed.items() if nbytes > most}
+    assert large
+    assert set(found.passed_over) == large
+    assert all("for its proof: too much for auto" in why for why in found.passed_over.values())
+
+
+@pytest.mark.parametrize("algorithm", ["ring", "halving_doubling", "hierarchical"])
+def test_a_proof_of_much_memory_is_cut_up_where_chunks_keep_their_places(algorithm, monkeypatch):
+    plan = build_plan("all_reduce", algorithm, (4, 4))
+    whole = proof_bytes(plan)
+    assert passes(plan) == 1
+    monkeypatch.setattr(sys.modules["emul.plans.verify"], "MOST_BYTES_AT_ONCE", whole // 2)
+    assert passes(plan) == 2
+    assert proof_bytes(plan) <= whole // 2
+    verify(plan)
+
+
+@pytest.mark.parametrize(
+    ("collective", "algorithm"), [("all_to_all", "direct"), ("all_reduce", "hierarchical:one_shot")]
+)
+def test_a_proof_is_not_cut_up_where_chunks_change_places(collective, algorithm, monkeypatch):
+    plan = build_plan(collective, algorithm, (4, 4))
+    monkeypatch.setattr(
+        sys.modules["emul.plans.verify"], "MOST_BYTES_AT_ONCE", proof_bytes(plan) // 2
+    )
+    assert passes(plan) == 1
+    verify(plan)
+
+
+def test_what_is_slow_to_prove_and_cannot_win_is_not_proven(monkeypatch):
+    everything = World("three-campus").predict("all_reduce", 1 << 20)
+    monkeypatch.setattr(planning, "PROVEN_IN_AN_INSTANT", 0)
+    found = World("three-campus").predict("all_reduce", 1 << 20)
+    assert found.ruled_out
+    assert found.considered.keys() | found.ruled_out.keys() == everything.considered.keys()
+    assert found.time_s == everything.time_s

@@ -272,17 +272,9 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
 def _words(sweep: Sweep, rows: list[PerfRow], count: int) -> list[str]:
     """Return the lines below the table: about the largest size, and elements that overflowed."""
     from emul.report import closing_words, overflow_words
-    from emul.world import World
 
-    world = sweep.world
-    one_place = World(
-        world.topology.in_one_place(),
-        seed=world.seed,
-        slicing=world.slicing,
-        start_s=world.start_s,
-        stack=world.stack,
-    )
-    words = closing_words(world, sweep.predict(world, count), sweep.predicted(one_place, count))
+    here = sweep.predict(sweep.world, count)
+    words = closing_words(sweep.world, here, sweep.in_one_place(count))
     return [*words, overflow_words(rows, sweep.op)] if sweep.may_overflow else words
 
 

@@ -17,6 +17,7 @@ from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
 from emul.ops.integers import WRAPPING
+from emul.planning import Planner
 from emul.plans import Layout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
 from emul.run import Prediction, Run
@@ -127,10 +128,25 @@ class Sweep:
             **{"shift" if self.collective == "send_recv" else "root": self.root},
         )
 
-    def predicted(self, world: World, count: int) -> Prediction | None:
-        """Return the same, or None where it cannot be timed there."""
-        try:
+    def in_one_place(self, count: int) -> Prediction | None:
+        """Return the cost over the same ranks in one place; None where that cannot be timed.
+
+        The comparison is no more work than ``auto`` takes on for an algorithm.
+        """
+        world, itemsize = self.world, dtype_named(self.dtype).itemsize
+        if len(world.topology.sites) == 1:
             return self.predict(world, count)
+        planner = Planner(
+            world.topology.in_one_place(),
+            world.slicing,
+            seed=world.seed,
+            start_s=world.start_s,
+            stack=world.stack,
+            bounded=True,
+        )
+        shape, root = self._shape(count), self.root % world.size
+        try:
+            return planner.predict(shape, self.algorithm, root, itemsize, collapse=self.no_data)
         except (ArgumentError, CapacityError, OutageError, TimeLimitError):
             return None
 

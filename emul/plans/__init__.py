@@ -18,7 +18,7 @@ from emul.plans.program import Program, StandsFor
 from emul.plans.recipe import Recipe
 from emul.plans.rounds import Rounds
 from emul.plans.shape import Counts, Layout, Shape
-from emul.plans.verify import passes, verify
+from emul.plans.verify import passes, proof_bytes, verify
 
 __all__ = [
     "ALGORITHMS",
@@ -50,6 +50,7 @@ __all__ = [
     "passes",
     "plan_from",
     "plan_xml",
+    "proof_bytes",
     "read_plan",
     "unproven_plan",
     "verify",

@@ -10,7 +10,6 @@ import numpy as np
 from emul.errors import ArgumentError
 from emul.plans import (
     COLLECTIVES,
-    Collective,
     Expressions,
     Plan,
     Program,
@@ -80,7 +79,7 @@ def plan_words(plan: Plan) -> Iterator[str]:
 def _words(plan: Plan, program: Program, vector: int) -> Iterator[str]:
     promise = collective_named(plan.collective)
     where = "out of place" if plan.apart else "in place"
-    yield f"computes {plan.collective}, {where}: {_promised(promise)}"
+    yield f"computes {plan.collective}, {where}: {promise.promises}"
     number, away = sum(1 for _ in plan.steps()), program.src != program.dst
     scratch = f" and {plan.scratch.shape[1]} of scratch" if plan.scratch.size else ""
     channels = 1 + int(program.channel.max(initial=0))
@@ -96,11 +95,6 @@ def _words(plan: Plan, program: Program, vector: int) -> Iterator[str]:
 
 def _many(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _promised(promise: Collective) -> str:
-    """Return the first sentence that is said of a collective, which says what it promises."""
-    return (promise.__doc__ or "").split("\n", 1)[0].rstrip(".").lower()
 
 
 def _small(program: Program) -> bool:

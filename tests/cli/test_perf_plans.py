@@ -1,6 +1,7 @@
 """``emul perf`` with a plan from a file: what is run, over how many ranks, and what is said."""
 
 import json
+import os
 import re
 
 import pytest
@@ -84,3 +85,15 @@ def test_a_plan_of_mscclpp_is_named(command, tmp_path):
     assert result.returncode == 2
     assert "p.json: a plan of MSCCL++ in JSON" in result.stderr
     assert "needed a plan of MSCCL in XML" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("perf", "--algorithm"), ("plan", "check"), ("plan", "show")])
+def test_a_plan_that_is_no_regular_file_is_refused_without_a_wait(command, tmp_path):
+    os.mkfifo(tmp_path / "pipe.xml")
+    (tmp_path / "folder.xml").mkdir()
+    (tmp_path / "device.xml").symlink_to("/dev/zero")
+    for name in ("pipe.xml", "folder.xml", "device.xml"):
+        result = emul(*command, name, cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert f"{name}: cannot be read (no regular file)" in result.stderr
+        assert result.stderr.count("\n") == 1
