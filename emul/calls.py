@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from emul.errors import unknown_name
+from emul.arguments import flag, one_of, rank
 from emul.flights import Flight
 from emul.handles import Handle
 from emul.lag import Arrival
@@ -47,8 +47,8 @@ def carry_out(
     world, collective = between.world, collective_named(name)
     on_wall, n, made = world.clock == "wall", between.size, between.plans_made
     started_ns = world.wall.begin() if on_wall else now_ns()
-    if op not in REDUCTIONS:
-        raise unknown_name("op", op, REDUCTIONS)
+    op, async_op = one_of(op, "op", REDUCTIONS), flag(async_op, "async_op")
+    root = rank(root, "root", n)
     ops = world.ops if type(x) is np.ndarray else world.ops_taking(x)
     revocable, arrays = on_wall and not async_op, ops.arrays
     buffers = Buffers(collective, n, x, out, counts, revocable=revocable, arrays=arrays)

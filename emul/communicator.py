@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
+from emul.arguments import flag, is_array, rank, whole
 from emul.calls import carry_out
+from emul.errors import ArgumentError, shown
 from emul.ops import dtype_named
 from emul.planning import AUTO, Algorithm, Planner
 from emul.plans import Counts, Shape, collective_named
@@ -301,17 +303,22 @@ class Communicator:
     ) -> Run | Handle:
         """Let rank r send to rank r + ``shift`` (around the world): (n, count) -> (n, count).
 
-        Errors as for ``all_reduce``.
+        With a shift of 0, or of the number of ranks, each keeps its own. Errors as for
+        ``all_reduce``.
         """
         return carry_out(
             self,
             "send_recv",
             x,
             out,
-            root=shift % self.size,
+            root=self._ahead(shift),
             algorithm=algorithm,
             async_op=async_op,
         )
+
+    def _ahead(self, shift: int) -> int:
+        """Return how many ranks ahead send_recv sends, from 0 on: the root of its plans."""
+        return whole(shift, "shift") % self.size
 
     @overload
     def barrier(self, *, algorithm: Algorithm = ..., async_op: No = ...) -> Run: ...
@@ -336,20 +343,32 @@ class Communicator:
         dtype: str = "float32",
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         root: int = 0,
+        shift: int = 1,
         collapse: bool = False,
     ) -> Prediction:
         """Return what ``collective`` would cost, without arrays.
 
-        ``count``: elements of one rank's input, or the counts of a vector form. With ``collapse``,
+        ``count``: elements of one rank's input, or the counts of a vector form. ``root``: of
+        broadcast, reduce, gather and scatter; ``shift``: of send_recv, as there. With ``collapse``,
         ranks that sit alike are timed once where that changes nothing (see emul.plans.Excerpt),
         which lets worlds of hundreds of thousands of ranks be timed; the timeline is then that of
-        a few of them. Raises ArgumentError for an unknown name or a root that is no rank, or for
-        ranks that are not alike where there are too many to be timed each; ShapeError for a count
-        that the collective cannot cut into blocks.
+        a few of them. Raises ArgumentError for an unknown name, a root that is no rank, a root of
+        send_recv or a shift of another collective, or for ranks that are not alike where there are
+        too many to be timed each; ShapeError for a count that the collective cannot cut into
+        blocks, or that is more than the model carries (see emul.plans.Shape).
         """
         promise, itemsize = collective_named(collective), dtype_named(dtype).itemsize
-        if isinstance(count, int):
-            shape = Shape.of(promise, self.size, count)
-        else:
+        root, collapse = rank(root, "root", self.size), flag(collapse, "collapse")
+        if collective == "send_recv":
+            if root:
+                raise ArgumentError(
+                    f"root {root} of send_recv: needed shift={root}, for it has no root"
+                )
+            root = self._ahead(shift)
+        elif whole(shift, "shift") != 1:
+            raise ArgumentError(f"shift {shown(shift)} of {collective}: only send_recv has one")
+        if isinstance(count, list | tuple) or is_array(count):
             shape = Shape.of_counts(promise, self.size, count)
+        else:
+            shape = Shape.of(promise, self.size, whole(count, "count"))
         return self._planner.predict(shape, algorithm, root, itemsize, collapse=collapse)

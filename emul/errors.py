@@ -25,8 +25,14 @@ __all__ = [
     "StackError",
     "TimeLimitError",
     "TopologyError",
+    "listed",
+    "one_of_many",
+    "shown",
     "unknown_name",
 ]
+
+LONGEST_SHOWN = 80
+"""Characters of a value in a message; a value may be an array of millions of elements."""
 
 
 class EmulError(Exception):
@@ -104,6 +110,41 @@ class LagError(EmulError, TimeoutError):
     """
 
 
+MOST_NAMED = 12
+LONGEST_NAMED = 600
+LONGEST_NAME = 100
+
+
+def one_of_many(complaints: Iterable[str]) -> str:
+    """Return complaints as one text: each once, a dozen at most, cut where they are very long."""
+    once = list(dict.fromkeys(complaints))
+    named = [
+        each if len(each) <= LONGEST_NAMED else f"{each[:LONGEST_NAMED]} ..."
+        for each in once[:MOST_NAMED]
+    ]
+    rest = len(once) - len(named)
+    return "; ".join([*named, f"and {rest} more"] if rest else named)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names with commas: a dozen at most, and how many more there are."""
+    every = list(names)
+    named = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]} ..." for name in every]
+    rest = len(every) - MOST_NAMED
+    return ", ".join([*named[:MOST_NAMED], f"and {rest} more"] if rest > 0 else named)
+
+
 def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:
     """Return the error for a name that is none of ``known``."""
-    return ArgumentError(f"unknown {what} {came!r}: needed one of {', '.join(known)}")
+    return ArgumentError(f"unknown {what} {shown(came)}: needed one of {', '.join(known)}")
+
+
+def shown(value: object) -> str:
+    """Return ``value`` as a message shows it: in one line that is not long."""
+    if isinstance(value, int) and abs(value) >= 10**LONGEST_SHOWN:
+        return f"of {value.bit_length()} bits"  # Python refuses to print some of these
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # of whole numbers inside of it
+        text = f"of type {type(value).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."

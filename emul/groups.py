@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from operator import index
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from emul.arguments import whole
 from emul.communicator import Communicator
-from emul.errors import ArgumentError
+from emul.errors import ArgumentError, shown
 from emul.planning import Planner
 
 if TYPE_CHECKING:
@@ -51,12 +52,16 @@ class Group(Communicator):
 
 def checked_ranks(ranks: Iterable[int], world_size: int) -> npt.NDArray[np.int32]:
     """Return ``ranks`` in rising order. Raises ArgumentError where they are not a world's."""
+    if isinstance(ranks, str | bytes | bytearray | np.ma.MaskedArray):
+        raise ArgumentError(f"ranks {shown(ranks)}: needed whole numbers, one for each rank")
     try:
-        found = sorted(index(rank) for rank in ranks)
+        found = sorted(whole(rank, "ranks with") for rank in islice(ranks, world_size + 1))
     except TypeError:
-        raise ArgumentError(f"ranks {ranks!r}: needed whole numbers, one for each rank") from None
+        raise ArgumentError(
+            f"ranks {shown(ranks)}: needed whole numbers, one for each rank"
+        ) from None
     if not found or found[0] < 0 or found[-1] >= world_size or len(set(found)) < len(found):
         raise ArgumentError(
-            f"ranks {found}: needed at least one, each once, from 0 to {world_size - 1}"
+            f"ranks {shown(found)}: needed at least one, each once, from 0 to {world_size - 1}"
         )
     return np.array(found, dtype=np.int32)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
-from emul.errors import ArgumentError, OutageError, PlanError
-from emul.links import Link
+from emul.candidates import (
+    PROVEN_IN_AN_INSTANT,
+    Candidate,
+    PassedOver,
+    check_transfers,
+    check_work,
+    in_words,
+    is_outage,
+    nothing_timed,
+    passing_over,
+)
+from emul.errors import ArgumentError, PlanError, shown
 from emul.plans import (
-    PLAN_FILE,
     Excerpt,
     Places,
     Plan,
@@ -21,8 +30,12 @@ from emul.plans import (
     Shape,
     algorithms_for,
     build_plan,
+    collective_named,
+    is_plan_file,
     plan_from,
+    proof_bytes,
     read_plan,
+    unproven_plan,
     verify,
 )
 from emul.plans.hierarchical import NAME as HIERARCHICAL
@@ -30,16 +43,17 @@ from emul.run import Prediction
 from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
 from emul.stacks.nccl_tuner import Nodes
+from emul.stacks.overheads import with_overheads
 from emul.timing import (
     Slicing,
     Timeline,
     busiest_link_ps,
+    check_carried,
     most_in_flight,
     time_excerpt,
     time_plan,
-    transfers_in,
 )
-from emul.topology import Network, NodeRuns, Topology
+from emul.topology import Network, Topology, world_of
 from emul.topology.bound import lower_bound_ps
 from emul.topology.connections import Connection
 from emul.units import PS_PER_S
@@ -53,6 +67,8 @@ Prepared = tuple[Program, Prediction]
 
 AUTO = "auto"
 NCCL = "nccl"
+SEND_RECV = "send_recv"
+"""Its root is how far along each rank sends."""
 
 MOST_RANKS_IN_FULL = 4096
 """Of worlds whose ranks may each be timed: a ring of so many has 33 million transfers."""
@@ -72,16 +88,19 @@ class Planner:
         seed: int = 0,
         start_s: float = 0.0,
         stack: Stack = IDEAL,
+        bounded: bool = False,
     ) -> None:
         """Take the places, in which pieces chunks are sent on, and what draws and changes need.
 
-        ``stack``: who puts messages on the wire, and what ``auto`` then stands for.
+        ``stack``: who puts messages on the wire, and what ``auto`` then stands for. ``bounded``:
+        also an algorithm that was named is refused where ``auto`` would pass over it for its work.
         """
         self.topology = topology
         self.slicing = slicing
         self.seed = seed
         self.start_s = start_s
         self.stack = stack
+        self.bounded = bounded
         self.made = 0
         """How many calls were prepared anew."""
         self._file = lru_cache(maxsize=32)(_read)
@@ -112,11 +131,14 @@ class Planner:
 
     def prepare(self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int) -> Prepared:
         """Return program and prediction of a call; raises what is wrong with the algorithm."""
-        if not (isinstance(algorithm, str | Plan) or callable(algorithm)):
+        if not (isinstance(algorithm, str | Plan) or _is_schedule(algorithm)):
             raise ArgumentError(
-                f"algorithm {algorithm!r}: needed a name, a Plan, or a function that yields steps"
+                f"algorithm {shown(algorithm)}: needed a name, a Plan, or a function that yields "
+                "steps"
             )
-        if isinstance(algorithm, str) and algorithm.endswith(PLAN_FILE):
+        if isinstance(algorithm, str) and "\0" in algorithm:
+            raise ArgumentError(f"algorithm {shown(algorithm)}: needed a name or a path")
+        if is_plan_file(algorithm):
             algorithm = self._file(algorithm, _version(algorithm))
         return self._prepared(shape, algorithm, root, itemsize)
 
@@ -130,17 +152,29 @@ class Planner:
         """Return the plan; with ``nodes``, their numbers of ranks, these are the sites."""
         if isinstance(algorithm, str):
             sites = nodes or self.topology.ranks_by_node
+            if self.bounded:
+                check_work(unproven_plan(collective, algorithm, sites, root=root))
             return build_plan(collective, algorithm, sites, root=root)
         plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
             plan = plan_from(plan, collective, n, root=root)
-        if (plan.collective, plan.world_size, plan.root) != (collective, n, root):
-            raise PlanError(
-                f"{plan}, root {plan.root}: needed a plan for {collective} over {n} ranks, "
-                f"root {root}"
-            )
+        self._check_fits(plan, collective, root)
         verify(plan)
         return plan
+
+    def _check_fits(self, plan: Plan, collective: str, root: int) -> None:
+        """Raise PlanError if ``plan`` is not for this collective, these ranks and this root."""
+        n = self.topology.world_size
+        promise = collective_named(collective)
+        same_root = plan.root == root or not (promise.rooted or collective == SEND_RECV)
+        if (plan.collective, plan.world_size) == (collective, n) and same_root:
+            return
+        needed = [f"a plan for {collective} over {n} ranks, root {root}"]
+        if plan.collective != collective:
+            needed.append(f"or to ask for {plan.collective}, which it computes")
+        if plan.world_size != n:
+            needed.append(f"or {world_of(plan.world_size)}")
+        raise PlanError(f"{plan}, root {plan.root}: needed {', '.join(needed)}")
 
     def _prepare_anew(
         self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
@@ -180,6 +214,8 @@ class Planner:
         shape, itemsize = program.layout.shape, program.itemsize
         stack = stack or self.stack
         slicing = Slicing.of(stack, self.slicing)
+        if self.bounded:
+            check_transfers(program, slicing)
         timeline = time_plan(
             program,
             self.network,
@@ -205,7 +241,8 @@ class Planner:
 
         ``connections``: the most that a rank has beyond its site.
         """
-        topology = _with_overheads(self.topology, stack.hop_overhead_s)
+        check_carried(timeline)
+        topology = with_overheads(self.topology, stack.hop_overhead_s)
         at_once = stack is not IDEAL and stack.sends_whole_messages
         in_flight = most_in_flight(timeline.transfers)
         connection = Connection(max(1, connections), in_flight, at_once)
@@ -248,7 +285,8 @@ class Planner:
     def _excerpt(self, shape: Shape, algorithm: str, root: int, itemsize: int) -> Prediction:
         """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
         places = Places.of(self.topology.ranks_by_node)
-        excerpt = Excerpt.of(shape.collective.name, algorithm, places)
+        too_many = places.world_size > MOST_RANKS_IN_FULL  # to be timed each, exactly
+        excerpt = Excerpt.of(shape.collective.name, algorithm, places, lengthened=too_many)
         timeline = time_excerpt(
             excerpt,
             shape,
@@ -265,54 +303,81 @@ class Planner:
     def _quickest_excerpt(self, shape: Shape, root: int, itemsize: int) -> Prediction:
         """Return the quickest of the algorithms that can be timed by an excerpt."""
         found: list[Prediction] = []
-        refused: dict[str, ArgumentError] = {}
+        passed_over: PassedOver = {}
         for algorithm in algorithms_for(shape.collective.name, uneven=shape.counts is not None):
-            try:
+            with passing_over(algorithm, passed_over, ArgumentError):
                 found.append(self._excerpt(shape, algorithm, root, itemsize))
-            except ArgumentError as error:
-                refused[algorithm] = error
         if not found:
-            raise refused.get(HIERARCHICAL) or next(iter(refused.values()))
+            if isinstance(why := passed_over.get(HIERARCHICAL), ArgumentError):
+                raise why
+            raise nothing_timed(shape, passed_over)
         best = min(found, key=_predicted_ps)
         times = {each.algorithm: each.time_s for each in found}
-        return replace(best, considered=MappingProxyType(times))
+        return replace(
+            best,
+            considered=MappingProxyType(times),
+            passed_over=MappingProxyType(in_words(passed_over)),
+        )
 
     def _quickest(self, shape: Shape, root: int, itemsize: int) -> Prepared:
         """Return what the model finds quickest, and what the others would have cost.
 
         The most promising ones come first, by their busiest links. Of those that cannot win any
-        more, only the ones that are timed in an instant are timed. Those that an outage kills are
-        passed over, unless it kills them all.
+        more, only the ones that are timed in an instant are timed. Those that cannot be timed are
+        passed over (memory, an outage, much work), unless these are all.
         """
-        failure = OutageError()
-        timed: list[Prepared] = []
+        passed_over: PassedOver = {}
+        times: dict[str, float] = {}
         ruled_out: dict[str, float] = {}
-        for floor_ps, plan, program in self._by_promise(shape, root, itemsize):
-            best_ps = min(map(_total_ps, timed), default=floor_ps)
-            if floor_ps > best_ps and transfers_in(program, self.slicing) > TIMED_IN_AN_INSTANT:
-                ruled_out[plan.algorithm] = floor_ps / PS_PER_S
+        best: Prepared | None = None  # of the others the tables would fill the memory
+        for each in self._by_promise(shape, root, itemsize, passed_over):
+            best_ps = best[1].total_ps if best else each.least_ps
+            if each.least_ps > best_ps and each.program is None:
+                ruled_out[each.algorithm] = each.least_ps / PS_PER_S
                 continue
-            try:
-                timed.append(self._timed(plan, program, root))
-            except OutageError as error:
-                ruled_out[plan.algorithm], failure = inf, error
-        if not timed:
-            raise failure
-        program, best = min(timed, key=_total_ps)
-        times = {each.plan.algorithm: each.time_s for _, each in timed}
-        known = MappingProxyType(times), MappingProxyType(ruled_out)
-        return program, replace(best, considered=known[0], ruled_out=known[1])
+            with passing_over(each.algorithm, passed_over):
+                plan = self._plan(shape.collective.name, each.algorithm, root)
+                program = each.program or Program.of(plan, shape, itemsize)
+                timed = self._timed(plan, program, root)
+                times[timed[1].plan.algorithm] = timed[1].time_s
+                if best is None or timed[1].total_ps < best[1].total_ps:
+                    best = timed
+        if best is None:
+            raise nothing_timed(shape, passed_over)
+        ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
+        return best[0], replace(
+            best[1],
+            considered=MappingProxyType(times),
+            ruled_out=MappingProxyType(ruled_out),
+            passed_over=MappingProxyType(in_words(passed_over)),
+        )
 
     def _by_promise(
-        self, shape: Shape, root: int, itemsize: int
-    ) -> list[tuple[int, Plan, Program]]:
-        """Return plans and programs of all algorithms, the least time that each can take first."""
+        self, shape: Shape, root: int, itemsize: int, passed_over: PassedOver
+    ) -> list[Candidate]:
+        """Return all algorithms that can be timed, the least time that each can take first.
+
+        Whether memory and work of each are within bounds is looked up before its work begins.
+        """
         name, found = shape.collective.name, []
         for algorithm in algorithms_for(name, uneven=shape.counts is not None):
-            plan = self._plan(name, algorithm, root)
-            program = Program.of(plan, shape, itemsize)
-            found.append((busiest_link_ps(program, self.network), plan, program))
+            with passing_over(algorithm, passed_over):
+                plan = unproven_plan(name, algorithm, self.topology.ranks_by_node, root=root)
+                check_work(plan)
+                program = Program.of(plan, shape, itemsize)
+                least_ps = busiest_link_ps(program, self.network)
+                transfers = check_transfers(program, self.slicing)
+                instant = transfers <= TIMED_IN_AN_INSTANT
+                instant &= proof_bytes(plan) <= PROVEN_IN_AN_INSTANT
+                found.append(Candidate(least_ps, algorithm, program if instant else None))
         return sorted(found, key=_least_ps)
+
+
+def _is_schedule(algorithm: object) -> bool:
+    """Say whether this may be a function that yields steps; it is kept by its hash."""
+    return (
+        callable(algorithm) and not isinstance(algorithm, type) and isinstance(algorithm, Hashable)
+    )
 
 
 def _asked(algorithm: Algorithm) -> str | None:
@@ -324,47 +389,19 @@ def _asked(algorithm: Algorithm) -> str | None:
     return algorithm if isinstance(algorithm, str) else ""
 
 
-def _with_overheads(topology: Topology, overhead_s: Mapping[str, float]) -> Topology:
-    """Return ``topology`` with the overheads of messages that are given, by kind of hop."""
-    if not overhead_s:
-        return topology
-
-    def link(kind: str, was: Link) -> Link:
-        return replace(was, overhead_s=overhead_s.get(kind, was.overhead_s))
-
-    return replace(
-        topology,
-        sites=tuple(
-            replace(
-                site,
-                link=link("site", site.link),
-                nodes=NodeRuns.of(site.nodes).changed(
-                    lambda node: replace(node, link=link("node", node.link))
-                ),
-            )
-            for site in topology.sites
-        ),
-        trunks=tuple(replace(trunk, link=link("trunk", trunk.link)) for trunk in topology.trunks),
-    )
-
-
-def _total_ps(prepared: Prepared) -> int:
-    return prepared[1].total_ps
-
-
 def _predicted_ps(prediction: Prediction) -> int:
     return prediction.total_ps
 
 
-def _least_ps(candidate: tuple[int, Plan, Program]) -> int:
-    return candidate[0]
+def _least_ps(candidate: Candidate) -> int:
+    return candidate.least_ps
 
 
 def _version(path: str) -> tuple[int, int] | None:
     """Return what changes when a file does; None when it is not there."""
     try:
         found = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size
 

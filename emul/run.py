@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import ArgumentError
+from emul.errors import ArgumentError, one_of_many
 from emul.lag import Arrival, Lag
 from emul.ops import Arrays, RoundingError, rounding_error
 from emul.plans import Excerpt, Plan, Shape
@@ -22,11 +22,19 @@ from emul.units import PS_PER_S, format_time
 if TYPE_CHECKING:
     from emul.flights import Flight
 
-__all__ = ["Prediction", "Reduced", "Run"]
+__all__ = ["Prediction", "Reduced", "Run", "by_reason"]
 
 
 Reduced = tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays]
 """Input, output, operator, and whose arrays they are."""
+
+
+def by_reason(passed_over: Mapping[str, str]) -> str:
+    """Return in words why algorithms were not timed: each reason once, behind their names."""
+    names: dict[str, list[str]] = {}
+    for name, why in passed_over.items():
+        names.setdefault(why, []).append(name)
+    return one_of_many(f"{', '.join(some)}: {why}" for why, some in names.items())
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class Prediction:
     what ``window_bound_ps`` counts with. ``stack``: as which the call is sent. ``considered``: the
     modelled seconds of each algorithm that ``auto`` chose from; empty when the algorithm was
     named, or is a library's own. ``ruled_out``: of those that it did not time, the seconds for
-    which their busiest link is busy; infinity for those that an outage kills.
+    which their busiest link is busy; infinity for those that an outage kills. ``passed_over``: of
+    those that cannot be timed, for want of memory or as they would take too long, why not.
     """
 
     of: Plan | Excerpt
@@ -53,6 +62,7 @@ class Prediction:
     stack: Stack = IDEAL
     considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     ruled_out: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    passed_over: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def plan(self) -> Plan:
@@ -75,6 +85,11 @@ class Prediction:
     def time_s(self) -> float:
         """The same in seconds."""
         return self.total_ps / PS_PER_S
+
+    @property
+    def part_sent(self) -> float:
+        """The part of the bytes of ``timeline`` that are sent: below 1 for lengthened shares."""
+        return 1 / (1 + self.of.rounded_up(self.shape)) if isinstance(self.of, Excerpt) else 1.0
 
     @property
     def bound_s(self) -> float:

@@ -6,36 +6,67 @@ K, M and G after a size are binary, as in nccl-tests; GB in a rate is 10^9 bytes
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from emul.errors import ArgumentError
+from emul.errors import ArgumentError, TimeLimitError, shown
 
-__all__ = ["PS_PER_S", "format_bytes", "format_rate", "format_time", "parse_size"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = [
+    "MOST_BYTES",
+    "PS_PER_S",
+    "format_bytes",
+    "format_rate",
+    "format_time",
+    "parse_size",
+    "picoseconds",
+]
 
 PS_PER_S = 10**12
 
-MOST_CHARACTERS = 100
-"""Of a size: Python takes long over the digits of very long numbers, or refuses them."""
+LATEST_PS = 1 << 62
+"""Latest modelled moment: half of what int64 holds, so that two may be added."""
+
+MOST_BYTES = 1 << 62
+"""Likewise of bytes."""
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
+MOST_DIGITS = 40
+"""Before and behind the point; more of them are no size, and take ever longer to read."""
 _BINARY = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def parse_size(text: str) -> int:
     """Return the bytes that ``text`` names, for example ``8``, ``128M`` or ``1.5G``.
 
-    A part of a byte is left out; whole numbers are exact, however large they are. Raises
-    ArgumentError when the text is not a number followed by nothing, K, M, G or T.
+    Raises ArgumentError when the text is not a number followed by nothing, K, M, G or T.
     """
-    match = _SIZE.fullmatch(text) if len(text) <= MOST_CHARACTERS else None
+    match = _SIZE.fullmatch(text)
     if match is None:
         raise ArgumentError(
-            f"size {text!r}: needed a number of bytes, with K, M, G or T for powers of 1024 "
+            f"size {shown(text)}: needed a number of bytes, with K, M, G or T for powers of 1024 "
             "(for example 8, 64K or 128M)"
         )
     number, suffix = match.groups()
-    whole, _, part = number.partition(".")
-    tenths: int = 10 ** len(part)
-    return int(whole + part) * _BINARY[suffix.upper()] // tenths
+    whole, _, part = number.lstrip("0").partition(".")
+    nbytes = int(whole[:MOST_DIGITS] + part[:MOST_DIGITS] or "0") * _BINARY[suffix.upper()]
+    nbytes //= int(10 ** len(part[:MOST_DIGITS]))
+    if nbytes > MOST_BYTES or len(whole) > MOST_DIGITS:
+        raise ArgumentError(f"size {shown(text)}: needed at most {MOST_BYTES} bytes (4194304T)")
+    return nbytes
+
+
+def picoseconds(seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return ``seconds`` in whole picoseconds; raises TimeLimitError where int64 has none."""
+    rounded = (seconds * PS_PER_S).round()
+    if rounded.size and not rounded.max() < LATEST_PS:
+        raise TimeLimitError(
+            f"the modelled time passes {LATEST_PS // PS_PER_S // 86400} days: needed a smaller "
+            "size, so that picoseconds fit in 64 bits"
+        )
+    return rounded.astype("int64")
 
 
 def format_bytes(nbytes: float) -> str:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import ArgumentError, LagError
+from emul.arguments import finite
+from emul.errors import ArgumentError, LagError, TimeLimitError, shown
 from emul.lag import Arrival, Lag, LagRecord, round_up
 from emul.ops import Ops, TimedOps
 from emul.ops.arrays import HOST
@@ -46,6 +47,9 @@ quick as the quickest. An assumption."""
 STRICT_S = 1e-4
 """The bound of strict=True: waits on a quiet core end within 60 us (bench/results/waits.json)."""
 
+
+MOST_DILATION = 1e12
+"""A microsecond becomes 12 days."""
 
 LATEST_NS = float(1 << 60)
 """So far ahead a device can be told to wait: 36 years."""
@@ -145,7 +149,14 @@ class WallClock:
 
     def due_ns(self, moment_ps: int) -> int:
         """Return when a modelled moment is due on the monotonic clock."""
-        return self._from_ns + math.ceil((moment_ps - self._from_ps) * self.dilation / 1000)
+        after_ns = (moment_ps - self._from_ps) * self.dilation / 1000
+        if not after_ns < LATEST_NS:
+            raise TimeLimitError(
+                f"{format_time((moment_ps - self._from_ps) / PS_PER_S)} with a dilation of "
+                f"{self.dilation:g}: nobody waits for more than {format_time(LATEST_NS / 1e9)}: "
+                "needed a smaller one"
+            )
+        return self._from_ns + math.ceil(after_ns)
 
     def has_come(self, moment_ps: int) -> bool:
         """Say whether a modelled moment is due by now."""
@@ -276,19 +287,21 @@ def too_late(name: str, arrival: Arrival, strict_s: float, dilation: float) -> L
 
 def checked_dilation(given: float | str) -> float | None:
     """Return the dilation ``given``, None for ``auto``; raises ArgumentError for what is none."""
-    if given == AUTO_DILATION:
+    if isinstance(given, str) and given == AUTO_DILATION:
         return None
-    if isinstance(given, str) or not (math.isfinite(given) and given > 0):
-        raise ArgumentError(
-            f"dilation {given}: needed a finite number above 0, or {AUTO_DILATION!r}"
-        )
-    return given
+    needed = f"a finite number above 0, or {AUTO_DILATION!r}"
+    if isinstance(given, str):
+        raise ArgumentError(f"dilation {shown(given)[1:-1]}: needed {needed}")
+    dilation = finite(given, "dilation", needed, least=0)
+    if not dilation:
+        raise ArgumentError(f"dilation {shown(given)}: needed {needed}")
+    if dilation > MOST_DILATION:
+        raise ArgumentError(f"dilation {shown(given)}: needed at most {MOST_DILATION:g}")
+    return given if isinstance(given, int | float) else dilation
 
 
 def _strict_s(given: bool | float) -> float:
     """Return the most lag in seconds; infinite without a bound."""
-    if isinstance(given, bool):
+    if isinstance(given, bool | np.bool_):
         return STRICT_S if given else math.inf
-    if not given >= 0:
-        raise ArgumentError(f"strict {given}: needed True, False, or seconds, 0 or more")
-    return float(given)
+    return finite(given, "strict", "True, False, or seconds, 0 or more", least=0)

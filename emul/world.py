@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from itertools import count
@@ -11,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from emul.arguments import finite, flag, one_of, whole
 from emul.communicator import Communicator
-from emul.errors import ArgumentError, unknown_name
+from emul.errors import ArgumentError, TimeLimitError, TopologyError, shown
 from emul.groups import Group, checked_ranks
 from emul.history import Passage, TransferTable
 from emul.lag import Lag
@@ -28,6 +28,12 @@ from emul.wall import WallClock, checked_dilation
 __all__ = ["CLOCKS", "World"]
 
 CLOCKS = ("virtual", "wall")
+LATEST_START_S = 1e9
+"""31 years; a float64 holds such moments to a tenth of a microsecond."""
+
+MOST_SECONDS = 1e15
+"""Of one ``compute``: 32 million years, which no clock is asked for by intent."""
+
 DEFAULT_TOPOLOGY = "three-campus"
 
 
@@ -94,20 +100,21 @@ class World(Communicator):
         """
         self.topology = _topology(topology)
         self.ops = ops_for(backend)
-        self._ops_by_arrays = backend == AUTO_BACKEND
-        if clock not in CLOCKS:
-            raise unknown_name("clock", clock, CLOCKS)
+        self._ops_by_arrays = isinstance(backend, str) and backend == AUTO_BACKEND
+        self.clock = one_of(clock, "clock", CLOCKS)
+        realtime = flag(realtime, "realtime")
         self.wall = WallClock(checked_dilation(dilation), strict, realtime=realtime)
-        if not (math.isfinite(start_s) and start_s >= 0):
-            raise ArgumentError(f"start_s {start_s}: needed a finite number of seconds, 0 or more")
-        self.clock = clock
+        self.seed = whole(seed, "seed", least=0)
+        self.start_s = finite(start_s, "start_s", f"seconds from 0 to {LATEST_START_S:g}", least=0)
+        if self.start_s > LATEST_START_S:
+            raise ArgumentError(f"start_s {shown(start_s)}: needed at most {LATEST_START_S:g}")
+        self.stack = _stack(stack)
+        self.slicing = Slicing.of(self.stack, _slicing(slicing))
         if clock == "wall":
             self.wall.begin()  # what is measured once in a process is measured now
-        self.seed = seed
-        self.start_s = start_s
-        self.stack = _stack(stack)
-        self.slicing = Slicing.of(self.stack, slicing)
-        planner = Planner(self.topology, self.slicing, seed=seed, start_s=start_s, stack=self.stack)
+        planner = Planner(
+            self.topology, self.slicing, seed=self.seed, start_s=self.start_s, stack=self.stack
+        )
         ranks = np.arange(self.topology.world_size, dtype=np.int32)
         super().__init__(planner, ranks, 0)
         self.world = self
@@ -187,8 +194,9 @@ class World(Communicator):
         ranks is through. Raises ArgumentError for seconds below 0 or ranks that are not there,
         TimeLimitError when clocks that differ would pass 26 days.
         """
-        if not (math.isfinite(seconds) and seconds >= 0):
-            raise ArgumentError(f"seconds = {seconds!r}: needed a finite number, 0 or more")
+        seconds = finite(seconds, "seconds", "a finite number, 0 or more", least=0)
+        if seconds > MOST_SECONDS:
+            raise TimeLimitError(f"seconds {shown(seconds)}: needed at most {MOST_SECONDS:g}")
         some = None if ranks is None else checked_ranks(ranks, self.size)
         if self.clock == "wall":
             self.set_out(now_ns())
@@ -240,15 +248,30 @@ class World(Communicator):
             self.wall.start(started_ns, self.progress.moment_ps())
 
 
-def _stack(given: str | Stack) -> Stack:
+def _slicing(given: object) -> Slicing | None:
+    if given is None or isinstance(given, Slicing):
+        return given
+    raise ArgumentError(f"slicing {shown(given)}: needed a Slicing, or None for whole chunks")
+
+
+def _stack(given: object) -> Stack:
     if isinstance(given, Stack):
         return given
+    if not isinstance(given, str | Path):
+        raise ArgumentError(f"stack {shown(given)}: needed a name, the path of a file, or a Stack")
     from emul.stacks.library import load_stack
 
-    return load_stack(given)
+    return load_stack(str(given))
 
 
-def _topology(given: str | Path | Topology) -> Topology:
+def _topology(given: object) -> Topology:
     if isinstance(given, Topology):
         return given
-    return load(given) if isinstance(given, str) else read_topology(given)
+    if not isinstance(given, str | Path):
+        raise ArgumentError(
+            f"topology {shown(given)}: needed a name, the path of a file, or a Topology"
+        )
+    try:
+        return load(given) if isinstance(given, str) else read_topology(given)
+    except OSError as error:
+        raise TopologyError(f"topology {shown(given)}: {error.strerror}: needed a file") from error

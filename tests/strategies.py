@@ -33,6 +33,11 @@ def count_for(collective, n, blocks):
     return blocks * n if COLLECTIVES[collective].input_whole else blocks
 
 
+def root_of(collective, root):
+    """How ``predict`` is told of the root of a plan, which is how far send_recv sends."""
+    return {"shift" if collective == "send_recv" else "root": root}
+
+
 def program_of(plan, width, itemsize):
     """``plan`` for a vector of ``width`` elements."""
     return Program.of(plan, Shape(COLLECTIVES[plan.collective], plan.world_size, width), itemsize)

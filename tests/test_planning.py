@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import cases, count_for, link, one_site, topologies
+from strategies import cases, count_for, link, one_site, root_of, topologies
 
 from emul import PlanError, World, planning
 from emul.plans import build_plan, plan_xml
@@ -17,7 +17,9 @@ def test_no_program_is_quicker_than_its_busiest_link(topology, case, blocks, dat
     world = World(topology)
     root = data.draw(st.integers(0, world.size - 1))
     count = count_for(case[0], world.size, blocks)
-    prediction = world.predict(case[0], count, dtype="uint8", algorithm=case[1], root=root)
+    prediction = world.predict(
+        case[0], count, dtype="uint8", algorithm=case[1], **root_of(case[0], root)
+    )
     planner = planning.Planner(world.topology, world.slicing)
     program, _ = planner.prepare(prediction.shape, case[1], root, 1)
     least_ps = busiest_link_ps(program, world.network)

@@ -17,7 +17,7 @@ INTERRUPTED = 130
 """Exit status: 128 + SIGINT, as shells count."""
 
 MOST = (1 << 63) - 1
-"""Of whole numbers and bytes: the largest that 64 bits hold, as the compiled parts count."""
+"""Of whole numbers: the largest that 64 bits hold, as the compiled parts count."""
 
 MOST_REAL = 1e12
 """Of seconds, microseconds and factors: 32,000 years are no bound of anything."""
@@ -39,7 +39,7 @@ class Group(click.Group):
 
 
 class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """A number of bytes that 64 bits hold, with K, M, G or T for powers of 1024."""
+    """A number of bytes, with K, M, G or T for powers of 1024."""
 
     name = "size"
 
@@ -50,12 +50,9 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         if isinstance(value, int):
             return value
         try:
-            nbytes = parse_size(value)
+            return parse_size(value)
         except ArgumentError as error:
             self.fail(str(error), param, ctx)
-        if nbytes > MOST:
-            self.fail(f"size {value!r}: needed at most {MOST} bytes", param, ctx)
-        return nbytes
 
 
 class Whole(click.IntRange):

@@ -24,13 +24,14 @@ __all__ = ["perf"]
 
 WRONG_OR_LATE = 1
 MOST_SIZES = 10_000
+"""Of one table: more lines than anybody waits for."""
 
 NEXT_RANK = 1
 """Where send_recv sends to, as in nccl-tests."""
 
 
 @click.command()
-@click.argument("collective", default="all_reduce", metavar="[COLLECTIVE]")
+@click.argument("collective", required=False)
 @click.option("-b", "--minbytes", type=Size(), default="8", help="First size.", show_default=True)
 @click.option("-e", "--maxbytes", type=Size(), default="32M", help="Last size.", show_default=True)
 @click.option("-i", "--stepbytes", type=Size(), help="Add this to each size, instead of -f.")
@@ -43,8 +44,7 @@ NEXT_RANK = 1
     "-r",
     "--root",
     type=Whole(0),
-    default=0,
-    show_default=True,
+    show_default="0, or that of FILE.xml",
     help="Of broadcast, reduce, gather, scatter.",
 )
 @click.option("-n", "--iters", type=Whole(1), default=20, show_default=True,
@@ -56,7 +56,7 @@ NEXT_RANK = 1
 @click.option("--topology", default="three-campus", show_default=True, metavar="NAME|FILE",
               help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
 @click.option("--algorithm", default="auto", show_default=True,
-              help="A name, auto for the quickest by the model, or FILE.xml.")  # fmt: skip
+              help="A name, auto for the quickest by the model, or FILE.xml, a plan.")  # fmt: skip
 @click.option("--stack", default="ideal", show_default=True, metavar="NAME|FILE",
               help="Whose messages: ideal, nccl, gloo, openmpi, or a profile in TOML. "
                    "auto is then that library's algorithm.")  # fmt: skip
@@ -94,14 +94,14 @@ NEXT_RANK = 1
 @click.option("--nccl-json", "nccl_json_path", type=click.Path(path_type=Path), metavar="FILE",
               help="Write the JSON of nccl-tests (-J).")  # fmt: skip
 def perf(
-    collective: str, json_path: Path | None, nccl_json_path: Path | None, **asked: Any
+    collective: str | None, json_path: Path | None, nccl_json_path: Path | None, **asked: Any
 ) -> None:
     """Run a collective over a range of sizes, wait for its links, and check every element.
 
-    COLLECTIVE is all_reduce (the default), reduce_scatter, all_gather, broadcast, reduce,
-    all_to_all, gather, scatter or send_recv (every rank to the next). Sizes may end in K, M or G
-    for powers of 1024. The exit status is 1 when an element is wrong, --strict is not met, or by a
-    defect of emul a time is below its bound.
+    COLLECTIVE is all_reduce, reduce_scatter, all_gather, broadcast, reduce, all_to_all, gather,
+    scatter or send_recv (every rank to the next); by default all_reduce, or what a plan in FILE.xml
+    computes. Sizes may end in K, M or G for powers of 1024. The exit status is 1 when an element is
+    wrong, --strict is not met, or by a defect of emul a time is below its bound.
     """
     from emul.cli.sweep import Sweep
     from emul.report import PerfTable
@@ -115,6 +115,7 @@ def perf(
             f"--no-data with --clock {asked['clock']}: needed --clock virtual, for nothing is run "
             "that could be waited for"
         )
+    collective, root = _collective_and_root(collective, asked)
     world = _world(asked)
     sweep = Sweep(
         world,
@@ -122,7 +123,7 @@ def perf(
         asked["algorithm"],
         asked["datatype"],
         asked["op"],
-        NEXT_RANK if collective == "send_recv" else asked["root"],
+        root,
         asked["iters"],
         asked["warmup_iters"],
         asked["check"],
@@ -131,7 +132,7 @@ def perf(
     counts = _counts(sweep, asked)
     sweep.rehearse(counts)
     started = datetime.now()
-    table = PerfTable(world, collective, sweep.algorithm)
+    table = PerfTable(world, collective, sweep.algorithm, counts_overflow=sweep.counts_overflow)
     rows, interrupted = _print_table(sweep, table, counts)
     if rows:  # with none, a complete file of an earlier run is worth more
         missing = len(rows) < len(counts)
@@ -144,6 +145,20 @@ def perf(
         complain(f"emul perf: {late}")
     if late or any(row.wrong or row.below_bound for row in rows):
         sys.exit(WRONG_OR_LATE)
+
+
+def _collective_and_root(collective: str | None, asked: dict[str, Any]) -> tuple[str, int]:
+    """Return what is run, and from or to which rank: as asked for, or as the plan's file says."""
+    from emul.plans import is_plan_file, read_plan
+
+    root = asked["root"]
+    if is_plan_file(asked["algorithm"]):
+        plan = read_plan(asked["algorithm"])
+        collective = collective or plan.collective
+        root = plan.root if root is None or collective == "send_recv" else root
+    elif collective == "send_recv":
+        root = NEXT_RANK
+    return collective or "all_reduce", root or 0
 
 
 def _too_late(rows: list[PerfRow], strict_s: float | None) -> str | None:
@@ -248,26 +263,19 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
                 row = sweep.row(count, advance)
             rows.append(row)
             say(table.line(row))
-        say(*table.foot(rows, sweep.lag), *_words(sweep, counts[-1]))
+        say(*table.foot(rows, sweep.lag), *_words(sweep, rows, counts[-1]))
     except KeyboardInterrupt:
         return rows, True
     return rows, False
 
 
-def _words(sweep: Sweep, count: int) -> list[str]:
-    """Return what is said below the table, of the largest size."""
-    from emul.report import closing_words
-    from emul.world import World
+def _words(sweep: Sweep, rows: list[PerfRow], count: int) -> list[str]:
+    """Return the lines below the table: about the largest size, and elements that overflowed."""
+    from emul.report import closing_words, overflow_words
 
-    world = sweep.world
-    one_place = World(
-        world.topology.in_one_place(),
-        seed=world.seed,
-        slicing=world.slicing,
-        start_s=world.start_s,
-        stack=world.stack,
-    )
-    return closing_words(world, sweep.predict(world, count), sweep.predict(one_place, count))
+    here = sweep.predict(sweep.world, count)
+    words = closing_words(sweep.world, here, sweep.in_one_place(count))
+    return [*words, overflow_words(rows, sweep.op)] if sweep.may_overflow else words
 
 
 @contextmanager

@@ -63,12 +63,12 @@ def show(collective: str, algorithm: str | None, topology: str, root: int, steps
 
     The plan is that of an algorithm for a collective, or that of a file in MSCCL XML.
     """
-    from emul.plans import PLAN_FILE, read_plan
+    from emul.plans import is_plan_file, read_plan
     from emul.report.plans import plan_sheet
     from emul.topology import load
 
     where = load(topology)
-    if collective.endswith(PLAN_FILE):
+    if is_plan_file(collective):
         found = read_plan(collective)
     elif algorithm is None:
         raise click.UsageError("Missing argument 'ALGORITHM'.")

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.errors import ArgumentError, CapacityError, OutageError, TimeLimitError
 from emul.lag import Lag, LagRecord
 from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
-from emul.planning import MOST_RANKS_IN_FULL
+from emul.ops.integers import WRAPPING
+from emul.planning import Planner
 from emul.plans import Layout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
 from emul.run import Prediction, Run
@@ -62,6 +64,17 @@ class Sweep:
         return self.timed.summary(self.world.dilation)
 
     @property
+    def may_overflow(self) -> bool:
+        """Whether whole numbers are added up or multiplied, which may leave their type."""
+        reduces = collective_named(self.collective).reduces and self.op in WRAPPING
+        return reduces and dtype_named(self.dtype).kind in "iu"
+
+    @property
+    def counts_overflow(self) -> bool:
+        """Whether elements that left their type are counted: in runs that are checked."""
+        return self.may_overflow and self.check > 0 and not self.no_data
+
+    @property
     def how(self) -> str:
         """How often each size is run, in words."""
         if self.no_data:
@@ -72,15 +85,14 @@ class Sweep:
         """Return the input counts of one rank for the wanted sizes of the whole vector.
 
         Sizes are rounded down to what the collective can cut up, but never to nothing; sizes
-        that then are the same are run once. Where ranks are too many to be told apart, all shares
-        are alike.
+        that then are the same are run once. Where it has a block for each rank, that is a multiple
+        of the ranks, as in nccl-tests; elsewhere it is any whole number of elements.
         """
         collective = collective_named(self.collective)
         itemsize = dtype_named(self.dtype).itemsize
-        alike = self.no_data and self.world.size > MOST_RANKS_IN_FULL
-        unit = self.world.size if collective.in_blocks or alike else 1
+        unit = self.world.size if collective.in_blocks else 1
         per_block = (max(1, nbytes // (itemsize * unit)) for nbytes in wanted_bytes)
-        to_input = unit if collective.input_whole or not collective.in_blocks else 1
+        to_input = unit if collective.input_whole else 1
         return list(dict.fromkeys(count * to_input for count in per_block))
 
     def check_feasible(self, count: int) -> None:
@@ -112,9 +124,31 @@ class Sweep:
             count,
             dtype=self.dtype,
             algorithm=self.algorithm,
-            root=self.root,
             collapse=self.no_data,
+            **{"shift" if self.collective == "send_recv" else "root": self.root},
         )
+
+    def in_one_place(self, count: int) -> Prediction | None:
+        """Return the cost over the same ranks in one place; None where that cannot be timed.
+
+        The comparison is no more work than ``auto`` takes on for an algorithm.
+        """
+        world, itemsize = self.world, dtype_named(self.dtype).itemsize
+        if len(world.topology.sites) == 1:
+            return self.predict(world, count)
+        planner = Planner(
+            world.topology.in_one_place(),
+            world.slicing,
+            seed=world.seed,
+            start_s=world.start_s,
+            stack=world.stack,
+            bounded=True,
+        )
+        shape, root = self._shape(count), self.root % world.size
+        try:
+            return planner.predict(shape, self.algorithm, root, itemsize, collapse=self.no_data)
+        except (ArgumentError, CapacityError, OutageError, TimeLimitError):
+            return None
 
     def row(self, count: int, advance: Advance) -> PerfRow:
         """Run one size and return its line; ``advance`` is told now and then what is going on."""
@@ -165,12 +199,21 @@ class Sweep:
         for run in runs:
             if run.dilation is not None:
                 self.timed.add(run.arrival)
-        wrong = None
+        wrong, overflowed = None, 0
         for _ in range(self.check):
             out.view(np.uint8)[...] = POISON
             (run,) = self._repeat(x, out, 1, "checking", advance)
             wrong = (wrong or 0) + data.wrong(arrays.to_host(run.output))
-        return perf_row(world, runs, redop=self.op, root=self.root, seed=world.seed, wrong=wrong)
+            overflowed += run.error.overflowed if self.counts_overflow else 0
+        return perf_row(
+            world,
+            runs,
+            redop=self.op,
+            root=self.root,
+            seed=world.seed,
+            wrong=wrong,
+            overflowed=overflowed if self.counts_overflow else None,
+        )
 
     def _repeat(self, x: Array, out: Array, times: int, what: str, advance: Advance) -> list[Run]:
         runs: list[Run] = []

@@ -153,7 +153,8 @@ class Changes:
                 )
         if self.trace and self.trace[0].from_s:
             raise ArgumentError(
-                f"trace begins at {self.trace[0].from_s} s: needed a first state from 0 s"
+                f"trace begins at {self.trace[0].from_s} s: needed a first state from 0 s, such as "
+                "with the first time taken off all of them"
             )
         not_negative("seconds", repeat_s=self.repeat_s)
         if self.repeat_s and self.trace and self.repeat_s <= self.trace[-1].from_s:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from emul.errors import DTypeError
 from emul.memory import check_fits
+from emul.ops.bfloat16 import BFLOAT16, AsUint16, FromUint16, is_bfloat16
+from emul.ops.extents import Extent
 
 __all__ = [
     "HOST",
@@ -54,7 +56,7 @@ class Arrays(Protocol):
         """Return a copy of ``array``. Raises CapacityError when there is no memory for it."""
 
     def overlap(self, a: Array, b: Array) -> bool:
-        """Say whether ``a`` and ``b`` may share memory."""
+        """Say whether ``a`` and ``b`` share memory, or too much was to be looked at to say no."""
 
     def writeable(self, array: Array) -> bool:
         """Say whether ``array`` may be written into."""
@@ -74,8 +76,13 @@ class HostArrays:
 
     def taken(self, array: object, what: str) -> Array:
         """Return ``array`` itself, or a view of another library's array in host memory."""
+        if isinstance(array, np.ma.MaskedArray):
+            raise DTypeError(
+                f"{what} is a masked array: needed one without a mask, for what is masked would "
+                "be reduced with the rest; use its filled(0), or another neutral value"
+            )
         if isinstance(array, np.ndarray):
-            return array
+            return array if type(array) is np.ndarray else np.asarray(array)
         device = _device(array)
         if device is None:
             raise DTypeError(
@@ -88,7 +95,7 @@ class HostArrays:
                 "DLPack): needed an array in host memory; backend='cupy' and 'auto' compute on "
                 "NVIDIA GPUs, for other backends copy it to the host first"
             )
-        return from_dlpack(np.from_dlpack, array, what)
+        return from_dlpack(_as_numpy, array, what)
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return a new array."""
@@ -99,8 +106,9 @@ class HostArrays:
         return array.copy()
 
     def overlap(self, a: Array, b: Array) -> bool:
-        """Say whether the bounds of ``a`` and ``b`` overlap."""
-        return np.may_share_memory(a, b)
+        """Say whether any byte belongs to both."""
+        one, another = (Extent.of(each, each.__array_interface__["data"][0]) for each in (a, b))
+        return one.meets(another)
 
     def writeable(self, array: Array) -> bool:
         """Say whether NumPy lets ``array`` be written into."""
@@ -158,9 +166,16 @@ def in_kind_of(like: object, array: Array) -> Any:
     if take is None:
         return array
     try:
-        return take(array)
+        return take(FromUint16(array) if array.dtype == BFLOAT16 else array)
     except (BufferError, RuntimeError, TypeError, ValueError):
         return array
+
+
+def _as_numpy(array: Any) -> Array:
+    """Return a view of another library's ``array`` in host memory."""
+    if not is_bfloat16(array):
+        return np.from_dlpack(array)
+    return np.from_dlpack(AsUint16(array)).view(BFLOAT16)
 
 
 def type_name(array: object) -> str:
@@ -172,10 +187,15 @@ def type_name(array: object) -> str:
 
 def _device(array: object) -> tuple[int, int] | None:
     """Return type and number of the device of ``array`` by DLPack; None if it does not speak it."""
-    ask = getattr(array, "__dlpack_device__", None)
-    if ask is None or not hasattr(array, "__dlpack__"):
+    if isinstance(array, type) or not hasattr(array, "__dlpack__"):
         return None
-    kind, number = ask()
+    ask = getattr(array, "__dlpack_device__", None)
+    if ask is None:
+        return None
+    try:
+        kind, number = ask()
+    except Exception:  # of an array without memory, each library has its own
+        return None
     return int(kind), int(number)
 
 

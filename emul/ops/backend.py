@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import BackendError, unknown_name
+from emul.errors import ArgumentError, BackendError, shown, unknown_name
 from emul.ops.arrays import Arrays, gpu_of
 from emul.ops.buffers import Buffers
 from emul.ops.cpu_ops import CpuOps
@@ -21,6 +21,9 @@ Array = npt.NDArray[np.generic]
 AUTO_BACKEND = "auto"
 GPU_BACKEND = "cupy"
 BACKENDS = (AUTO_BACKEND, "cpu", "numpy", GPU_BACKEND)
+
+OF_OPS = ("name", "arrays", "new_bytes", "perform")
+"""What Ops of one's own have; see there."""
 
 
 class Ops(Protocol):
@@ -73,6 +76,10 @@ def ops_for(backend: str | Ops) -> Ops:
     BackendError where this machine has no GPU for it.
     """
     if not isinstance(backend, str):
+        if isinstance(backend, type) or not all(hasattr(backend, name) for name in OF_OPS):
+            raise ArgumentError(
+                f"backend {shown(backend)}: needed one of {', '.join(BACKENDS)}, or Ops"
+            )
         return backend
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from emul.errors import ArgumentError, DTypeError, ShapeError
 from emul.ops.arrays import HOST, Arrays, in_kind_of, is_immutable
 from emul.ops.dtypes import dtype_of
+from emul.ops.extents import in_rows, shares_within
 from emul.plans import Collective, Counts, Layout, Shape
 
 __all__ = ["Buffers"]
@@ -44,16 +45,35 @@ class Buffers:
         self.collective = collective
         self.arrays = arrays
         self.given = x, out
-        self.x, self.shape = _input(collective, world_size, x, counts, arrays)
-        self.out = None
-        if out is not None:
-            target = self.x if out is x else arrays.taken(out, "out")
-            if target is not out and is_immutable(out):
-                raise _read_only()
-            self.out = _output(collective, self.x, target, self.shape, arrays)
+        self.taken = _taken_input(x, arrays)
+        self.x, self.shape = _input(collective, world_size, self.taken, counts)
+        self.outside = _output_shape(collective, world_size, self.taken.shape, self.shape)
+        self.out = None if out is None else self._output_rows(out)
         self.in_place = self.out is not None and self.out is self.x
         self.revocable = revocable
         self.kept = False
+
+    def _output_rows(self, out: object) -> Array:
+        """Return the caller's ``out`` as rows; raises what it cannot be used for."""
+        collective = self.collective
+        target = self.taken if out is self.given[0] else self.arrays.taken(out, "out")
+        if target is not out and is_immutable(out):
+            raise _read_only()
+        if target.shape != self.outside:
+            raise ShapeError(
+                f"{collective.name}: out of shape {target.shape}: needed {self.outside}"
+            )
+        if target.dtype != self.x.dtype:
+            raise DTypeError(f"out of {target.dtype}: needed {self.x.dtype}, as the input")
+        if not self.arrays.writeable(target):
+            raise _read_only()
+        in_place = target is self.taken and collective.in_place
+        rows = self.x if in_place else _viewed(target, len(self.shape.output_shape), "out")
+        if shares_within(rows):
+            raise _shared(collective, target)
+        if not in_place and self.arrays.overlap(rows, self.x):
+            raise _overlapping(collective)
+        return rows
 
     @property
     def output_bytes(self) -> int:
@@ -79,7 +99,9 @@ class Buffers:
         x, out = self.given
         if out is not None:
             return out
-        return output if self.x is x else in_kind_of(x, output)
+        if output.shape != self.outside:
+            output = output.reshape(self.outside)
+        return output if self.taken is x else in_kind_of(x, output)
 
     def new_bytes(self, layout: Layout) -> int:
         """Return the bytes that ``load`` and ``unload`` will allocate with this ``layout``."""
@@ -149,51 +171,94 @@ def _read_only() -> ArgumentError:
     return ArgumentError("out is read-only: needed a buffer to write into")
 
 
-def _input(
-    collective: Collective, world_size: int, given: object, counts: Counts | None, arrays: Arrays
-) -> tuple[Array, Shape]:
-    """Return ``given`` as an array, and the shape of the call that follows from it."""
+def _shared(collective: Collective, out: Array) -> ArgumentError:
+    return ArgumentError(
+        f"{collective.name}: elements of out, of shape {out.shape} and strides {out.strides} "
+        "bytes, share memory: needed memory of its own for each, as a new buffer has"
+    )
+
+
+def _overlapping(collective: Collective) -> ArgumentError:
+    itself = "the input itself (in place) or " if collective.in_place else ""
+    return ArgumentError(f"out overlaps the input: needed {itself}memory of its own")
+
+
+def _taken_input(given: object, arrays: Arrays) -> Array:
+    """Return ``given`` as an array of the backend, of elements that emul reduces."""
     if type(given) is np.ndarray and arrays is HOST:  # asked first: it is nearly always so
         x: Array = given
     else:
         x = arrays.taken(given, "input")
     dtype_of(x)
+    return x
+
+
+def _input(
+    collective: Collective, world_size: int, taken: Array, counts: Counts | None
+) -> tuple[Array, Shape]:
+    """Return the input as rows, or as the root's buffer, and the shape of the call."""
+    name = collective.name
     if collective.at_root_only == "input":
-        if x.ndim != 1:
+        if taken.ndim != 1:
             raise ShapeError(
-                f"{collective.name}: input of shape {x.shape}: needed one dimension, the buffer "
-                "of the root"
+                f"{name}: input of shape {taken.shape}: needed one dimension, the buffer of the "
+                "root"
             )
-    elif x.ndim != 2 or x.shape[0] != world_size:
-        raise ShapeError(
-            f"{collective.name}: input of shape {x.shape}: needed ({world_size}, count), one row "
-            "per rank"
-        )
+        x = taken
+    elif taken.ndim < 2 or taken.shape[0] != world_size:
+        raise _not_all_ranks(name, world_size, taken)
+    else:
+        x = _viewed(taken, 2, "input")
     if counts is None:
         return x, Shape.of(collective, world_size, x.shape[-1])
     shape = Shape.of_counts(collective, world_size, counts)
-    if x.shape != shape.input_shape:
+    if taken.shape != shape.input_shape:
         raise ShapeError(
-            f"{collective.name}: input of shape {x.shape} with counts that ask for "
+            f"{name}: input of shape {taken.shape} with counts that ask for "
             f"{shape.input_shape}: needed rows as long as the longest"
         )
     return x, shape
 
 
-def _output(collective: Collective, x: Array, out: Array, shape: Shape, arrays: Arrays) -> Array:
-    if out.shape != shape.output_shape:
+def _not_all_ranks(name: str, world_size: int, x: Array) -> ShapeError:
+    """Return the error for a buffer without a row for each rank."""
+    return ShapeError(
+        f"{name}: input of shape {x.shape}: needed ({world_size}, count), one row per rank, or "
+        f"({world_size}, ...): one process holds the buffers of all {world_size} ranks; if this "
+        f"is the buffer of one rank, stack those of all to {(world_size, *(x.shape or (1,)))}"
+    )
+
+
+def _viewed(array: Array, ndim: int, what: str) -> Array:
+    """Return ``array`` with its last dimensions joined so that ``ndim`` are left: a view."""
+    if array.ndim == ndim:
+        return array
+    rows = in_rows(array if ndim > 1 else array[None])
+    if rows is None:
         raise ShapeError(
-            f"{collective.name}: out of shape {out.shape}: needed {shape.output_shape}"
+            f"{what} of shape {array.shape} and strides {array.strides} bytes: needed a buffer "
+            "of each rank whose elements are evenly apart, as in a contiguous array: copy it first"
         )
-    if out.dtype != x.dtype:
-        raise DTypeError(f"out of {out.dtype}: needed {x.dtype}, as the input")
-    if not arrays.writeable(out):
-        raise _read_only()
-    in_place = out is x and collective.in_place
-    if not in_place and arrays.overlap(out, x):
-        raise ArgumentError(
-            "out overlaps the input: needed "
-            + ("the input itself (in place) or " if collective.in_place else "")
-            + "memory of its own"
+    return rows if ndim > 1 else rows[0]
+
+
+def _output_shape(
+    collective: Collective, world_size: int, given: tuple[int, ...], shape: Shape
+) -> tuple[int, ...]:
+    """Return the shape of the output for an input of shape ``given``.
+
+    Of buffers with several dimensions, blocks are cut and joined along the first one, as in
+    torch.distributed; the others stay.
+    """
+    if len(given) < 3:
+        return shape.output_shape
+    first, behind = given[1], given[2:]
+    if collective.in_blocks and collective.input_whole and first % world_size:
+        raise ShapeError(
+            f"{collective.name}: input of shape {given}: needed a multiple of the world size "
+            f"{world_size} in the second dimension, of which every rank gets a block"
         )
-    return out
+    if collective.in_blocks and collective.input_whole != collective.output_whole:
+        first = first // world_size if collective.input_whole else first * world_size
+    rows = () if collective.at_root_only == "output" else (world_size,)
+    return (*rows, first, *behind)

@@ -41,7 +41,7 @@ def dtype_named(name: str) -> np.dtype[np.generic]:
 
     Raises ArgumentError when there is none.
     """
-    if name not in _BY_ANY_NAME:
+    if not isinstance(name, str) or name not in _BY_ANY_NAME:
         raise unknown_name("dtype", name, _BY_ANY_NAME)
     return DTYPES[_BY_ANY_NAME[name]]
 

@@ -1,4 +1,4 @@
-"""How far a reduction is from the exact one: in units of the last place, and relative."""
+"""How far a reduction is from the exact one: in units of the last place, relative, overflowed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from emul.ops.integers import advice_on, exact_columns, reduced_as_it_is, sure_to_fit
 
 __all__ = ["RoundingError", "rounding_error"]
 
@@ -26,46 +28,100 @@ FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class RoundingError:
-    """Of all elements of an output against a float64 reference.
+    """Of all elements of an output against an exact reference.
 
-    An ulp is the distance of neighbouring numbers of the element type at the reference.
-    Relative errors leave out elements whose reference is zero.
+    An ulp is the distance of neighbouring numbers of the element type at the reference: 1 for
+    whole numbers. Relative errors leave out elements whose reference is zero. ``overflowed``: how
+    many elements are whole numbers whose exact sum or product lies outside the type, so that they
+    wrapped; of an average, it is the sum that is held against the type. Sums that leave the type
+    on the way and come back are right, and do not count; minima and maxima never overflow. Floats
+    overflow to infinity, which shows in the errors. ``advice``: in words what overflowed and the
+    ways out; empty where nothing did.
     """
 
     max_ulp: float
     mean_ulp: float
     max_relative: float
     mean_relative: float
+    overflowed: int = 0
+    advice: str = ""
+
+
+class _Tally:
+    """Errors of an output, part by part."""
+
+    def __init__(self) -> None:
+        self.worst: Float64Array = np.zeros(2)
+        self.total: Float64Array = np.zeros(2)
+        self.elements = self.nonzero = self.overflowed = 0
+
+    def add(self, ulps: Float64Array, relative: Float64Array, *, times: int = 1) -> None:
+        """Add elements, and those of them whose reference is not zero, so many ``times``."""
+        self.worst = np.maximum(self.worst, [ulps.max(), relative.max(initial=0)])
+        self.total += np.array([ulps.sum(), relative.sum()]) * times
+        self.elements += ulps.size * times
+        self.nonzero += relative.size * times
+
+    def add_right(self, elements: int, nonzero: int) -> None:
+        """Add elements without any error, ``nonzero`` of them with a reference that is not zero."""
+        self.elements += elements
+        self.nonzero += nonzero
+
+    def error(self, advice: str) -> RoundingError:
+        """Return the sum of it all."""
+        said = f"{self.overflowed} of {self.elements} elements: {advice}" if advice else ""
+        return RoundingError(
+            float(self.worst[0]),
+            float(self.total[0]) / self.elements,
+            float(self.worst[1]),
+            float(self.total[1]) / self.nonzero if self.nonzero else 0.0,
+            self.overflowed,
+            said,
+        )
 
 
 def rounding_error(x: Array, output: Array, reduction: str) -> RoundingError:
     """Return the error of ``output``, the reduction of the rows of ``x``: (n, width).
 
-    ``output`` holds the whole vector once or once per rank, in any shape. Sums are referred to
-    compensated float64 sums (Neumaier, 1974), other reductions to plain float64. Whole numbers
-    have no rounding error.
+    ``output`` holds the whole vector once or once per rank, in any shape. Sums of floats are
+    referred to compensated float64 sums (Neumaier, 1974), other reductions to plain float64; whole
+    numbers to exact ones, averages of them before they are cut off to whole numbers.
     """
-    if output.dtype.name not in FORMATS or not output.size:
+    if not output.size:
         return RoundingError(0.0, 0.0, 0.0, 0.0)
     vectors = output.reshape(-1, x.shape[1])
-    worst: Float64Array = np.zeros(2)
-    total: Float64Array = np.zeros(2)
-    relative_to = 0
+    whole = output.dtype.name not in FORMATS
+    tally = _Tally()
     with np.errstate(all="ignore"):
         for low in range(0, x.shape[1], COLUMNS_AT_ONCE):
             columns = slice(low, low + COLUMNS_AT_ONCE)
-            reference, rest = _reference(x[:, columns].astype(np.float64), reduction)
-            off = _distance(vectors[:, columns].astype(np.float64), reference, rest)
-            ulps = off / _ulp(reference, output.dtype.name)
-            nonzero = reference != 0
-            relative = off[:, nonzero] / np.abs(reference[nonzero])
-            worst = np.maximum(worst, [ulps.max(), relative.max(initial=0)])
-            total += [ulps.sum(), relative.sum()]
-            relative_to += relative.size
-    mean_relative = float(total[1]) / relative_to if relative_to else 0.0
-    return RoundingError(
-        float(worst[0]), float(total[0]) / output.size, float(worst[1]), mean_relative
-    )
+            add = _add_whole if whole else _add_floats
+            add(tally, x[:, columns], vectors[:, columns], reduction)
+    return tally.error(advice_on(x.dtype, reduction, len(x)) if tally.overflowed else "")
+
+
+def _add_floats(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
+    reference, rest = _reference(x.astype(np.float64), reduction)
+    off = _distance(values.astype(np.float64), reference, rest)
+    nonzero = reference != 0
+    tally.add(off / _ulp(reference, x.dtype.name), off[:, nonzero] / np.abs(reference[nonzero]))
+
+
+def _add_whole(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
+    """Add whole numbers; what is right, and ranks that hold the same, take one look."""
+    if reduction != "avg" and sure_to_fit(x, reduction):
+        right = reduced_as_it_is(x, reduction)
+        if (values == right).all():
+            tally.add_right(values.size, int(np.count_nonzero(right)) * len(values))
+            return
+    exact, rows = exact_columns(x, reduction), len(values)
+    tally.overflowed += int(np.count_nonzero(exact.overflowed)) * rows
+    times = rows if (values == values[0]).all() else 1
+    off = exact.distance(values[:1] if times > 1 else values)
+    nonzero = exact.value != 0
+    relative = off[:, nonzero] / np.abs(exact.value[nonzero])
+    relative[np.isnan(relative)] = 1.0  # of a product past float64, nothing but it counts
+    tally.add(off, relative, times=times)
 
 
 def _reference(x: Float64Array, reduction: str) -> tuple[Float64Array, Float64Array]:

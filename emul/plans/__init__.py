@@ -1,23 +1,29 @@
 """Plans: who sends which chunk to whom. No time, no array values."""
 
-from emul.plans.algorithms import ALGORITHMS, algorithms_for, build_hierarchy, build_plan
+from emul.plans.algorithms import (
+    ALGORITHMS,
+    algorithms_for,
+    build_hierarchy,
+    build_plan,
+    unproven_plan,
+)
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
 from emul.plans.excerpt import Excerpt
 from emul.plans.expressions import Expressions
-from emul.plans.msccl import PLAN_FILE, plan_xml, read_plan
+from emul.plans.msccl import PLAN_FILES, is_plan_file, plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
 from emul.plans.program import Program, StandsFor
 from emul.plans.recipe import Recipe
 from emul.plans.rounds import Rounds
 from emul.plans.shape import Counts, Layout, Shape
-from emul.plans.verify import verify
+from emul.plans.verify import passes, proof_bytes, verify
 
 __all__ = [
     "ALGORITHMS",
     "COLLECTIVES",
-    "PLAN_FILE",
+    "PLAN_FILES",
     "Collective",
     "Counts",
     "Excerpt",
@@ -40,8 +46,12 @@ __all__ = [
     "build_hierarchy",
     "build_plan",
     "collective_named",
+    "is_plan_file",
+    "passes",
     "plan_from",
     "plan_xml",
+    "proof_bytes",
     "read_plan",
+    "unproven_plan",
     "verify",
 ]

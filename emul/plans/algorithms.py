@@ -18,7 +18,14 @@ from emul.plans.places import Places
 from emul.plans.plan import Plan
 from emul.plans.verify import verify
 
-__all__ = ["ALGORITHMS", "Algorithm", "algorithms_for", "build_hierarchy", "build_plan"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "algorithms_for",
+    "build_hierarchy",
+    "build_plan",
+    "unproven_plan",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +95,21 @@ def build_plan(
     ArgumentError for an unknown name, an algorithm that does not do the collective, or a root
     that is no rank.
     """
+    plan = unproven_plan(collective, algorithm, sites, root=root)
+    verify(plan)
+    return plan
+
+
+def unproven_plan(
+    collective: str, algorithm: str, sites: Sequence[int | Sequence[int]], *, root: int = 0
+) -> Plan:
+    """Return the plan of ``build_plan`` without its proof, which takes most of the time."""
     collective_named(collective)
     places = Places.of(sites)
     n = places.world_size
     if not 0 <= root < n:
         raise ArgumentError(f"root {root}: needed a rank from 0 to {n - 1}")
-    plan = _built(collective, algorithm, places, root)
-    verify(plan)
-    return plan
+    return _built(collective, algorithm, places, root)
 
 
 def build_hierarchy(

@@ -31,10 +31,11 @@ class Collective(ABC):
     whether input and output of a rank are the whole vector, or its block of it. ``between_all``:
     each rank's vector has a block for each other. ``from_root``: only the root's input matters.
     ``at_root_only``: whether only the root has an ``input``, or an ``output``; that buffer then has
-    one dimension.
+    one dimension. ``promises``: how it ends, in words.
     """
 
     name: str
+    promises: str
     reduces = False
     rooted = False
     in_blocks = False
@@ -105,6 +106,7 @@ class AllReduce(Collective):
     """Every rank ends with the reduction of all buffers."""
 
     name = "all_reduce"
+    promises = "every rank ends with the reduction of all buffers"
     reduces = True
 
     def bus_factor(self, world_size: int) -> float:
@@ -124,6 +126,7 @@ class Reduce(AllReduce):
     """The root ends with the reduction of all buffers: (n, count) -> (count,)."""
 
     name = "reduce"
+    promises = "the root ends with the reduction of all buffers: (n, count) -> (count,)"
     rooted = True
     at_root_only = "output"
 
@@ -140,6 +143,7 @@ class ReduceScatter(AllReduce):
     """Rank r ends with block r of the reduction of all buffers: (n, n*c) -> (n, c)."""
 
     name = "reduce_scatter"
+    promises = "rank r ends with block r of the reduction of all buffers: (n, n*c) -> (n, c)"
     in_blocks = True
     output_whole = False
 
@@ -156,6 +160,7 @@ class AllGather(Collective):
     """Every rank ends with all buffers, in rank order: (n, c) -> (n, n*c)."""
 
     name = "all_gather"
+    promises = "every rank ends with all buffers, in rank order: (n, c) -> (n, n*c)"
     in_blocks = True
     input_whole = False
 
@@ -176,6 +181,7 @@ class Gather(AllGather):
     """The root ends with all buffers, in rank order: (n, c) -> (n*c,)."""
 
     name = "gather"
+    promises = "the root ends with all buffers, in rank order: (n, c) -> (n*c,)"
     rooted = True
     at_root_only = "output"
 
@@ -188,6 +194,7 @@ class Broadcast(Collective):
     """Every rank ends with the root's buffer: (n, count) -> (n, count)."""
 
     name = "broadcast"
+    promises = "every rank ends with the root's buffer: (n, count) -> (n, count)"
     rooted = True
     from_root = True
 
@@ -210,6 +217,7 @@ class Scatter(Broadcast):
     """Rank r ends with block r of the root's buffer: (n*c,) -> (n, c)."""
 
     name = "scatter"
+    promises = "rank r ends with block r of the root's buffer: (n*c,) -> (n, c)"
     in_blocks = True
     output_whole = False
     at_root_only = "input"
@@ -227,6 +235,7 @@ class AllToAll(Collective):
     """Rank d ends with block d of every rank, in rank order: (n, n*c) -> (n, n*c)."""
 
     name = "all_to_all"
+    promises = "rank d ends with block d of every rank, in rank order: (n, n*c) -> (n, n*c)"
     in_blocks = True
     between_all = True
 
@@ -252,6 +261,7 @@ class SendRecv(Collective):
     """Rank r sends its buffer to rank r + root and ends with that of rank r - root."""
 
     name = "send_recv"
+    promises = "rank r sends its buffer to rank r + root and ends with that of rank r - root"
 
     def bus_factor(self, world_size: int) -> float:
         """Return 1: every rank sends its buffer once."""
@@ -288,6 +298,6 @@ COLLECTIVES: Mapping[str, Collective] = MappingProxyType(
 
 def collective_named(name: str) -> Collective:
     """Return the collective called ``name``; raises ArgumentError when there is none."""
-    if name not in COLLECTIVES:
+    if not isinstance(name, str) or name not in COLLECTIVES:
         raise unknown_name("collective", name, COLLECTIVES)
     return COLLECTIVES[name]

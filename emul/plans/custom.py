@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emul.errors import PlanError
+from emul.errors import PlanError, shown
 from emul.plans.collectives import collective_named
 from emul.plans.plan import Partition, Plan, Step
 
@@ -56,7 +56,11 @@ def plan_from(
     name = getattr(schedule, "__name__", "custom")
 
     def steps() -> Iterator[Step]:
-        for number, sends in enumerate(schedule(world_size)):
+        for number, sends in enumerate(_called(schedule, name, world_size)):
+            if not isinstance(sends, Iterable):
+                raise PlanError(
+                    f"{name}: step {number} is {shown(sends)}: needed an iterable of Send"
+                )
             yield _step(name, number, list(sends))
 
     return Plan(
@@ -71,10 +75,24 @@ def plan_from(
     )
 
 
+def _called(schedule: Schedule, name: str, world_size: int) -> Iterable[Iterable[Send]]:
+    """Return the steps of ``schedule``; raises PlanError where it is no function that has some."""
+    try:
+        found = schedule(world_size)
+    except TypeError as error:
+        raise PlanError(
+            f"{name} cannot be called with a number of ranks ({error}): needed a function of one "
+            "that yields steps"
+        ) from error
+    if not isinstance(found, Iterable):
+        raise PlanError(f"{name} returns {shown(found)}: needed steps, each an iterable of Send")
+    return found
+
+
 def _step(name: str, number: int, sends: list[Send]) -> Step:
     for row, send in enumerate(sends):
         if not isinstance(send, Send):
-            raise PlanError(f"{name}: step {number}, row {row} is {send!r}: needed a Send")
+            raise PlanError(f"{name}: step {number}, row {row} is {shown(send)}: needed a Send")
     into = [send.chunk if send.into is None else send.into for send in sends]
     columns = (
         [send.src for send in sends],

@@ -49,7 +49,8 @@ class Excerpt:
     """Rings of ``ranks`` ranks in every site, ``top`` between the sites: ``period`` ranks of each.
 
     ``top`` is a proven plan between as many ranks as there are sites. Rank i of site s is number
-    ``s * period + i`` of the excerpt.
+    ``s * period + i`` of the excerpt. ``lengthened``: whether shares that would differ by an
+    element are all as long as the longest.
     """
 
     collective: str
@@ -57,9 +58,12 @@ class Excerpt:
     top: Plan
     ranks: int
     period: int
+    lengthened: bool = False
 
     @classmethod
-    def of(cls, collective: str, algorithm: str, places: Places) -> Excerpt:
+    def of(
+        cls, collective: str, algorithm: str, places: Places, *, lengthened: bool = False
+    ) -> Excerpt:
         """Return the excerpt of ``algorithm``; raises ArgumentError, saying what is not alike."""
         if collective not in COLLECTIVES:
             raise _refusal(algorithm, f"{collective} has no ranks that do alike")
@@ -77,7 +81,7 @@ class Excerpt:
         if ranks < 2 * period:
             raise _refusal(algorithm, f"sites of {ranks} ranks are no longer than two periods")
         top = build_plan(collective, at_top, [len(places.sites)])
-        return cls(collective, algorithm, top, ranks, 2 * period)
+        return cls(collective, algorithm, top, ranks, 2 * period, lengthened)
 
     @property
     def sites(self) -> int:
@@ -106,20 +110,31 @@ class Excerpt:
     def lengths(self, shape: Shape) -> Int64Array:
         """Return the elements of a share of each chunk of the top's plan.
 
-        Raises ArgumentError when the shares of a call of ``shape`` are not all alike.
+        Where a vector is not cut into equal shares of whole elements, and shares are
+        ``lengthened``, all are as long as the longest. Raises ArgumentError when the shares of a
+        call of ``shape`` are unlike otherwise.
         """
         edges = self.top.partition.edges
         parts = np.diff(edges).astype(np.int64)
         needed = int(edges[-1]) * self.ranks
         if collective_named(self.collective).in_blocks and len(set(parts.tolist())) > 1:
             raise _refusal(self.algorithm, "the top cuts blocks unevenly")
-        if shape.counts is not None or not shape.width or shape.width % needed:
+        unlike = shape.width % needed and not self.lengthened
+        if shape.counts is not None or not shape.width or unlike:
             raise _refusal(
                 self.algorithm,
                 f"{shape.width} elements are not cut alike",
                 f"a number of elements that {needed} divides",
             )
-        return parts * (shape.width // needed)
+        return parts * -(-shape.width // needed)
+
+    def rounded_up(self, shape: Shape) -> float:
+        """Return the part by which more elements are timed than there are: 0 for equal shares.
+
+        The time is then no less than that of the whole plan. A longest share that goes around a
+        ring is timed as it is, and the others do not keep it waiting.
+        """
+        return int(self.lengths(shape).sum()) * self.ranks / shape.width - 1
 
     def program(self, shape: Shape, itemsize: int, rounds: int) -> Program:
         """Return what the ranks of the excerpt send in a call of ``shape``, as a program.

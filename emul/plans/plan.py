@@ -160,7 +160,7 @@ class Plan:
     also start in the order of the plan; in ``lockstep``, those of a rank do, and it begins a step
     only when what the step before brings it has arrived. With ``under_way`` steps at once, it waits
     for the step so many before; before the steps in ``drains``, for all of them. ``waits`` holds
-    whatever else rows wait for.
+    whatever else rows wait for. ``notes``: what its reader has to say of the file it was read from.
     """
 
     collective: str
@@ -175,6 +175,7 @@ class Plan:
     waits: Waits | None = None
     under_way: int = 1
     drains: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def received(self) -> int:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import PlanError, ShapeError
+from emul.errors import PlanError, ShapeError, shown
 from emul.plans.collectives import Collective
 from emul.plans.plan import Plan
 
@@ -17,6 +17,10 @@ __all__ = ["Counts", "Layout", "Shape"]
 Int64Array = npt.NDArray[np.int64]
 Counts = npt.ArrayLike
 """Of the vector forms: elements of each rank's block, (n,), or from each to each, (n, n)."""
+
+MOST_ELEMENTS = 1 << 59
+"""Of all ranks together. Of 8 bytes each, that is half of the bytes that int64 counts; sums of
+offsets over a work buffer stay within it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,15 @@ class Shape:
     width: int
     counts: tuple[int, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse more elements than 64 bits carry: ShapeError."""
+        if self.width * self.world_size > MOST_ELEMENTS:
+            raise ShapeError(
+                f"{self.collective.name}: {shown(self.width)} elements for each of "
+                f"{self.world_size} ranks: needed at most {MOST_ELEMENTS // self.world_size}, for "
+                f"sizes and times are carried in 64 bits"
+            )
+
     @classmethod
     def of(cls, collective: Collective, world_size: int, count: int) -> Shape:
         """Return the shape when the input of one rank has ``count`` elements.
@@ -41,7 +54,7 @@ class Shape:
         blocks = world_size if collective.in_blocks and collective.input_whole else 1
         if count < 0 or count % blocks:
             raise ShapeError(
-                f"{collective.name}: {count} elements per rank: needed 0 or more"
+                f"{collective.name}: {shown(count)} elements per rank: needed 0 or more"
                 + (f", a multiple of the world size {blocks}" if blocks > 1 else "")
                 + (" (or counts=, with the elements of each)" if blocks > 1 else "")
             )
@@ -59,12 +72,19 @@ class Shape:
             given = np.asarray(counts)
         except ValueError:
             raise ShapeError(f"counts of unlike rows: needed shape {needed}") from None
+        except (RuntimeError, TypeError, OverflowError) as error:
+            raise ShapeError(f"counts {shown(counts)} ({error}): needed shape {needed}") from None
+        if isinstance(counts, np.ma.MaskedArray):
+            raise ShapeError(f"{collective.name}: masked counts: needed a number for each rank")
         if given.shape != needed or given.dtype.kind not in "iu" or (given < 0).any():
             raise ShapeError(
                 f"{collective.name}: counts of shape {given.shape} and type {given.dtype}: needed "
                 f"whole numbers from 0 on, of shape {needed}"
             )
         width = int(given.sum(axis=-1).max())
+        longest = float(given.sum(axis=-1, dtype=np.float64).max())
+        if longest > MOST_ELEMENTS:  # the exact sum may have wrapped
+            width = int(longest)
         return cls(collective, world_size, width, tuple(given.ravel().tolist()))
 
     @property

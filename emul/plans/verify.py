@@ -1,8 +1,8 @@
 """Proves that a plan computes what its collective promises, before anything runs.
 
 The proof follows, for every rank and chunk, whose contributions it holds and to which chunk they
-belong (proof.pyx). Steps are taken in one after the other as they are generated. Where not all
-chunks fit in memory, and the plan moves none to another place, they are proven some at a time.
+belong (proof.pyx). Steps are taken in one after the other as they are generated. Where all
+chunks take much memory, and the plan moves none to another place, they are proven some at a time.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from emul.memory import available_bytes, check_fits
 from emul.plans.collectives import collective_named
 from emul.plans.contents import BITS, Contents, nothing, ranks_in
 from emul.plans.plan import Plan, Step
+from emul.plans.rounds import Rounds
 
 try:
     from emul.plans.proof import FAULTS, Holdings
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
-__all__ = ["verify"]
+__all__ = ["passes", "proof_bytes", "verify"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
@@ -34,6 +35,9 @@ MOST_CHANNELS = 1 << 12
 
 SHARE_OF_MEMORY = 0.5
 """Of what is available, for a proof that has to be cut up."""
+
+MOST_BYTES_AT_ONCE = 2 << 30
+"""Of a proof that can be cut up without loss."""
 
 MOST_PASSES = 64
 """Over the steps of a plan; one that needs more is refused, because it would not end soon."""
@@ -58,9 +62,26 @@ def verify(plan: Plan) -> None:
         _prove(plan, block[first : first + at_once], first, part=True)
 
 
+def passes(plan: Plan) -> int:
+    """Return how often a proof goes through the steps of ``plan``; raises CapacityError for never.
+
+    More than once where not all chunks can be followed at the same time.
+    """
+    return -(-plan.partition.n_chunks // _chunks_at_once(plan)) if plan.n_places else 1
+
+
+def proof_bytes(plan: Plan) -> int:
+    """Return the bytes of a proof: of all places at the same time, or of those of one pass."""
+    return _bytes_per_place(plan) * _chunks_at_once(plan)
+
+
 def _chunks_at_once(plan: Plan) -> int:
     """Return how many of the places of a rank are to be followed at the same time."""
     needed = _bytes_per_place(plan)
+    most = MOST_BYTES_AT_ONCE // needed
+    if most < plan.n_places <= most * MOST_PASSES and _keeps_places(plan):
+        check_fits(needed * most, f"proving a part of {plan}")
+        return most
     try:
         check_fits(needed * plan.n_places, f"proving {plan}")
     except CapacityError:
@@ -69,6 +90,15 @@ def _chunks_at_once(plan: Plan) -> int:
             raise
         return min(fitting, plan.n_places - 1)
     return plan.n_places
+
+
+def _keeps_places(plan: Plan) -> bool:
+    """Say whether no chunk is moved to another place, so that each can be proven on its own."""
+    if plan.n_places > plan.partition.n_chunks:
+        return False
+    if isinstance(plan.steps, Rounds):
+        return True
+    return all(np.array_equal(step.src_chunk, step.dst_chunk) for step in plan.steps())
 
 
 def _bytes_per_place(plan: Plan) -> int:

@@ -4,7 +4,7 @@ from emul.report.documents import json_document, nccl_document, write_json
 from emul.report.rows import PerfRow, modelled_row, perf_row
 from emul.report.table import PerfTable
 from emul.report.topologies import link_list, link_sheets, topology_list, topology_sheet
-from emul.report.words import closing_words
+from emul.report.words import closing_words, overflow_words
 
 __all__ = [
     "PerfRow",
@@ -15,6 +15,7 @@ __all__ = [
     "link_sheets",
     "modelled_row",
     "nccl_document",
+    "overflow_words",
     "perf_row",
     "topology_list",
     "topology_sheet",

@@ -10,7 +10,6 @@ import numpy as np
 from emul.errors import ArgumentError
 from emul.plans import (
     COLLECTIVES,
-    Collective,
     Expressions,
     Plan,
     Program,
@@ -21,7 +20,7 @@ from emul.plans import (
 )
 from emul.plans.libraries import library_algorithms
 from emul.report.tables import TextTable
-from emul.topology import Network, Topology
+from emul.topology import Network, Topology, world_of
 
 __all__ = ["plan_list", "plan_sheet", "plan_words"]
 
@@ -51,8 +50,8 @@ def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
     """
     if plan.world_size != topology.world_size:
         raise ArgumentError(
-            f"{plan} on {topology.name}, which has {topology.world_size}: needed --topology with "
-            f"{plan.world_size} ranks"
+            f"{plan} on {topology.name}, which has {topology.world_size}: needed "
+            f"{world_of(plan.world_size)}"
         )
     yield f"{plan}, proven: every output chunk holds every contribution exactly once"
     program, vector = _program(plan)
@@ -80,7 +79,7 @@ def plan_words(plan: Plan) -> Iterator[str]:
 def _words(plan: Plan, program: Program, vector: int) -> Iterator[str]:
     promise = collective_named(plan.collective)
     where = "out of place" if plan.apart else "in place"
-    yield f"computes {plan.collective}, {where}: {_promised(promise)}"
+    yield f"computes {plan.collective}, {where}: {promise.promises}"
     number, away = sum(1 for _ in plan.steps()), program.src != program.dst
     scratch = f" and {plan.scratch.shape[1]} of scratch" if plan.scratch.size else ""
     channels = 1 + int(program.channel.max(initial=0))
@@ -91,15 +90,11 @@ def _words(plan: Plan, program: Program, vector: int) -> Iterator[str]:
     )
     if promise.reduces and np.diff(program.layout.edges).sum() and _small(program):
         yield from _order_lines(plan)
+    yield from plan.notes
 
 
 def _many(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _promised(promise: Collective) -> str:
-    """Return the first sentence that is said of a collective, which says what it promises."""
-    return (promise.__doc__ or "").split("\n", 1)[0].rstrip(".").lower()
 
 
 def _small(program: Program) -> bool:

@@ -26,8 +26,10 @@ class PerfRow:
     wall_s = dilation x modelled_s + lag_s (to the nanosecond in which clocks count).
     ``lag_s``, ``lag_p99_s``, ``lag_max_s``, ``behind_share``, ``blame`` and ``enough_dilation``
     (see emul.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was checked,
-    ``wall_s`` when nothing was run. ``below_bound``: whether the modelled time is below one of its
-    bounds, which is a defect of emul.
+    ``wall_s`` when nothing was run. ``overflowed``: elements of the checked runs that the type
+    cannot hold (see emul.RoundingError); None unless whole numbers were added or multiplied.
+    ``passed_over``: algorithms that ``auto`` could not time, each with the reason.
+    ``below_bound``: whether the modelled time is below one of its bounds, a defect of emul.
     """
 
     collective: str
@@ -63,12 +65,21 @@ class PerfRow:
     cross_site_bytes: int
     slowest_trunk_GBps: float | None  # noqa: N815
     wrong: int | None
+    overflowed: int | None
     binding: str
     binding_place: str
+    passed_over: dict[str, str]
 
 
 def perf_row(
-    world: World, runs: list[Run], *, redop: str, root: int, seed: int, wrong: int | None
+    world: World,
+    runs: list[Run],
+    *,
+    redop: str,
+    root: int,
+    seed: int,
+    wrong: int | None,
+    overflowed: int | None = None,
 ) -> PerfRow:
     """Return the line for repeated ``runs`` of one collective.
 
@@ -79,7 +90,7 @@ def perf_row(
         world, runs[0].prediction, runs[0].output.dtype, redop=redop, root=root, seed=seed
     )
     middle = sorted(runs, key=_lateness)[(len(runs) - 1) // 2]
-    row = replace(modelled, wall_s=middle.wall_s, wrong=wrong)
+    row = replace(modelled, wall_s=middle.wall_s, wrong=wrong, overflowed=overflowed)
     if runs[0].dilation is None:
         return row
     lag = Lag.of([run.arrival for run in runs], runs[0].dilation)
@@ -142,11 +153,13 @@ def modelled_row(
         below_bound=prediction.below_bound,
         algbw_GBps=algbw,
         busbw_GBps=None if algbw is None else algbw * collective.bus_factor(world.size),
-        cross_site_bytes=prediction.timeline.cross_site_bytes,
+        cross_site_bytes=round(prediction.timeline.cross_site_bytes * prediction.part_sent),
         slowest_trunk_GBps=_slowest_trunk_gb_per_s(world, prediction),
         wrong=None,
+        overflowed=None,
         binding=prediction.binding,
         binding_place=prediction.critical_path.binding_place,
+        passed_over=dict(prediction.passed_over),
     )
 
 
@@ -159,4 +172,4 @@ def _slowest_trunk_gb_per_s(world: World, prediction: Prediction) -> float | Non
     a, b = (names.index(name) for name in trunk.sites)
     carried = prediction.timeline.trunk_bytes
     busier = max(int(carried[a, b]), int(carried[b, a]))
-    return busier * PS_PER_S / prediction.timeline.total_ps / 1e9
+    return busier * prediction.part_sent * PS_PER_S / prediction.timeline.total_ps / 1e9

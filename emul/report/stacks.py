@@ -26,6 +26,8 @@ def number_table(stack: Stack) -> TextTable:
     table = TextTable("what", "value", "source")
     for what, value, key in _numbers(stack):
         table.row(what, value, stack.sources.get(key, ""))
+    if "inside_node" in stack.sources:
+        table.row("inside a node", "the same", stack.sources["inside_node"])
     if "choice" in stack.sources:
         table.row("choice of algorithms", "", stack.sources["choice"])
     return table

@@ -20,16 +20,21 @@ MODELLED = (("time", "(us)", 9), ("algbw", "(GB/s)", 7), ("busbw", "(GB/s)", 7),
             ("crossing", "(B)", 12), ("trunk", "(GB/s)", 7), ("bound", "(us)", 9),
             ("binding", "", 8), ("algorithm", "", 26))  # fmt: skip
 MEASURED = (("time", "(us)", 9), ("lag", "(us)", 8), ("#wrong", "", 6))
+COUNTED = ("overflowed", "", 10)
+"""Behind all others, where whole numbers are added up or multiplied."""
 
 
 class PerfTable:
     """Formats head, lines and foot. Nothing here computes."""
 
-    def __init__(self, world: World, collective: str, algorithm: str) -> None:
-        """Prepare the table of one sweep."""
+    def __init__(
+        self, world: World, collective: str, algorithm: str, *, counts_overflow: bool = False
+    ) -> None:
+        """Prepare the table of one sweep; ``counts_overflow``: with a column for that."""
         self.world = world
         self.collective = collective
         self.algorithm = algorithm
+        self.measured = (*MEASURED, COUNTED) if counts_overflow else MEASURED
 
     def head(self, version: str, how: str) -> list[str]:
         """Return the lines above the first size; ``how``: how often each is run."""
@@ -46,7 +51,7 @@ class PerfTable:
         if trunk is not None:
             rate = format_rate(trunk.link.available_bytes_per_s)
             lines.append(f"# slowest trunk {' - '.join(trunk.sites)}: {rate} each way")
-        return [*lines, "#", *_headings()]
+        return [*lines, "#", *_headings(self.measured)]
 
     def line(self, row: PerfRow) -> str:
         """Return the line of one size."""
@@ -62,10 +67,14 @@ class PerfTable:
             row.algorithm,
         )
         wrong = "N/A" if row.wrong is None else f"{row.wrong:g}"
-        measured = (_micro(row.wall_s, 9), _micro(row.lag_s, 8), wrong)
+        measured = (_micro(row.wall_s, 9), _micro(row.lag_s, 8), wrong, row.overflowed)
         return "  ".join(
             f"{value!s:>{width}}"
-            for values, columns in ((asked, ASKED), (modelled, MODELLED), (measured, MEASURED))
+            for values, columns in (
+                (asked, ASKED),
+                (modelled, MODELLED),
+                (measured[: len(self.measured)], self.measured),
+            )
             for value, (_, _, width) in zip(values, columns, strict=True)
         )
 
@@ -103,13 +112,13 @@ def _slicing(world: World) -> str:
     return f"slices of {format_bytes(slicing.slice_bytes)}, {number} in flight"
 
 
-def _headings() -> list[str]:
-    groups = (("", ASKED), ("modelled", MODELLED), ("measured", MEASURED))
+def _headings(measured: tuple[tuple[str, str, int], ...]) -> list[str]:
+    groups = (("", ASKED), ("modelled", MODELLED), ("measured", measured))
     titles = "  ".join(
         f" {title} ".center(sum(column[2] + 2 for column in columns) - 2, "-" if title else " ")
         for title, columns in groups
     )
-    columns = (*ASKED, *MODELLED, *MEASURED)
+    columns = (*ASKED, *MODELLED, *measured)
     lines = [titles]
     for part in (0, 1):
         lines.append("  ".join(f"{column[part]!s:>{column[2]}}" for column in columns))

@@ -9,8 +9,11 @@ import numpy as np
 
 from emul.links import Link
 from emul.links.limits import usual_limit
+from emul.ops import dtype_named
+from emul.ops.integers import advice_on, safe_range
 from emul.plans import Excerpt
-from emul.run import Prediction
+from emul.report.rows import PerfRow
+from emul.run import Prediction, by_reason
 from emul.stacks import IDEAL
 from emul.timing import UNLIMITED
 from emul.topology import Network
@@ -18,7 +21,7 @@ from emul.topology.network import PORTS_PER_RANK
 from emul.units import format_bytes, format_rate, format_time
 from emul.world import World
 
-__all__ = ["closing_words"]
+__all__ = ["closing_words", "overflow_words"]
 
 
 MEANINGS = {
@@ -34,6 +37,9 @@ MEANINGS = {
 }
 """What each term of a critical path's segments means, in the order in which they are told."""
 
+INSIDE_NODE = "inside_node"
+"""The source of a stack that says how ranks of one node are taken to send."""
+
 ALIKE = 0.01
 """Bounds that differ by less than this part are one."""
 
@@ -41,19 +47,27 @@ LARGE = 1 << 20
 """So many times a window, it does not bind."""
 
 
-def closing_words(world: World, prediction: Prediction, in_one_place: Prediction) -> list[str]:
+def closing_words(
+    world: World, prediction: Prediction, in_one_place: Prediction | None
+) -> list[str]:
     """Return the lines about ``prediction``: two; more with a stack, if windows bind, of an excerpt
     or of auto; and where it is below its bound, that this is a defect of emul.
 
-    ``in_one_place`` is the same collective over the same ranks at a single site.
+    ``in_one_place`` is the same collective over the same ranks at a single site, None where it
+    cannot be timed. Where the best that was timed there is slower than across the sites, it is not
+    the best that there is, and nothing is compared.
     """
-    lines = [_one_campus(world, prediction, in_one_place), _binding(prediction)]
+    lines = [_binding(prediction)]
+    if in_one_place is not None and in_one_place.total_ps <= prediction.total_ps:
+        lines.insert(0, _one_campus(world, prediction, in_one_place))
     if world.stack is not IDEAL:
-        lines.append(_stack(prediction))
+        lines.append(_stack(world, prediction))
     if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
         lines.append(_bounds(world, prediction))
     if isinstance(prediction.of, Excerpt):
         lines.append(_excerpt(prediction, prediction.of))
+    else:
+        lines += [f"Plan: {note}." for note in prediction.plan.notes]
     if prediction.considered:
         lines.append(_choice(prediction))
     return lines + ([_defect(prediction)] if prediction.below_bound else [])
@@ -69,19 +83,45 @@ def _defect(prediction: Prediction) -> str:
     )
 
 
+def overflow_words(rows: list[PerfRow], reduction: str) -> str:
+    """Return the line about whole numbers in ``rows`` that their type cannot hold, or could not.
+
+    ``rows`` are of one element type, in which sums or products were taken.
+    """
+    dtype, ranks = dtype_named(rows[0].dtype), rows[0].world_size
+    counted = [row.overflowed for row in rows if row.overflowed is not None]
+    if any(counted):
+        return f"Overflow: {sum(counted)} elements: {advice_on(dtype, reduction, ranks)}."
+    low, high = safe_range(dtype, reduction, ranks)
+    none = "none in this table, but " if counted else ""
+    return (
+        f"Overflow: {none}only values from {low} to {high} are sure to fit: beyond, "
+        f"{advice_on(dtype, reduction, ranks)}."
+    )
+
+
 def _excerpt(prediction: Prediction, excerpt: Excerpt) -> str:
-    timeline = prediction.timeline
-    return (
+    timeline, more = prediction.timeline, excerpt.rounded_up(prediction.shape)
+    said = (
         f"Alike: {excerpt.world_size} ranks were timed by {timeline.network.world_size} of them, "
-        f"{timeline.sent} transfers by {len(timeline)}."
+        f"{timeline.sent} transfers by {len(timeline)}"
     )
+    if more:
+        said += (
+            "; shares do not come out even, and all were timed as long as the longest, with "
+            f"{100 * more:.2g} % more bytes in all"
+        )
+    return f"{said}."
 
 
-def _stack(prediction: Prediction) -> str:
-    return (
-        f"Stack: as {prediction.stack.name} sends {prediction.algorithm} at "
-        f"{format_bytes(prediction.nbytes)}."
+def _stack(world: World, prediction: Prediction) -> str:
+    stack = prediction.stack
+    said = (
+        f"Stack: as {stack.name} sends {prediction.algorithm} at {format_bytes(prediction.nbytes)}."
     )
+    inside = stack.sources.get(INSIDE_NODE)
+    shared = any(node.ranks > 1 for site in world.topology.sites for node, _ in site.runs)
+    return f"{said} Inside a node: {inside}." if inside and shared else said
 
 
 def _bounds(world: World, prediction: Prediction) -> str:
@@ -124,19 +164,32 @@ def _connection_rate(link: Link, slots_bytes: float) -> float:
 def _choice(prediction: Prediction) -> str:
     picked = prediction.algorithm
     known = [(time, name, "") for name, time in prediction.considered.items() if name != picked]
-    least = [(time, name, "at least ") for name, time in prediction.ruled_out.items()]
+    least = [
+        (time, name, "at least ")
+        for name, time in prediction.ruled_out.items()
+        if name not in prediction.passed_over
+    ]
     others = ", ".join(
-        f"{name} {more}{format_time(time)}" if time < inf else f"{name} for ever (an outage)"
-        for time, name, more in sorted(known + least)
+        f"{name} {more}{format_time(time)}" for time, name, more in sorted(known + least)
     )
     said = (
         f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
         f"{format_time(prediction.time_s)}"
     )
-    alone = "and the only one"
+    alone = "and the only one" + (" that was timed" if prediction.passed_over else "")
     if isinstance(prediction.of, Excerpt):
         said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
-    return f"{said}; the others would take: {others}." if others else f"{said}, {alone}."
+    passed = f" Not timed: {_passed_over(prediction)}." if prediction.passed_over else ""
+    if others:
+        return f"{said}; the others would take: {others}.{passed}"
+    return f"{said}, {alone}.{passed}"
+
+
+def _passed_over(prediction: Prediction) -> str:
+    """Return the algorithms that were not timed, and why."""
+    if isinstance(prediction.of, Excerpt):
+        return ", ".join(prediction.passed_over)
+    return by_reason(prediction.passed_over)
 
 
 def _one_campus(world: World, prediction: Prediction, in_one_place: Prediction) -> str:

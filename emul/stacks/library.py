@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from emul.errors import ArgumentError, StackError, unknown_name
 from emul.plans import COLLECTIVES
 from emul.stacks.stack import HANDSHAKES, IDEAL, Choice, Constants, Stack
+from emul.topology.complaints import Complaints
 from emul.topology.fields import Range, Table
 from emul.topology.texts import read_text, toml_document
 
@@ -66,22 +69,30 @@ def read_stack(path: Path) -> Stack:
 
 def _stack(text: str, where: str, name: str) -> Stack:
     table = Table(toml_document(text, where, StackError), where, "", StackError)
-    table.check_keys(KEYS)
+    complaints = Complaints(where, StackError)
+    with complaints.noted():
+        table.check_keys(KEYS)
+    readers: dict[str, Callable[[], Any]] = {
+        "name": lambda: table.name("name", name),
+        "description": lambda: table.text("description", ""),
+        "eager_bytes": lambda: table.number("eager_bytes", BYTES, math.inf),
+        "handshake": lambda: table.choice("handshake", HANDSHAKES, "none"),
+        "control_bytes": lambda: table.integer("control_bytes", Range(1, 1e6, "B"), 64),
+        "in_order": lambda: table.flag("in_order"),
+        "slice_bytes": lambda: table.integer("slice_bytes", BYTES, 0),
+        "slots": lambda: table.integer("slots", Range(1, 1e6, "slots"), 8),
+        "tuner": lambda: table.choice("tuner", TUNERS, "none"),
+        "constants": lambda: _constants(table.table("constants")),
+        "choices": lambda: _choices(table),
+        "sources": lambda: _sources(table),
+    }
+    values: dict[str, Any] = {}
+    for key, read in readers.items():
+        with complaints.noted():
+            values[key] = read()
+    complaints.raise_any()
     try:
-        return Stack(
-            table.text("name", name),
-            table.text("description", ""),
-            eager_bytes=table.number("eager_bytes", BYTES, math.inf),
-            handshake=table.choice("handshake", HANDSHAKES, "none"),
-            control_bytes=table.integer("control_bytes", Range(1, 1e6, "B"), 64),
-            in_order=table.flag("in_order"),
-            slice_bytes=table.integer("slice_bytes", BYTES, 0),
-            slots=table.integer("slots", Range(1, 1e6, "slots"), 8),
-            tuner=table.choice("tuner", TUNERS, "none"),
-            constants=_constants(table.table("constants")),
-            choices=_choices(table),
-            sources=_sources(table),
-        )
+        return Stack(**values)
     except ArgumentError as error:
         raise table.converted(error) from None
 

@@ -14,7 +14,7 @@ from emul.timing.collapse import time_excerpt
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.deadlines import step_deadlines_ps
 from emul.timing.floor import busiest_link_ps
-from emul.timing.timeline import Timeline, time_plan, total_ps
+from emul.timing.timeline import Timeline, check_carried, time_plan, total_ps
 from emul.timing.traffic import (
     NCCL_SLICING,
     UNLIMITED,
@@ -40,6 +40,7 @@ __all__ = [
     "Timeline",
     "Wait",
     "busiest_link_ps",
+    "check_carried",
     "critical_path",
     "dependencies",
     "margin_ns",

@@ -6,7 +6,7 @@ remainder of what was handed over just before it. Else it waits in a queue: firs
 """
 
 cimport cython
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 

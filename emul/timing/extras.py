@@ -13,7 +13,7 @@ from emul.links.draws import exponential, key_of, lognormal, mixed, uniform
 from emul.links.jitter import lognormal_sigma
 from emul.timing.traffic import Transfers, connections_of
 from emul.topology import Network
-from emul.units import PS_PER_S
+from emul.units import picoseconds
 
 __all__ = ["Connections", "can_be_late", "drawn_tails_s", "drawn_timers_s", "extra_delays"]
 
@@ -169,4 +169,4 @@ def drawn_timers_s(link: Link, keys: UInt64Array) -> Float64Array:
 
 
 def _ps(seconds: Float64Array) -> Int64Array:
-    return np.rint(seconds * PS_PER_S).astype(np.int64)
+    return picoseconds(seconds)

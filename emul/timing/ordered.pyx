@@ -9,13 +9,14 @@ where a transfer asks for the credit of its connection earlier than the one befo
 Where it does not give up, its times are those of the heap. Take all events of all transfers with
 the times of the pass, sorted as the heap sorts them. Every event comes after its causes: they are
 of the same transfer and an earlier kind, or of a transfer with a lower number (``Tables`` refuses
-anything else), and no later in time. On every port heads come in the order of the plan: by time,
-as was checked, and where they come at once, by number. On a pipe too, and it delivers in that
-order, for all its transfers come from one port and go to one port, and a port lets heads go on in
-the order in which they came. So a connection also hands over, and gets credit back, in the order of the plan,
-and of its transfers each waits for the credit of one that can be told beforehand. So, by induction along the sorted events: when the heap has handled
-the first of them, each with its time, everything that the next one hangs on is as it was in the
-pass; it is therefore in the heap, at its time, and what else is there comes later.
+anything else), and no later in time. On every port heads come in the order of the plan: by time, as
+was checked, and where they come at once, by number. On a pipe too, and it delivers in that order,
+for all its transfers come from one port and go to one port, and a port lets heads go on in the
+order in which they came. So a connection also hands over, and gets credit back, in the order of the
+plan, and of its transfers each waits for the credit of one that can be told beforehand. So, by
+induction along the sorted events: when the heap has handled the first of them, each with its time,
+everything that the next one hangs on is as it was in the pass; it is therefore in the heap, at its
+time, and what else is there comes later.
 
 What a transfer waited for last is decided as the heap would: by time, number and kind; its own
 arrival is later than what lower numbers do at the same time.

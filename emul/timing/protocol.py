@@ -23,7 +23,7 @@ from emul.timing.dependencies import (
 )
 from emul.timing.traffic import Traffic, Transfers
 from emul.topology import Network
-from emul.units import PS_PER_S
+from emul.units import PS_PER_S, picoseconds
 
 __all__ = ["on_the_wire", "windows_of", "with_hop_overheads", "without_windows"]
 
@@ -141,8 +141,8 @@ def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
         takes=np.zeros(0, dtype=np.int64),
         remainder=np.zeros(0, dtype=np.uint8),
         credit=0,
-        host_ps=np.rint(host * PS_PER_S).astype(np.int64),
-        completion_ps=np.rint(completion * PS_PER_S).astype(np.int64),
+        host_ps=picoseconds(host),
+        completion_ps=picoseconds(completion),
         call_ps=round(constants.call_s * PS_PER_S),
         stands_for=None,
     )

@@ -434,8 +434,9 @@ cdef class Simulation:
         elif pipes.dead_way >= 0:
             trouble = (DEAD, pipes.dead_way, pipes.dead_at, pipes.dead_until)
         elif self.handled < self.src.shape[0]:
-            assert pipes.timer.shape[0], "a transfer waits for itself"
-            trouble = NEVER_ENDS
+            going_on = (np.asarray(pipes.fluid.active) > 0) & (np.asarray(pipes.fluid.rate) > 0)
+            assert going_on.any() or pipes.timer.shape[0], "a transfer waits for itself"
+            trouble = TOO_LATE if going_on.any() else NEVER_ENDS
         times = {
             "on_link_ps": self.on_link, "behind": self.behind,
             "left_ps": pipes.left, "ramped_ps": pipes.ramped,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import EmulError, OutageError, TimeLimitError
+from emul.errors import EmulError, OutageError, ShapeError, TimeLimitError
 from emul.plans import Plan, Program, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing.conditions import Conditions
@@ -26,9 +26,17 @@ from emul.timing.states import NEVER, States
 from emul.timing.tables import Tables
 from emul.timing.traffic import Slicing, Traffic, Transfers
 from emul.topology import Network
-from emul.units import PS_PER_S
+from emul.units import MOST_BYTES, PS_PER_S
 
-__all__ = ["Made", "Timeline", "maker", "simulated", "time_plan", "total_ps"]
+__all__ = [
+    "Made",
+    "Timeline",
+    "check_carried",
+    "maker",
+    "simulated",
+    "time_plan",
+    "total_ps",
+]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -314,3 +322,16 @@ def _is_settled(trouble: Trouble | None, reached_s: float, until_s: float) -> bo
     if trouble is None:
         return reached_s <= until_s
     return isinstance(trouble, tuple) and trouble[3] != NEVER
+
+
+def check_carried(timeline: Timeline) -> None:
+    """Refuse more bytes over all links together than int64 can count: ShapeError."""
+    stands_for = timeline.transfers.stands_for
+    carried = (
+        timeline.nbytes if stands_for is None else timeline.nbytes * 1.0 * stands_for.transfers
+    )
+    if float(carried.sum(dtype=np.float64)) > MOST_BYTES:
+        raise ShapeError(
+            f"all transfers together carry more than {MOST_BYTES} bytes: needed a smaller size, so "
+            "that sums of bytes fit in 64 bits"
+        )

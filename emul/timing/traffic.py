@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import ArgumentError
+from emul.arguments import whole
+from emul.errors import ArgumentError, shown
 from emul.memory import check_fits
 from emul.plans import Order, Program, StandsFor, Waits
 from emul.plans.runs import expand
 from emul.stacks import IDEAL, Stack
-from emul.units import PS_PER_S, format_bytes
+from emul.units import MOST_BYTES, PS_PER_S, format_bytes
 
 __all__ = [
     "NCCL_SLICING",
@@ -63,8 +64,10 @@ class Slicing:
     def __post_init__(self) -> None:
         """Refuse slices without bytes and connections without slots."""
         for name in ("slice_bytes", "slots"):
-            if getattr(self, name) < 1:
-                raise ArgumentError(f"{name} {getattr(self, name)}: needed at least 1")
+            number = whole(getattr(self, name), name)
+            if number < 1:
+                raise ArgumentError(f"{name} {shown(number)}: needed at least 1")
+            object.__setattr__(self, name, min(number, MOST_BYTES))
 
     @classmethod
     def of(cls, stack: Stack, otherwise: Slicing | None) -> Slicing | None:
@@ -78,14 +81,15 @@ class Slicing:
         """What a connection has: bytes, or slots where those are counted; 0 without a limit."""
         if self.slots >= UNLIMITED:
             return 0
-        return self.slots if self.counts_slots else self.slots * self.slice_bytes
+        nbytes = min(self.slots * self.slice_bytes, MOST_BYTES)
+        return self.slots if self.counts_slots else nbytes
 
     def taken_by(self, nbytes: Int64Array) -> Int64Array:
         """Return the credit that slices take, (slices,)."""
         return np.ones_like(nbytes) if self.counts_slots else nbytes
 
     def remainders(self, nbytes: Int64Array, begins: UInt8Array) -> UInt8Array:
-        """Return which are less than half a slice, at the end of a message of several: (slices,)."""
+        """Return which are less than half of one, at the end of a message of several: (slices,)."""
         ends = np.append(begins[1:], 1)
         short = 2 * nbytes < self.slice_bytes
         left_over: UInt8Array = (ends & (begins == 0) & short).astype(np.uint8)

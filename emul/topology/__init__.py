@@ -4,7 +4,7 @@ from emul.topology.library import link_preset_names
 from emul.topology.model import Site, Topology, Trunk
 from emul.topology.network import Network
 from emul.topology.nodes import Node, NodeRuns
-from emul.topology.presets import load, load_document, preset_names
+from emul.topology.presets import load, load_document, preset_names, world_of
 from emul.topology.provenance import Figure, figures_of, notes_of, preset_table
 from emul.topology.reader import Document, LinkTable, read_document, read_topology
 
@@ -27,4 +27,5 @@ __all__ = [
     "preset_table",
     "read_document",
     "read_topology",
+    "world_of",
 ]

@@ -9,7 +9,8 @@ from emul.errors import ArgumentError
 from emul.links import Changes, Diurnal, Link, Outages, State
 from emul.links.traces import BUSIEST_HOUR
 from emul.topology.fields import Range, Table
-from emul.topology.trace_files import MOST_STATES, mahimahi_states, recorded_rows
+from emul.topology.mahimahi import mahimahi_states
+from emul.topology.trace_files import COLUMNS, recorded_rows
 
 __all__ = ["changes_of"]
 
@@ -23,8 +24,14 @@ LOSS = Range(0, 1, "", below=True)
 EXTRA_DELAY = Range(0, 1e8, "us")
 BIN = Range(0.001, 3.6e6, "ms")
 
+MOST_ROWS = 20_000
+"""Of a trace, or of a schedule of outages, that stands in the topology itself."""
+
 ROW = "a list of [from_s, rate_factor, extra_delay_us, loss, up], the last three as needed"
-FILE = 'rows, { file = "x.csv" } or { mahimahi = "x", bin_ms = 100 }'
+FILE = (
+    'rows, { file = "x.csv" }, { file = "x", columns = ["from_s", "rate_mbit_per_s"] } or '
+    '{ mahimahi = "x", bin_ms = 100 }'
+)
 
 
 def changes_of(table: Table, link: Link, folder: Path | None) -> Changes:
@@ -54,21 +61,34 @@ def _trace(table: Table, link: Link, folder: Path | None) -> tuple[tuple[State, 
     if not isinstance(given, dict):
         if not isinstance(given, list):
             raise table.refusal("trace", given, FILE)
-        rows = table.rows("trace", given, MOST_STATES, ROW)
+        rows = table.rows("trace", given, MOST_ROWS, ROW)
         return tuple(_state(table, f"trace[{i}]", row) for i, row in enumerate(rows)), repeat_s
     source = table.table("trace")
-    source.check_keys(("file", "mahimahi", "bin_ms"))
-    if ("file" in given) == ("mahimahi" in given):
+    source.check_keys(("file", "columns", "mahimahi", "bin_ms"))
+    if ("file" in given) == ("mahimahi" in given) or ("columns" in given and "file" not in given):
         raise table.refusal("trace", given, FILE)
     if "file" in given:
         path = _path(source, "file", folder)
         csv = Table({}, str(path), "")
-        return tuple(_state(csv, *row) for row in recorded_rows(path)), repeat_s
+        recorded = recorded_rows(path, link.rate_bytes_per_s, _columns(source))
+        return tuple(_state(csv, *row) for row in recorded), repeat_s
     if repeat_s:
         raise table.refusal("repeat_s", repeat_s, "none, for a Mahimahi trace repeats itself")
     bin_ms = source.number("bin_ms", BIN, 100.0)
     path = _path(source, "mahimahi", folder)
     return mahimahi_states(path, bin_ms, link.rate_bytes_per_s)
+
+
+def _columns(source: Table) -> list[str]:
+    """Return the names of the columns of a trace, if its table gives them."""
+    given = source.content.get("columns", [])
+    needed = f"a list of names, each one of {', '.join(COLUMNS)} (to be passed over)"
+    if not isinstance(given, list):
+        raise source.refusal("columns", given, needed)
+    for i, name in enumerate(given):
+        if name not in COLUMNS:
+            raise source.refusal(f"columns[{i}]", name, needed)
+    return given
 
 
 def _path(source: Table, key: str, folder: Path | None) -> Path:
@@ -139,7 +159,7 @@ def _schedule(down: Table) -> tuple[tuple[float, float], ...]:
     if "schedule" not in down.content:
         return ()
     needed = "a list of [from_s, seconds]"
-    rows = down.rows("schedule", down.content["schedule"], MOST_STATES, needed)
+    rows = down.rows("schedule", down.content["schedule"], MOST_ROWS, needed)
     for i, row in enumerate(rows):
         if len(row) != 2:
             raise down.refusal(f"schedule[{i}]", row, needed)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from emul.errors import EmulError, TopologyError
+from emul.errors import EmulError, TopologyError, listed
 
 __all__ = ["Range", "Table"]
 
@@ -38,6 +38,9 @@ class Range:
         return f"a number from {above} to {high} {self.unit}".rstrip()
 
 
+LONGEST_NAME = 200
+"""Characters of a name, where that of a file is the default."""
+
 LONGEST_VALUE = 200
 """Characters of a refused value that are shown."""
 
@@ -46,7 +49,11 @@ def _said(value: object) -> str:
     """Return a value as a refusal shows it: the beginning of what is very long."""
     if isinstance(value, (str, list)):
         value = value[:LONGEST_VALUE]
-    said = repr(value)
+    try:
+        said = repr(value)
+    except ValueError:  # Python refuses to write out integers of very many digits
+        bits = value.bit_length() if isinstance(value, int) else 0
+        return f"an integer of {bits} bits" if bits else "a value with a very large integer"
     return said if len(said) <= LONGEST_VALUE else f"{said[:LONGEST_VALUE]} ..."
 
 
@@ -77,7 +84,7 @@ class Table:
 
     def refusal(self, key: str, came: object, needed: str) -> EmulError:
         """Return the error for a value that cannot be used."""
-        at = f"{self.path}.{key}".strip(".") if key else self.path
+        at = f"{self.path}.{key[:LONGEST_VALUE]}".strip(".") if key else self.path
         return self.error_class(
             f"{self.where}: {at or 'the file'} = {_said(came)}: needed {needed}"
         )
@@ -98,12 +105,12 @@ class Table:
     def check_keys(self, known: Iterable[str]) -> None:
         """Refuse keys that mean nothing here, so that a misspelt one is not passed over."""
         known = tuple(known)
-        for key in self.content:
-            if key not in known:
-                at = f"{self.path}.{key}".strip(".")
-                raise self.error_class(
-                    f"{self.where}: unknown key {at!r}: needed one of {', '.join(known)}"
-                )
+        unknown = [f"{self.path}.{key}".strip(".") for key in self.content if key not in known]
+        if unknown:
+            said = listed(map(repr, unknown))
+            raise self.error_class(
+                f"{self.where}: unknown key {said}: needed one of {', '.join(known)}"
+            )
 
     def number(self, key: str, allowed: Range, default: float | None = None) -> float:
         """Return the number at ``key``, which must lie in ``allowed``."""
@@ -144,6 +151,13 @@ class Table:
             raise self.missing(key, "a string")
         if not isinstance(value, str) or (not value and default is None):
             raise self.refusal(key, value, "a string that is not empty")
+        return value
+
+    def name(self, key: str, default: str | None = None) -> str:
+        """Return the string at ``key``, which is printed wherever this is named."""
+        value = self.text(key, default)
+        if len(value) > LONGEST_NAME:
+            raise self.refusal(key, value, f"a name of at most {LONGEST_NAME} characters")
         return value
 
     def choice(self, key: str, known: Iterable[str], default: str) -> str:

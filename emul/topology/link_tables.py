@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import re
 
-from emul.errors import ArgumentError
+from emul.errors import ArgumentError, TopologyError
 from emul.links import Jitter, Link, OtherTraffic, Transport, one_way_delay_s
 from emul.links.delay import equipment_s, store_and_forward_s
 from emul.links.equipment import SWITCHES, Switch
 from emul.links.framing import FRAMINGS
+from emul.topology.complaints import Complaints
 from emul.topology.fields import Table
 from emul.topology.keys import (
     CHOICES,
     COUNTS,
     DEFAULTS,
+    FLAGS,
     LINE_KEYS,
     LINK_KEYS,
     NUMBERS,
@@ -86,6 +88,31 @@ def link_of(table: Table, nics_bytes_per_s: float | None = None) -> Link:
     ``nics_bytes_per_s`` is the sum of the NICs at the smaller end of a trunk, which its
     oversubscription divides; without it an oversubscription changes nothing.
     """
+    try:
+        return _link_of(table, nics_bytes_per_s)
+    except TopologyError as error:
+        _raise_all(table, error)
+        raise
+
+
+def _raise_all(table: Table, first: TopologyError) -> None:
+    """Raise all that is wrong with the values of a link's table, of which ``first`` is told."""
+    complaints = Complaints(table.where, TopologyError)
+    complaints.add(first)
+    for key in table.content:
+        with complaints.noted():
+            if key in NUMBERS:
+                number(table, key)
+            elif key in COUNTS:
+                _count(table, key)
+            elif key in CHOICES:
+                table.choice(key, CHOICES[key], "")
+            elif key in FLAGS:
+                table.flag(key)
+    complaints.raise_any()
+
+
+def _link_of(table: Table, nics_bytes_per_s: float | None) -> Link:
     rate = rate_bytes_per_s(table, nics_bytes_per_s)
     latency_s = _latency_s(table, wave_bytes_per_s(table, rate))
     try:

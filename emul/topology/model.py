@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from emul.errors import TopologyError, unknown_name
+from emul.errors import TopologyError, listed, one_of_many, unknown_name
 from emul.links import EFFECTS, Changes, Link
 from emul.links.changes import CONSTANT
+from emul.topology.detours import in_place_of
 from emul.topology.nodes import Node, NodeRuns
 
 __all__ = ["Node", "Site", "Topology", "Trunk"]
@@ -106,30 +108,30 @@ class Topology:
         if not self.sites:
             raise TopologyError(f"topology {self.name!r} has no site: needed at least one")
         names = [site.name for site in self.sites]
-        for name in names:
-            if names.count(name) > 1:
-                raise TopologyError(f"topology {self.name!r}: site {name!r} is given twice")
-        self._check_trunks(names)
+        twice = [name for name, number in Counter(names).items() if number > 1]
+        wrong = [f"site {name!r} is given twice" for name in twice]
+        wrong += self._wrong_trunks(names)
+        if wrong:
+            raise TopologyError(f"topology {self.name!r}: {one_of_many(wrong)}")
 
-    def _check_trunks(self, names: list[str]) -> None:
-        seen = set()
+    def _wrong_trunks(self, names: list[str]) -> list[str]:
+        """Return all that is wrong with the trunks between the sites of these names."""
+        wrong, known = [], set(names)
+        seen: set[frozenset[str]] = set()
         for trunk in self.trunks:
-            pair = frozenset(trunk.sites)
-            label = " - ".join(trunk.sites)
-            if len(pair) != 2 or not pair <= set(names):
-                raise TopologyError(
-                    f"topology {self.name!r}: trunk {label}: needed two different sites "
-                    f"of {', '.join(names)}"
-                )
-            if pair in seen:
-                raise TopologyError(f"topology {self.name!r}: trunk {label} is given twice")
+            pair, label = frozenset(trunk.sites), " - ".join(trunk.sites)
+            if len(pair) != 2 or not pair <= known:
+                wrong.append(f"trunk {label}: needed two different sites of {listed(names)}")
+            elif pair in seen:
+                wrong.append(f"trunk {label} is given twice")
             seen.add(pair)
-        for a, b in combinations(names, 2):
-            if frozenset((a, b)) not in seen:
-                raise TopologyError(
-                    f"topology {self.name!r}: no trunk between {a!r} and {b!r}: every pair of "
-                    "sites needs one"
-                )
+        lacking = [pair for pair in combinations(names, 2) if frozenset(pair) not in seen]
+        for number, (a, b) in enumerate(lacking):
+            # How to write it is worked out for the first only: of very many it would take long.
+            instead = "" if number else in_place_of(a, b, self.trunks)
+            complaint = f"no trunk between {a!r} and {b!r}"
+            wrong.append(f"{complaint}: every pair of sites needs one{instead}")
+        return wrong
 
     @property
     def world_size(self) -> int:

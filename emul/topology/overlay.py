@@ -65,7 +65,7 @@ def over_preset(preset: Content, own: Content) -> Content:
     merged["defaults"] = _each_over(preset.get("defaults"), own.get("defaults"))
     merged["site"] = _listed_over(preset.get("site"), own.get("site"), _name, _site_over)
     merged["trunk"] = _listed_over(preset.get("trunk"), own.get("trunk"), _ends, over)
-    return merged
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def _each_over(general: object, own: object) -> object:

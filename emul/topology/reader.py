@@ -8,12 +8,14 @@ overrides key by key.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from emul.errors import TopologyError
 from emul.links import Link
 from emul.topology.change_tables import changes_of
+from emul.topology.complaints import Complaints
 from emul.topology.fields import Range, Table
 from emul.topology.keys import NUMBERS, TRUNK_KEYS
 from emul.topology.library import preset_names, preset_text
@@ -86,29 +88,54 @@ def read_topology(path: Path) -> Topology:
 def parse_document(text: str, *, name: str, where: str, folder: Path | None = None) -> Document:
     """Return what ``text`` describes; the files that it names are looked for from ``folder``."""
     root = _over_preset(Table(toml_document(text, where), where, ""))
-    root.check_keys(("name", "description", "defaults", "site", "trunk"))
+    complaints = Complaints(where, TopologyError)
+    with complaints.noted():
+        root.check_keys(("name", "description", "defaults", "site", "trunk"))
     defaults = root.table("defaults")
-    defaults.check_keys(("node_link", "site_link", "trunk"))
+    with complaints.noted():
+        defaults.check_keys(("node_link", "site_link", "trunk"))
+    called = name
+    with complaints.noted():
+        called = root.name("name", name)
     read: list[LinkTable] = []
-    sites = tuple(_site(table, defaults, read) for table in root.tables("site", MOST_SITES))
-    _check_ranks(where, sum(site.ranks for site in sites))
+    sites = tuple(_sites(root, defaults, read, complaints))
     nics = {site.name: site.ranks * site.link.rate_bytes_per_s for site in sites}
-    most_trunks = MOST_SITES * (MOST_SITES - 1) // 2
-    trunks = []
-    for table in root.tables("trunk", most_trunks):
-        found = _trunk_table(table, defaults, nics)
-        read.append(found)
-        trunks.append(_trunk(found, table.content["between"], folder))
+    trunks = tuple(_trunks(root, defaults, nics, read, complaints, folder))
+    complaints.raise_any()
+    _check_ranks(where, sum(site.ranks for site in sites))
     try:
-        topology = Topology(
-            root.text("name", name),
-            sites,
-            tuple(trunks),
-            description=root.text("description", ""),
-        )
+        topology = Topology(called, sites, trunks, description=root.text("description", ""))
     except TopologyError as error:
         raise TopologyError(f"{where}: {error}") from None
     return Document(topology, tuple(read))
+
+
+def _sites(
+    root: Table, defaults: Table, read: list[LinkTable], complaints: Complaints
+) -> Iterator[Site]:
+    """Yield the sites, and note what is wrong with others."""
+    for table in root.tables("site", MOST_SITES):
+        with complaints.noted():
+            yield _site(table, defaults, read)
+
+
+def _trunks(
+    root: Table,
+    defaults: Table,
+    nics: dict[str, float],
+    read: list[LinkTable],
+    complaints: Complaints,
+    folder: Path | None,
+) -> Iterator[Trunk]:
+    """Yield the trunks, and note what is wrong with others."""
+    if complaints:  # what a trunk may take of a wrong site's NICs is not known
+        names = [table.content.get("name") for table in root.tables("site", MOST_SITES)]
+        nics = {name: 1.0 for name in names if isinstance(name, str)}
+    for table in root.tables("trunk", MOST_SITES * (MOST_SITES - 1) // 2):
+        with complaints.noted():
+            found = _trunk_table(table, defaults, nics)
+            read.append(found)
+            yield _trunk(found, table.content["between"], folder)
 
 
 def _over_preset(root: Table) -> Table:
@@ -130,7 +157,7 @@ def _check_ranks(where: str, ranks: int) -> None:
 def _site(table: Table, defaults: Table, read: list[LinkTable]) -> Site:
     """Return a site; the tables of its links come after those in ``read``."""
     table.check_keys(SITE_KEYS)
-    name = table.text("name")
+    name = table.name("name")
     node_link = _overlay(defaults.table("node_link"), table.table("node_link"))
     if "node" in table.content:
         nodes = _nodes(table, f"inside a node of {name}", node_link, read)

@@ -14,9 +14,23 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["MOST_FILE_BYTES", "read_bytes", "read_text", "toml_document"]
+__all__ = [
+    "BYTE_ORDER_MARK",
+    "MOST_FILE_BYTES",
+    "MOST_TRACE_BYTES",
+    "read_bytes",
+    "read_text",
+    "toml_document",
+]
 
 MOST_FILE_BYTES = 512 << 10
+MOST_TRACE_BYTES = 64 << 20
+"""Of a trace: two minutes of packets of 1 Gbit/s."""
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""With which some editors begin a text in UTF-8; no part of it."""
+
+LONGEST_REASON = 300
 
 # A key of n parts costs a TOML parser n x n memory, so long ones are refused before parsing. Each
 # alternative ends at a character that cannot be within it, so the search takes linear time.
@@ -25,37 +39,47 @@ DEEP_KEY = re.compile(
 )
 
 
+def read_bytes(
+    path: Path,
+    what: str,
+    most: int = MOST_FILE_BYTES,
+    error_class: type[EmulError] = TopologyError,
+) -> bytes:
+    """Return the bytes of the regular file at ``path``, which is to be ``what``.
+
+    Raises an ``error_class`` when it cannot be read or has more than ``most`` bytes.
+    """
+    try:
+        is_other = path.exists() and not path.is_file()
+        if not is_other:
+            with path.open("rb") as file:
+                content = file.read(most + 1)
+                size = max(len(content), path.stat().st_size)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise error_class(f"{path}: cannot be read ({reason}): needed {what}") from None
+    if is_other:
+        raise error_class(f"{path}: cannot be read (no regular file): needed {what}")
+    if size > most:
+        raise error_class(f"{path}: {size} bytes: needed at most {most}")
+    return content
+
+
 def read_text(
     path: Path,
     what: str,
     most: int = MOST_FILE_BYTES,
     error_class: type[EmulError] = TopologyError,
 ) -> str:
-    """Return the text of the regular file at ``path``, which is to be ``what``.
+    """Return the text of the regular file at ``path``, without a byte order mark.
 
-    Raises an ``error_class`` when it cannot be read, is no UTF-8 or has more than ``most`` bytes.
+    Raises an ``error_class`` as ``read_bytes`` does, or when it is no UTF-8.
     """
     content = read_bytes(path, what, most, error_class)
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise error_class(f"{path}: byte {error.start} is not UTF-8: needed {what}") from None
-
-
-def read_bytes(path: Path, what: str, most: int, error_class: type[EmulError]) -> bytes:
-    """Return the content of the regular file at ``path``, at most ``most`` bytes."""
-    try:
-        if path.exists() and not path.is_file():
-            raise error_class(f"{path}: cannot be read (no regular file): needed {what}")
-        with path.open("rb") as file:
-            content = file.read(most + 1)
-            size = max(len(content), path.stat().st_size)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise error_class(f"{path}: cannot be read ({reason}): needed {what}") from None
-    if size > most:
-        raise error_class(f"{path}: {size} bytes: needed at most {most}")
-    return content
 
 
 def toml_document(
@@ -69,4 +93,4 @@ def toml_document(
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise error_class(f"{where}: not TOML: {error}") from None
+        raise error_class(f"{where}: not TOML: {str(error)[:LONGEST_REASON]}") from None

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from command import SMALL, emul
 from strategies import CASES
@@ -105,3 +108,26 @@ def test_bad_files_are_one_line_and_status_2(arguments, complaint, tmp_path):
     assert (result.returncode, result.stdout) == (2, "")
     assert complaint in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+SHEETS = """
+from emul.plans import COLLECTIVES, algorithms_for, build_plan
+from emul.report.plans import plan_words
+for name in COLLECTIVES:
+    print(*plan_words(build_plan(name, algorithms_for(name)[0], (2, 1))), sep="\\n")
+"""
+
+
+def test_plans_read_the_same_in_a_python_without_docstrings():
+    full, stripped = (
+        subprocess.run(
+            [sys.executable, *options, "-c", SHEETS], capture_output=True, text=True, check=True
+        ).stdout
+        for options in ([], ["-OO"])
+    )
+    assert stripped == full
+    for name, collective in COLLECTIVES.items():
+        assert f"computes {name}, " in full
+        assert f": {collective.promises}\n" in full
+        said = (type(collective).__doc__ or "").split("\n", 1)[0]
+        assert collective.promises == said.rstrip(".").lower()

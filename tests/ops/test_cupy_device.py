@@ -11,6 +11,7 @@ from host_device import COMPILER, WITHOUT_COMPILER
 
 from emul import CapacityError, DTypeError
 from emul.ops.cuda import Source
+from emul.ops.cuda.arrays import DeviceArrays
 from emul.ops.cuda.choice import find_gpu, probe
 from emul.ops.cuda.cupy_device import CupyDevice
 from emul.ops.cuda.pacing import Pace, tick_ns
@@ -41,8 +42,9 @@ def test_arrays_go_there_and_come_back(device):
     assert device.pointer(copied) % 16 == 0
     device.copy(copied[:, ::2], array[:, ::2])
     assert np.array_equal(device.download(copied)[:, ::2], ROWS[:, ::2])
-    assert device.overlap(array[1:], array[:2])
-    assert not device.overlap(array, copied)
+    arrays = DeviceArrays(device)
+    assert arrays.overlap(array[1:], array[:2])
+    assert not arrays.overlap(array, copied)
 
 
 def test_a_kernel_runs_on_it(device):

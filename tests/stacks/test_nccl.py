@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stacks.rooms import EIGHT_ALONE, FABRIC, H100, MIB, THREE, campuses, latency_us, room
-from strategies import CASES, cases, count_for, one_site, sites_of_one, topologies
+from strategies import CASES, cases, count_for, one_site, root_of, sites_of_one, topologies
 
 from emul import Link, Send, World
 from emul.links.nccl import (
@@ -243,7 +243,8 @@ def test_no_call_is_quicker_than_its_bound_and_none_computes_anything_else(
     root = data.draw(st.integers(0, ideal.size - 1))
     count = count_for(collective, ideal.size, blocks)
     for asked in (algorithm, "auto"):
-        prediction = nccl.predict(collective, count, dtype="uint8", algorithm=asked, root=root)
+        how = {"algorithm": asked, **root_of(collective, root)}
+        prediction = nccl.predict(collective, count, dtype="uint8", **how)
         assert prediction.timeline.total_ps >= prediction.bound_ps
     shape = Shape.of(COLLECTIVES[collective], ideal.size, count).input_shape
     x = np.arange(np.prod(shape)).reshape(shape).astype(np.int32)

@@ -12,9 +12,10 @@ from emul import ArgumentError, World
 from emul.cli.main import main
 from emul.errors import StackError
 from emul.plans import COLLECTIVES
+from emul.report import closing_words
 from emul.stacks import IDEAL, NO_CONSTANTS, Choice, Constants, Stack
 from emul.stacks.library import load_stack, stack_names
-from emul.topology import read_topology
+from emul.topology import Node, Site, Topology, read_topology
 
 OWN = """
 name = "mine"
@@ -222,3 +223,14 @@ def test_an_unknown_stack_is_refused_with_the_known_ones(name):
     with pytest.raises(ArgumentError) as refused:
         World(one_site(2, link()), stack=name)
     assert str(refused.value) == f"unknown stack {name!r}: {known}"
+
+
+@pytest.mark.parametrize(("ranks", "said"), [((1, 1, 1), False), ((2, 1), True), ((3,), True)])
+@pytest.mark.parametrize("name", ["openmpi", "gloo"])
+def test_how_ranks_of_a_node_send_is_named_where_it_is_assumed(name, ranks, said):
+    place = Site("a", tuple(Node(each, link()) for each in ranks), link())
+    world = World(Topology("t", (place,)), stack=name)
+    prediction = world.predict("all_reduce", 1000)
+    (line,) = (each for each in closing_words(world, prediction, None) if "Stack: " in each)
+    # Open MPI takes shared memory inside a node, of which the constants are not those of TCP
+    assert ("Inside a node: assumed: " in line) == (said and name == "openmpi")

@@ -125,7 +125,7 @@ def test_two_senders_share_a_trunk_evenly():
     nic = Link(1e9, 0.0)
     sites = tuple(Site(name, (Node(1, nic), Node(1, nic)), nic) for name in "ab")
     world = World(Topology("two", sites, (Trunk(("a", "b"), PLAIN),)), slicing=None)
-    prediction = world.predict("send_recv", 10 * MB, dtype="uint8", root=2)
+    prediction = world.predict("send_recv", 10 * MB, dtype="uint8", shift=2)
     assert prediction.timeline.arrival_ps.tolist() == [30 * 10**9] * 4
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from emul import TopologyError
 from emul.links import Changes, Diurnal, Outages, State
 from emul.topology import read_topology
+from emul.topology.mahimahi import mahimahi_states
 from emul.topology.reader import parse_document
-from emul.topology.trace_files import mahimahi_states, recorded_rows
+from emul.topology.trace_files import recorded_rows
 
 HEAD = """
 [defaults]
@@ -100,7 +101,9 @@ def test_what_is_written_as_csv_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.getbasetemp() / "rows.csv"
     lines = ["from_s,rate_factor,extra_delay_us,up", *(",".join(map(str, row)) for row in rows)]
     path.write_text("\n".join(lines))
-    assert [[*row[:3], row[4]] for _, row in recorded_rows(path)] == [list(row) for row in rows]
+    assert [[*row[:3], row[4]] for _, row in recorded_rows(path, 1.0)] == [
+        list(row) for row in rows
+    ]
 
 
 def test_hours_and_outages(tmp_path):
@@ -138,7 +141,7 @@ def test_hours_and_outages(tmp_path):
         ('trace = { file = "x", bin = 3 }', "unknown key 'trunk.0..trace.bin'"),
         ('trace = { file = 3 }', ".trace.file = 3: needed a string"),
         ('trace = { file = "none.csv" }', r"none.csv: cannot be read \(No such file"),
-        ('trace = { file = "." }', r": cannot be read \(no regular file\): needed a CSV file"),
+        ('trace = { file = "." }', r": cannot be read \(no regular file\): needed a trace: a ta"),
         ('trace = { mahimahi = "x", bin_ms = 0 }', ".trace.bin_ms = 0: needed a number from 0.001"),
         ('trace = { mahimahi = "x" }\nrepeat_s = 2', ".repeat_s = 2.0: needed none"),
         ("diurnal = 3", ".diurnal = 3: needed a table"),
@@ -159,16 +162,17 @@ def test_what_is_wrong_in_changes_is_named(tmp_path, text, complaint):
     with pytest.raises(TopologyError, match=complaint) as caught:
         changes(tmp_path, text)
     assert str(tmp_path) in str(caught.value)
+    assert str(caught.value).count("cannot be read") <= 1
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("", "line 1 = '': needed the columns from_s, rate_factor"),
-        ("from_s,rate\n0,1\n", "line 1 = 'from_s,rate': needed the columns"),
+        ("", "line 1 = '': needed the names of the columns: from_s"),
+        ("from_s,rate\n0,1\n", "line 1 = 'from_s,rate': needed the names of the columns"),
         ("from_s,from_s,rate_factor\n", "line 1 = "),
-        ("from_s,rate_factor\n", "no line after the first: needed at least one"),
+        ("from_s,rate_factor\n", "no line with numbers: needed at least one"),
         ("from_s,rate_factor\n0,1\n1\n", "line 3 has 1 fields: needed 2"),
         ("from_s,rate_factor\n0,one\n", "line 2: rate_factor = 'one': needed a number"),
         ("from_s,rate_factor\n0,\n", "line 2: rate_factor = '': needed a number"),
@@ -192,7 +196,7 @@ def test_what_is_wrong_in_a_csv_file_is_named(tmp_path, content, complaint):
         ("1\n-2\n", "stamp 2 = '-2': needed whole milliseconds"),
         ("1.5\n", "stamp 1 = '1.5': needed whole"),
         ("1" * 5000, "stamp 1 = '1{200}': needed whole milliseconds"),
-        ("1\n999999999999\n", "10000000000 bins of 100 ms: needed at most 20000"),
+        ("1\n999999999999\n", "10000000000 bins of 100 ms: needed at most 100000"),
         ("1\n" * 700, "8.4 Gbit/s from 0 ms on: needed at most the 8 Gbit/s of the link"),
     ],
 )
@@ -204,12 +208,11 @@ def test_what_is_wrong_in_a_mahimahi_file_is_named(tmp_path, content, complaint)
 
 @pytest.mark.parametrize("kind", ["file", "mahimahi"])
 @pytest.mark.parametrize(
-    ("lines", "line"), [(10_000_000, b"1,1\n"), (900_000, b"0,1\n"), (1, b"x" * (4 << 20))]
+    ("lines", "line"),
+    [(20_000_000, b"1,1\n"), (10_000_000, b"1,1\n"), (900_000, b"0,1\n"), (1, b"x" * (4 << 20))],
 )
 def test_trace_bombs_are_refused_at_once(tmp_path, kind, lines, line):
-    with (tmp_path / "bomb").open("wb") as file:
-        for _ in range(0, lines, 100_000):
-            file.write(line * min(lines, 100_000))
+    (tmp_path / "bomb").write_bytes(line * lines)
     with little_memory(), pytest.raises(TopologyError, match=r"needed|CSV"):
         changes(tmp_path, f'trace = {{ {kind} = "bomb" }}')
 
@@ -229,8 +232,8 @@ def test_a_trace_of_too_many_rows_is_refused_at_once(tmp_path):
 
 
 def test_a_csv_file_of_too_many_lines_is_refused(tmp_path):
-    (tmp_path / "x.csv").write_text("from_s,rate_factor\n" + "0,1\n" * 20_001)
-    with pytest.raises(TopologyError, match="20002 lines: needed at most 20001"):
+    (tmp_path / "x.csv").write_text("from_s,rate_factor\n" + "0,1\n" * 100_001)
+    with pytest.raises(TopologyError, match="100002 lines: needed at most 100001"):
         changes(tmp_path, 'trace = { file = "x.csv" }')
 
 

@@ -12,6 +12,7 @@ from emul.errors import CapacityError, DTypeError
 from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops.arrays import from_dlpack, gpu_of, type_name
 from emul.ops.cuda.device import Device, DeviceArray
+from emul.ops.extents import Extent
 from emul.units import format_bytes
 
 __all__ = ["ArrayDevice", "DeviceArrays"]
@@ -26,9 +27,6 @@ class ArrayDevice(Device, Protocol):
 
     def from_dlpack(self, array: object) -> DeviceArray:
         """Return a view of an array of this device that is another library's."""
-
-    def overlap(self, a: DeviceArray, b: DeviceArray) -> bool:
-        """Say whether two arrays of this device may share memory."""
 
 
 class DeviceArrays:
@@ -68,8 +66,9 @@ class DeviceArrays:
         return copied
 
     def overlap(self, a: DeviceArray, b: DeviceArray) -> bool:
-        """Say whether the bounds of ``a`` and ``b`` overlap."""
-        return self.device.overlap(a, b)
+        """Say whether any byte belongs to both."""
+        one, another = (Extent.of(each, self.device.pointer(each)) for each in (a, b))
+        return one.meets(another)
 
     def writeable(self, array: DeviceArray) -> bool:
         """Say yes: a device keeps no array from being written into."""

@@ -113,10 +113,6 @@ class CupyDevice:
         """Return the address of the first element."""
         return int(array.data.ptr)
 
-    def overlap(self, a: DeviceArray, b: DeviceArray) -> bool:
-        """Say whether the bounds of ``a`` and ``b`` overlap."""
-        return bool(self.cupy.may_share_memory(a, b))
-
     def kernel(self, source: Source) -> Kernel:
         """Return ``source`` compiled and loaded, so that it can be launched while capturing."""
         if source not in self._kernels:

@@ -6,13 +6,25 @@ The modules behind are imported when they are first used: most programs never re
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emul.plans.plan import Plan
 
-__all__ = ["PLAN_FILE", "plan_xml", "read_plan"]
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
-PLAN_FILE = ".xml"
-"""How the names of plan files end, by which they are told from those of algorithms."""
+__all__ = ["PLAN_FILES", "is_plan_file", "plan_xml", "read_plan"]
+
+PLAN_FILES = (".xml", ".json")
+"""How the names of plan files end, by which they are told from those of algorithms.
+
+Plans in JSON are those of MSCCL++, which the reader refuses by name.
+"""
+
+
+def is_plan_file(name: object) -> TypeGuard[str]:
+    """Say whether ``name`` is that of a plan file, and not of an algorithm."""
+    return isinstance(name, str) and name.lower().endswith(PLAN_FILES)
 
 
 def read_plan(path: str | Path) -> Plan:

@@ -1,19 +1,22 @@
 """The XML of MSCCL as records: algo, gpu, tb, step, each with the line it stands on.
 
-Only what can be seen in one element is checked here. Whatever is not understood is refused:
-unknown elements and attributes, text, document types (so no entity is ever expanded), numbers out
-of range. The file is read piece by piece, so that the first wrong line ends it.
+Only what can be seen in one element is checked here. Text, document types (so no entity is ever
+expanded) and numbers out of range are refused. Elements and attributes that are not known are
+passed over and noted, as MSCCL and RCCL do, which look up what they know by name (microsoft/msccl,
+src/graph/xml.cc and topo.cc; ROCm/rccl, src/misc/msccl/msccl_parser.cc): TACCL and TE-CCL write
+``redop=`` and ``<copy>``. The file is read piece by piece, so that the first wrong line ends it.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 from xml.parsers import expat
 
-from emul.errors import PlanError, unknown_name
+from emul.errors import PlanError
+from emul.plans.msccl.attributes import LONGEST_NAME, MOST_CHUNKS, Attributes
+from emul.plans.msccl.notes import PassedOver, pieces_of
 from emul.plans.verify import MOST_CHANNELS
 
 __all__ = [
@@ -29,15 +32,15 @@ __all__ = [
 
 MOST_STEPS = 1 << 16
 """In one file: what 128 ranks need for a ring all-reduce."""
-MOST_CHUNKS = 1 << 20
+MOST_MOVES = 1 << 22
+"""Chunks that all steps of a file move together: 11 s of proof, and 1.2 GB (measured)."""
 MOST_GPUS = 1 << 14
-
-READ_AT_ONCE = 1 << 16
+MOST_THREADBLOCKS = 1 << 12
+"""Of a gpu: MSCCL takes 216; emul writes two for each other rank and channel, and one."""
 
 BUFFERS = ("i", "o", "s")
 PROTOCOLS = ("Simple", "LL", "LL128")
 ORDERS = ("free", "issue", "lockstep")
-WHOLE_NUMBER = re.compile(r"-?[0-9]{1,15}\Z")
 
 TYPES = {
     "s": (False, True),
@@ -53,6 +56,25 @@ TYPES = {
 """Of each type of step: whether it receives, and whether it sends."""
 
 Place = tuple[str, int]
+
+PARENTS = {"algo": "", "gpu": "algo", "tb": "gpu", "step": "tb"}
+"""Of each element that is read: the element it stands in."""
+
+REQUIRED = {
+    "algo": ("name", "proto", "nchannels", "nchunksperloop", "ngpus", "coll", "inplace"),
+    "gpu": ("id", "i_chunks", "o_chunks", "s_chunks"),
+    "tb": ("id", "send", "recv", "chan"),
+    "step": (
+        "s", "type", "srcbuf", "srcoff", "dstbuf", "dstoff", "cnt", "depid", "deps", "hasdep",
+    ),
+}  # fmt: skip
+"""The attributes without which an element cannot be read."""
+
+NEIGHBOURS = {
+    "system": " (a topology of NCCL)",
+    "graphs": " (graphs of NCCL)",
+}
+"""Outermost elements of other files that people have beside their plans."""
 
 
 @dataclass(slots=True)
@@ -123,6 +145,7 @@ class Algo:
     edges: tuple[int, ...]
     under_way: int
     drains: tuple[int, ...]
+    passed_over: PassedOver
     gpus: list[Gpu] = field(default_factory=list)
 
 
@@ -135,12 +158,9 @@ def read_document(path: str | Path) -> Algo:
     """Return the ``algo`` of a file; raises PlanError with file and line for what is wrong."""
     reader = _Reader(str(path))
     try:
-        with Path(path).open("rb") as file:
-            while piece := file.read(READ_AT_ONCE):
-                reader.parser.Parse(piece, False)
-            reader.parser.Parse(b"", True)
-    except OSError as error:
-        raise PlanError(f"{path}: cannot be read: {error.strerror}") from None
+        for piece in pieces_of(Path(path)):
+            reader.parser.Parse(piece, False)
+        reader.parser.Parse(b"", True)
     except expat.ExpatError as error:
         said = expat.ErrorString(error.code)
         raise refusal(str(path), error.lineno, f"not well-formed XML: {said}") from None
@@ -148,6 +168,7 @@ def read_document(path: str | Path) -> Algo:
     assert algo is not None, "well-formed XML has an element"
     if len(algo.gpus) < algo.world_size:
         reader.refuse(f"{len(algo.gpus)} gpus with ngpus={algo.world_size}: needed one for each")
+    algo.gpus.sort(key=lambda gpu: gpu.id)
     return algo
 
 
@@ -157,8 +178,10 @@ class _Reader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.algo: Algo | None = None
-        self.steps = 0
+        self.ranks: set[int] = set()
+        self.steps = self.chunks = self.ignored = 0
         self.depth: list[str] = []
+        self.passed_over = PassedOver()
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end
@@ -166,15 +189,20 @@ class _Reader:
         self.parser.StartDoctypeDeclHandler = self.doctype
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Take in an element."""
+        """Take in an element, or pass it over with all that is in it."""
         parent = self.depth[-1] if self.depth else ""
-        parents = {"algo": "", "gpu": "algo", "tb": "gpu", "step": "tb"}
-        if parents.get(name) != parent:
-            within = f"in <{parent}>" if parent else "as the outermost element"
-            wanted = next((child for child, above in parents.items() if above == parent), None)
-            self.refuse(f"<{name}> {within}: needed {f'<{wanted}>' if wanted else 'nothing'}")
+        if self.ignored or (parent and name not in PARENTS):
+            if not self.ignored:
+                self.passed_over.add(f"<{name[:LONGEST_NAME]}> in <{parent}>", self.line)
+            self.ignored += 1
+            return
+        self._check_place(name, parent)
         self.depth.append(name)
-        given = _Attributes(self, name, attributes)
+        lacking = [each for each in REQUIRED[name] if each not in attributes]
+        if lacking:
+            needed = "each" if len(lacking) > 1 else "one"
+            self.refuse(f"<{name}> without {'=, '.join(lacking)}=: needed {needed}")
+        given = Attributes(self, name, attributes)
         if name == "step":
             self.add_step(given)
         elif name == "tb":
@@ -183,11 +211,39 @@ class _Reader:
             self.add_gpu(given)
         else:
             self.algo = _algo(given)
-        given.check_used()
+        given.note_unused()
+
+    def _check_place(self, name: str, parent: str) -> None:
+        if PARENTS.get(name) != parent:
+            within = f"in <{parent}>" if parent else "as the outermost element"
+            wanted = next((child for child, above in PARENTS.items() if above == parent), None)
+            also = NEIGHBOURS.get(name, "")
+            self.refuse(
+                f"<{name[:LONGEST_NAME]}> {within}{also}: needed "
+                f"{f'<{wanted}>' if wanted else 'nothing'}"
+            )
 
     def end(self, name: str) -> None:
         """Leave an element."""
+        if self.ignored:
+            self.ignored -= 1
+            return
         self.depth.pop()
+        if name == "gpu":
+            self._check_threadblocks()
+
+    def _check_threadblocks(self) -> None:
+        """Put the threadblocks of the gpu that ends in order; refuse gaps."""
+        assert self.algo is not None, "a gpu stands in an algo"
+        blocks = self.algo.gpus[-1].threadblocks
+        blocks.sort(key=lambda block: block.id)
+        for number, block in enumerate(blocks):
+            if block.id != number:
+                raise refusal(
+                    self.path,
+                    block.line,
+                    f"tb {block.id}: needed tb {number} too, each once without gaps",
+                )
 
     def text(self, text: str) -> None:
         """Refuse anything but white space between elements."""
@@ -207,29 +263,30 @@ class _Reader:
         """Raise PlanError about the line the parser is at."""
         raise refusal(self.path, self.line, complaint)
 
-    def add_gpu(self, given: _Attributes) -> None:
+    def add_gpu(self, given: Attributes) -> None:
         algo = self.algo
         assert algo is not None, "a gpu stands in an algo"
         chunks = {each: given.number(f"{each}_chunks", 0, MOST_CHUNKS) for each in BUFFERS}
         rank = given.number("id", 0, algo.world_size - 1)
-        if rank != len(algo.gpus):
-            self.refuse(f"gpu {rank}: needed gpu {len(algo.gpus)}, in order, each once")
+        if rank in self.ranks:
+            self.refuse(f"gpu {rank} again: needed each gpu once")
+        self.ranks.add(rank)
         algo.gpus.append(Gpu(self.line, rank, chunks, given.numbers("scratch")))
 
-    def add_threadblock(self, given: _Attributes) -> None:
+    def add_threadblock(self, given: Attributes) -> None:
         algo = self.algo
         assert algo is not None, "a tb stands in an algo"
         gpu, peers = algo.gpus[-1], algo.world_size - 1
         ends = given.number("send", -1, peers), given.number("recv", -1, peers)
         if gpu.id in ends:
             self.refuse(f"gpu {gpu.id} is its own peer: needed another gpu, or -1 for none")
-        number = len(gpu.threadblocks)
-        if given.number("id", 0, MOST_STEPS) != number:
-            self.refuse(f"tb {given.raw('id')}: needed tb {number}, in order without gaps")
+        if len(gpu.threadblocks) >= MOST_THREADBLOCKS:
+            self.refuse(f"more than {MOST_THREADBLOCKS} tb in gpu {gpu.id}: needed fewer")
+        number = given.number("id", 0, MOST_STEPS)
         channel = given.number("chan", 0, MOST_CHANNELS - 1)
         gpu.threadblocks.append(Threadblock(self.line, number, *ends, channel))
 
-    def add_step(self, given: _Attributes) -> None:
+    def add_step(self, given: Attributes) -> None:
         self.steps += 1
         if self.steps > MOST_STEPS:
             self.refuse(f"more than {MOST_STEPS} steps: needed a smaller file")
@@ -242,57 +299,10 @@ class _Reader:
         if (sends and block.send < 0) or (receives and block.recv < 0):
             missing = "send" if sends and block.send < 0 else "recv"
             self.refuse(f"a step of type {step.type} in a tb without a peer: needed {missing}=")
+        self.chunks += step.count
+        if self.chunks > MOST_MOVES:
+            self.refuse(f"more than {MOST_MOVES} chunks moved in all: needed a smaller file")
         block.steps.append(step)
-
-
-class _Attributes:
-    """The attributes of an element, each asked for once."""
-
-    def __init__(self, reader: _Reader, element: str, given: dict[str, str]) -> None:
-        self.reader = reader
-        self.element = element
-        self.given = given
-        self.asked: set[str] = set()
-
-    def raw(self, name: str, default: str | None = None) -> str:
-        """Return an attribute as it stands."""
-        self.asked.add(name)
-        value = self.given.get(name, default)
-        if value is None:
-            self.reader.refuse(f"<{self.element}> without {name}=: needed one")
-        return value
-
-    def number(self, name: str, least: int, most: int, default: int | None = None) -> int:
-        """Return an attribute as a whole number from ``least`` to ``most``."""
-        value = self.raw(name, None if default is None else str(default))
-        if not WHOLE_NUMBER.match(value) or not least <= int(value) <= most:
-            self.reader.refuse(
-                f"{name}={value[:30]!r}: needed a whole number from {least} to {most}"
-            )
-        return int(value)
-
-    def numbers(self, name: str) -> tuple[int, ...]:
-        """Return an attribute as a list of whole numbers from 0 on; empty where there is none."""
-        listed = self.raw(name, "").split()
-        if not all(WHOLE_NUMBER.match(each) and 0 <= int(each) <= MOST_CHUNKS for each in listed):
-            self.reader.refuse(f"{name}={self.raw(name)[:30]!r}: needed whole numbers from 0 on")
-        return tuple(map(int, listed))
-
-    def one_of(self, name: str, known: tuple[str, ...], default: str | None = None) -> str:
-        """Return an attribute that is one of ``known`` names."""
-        value = self.raw(name, default)
-        if value not in known:
-            self.reader.refuse(str(unknown_name(name, value[:30], known)))
-        return value
-
-    def check_used(self) -> None:
-        """Refuse attributes that nobody asked for."""
-        unknown = [name for name in self.given if name not in self.asked]
-        if unknown:
-            known = ", ".join(sorted(self.asked))
-            self.reader.refuse(
-                f"unknown attribute {unknown[0]!r} of <{self.element}>: needed one of {known}"
-            )
 
 
 COLLECTIVES = {
@@ -310,7 +320,7 @@ COLLECTIVES = {
 """By MSCCL's names; the last three are emul's own."""
 
 
-def _algo(given: _Attributes) -> Algo:
+def _algo(given: Attributes) -> Algo:
     world_size = given.number("ngpus", 1, MOST_GPUS)
     in_place = given.number("inplace", 0, 1) == 1
     out_of_place = given.number("outofplace", 0, 1, default=int(not in_place)) == 1
@@ -319,7 +329,7 @@ def _algo(given: _Attributes) -> Algo:
     given.one_of("proto", PROTOCOLS)
     given.number("nchannels", 0, MOST_CHANNELS)
     for unused in ("minBytes", "maxBytes", "nthreads"):
-        given.number(unused, 0, 1 << 50, default=0)
+        given.number(unused, 0, (1 << 63) - 1, default=0)
     order = given.one_of("order", ("", *ORDERS), default="")
     return Algo(
         line=given.reader.line,
@@ -335,17 +345,18 @@ def _algo(given: _Attributes) -> Algo:
         edges=given.numbers("edges"),
         under_way=given.number("underway", 1, MOST_STEPS, default=1),
         drains=given.numbers("drains"),
+        passed_over=given.reader.passed_over,
     )
 
 
-def _instruction(given: _Attributes, line: int) -> Instruction:
+def _instruction(given: Attributes, line: int) -> Instruction:
     type_ = given.one_of("type", tuple(TYPES))
     places = [
         (given.one_of(f"{end}buf", BUFFERS), given.number(f"{end}off", -1, MOST_CHUNKS))
         for end in ("src", "dst")
     ]
     block, step = given.number("depid", -1, MOST_STEPS), given.number("deps", -1, MOST_STEPS)
-    if (block < 0) != (step < 0):
+    if block >= 0 > step:  # without depid, the runtimes pass over deps
         given.reader.refuse(f"depid={block} with deps={step}: needed both, or -1 for both")
     count = given.number("cnt", 0, MOST_CHUNKS)
     if type_ != "nop" and count < 1:

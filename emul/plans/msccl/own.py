@@ -15,7 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from emul.plans.msccl.document import MOST_CHUNKS, Algo, Gpu
+from emul.plans.msccl.attributes import MOST_CHUNKS
+from emul.plans.msccl.document import Algo, Gpu
 from emul.plans.msccl.machine import Machine, Row
 from emul.plans.msccl.places import Buffers
 from emul.plans.plan import Partition

@@ -48,7 +48,8 @@ def _proven(algo: Algo, order: Order, buffers: Buffers) -> Plan:
     except PlanError as error:
         line = _line(error, plan, rows, machine)
         at = f"{buffers.path}, line {line}" if line else buffers.path
-        raise PlanError(f"{at}: {error}") from None
+        also = f" ({algo.passed_over})" if str(algo.passed_over) else ""
+        raise PlanError(f"{at}: {error}{also}") from None
     return plan
 
 
@@ -96,6 +97,7 @@ def _plan(
         buffers.apart,
         scratch,
         waits,
+        notes=tuple(filter(None, [str(algo.passed_over)])),
     )
 
 

@@ -21,7 +21,8 @@ import numpy as np
 
 from emul.errors import PlanError
 from emul.plans.collectives import collective_named
-from emul.plans.msccl.document import COLLECTIVES, MOST_CHUNKS, MOST_STEPS
+from emul.plans.msccl.attributes import MOST_CHUNKS
+from emul.plans.msccl.document import COLLECTIVES, MOST_MOVES, MOST_STEPS
 from emul.plans.msccl.own import cut_edges
 from emul.plans.plan import Plan, Step
 
@@ -97,7 +98,7 @@ class _Writer:
         self.blocks: list[dict[tuple[int, int, int], _Block]]
         self.blocks = [{} for _ in range(plan.world_size)]
         self.places: defaultdict[tuple[int, int], _Place] = defaultdict(_Place)
-        self.steps = 0
+        self.steps = self.moves = 0
         self.ranges: list[tuple[int, int]] = []
         self.scratch = np.broadcast_to(plan.scratch, (plan.world_size, plan.scratch.shape[1]))
         lengths = np.diff(plan.partition.edges)[self.scratch]
@@ -179,6 +180,9 @@ class _Writer:
         self.steps += 1
         if self.steps > MOST_STEPS:
             raise PlanError(f"{self.plan}: needed a plan of at most {MOST_STEPS} steps in a file")
+        self.moves += len(source)
+        if self.moves > MOST_MOVES:
+            raise PlanError(f"{self.plan}: needed a plan that moves at most {MOST_MOVES} chunks")
         depends = (after.block, after.number) if after else None
         step = _Instruction(kind, source, target, block, len(block.steps), row, depends)
         block.steps.append(step)

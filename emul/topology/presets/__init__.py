@@ -9,7 +9,9 @@ from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Topology
 from emul.topology.reader import Document, parse_document, read_document
 
-__all__ = ["load", "load_document", "preset_names"]
+__all__ = ["load", "load_document", "preset_names", "world_of"]
+
+ONE_PLACE = "one-campus"
 
 
 def load(name: str) -> Topology:
@@ -18,6 +20,14 @@ def load(name: str) -> Topology:
     Raises TopologyError when there is neither.
     """
     return load_document(name).topology
+
+
+def world_of(ranks: int) -> str:
+    """Return how to write a topology of ``ranks`` ranks, in words: the way out of an error."""
+    return (
+        f"a topology of {ranks} ranks, such as a TOML file of two lines (--topology FILE.toml): "
+        f'preset = "{ONE_PLACE}" and site = [{{ name = "campus", nodes = [{ranks}] }}]'
+    )
 
 
 def load_document(name: str) -> Document:
