@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from strategies import root_of
 
 from emul import Link, Node, Site, Topology, Trunk, World
 from emul.links import (
@@ -47,7 +48,7 @@ class Call:
             self.count,
             dtype="uint8",
             algorithm=self.algorithm,
-            root=self.root,
+            **root_of(self.collective, self.root),
             collapse=self.collapse,
         )
 
