@@ -133,8 +133,8 @@ class SharedTrunk:
 class Credit:
     """What a connection may have under way: ``left`` bytes more, None for any number.
 
-    First come, first served. A remainder needs none if the transfer before it was handed over
-    last, but keeps its place in line: the specification does not say that it may overtake.
+    First come, first served: who is first in line goes when half of it fits. A remainder needs
+    none if the transfer before it was handed over last, but keeps its place in line.
     """
 
     def __init__(self, clock, left):
@@ -157,7 +157,7 @@ class Credit:
         while self.asking:
             number, takes, remainder, flag = self.asking[0]
             needs_none = self.left is None or (remainder and number - 1 == self.last)
-            if not needs_none and self.left <= 0:
+            if not needs_none and 2 * self.left < takes:
                 return
             self.asking.popleft()
             self.last = number
