@@ -32,6 +32,9 @@ MOST_PROOF_BYTES = 8 << 30
 PROVEN_IN_AN_INSTANT = 1 << 28
 """Bytes of a proof: that of 1,000 chunks over 1,000 ranks."""
 
+PART_FOR_COMPARISON = 8
+"""By which both bounds are divided where a collective is only timed for the sake of comparison."""
+
 TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
 
 
@@ -59,18 +62,21 @@ def passing_over(algorithm: str, passed_over: PassedOver, *also: type[EmulError]
         passed_over[algorithm] = error
 
 
-def check_work(plan: Plan) -> None:
-    """Raise CapacityError for a plan whose proof and timing would take long, before they begin."""
-    rows = 0
+def check_work(plan: Plan, part: int = 1) -> None:
+    """Raise CapacityError for a plan whose proof and timing would take long, before they begin.
+
+    Both bounds are divided by ``part``.
+    """
+    rows, most = 0, MOST_WORK_OF_AUTO // part
     for number in _rows_of_steps(plan):
         rows += number
-        if rows > MOST_WORK_OF_AUTO:
-            raise CapacityError(f"more than {MOST_WORK_OF_AUTO} transfers: {TOO_MUCH_WORK}")
+        if rows > most:
+            raise CapacityError(f"more than {most} transfers: {TOO_MUCH_WORK}")
     needed = proof_bytes(plan)
-    if needed > MOST_PROOF_BYTES:
+    if needed > MOST_PROOF_BYTES // part:
         raise CapacityError(f"{format_bytes(needed)} for its proof: {TOO_MUCH_WORK}")
     through = passes(plan)
-    if rows * through > MOST_WORK_OF_AUTO:
+    if rows * through > most:
         raise CapacityError(f"{rows} transfers, proven {through} times over: {TOO_MUCH_WORK}")
 
 
@@ -83,10 +89,10 @@ def _rows_of_steps(plan: Plan) -> Iterator[int]:
         yield len(step)
 
 
-def check_transfers(program: Program, slicing: Slicing | None) -> int:
+def check_transfers(program: Program, slicing: Slicing | None, part: int = 1) -> int:
     """Return the transfers and slices of a program; raise CapacityError for too many to time."""
     transfers = transfers_in(program, slicing)
-    if transfers > MOST_WORK_OF_AUTO:
+    if transfers > MOST_WORK_OF_AUTO // part:
         raise CapacityError(f"{transfers} transfers and slices: {TOO_MUCH_WORK}")
     return transfers
 

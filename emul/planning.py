@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from emul.candidates import (
+    PART_FOR_COMPARISON,
     PROVEN_IN_AN_INSTANT,
     Candidate,
     PassedOver,
@@ -100,7 +101,7 @@ class Planner:
         self.seed = seed
         self.start_s = start_s
         self.stack = stack
-        self.bounded = bounded
+        self.bounded, self._part = bounded, PART_FOR_COMPARISON if bounded else 1
         self.made = 0
         """How many calls were prepared anew."""
         self._file = lru_cache(maxsize=32)(_read)
@@ -153,7 +154,8 @@ class Planner:
         if isinstance(algorithm, str):
             sites = nodes or self.topology.ranks_by_node
             if self.bounded:
-                check_work(unproven_plan(collective, algorithm, sites, root=root))
+                unproven = unproven_plan(collective, algorithm, sites, root=root)
+                check_work(unproven, self._part)
             return build_plan(collective, algorithm, sites, root=root)
         plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
@@ -215,7 +217,7 @@ class Planner:
         stack = stack or self.stack
         slicing = Slicing.of(stack, self.slicing)
         if self.bounded:
-            check_transfers(program, slicing)
+            check_transfers(program, slicing, self._part)
         timeline = time_plan(
             program,
             self.network,
@@ -363,10 +365,10 @@ class Planner:
         for algorithm in algorithms_for(name, uneven=shape.counts is not None):
             with passing_over(algorithm, passed_over):
                 plan = unproven_plan(name, algorithm, self.topology.ranks_by_node, root=root)
-                check_work(plan)
+                check_work(plan, self._part)
                 program = Program.of(plan, shape, itemsize)
                 least_ps = busiest_link_ps(program, self.network)
-                transfers = check_transfers(program, self.slicing)
+                transfers = check_transfers(program, self.slicing, self._part)
                 instant = transfers <= TIMED_IN_AN_INSTANT
                 instant &= proof_bytes(plan) <= PROVEN_IN_AN_INSTANT
                 found.append(Candidate(least_ps, algorithm, program if instant else None))
