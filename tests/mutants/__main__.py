@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -100,17 +101,18 @@ class Campaign:
         self.records: Records = json.loads(path.read_text()) if path.exists() else {}
         self.tests = {name: mark_of_tests(ROOT, room) for name, room in rooms.items()}
         self.usual_s: dict[str, float] = {}
+        self.lock = threading.Lock()
 
-    def check_room(self, room: Room) -> None:
-        """End the run where a room's tests fail without any fault."""
-        tree, began = self.free.get(), time.monotonic()
-        try:
-            failed = run_tests(tree, room.tests)
-        finally:
-            self.free.put(tree)
-        self.usual_s[room.name] = time.monotonic() - began
-        if failed:
-            raise SystemExit(f"{room.name}: {failed} fails without a fault: mend that first")
+    def usual_s_of(self, room: Room, tree: Tree) -> float:
+        """Return how long a room's tests take; end the run where they fail without any fault."""
+        with self.lock:
+            if room.name not in self.usual_s:
+                began = time.monotonic()
+                failed = run_tests(tree, room.tests)
+                if failed:
+                    raise SystemExit(f"{room.name}: {failed} without a fault: mend that first")
+                self.usual_s[room.name] = time.monotonic() - began
+        return self.usual_s[room.name]
 
     def close(self) -> None:
         """End the processes of the copies."""
@@ -125,7 +127,9 @@ class Campaign:
             record = self.records.get(fault.name)
             if record is not None and known(record, fault, mark, tests):
                 return Verdict(record["outcome"], record["by"], record["seconds"])
-            found = tried(tree, self.rooms[fault.room], fault, self.usual_s[fault.room])
+            room = self.rooms[fault.room]
+            usual_s = 0.0 if fault.equivalent else self.usual_s_of(room, tree)
+            found = tried(tree, room, fault, usual_s)
             kept = {**asdict(found), "room": fault.room, "mark": mark, "tests": tests}
         finally:
             self.free.put(tree)
@@ -176,8 +180,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="emul-mutants-") as folder:
         campaign = Campaign(rooms, trees(asked.j, folder), asked.json)
         try:
-            for name in dict.fromkeys(fault.room for fault in faults):
-                campaign.check_room(rooms[name])
             for fault, verdict in campaign.verdicts(faults, asked.j):
                 say(fault, verdict)
                 found.append((fault, verdict))

@@ -74,9 +74,7 @@ class Tree:
     def close(self) -> None:
         """End the process that forks."""
         if self._warm is not None:
-            assert self._warm.stdin is not None
-            self._warm.stdin.close()
-            self._warm.wait()
+            self._warm.communicate()
 
     def plant(self, fault: Fault) -> None:
         """Write the fault, and compile where it is in a compiled module."""

@@ -44,4 +44,5 @@ def serve() -> None:
 
 if __name__ == "__main__":
     sys.path[0] = os.getcwd()  # in place of the folder of this file
-    serve()
+    with contextlib.suppress(BrokenPipeError):  # whoever asked has been ended
+        serve()
