@@ -17,6 +17,7 @@ NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", ".hypothesis", ".*_cache", "__pycache__", "*.egg-info", "checked", "*.json.new"
 )
 WARM = Path(__file__).parent / "warm.py"
+DONT_KEEP = "PYTHONDONTWRITEBYTECODE"
 COMPILED = (".pyx", ".pxd", ".h")
 BUILD = (sys.executable, "setup.py", "-q", "build_ext", "--inplace")
 
@@ -105,8 +106,9 @@ class Tree:
         return (self.folder / fault.file).read_text(encoding="utf-8")
 
     def environment(self) -> dict[str, str]:
-        """Return an environment in which ``import emul`` finds the copy."""
-        return {**os.environ, "PYTHONPATH": str(self.folder)}
+        """Return an environment in which ``import emul`` finds the copy, and is compiled once."""
+        kept = {name: value for name, value in os.environ.items() if name != DONT_KEEP}
+        return {**kept, "PYTHONPATH": str(self.folder)}
 
     def _write(self, path: Path, text: str) -> None:
         """Write a text with a time of its own: compiled Python goes by whole seconds and sizes."""
