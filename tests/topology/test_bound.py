@@ -81,6 +81,15 @@ def test_trunks_between_two_others_carry_nothing_for_a_site():
     assert bound_s(world, "all_reduce", 10**6) == about(1e6 / 2e9)
 
 
+def test_two_pairs_of_sites_have_only_the_trunks_across():
+    fat, thin = Link(9e9, 0.0), Link(1e9, 0.0)
+    pairs = {"ab": fat, "cd": fat, "ac": thin, "ad": thin, "bc": thin, "bd": thin}
+    trunks = tuple(Trunk((one, other), link) for (one, other), link in pairs.items())
+    world = Topology("t", alone("abcd"), trunks)
+    # A pair lets out four times 1 GB/s, a site 9 + 1 + 1; 6 transfers over 44 GB/s.
+    assert bound_s(world, "all_reduce", 10**6) == about(1e6 / 4e9)
+
+
 def line(*delays_s):
     """Four sites in a line: the trunks along it are quick, all others take ten seconds."""
     names = "abcd"

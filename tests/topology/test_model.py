@@ -171,13 +171,15 @@ def test_latencies_have_the_queue_in_them():
 
 
 def test_bytes_are_counted_on_every_link_they_cross():
-    src, dst, nbytes = np.array([[0, 1, 10], [0, 2, 20], [0, 7, 40], [9, 0, 80], [5, 5, 160]]).T
+    src, dst, nbytes = np.array(
+        [[0, 1, 10], [0, 2, 20], [0, 7, 40], [9, 0, 80], [5, 5, 160], [8, 10, 320]]
+    ).T
     src, dst = src.astype(np.int32), dst.astype(np.int32)
     carried = NETWORK.link_bytes(src, dst, nbytes)
     found = {link: int(number) for link, number in enumerate(carried) if number}
     assert found == {
         0: 10, 5: 10,  # ports inside the node
-        2: 60, 11: 20, 31: 40, 38: 80, 3: 80,  # NICs
+        2: 60, 11: 20, 31: 40, 38: 80, 3: 80, 34: 320, 43: 320,  # NICs
         44 + 1: 40, 44 + 6: 80,  # trunks
     }  # fmt: skip
     assert NETWORK.port_bytes(src, dst, nbytes)[0].tolist() == [10, 0, 60, 80]
