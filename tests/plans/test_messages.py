@@ -14,6 +14,8 @@ from emul.plans import (
     Step,
     Waits,
     algorithms_for,
+    build_hierarchy,
+    build_plan,
     plan_from,
 )
 from emul.plans.contents import everyone, ranks_in, sets_of
@@ -214,3 +216,12 @@ def test_excerpts_stand_for_all_rounds():
     assert excerpt.connections(np.arange(4)).tolist() == [3, 3, 3, 3]
     unlike = Excerpt.of("all_reduce", "hierarchical", Places.of([(2,) * 6, (3,) * 4]))
     assert unlike.period == 12
+
+
+@pytest.mark.parametrize("algorithm", ["ring", "hierarchical", "gloo:ring"])
+def test_every_plan_is_proven_before_it_is_handed_out(algorithm, monkeypatch):
+    proven = []
+    monkeypatch.setattr("emul.plans.algorithms.verify", proven.append)
+    assert build_plan("all_reduce", algorithm, (2, 2)) is proven[0]
+    assert build_hierarchy("all_reduce", (2, 2), ("ring", "direct")) is proven[1]
+    assert len(proven) == 2
