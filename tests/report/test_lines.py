@@ -2,13 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from emul import World
 from emul.cli.main import main
+from emul.lag import Arrival
 from emul.ops.exact import ExactData
+from emul.report.rows import perf_row
 
 # Ranks 0 and 1 at a, rank 2 at b: 10 GB/s of ports, a trunk of 1 GB/s and 1 ms.
 TOPOLOGY = """
@@ -197,3 +201,20 @@ def test_on_the_wall_clock_lags_are_of_all_timed_calls(perf):
     assert 0 <= row["lag_s"] <= row["lag_p99_s"] <= row["lag_max_s"]
     assert row["wall_s"] >= row["modelled_s"]
     assert "Lag of timed calls" in result.output
+
+
+def test_the_middle_call_stands_for_all(tmp_path):
+    """Calls of 10, 20 and 90 ms that were due after 8, 15 and 30 ms: 2, 5 and 60 ms behind."""
+    (tmp_path / "topology.toml").write_text(TOPOLOGY)
+    world = World(tmp_path / "topology.toml")
+    run = world.broadcast(np.zeros((3, 4), dtype=np.float32))
+    ms = 1_000_000
+    runs = [
+        replace(run, dilation=1.0, arrival=Arrival(0, ms, due * ms, ms, ended * ms, due / 1e3))
+        for ended, due in ((90, 30), (10, 8), (20, 15))
+    ]
+    row = perf_row(world, runs, redop="sum", root=0, seed=0, wrong=None)
+    assert row.wall_s == pytest.approx(0.020)
+    assert row.lag_s == pytest.approx(0.005)
+    assert row.lag_p99_s == row.lag_max_s == pytest.approx(0.060)
+    assert row.behind_share == pytest.approx(67 / 120)
