@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 from emul import World
 from emul.cli.main import main
-from emul.lag import Arrival
+from emul.lag import Arrival, Lag
 from emul.ops.exact import ExactData
-from emul.report.rows import perf_row
+from emul.report.rows import modelled_row, perf_row
+from emul.report.table import PerfTable
 
 # Ranks 0 and 1 at a, rank 2 at b: 10 GB/s of ports, a trunk of 1 GB/s and 1 ms.
 TOPOLOGY = """
@@ -218,3 +219,24 @@ def test_the_middle_call_stands_for_all(tmp_path):
     assert row.lag_s == pytest.approx(0.005)
     assert row.lag_p99_s == row.lag_max_s == pytest.approx(0.060)
     assert row.behind_share == pytest.approx(67 / 120)
+
+
+def test_in_one_place_it_is_the_root_that_sends_twice(perf):
+    """The vector twice through a port of 10 GB/s takes 0.2 ms: so much longer it is over sites."""
+    result, (row,) = perf("broadcast", "--algorithm", "direct")
+    (line,) = [each for each in result.output.splitlines() if each.startswith("One campus: ")]
+    there, ratio = re.search(r"would need (.*) for .*, ([\d.]+) times as long", line).groups()
+    assert there == "200 us"
+    assert float(ratio) == pytest.approx(row["modelled_s"] / 200e-6, rel=1e-2)
+    assert row["modelled_s"] > 1e-3  # on the trunk alone
+
+
+def test_the_average_is_of_lines_that_have_a_bandwidth(tmp_path):
+    (tmp_path / "topology.toml").write_text(TOPOLOGY)
+    world = World(tmp_path / "topology.toml")
+    prediction = world.predict("broadcast", 1 << 20)
+    row = modelled_row(world, prediction, np.dtype("float32"), redop="sum", root=0, seed=0)
+    rows = [replace(row, busbw_GBps=busbw) for busbw in (1.0, None, 4.0)]
+    lag = Lag.of([Arrival.at_once(0, 1, 1e-9)], 1.0)
+    foot = PerfTable(world, "broadcast", "auto").foot(rows, lag)
+    assert re.search(r"Avg bus bandwidth +: 2\.5$", foot, re.MULTILINE)
