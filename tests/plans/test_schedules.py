@@ -4,6 +4,7 @@ from math import ceil, log2
 
 import pytest
 
+from emul.errors import ArgumentError
 from emul.plans import (
     Expressions,
     build_plan,
@@ -256,3 +257,10 @@ def test_libraries_fold_even_or_odd_ranks():
 def test_names_may_ask_for_the_most_segments():
     plan = build_plan("broadcast", f"openmpi:chain,segments={MOST_SEGMENTS}", (1,))
     assert plan.partition.n_chunks == MOST_SEGMENTS
+
+
+def test_roots_are_ranks():
+    for root in (-1, 4):
+        with pytest.raises(ArgumentError, match=f"root {root}: needed a rank from 0 to 3"):
+            build_plan("broadcast", "direct", [4], root=root)
+    assert build_plan("broadcast", "direct", [4], root=3).root == 3  # the last

@@ -1,16 +1,22 @@
 """Sheets of plans, topologies and stacks: what each figure on them stands for."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from emul import Link, Node, Site, Topology, Trunk
+from emul.measured import Calibration
 from emul.plans import build_plan
+from emul.report.calibration import fit_words
+from emul.report.documents import write_text
 from emul.report.plans import plan_sheet
 from emul.report.stacks import choice_table, number_table
 from emul.report.table import _figure, _micro
 from emul.report.topologies import _joined, topology_sheet
+from emul.report.validation import validation_table
+from emul.report.words import _excerpt
 from emul.stacks.stack import Choice, Stack
 
 NEAR, FAR = Link(1e9, 1e-6), Link(2e9, 5e-3, 1e-6)
@@ -104,3 +110,41 @@ def test_choices_hold_up_to_ranks_and_below_bytes():
 def test_figures_fit_into_their_columns(value, width, text):
     assert _figure(value, width) == text
     assert _micro(None if value is None else value / 1e6, width) == text
+
+
+def test_an_excerpt_tells_the_whole_before_the_part():
+    class Timed(list):
+        sent = 900
+        network = SimpleNamespace(world_size=4)
+
+    words = _excerpt(SimpleNamespace(timeline=Timed([0] * 30)), SimpleNamespace(world_size=120))
+    assert words == "Alike: 120 ranks were timed by 4 of them, 900 transfers by 30."
+
+
+def test_a_file_is_as_it_was_where_it_cannot_be_written_whole(tmp_path):
+    path = tmp_path / "rows.json"
+    write_text(path, "as it was")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "half of it \ud800")
+    assert path.read_text() == "as it was"
+
+
+def test_a_row_of_a_validation_has_bits_and_two_errors():
+    """1 MB/s is 8 Mbit/s; predicted 10 % more than measured, by the textbook 40 % less."""
+    row = SimpleNamespace(
+        sw="gloo", collective="broadcast", algorithm="ring", ranks=4, placement="block",
+        delay_s=5e-3, rate_bytes_per_s=1e6, nbytes=1000, measured_s=0.5,
+    )  # fmt: skip
+    predicted = SimpleNamespace(
+        row=row, predicted_s=0.55, error=0.1, binding="share", textbook_s=0.3, textbook_error=-0.4
+    )
+    text = printed(validation_table([predicted]))
+    assert [each for each in text.split() if "%" in each] == ["+10.0%", "-40.0%"]
+    assert "8 Mbit/s" in text
+
+
+def test_a_fit_is_off_in_the_median_and_at_worst():
+    found = Calibration(None, None, None, None, (), 7, 0.01, 0.25, 0)
+    assert fit_words(found).startswith(
+        "7 measurements; the fit is off by 1.00% in the median, by 25.00% at worst"
+    )
