@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from emul import PlanError, Send
+from emul.errors import ShapeError
 from emul.plans import (
     COLLECTIVES,
     Partition,
@@ -18,6 +19,7 @@ from emul.plans import (
     build_plan,
     plan_from,
 )
+from emul.plans.collectives import collective_named
 from emul.plans.contents import everyone, ranks_in, sets_of
 from emul.plans.excerpt import Excerpt
 from emul.plans.levels import tree_of
@@ -225,3 +227,20 @@ def test_every_plan_is_proven_before_it_is_handed_out(algorithm, monkeypatch):
     assert build_plan("all_reduce", algorithm, (2, 2)) is proven[0]
     assert build_hierarchy("all_reduce", (2, 2), ("ring", "direct")) is proven[1]
     assert len(proven) == 2
+
+
+def test_only_broadcast_and_scatter_are_of_the_root_alone():
+    assert {name for name, each in COLLECTIVES.items() if each.from_root} == {
+        "broadcast",
+        "scatter",
+    }
+
+
+@pytest.mark.parametrize(("counts", "fits"), [([0, 3], True), ([-1, 3], False), ([0.5, 3], False)])
+def test_counts_are_whole_numbers_from_zero_on(counts, fits):
+    gather = collective_named("all_gather")
+    if fits:
+        assert Shape.of_counts(gather, 2, counts).width == 3
+        return
+    with pytest.raises(ShapeError, match="whole numbers from 0 on"):
+        Shape.of_counts(gather, 2, counts)
