@@ -23,7 +23,7 @@ from emul.plans.collectives import collective_named
 from emul.plans.contents import everyone, ranks_in, sets_of
 from emul.plans.excerpt import Excerpt
 from emul.plans.levels import tree_of
-from emul.plans.verify import MOST_CHANNELS, verify
+from emul.plans.verify import MOST_CHANNELS, _bytes_per_place, verify
 
 
 def test_sets_of_ranks_may_have_any_size():
@@ -66,6 +66,13 @@ def test_rows_without_elements_are_no_messages():
     found = program(plan, 2)  # the third chunk is empty
     assert (found.src.tolist(), found.nbytes.tolist()) == ([0], [4])
     assert found.first_of_step.tolist() == [0, 1]
+
+
+def test_steps_that_drain_are_counted_without_the_empty_ones():
+    """Of four steps the first and the third are empty: before the last, the second drains."""
+    there, empty = [(0, 1, 0, 0, 1, 0)], [(0, 1, 2, 2, 1, 0)]
+    plan = drawn([empty, there, empty, there], drains=(3,))
+    assert np.asarray(program(plan, 2).drains).tolist() == [1]
 
 
 def waits(*edges):
@@ -197,6 +204,8 @@ def test_the_first_blocks_get_the_rest():
 def test_offsets_of_units_are_whole_and_do_not_overflow():
     cut = Partition(2, 3, np.array([0, 1, 3, 4, 6]))
     assert cut.offsets(np.array([[7, 5]])).tolist() == [[0, 2, 7, 8, 12]]
+    # Two thirds of eight: five and a third.
+    assert Partition(1, 3, np.array([0, 2, 3])).offsets(np.array([[8]])).tolist() == [[0, 5, 8]]
     assert cut.n_chunks == 4
     assert cut.block_of_chunk(2).tolist() == [0, 0, 1, 1]
 
@@ -244,3 +253,13 @@ def test_counts_are_whole_numbers_from_zero_on(counts, fits):
         return
     with pytest.raises(ShapeError, match="whole numbers from 0 on"):
         Shape.of_counts(gather, 2, counts)
+
+
+def test_a_plan_has_4096_channels_at_most():
+    assert MOST_CHANNELS == 4096
+
+
+def test_a_place_of_the_proof_has_two_sets_of_ranks_and_their_states():
+    """Of 65 ranks: two words for a set, one more for a state, held and wanted, 8 bytes each."""
+    plan = build_plan("broadcast", "direct", [65])
+    assert _bytes_per_place(plan) == 65 * 2 * (2 + 1) * 8
