@@ -52,3 +52,13 @@ def test_what_strays_like_all_others_is_no_outlier():
     found = calibrate(messages(lambda k: 1 + 0.03 * (-1) ** k))
     assert found.worst_error > 0.02
     assert not said(found, "outliers")
+
+
+@pytest.mark.parametrize("collective", ["gather", "scatter"])
+def test_the_root_has_the_blocks_of_all_others_at_its_port(collective):
+    """Four ranks: three blocks, each a quarter of the vector, one after the other."""
+    sizes = [4000 * 2**k for k in range(18)]
+    found = calibrate([
+        Measurement(collective, 1e-5 + 0.75 * size / 1e9, "a.csv", size, 4) for size in sizes
+    ])  # fmt: skip
+    assert found.rate_bytes_per_s.value == pytest.approx(1e9, rel=1e-3)
