@@ -10,7 +10,7 @@ from emul import Link, Node, Site, Topology, Trunk
 from emul.measured import Calibration
 from emul.plans import build_plan
 from emul.report.calibration import fit_words
-from emul.report.documents import write_text
+from emul.report.files import write_file, write_text
 from emul.report.plans import plan_sheet
 from emul.report.stacks import choice_table, number_table
 from emul.report.table import _figure, _micro
@@ -43,9 +43,9 @@ def test_a_plan_is_carried_in_its_own_direction():
     lines = sheet("broadcast", "direct")
     assert "trunk a -> b: 1 buffers" in lines
     assert "trunk b -> a: 0 buffers" in lines
-    assert "NICs of a: the busiest rank sends 2 and receives 1 buffers" in lines
+    assert "NICs of a: a rank sends at most 2 buffers, another receives 1" in lines
     assert "NICs of b: the busiest rank sends 0 and receives 1 buffers" in lines
-    assert "node links of a: the busiest rank sends 1 and receives 1 buffers" in lines
+    assert "node links of a: a rank sends at most 1 buffers, another receives 1" in lines
     gathered = sheet("reduce", "direct", root=3)
     assert "trunk a -> b: 3 buffers" in gathered
     assert "NICs of b: the busiest rank sends 0 and receives 3 buffers" in gathered
@@ -72,7 +72,7 @@ def test_several_chunks_are_named_from_the_first_to_the_last():
 
 def test_a_topology_has_its_ranks_nodes_and_round_trips():
     heading, table = topology_sheet(TOPOLOGY)
-    assert heading.splitlines()[1] == "a 3 ranks on 2 nodes, b 1 ranks on 1 nodes"
+    assert heading[1] == "a 3 ranks on 2 nodes, b 1 ranks on 1 nodes"
     (line,) = [each for each in printed(table).splitlines() if each.strip().startswith("a - b")]
     # 2 GB/s x 10 ms are 20 MB
     expected = "a - b  12.5  5 ms  10 ms  2 GB/s (16 Gbit/s)  1 us  19.07 MiB"
@@ -117,16 +117,28 @@ def test_an_excerpt_tells_the_whole_before_the_part():
         sent = 900
         network = SimpleNamespace(world_size=4)
 
-    words = _excerpt(SimpleNamespace(timeline=Timed([0] * 30)), SimpleNamespace(world_size=120))
-    assert words == "Alike: 120 ranks were timed by 4 of them, 900 transfers by 30."
+    def words(more):
+        excerpt = SimpleNamespace(world_size=120, rounded_up=lambda shape: more)
+        return _excerpt(SimpleNamespace(timeline=Timed([0] * 30), shape=None), excerpt)
+
+    told = "Alike: 120 ranks were timed by 4 of them, 900 transfers by 30"
+    assert words(0.0) == f"{told}."
+    assert words(0.25).startswith(f"{told}; shares do not come out even")
+    assert words(0.25).endswith("with 25 % more bytes in all.")
 
 
 def test_a_file_is_as_it_was_where_it_cannot_be_written_whole(tmp_path):
     path = tmp_path / "rows.json"
     write_text(path, "as it was")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(path, "half of it \ud800")
+
+    def half(file):
+        file.write(b"half of it")
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        write_file(path, half)
     assert path.read_text() == "as it was"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_row_of_a_validation_has_bits_and_two_errors():

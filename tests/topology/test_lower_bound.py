@@ -96,9 +96,9 @@ def test_a_shift_within_two_pairs_of_sites_does_not_wait_for_the_others():
     # 0 - 2 and 1 - 3 are near; what shifts by 2 never crosses from one pair to the other.
     near, far = Link(1e9, 1e-6), Link(1e9, 1.0)
     topology = sites((1, 1, 1, 1), lambda a, b: near if a + b in ("ac", "bd") else far)
-    prediction = World(topology, slicing=None).predict("send_recv", 8, dtype="uint8", root=2)
+    prediction = World(topology, slicing=None).predict("send_recv", 8, dtype="uint8", shift=2)
     assert prediction.bound_ps <= prediction.total_ps < 2e6
-    across = World(topology, slicing=None).predict("send_recv", 8, dtype="uint8", root=1)
+    across = World(topology, slicing=None).predict("send_recv", 8, dtype="uint8", shift=1)
     assert across.bound_ps > 1e12
 
 
