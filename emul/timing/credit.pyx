@@ -2,7 +2,8 @@
 
 A transfer takes its credit when it is handed to its connection and gives it back one trip back
 after its arrival. It is handed over if at least half of it fits into what is left, or if it is the
-remainder of what was handed over just before it. Else it waits in a queue: first come, first served.
+remainder of what was handed over just before it. Else it waits in a queue: first come, first
+served.
 """
 
 cimport cython

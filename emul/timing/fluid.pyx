@@ -9,17 +9,17 @@ sharing; Parekh and Gallager, 1993). What is computed is what emul.links.sharing
 A class has a wave to itself, which its streams share evenly; waves are joined by uplinks. A wave or
 an uplink out of a site may have a token bucket. As long as there are tokens, that wave or uplink
 does not limit; everything else does: what windows and losses leave of the sender's port, from which
-the bytes come, the wave where the bucket is an uplink's, the other uplinks. Tokens flow in at the rate of the link
-and out with the bytes, so a bucket that lets more pass than flows in is empty at some moment. That
-is an event of its own: from then on the link limits again.
+the bytes come, the wave where the bucket is an uplink's, the other uplinks. Tokens flow in at the
+rate of the link and out with the bytes, so a bucket that lets more pass than flows in is empty at
+some moment. That is an event of its own: from then on the link limits again.
 
-A bucket serves packets as they come, so a stream that begins waits behind what others have queued in
-front of it: of each message at most what its path holds, for the rest follows acknowledgements, and
-only what there are no tokens for.
+A bucket serves packets as they come, so a stream that begins waits behind what others have queued
+in front of it: of each message at most what its path holds, for the rest follows acknowledgements,
+and only what there are no tokens for.
 
 Events are at whole picoseconds. A bucket is empty, and a stream through, between two of them, and
-what passes a bucket with tokens may be much faster than what passes it afterwards; so classes with a
-bucket stand at that moment itself, ``part`` of a picosecond from the event.
+what passes a bucket with tokens may be much faster than what passes it afterwards. So classes with
+a bucket stand at that moment itself, ``part`` of a picosecond from the event.
 
 A stream may stand for several that are alike: they begin and end together and count as so many.
 """
@@ -233,7 +233,7 @@ cdef class Fluid:
         self.since[of], self.part[of] = time, part
 
     cdef void _serve_joined(self, int64_t time, double part) noexcept nogil:
-        """Serve all classes that have an uplink, and let tokens flow into those uplinks' buckets."""
+        """Serve all classes that have an uplink, and let tokens flow into the uplinks' buckets."""
         cdef Py_ssize_t i, u
         for i in range(self.joined.shape[0]):
             self._serve(self.joined[i], time, part)
