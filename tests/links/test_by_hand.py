@@ -302,3 +302,28 @@ def test_buckets_go_one_after_the_other():
     assert training.pipeline_parallel_penalty_s(
         3, 20.0, rate_bytes_per_s=10.0, delay_s=1.0
     ) == pytest.approx(18)
+
+
+@pytest.mark.parametrize(
+    ("leaving", "entering", "expected_s"),
+    [
+        (1e6, 0.0, 1e-3 + 0.8e6 / 1e8),  # 200 kB of 1 MB pass at once
+        (0.0, 1e6, 1e-3 + 0.7e6 / 2e8),  # and inwards 300 kB
+        (1e6, 1e6, 1e-3 + 0.8e6 / 1e8),
+        (0.2e6, 0.3e6, 1e-3),
+        (1.0, 1.0, 1e-3),
+        (0.0, 0.0, 0.0),
+    ],
+)
+def test_what_a_bucket_holds_crosses_at_once(leaving, entering, expected_s):
+    cut = Cut(0.5, True, 1e8, 2e8, 1e-3, 0.2e6, 0.3e6)
+    assert crossing_s(leaving, entering, cut) == pytest.approx(expected_s, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("at_once_bytes", "expected_s"), [(0.0, 41e-3), (0.5e6, 36e-3), (4e6, 1e-3), (9e6, 1e-3)]
+)
+def test_what_passes_at_once_is_not_counted(at_once_bytes, expected_s):
+    # Four transfers of 1 MB between three parts, at 100 MB/s together, and 1 ms.
+    found = count_bound_s("all_reduce", 1e6, 3, 1e8, 1e-3, at_once_bytes=at_once_bytes)
+    assert found == pytest.approx(expected_s, rel=1e-12)

@@ -5,7 +5,13 @@ import math
 import pytest
 
 from emul.links import Link
-from emul.links.limits import UNLIMITED, Limit, connection_limit, usual_limit
+from emul.links.limits import (
+    UNLIMITED,
+    Limit,
+    connection_limit,
+    lifted_limit_bytes_per_s,
+    usual_limit,
+)
 from emul.links.link import Jitter, OtherTraffic, Transport
 
 RATE, LATENCY_S, RTT_S = 1e9, 1e-3, 2e-3
@@ -166,3 +172,16 @@ def test_a_transport_of_which_nothing_is_said():
     usual = Transport()
     assert (usual.retries, usual.mtu_bytes, usual.streams) == (7, 4096, 1)
     assert usual.initial_window_bytes == 10 * 1448
+
+
+@pytest.mark.parametrize("waves", [1, 4])
+@pytest.mark.parametrize(
+    ("window_bytes", "expected"),
+    # The port gives 5 GB/s, whatever one wave of the link does; 3 MB each 2 ms are 1.5 GB/s, more
+    # than the link, and 20 MB more than the port.
+    [(0.0, 5e9), (3e6, 1.5e9), (20e6, 5e9)],
+)
+def test_with_tokens_bytes_come_as_fast_as_port_and_window_let_them(waves, window_bytes, expected):
+    link = Link(RATE, LATENCY_S, transport=Transport(window_bytes), waves=waves)
+    found = lifted_limit_bytes_per_s(link, port_bytes_per_s=5e9, rtt_s=RTT_S)
+    assert found == pytest.approx(expected, rel=1e-12)
