@@ -16,6 +16,8 @@ def library():
     for folder in spec.submodule_search_locations if spec else ():
         for path in sorted(Path(folder).glob("*/lib/libnvrtc.so.*")):
             if "builtins" not in path.name and "alt" not in path.name:
+                for part in path.parent.glob("libnvrtc-builtins.so.*"):
+                    ctypes.CDLL(str(part))  # early ones do not look for it beside themselves
                 return ctypes.CDLL(str(path))
     return None
 

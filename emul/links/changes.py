@@ -237,9 +237,9 @@ def _joined(sources: list[Iterator[State]], until_s: float) -> Iterator[State]:
         if not times or now_s > until_s:
             return
         now_s = min(times)
-        for i, state in enumerate(following):
-            if state is not None and state.from_s <= now_s:
-                current[i], following[i] = state, next(sources[i], None)
+        for i, source in enumerate(sources):
+            while (state := following[i]) is not None and state.from_s <= now_s:
+                current[i], following[i] = state, next(source, None)
 
 
 def _together(states: list[State], from_s: float) -> State:

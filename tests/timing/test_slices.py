@@ -195,3 +195,52 @@ def test_no_more_is_in_flight_than_the_credit_and_one_message(data):
     for held in connections.values():
         for start, *_ in held:
             assert sum(nbytes for begun, back, nbytes in held if begun <= start < back) <= most
+
+
+def arrivals_ms(sizes, slicing):
+    """When each message to a rank 10 ms away is there, all of it; the ports take no time."""
+    edges = np.cumsum([0, *sizes])
+    steps = [Step.of(0, 1, chunk, reduce=False) for chunk in range(len(sizes))]
+    partition = Partition(1, int(edges[-1]), edges)
+    plan = Plan("all_reduce", "by hand", 2, 0, partition, lambda: iter(steps))
+    far = sites_of_one(lambda a, b: Link(1e15, 10e-3), 2, nic=Link(1e15, 0.0))
+    timeline = time_plan(program_of(plan, int(edges[-1]), 1), Network.of(far), slicing)
+    last = np.append(np.flatnonzero(timeline.begins)[1:], len(timeline)) - 1
+    return [round(timeline.arrival_ps[t] / 1e9, 3) for t in last]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "slots", "expected_ms"),
+    [
+        # 1000 bytes of 8000 are left: half of the third message fits, or one byte is missing.
+        ((4000, 3000, 2000), 2, [10, 10, 10]),
+        ((4000, 3000, 2001), 2, [10, 10, 30]),
+        # First come, first served: a message that would fit waits behind one that does not.
+        ((4000, 3000, 4000, 500), 2, [10, 10, 30, 30]),
+        # What is left over of a message goes with it if it is less than half a slice ...
+        ((5999,), 1, [10]),
+        ((6000,), 1, [30]),
+        # ... but a message as short, that stands alone, does not.
+        ((4000, 1999), 1, [10, 30]),
+    ],
+)
+def test_a_message_goes_when_half_of_it_fits(sizes, slots, expected_ms):
+    assert arrivals_ms(sizes, Slicing(4000, slots)) == expected_ms
+
+
+def test_what_is_left_over_goes_only_with_its_own_slice():
+    # Rank 1 hands on what it gets from 0 after 4 ms, and 1000 bytes after 5 ms; between them, after
+    # 4.5 ms, comes a message of rank 3. It goes at 24 ms, when word of the first slice is back, and
+    # the remainder, which is not that of what was sent before it, 20 ms later.
+    def link_between(a, b):
+        rates = {(0, 1): 1e6, (1, 3): 4000 / 4.5e-3}
+        return Link(rates[a, b], 0.0) if (a, b) in rates else Link(1e15, 10e-3)
+
+    rows = [(0, 1, 0), (3, 1, 1), (1, 2, 0), (1, 2, 1)]
+    steps = [Step.of(src, dst, chunk, reduce=False) for src, dst, chunk in rows]
+    partition = Partition(1, 9000, np.array([0, 5000, 9000]))
+    plan = Plan("all_reduce", "by hand", 4, 0, partition, lambda: iter(steps))
+    network = Network.of(sites_of_one(link_between, 4, nic=Link(1e15, 0.0)))
+    timeline = time_plan(program_of(plan, 9000, 1), network, Slicing(4000, 1))
+    arrived = (timeline.arrival_ps[timeline.src == 1] / 1e9).round(3).tolist()
+    assert arrived == [14, 54, 34]
