@@ -94,7 +94,8 @@ class Planner:
         """Take the places, in which pieces chunks are sent on, and what draws and changes need.
 
         ``stack``: who puts messages on the wire, and what ``auto`` then stands for. ``bounded``:
-        also an algorithm that was named is refused where ``auto`` would pass over it for its work.
+        for a comparison, which is refused, for a named algorithm too, where it is more than a part
+        of the work that ``auto`` takes on (emul.candidates.PART_FOR_COMPARISON).
         """
         self.topology = topology
         self.slicing = slicing

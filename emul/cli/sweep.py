@@ -131,7 +131,7 @@ class Sweep:
     def in_one_place(self, count: int) -> Prediction | None:
         """Return the cost over the same ranks in one place; None where that cannot be timed.
 
-        The comparison is no more work than ``auto`` takes on for an algorithm.
+        The comparison is no more than a part of the work that ``auto`` takes on for an algorithm.
         """
         world, itemsize = self.world, dtype_named(self.dtype).itemsize
         if len(world.topology.sites) == 1:
