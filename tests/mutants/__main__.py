@@ -96,8 +96,10 @@ def trees(number: int, folder: str) -> "SimpleQueue[Tree]":
 class Campaign:
     """The trials of one run, and what is known of them; a record is kept after each."""
 
-    def __init__(self, rooms: dict[str, Room], free: "SimpleQueue[Tree]", path: Path) -> None:
-        self.rooms, self.free, self.path = rooms, free, path
+    def __init__(
+        self, rooms: dict[str, Room], free: "SimpleQueue[Tree]", path: Path, times: Path
+    ) -> None:
+        self.rooms, self.free, self.path, self.times = rooms, free, path, times
         self.records: Records = json.loads(path.read_text()) if path.exists() else {}
         self.tests = {name: mark_of_tests(ROOT, room) for name, room in rooms.items()}
         self.usual_s: dict[str, float] = {}
@@ -108,11 +110,15 @@ class Campaign:
         with self.lock:
             if room.name not in self.usual_s:
                 began = time.monotonic()
-                failed = run_tests(tree, room.tests)
+                failed = run_tests(tree, room.tests, times=self.times_of(room))
                 if failed:
                     raise SystemExit(f"{room.name}: {failed} without a fault: mend that first")
                 self.usual_s[room.name] = time.monotonic() - began
         return self.usual_s[room.name]
+
+    def times_of(self, room: Room) -> Path:
+        """Return where it is noted how long each test of a room takes."""
+        return self.times / f"{room.name}.json"
 
     def close(self) -> None:
         """End the processes of the copies."""
@@ -129,7 +135,7 @@ class Campaign:
                 return Verdict(record["outcome"], record["by"], record["seconds"])
             room = self.rooms[fault.room]
             usual_s = 0.0 if fault.equivalent else self.usual_s_of(room, tree)
-            found = tried(tree, room, fault, usual_s)
+            found = tried(tree, room, fault, usual_s, self.times_of(room))
             kept = {**asdict(found), "room": fault.room, "mark": mark, "tests": tests}
         finally:
             self.free.put(tree)
@@ -178,7 +184,7 @@ def main() -> int:
         asked.json.unlink(missing_ok=True)
     found = []
     with tempfile.TemporaryDirectory(prefix="emul-mutants-") as folder:
-        campaign = Campaign(rooms, trees(asked.j, folder), asked.json)
+        campaign = Campaign(rooms, trees(asked.j, folder), asked.json, Path(folder))
         try:
             for fault, verdict in campaign.verdicts(faults, asked.j):
                 say(fault, verdict)

@@ -127,3 +127,17 @@ def test_a_survivor_is_tried_again_when_the_tests_change():
     assert not known(alive, fault, "m", "other")
     assert not known(killed, fault, "other", "t")
     assert not known(None, fault, "m", "t")
+
+
+def test_the_quickest_tests_come_first(tree, tmp_path):
+    (tree.folder / "tests/test_order.py").write_text(
+        "import time\n\n\ndef test_slow():\n    time.sleep(0.2)\n\n\ndef test_quick():\n    pass\n"
+    )
+    times, verbose = tmp_path / "times.json", ["-v", "-p", "no:cacheprovider", "tests"]
+    orders = []
+    for _ in range(2):
+        status, printed = tree.pytest(verbose, 60.0, times)
+        assert status == 0
+        orders.append([printed.index(name) for name in ("test_slow PASSED", "test_quick PASSED")])
+    assert orders[0] == sorted(orders[0])
+    assert orders[1] == sorted(orders[1], reverse=True)

@@ -44,8 +44,13 @@ class Tree:
         self._moment = time.time()
         self._warm: subprocess.Popen[str] | None = None
 
-    def pytest(self, arguments: list[str], longest_s: float) -> tuple[int | None, str]:
-        """Run pytest here; return its exit status, None after too long, and what it printed."""
+    def pytest(
+        self, arguments: list[str], longest_s: float, times: Path | None = None
+    ) -> tuple[int | None, str]:
+        """Run pytest here; return its exit status, None after too long, and what it printed.
+
+        ``times`` is where it is noted how long each test takes (warm.py).
+        """
         if self._warm is None:
             self._warm = subprocess.Popen(
                 [sys.executable, str(WARM)],
@@ -59,7 +64,7 @@ class Tree:
         assert self._warm.stdout is not None
         output = self.folder / "pytest.output"
         print(
-            json.dumps({"arguments": arguments, "output": str(output)}),
+            json.dumps({"arguments": arguments, "output": str(output), "times": str(times or "")}),
             file=self._warm.stdin,
             flush=True,
         )

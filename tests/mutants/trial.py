@@ -48,10 +48,15 @@ def mark_of_tests(root: Path, room: Room) -> str:
     return digest.hexdigest()[:16]
 
 
-def run_tests(tree: Tree, places: tuple[str, ...], usual_s: float = LONGEST_S) -> str:
-    """Return the first test that fails, or nothing; ``usual_s`` is what all of them take."""
+def run_tests(
+    tree: Tree, places: tuple[str, ...], usual_s: float = LONGEST_S, times: Path | None = None
+) -> str:
+    """Return the first test that fails, or nothing; ``usual_s`` is what all of them take.
+
+    They run in the order of ``times``, where they have been noted.
+    """
     longest_s = SHORT_S + TIMES_AS_LONG * usual_s
-    status, printed = tree.pytest([*PYTEST, *places], longest_s)
+    status, printed = tree.pytest([*PYTEST, *places], longest_s, times)
     if status is None:
         return f"no end after {longest_s:.0f} s"
     if status in (0, NO_TESTS_LEFT):
@@ -60,15 +65,17 @@ def run_tests(tree: Tree, places: tuple[str, ...], usual_s: float = LONGEST_S) -
     return found[1] if found else f"{' '.join(places)}: exit status {status}"
 
 
-def tried(tree: Tree, room: Room, fault: Fault, usual_s: float) -> Verdict:
+def tried(
+    tree: Tree, room: Room, fault: Fault, usual_s: float, times: Path | None = None
+) -> Verdict:
     """Return how a fault fares among the tests of its room, which take ``usual_s`` in all."""
     if fault.equivalent:
         return Verdict(EQUIVALENT, fault.equivalent, 0.0)
     began, text = time.monotonic(), tree.text(fault)
     try:
         tree.plant(fault)
-        by = run_tests(tree, fault.tests, usual_s) if fault.tests else ""
-        by = by or run_tests(tree, room.tests, usual_s)
+        by = run_tests(tree, fault.tests, usual_s, times) if fault.tests else ""
+        by = by or run_tests(tree, room.tests, usual_s, times)
     except BuildError as error:
         return Verdict(UNFIT, str(error), time.monotonic() - began)
     finally:
