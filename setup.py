@@ -13,6 +13,9 @@ from setuptools.command.build import build
 CHECKED = os.environ.get("EMUL_CHECKED", "") not in ("", "0")
 BUILD_DIR = "build/checked" if CHECKED else "build/plain"
 
+# As many modules at a time as there are processors for this process.
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 MODULES = (
     "ops.fused",
     "plans.fusion",
@@ -63,20 +66,23 @@ def extension(name):
     )
 
 
-setup(
-    cmdclass={"build": Build},
-    ext_modules=cythonize(
-        [extension(name) for name in MODULES],
-        build_dir=f"{BUILD_DIR}/cython",
-        force=CHECKED,
-        compiler_directives={
-            "language_level": 3,
-            "boundscheck": CHECKED,
-            "wraparound": False,
-            "cdivision": not CHECKED,
-            "overflowcheck": CHECKED,
-            "initializedcheck": CHECKED,
-            "embedsignature": False,
-        },
-    ),
-)
+if __name__ == "__main__":  # which a process that helps Cython is not
+    setup(
+        cmdclass={"build": Build},
+        options={"build_ext": {"parallel": WORKERS}},
+        ext_modules=cythonize(
+            [extension(name) for name in MODULES],
+            build_dir=f"{BUILD_DIR}/cython",
+            force=CHECKED,
+            nthreads=WORKERS,
+            compiler_directives={
+                "language_level": 3,
+                "boundscheck": CHECKED,
+                "wraparound": False,
+                "cdivision": not CHECKED,
+                "overflowcheck": CHECKED,
+                "initializedcheck": CHECKED,
+                "embedsignature": False,
+            },
+        ),
+    )
