@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -23,6 +24,11 @@ SANITIZED = "sanitized"
 
 COUNTS = ("tests", "failures", "errors", "skipped")
 SANITIZER = "compute-sanitizer"
+WORKERS = 8
+"""Processes that share the GPU: what takes most of the tests' time is compiling kernels."""
+
+TEST_S = 60
+"""After so long a test is ended, where pytest-timeout is."""
 FOUND_SOMETHING = 86
 LINES_TOLD = 25
 
@@ -51,7 +57,7 @@ def run(command: Sequence[str], limit_s: float) -> tuple[int | None, str]:
 def gpu_tests(setting: Setting, folder: Path, run: Run = run) -> list[Figure]:
     """Run the tests that have the mark ``gpu``; all of them must pass."""
     report = folder / "tests.xml"
-    command = [*_pytest(MARK), f"--junitxml={report}"]
+    command = [*_pytest(MARK), *_if_there("xdist", "-n", str(WORKERS)), f"--junitxml={report}"]
     status, said = run(command, _limit_s(setting, setting.scale.tests_s))
     counts = _counts(report) if report.exists() else dict.fromkeys(COUNTS, 0)
     passed = counts["tests"] - counts["failures"] - counts["errors"] - counts["skipped"]
@@ -69,7 +75,8 @@ def sanitizer(setting: Setting, tool: str, run: Run = run) -> list[Figure]:
     if program is None:
         return [Figure(name, None, "", "nothing found", None, {"skipped": "is not installed"})]
     watched = [program, "--tool", tool, "--error-exitcode", str(FOUND_SOMETHING)]
-    watched += ["--target-processes", "all"]
+    # Of calls that CUDA refuses, some are only asking: what CuPy looks for at import.
+    watched += ["--target-processes", "all", "--report-api-errors", "no"]
     status, said = run(
         [*watched, *_pytest(SANITIZED)], _limit_s(setting, setting.scale.sanitizer_s)
     )
@@ -81,7 +88,15 @@ def sanitizer(setting: Setting, tool: str, run: Run = run) -> list[Figure]:
 
 
 def _pytest(mark: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "tests", "-m", mark, "-q", "-p", "no:cacheprovider"]
+    """Return the command; warnings of versions that nobody has tried are no errors there."""
+    command = [sys.executable, "-m", "pytest", "tests", "-m", mark, "-q"]
+    command += ["-p", "no:cacheprovider", "-W", "default"]
+    return [*command, *_if_there("pytest_timeout", "--timeout", str(TEST_S))]
+
+
+def _if_there(plugin: str, *options: str) -> list[str]:
+    """Return ``options`` where the ``plugin`` of pytest that takes them is installed."""
+    return list(options) if find_spec(plugin) else []
 
 
 def _limit_s(setting: Setting, wanted_s: float) -> float:

@@ -42,12 +42,14 @@ def at_most(name: str, value: float, unit: str, most: float, **about: Any) -> Fi
 class Section:
     """What is measured together. ``measure`` returns figures; ``needs_s`` is about what it takes.
 
-    It is not begun when less time is left than it needs.
+    It is not begun when less time is left than it needs. ``first``: what tells most about a GPU
+    that emul has not run on, and belongs to a first look.
     """
 
     name: str
     measure: Callable[[], Sequence[Figure]]
     needs_s: float = 5.0
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from emul.plans import Collective
 
-__all__ = ["ExactData"]
+__all__ = ["PERIOD", "ExactData"]
 
 Array = npt.NDArray[Any]
 Int64Array = npt.NDArray[np.int64]
@@ -62,13 +62,18 @@ class ExactData:
         for rank, row in rows.items():
             row[...] = self._values(rank, 0, len(row))
 
-    def wrong(self, output: Array) -> int:
-        """Return how many elements of ``output`` are not what they must be."""
+    def wrong(self, output: Array, *, count: int | None = None, low: int = 0) -> int:
+        """Return how many elements of ``output`` are not what they must be.
+
+        With ``count``, its rows are what begins at element ``low`` of rows of so many.
+        """
         rows = {self.root: output} if output.ndim == 1 else dict(enumerate(output))
+        width = output.shape[-1]
+        whole, part = count or width, slice(low, low + width)
         wrong, expected = 0, None
         for rank, row in rows.items():
             if expected is None or not self._alike:
-                expected = self._expected(rank, len(row))
+                expected = self._expected(rank, whole)[part]
             wrong += int(np.count_nonzero(row != expected))
         return wrong
 

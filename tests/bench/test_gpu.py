@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from fake_cupy import FakeCupy
 from gpus import FoundGpu, StandIn
 from host_device import COMPILER, WITHOUT_COMPILER
 
@@ -13,29 +14,19 @@ pytest.importorskip("pytest_benchmark")
 from bench import compare, gpu_class
 from bench.baseline import read_run
 from bench.gpu import __main__ as command
-from bench.gpu import checks, memory
+from bench.gpu import bits, checks, memory, variants
 from bench.gpu.record import Figure, Section, at_least, at_most, recorded
 from bench.gpu.report import table
-from bench.gpu.setting import Job, Scale, Setting
+from bench.gpu.setting import FIRST, FULL, LOOKED_AT, STRETCH, TINY, Job, Setting
+from emul.ops import DTYPES
+from emul.ops.cuda.cupy_device import CupyDevice
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
-
-TINY = Scale(
-    ranks=4,
-    row_bytes=1 << 12,
-    repeats=2,
-    waits=40,
-    waits_of_a_graph=20,
-    longest_wait_ns=200_000,
-    paced_bytes=(1 << 10, 64 << 10),
-    paced_calls=2,
-    long_call_s=0.05,
-)
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """What a run writes, with the tests and the sanitizer made up."""
+    """What a dry run of everything writes, with the tests and the sanitizer made up."""
     folder, plain = tmp_path_factory.mktemp("gpu"), (checks.run, checks.shutil.which)
 
     def run(asked, limit_s):
@@ -50,7 +41,7 @@ def out(tmp_path_factory):
         patched.setattr(checks.gpu_tests, "__defaults__", (run,))
         patched.setattr(checks.sanitizer, "__defaults__", (run,))
         patched.setattr(checks.shutil, "which", lambda name: name)
-        assert command.measure(StandIn(), folder, TINY) == 0
+        assert command.main(["--dry-run", "--out", str(folder)]) == 0
     assert plain == (checks.run, checks.shutil.which)
     return folder
 
@@ -73,6 +64,8 @@ def test_every_section_is_gone_through(document):
 def test_whatever_is_asked_of_a_gpu_has_its_figure(document):
     asked = {name: each["asked"] for name, each in figures(document).items() if each["asked"]}
     assert asked == {
+        "reductions of any bits, as NumPy has them": "all",
+        "reductions of subnormal numbers, as NumPy has them": "all",
         "tests on the GPU that passed": "all",
         "fused all_reduce, float32, of copy bandwidth": ">= 0.9",
         "fused all_reduce, float16, of copy bandwidth": ">= 0.8",
@@ -86,13 +79,14 @@ def test_whatever_is_asked_of_a_gpu_has_its_figure(document):
         "host CPU while it replays, of one core": "<= 0.005",
         "a step of 24 x 1 KiB, captured, no delay": "<= 10",
         "compute-sanitizer memcheck": "nothing found",
-        "compute-sanitizer racecheck": "nothing found",
+        "compute-sanitizer initcheck": "nothing found",
     }
 
 
 def test_device_and_versions_stand_beside_the_figures(document):
     environment = document["environment"]
-    assert environment["device"] == {"device": "host"}
+    assert environment["device"]["device"] == "NVIDIA Stand-in"
+    assert environment["device"]["compute capability"] == "9.0"
     assert {"numpy", "emul"} <= set(environment["packages"])
     assert set(document["missed"]) == {
         name for name, each in figures(document).items() if each["reached"] is False
@@ -106,12 +100,12 @@ def test_the_table_has_a_line_for_each_figure(out, document):
 
 
 def test_a_run_can_be_compared_with_a_baseline(out, tmp_path, capsys):
-    baseline = tmp_path / "cupy-host.json"
+    baseline = tmp_path / "cupy-stand-in.json"
     run = str(out / "run.json")
     assert compare.main([run, "--update", "--baseline", str(baseline)]) == 0
     assert compare.main([run, "--confirm", "0", "--baseline", str(baseline)]) == 0
-    assert "7 compared: 7 ok" in capsys.readouterr().out
-    assert read_run(out / "run.json").machine_class == "cupy-host"
+    assert "10 compared: 10 ok" in capsys.readouterr().out
+    assert read_run(out / "run.json").machine_class == "cupy-stand-in"
 
 
 def test_the_class_of_a_gpu():
@@ -138,8 +132,8 @@ def test_a_section_that_fails_stops_no_other():
 
 
 def test_a_failed_section_makes_the_exit_status_1(tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "sections", lambda *_: [Section("bad", lambda: 1 / 0)])
-    assert command.measure(StandIn(), tmp_path, TINY) == 1
+    sections = [Section("bad", lambda: 1 / 0)]
+    assert command.measure(Setting(StandIn(), TINY), tmp_path, sections) == 1
     assert json.loads((tmp_path / "gpu.json").read_text())["failed"] == ["bad"]
 
 
@@ -219,3 +213,164 @@ def test_bounds_count_as_reached():
     assert not at_most("x", 2.1, "us", 2.0).reached
     assert at_least("x", 0.9, "", 0.9).reached
     assert Figure("x", 1.0).reached is None
+
+
+def names(first=False, only=None):
+    sections = command.sections(Setting(StandIn(), FULL), None)
+    return [section.name for section in command.chosen(sections, first, only)]
+
+
+def test_a_first_look_takes_no_tests_and_no_sanitizer():
+    assert names(first=True) == [
+        *("smoke", "subnormals", "copy"),
+        *(f"fused {dtype}" for dtype in ("float32", "float16", "bfloat16", "int8", "float64")),
+        *("fused ranks", "tick", "waits", "small", "return path", "emulated", "step by step"),
+        *("torch", "variants blocks", "variants texts"),
+    ]
+    assert set(names()) - set(names(first=True)) == {
+        "tests", "ring", "host", "memcheck", "initcheck", "other collectives"
+    }  # fmt: skip
+
+
+def test_what_sections_say_that_they_need_is_less_than_there_is():
+    for scale, first in ((FIRST, True), (FULL, False)):
+        sections = command.chosen(command.sections(Setting(StandIn(), scale), None), first, None)
+        assert sum(section.needs_s for section in sections) < scale.limit_s
+
+
+def test_sections_are_chosen_by_name_in_the_order_in_which_they_run():
+    assert names(only="waits,fused int8, copy") == ["copy", "fused int8", "waits"]
+    assert names(only="variants") == ["variants blocks", "variants texts"]
+    assert names(only="fused") == [name for name in names() if name.startswith("fused ")]
+
+
+@pytest.mark.parametrize("only", ["fuse", "", "copy,wait", "fused float"])
+def test_a_section_that_is_not_there_is_refused(tmp_path, capsys, only):
+    assert command.main(["--dry-run", "--out", str(tmp_path / "new"), "--only", only]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"bench.gpu: --only {only.split(',')[-1]!r}: no such section: needed")
+    assert "smoke, subnormals, copy" in told
+    assert not (tmp_path / "new").exists()
+
+
+class Flushing(StandIn):
+    """A device on which subnormal numbers of float32 come out as zeros."""
+
+    def download(self, array):
+        got = super().download(array)
+        if got.dtype == np.float32:
+            got[np.abs(got) < np.finfo(np.float32).smallest_normal] = 0
+        return got
+
+
+class OneBitOff(StandIn):
+    def download(self, array):
+        got = super().download(array)
+        if got.dtype == DTYPES["bfloat16"]:
+            got.view(np.uint16)[-1, -1] ^= 1
+        return got
+
+
+def test_bits_that_are_not_those_of_numpy_are_told():
+    (figure,) = bits.subnormals(Setting(Flushing(), TINY))
+    assert (figure.value, figure.reached) == ("15 of 25", False)
+    assert {each.split()[0] for each in figure.about["wrong"]} == {"float32"}
+    (figure,) = bits.smoke(Setting(OneBitOff(), TINY))
+    assert figure.reached is False
+    assert figure.about["wrong"] == ["bfloat16 sum, fused", "bfloat16 sum, in steps"]
+
+
+@pytest.mark.parametrize("count", [1, 5, STRETCH - 1, STRETCH, 3 * STRETCH + 17])
+def test_the_device_doubles_the_data(count):
+    setting, itemsize = Setting(StandIn(), TINY), 2
+    job = Job(setting, "all_reduce", "ring", (1,), row_bytes=count * itemsize, dtype="float16")
+    expected = np.empty((1, count), np.float16)
+    job.data.fill(expected)
+    assert np.array_equal(setting.device.download(job.x), expected)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_wrong_element_is_seen_wherever_is_looked(monkeypatch, whole):
+    from dataclasses import replace
+
+    from bench.gpu import setting as room
+
+    monkeypatch.setattr(room, "LOOKED_AT", 64)
+    job = Job(
+        Setting(StandIn(), replace(TINY, whole=whole)),
+        "reduce_scatter",
+        "direct",
+        (4,),
+        row_bytes=1 << 14,
+        dtype="float32",
+    )
+    job.check()
+    seen = []
+    for at in range(job.out.shape[1]):
+        kept = job.out[3, at].copy()
+        job.out[3, at] += 1
+        seen.append(job.wrong(job.out))
+        job.out[3, at] = kept
+    count = len(seen)
+    assert count == 1024
+    middle = range(480, 544)
+    looked_at = [whole or at < 64 or at in middle or at >= 960 for at in range(count)]
+    assert seen == looked_at
+    assert LOOKED_AT > 64
+
+
+def test_variants_change_the_kernel_and_the_number_of_blocks():
+    device = CupyDevice(FakeCupy(), 0)
+    texts = []
+    plain = device.cupy.RawModule
+
+    class RawModule(plain):
+        def __init__(self, *, code, options):
+            texts.append(code)
+            super().__init__(code=code, options=options)
+
+    device.cupy.RawModule = RawModule
+    found = variants.texts(Setting(device, TINY))
+    assert [figure.about.get("skipped") for figure in found] == [None] * len(variants.CHANGES)
+    fused = [text for text in texts if "emul_fused(" in text]
+    assert len(set(fused)) == len(fused) == len(variants.CHANGES)
+    for text, (_, new) in zip(fused, variants.CHANGES.values(), strict=True):
+        assert new in text
+    device.multiprocessors = 132
+    assert [variants.Varied(device, blocks=n).multiprocessors for n in (3, 16, 64)] == [
+        24,
+        132,
+        528,
+    ]
+
+
+def test_a_variant_that_does_not_compile_is_told(monkeypatch):
+    monkeypatch.setattr(variants, "CHANGES", {"nonsense": ("EMUL_UNITS = 2", "EMUL_UNITS = two")})
+    (figure,) = variants.texts(Setting(CupyDevice(FakeCupy(), 0), TINY))
+    assert figure.value is None
+    assert "two" in figure.about["skipped"]
+
+
+def test_the_tests_share_the_gpu_and_forgive_warnings(tmp_path, monkeypatch):
+    asked = []
+
+    def run(command_line, limit_s):
+        asked.append(command_line)
+        return 0, "1 passed"
+
+    setting = Setting(StandIn(), TINY)
+    checks.gpu_tests(setting, tmp_path, run)
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    checks.gpu_tests(setting, tmp_path, run)
+    monkeypatch.setattr(checks.shutil, "which", lambda name: name)
+    checks.sanitizer(setting, "initcheck", run)
+    plain = [checks.sys.executable, "-m", "pytest", "tests", "-m", "gpu", "-q"]
+    plain += ["-p", "no:cacheprovider", "-W", "default"]
+    report = f"--junitxml={tmp_path / 'tests.xml'}"
+    assert asked[0][: len(plain)] == asked[1][: len(plain)] == plain
+    assert "-n 8" in " ".join(asked[0])
+    assert asked[1] == [*plain, report]
+    watched = " ".join(asked[2])
+    assert watched.startswith("compute-sanitizer --tool initcheck --error-exitcode 86")
+    assert "--report-api-errors no" in watched
+    assert "-m sanitized" in watched
