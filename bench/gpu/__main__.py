@@ -69,6 +69,7 @@ def sections(setting: Setting, folder: Path) -> list[Section]:
         Section("memcheck", lambda: checks.sanitizer(setting, "memcheck"), 10),
         Section("initcheck", lambda: checks.sanitizer(setting, "initcheck"), 10),
         Section("other collectives", lambda: memory.other_collectives(setting), 10),
+        Section("long rows", lambda: memory.long_rows(setting), 10),
     ]
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "copying",
     "fused",
     "fused_ranks",
+    "long_rows",
     "of_copy",
     "other_collectives",
     "ring",
@@ -54,6 +55,15 @@ def fused_ranks(setting: Setting) -> list[Figure]:
     job = Job(setting, "all_reduce", "ring", (MANY_RANKS,), row_bytes=row_bytes, dtype="float32")
     job.check()
     name = f"fused all_reduce of {MANY_RANKS} ranks, float32, of copy bandwidth"
+    return [of_copy(setting, job, name, job.nbytes, None)]
+
+
+def long_rows(setting: Setting) -> list[Figure]:
+    """Return the same of rows with more elements than a signed number of 32 bits counts."""
+    row_bytes = setting.scale.long_row_bytes
+    job = Job(setting, "all_reduce", "ring", (2,), row_bytes=row_bytes, dtype="int8")
+    job.check()
+    name = "fused all_reduce of 2 long rows, int8, of copy bandwidth"
     return [of_copy(setting, job, name, job.nbytes, None)]
 
 

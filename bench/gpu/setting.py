@@ -47,6 +47,7 @@ class Scale:
     paced_bytes: tuple[int, ...] = (64 << 10, MIB, 16 * MIB)
     paced_calls: int = 15
     long_call_s: float = 2.0
+    long_row_bytes: int = (1 << 31) + (1 << 20) + 3
     tests_s: float = 150.0
     sanitizer_s: float = 50.0
     limit_s: float = 465.0
@@ -77,6 +78,7 @@ TINY = Scale(
     paced_bytes=(1 << 10, 64 << 10),
     paced_calls=2,
     long_call_s=0.05,
+    long_row_bytes=(1 << 12) + 3,
     whole=False,
 )
 """What shows that all of it runs; the figures say nothing."""
