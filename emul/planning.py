@@ -55,7 +55,7 @@ from emul.timing import (
     time_plan,
 )
 from emul.topology import Network, Topology, world_of
-from emul.topology.bound import lower_bound_ps
+from emul.topology.bound import Bounded
 from emul.topology.connections import Connection
 from emul.units import PS_PER_S
 
@@ -248,27 +248,23 @@ class Planner:
         topology = with_overheads(self.topology, stack.hop_overhead_s)
         at_once = stack is not IDEAL and stack.sends_whole_messages
         in_flight = most_in_flight(timeline.transfers)
-        connection = Connection(max(1, connections), in_flight, at_once)
-        bound_ps, window_bound_ps = (
-            lower_bound_ps(
-                topology,
-                shape.collective.name,
-                shape.width * itemsize,
-                root,
-                timeline.roundings,
-                None if shape.counts is None else shape.table * itemsize,
-                connection=limits,
-            )
-            for limits in (None, connection)
+        bounded = Bounded(
+            topology,
+            shape.collective.name,
+            shape.width * itemsize,
+            root,
+            timeline.roundings,
+            None if shape.counts is None else shape.table * itemsize,
+            Connection(max(1, connections), in_flight, at_once),
         )
         return Prediction(
             plan,
             shape,
-            shape.width * itemsize,
+            bounded.nbytes,
             timeline,
-            bound_ps,
-            window_bound_ps,
-            connection.number,
+            bounded.by_links_ps(),
+            bounded.by_connections_ps(),
+            bounded,
             stack,
         )
 

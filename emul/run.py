@@ -17,6 +17,7 @@ from emul.ops import Arrays, RoundingError, rounding_error
 from emul.plans import Excerpt, Plan, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Moments, Timeline, critical_path
+from emul.topology.bound import Bounded
 from emul.units import PS_PER_S, format_time
 
 if TYPE_CHECKING:
@@ -44,10 +45,9 @@ class Prediction:
     ``of``: the plan, or of a plan over very many ranks that sit alike the excerpt that was timed.
     ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
-    all_gather and gather. ``connections``: the most that a rank has beyond its site, out or in;
-    what ``window_bound_ps`` counts with. ``stack``: as which the call is sent. ``considered``: the
-    modelled seconds of each algorithm that ``auto`` chose from; empty when the algorithm was
-    named, or is a library's own. ``ruled_out``: of those that it did not time, the seconds for
+    all_gather and gather. ``bounded``: what the bounds are of. ``stack``: as which the
+    call is sent. ``considered``: the modelled seconds of each algorithm that ``auto`` chose from;
+    empty when the algorithm was named, or is a library's own. ``ruled_out``: of those that it did not time, the seconds for
     which their busiest link is busy; infinity for those that an outage kills. ``passed_over``: of
     those that cannot be timed, for want of memory or as they would take too long, why not.
     """
@@ -58,7 +58,7 @@ class Prediction:
     timeline: Timeline
     bound_ps: int
     window_bound_ps: int
-    connections: int = 1
+    bounded: Bounded
     stack: Stack = IDEAL
     considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     ruled_out: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -95,6 +95,11 @@ class Prediction:
     def bound_s(self) -> float:
         """Seconds that no algorithm can beat on this topology."""
         return self.bound_ps / PS_PER_S
+
+    @property
+    def connections(self) -> int:
+        """The most connections that a rank has beyond its site, out or in."""
+        return self.bounded.connection.number
 
     @property
     def window_bound_s(self) -> float:

@@ -8,15 +8,13 @@ from math import inf
 import numpy as np
 
 from emul.links import Link
-from emul.links.limits import usual_limit
 from emul.ops import dtype_named
 from emul.ops.integers import advice_on, safe_range
 from emul.plans import Excerpt
 from emul.report.rows import PerfRow
 from emul.run import Prediction, by_reason
 from emul.stacks import IDEAL
-from emul.timing import UNLIMITED
-from emul.topology import Network
+from emul.topology import Network, Topology
 from emul.topology.network import PORTS_PER_RANK
 from emul.units import format_bytes, format_rate, format_time
 from emul.world import World
@@ -43,8 +41,11 @@ INSIDE_NODE = "inside_node"
 ALIKE = 0.01
 """Bounds that differ by less than this part are one."""
 
-LARGE = 1 << 20
-"""So many times a window, it does not bind."""
+MANY = 1 << 20
+"""So many connections, or so many times a window, hold nobody back."""
+
+CHANGED = 1e-6
+"""A bound that is lower by less than this part is the same, but for rounding."""
 
 
 def closing_words(
@@ -63,7 +64,7 @@ def closing_words(
     if world.stack is not IDEAL:
         lines.append(_stack(world, prediction))
     if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
-        lines.append(_bounds(world, prediction))
+        lines.append(_bounds(prediction))
     if isinstance(prediction.of, Excerpt):
         lines.append(_excerpt(prediction, prediction.of))
     else:
@@ -124,41 +125,44 @@ def _stack(world: World, prediction: Prediction) -> str:
     return f"{said} Inside a node: {inside}." if inside and shared else said
 
 
-def _bounds(world: World, prediction: Prediction) -> str:
-    ratio = prediction.window_bound_s / prediction.bound_s
+def _bounds(prediction: Prediction) -> str:
     number = prediction.connections
     each = "one connection" if number == 1 else f"at most {number} connections"
-    return (
+    said = (
         f"Bound: {format_time(prediction.bound_s)} by the links, "
-        f"{format_time(prediction.window_bound_s)} with {each} of each rank between sites: "
-        f"{' or '.join(_remedies(world))} can lower the second by up to {ratio:.3g} times."
+        f"{format_time(prediction.window_bound_s)} with {each} of each rank between sites"
     )
+    less = ", ".join(
+        f"{times:.3g} times less with {name}" for name, times in _remedies(prediction).items()
+    )
+    return f"{said}: {less}." if less else f"{said}."
 
 
-def _remedies(world: World) -> list[str]:
-    """Return what lets a connection over some trunk send faster than it does."""
-    slicing, slots_bytes = world.slicing, inf
-    if slicing is not None and slicing.slots < UNLIMITED:
-        slots_bytes = float(slicing.slice_bytes * slicing.slots)
-    found: dict[str, None] = {}
-    for link in (trunk.link for trunk in world.topology.trunks):
-        rate, transport = _connection_rate(link, slots_bytes), link.transport
-        large = replace(transport, window_bytes=transport.window_bytes * LARGE)
-        others = {
-            "larger windows": _connection_rate(replace(link, transport=large), slots_bytes),
-            "fewer losses": _connection_rate(link.without({"loss"}), slots_bytes),
-            "more slots": _connection_rate(link, inf),
-        }
-        found |= {name: None for name, other in others.items() if other > rate}
-    return [*found, "more connections"]
+def _remedies(prediction: Prediction) -> dict[str, float]:
+    """Return what lowers the bound of this many connections, alone and as far as it goes.
+
+    Each was tried: the bound was worked out anew with it.
+    """
+    bounded = prediction.bounded
+    topology, connection = bounded.topology, bounded.connection
+    tried = {
+        "larger windows": replace(bounded, topology=_with_large_windows(topology)),
+        "no losses": replace(bounded, topology=topology.without(["loss"])),
+        "more slots": replace(bounded, connection=replace(connection, slots_bytes=inf)),
+        "more connections": replace(bounded, connection=replace(connection, number=MANY)),
+    }
+    found = {name: each.by_connections_ps() for name, each in tried.items()}
+    now = prediction.window_bound_ps
+    return {name: now / ps for name, ps in found.items() if 0 < ps < now * (1 - CHANGED)}
 
 
-def _connection_rate(link: Link, slots_bytes: float) -> float:
-    """Return what a connection over ``link`` gets when nothing else is sent."""
-    rate = min(link.available_bytes_per_s, usual_limit(link).bytes_per_s)
-    if link.transport.window_bytes or not link.rtt_s:  # slots count where there is no window
-        return rate
-    return min(rate, slots_bytes / link.rtt_s)
+def _with_large_windows(topology: Topology) -> Topology:
+    def enlarged(link: Link) -> Link:
+        window = link.transport.window_bytes * MANY
+        return replace(link, transport=replace(link.transport, window_bytes=window))
+
+    trunks = tuple(replace(trunk, link=enlarged(trunk.link)) for trunk in topology.trunks)
+    return replace(topology, trunks=trunks)
 
 
 def _choice(prediction: Prediction) -> str:

@@ -36,7 +36,7 @@ from emul.topology.connections import Connection, connection_over
 from emul.topology.model import Node, Site, Topology, Trunk
 from emul.units import PS_PER_S
 
-__all__ = ["lower_bound_ps"]
+__all__ = ["Bounded", "lower_bound_ps"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -52,6 +52,41 @@ Line = tuple[float, float]
 
 ALL_SUBSETS_UP_TO = 10
 """Sites; with more of them, only single sites and their complements are cut off."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bounded:
+    """A call, and what it ran over, so that its bound can be asked for with either changed.
+
+    The fields are the arguments of ``lower_bound_ps``; ``connection`` is that of the run.
+    """
+
+    topology: Topology
+    collective: str
+    nbytes: int
+    root: int
+    transfers: int
+    uneven_bytes: Int64Array | None
+    connection: Connection
+
+    def by_links_ps(self) -> int:
+        """Return the picoseconds that no algorithm can beat."""
+        return self._ps(None)
+
+    def by_connections_ps(self) -> int:
+        """Return those that none can beat with these connections beyond a site."""
+        return self._ps(self.connection)
+
+    def _ps(self, connection: Connection | None) -> int:
+        return lower_bound_ps(
+            self.topology,
+            self.collective,
+            self.nbytes,
+            self.root,
+            self.transfers,
+            self.uneven_bytes,
+            connection=connection,
+        )
 
 
 def lower_bound_ps(
