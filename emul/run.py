@@ -45,11 +45,12 @@ class Prediction:
     ``of``: the plan, or of a plan over very many ranks that sit alike the excerpt that was timed.
     ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
     input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
-    all_gather and gather. ``bounded``: what the bounds are of. ``stack``: as which the
-    call is sent. ``considered``: the modelled seconds of each algorithm that ``auto`` chose from;
-    empty when the algorithm was named, or is a library's own. ``ruled_out``: of those that it did not time, the seconds for
-    which their busiest link is busy; infinity for those that an outage kills. ``passed_over``: of
-    those that cannot be timed, for want of memory or as they would take too long, why not.
+    all_gather and gather. ``bounded``: what the bounds are of. ``stack``: as which the call is
+    sent. ``considered``: the modelled seconds of each algorithm that ``auto`` chose from; empty
+    when the algorithm was named, or is a library's own. ``ruled_out``: of those that it did not
+    time, the seconds for which their busiest link is busy; infinity for those that an outage kills.
+    ``passed_over``: of those that cannot be timed, for want of memory or as they would take too
+    long, why not.
     """
 
     of: Plan | Excerpt
