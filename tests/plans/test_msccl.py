@@ -189,6 +189,7 @@ SEND, RECEIVE = "s i0 o0", "r o1 o1"
         ([(1, -1, 0, [SEND]), (-1, 1, 0, [RECEIVE])], False),
         ([(1, -1, 0, [f"{SEND} after=1:0"]), (-1, 1, 0, [f"{RECEIVE} hasdep"])], True),
         ([(1, -1, 0, ["nop after=1:0", SEND]), (-1, 1, 0, [f"{RECEIVE} hasdep"])], True),
+        ([(1, -1, 0, [f"{SEND} after=1:0"]), (-1, 1, 0, [RECEIVE, "nop", "nop hasdep"])], True),
     ],
 )
 def test_threadblocks_and_dependencies_cost_their_time(blocks, one_after_the_other, file):
@@ -356,6 +357,13 @@ def test_scratch_is_as_long_as_what_it_holds_first(file):
         World(one_site(2, link())).all_reduce(x, algorithm=plan).output.tolist()
         == [x.sum(axis=0).tolist()] * 2
     )
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), CASES)
+def test_there_are_as_many_channels_as_the_largest_needs(collective, algorithm):
+    root = ET.fromstring(plan_xml(build_plan(collective, algorithm, (3, 2))))
+    largest = max(int(tb.get("chan")) for tb in root.iter("tb"))
+    assert int(root.get("nchannels")) == 1 + largest
 
 
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
