@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emul import PlanError, Send
+from emul import ArgumentError, PlanError, Send
 from emul.errors import ShapeError
 from emul.plans import (
     COLLECTIVES,
@@ -219,6 +219,35 @@ def test_groups_know_their_children():
         [0, 3],
         [0],
     ]
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [((2, (1, 1)), "the same depth everywhere"), (((1, (2,)), 3), "the same depth everywhere"),
+     ((2, 0), "a number of ranks from 1 on"), ((2, -1), "a number of ranks from 1 on"),
+     ((2, True), "a number of ranks from 1 on"), ((), "a tuple of groups")],
+)  # fmt: skip
+def test_groups_that_are_none_are_refused(groups, said):
+    with pytest.raises(ArgumentError, match=said):
+        tree_of(groups)
+
+
+def test_an_excerpt_of_shares_that_are_unlike_is_refused_or_lengthened():
+    """Two sites of six nodes of two ranks: 12 ranks of a ring of which each has two chunks."""
+    places = Places.of([(2,) * 6, (2,) * 6])
+    exact, longer = (
+        Excerpt.of("all_reduce", "hierarchical", places, lengthened=each) for each in (False, True)
+    )
+    whole = int(exact.top.partition.edges[-1]) * exact.ranks
+
+    def shape(width):
+        return Shape.of(COLLECTIVES["all_reduce"], 24, width)
+
+    assert set(exact.lengths(shape(5 * whole)).tolist()) == {5}
+    for width in (1, whole - 1, whole + 1):
+        with pytest.raises(ArgumentError, match=f"a number of elements that {whole} divides"):
+            exact.lengths(shape(width))
+        assert set(longer.lengths(shape(width)).tolist()) == {-(-width // whole)}
 
 
 def test_excerpts_stand_for_all_rounds():

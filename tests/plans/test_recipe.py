@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from strategies import CASES, program_of
 
-from emul.plans import COLLECTIVES, Program, Recipe, Shape, build_plan
+from emul.plans import COLLECTIVES, Program, Recipe, Shape, build_plan, recipe
 
 
 def recipe_of(collective, algorithm, sizes, width, *, root=0, commutes=True):
@@ -82,6 +82,30 @@ def test_what_is_moved_to_other_columns_is_not_done_in_place():
     assert recipe_of("broadcast", "ring", (4,), 10).in_columns
     assert not recipe_of("all_to_all", "direct", (4,), 40).in_columns
     assert not recipe_of("reduce_scatter", "ring", (4,), 40).in_columns
+
+
+@pytest.mark.parametrize(
+    ("change", "runs"),
+    [({}, 1), ({"leaf_low": [8, 16]}, 2), ({"target_low": [4, 0]}, 2), ({"leaf_rank": [0, 1]}, 2),
+     ({"target_rank": [1, 2]}, 2), ({"tape": [[0, 0, 1], [1, 0, 1]]}, 2)],
+)  # fmt: skip
+def test_runs_are_one_where_all_of_them_goes_on(change, runs):
+    """Two runs of four elements, from row 0 to row 1; the second begins where the first ends."""
+    columns = {
+        "tape": [[0, 0, 1]] * 2,
+        "leaf_rank": [0, 0],
+        "leaf_low": [8, 12],
+        "target_rank": [1, 1],
+        "target_low": [0, 4],
+    } | change
+    tape, leaf_rank, leaf_low, target_rank, target_low = (
+        np.array(columns[name]) for name in columns
+    )
+    edges, length, copies = np.arange(3), np.array([4, 4]), np.array([True, True])
+    rows = (leaf_rank, leaf_low, edges, target_rank, target_low, edges, length, copies)
+    found = recipe._merged(Recipe(tape, edges, *rows, 0, False))
+    assert found.length.tolist() == ([8] if runs == 1 else [4, 4])
+    assert len(found.leaf_rank) == len(found.target_low) == len(found.tape) == runs
 
 
 def test_long_chains_need_no_stack():
