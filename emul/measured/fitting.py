@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from emul.errors import MissingLibraryError
 from emul.measured.medians import CONFIDENCE, Interval
-from emul.measured.model import LEAST_TOLD, Model
+from emul.measured.model import Model
 
 __all__ = ["Fit", "fit", "scipy_module"]
 
@@ -191,15 +191,14 @@ def _deviations(model: Model, theta: Floats, before: Floats) -> Floats:
     ``before`` are those from which the freedom of the residuals is found.
     """
     untold = model.spreads == 0
-    told = np.maximum(model.spreads, LEAST_TOLD)
     freedom = _freedom(model, theta, before)
     sizes = np.abs(_residuals(model, theta)[untold])
     if not freedom:
-        return np.where(untold, LEAST_SIGMA, told)
+        return np.where(untold, LEAST_SIGMA, model.spreads)
     most = CLIP_SIGMAS * MAD_TO_SIGMA * float(np.median(sizes))
     clipped = np.minimum(sizes, most) if most else sizes
     sigma = max(LEAST_SIGMA, float(np.sqrt((clipped**2).sum() / freedom)))
-    return np.where(untold, sigma, told)
+    return np.where(untold, sigma, model.spreads)
 
 
 def _errors(model: Model, residuals: Floats, scale: Floats, freedom: float) -> Floats:
@@ -211,14 +210,14 @@ def _errors(model: Model, residuals: Floats, scale: Floats, freedom: float) -> F
     """
     untold = model.spreads == 0
     if not freedom:
-        return np.where(untold, LEAST_SIGMA, np.maximum(model.spreads, LEAST_TOLD))
+        return np.where(untold, LEAST_SIGMA, model.spreads)
     stretch = 1 + (residuals / scale / OUTLIER_SIGMAS)[untold] ** 2
     bounded, slopes = (residuals / scale)[untold] ** 2 / stretch, stretch**-1.5
     mean = float(slopes.mean())
     parameters = len(stretch) - freedom
     few = 1 + parameters / len(stretch) * float(slopes.var()) / mean**2
     sigma = few * scale[untold] * math.sqrt(float(bounded.sum()) / freedom) / mean
-    errors = np.maximum(model.spreads, LEAST_TOLD)
+    errors = model.spreads.copy()
     errors[untold] = np.maximum(sigma, LEAST_SIGMA)
     return errors
 

@@ -135,9 +135,12 @@ class Model:
 
 def _spread(measurement: Measurement) -> float:
     """Return the relative standard error of a time, 0 where the file does not tell it."""
-    if len(measurement.samples) < FEWEST_SAMPLES:
-        return measurement.spread
-    return min(MOST_TOLD, max(LEAST_TOLD, deviation_of(measurement.single_times_s)))
+    told = measurement.spread
+    if len(measurement.samples) >= FEWEST_SAMPLES:
+        told = deviation_of(measurement.single_times_s)
+    elif not told:
+        return 0.0
+    return min(MOST_TOLD, max(LEAST_TOLD, told))
 
 
 def _interval(measurement: Measurement) -> Interval | None:

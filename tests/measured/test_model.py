@@ -32,6 +32,19 @@ def handed_on(hops, nbytes, base_s, latency_s, overhead_s, seconds_per_byte):
     return base_s + arrived[-1][-1]
 
 
+def test_what_a_file_tells_of_an_error_counts_within_limits():
+    """A thousandth at least, ten times the value at most, and nothing where it tells nothing."""
+    steady, stalled = ((1.0, 1.0 + 1e-9) * 8, (1e-6, 1e3) * 8)
+    measured = [
+        *(Measurement("latency", 1.0, "x", spread=each) for each in (0.0, 1e-9, 0.02, 50.0)),
+        Measurement("latency", 1.0, "x", samples=steady),
+        Measurement("latency", 1.0, "x", samples=stalled),
+    ]
+    spreads = Model.of(measured, slice_bytes=SLICE_BYTES).spreads
+    assert spreads[:5].tolist() == [0.0, 1e-3, 0.02, 10.0, 1e-3]
+    assert 1e-3 < spreads[5] <= 10.0
+
+
 @given(
     n=st.integers(2, 6),
     nbytes=st.integers(1, 100_000),
