@@ -21,13 +21,11 @@ at once, what the memory order of a GPU allows, how memory is fragmented, and wh
 of a kernel.
 """
 
-import bisect
 import ctypes
 import itertools
 import math
 import operator
 import re
-import sys
 import threading
 import time
 from collections import deque
@@ -35,11 +33,12 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+from capsules import DL_BFLOAT, DL_CUDA, DL_MANAGED, FromCapsule, bfloat16_of, tensor_in
+from fake_memory import CUDARuntimeError, Gpu, Memory, OutOfMemoryError
 from host_device import HostDevice, compiled
 from paced_device import Clock
 
 MANAGED_BYTES = 1 << 34
-UNIT_BYTES = 512
 
 BEGINS_AFTER_S = 2e-4
 """So long a stream that had nothing to do takes to begin."""
@@ -52,21 +51,6 @@ MOST_THREADS, REGISTERS, MOST_REGISTERS = 1024, 1 << 16, 255
 
 INVALID_VALUE, INVALID_DEVICE, INVALID_HANDLE, NOT_READY = 1, 101, 400, 600
 ILLEGAL_ADDRESS, OUT_OF_RESOURCES, MISALIGNED, CAPTURING, INVALIDATED = 700, 701, 716, 900, 901
-
-DL_CPU, DL_CUDA, DL_MANAGED = 1, 2, 13
-DL_BFLOAT = 4
-
-
-class CUDARuntimeError(RuntimeError):
-    """What CUDA says; ``status`` is its number."""
-
-    def __init__(self, status):
-        super().__init__(f"CUDA error {status}")
-        self.status = status
-
-
-class OutOfMemoryError(MemoryError):
-    pass
 
 
 class Work:
@@ -89,99 +73,10 @@ class Work:
             try:
                 self.act()
                 self.at_s = time.perf_counter()
-            except CUDARuntimeError as error:
-                gpu.fault = error.status
+            except Exception as error:  # a mistake of a test too, or all would wait for ever
+                gpu.fault = getattr(error, "status", repr(error))
         self.before = ()
         self.ended.set()
-
-
-class Gpu:
-    """One device: its streams, memory and what went wrong on it."""
-
-    def __init__(self, driver, number, room):
-        self.driver, self.number, self.room = driver, number, room
-        self.fault = None
-        self.allocated = []
-        self.idle = {}
-        self.pool = Pool(self)
-        self.streams = []
-        self.null = Stream(null=True, gpu=self)
-
-    def check(self):
-        if self.fault is not None:
-            raise CUDARuntimeError(self.fault)
-
-    def block(self, nbytes, stream):
-        """A block of ``nbytes`` for ``stream``: the one that it gave back last, or a new one."""
-        units = -(-nbytes // UNIT_BYTES) * UNIT_BYTES
-        free = self.idle.get((stream, units))
-        if free:
-            return free.pop()
-        if not self.has_room(units):
-            self.pool.free_all_blocks()
-            if not self.has_room(units):
-                raise OutOfMemoryError(f"Out of memory allocating {nbytes} bytes")
-        self.room -= units
-        memory = np.full(units + UNIT_BYTES, 0xA5, np.uint8)
-        first = -memory.__array_interface__["data"][0] % UNIT_BYTES
-        block = memory[first : first + units]
-        bisect.insort(self.allocated, (block.__array_interface__["data"][0], units))
-        return block
-
-    def has_room(self, units):
-        limit = self.pool.limit or math.inf
-        return units <= self.room and self.pool.total_bytes() + units <= limit
-
-    def holds(self, address):
-        """Whether ``address`` is of its memory, or just behind it."""
-        at = bisect.bisect_right(self.allocated, (address, 1 << 62)) - 1
-        return at >= 0 and address <= sum(self.allocated[at])
-
-
-class Pool:
-    """``get_default_memory_pool()``: of the current device, in CuPy as here."""
-
-    def __init__(self, gpu):
-        self.gpu, self.limit, self.used = gpu, 0, 0
-
-    def used_bytes(self):
-        return self.used
-
-    def free_bytes(self):
-        return sum(units * len(blocks) for (_, units), blocks in self.gpu.idle.items())
-
-    def total_bytes(self):
-        return self.used + self.free_bytes()
-
-    def get_limit(self):
-        return self.limit
-
-    def set_limit(self, size):
-        self.limit = size
-
-    def free_all_blocks(self):
-        """Give back what nobody uses, of all streams; what is queued is waited for."""
-        for stream in list(self.gpu.streams):
-            stream.drain()
-        for (_, units), blocks in self.gpu.idle.items():
-            for block in blocks:
-                self.gpu.allocated.remove((block.__array_interface__["data"][0], units))
-                self.gpu.room += units
-        self.gpu.idle.clear()
-
-
-class Memory:
-    """A block in use; it goes back to the arena of the stream that was current."""
-
-    def __init__(self, gpu, nbytes):
-        self.gpu, self.stream = gpu, gpu.driver.stream(gpu)
-        self.block = gpu.block(nbytes, self.stream) if nbytes else np.empty(0, np.uint8)
-        gpu.pool.used += len(self.block)
-
-    def __del__(self):
-        if hasattr(self, "block") and len(self.block):
-            self.gpu.pool.used -= len(self.block)
-            self.gpu.idle.setdefault((self.stream, len(self.block)), []).append(self.block)
 
 
 class Driver:
@@ -193,6 +88,8 @@ class Driver:
         self.by_pointer = {}
         self.compiled = []
         self.gpus = [Gpu(self, number, room) for number in range(gpus)]
+        for gpu in self.gpus:
+            gpu.null = Stream(null=True, gpu=gpu)
 
     @property
     def number(self):
@@ -531,91 +428,10 @@ class ndarray:  # noqa: N801 - the name in CuPy
         plain = self.dtype.kind in "iufb"
         there = self.there if plain else self.there.view(np.uint16)
         capsule = there.__dlpack__(max_version=max_version)
-        tensor = _tensor_in(capsule)
+        tensor = tensor_in(capsule)
         tensor.device, tensor.number = DL_CUDA, self.gpu.number
         tensor.code = tensor.code if plain else DL_BFLOAT
         return capsule
-
-
-class DLTensor(ctypes.Structure):
-    """As in dlpack.h."""
-
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("device", ctypes.c_int32),
-        ("number", ctypes.c_int32),
-        ("ndim", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-    )
-
-
-class Versioned(ctypes.Structure):
-    _fields_ = (
-        ("major", ctypes.c_uint32),
-        ("minor", ctypes.c_uint32),
-        ("context", ctypes.c_void_p),
-        ("deleter", ctypes.c_void_p),
-        ("flags", ctypes.c_uint64),
-        ("tensor", DLTensor),
-    )
-
-
-def _tensor_in(capsule):
-    """The DLTensor in a capsule that nobody has used. Raises what CuPy raises."""
-    valid, pointer = ctypes.pythonapi.PyCapsule_IsValid, ctypes.pythonapi.PyCapsule_GetPointer
-    valid.argtypes, valid.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_int
-    pointer.argtypes, pointer.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_void_p
-    if valid(capsule, b"dltensor_versioned"):
-        held = Versioned.from_address(pointer(capsule, b"dltensor_versioned"))
-        if held.major > 1:
-            raise BufferError(f"DLPack version {held.major}.{held.minor} is not understood")
-        return held.tensor
-    if valid(capsule, b"dltensor"):
-        return DLTensor.from_address(pointer(capsule, b"dltensor"))
-    raise ValueError("a dltensor capsule can be consumed only once, and must be one")
-
-
-class FromCapsule:
-    """Memory of another library, held by its capsule."""
-
-    def __init__(self, capsule):
-        self.capsule = capsule
-
-    def array(self):
-        tensor = _tensor_in(self.capsule)
-        bytes_each, dtype = tensor.bits // 8, _dtype_of(tensor)
-        shape = tuple(tensor.shape[: tensor.ndim])
-        apart = tensor.strides[: tensor.ndim] if tensor.strides else _packed(shape)
-        self.__array_interface__ = {
-            "version": 3,
-            "typestr": f"|V{bytes_each}" if dtype.kind == "V" else dtype.str,
-            "data": ((tensor.data or 0) + tensor.byte_offset, False),
-            "shape": shape,
-            "strides": tuple(each * bytes_each for each in apart),
-        }
-        return np.asarray(self).view(dtype)
-
-
-def _packed(shape):
-    return [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-
-
-def _dtype_of(tensor):
-    if tensor.code == DL_BFLOAT:
-        return _bfloat16(NotImplementedError("CuPy does not support bfloat16 yet"))
-    return np.dtype(f"{'iuf'[tensor.code]}{tensor.bits // 8}")
-
-
-def _bfloat16(error):
-    """The dtype of ml_dtypes, which CuPy 14 takes where it is; raises ``error`` otherwise."""
-    if sys.modules.get("ml_dtypes") is None:
-        raise error
-    return np.dtype(sys.modules["ml_dtypes"].bfloat16)
 
 
 def _aligned(*arrays):
@@ -676,7 +492,7 @@ def from_dlpack(array):
         except TypeError:
             capsule = array.__dlpack__(stream=asking)
         held = FromCapsule(capsule)
-        if _tensor_in(capsule).device not in (DL_CUDA, DL_MANAGED):
+        if tensor_in(capsule).device not in (DL_CUDA, DL_MANAGED):
             raise BufferError("the capsule is not of the GPU's memory")
         return ndarray(driver.gpu, held.array(), held)
 
@@ -730,7 +546,7 @@ class FakeCupy:
             error = ValueError("Unsupported dtype bfloat16")
             if int(self.__version__.split(".")[0]) < 14:
                 raise error
-            _bfloat16(error)
+            bfloat16_of(error)
         gpu = self.driver.gpu
         gpu.check()
         self.driver.stream().refuse(RuntimeError("allocated while a stream captures"))
