@@ -421,9 +421,10 @@ class ndarray:  # noqa: N801 - the name in CuPy
         if stream == 0:
             raise ValueError("stream 0 is ambiguous in DLPack: needed 1 for the default one")
         if stream not in (None, -1):
-            ready = Event()
-            ready.record(driver.stream(self.gpu))
             asking = driver.by_pointer[0 if stream == 1 else stream, self.gpu.number]
+            with self.device:
+                ready = Event()
+                ready.record()
             asking.wait_event(ready)
         plain = self.dtype.kind in "iufb"
         there = self.there if plain else self.there.view(np.uint16)

@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from fake_cupy import FakeCupy
-from gpus import SMALL, found, needs_compiler
+from gpus import SMALL, Tensor, found, needs_compiler
 from test_world import call
 
 from emul import BackendError, CapacityError, DTypeError, World
@@ -23,7 +23,7 @@ from emul.ops.cuda.arrays import DeviceArrays
 from emul.ops.cuda.choice import find_gpu, probe
 from emul.ops.cuda.cupy_device import CupyDevice
 from emul.ops.cuda.device_ops import DeviceOps
-from emul.ops.cuda.pacing import Pace, Reckoning, tick_ns
+from emul.ops.cuda.pacing import START, Pace, Reckoning, tick_ns
 
 RANKS = SMALL.world_size
 ROWS = np.arange(20, dtype=np.float32).reshape(4, 5)
@@ -229,6 +229,7 @@ def test_calls_go_to_the_gpu_of_their_world(clock):
     assert np.array_equal(run.output.get(), expected)
     assert run.output.device.id == 1
     assert run.error == World(SMALL).all_reduce(host, algorithm="ring").error
+    assert np.array_equal(world.all_reduce(Tensor(x)).output.memory.get(), expected)
     wide = ops.arrays.from_host(np.repeat(host, 2, axis=1))
     assert np.array_equal(world.all_reduce(wide[:, ::2]).output.get(), expected)
     assert world.all_reduce(x, out=x).output is x
@@ -332,12 +333,20 @@ def test_the_first_launch_of_a_graph_makes_no_step_late(monkeypatch):
     """What is due goes by the clock of the host, however long it takes until a device begins."""
     needs_compiler()
     monkeypatch.setattr(fake_cupy, "FIRST_LAUNCH_S", 0.15)
-    ops = DeviceOps(CupyDevice(FakeCupy(), 0))
-    x = ops.arrays.from_host(np.ones((RANKS, 4), np.float32))
-    modelled_s = World(SMALL, backend=ops).all_reduce(x, algorithm="direct:one_shot").time_s
-    world = World(SMALL, backend=ops, clock="wall", dilation=0.25 / modelled_s)
-    assert world.all_reduce(x, algorithm="direct:one_shot").lag_s < 0.1
-    assert abs(ops._reckoning.start_ns(0)) < 20_000_000  # it is the same clock
+    ops, started = DeviceOps(CupyDevice(FakeCupy(), 0)), []
+    x, out = (ops.arrays.from_host(np.ones((RANKS, 4), np.float32)) for _ in range(2))
+    plain = ops.perform_on_time
+
+    def perform(*given, due_ns, started_ns):
+        started.append(started_ns)
+        return plain(*given, due_ns=due_ns, started_ns=started_ns)
+
+    monkeypatch.setattr(ops, "perform_on_time", perform)
+    world = World(SMALL, backend=ops, clock="wall", dilation=1e-6)
+    world.all_reduce(x, out=out, algorithm="direct:one_shot")
+    (pace,) = ops._captured.values()
+    began_ns = int(pace.table.get()[START])
+    assert abs(began_ns - started[0]) < 100_000_000  # here both have one clock
 
 
 def test_the_end_of_a_call_is_waited_for_by_the_host(monkeypatch):
