@@ -7,7 +7,8 @@
 
 typedef struct {
     long long stop;    /* not 0: the host wants all waits to end; written at any time */
-    long long start;   /* written by emul_start: when the call began, by this clock */
+    long long start;   /* when the call began, by this clock: as the host reckons it, and no later
+                          than emul_start finds possible */
     long long elapsed; /* nanoseconds that the call had taken when it was launched */
     long long error;   /* what went wrong first, or EMUL_FINE */
     long long longest; /* nanoseconds that one wait may take */

@@ -2,11 +2,14 @@
  *
  * pace: the table (clock.cuh)
  * launch: one block of one thread, before the first step
- * equals: emul.timing.now_ns, on %globaltimer, less what had passed before the launch
+ * equals: emul.timing.now_ns, on %globaltimer, less what had passed before the launch; or what the
+ *         host has reckoned, where that is earlier, by as much as the launch took
  */
 
 extern "C" __global__ void emul_start(long long *pace)
 {
     emul_pace *const head = (emul_pace *)pace;
-    head->start = emul_now() - head->elapsed;
+    const long long latest = emul_now() - head->elapsed;
+    if (latest < head->start)
+        head->start = latest;
 }

@@ -5,8 +5,9 @@
  * equals: emul.timing.wait_until, on %globaltimer
  *
  * No wait goes on for ever: one that is longer than the table allows is refused, a clock that
- * stands still is found by counting looks, and the host can end all of them. What went wrong is
- * left in the table, and the waits that follow end at once.
+ * stands still is found by counting looks (a nap in which it stood is as many as had room in it),
+ * and the host can end all of them. What went wrong is left in the table, and the waits that follow
+ * end at once.
  */
 
 enum {
@@ -24,15 +25,18 @@ extern "C" __global__ void emul_wait(long long *pace, int steps, int step)
     if (error == EMUL_FINE && due - now > head->longest)
         error = EMUL_TOO_LONG;
     while (now < due && error == EMUL_FINE) {
-        const long long nap = (due - now) / 4;
-        if (due - now > EMUL_NEAR_NS) {
-            emul_nap(nap < EMUL_LONGEST_NAP_NS ? nap : EMUL_LONGEST_NAP_NS);
+        const long long before = now, rest = (due - now) / 4;
+        const long long nap = rest < EMUL_LONGEST_NAP_NS ? rest : EMUL_LONGEST_NAP_NS;
+        const bool naps = due - now > EMUL_NEAR_NS;
+        if (naps) {
+            emul_nap(nap);
             if (head->stop)
                 error = EMUL_STOPPED;
         }
-        if (--looks < 0)
-            error = EMUL_CLOCK_STANDS;
         now = emul_now();
+        looks -= naps && now == before ? 1 + nap / EMUL_LOOK_NS : 1;
+        if (looks < 0)
+            error = EMUL_CLOCK_STANDS;
     }
     if (error != EMUL_FINE)
         head->error = error;

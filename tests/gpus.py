@@ -3,9 +3,14 @@
 Both come with what a test needs to make arrays on them; a body that uses only that runs on both.
 """
 
+import importlib
+import warnings
 from contextlib import nullcontext
 
 import numpy as np
+import pytest
+from fake_cupy import FakeCupy
+from host_device import COMPILER, WITHOUT_COMPILER
 from paced_device import PacedDevice
 from same_bits import Host
 
@@ -13,6 +18,7 @@ from emul import Link, Node, Site, Topology, Trunk
 from emul.errors import CapacityError
 from emul.ops.cuda.arrays import DeviceArrays
 from emul.ops.cuda.choice import FoundGpu, find_gpu
+from emul.ops.cuda.cupy_device import CupyDevice
 
 CUDA = 2
 """DLDeviceType of dlpack.h."""
@@ -58,7 +64,13 @@ class StandIn(PacedDevice):
 
     def download(self, array):
         assert self.is_array(array)
+        assert is_loadable(array)
         return np.array(array, subok=False)
+
+    def copy(self, target, source):
+        assert is_loadable(target)
+        assert is_loadable(source)
+        super().copy(target, source)
 
     def pointer(self, array):
         assert self.is_array(array)
@@ -86,6 +98,13 @@ class StandIn(PacedDevice):
         return np.ndarray(shape, dtype, memory, offset=offset, strides=strides).view(OnDevice)
 
 
+def is_loadable(array):
+    """Whether a GPU can load each element of ``array``: each at a multiple of its size."""
+    steps = [s for n, s in zip(array.shape, array.strides, strict=True) if n > 1]
+    places = [array.__array_interface__["data"][0], *steps]
+    return not array.size or not any(each % array.itemsize for each in places)
+
+
 class RealGpu:
     """A CupyDevice, with what tests need beside it."""
 
@@ -100,6 +119,17 @@ class RealGpu:
 
     def view(self, memory, shape, dtype, offset, strides):
         return self.cupy.ndarray(shape, dtype, memory.data + offset, strides)
+
+
+class FakeGpu(RealGpu):
+    """The same with what stands in for CuPy, which carries out work later."""
+
+    def __init__(self, number=0, **more):
+        super().__init__(CupyDevice(FakeCupy(**more), number))
+
+    def view(self, memory, shape, dtype, offset, strides):
+        there = np.ndarray(shape, dtype, memory.there, offset=offset, strides=strides)
+        return type(memory)(memory.gpu, there, memory.owner)
 
 
 class OnGpu(Host):
@@ -123,6 +153,22 @@ def real_gpu():
     """The GPU of this machine, or None."""
     device = find_gpu().device
     return None if device is None else RealGpu(device)
+
+
+def needs_compiler():
+    """Skip a test of something that stands in for a GPU: a real one needs no C++ compiler."""
+    if COMPILER is None:
+        pytest.skip(WITHOUT_COMPILER)
+
+
+def imported(name):
+    """A module, or a skip without it; what it warns of on the way is no failure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            pytest.skip(f"needs {name} ({error})")
 
 
 def found(device):

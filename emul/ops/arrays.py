@@ -55,6 +55,9 @@ class Arrays(Protocol):
     def copy(self, array: Array) -> Array:
         """Return a copy of ``array``. Raises CapacityError when there is no memory for it."""
 
+    def assign(self, target: Array, source: Array) -> None:
+        """Copy the elements of ``source`` into ``target``, of the same shape."""
+
     def overlap(self, a: Array, b: Array) -> bool:
         """Say whether ``a`` and ``b`` share memory, or too much was to be looked at to say no."""
 
@@ -104,6 +107,10 @@ class HostArrays:
     def copy(self, array: Array) -> Array:
         """Return a copy of ``array``."""
         return array.copy()
+
+    def assign(self, target: Array, source: Array) -> None:
+        """Copy ``source`` into ``target``."""
+        target[...] = source
 
     def overlap(self, a: Array, b: Array) -> bool:
         """Say whether any byte belongs to both."""

@@ -63,6 +63,8 @@ class TimedOps(Ops, Protocol):
     ) -> tuple[Array, npt.NDArray[np.int64]]:
         """Carry out ``program`` as ``perform`` does, but no step ends before it is due.
 
+        But this may return shortly before the last one is due, for the caller to wait.
+
         ``due_ns`` (steps,): when each step is due, in nanoseconds after ``started_ns`` of the
         monotonic clock; never falling. Returns the output, and by how many nanoseconds each step
         ended late: (steps,).

@@ -164,7 +164,7 @@ class Buffers:
     def restore(self) -> None:
         """Undo ``load`` and whatever came after it on an input that was used in place."""
         if self.kept:
-            self.x[...] = self.backup
+            self.arrays.assign(self.x, self.backup)
 
 
 def _read_only() -> ArgumentError:

@@ -4,8 +4,18 @@ import threading
 
 import numpy as np
 import pytest
-from gpus import SMALL, FoundGpu, StandIn, Tensor, found, real_gpu
-from host_device import COMPILER, WITHOUT_COMPILER
+from gpus import (
+    SMALL,
+    FakeGpu,
+    FoundGpu,
+    OnDevice,
+    StandIn,
+    Tensor,
+    found,
+    imported,
+    needs_compiler,
+    real_gpu,
+)
 from strategies import CASES
 from test_world import call, input_for
 
@@ -15,20 +25,20 @@ from emul.ops.cuda import choice
 from emul.ops.cuda.device_ops import CAPTURED_AT_MOST
 from emul.plans import COLLECTIVES
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
-
 ON_A_GPU = pytest.param("cupy", marks=[pytest.mark.gpu, pytest.mark.sanitized])
 RANKS = SMALL.world_size
 CLOCKS = {"virtual": {}, "wall": {"clock": "wall", "dilation": 1e-6}}
 
 
-@pytest.fixture(params=["stand-in", ON_A_GPU])
+@pytest.fixture(params=["stand-in", "fake-cupy", ON_A_GPU])
 def gpu(request, monkeypatch):
     """A GPU that ``auto`` finds."""
-    if request.param == "stand-in":
-        device = StandIn()
+    if request.param != "cupy":
+        needs_compiler()
+        gpu = StandIn() if request.param == "stand-in" else FakeGpu()
+        device = gpu if isinstance(gpu, StandIn) else gpu.device
         monkeypatch.setattr(choice, "find_gpu", lambda: found(device))
-        return device
+        return gpu
     device = real_gpu()
     if device is None:
         pytest.skip(choice.find_gpu().reason)
@@ -104,6 +114,44 @@ def test_vector_forms_are_filled_up_with_zeros(gpu, clock):
     assert run.error == expected.error
 
 
+OFF = {
+    "begins off": (2, (64, 4)),
+    "rows off": (0, (66, 4)),
+    "elements off": (0, (64, 6)),
+    "backwards off": (64, (64, -6)),
+}
+
+
+@pytest.mark.parametrize("how", OFF)
+def test_arrays_that_a_gpu_cannot_load_are_refused(gpu, clock, how):
+    world, offset = World(SMALL, **clock), OFF[how][0]
+    memory, x = gpu.asarray(np.zeros(512, np.uint8)), gpu.asarray(ones_and_more(count=8))
+    off = gpu.view(memory, (RANKS, 8), np.float32, offset, OFF[how][1])
+    said = rf"of float32 begins {offset % 4} bytes behind a multiple of 4, with strides .*: needed"
+    for given in (off, Tensor(off))[: 1 + (how == "begins off")]:  # DLPack has no such strides
+        with pytest.raises(DTypeError, match=f"input {said}"):
+            world.all_reduce(given)
+        with pytest.raises(DTypeError, match=f"out {said}"):
+            world.all_reduce(x, out=given)
+    assert not on_host(gpu, memory).any()
+
+
+def test_arrays_whose_elements_lie_apart_or_backwards_are_taken(gpu, clock):
+    """By multiples of their size; a stride that nobody goes by may be any."""
+    world, host = World(SMALL, **clock), ones_and_more(count=8)
+    memory = np.zeros(2048, np.uint8)
+    views = [(512, (32, -4)), (512, (-32, 4)), (0, (4, 4 * RANKS)), (4, (68, 8))]
+    for offset, strides in views:
+        np.ndarray(host.shape, np.float32, memory, offset, strides)[...] = host
+        x = gpu.view(gpu.asarray(memory), host.shape, np.float32, offset, strides)
+        output = on_host(gpu, world.all_reduce(x, algorithm="ring").output)
+        assert np.array_equal(output, np.tile(host.sum(axis=0), (RANKS, 1)))
+    one = gpu.view(gpu.asarray(memory), (RANKS, 1), np.float32, 0, (32, 3))
+    none = gpu.view(gpu.asarray(memory), (RANKS, 0), np.float32, 1, (32, 3))
+    assert world.all_reduce(one).output.shape == (RANKS, 1)
+    assert world.all_reduce(none).output.shape == (RANKS, 0)
+
+
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_small_counts(gpu, clock, count):
     host = ones_and_more(count=count)
@@ -113,23 +161,21 @@ def test_small_counts(gpu, clock, count):
 
 
 def test_dlpack_goes_in_and_comes_out_without_a_copy(gpu, clock):
-    if not isinstance(gpu, StandIn):
-        pytest.skip("the stand-in for a library is over NumPy")
     host, world = ones_and_more(), World(SMALL, **clock)
     x, out = Tensor(gpu.asarray(host)), Tensor(gpu.asarray(host * 0))
     run = world.all_reduce(x)
     assert isinstance(run.output, Tensor)
-    assert np.array_equal(run.output.memory, np.tile(host.sum(axis=0), (RANKS, 1)))
+    assert np.array_equal(on_host(gpu, run.output.memory), np.tile(host.sum(axis=0), (RANKS, 1)))
     assert world.all_reduce(x, out=out).output is out
-    assert np.array_equal(out.memory, run.output.memory)
+    assert np.array_equal(on_host(gpu, out.memory), on_host(gpu, run.output.memory))
     assert world.all_reduce(x, out=x).output is x
-    assert np.array_equal(x.memory, out.memory)
+    assert np.array_equal(on_host(gpu, x.memory), on_host(gpu, out.memory))
 
 
 def test_torch_goes_in_and_comes_out(gpu, clock):
-    torch = pytest.importorskip("torch")
-    if isinstance(gpu, StandIn):
+    if isinstance(gpu, (StandIn, FakeGpu)):
         pytest.skip("needs a GPU")
+    torch = imported("torch")
     world = World(SMALL, **clock)
     for kind in (torch.float32, torch.bfloat16, torch.int64):
         x = torch.ones((RANKS, 1001), dtype=kind, device=f"cuda:{gpu.number}")
@@ -162,8 +208,8 @@ def test_arrays_of_the_host_are_refused_by_a_gpu(gpu):
 
 def test_an_array_of_another_gpu_is_refused(gpu):
     if not isinstance(gpu, StandIn):
-        pytest.skip("needs two GPUs")
-    other = gpu.asarray(ones_and_more())
+        pytest.skip("needs two GPUs: see tests/ops/test_cupy_device.py")
+    other = gpu.asarray(ones_and_more()).view(OnDevice)
     other.gpu = 1
     with pytest.raises(DTypeError, match="on GPU 1: needed one on GPU 0"):
         World(SMALL).all_reduce(Tensor(other))

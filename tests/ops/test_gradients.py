@@ -3,7 +3,7 @@
 import ml_dtypes
 import numpy as np
 import pytest
-from gpus import SMALL, OnDevice, StandIn, Tensor, found
+from gpus import SMALL, OnDevice, StandIn, Tensor, found, imported
 from host_device import COMPILER, WITHOUT_COMPILER
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,7 +154,7 @@ TORCH = ["bfloat16", "float16", "float32", "float64", "int8", "int32", "int64", 
 @settings(max_examples=6)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.sampled_from(["cpu", "numpy"]))
 def test_gradients_of_torch_go_in_and_come_out(dtype, shape, backend):
-    torch = pytest.importorskip("torch")
+    torch = imported("torch")
     world = WORLDS[backend]
     x = torch.randint(0, 5, (N, *shape)).to(getattr(torch, dtype))
     expected = x.sum(dim=0, dtype=x.dtype).expand(x.shape)
@@ -170,7 +170,7 @@ def test_gradients_of_torch_go_in_and_come_out(dtype, shape, backend):
 
 
 def test_what_torch_does_not_lend_is_refused():
-    torch = pytest.importorskip("torch")
+    torch = imported("torch")
     kinds = ({"requires_grad": True}, {"device": "meta"}, {"dtype": torch.complex64},
              {"dtype": torch.bool})  # fmt: skip
     for kind in kinds:

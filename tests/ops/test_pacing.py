@@ -12,7 +12,16 @@ from paced_device import BusyDevice, Monotonic, PacedDevice, SteppedClock, Threa
 
 from emul import BackendError
 from emul.ops.cuda import Source
-from emul.ops.cuda.pacing import ELAPSED, Pace, tick_ns
+from emul.ops.cuda.pacing import (
+    ELAPSED,
+    NO_START,
+    RECKONED_FOR_NS,
+    ROUND_TRIPS,
+    START,
+    Pace,
+    Reckoning,
+    tick_ns,
+)
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 
@@ -24,6 +33,16 @@ def impatient(text):
     return text.replace("EMUL_SPARE_LOOKS = 1000000", "EMUL_SPARE_LOOKS = 1000")
 
 
+def host_clock(monkeypatch, monotonic_ns):
+    clock = SimpleNamespace(monotonic_ns=monotonic_ns, monotonic=time.monotonic, sleep=None)
+    monkeypatch.setattr("emul.ops.cuda.pacing.time", clock)
+
+
+def host_at_a_millisecond(monkeypatch):
+    """The host takes a millisecond until it launches, to the nanosecond."""
+    host_clock(monkeypatch, lambda: 1 * MS)
+
+
 def paced(due_ns, *moves, device=None, **more):
     device = device or PacedDevice(clock=SteppedClock(*moves, **more), mutate=impatient)
     pace = Pace(device, [()] * len(due_ns))
@@ -33,11 +52,11 @@ def paced(due_ns, *moves, device=None, **more):
 @settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 5 * MS), max_size=12).map(sorted),
-    st.lists(st.integers(0, 90_000), max_size=40),
+    st.lists(st.integers(0, 90_000), max_size=16),
     st.integers(1000, 200_000),
 )
 def test_every_step_ends_with_the_first_reading_that_is_not_before_its_time(due_ns, moves, last):
-    device = PacedDevice(clock=SteppedClock(*moves, last), mutate=impatient)
+    device = PacedDevice(clock=SteppedClock(*moves, last))
     pace = Pace(device, [()] * len(due_ns))
     late_ns = pace.run(np.array(due_ns, dtype=np.int64), time.monotonic_ns())
     clock = SteppedClock(*moves, last)
@@ -79,6 +98,97 @@ def test_a_clock_that_stands_still_is_found():
         paced([0, 100_000, 200_000, 300_000], 1000, at_most=120)
 
 
+def test_a_clock_that_stands_still_is_found_also_while_naps_are_long():
+    clock = SteppedClock(1000, at_most=5)
+    with pytest.raises(BackendError, match="step 0 of 1: the clock of the device stands still"):
+        paced([20 * MS], device=PacedDevice(clock=clock))
+    assert clock.readings < 1000
+
+
+def test_naps_that_end_at_once_are_no_clock_that_stands_still(monkeypatch):
+    host_at_a_millisecond(monkeypatch)
+    pace = Pace(PacedDevice(clock=SteppedClock(20), mutate=impatient), [()])
+    assert 0 <= pace.run(np.array([2 * MS]), 0)[0] < 20
+
+
+@pytest.mark.parametrize(
+    ("due_ns", "ahead_ns", "waits_ns", "late_ns"),
+    [
+        ([0, 2 * MS, 3 * MS], 200_000, 2_800_000, [1 * MS + 1000, 0, 0]),
+        ([0, 2 * MS, 2_100_000], 200_000, 1_900_000, [1 * MS + 1000, 0, 0]),
+        ([0, 900_000, 950_000], 200_000, 1 * MS + 1000, [1 * MS + 1000, 102_000, 53_000]),
+        ([3 * MS], 4 * MS, 1 * MS + 1000, [0]),
+        ([500_000], 200_000, 1 * MS + 1000, [501_000]),
+        ([2 * MS, 3 * MS], 0, 3 * MS, [0, 0]),
+    ],
+)
+def test_waits_end_ahead_and_steps_are_late_only_after_their_moments(
+    monkeypatch, due_ns, ahead_ns, waits_ns, late_ns
+):
+    host_at_a_millisecond(monkeypatch)
+    device = PacedDevice(clock=SteppedClock(1000), mutate=impatient)
+    pace, given = Pace(device, [()] * len(due_ns)), np.array(due_ns)
+    began_ns = device.clock() - 1 * MS + 1000  # the stamp is the next reading
+    assert pace.run(given, 0, ahead_ns=ahead_ns).tolist() == late_ns
+    assert device.clock() - began_ns == pytest.approx(waits_ns, abs=3000)
+    assert given.tolist() == due_ns
+
+
+class RoundTrips(PacedDevice):
+    """Launches and fetches that take each their ``trips``, by a clock that only they move.
+
+    The clock of the device is ``apart_ns`` ahead.
+    """
+
+    def __init__(self, trips, apart_ns):
+        super().__init__(clock=lambda: self.now_ns + apart_ns)
+        self.trips, self.now_ns, self.taken = trips, 1 * MS, 0
+
+    def launch(self, kernel, grid, block, arguments):
+        self.now_ns += self.trips[self.taken % len(self.trips)][0]
+        super().launch(kernel, grid, block, arguments)
+
+    def download(self, array):
+        self.now_ns += self.trips[self.taken % len(self.trips)][1]
+        self.taken += 1
+        return super().download(array)
+
+
+def test_clocks_are_compared_by_the_quickest_of_many_round_trips(monkeypatch):
+    trips = [(90_000, 10_000), (60_000, 20_000), (7_000, 7_000), (10_000, 90_000), (9_000, 6_000)]
+    device = RoundTrips(trips, apart_ns=5_000_000_000)
+    host_clock(monkeypatch, lambda: device.now_ns)
+    reckoning = Reckoning(device)
+    assert reckoning.start_ns(7) == NO_START
+    reckoning.renew()
+    assert device.taken == ROUND_TRIPS
+    assert reckoning.start_ns(7) == 5_000_000_007
+    device.now_ns += RECKONED_FOR_NS - 1
+    reckoning.renew()
+    assert device.taken == ROUND_TRIPS
+    device.now_ns += 1
+    reckoning.renew()
+    assert device.taken == 2 * ROUND_TRIPS
+
+
+@pytest.mark.parametrize(
+    ("wrong_ns", "begins_ns"), [(0, 0), (-300, -300), (300, 300), (40_000, 10_000)]
+)
+def test_a_call_began_when_the_host_says_or_as_late_as_can_be(monkeypatch, wrong_ns, begins_ns):
+    """Here the launch takes 10 us, so that nothing can have begun later than that."""
+    device = RoundTrips([(10_000, 10_000)], apart_ns=-700)
+    host_clock(monkeypatch, lambda: device.now_ns)
+    reckoning = Reckoning(device)
+    reckoning.reckoned = (device.now_ns, wrong_ns - 700)
+    pace, started_ns = Pace(device, [], reckoning=reckoning), device.now_ns
+    device.now_ns += 30_000
+    device.captured, plain = None, pace.replay
+    pace.replay = lambda: (setattr(device, "now_ns", device.now_ns + 10_000), plain())
+    device.trips = [(0, 0)]
+    pace.run(np.zeros(0, np.int64), started_ns)
+    assert pace.table[START] - (started_ns - 700) == begins_ns
+
+
 def test_a_clock_that_jumps_ends_no_wait_for_ever():
     back = -10_000_000_000
     with pytest.raises(BackendError, match="step 0 of 2: a wait was longer than the whole"):
@@ -90,9 +200,9 @@ def test_what_follows_an_error_is_carried_out_without_waiting():
     device = PacedDevice(clock=clock, mutate=impatient)
     device.launch = lambda *launch: (done.append(1), PacedDevice.launch(device, *launch))
     with pytest.raises(BackendError, match="step 0 of 3"):
-        paced([20_000, 90_000_000, 95_000_000], device=device)
+        paced([50 * MS, 90 * MS, 95 * MS], device=device)
     assert len(done) == 1 + 3
-    assert clock.readings < 1000 + 20_000
+    assert clock.readings < 1000
 
 
 @pytest.mark.parametrize("stop_after_s", [0.0, 0.02])
@@ -181,9 +291,7 @@ def test_mutants_of_the_waits_are_caught(monkeypatch, kernel, old, new):
     def mutate(text):
         return impatient(text).replace(old, new)
 
-    # The host takes a millisecond until it launches, to the nanosecond.
-    clock = SimpleNamespace(monotonic_ns=lambda: 1 * MS, monotonic=time.monotonic, sleep=None)
-    monkeypatch.setattr("emul.ops.cuda.pacing.time", clock)
+    host_at_a_millisecond(monkeypatch)
     assert holds(PacedDevice(clock=SteppedClock(1000), mutate=impatient))
     assert not holds(PacedDevice(clock=SteppedClock(1000), mutate=mutate))
 

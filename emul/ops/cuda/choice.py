@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,7 @@ __all__ = ["FoundGpu", "find_gpu", "ops_on", "probe"]
 
 DRIVER = "libcuda.so.1"
 INSTALL = "pip install '.[cuda13]' (or cuda12, by what nvidia-smi shows)"
+HEADERS = "where there is only the driver, pip install 'cupy-cuda13x[ctk]' brings CUDA's headers"
 
 PROBED = 1000
 
@@ -42,9 +44,19 @@ def find_gpu() -> FoundGpu:
 
 @cache
 def _found(number: int) -> FoundGpu:
+    """Look for GPU ``number``. A warning on the way is no error, whatever the filters make of it.
+
+    Python keeps what is found: an error then would hide the GPU from all that follows.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        return _looked_for(number)
+
+
+def _looked_for(number: int) -> FoundGpu:
     steps: tuple[tuple[str, Callable[[], Any]], ...] = (
         ("the NVIDIA driver is not there", lambda: ctypes.CDLL(DRIVER)),
-        (f"CuPy cannot be imported; {INSTALL}", import_cupy),
+        (f"CuPy cannot be imported; {INSTALL}; {HEADERS}", import_cupy),
         ("CUDA finds no GPU", lambda: _device(number)),
     )
     found: Any = None
@@ -58,7 +70,7 @@ def _found(number: int) -> FoundGpu:
             probe(found)
             tick_ns(found)
     except Exception as error:
-        return FoundGpu(None, f"a kernel did not run on {found.name} ({_line(error)})")
+        return FoundGpu(None, f"a kernel did not run on {found.name}; {HEADERS} ({_line(error)})")
     return FoundGpu(found, f"a kernel ran on {found.name}")
 
 

@@ -7,13 +7,13 @@ stream, whichever the caller has made that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.errors import CapacityError, DTypeError
+from emul.errors import BackendError, CapacityError, DTypeError
 from emul.ops.cuda.device import DeviceArray, Kernel
 from emul.ops.cuda.sources import NVRTC_OPTIONS, Source
 from emul.units import format_bytes
@@ -86,9 +86,10 @@ class CupyDevice:
             ) from error
 
     def upload(self, table: npt.NDArray[Any]) -> DeviceArray:
-        """Return a copy of ``table``."""
+        """Return a copy of ``table`` that is there: whatever stream it is used on."""
         array = self.empty(table.shape, table.dtype)
         self.write(array, table)
+        self.synchronize()
         return array
 
     def download(self, array: DeviceArray) -> npt.NDArray[Any]:
@@ -118,7 +119,8 @@ class CupyDevice:
         if source not in self._kernels:
             module = self.cupy.RawModule(code=source.text, options=NVRTC_OPTIONS)
             kernel = module.get_function(source.entry)
-            assert kernel.num_regs > 0, "asking for its registers loads a kernel"
+            if not kernel.num_regs:  # asking for its registers loads a kernel
+                raise BackendError(f"{self.name}: {source.entry} was not loaded by CuPy")
             self._kernels[source] = kernel
         return self._kernels[source]
 
@@ -137,8 +139,11 @@ class CupyDevice:
             stream.begin_capture()
             try:
                 queue()
-            finally:
-                graph = stream.end_capture()
+            except BaseException:
+                with suppress(Exception):  # of what was captured so far: what is wrong is known
+                    stream.end_capture()
+                raise
+            graph = stream.end_capture()
         launch: Callable[[], None] = graph.launch
         return launch
 

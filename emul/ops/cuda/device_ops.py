@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from contextlib import AbstractContextManager
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.arrays import ArrayDevice, DeviceArrays
 from emul.ops.cuda.gpu_ops import GpuOps, Work
-from emul.ops.cuda.pacing import Pace, PacingDevice
+from emul.ops.cuda.pacing import RETURN_NS, Pace, PacingDevice, Reckoning
 from emul.plans import Program
 
 __all__ = ["ComputingDevice", "DeviceOps"]
@@ -32,9 +31,6 @@ CAPTURED_AT_MOST = 8
 
 class ComputingDevice(ArrayDevice, PacingDevice, Protocol):
     """A Device for a whole backend."""
-
-    def current(self) -> AbstractContextManager[None]:
-        """Make it the device that work is queued on."""
 
     def synchronize(self) -> None:
         """Return when all that is queued is done, as soon as can be."""
@@ -51,6 +47,7 @@ class DeviceOps:
         self.arrays = DeviceArrays(device, self.forget)
         self._fused = GpuOps(device)
         self._stepwise = GpuOps(device, stepwise=True)
+        self._reckoning = Reckoning(device)
         self._captured: OrderedDict[Hashable, Pace] = OrderedDict()
         self._lock = Lock()
 
@@ -66,10 +63,10 @@ class DeviceOps:
         Raises CapacityError, having changed nothing, where the device has no room.
         """
         with self.device.current():
-            output: Array = self._with_room(
-                lambda: self._fused.perform(program, buffers, reduction, root)
-            )
-            self.device.synchronize()
+            work = self._with_room(lambda: self._fused.prepare(program, buffers, reduction, root))
+            output: Array = self._fused.queue(work, buffers, root)
+            self.device.synchronize()  # until here its tables are in use, on this stream
+            del work
         return output
 
     def perform_on_time(
@@ -84,12 +81,14 @@ class DeviceOps:
     ) -> tuple[Array, Int64Array]:
         """Carry out ``program`` so that no step ends before it is due; see TimedOps.
 
-        It is captured when it is first asked for with these buffers, and replayed when it is asked
-        for again. Raises BackendError when the device did not wait, CapacityError without room.
+        What is due in the last RETURN_NS may end early: the way back to the host takes as long, and
+        there the rest is waited for. It is captured when it is first asked for with these buffers,
+        and replayed when it is asked for again. Raises BackendError when the device did not wait,
+        CapacityError without room.
         """
         with self.device.current():
             pace, output = self._with_room(lambda: self._paced(program, buffers, reduction, root))
-            late_ns = pace.run(due_ns, started_ns)
+            late_ns = pace.run(due_ns, started_ns, ahead_ns=RETURN_NS)
             output = self._stepwise.finish(buffers, output, root)
             self.device.synchronize()
         return output, late_ns
@@ -114,10 +113,11 @@ class DeviceOps:
         self, program: Program, buffers: Buffers, reduction: str, root: int
     ) -> tuple[Pace, Array]:
         """Return the collective as captured, and where its output will be."""
+        self._reckoning.renew()
         out = buffers.out = buffers.output()
         if not self._stepwise.is_repeatable(program, buffers, reduction, root):
             work = self._stepwise.prepare(program, buffers, reduction, root)
-            return _pace_of(self.device, work, buffers), work.output
+            return self._pace_of(work, buffers), work.output
         places = (self._place(buffers.x), self._place(out))
         key = (program, reduction, root, buffers.x.dtype, buffers.in_place, places)
         with self._lock:
@@ -129,7 +129,7 @@ class DeviceOps:
                 buffers.keep()
             return pace, out
         work = self._stepwise.prepare(program, buffers, reduction, root)
-        pace = _pace_of(self.device, work, buffers)
+        pace = self._pace_of(work, buffers)
         with self._lock:
             self._captured[key] = pace
             while len(self._captured) > CAPTURED_AT_MOST:
@@ -140,21 +140,21 @@ class DeviceOps:
         """Return where ``array`` lies."""
         return self.device.pointer(array), array.shape, array.strides
 
+    def _pace_of(self, work: Work, buffers: Buffers) -> Pace:
+        """Capture ``work``, whose last launches belong to the last step.
 
-def _pace_of(device: PacingDevice, work: Work, buffers: Buffers) -> Pace:
-    """Capture ``work``, whose last launches belong to the last step.
-
-    What it holds on to are its own buffers; those of the caller are given anew with every call.
-    """
-    steps = [list(step) for step in work.steps]
-    before = [] if steps else list(work.last)
-    if steps:
-        steps[-1] += work.last
-    launches = [launch for step in [*steps, before] for launch in step]
-    own = {
-        id(array): array
-        for launch in launches
-        for array in launch.held
-        if array is not buffers.x and array is not buffers.out
-    }
-    return Pace(device, steps, before=before, held=tuple(own.values()))
+        What it holds on to are its own buffers; those of the caller are given anew with every call.
+        """
+        steps = [list(step) for step in work.steps]
+        before = [] if steps else list(work.last)
+        if steps:
+            steps[-1] += work.last
+        launches = [launch for step in [*steps, before] for launch in step]
+        own = {
+            id(array): array
+            for launch in launches
+            for array in launch.held
+            if array is not buffers.x and array is not buffers.out
+        }
+        held, reckoning = tuple(own.values()), self._reckoning
+        return Pace(self.device, steps, before=before, held=held, reckoning=reckoning)

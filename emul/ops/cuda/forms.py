@@ -63,14 +63,9 @@ class Form:
         return Places(input_stride, output_stride, self.whole, self.in_input)
 
 
-def scattered(buffers: Buffers, address: int, array: DeviceArray) -> bool:
-    """Say whether the elements of a row of ``array`` are apart, or not where a device loads them.
-
-    ``address`` is that of the first; an element lies at a multiple of its size.
-    """
-    itemsize = int(buffers.x.dtype.itemsize)
-    apart = array.shape[-1] > 1 and array.strides[-1] != itemsize
-    return bool(apart or address % itemsize or stride_of(array) % itemsize)
+def scattered(array: DeviceArray) -> bool:
+    """Say whether the elements of a row of ``array`` are apart."""
+    return bool(array.size and array.shape[-1] > 1 and array.strides[-1] != array.dtype.itemsize)
 
 
 def stride_of(array: DeviceArray) -> int:

@@ -74,8 +74,8 @@ class GpuOps:
         """Return the bytes of device memory that ``perform`` will allocate, tables apart."""
         form = self._form(program, buffers, reduction, root)
         x, out = buffers.x, buffers.out
-        new = int(x.nbytes) if self._scattered(buffers, x) else 0
-        if out is None or (out is not x and self._scattered(buffers, out)):
+        new = int(x.nbytes) if scattered(x) else 0
+        if out is None or (out is not x and scattered(out)):
             new += buffers.output_bytes
         new += int(x.nbytes) if form.keeps else 0
         if form.recipe is None:
@@ -87,10 +87,13 @@ class GpuOps:
     def perform(self, program: Program, buffers: Buffers, reduction: str, root: int) -> DeviceArray:
         """Queue all launches of ``program`` and return the output.
 
-        Rows whose elements do not lie side by side, or not as the device needs them, are copied
-        first. Raises MemoryError, having changed nothing, where the device has no room.
+        Rows whose elements do not lie side by side are copied first. Raises MemoryError, having
+        changed nothing, where the device has no room.
         """
-        work = self.prepare(program, buffers, reduction, root)
+        return self.queue(self.prepare(program, buffers, reduction, root), buffers, root)
+
+    def queue(self, work: Work, buffers: Buffers, root: int) -> DeviceArray:
+        """Queue all of ``work`` and return the output; it is to be held until that is done."""
         for launch in work.launches():
             launch.queue(self.device)
         return self.finish(buffers, work.output, root)
@@ -109,7 +112,7 @@ class GpuOps:
         It has not where arrays stand in for those of the caller, which are others every time.
         """
         arrays = (buffers.x, buffers.out)
-        if any(each is not None and self._scattered(buffers, each) for each in arrays):
+        if any(each is not None and scattered(each) for each in arrays):
             return False
         form = self._form(program, buffers, reduction, root)
         return buffers.out is not None and form.in_input == buffers.in_place
@@ -135,18 +138,15 @@ class GpuOps:
             recipe = self._recipe(program, root, buffers.commutes(reduction))
         return Form.of(program, buffers, reduction, recipe)
 
-    def _scattered(self, buffers: Buffers, array: DeviceArray) -> bool:
-        return bool(array.size) and scattered(buffers, self.device.pointer(array), array)
-
     def _side_by_side(self, buffers: Buffers) -> Arrays:
         """Return input and output, or what stands in for them."""
         x, out = buffers.x, buffers.out
-        if self._scattered(buffers, x):
+        if scattered(x):
             x = self.device.empty(x.shape, x.dtype)
             self.device.copy(x, buffers.x)
         if buffers.in_place:
             return x, x
-        if out is None or self._scattered(buffers, out):
+        if out is None or scattered(out):
             out = self.device.empty(buffers.shape.output_shape, x.dtype)
         return x, out
 

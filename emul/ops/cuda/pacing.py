@@ -18,12 +18,12 @@ from emul.errors import BackendError
 from emul.ops.cuda.device import Device, DeviceArray, Launch
 from emul.ops.cuda.sources import Source
 
-__all__ = ["ERRORS", "Pace", "PacingDevice", "tick_ns"]
+__all__ = ["ERRORS", "RETURN_NS", "Pace", "PacingDevice", "Reckoning", "tick_ns"]
 
 Int64Array = npt.NDArray[np.int64]
 
-STOP, ELAPSED, ERROR, LONGEST = 0, 2, 3, 4
-"""Words of a table (kernels/clock.cuh); word 1 is the start, which the device writes."""
+STOP, START, ELAPSED, ERROR, LONGEST = range(5)
+"""Words of a table (kernels/clock.cuh)."""
 
 WORDS = 5
 
@@ -40,7 +40,20 @@ LOOKING_S = 300e-6
 """So long before the end the host stops sleeping and looks whether the device is done: waking up
 takes a virtual machine up to so long. Where the device is late by as much, it sleeps again."""
 
+RETURN_NS = 200_000
+"""So long before the moment of a call the waits on a device end, for the host to wait exactly: to
+see the event, to fetch the table and to hand the result over takes some 0.1 ms (estimated)."""
+
 TICKS = 256
+
+ROUND_TRIPS = 20
+"""From host to device and back, of which the quickest says what the two clocks differ by."""
+
+RECKONED_FOR_NS = 1_000_000_000
+"""So long that is believed. Clocks that drift by 20 millionths (assumed) go 20 us apart in it."""
+
+NO_START = np.iinfo(np.int64).max
+"""The start of a table whose host knows nothing of the device's clock."""
 
 
 class Mark(Protocol):
@@ -83,15 +96,18 @@ class Pace:
         *,
         before: Sequence[Launch] = (),
         held: tuple[DeviceArray, ...] = (),
+        reckoning: Reckoning | None = None,
     ) -> None:
         """Capture ``steps``, each with its launches; those ``before`` them are not waited for.
 
         Nothing is carried out yet. The arrays that they work on must be there whenever it is;
-        those that are ``held`` are.
+        those that are ``held`` are. Without a ``reckoning``, a call begins for the device as much
+        later as the launch takes.
         """
         self.device = device
         self.n_steps = len(steps)
         self.held = held
+        self.reckoning = reckoning
         self.table = device.upload(np.zeros(WORDS + 2 * self.n_steps, dtype=np.int64))
         start, wait = (device.kernel(Source(name)) for name in ("start", "wait"))
         pace = np.uint64(device.pointer(self.table))
@@ -107,27 +123,34 @@ class Pace:
 
         self.replay = device.captured(queue)
 
-    def run(self, due_ns: Int64Array, started_ns: int) -> Int64Array:
+    def run(self, due_ns: Int64Array, started_ns: int, *, ahead_ns: int = 0) -> Int64Array:
         """Replay it, and sleep until it is done; return by how much each step was late.
 
         ``due_ns`` (steps,): nanoseconds after ``started_ns`` of the monotonic clock, never falling.
-        Returns (steps,) nanoseconds of the device's clock. Raises BackendError when a step was not
-        waited for; an exception from a signal handler ends the waits at once.
+        The device waits until ``ahead_ns`` before the last of them, the caller for the rest: a step
+        that is due in between is late only where it ends after its moment. Returns (steps,)
+        nanoseconds of the device's clock. Raises BackendError when a step was not waited for; an
+        exception from a signal handler ends the waits at once.
         """
-        self.queue(due_ns, started_ns)
-        last_ns = int(due_ns[-1]) if self.n_steps else 0
+        last_ns = max(0, int(due_ns[-1]) - ahead_ns) if self.n_steps else 0
+        waits_ns = np.minimum(due_ns, last_ns)
+        self.queue(waits_ns, started_ns)
         try:
             _await(self.device.mark(), (started_ns + last_ns) / 1e9)
         except BaseException:
             self.stop()
             raise
-        return self.lateness()
+        late = self.lateness()
+        ahead = waits_ns < due_ns
+        late[ahead] = np.maximum(0, late + waits_ns - due_ns)[ahead]
+        return late
 
     def queue(self, due_ns: Int64Array, started_ns: int) -> None:
         """Write the table and replay, without waiting for it."""
         head = np.zeros(WORDS + self.n_steps, dtype=np.int64)
         head[WORDS:] = due_ns
         head[LONGEST] = head[-1] + SPARE_NS if self.n_steps else 0
+        head[START] = NO_START if self.reckoning is None else self.reckoning.start_ns(started_ns)
         head[ELAPSED] = time.monotonic_ns() - started_ns
         # A stop must hold also where it comes before this copy is carried out: it is left alone.
         self.device.write(self.table[STOP + 1 : len(head)], head[STOP + 1 :])
@@ -155,6 +178,43 @@ class Pace:
                 f"{ERRORS.get(error, f'error {error}')}: needed a device whose %globaltimer runs"
             )
         return late
+
+
+class Reckoning:
+    """What the clock of a device says when that of the host says something: a sum, renewed."""
+
+    def __init__(self, device: PacingDevice) -> None:
+        """Reckon nothing yet."""
+        self.device = device
+        self.reckoned: tuple[int, int] | None = None
+
+    def start_ns(self, host_ns: int) -> int:
+        """Return the moment ``host_ns`` of the monotonic clock by the clock of the device.
+
+        That is later than any where nothing was reckoned.
+        """
+        return NO_START if self.reckoned is None else host_ns + self.reckoned[1]
+
+    def renew(self) -> None:
+        """Reckon again if that was never done, or too long ago; takes some 0.5 ms (estimated).
+
+        The device is waited for, and stamps its clock between two looks at that of the host: of
+        the quickest of ROUND_TRIPS, the middle. So it is off by half of that one at most.
+        """
+        if self.reckoned and time.monotonic_ns() - self.reckoned[0] < RECKONED_FOR_NS:
+            return
+        heads = np.zeros((ROUND_TRIPS, WORDS), dtype=np.int64)
+        heads[:, START] = NO_START
+        table, start = self.device.upload(heads), self.device.kernel(Source("start"))
+        first, trips = self.device.pointer(table), []
+        for number in range(ROUND_TRIPS):
+            head = np.uint64(first + number * heads.strides[0])
+            before_ns = time.monotonic_ns()
+            self.device.launch(start, 1, 1, (head,))
+            stamp_ns = int(self.device.download(table)[number, START])
+            after_ns = time.monotonic_ns()
+            trips.append((after_ns - before_ns, stamp_ns - (before_ns + after_ns) // 2))
+        self.reckoned = (time.monotonic_ns(), min(trips)[1])
 
 
 def tick_ns(device: PacingDevice) -> tuple[int, int]:
