@@ -383,6 +383,13 @@ class ndarray:  # noqa: N801 - the name in CuPy
         else:
             _elementwise(into, into, partial(into.there.fill, value))
 
+    def __iadd__(self, other):
+        _elementwise(self, other, partial(np.add, self.there, other.there, out=self.there))
+        return self
+
+    def view(self, dtype):
+        return ndarray(self.gpu, self.there.view(dtype), self.owner)
+
     def reshape(self, *shape):
         view = self.there.reshape(*shape)
         assert not view.size or np.may_share_memory(view, self.there), "a copy, by a kernel"
