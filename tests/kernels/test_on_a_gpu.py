@@ -22,18 +22,23 @@ OFFSETS = (0, 1, 4, 9)
 """Elements that rows are off; half as many for those of the output. A GPU loads no part of one."""
 
 PAIRS = [(dtype, reduction) for dtype in DTYPES for reduction in REDUCTIONS]
-WATCHED = [("float16", "sum"), ("bfloat16", "prod"), ("float32", "avg"), ("int8", "max")]
+WATCHED = [
+    (algorithm, *pair)
+    for algorithm in ("ring", "direct")
+    for pair in (
+        ("float32", "sum"), ("float16", "sum"), ("bfloat16", "prod"), ("float32", "avg"),
+        ("int8", "max"), ("uint8", "min"),
+    )
+]  # fmt: skip
+"""A dozen calls that touch the first and last elements of rows of all kinds."""
 
 
-def on_each(every, few, watched=()):
-    """Parameters: of a GPU ``every``, of the stand-in a ``few``, ``watched`` by a sanitizer."""
-    real = [
-        pytest.param(
-            "cupy", *case, marks=[pytest.mark.gpu, pytest.mark.sanitized][: 1 + (case in watched)]
-        )
-        for case in every
+def on_each(every, few, marks=(pytest.mark.gpu,)):
+    """Parameters: of a GPU ``every``, with its ``marks``, and of the stand-in a ``few``."""
+    return [
+        *(("stand-in", *case) for case in few),
+        *(pytest.param("cupy", *case, marks=marks) for case in every),
     ]
-    return [("stand-in", *case) for case in few] + real
 
 
 @pytest.fixture
@@ -51,9 +56,7 @@ def both(on):
     return GpuOps(on.gpu), GpuOps(on.gpu, stepwise=True)
 
 
-@pytest.mark.parametrize(
-    ("where", "dtype", "reduction"), on_each(PAIRS, [("float32", "sum")], WATCHED)
-)
+@pytest.mark.parametrize(("where", "dtype", "reduction"), on_each(PAIRS, [("float32", "sum")]))
 def test_reductions_have_the_bits_of_numpy(on, dtype, reduction):
     for number, (name, algorithm) in enumerate(REDUCED):
         n = 3 + number % 6
@@ -107,3 +110,15 @@ def test_a_gpu_is_tried_also_where_no_compiler_is():
     whole = {path.name for path, text in texts.items() if "\npytestmark = " in text}
     assert {"test_on_a_gpu.py", "test_cupy_device.py", "test_device_ops.py"} <= on_a_gpu
     assert not on_a_gpu & whole
+
+
+@pytest.mark.parametrize(
+    ("where", "algorithm", "dtype", "reduction"),
+    on_each(WATCHED, WATCHED[:1], (pytest.mark.gpu, pytest.mark.sanitized)),
+)
+def test_what_a_sanitizer_watches(on, algorithm, dtype, reduction):
+    kind = DTYPES[dtype]
+    shape = Shape(COLLECTIVES["all_reduce"], 5, 5 * TILE_BYTES // kind.itemsize + 3)
+    plan = build_plan("all_reduce", algorithm, (5,))
+    for ops in both(on):
+        check(ops, plan, shape, kind, reduction, seed=1, offset=kind.itemsize, on=on)

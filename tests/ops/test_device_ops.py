@@ -25,7 +25,7 @@ from emul.ops.cuda import choice
 from emul.ops.cuda.device_ops import CAPTURED_AT_MOST
 from emul.plans import COLLECTIVES
 
-ON_A_GPU = pytest.param("cupy", marks=[pytest.mark.gpu, pytest.mark.sanitized])
+ON_A_GPU = pytest.param("cupy", marks=pytest.mark.gpu)
 RANKS = SMALL.world_size
 CLOCKS = {"virtual": {}, "wall": {"clock": "wall", "dilation": 1e-6}}
 
