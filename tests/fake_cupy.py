@@ -1,4 +1,4 @@
-"""The part of CuPy that emul calls, over NumPy and the kernels compiled for the CPU.
+"""The part of CuPy that emul calls, over NumPy and the PTX of the kernels.
 
 It is as strict as CuPy about what it is called with, and about what may be done while a stream is
 captured. What it offers is what CuPy 13 and 14 offer under the same names.
@@ -7,11 +7,14 @@ captured. What it offers is what CuPy 13 and 14 offer under the same names.
 import ctypes
 import operator
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+import nvrtc
 from host_device import HostDevice, compiled
 from paced_device import Clock
+from ptx import in_ptx
 
 MANAGED_BYTES = 1 << 34
 
@@ -122,14 +125,26 @@ class Kernel:
         Stream.current.queue(work)
 
 
+class PtxKernel(Kernel):
+    """The kernel that CuPy would launch, with its PTX carried out."""
+
+    def __init__(self, text, entry, options):
+        kernel, self.clock = in_ptx(text, entry, options), Clock(time.monotonic_ns)
+        self.launcher = partial(kernel.launch, clock=self.clock)
+
+
 class RawModule:
+    """Compiles with the options that CuPy compiles with; as C++ where NVRTC is not there."""
+
     def __init__(self, *, code, options):
         assert isinstance(code, str)
         assert isinstance(options, tuple)
         self.code, self.options = code, options
 
     def get_function(self, name):
-        return Kernel(self.code, name, HostDevice().folder)
+        if nvrtc.library() is None:
+            return Kernel(self.code, name, HostDevice().folder)
+        return PtxKernel(self.code, name, nvrtc.as_cupy(self.options, "compute_90"))
 
 
 class Device:

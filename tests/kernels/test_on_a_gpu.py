@@ -6,6 +6,7 @@ Some run under compute-sanitizer too, when bench.gpu asks for it.
 import pytest
 from gpus import OnGpu, StandIn, real_gpu
 from host_device import COMPILER, WITHOUT_COMPILER
+from ptx import BUILDS, EVERY, needed
 from same_bits import any_order, check
 from strategies import CASES
 
@@ -27,20 +28,24 @@ WATCHED = [("float16", "sum"), ("bfloat16", "prod"), ("float32", "avg"), ("int8"
 
 
 def on_each(every, few, watched=()):
-    """Parameters: of a GPU ``every``, of the stand-in a ``few``, ``watched`` by a sanitizer."""
+    """Parameters: of a GPU ``every``, of the stand-in a ``few``, ``watched`` by a sanitizer.
+
+    The stand-in carries out the PTX of ``every`` where that is asked for.
+    """
     real = [
         pytest.param(
             "cupy", *case, marks=[pytest.mark.gpu, pytest.mark.sanitized][: 1 + (case in watched)]
         )
         for case in every
     ]
-    return [("stand-in", *case) for case in few] + real
+    as_ptx = [pytest.param("PTX", *case, marks=needed) for case in every * EVERY]
+    return [("C++", *case) for case in few] + as_ptx + real
 
 
 @pytest.fixture
 def on(where):
-    if where == "stand-in":
-        return OnGpu(StandIn(order="backwards", threads=7))
+    if where in BUILDS:
+        return OnGpu(StandIn(build=BUILDS[where], order="backwards", threads=7))
     gpu = real_gpu()
     if gpu is None:
         pytest.skip(find_gpu().reason)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gpus import SMALL, FoundGpu, StandIn, Tensor, found, real_gpu
 from host_device import COMPILER, WITHOUT_COMPILER
+from ptx import BUILDS, in_each
 from strategies import CASES
 from test_world import call, input_for
 
@@ -22,11 +23,11 @@ RANKS = SMALL.world_size
 CLOCKS = {"virtual": {}, "wall": {"clock": "wall", "dilation": 1e-6}}
 
 
-@pytest.fixture(params=["stand-in", ON_A_GPU])
+@pytest.fixture(params=[*in_each([()], []), ON_A_GPU])
 def gpu(request, monkeypatch):
-    """A GPU that ``auto`` finds."""
-    if request.param == "stand-in":
-        device = StandIn()
+    """A GPU that ``auto`` finds: a stand-in that is built in one way or another, or a real one."""
+    if request.param in BUILDS:
+        device = StandIn(build=BUILDS[request.param])
         monkeypatch.setattr(choice, "find_gpu", lambda: found(device))
         return device
     device = real_gpu()
