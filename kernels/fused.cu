@@ -141,7 +141,7 @@ struct emul_moving {
 };
 
 /* N leaves from ``first`` on: all addresses first, then all loads. No load hangs on a condition, and
- * so eight come in a row in the machine code too (NVRTC 13.0.88 and 13.5.37, sm_90). */
+ * so eight come in a row in the machine code too (NVRTC 13.0.48 and 13.5.37, sm_90). */
 template <class Action, int N, class Piece>
 static __device__ inline void emul_some(emul_held<Piece> &so_far, const emul_pass &pass,
                                         const emul_where &where, int first)

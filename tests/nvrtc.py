@@ -51,11 +51,9 @@ def library():
 
 
 @lru_cache(maxsize=1)
-def version():
-    """Of the library, such as 13.5."""
-    numbers = ctypes.c_int(), ctypes.c_int()
-    assert library().nvrtcVersion(*map(ctypes.byref, numbers)) == 0
-    return ".".join(str(each.value) for each in numbers)
+def build():
+    """What tells this library from another one: its file, and when that was written."""
+    return library()._name, os.stat(library()._name).st_mtime_ns
 
 
 def compiled(text, options, name="kernel.cu"):
@@ -63,7 +61,7 @@ def compiled(text, options, name="kernel.cu"):
 
     Raises SyntaxError with what the compiler says.
     """
-    key = hashlib.sha256(repr((text, options, name, version())).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((text, options, name, build())).encode()).hexdigest()[:24]
     kept = FOLDER / f"{key}.json"
     if not kept.exists():
         made = _compiled(text, options, name)

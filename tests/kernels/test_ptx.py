@@ -167,8 +167,8 @@ SHORT = [
     ("mul.rn.f16x2", (0x00010400, 0x3800BC00), 0x00008400),  # half of the least is even 0
     ("add.rn.f16x2", (0x7C007BFF, 0xFC007BFF), 0x7FFF7C00),
     ("fma.rn.bf16x2", (0x3F803F81, 0x3F803F81, 0x3F80BF82), 0x40003880),  # 2; 2**-14
-    # 1 + 2**-8 is half way, and what is far below it decides.
-    ("fma.rn.bf16x2", (0x3B803B80, 0x3F803F81, 0x3F803F80), 0x3F803F81),
+    # 7 * 37 is half way between 258 and 260, and 2**-60 decides.
+    ("fma.rn.bf16x2", (0x40E040E0, 0x42144214, 0xA1802180), 0x43814382),
 ]
 
 
@@ -251,7 +251,7 @@ def test_a_jump_is_taken_where_its_predicate_says_so():
         setp.lt.s64 %p1, %rd0, 10;
         @%p1 bra $L__BB0_1;
         @!%p1 st.u64 [%rd9], %rd1;
-        { .reg .pred %p1; setp.eq.s64 %p1, %rd0, 0; @%p1 bra $L__BB0_1; }
+        { .reg .pred %p1; setp.eq.s64 %p1, %rd0, 10; @!%p1 bra $L__BB0_1; }
         @%p1 st.u64 [%rd9], 0;
         bra.uni $L__BB0_2;
         st.u64 [%rd9], 0;

@@ -94,7 +94,7 @@ class Source:
     def blocks(self) -> int:
         """How many blocks a multiprocessor must have room for: as many as cost next to no spilling.
 
-        Three leave a thread 80 registers, two 128. With NVRTC 13.0.88 and 13.5.37 for sm_90, only
+        Three leave a thread 80 registers, two 128. With NVRTC 13.0.48 and 13.5.37 for sm_90, only
         minima and maxima of uint8 spill any: four bytes.
         """
         wide_quotient = self.reduction == "avg" and DTYPES[self.dtype].itemsize == 8
