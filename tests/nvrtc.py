@@ -17,7 +17,7 @@ WITHOUT = "needs NVRTC: pip install nvidia-cuda-nvrtc (Linux)"
 FOLDER = Path(__file__).parent.parent / "build" / "nvrtc"
 
 CUPY_APPENDS = ("-ftz=true", "-arch=sm_90", "--device-as-default-execution-space")
-"""What CuPy adds on an H200, behind the options that it is given; of two, NVRTC takes the last.
+"""The options that CuPy adds on an H200, behind its caller's; of two, NVRTC takes the last one.
 
 Source: ``_compile_with_cache_cuda`` and ``compile_using_nvrtc`` in cupy/cuda/compiler.py, the same
 from v13.0 to v14.2.
@@ -25,10 +25,10 @@ from v13.0 to v14.2.
 
 
 class Compiled(NamedTuple):
-    """PTX, what the compiler said, and machine code (none for one such as compute_90)."""
+    """PTX, the log of the compiler, and machine code (none for compute_90)."""
 
     ptx: str
-    said: str
+    log: str
     code: bytes
 
 
@@ -52,14 +52,14 @@ def library():
 
 @lru_cache(maxsize=1)
 def build():
-    """What tells this library from another one: its file, and when that was written."""
+    """The file of the library, and the time at which it was written."""
     return library()._name, os.stat(library()._name).st_mtime_ns
 
 
 def compiled(text, options, name="kernel.cu"):
-    """The ``Compiled`` of ``text``, kept on disk by what is in it.
+    """The ``Compiled`` of ``text``, kept on disk for all who ask with the same options.
 
-    Raises SyntaxError with what the compiler says.
+    Raises SyntaxError with the log of the compiler.
     """
     key = hashlib.sha256(repr((text, options, name, build())).encode()).hexdigest()[:24]
     kept = FOLDER / f"{key}.json"

@@ -1,7 +1,7 @@
 """The PTX that NVRTC makes of a kernel, carried out on the CPU (kernels/ptx_machine.cpp).
 
 It is decoded here: registers, values and labels become numbers, and every instruction a row of the
-machine's table. What the machine does not have is refused by its name.
+machine's table. An instruction that the machine does not have is refused by its name.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ JUMP, RETURN, UNKNOWN = -1, -2, -3
 MOST_REGISTERS, MOST_BYTES = 1 << 16, 1 << 12
 
 UNSAID = ("global", "local", "param", "volatile", "L1::no_allocate")
-"""What a load or store may say that changes nothing where threads run one after the other."""
+"""Qualifiers of loads and stores that change nothing where threads run one after the other."""
 
 TOKEN = re.compile(
     r"""\s*(?:
@@ -54,7 +54,7 @@ PLACE = re.compile(r"\[\s*([%\w]+)\s*(?:\+\s*(-?\d+))?\s*\]")
 
 
 class UnknownError(SyntaxError):
-    """PTX that the machine has nothing for."""
+    """PTX that the machine cannot carry out."""
 
 
 class MisalignedError(RuntimeError):

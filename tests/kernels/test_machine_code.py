@@ -15,7 +15,7 @@ needs_nvrtc = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.WITHOUT)
 needs_nvdisasm = pytest.mark.skipif(nvrtc.nvdisasm() is None, reason=WITHOUT)
 
 FOLDS = {"float32": "FADD", "bfloat16": r"H(?:ADD2|FMA2)(?:\.MMA)?\.BF16\w*"}
-"""What folds the sum of each."""
+"""The instructions that fold the sum of each."""
 
 MOST = {
     Source("fused", "float32", "sum"): (80, 0, 0),
@@ -50,9 +50,9 @@ if EVERY:
     ids=[f"{each.kernel}-{each.dtype}-{each.reduction}-{each.kept}" for each in MOST],
 )
 def test_registers_and_memory_of_a_thread_are_no_more_than_they_were(source, most):
-    said = nvrtc.compiled(source.text, OPTIONS).said
-    used = re.search(r"Used (\d+) registers", said).groups()
-    used += re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", said).groups()
+    log = nvrtc.compiled(source.text, OPTIONS).log
+    used = re.search(r"Used (\d+) registers", log).groups()
+    used += re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", log).groups()
     for what, number, limit in zip(("registers", "frame", "spilled"), used, most, strict=True):
         assert int(number) <= limit, what
 
@@ -71,7 +71,7 @@ def registers_of(load):
 def folds(code, combined):
     """How many loads of sixteen bytes come one after the other before something is combined.
 
-    For each such run, also whether what is combined then is one of them.
+    For each such run, also whether that instruction reads one of them.
     """
     found, loaded = [], []
     for each in code:

@@ -27,7 +27,7 @@ KERNEL = """
     {body}
 }}
 """
-"""What ``body`` stores behind %rd9 can be looked at; registers of 64 bits do for every type."""
+"""``body`` stores its results behind %rd9; registers of 64 bits do for every type."""
 
 
 def run(body, values=(), *, grid=1, block=1, order="forwards", clock=None):
@@ -44,7 +44,7 @@ def run(body, values=(), *, grid=1, block=1, order="forwards", clock=None):
 
 
 def result(name, *operands):
-    """What the instruction ``name`` makes of bits."""
+    """The bits that the instruction ``name`` makes of others."""
     loads = "".join(f"ld.u64 %rd{k}, [%rd9+{8 * k}]; " for k in range(len(operands)))
     given = ", ".join(f"%rd{k}" for k in range(len(operands)))
     return run(f"{loads} {name} %rd8, {given}; st.u64 [%rd9], %rd8; ret;", operands)[0]
@@ -329,7 +329,7 @@ def test_no_option_of_cupy_changes_an_instruction(source):
 
 
 def test_an_option_that_counts_is_seen():
-    """What the options are compared on is not deaf: a plain + is flushed under those of CuPy."""
+    """The comparison above would fail for a plain +, which is flushed under CuPy's options."""
     text = Source("reduce").text
     plain = text.replace("emul_sum(emul_widen(stood), emul_widen(sent))", "stood + sent")
     assert plain != text
