@@ -67,7 +67,7 @@ def compiled(text, options, name="kernel.cu"):
         made = _compiled(text, options, name)
         FOLDER.mkdir(parents=True, exist_ok=True)
         new = kept.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps((made.ptx, made.said, made.code.hex())))
+        new.write_text(json.dumps((made.ptx, made.log, made.code.hex())))
         new.rename(kept)
     ptx, said, code = json.loads(kept.read_text())
     return Compiled(ptx, said, bytes.fromhex(code))

@@ -10,11 +10,13 @@ from fake_cupy import FakeCupy
 from host_device import COMPILER, WITHOUT_COMPILER
 
 from emul import CapacityError, DTypeError
-from emul.ops.cuda import Source
+from emul.ops.buffers import Buffers
+from emul.ops.cuda import GpuOps, Source
 from emul.ops.cuda.arrays import DeviceArrays
 from emul.ops.cuda.choice import find_gpu, probe
 from emul.ops.cuda.cupy_device import CupyDevice
 from emul.ops.cuda.pacing import Pace, tick_ns
+from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 ROWS = np.arange(20, dtype=np.float32).reshape(4, 5)
@@ -60,6 +62,20 @@ def test_a_probe_that_computes_wrongly_is_not_believed(device, monkeypatch):
         probe(device)
     monkeypatch.setattr(device, "launch", plain)
     probe(device)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_subnormal_numbers_are_kept(device, dtype):
+    """CuPy asks for zeros in their place, after all that it is given."""
+    rows = np.full((2, 40), 1e-40).astype(dtype)
+    shape = Shape(COLLECTIVES["all_reduce"], 2, 40)
+    program = Program.of(build_plan("all_reduce", "ring", (2,)), shape, rows.itemsize)
+    given = Buffers(
+        shape.collective, 2, device.upload(rows), None, None, arrays=DeviceArrays(device)
+    )
+    for reduction, expected in (("sum", rows + rows), ("min", rows)):
+        reduced = GpuOps(device, stepwise=True).perform(program, given, reduction, 0)
+        assert device.download(reduced).tobytes() == expected.tobytes()
 
 
 def test_what_is_captured_runs_when_it_is_replayed(device):
