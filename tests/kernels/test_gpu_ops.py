@@ -33,7 +33,7 @@ MANY += [("float64", "sum"), ("float64", "min"), ("int32", "prod"), ("int32", "a
 MANY += [("int64", "sum"), ("int64", "avg"), ("uint8", "max"), ("uint8", "avg")]
 SOME = [*zip(DTYPES, [*REDUCTIONS, "sum", "prod", "avg"], strict=True), ("float16", "max")]
 SOME += [("bfloat16", "sum"), ("bfloat16", "prod"), ("float32", "sum"), ("float64", "avg")]
-MANY_IN_PTX = [("float32", "sum"), ("float16", "avg"), ("bfloat16", "max"), ("int8", "prod")]
+MANY_IN_PTX = [("float32", "sum"), ("float16", "avg"), ("int8", "prod")]
 ALL_REDUCE = COLLECTIVES["all_reduce"]
 LIBRARIES = [(name, each) for name in COLLECTIVES for each in library_algorithms(name)]
 
