@@ -109,6 +109,48 @@ static __device__ inline unsigned emul_round_bfloat16(float wide)
 
 #endif
 
+/* ---- arithmetic -------------------------------------------------------------------------- */
+
+#ifdef __CUDA_ARCH__
+
+/* Said in PTX, so that no option of a compiler changes it: CuPy appends -ftz=true to the options that
+ * it is given, and the last one counts; then float32 loses its subnormal numbers. */
+#define EMUL_IN_PTX(name, instruction)                                                             \
+    static __device__ inline float name(float a, float b)                                          \
+    {                                                                                              \
+        float result;                                                                              \
+        asm(instruction " %0, %1, %2;" : "=f"(result) : "f"(a), "f"(b));                           \
+        return result;                                                                             \
+    }
+#define EMUL_TOLD_IN_PTX(name, instruction)                                                        \
+    static __device__ inline bool name(float a, float b)                                           \
+    {                                                                                              \
+        unsigned result;                                                                           \
+        asm("{.reg .pred is; " instruction " is, %1, %2; selp.u32 %0, 1, 0, is;}"                  \
+            : "=r"(result)                                                                         \
+            : "f"(a), "f"(b));                                                                     \
+        return result;                                                                             \
+    }
+
+EMUL_IN_PTX(emul_sum, "add.rn.f32")
+EMUL_IN_PTX(emul_product, "mul.rn.f32")
+EMUL_IN_PTX(emul_quotient, "div.rn.f32")
+EMUL_TOLD_IN_PTX(emul_less, "setp.lt.f32")
+EMUL_TOLD_IN_PTX(emul_at_most, "setp.le.f32")
+EMUL_TOLD_IN_PTX(emul_unordered, "setp.nan.f32")
+
+#endif
+
+template <class T> static __device__ inline T emul_sum(T a, T b) { return a + b; }
+template <class T> static __device__ inline T emul_product(T a, T b) { return a * b; }
+template <class T> static __device__ inline T emul_quotient(T a, T b) { return a / b; }
+template <class T> static __device__ inline bool emul_less(T a, T b) { return a < b; }
+template <class T> static __device__ inline bool emul_at_most(T a, T b) { return a <= b; }
+template <class T> static __device__ inline bool emul_unordered(T a, T b)
+{
+    return a != a || b != b;
+}
+
 /* ---- the element type: how it is kept, and what it is reduced in ------------------------- */
 
 #if EMUL_TYPE == EMUL_FLOAT64
@@ -173,12 +215,13 @@ static __device__ inline emul_element emul_narrow(emul_wide wide)
 #else
 #define EMUL_VALUE(element) (element)
 #endif
+#define EMUL_IS_NAN(value) emul_unordered(value, value)
 
 /* Of zeros of unlike sign, NumPy keeps the first of float16 and the second of other types. */
 #if EMUL_TYPE == EMUL_FLOAT16
-#define EMUL_BEFORE(a, b) ((a) <= (b))
+#define EMUL_BEFORE(a, b) emul_at_most(a, b)
 #else
-#define EMUL_BEFORE(a, b) ((a) < (b))
+#define EMUL_BEFORE(a, b) emul_less(a, b)
 #endif
 
 /* ---- combining one element --------------------------------------------------------------- */
@@ -186,15 +229,15 @@ static __device__ inline emul_element emul_narrow(emul_wide wide)
 static __device__ inline emul_element emul_combine(emul_element stood, emul_element sent)
 {
 #if EMUL_OP == EMUL_SUM || EMUL_OP == EMUL_AVG
-    return emul_narrow(emul_widen(stood) + emul_widen(sent));
+    return emul_narrow(emul_sum(emul_widen(stood), emul_widen(sent)));
 #elif EMUL_OP == EMUL_PROD
-    return emul_narrow(emul_widen(stood) * emul_widen(sent));
+    return emul_narrow(emul_product(emul_widen(stood), emul_widen(sent)));
 #elif EMUL_OP == EMUL_MIN
-    return EMUL_BEFORE(EMUL_VALUE(stood), EMUL_VALUE(sent)) || EMUL_VALUE(stood) != EMUL_VALUE(stood)
+    return EMUL_BEFORE(EMUL_VALUE(stood), EMUL_VALUE(sent)) || EMUL_IS_NAN(EMUL_VALUE(stood))
                ? stood
                : sent;
 #elif EMUL_OP == EMUL_MAX
-    return EMUL_BEFORE(EMUL_VALUE(sent), EMUL_VALUE(stood)) || EMUL_VALUE(stood) != EMUL_VALUE(stood)
+    return EMUL_BEFORE(EMUL_VALUE(sent), EMUL_VALUE(stood)) || EMUL_IS_NAN(EMUL_VALUE(stood))
                ? stood
                : sent;
 #else
@@ -209,9 +252,9 @@ static __device__ inline emul_element emul_finish(emul_element total, long long 
     (void)ranks;
     return total;
 #elif EMUL_TYPE == EMUL_FLOAT16 || EMUL_TYPE == EMUL_BFLOAT16
-    return emul_narrow(emul_widen(total) / (emul_divisor)ranks);
+    return emul_narrow(emul_quotient(emul_widen(total), (emul_divisor)ranks));
 #else
-    return (emul_element)(total / (emul_divisor)ranks);
+    return (emul_element)emul_quotient((emul_divisor)total, (emul_divisor)ranks);
 #endif
 }
 

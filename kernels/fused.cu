@@ -12,8 +12,8 @@
  *
  * A tape is worked through by all threads at once, so nothing diverges but at the end of a run. A
  * thread has EMUL_UNITS pieces of each row, and folds four rows with all their loads under way before
- * the first is needed: 8 loads of 16 bytes. All loads of a piece come before its stores,
- * as in place needs.
+ * the first is needed: 8 loads of 16 bytes. The next instruction of the tape waits for them. All loads
+ * of a piece come before its stores, as in place needs.
  */
 
 enum {
@@ -140,8 +140,8 @@ struct emul_moving {
     }
 };
 
-/* N leaves from ``first`` on: all addresses first, then all loads. No load hangs on a condition: with
- * one for each, compilers kept twice the registers. */
+/* N leaves from ``first`` on: all addresses first, then all loads. No load hangs on a condition, and
+ * so eight come in a row in the machine code too (NVRTC 13.0.48 and 13.5.37, sm_90). */
 template <class Action, int N, class Piece>
 static __device__ inline void emul_some(emul_held<Piece> &so_far, const emul_pass &pass,
                                         const emul_where &where, int first)

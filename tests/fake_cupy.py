@@ -33,10 +33,12 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+import nvrtc
 from capsules import DL_BFLOAT, DL_CUDA, DL_MANAGED, FromCapsule, bfloat16_of, tensor_in
 from fake_memory import CUDARuntimeError, Gpu, Memory, OutOfMemoryError
 from host_device import HostDevice, compiled
 from paced_device import Clock
+from ptx import EVERY, in_ptx
 
 MANAGED_BYTES = 1 << 34
 
@@ -82,7 +84,8 @@ class Work:
 class Driver:
     """The machine: its GPUs, and what is current in each thread."""
 
-    def __init__(self, gpus, room):
+    def __init__(self, gpus, room, ptx):
+        self.ptx = ptx
         self.here = threading.local()
         self.lock = threading.RLock()
         self.by_pointer = {}
@@ -249,10 +252,14 @@ def get_elapsed_time(begin, end):
     return (end.work.at_s - begin.work.at_s) * 1e3
 
 
-def napping_ns():
+def _napping_ns():
     """The clock of a kernel that waits: others have the processor meanwhile."""
     time.sleep(5e-5)
     return time.monotonic_ns()
+
+
+def _clock_of(entry):
+    return _napping_ns if entry == "emul_wait" else time.monotonic_ns
 
 
 class Kernel:
@@ -261,7 +268,7 @@ class Kernel:
         self.loaded = False
         self.launcher = getattr(library, f"launch_{entry}")
         self.launcher.argtypes = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p]
-        self.clock = Clock(napping_ns if entry == "emul_wait" else time.monotonic_ns)
+        self.clock = Clock(_clock_of(entry))
         if "emul_host_clock" in text:
             pointer = ctypes.c_void_p.in_dll(library, "emul_host_clock")
             pointer.value = ctypes.cast(self.clock, ctypes.c_void_p).value
@@ -312,13 +319,27 @@ def _bounds(text, entry):
     return threads, min(MOST_REGISTERS, REGISTERS // (threads * blocks) // 8 * 8)
 
 
+class PtxKernel(Kernel):
+    """The kernel that CuPy would launch, with its PTX carried out."""
+
+    def __init__(self, text, entry, options):
+        kernel, self.loaded = in_ptx(text, entry, options), False
+        self.clock = Clock(_clock_of(entry))
+        self.launcher = partial(kernel.launch, clock=self.clock)
+        self.max_threads_per_block, self.registers = _bounds(text, entry)
+
+
 class RawModule:
+    """Compiles as C++, or with the options that CuPy compiles with to PTX that is carried out."""
+
     def __init__(self, *, code, options):
         assert isinstance(code, str)
         assert isinstance(options, tuple)
         self.code, self.options = code, options
 
     def get_function(self, name):
+        if driver.ptx:
+            return PtxKernel(self.code, name, nvrtc.as_cupy(self.options, "compute_90"))
         return Kernel(self.code, name, HostDevice().folder)
 
 
@@ -506,17 +527,20 @@ def from_dlpack(array):
 
 
 class FakeCupy:
-    """What ``import cupy`` returns, on a machine of ``gpus``; ``room`` bytes are free on each."""
+    """What ``import cupy`` returns, on a machine of ``gpus``; ``room`` bytes are free on each.
+
+    ``ptx``: the PTX of kernels is carried out, which takes NVRTC, in place of their C++.
+    """
 
     ndarray = ndarray
     RawModule = RawModule
     copyto = staticmethod(copyto)
     from_dlpack = staticmethod(from_dlpack)
 
-    def __init__(self, room=MANAGED_BYTES, *, gpus=1, version="14.2.0"):
+    def __init__(self, room=MANAGED_BYTES, *, gpus=1, version="14.2.0", ptx=EVERY):
         global driver
         self.__version__ = version
-        self.driver = driver = Driver(gpus, room)
+        self.driver = driver = Driver(gpus, room, ptx)
         runtime = SimpleNamespace(
             getDeviceProperties=self.properties,
             memGetInfo=self.memory,

@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,15 @@ WITHOUT_COMPILER = "needs a C++ compiler, which runs the kernels in place of a G
 ORDERS = ("forwards", "backwards", "shuffled")
 
 
-def compiled(text, entry, folder, flags=()):
-    """A shared library with a launcher for ``entry``, kept in ``folder`` by what is in it.
+def library_of(name, unit, flags=FLAGS, folder=FOLDER):
+    """A shared library of a text in C++, kept in ``folder`` by what is in it.
 
     Raises SyntaxError with what the compiler says.
     """
-    unit = f'#include "{SHIM}"\n{text}\nEMUL_LAUNCHER({entry})\n'
-    command = [COMPILER, *FLAGS, *flags, "-x", "c++", "-"]
+    unit = f'#include "{SHIM}"\n{unit}'
+    command = [COMPILER, *flags, "-x", "c++", "-"]
     key = hashlib.sha256(repr((unit, command, SHIM.read_text())).encode()).hexdigest()[:24]
-    library = Path(folder) / f"{entry}-{key}.so"
+    library = Path(folder) / f"{name}-{key}.so"
     if not library.exists():
         Path(folder).mkdir(parents=True, exist_ok=True)
         new = library.with_suffix(f".{os.getpid()}")
@@ -38,21 +39,48 @@ def compiled(text, entry, folder, flags=()):
     return ctypes.CDLL(str(library))
 
 
+def compiled(text, entry, folder, flags=()):
+    """A shared library with a launcher for ``entry``; see ``library_of``."""
+    return library_of(entry, f"{text}\nEMUL_LAUNCHER({entry})\n", (*FLAGS, *flags), folder)
+
+
+class InCpp:
+    """A kernel as a C++ compiler has it; ``reads_clock``: it calls what ``launch`` is given."""
+
+    def __init__(self, text, entry, flags=(), folder=FOLDER):
+        self.library = compiled(text, entry, folder, flags)
+        self.launcher = getattr(self.library, f"launch_{entry}")
+        self.launcher.argtypes = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p]
+        self.launcher.restype = None
+        self.reads_clock = "emul_host_clock" in text
+
+    def launch(self, order, grid, block, arguments, clock):
+        """Run all threads; ``arguments`` is the address of an array of pointers to each."""
+        if self.reads_clock:
+            pointer = ctypes.c_void_p.in_dll(self.library, "emul_host_clock")
+            pointer.value = ctypes.cast(clock, ctypes.c_void_p).value
+        self.launcher(order, grid, block, arguments)
+
+
 class HostDevice:
     """Runs kernels on NumPy arrays; ``order`` is one of ORDERS, that of blocks and of threads.
 
-    ``threads`` replaces the threads of every block, ``mutate`` is a function of a text.
+    ``threads`` replaces the threads of every block, ``mutate`` is a function of a text; ``build``
+    makes a kernel of a text and an entry, as InCpp does with ``flags`` and ``folder``.
     """
 
     name = "host"
     multiprocessors = 2
+    clock = None
 
-    def __init__(self, *, order="forwards", threads=None, mutate=None, flags=(), folder=FOLDER):
+    def __init__(
+        self, *, order="forwards", threads=None, mutate=None, build=None, flags=(), folder=FOLDER
+    ):
         self.order = ORDERS.index(order)
         self.threads = threads
         self.mutate = mutate or (lambda text: text)
-        self.flags = tuple(flags)
         self.folder = folder
+        self.build = build or partial(InCpp, flags=tuple(flags), folder=folder)
         self.kernels = {}
         self.launches = 0
         self.allocated_bytes = 0
@@ -84,11 +112,7 @@ class HostDevice:
 
     def kernel(self, source):
         if source not in self.kernels:
-            library = compiled(self.mutate(source.text), source.entry, self.folder, self.flags)
-            launcher = getattr(library, f"launch_{source.entry}")
-            launcher.argtypes = [ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p]
-            launcher.restype = None
-            self.kernels[source] = launcher
+            self.kernels[source] = self.build(self.mutate(source.text), source.entry)
         return self.kernels[source]
 
     def launch(self, kernel, grid, block, arguments):
@@ -96,7 +120,8 @@ class HostDevice:
         values = [np.array(each) for each in arguments]
         pointers = np.array([each.__array_interface__["data"][0] for each in values], np.uint64)
         self.launches += 1
-        kernel(self.order, grid, self.threads or block, pointers.ctypes.data)
+        threads = block if kernel.reads_clock else self.threads or block
+        kernel.launch(self.order, grid, threads, pointers.ctypes.data, self.clock)
 
     def free_bytes(self):
         return 1 << 34

@@ -4,10 +4,9 @@ import ctypes
 import threading
 import time
 
-from host_device import HostDevice, compiled
+from host_device import HostDevice
 
 Clock = ctypes.CFUNCTYPE(ctypes.c_longlong)
-ON_THE_CLOCK = ("start", "wait", "tick")
 
 
 class SteppedClock:
@@ -73,15 +72,7 @@ class PacedDevice(HostDevice):
         super().__init__(**more)
         self.clock = Clock(clock)
         self.capturing = None
-        self.libraries = {}
         self.marks = 0
-
-    def kernel(self, source):
-        kernel = super().kernel(source)
-        if source.kernel in ON_THE_CLOCK:
-            text = self.mutate(source.text)
-            self.libraries[id(kernel)] = compiled(text, source.entry, self.folder, self.flags)
-        return kernel
 
     def empty(self, shape, dtype):
         assert self.capturing is None, "allocated while capturing"
@@ -100,17 +91,7 @@ class PacedDevice(HostDevice):
 
     def launch(self, kernel, grid, block, arguments):
         arguments = tuple(arguments)
-        self._queue(lambda: self._launch(kernel, grid, block, arguments))
-
-    def _launch(self, kernel, grid, block, arguments):
-        if id(kernel) in self.libraries:
-            pointer = ctypes.c_void_p.in_dll(self.libraries[id(kernel)], "emul_host_clock")
-            pointer.value = ctypes.cast(self.clock, ctypes.c_void_p).value
-            threads, self.threads = self.threads, None
-            super().launch(kernel, grid, block, arguments)
-            self.threads = threads
-        else:
-            super().launch(kernel, grid, block, arguments)
+        self._queue(lambda: super(PacedDevice, self).launch(kernel, grid, block, arguments))
 
     def _queue(self, work):
         if self.capturing is None:

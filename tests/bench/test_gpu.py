@@ -4,6 +4,7 @@ import json
 import time
 
 import numpy as np
+import nvrtc
 import pytest
 from fake_cupy import FakeCupy
 from gpus import FoundGpu, StandIn
@@ -20,6 +21,7 @@ from bench.gpu.report import table
 from bench.gpu.setting import FIRST, FULL, LOOKED_AT, STRETCH, TINY, Job, Setting
 from emul.ops import DTYPES
 from emul.ops.cuda.cupy_device import CupyDevice
+from emul.ops.cuda.sources import NVRTC_OPTIONS
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 
@@ -343,6 +345,13 @@ def test_variants_change_the_kernel_and_the_number_of_blocks():
         132,
         528,
     ]
+
+
+@pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.WITHOUT)
+@pytest.mark.parametrize("name", variants.CHANGES)
+def test_variants_are_kernels_of_a_gpu(name):
+    altered = variants.Altered("fused", change=variants.CHANGES[name])
+    assert nvrtc.compiled(altered.text, nvrtc.as_cupy(NVRTC_OPTIONS)).code
 
 
 def test_a_variant_that_does_not_compile_is_told(monkeypatch):

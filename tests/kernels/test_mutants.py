@@ -46,10 +46,10 @@ ROUNDING = {
     ("bfloat16", "sum"): ("0x7fffu + (bits >> 16 & 1u)", "0x8000u"),
     ("float16", "sum"): ("0xfffu + (magnitude >> 13 & 1u)", "0x1000u"),
     ("float16", "prod"): ("emul_number_of(magnitude) + 0.5f", "0 * magnitude + 0.5f"),
-    ("float32", "max"): ("EMUL_VALUE(stood) != EMUL_VALUE(stood)", "0"),
-    ("float16", "min"): ("((a) <= (b))", "((a) < (b))"),
-    ("int8", "avg"): ("(emul_element)(total / (emul_divisor)ranks)",
-                      "(emul_element)((total - (total < 0)) / (emul_divisor)ranks)"),
+    ("float32", "max"): ("EMUL_IS_NAN(EMUL_VALUE(stood))", "0"),
+    ("float16", "min"): ("emul_at_most(a, b)", "emul_less(a, b)"),
+    ("int8", "avg"): ("emul_quotient((emul_divisor)total, ",
+                      "emul_quotient((emul_divisor)(total - (total < 0)), "),
     ("uint8", "sum"): ("& 0x80808080u", "& 0x00808080u"),
 }  # fmt: skip
 

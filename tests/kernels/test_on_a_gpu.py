@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from gpus import OnGpu, StandIn, needs_compiler, real_gpu
+from ptx import BUILDS, EVERY, needed
 from same_bits import any_order, check
 from strategies import CASES
 
@@ -34,18 +35,22 @@ WATCHED = [
 
 
 def on_each(every, few, marks=(pytest.mark.gpu,)):
-    """Parameters: of a GPU ``every``, with its ``marks``, and of the stand-in a ``few``."""
+    """Parameters: of a GPU ``every``, with its ``marks``, and of the stand-in a ``few``.
+
+    The stand-in carries out the PTX of ``every`` where that is asked for.
+    """
     return [
-        *(("stand-in", *case) for case in few),
+        *(("C++", *case) for case in few),
+        *(pytest.param("PTX", *case, marks=needed) for case in every * EVERY),
         *(pytest.param("cupy", *case, marks=marks) for case in every),
     ]
 
 
 @pytest.fixture
 def on(where):
-    if where == "stand-in":
+    if where in BUILDS:
         needs_compiler()
-        return OnGpu(StandIn(order="backwards", threads=7))
+        return OnGpu(StandIn(build=BUILDS[where], order="backwards", threads=7))
     gpu = real_gpu()
     if gpu is None:
         pytest.skip(find_gpu().reason)

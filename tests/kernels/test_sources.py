@@ -32,7 +32,7 @@ ASIDE = {"sm_80": 0, "sm_90": 0, "sm_100": 0, "sm_120": 16}
 
 @cache
 def compiled(source, architecture):
-    options = [f"--gpu-architecture={architecture}", *NVRTC_OPTIONS, "--ptxas-options=-v"]
+    options = nvrtc.as_cupy((*NVRTC_OPTIONS, "--ptxas-options=-v"), architecture)
     return nvrtc.compiled(source.text, options)
 
 
@@ -64,7 +64,8 @@ def test_every_type_reduction_and_number_kept_has_its_turn():
 @pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
 def test_kernels_compile_for_every_gpu(architecture):
     for source in sources_for(architecture):
-        ptx, said = compiled(source, architecture)
+        ptx, said, _ = compiled(source, architecture)
+        assert ".ftz" not in ptx
         assert f".entry {source.entry}(" in ptx
         assert "error" not in said
         if not source.kept:
@@ -76,7 +77,7 @@ def test_kernels_compile_for_every_gpu(architecture):
 def test_a_fold_has_eight_loads_of_sixteen_bytes_under_way(turn):
     """All of them come before the first that is combined."""
     source = FOLDS[turn]
-    ptx, _ = compiled(source, nvrtc.ARCHITECTURES[turn])
+    ptx = compiled(source, nvrtc.ARCHITECTURES[turn]).ptx
     found = re.findall(rf"(no_allocate\.v4\.u32)|({IN_ORDER[source.dtype]})", ptx)
     runs = re.findall("l+", "".join("l" if load else "c" for load, _ in found))
     assert 8 in map(len, runs)

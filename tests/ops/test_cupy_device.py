@@ -14,26 +14,29 @@ import numpy as np
 import pytest
 from fake_cupy import FakeCupy
 from gpus import SMALL, Tensor, found, needs_compiler
+from ptx import BUILDS, in_each
 from test_world import call
 
 from emul import BackendError, CapacityError, DTypeError, World
 from emul.memory import ALWAYS_THERE_BYTES
-from emul.ops.cuda import Source, choice, cupy_device
+from emul.ops.buffers import Buffers
+from emul.ops.cuda import GpuOps, Source, choice, cupy_device
 from emul.ops.cuda.arrays import DeviceArrays
 from emul.ops.cuda.choice import find_gpu, probe
 from emul.ops.cuda.cupy_device import CupyDevice
 from emul.ops.cuda.device_ops import DeviceOps
 from emul.ops.cuda.pacing import START, Pace, Reckoning, tick_ns
+from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
 RANKS = SMALL.world_size
 ROWS = np.arange(20, dtype=np.float32).reshape(4, 5)
 
 
-@pytest.fixture(params=["stand-in", pytest.param("cupy", marks=pytest.mark.gpu)])
+@pytest.fixture(params=[*in_each([()], [()]), pytest.param("cupy", marks=pytest.mark.gpu)])
 def device(request):
-    if request.param == "stand-in":
+    if request.param in BUILDS:
         needs_compiler()
-        yield CupyDevice(FakeCupy(), 0)
+        yield CupyDevice(FakeCupy(ptx=request.param == "PTX"), 0)
         return
     found = find_gpu()
     if found.device is None:
@@ -70,6 +73,20 @@ def test_a_probe_that_computes_wrongly_is_not_believed(device, monkeypatch):
         probe(device)
     monkeypatch.setattr(device, "launch", plain)
     probe(device)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_subnormal_numbers_are_kept(device, dtype):
+    """CuPy asks for zeros in their place, after all that it is given."""
+    rows = np.full((2, 40), 1e-40).astype(dtype)
+    shape = Shape(COLLECTIVES["all_reduce"], 2, 40)
+    program = Program.of(build_plan("all_reduce", "ring", (2,)), shape, rows.itemsize)
+    given = Buffers(
+        shape.collective, 2, device.upload(rows), None, None, arrays=DeviceArrays(device)
+    )
+    for reduction, expected in (("sum", rows + rows), ("min", rows)):
+        reduced = GpuOps(device, stepwise=True).perform(program, given, reduction, 0)
+        assert device.download(reduced).tobytes() == expected.tobytes()
 
 
 def test_what_is_captured_runs_when_it_is_replayed(device):

@@ -16,6 +16,7 @@ from gpus import (
     needs_compiler,
     real_gpu,
 )
+from ptx import BUILDS, in_each
 from strategies import CASES
 from test_world import call, input_for
 
@@ -30,12 +31,13 @@ RANKS = SMALL.world_size
 CLOCKS = {"virtual": {}, "wall": {"clock": "wall", "dilation": 1e-6}}
 
 
-@pytest.fixture(params=["stand-in", "fake-cupy", ON_A_GPU])
+@pytest.fixture(params=[*in_each([()], []), "fake-cupy", ON_A_GPU])
 def gpu(request, monkeypatch):
-    """A GPU that ``auto`` finds."""
+    """A GPU that ``auto`` finds: a stand-in that is built in one way or another, or a real one."""
     if request.param != "cupy":
         needs_compiler()
-        gpu = StandIn() if request.param == "stand-in" else FakeGpu()
+        build = BUILDS.get(request.param)
+        gpu = FakeGpu() if request.param == "fake-cupy" else StandIn(build=build)
         device = gpu if isinstance(gpu, StandIn) else gpu.device
         monkeypatch.setattr(choice, "find_gpu", lambda: found(device))
         return gpu

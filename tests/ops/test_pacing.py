@@ -9,6 +9,7 @@ from host_device import COMPILER, WITHOUT_COMPILER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paced_device import BusyDevice, Monotonic, PacedDevice, SteppedClock, ThreadedDevice
+from ptx import BUILDS, in_each
 
 from emul import BackendError
 from emul.ops.cuda import Source
@@ -28,6 +29,11 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 MS = 1_000_000
 
 
+@pytest.fixture(scope="module", params=in_each([()], [()]))
+def build(request):
+    return BUILDS[request.param]
+
+
 def impatient(text):
     """A clock that stands is found soon: each reading is a call of Python here."""
     return text.replace("EMUL_SPARE_LOOKS = 1000000", "EMUL_SPARE_LOOKS = 1000")
@@ -43,10 +49,14 @@ def host_at_a_millisecond(monkeypatch):
     host_clock(monkeypatch, lambda: 1 * MS)
 
 
-def paced(due_ns, *moves, device=None, **more):
-    device = device or PacedDevice(clock=SteppedClock(*moves, **more), mutate=impatient)
+def paced(due_ns, *moves, device=None, build=None, **more):
+    device = device or PacedDevice(
+        clock=SteppedClock(*moves, **more), mutate=impatient, build=build
+    )
     pace = Pace(device, [()] * len(due_ns))
-    return pace.run(np.array(due_ns, dtype=np.int64), time.monotonic_ns())
+    with pytest.MonkeyPatch.context() as patched:
+        host_clock(patched, lambda: 1 * MS)  # a busy machine takes no time until it launches
+        return pace.run(np.array(due_ns, dtype=np.int64), 1 * MS)
 
 
 @settings(max_examples=60)
@@ -55,8 +65,10 @@ def paced(due_ns, *moves, device=None, **more):
     st.lists(st.integers(0, 90_000), max_size=16),
     st.integers(1000, 200_000),
 )
-def test_every_step_ends_with_the_first_reading_that_is_not_before_its_time(due_ns, moves, last):
-    device = PacedDevice(clock=SteppedClock(*moves, last))
+def test_every_step_ends_with_the_first_reading_that_is_not_before_its_time(
+    build, due_ns, moves, last
+):
+    device = PacedDevice(clock=SteppedClock(*moves, last), build=build)
     pace = Pace(device, [()] * len(due_ns))
     late_ns = pace.run(np.array(due_ns, dtype=np.int64), time.monotonic_ns())
     clock = SteppedClock(*moves, last)
@@ -93,9 +105,9 @@ def test_new_delays_need_no_new_capture():
     assert len(captures) == 1
 
 
-def test_a_clock_that_stands_still_is_found():
+def test_a_clock_that_stands_still_is_found(build):
     with pytest.raises(BackendError, match=r"step 2 of 4: the clock of the device stands still"):
-        paced([0, 100_000, 200_000, 300_000], 1000, at_most=120)
+        paced([0, 100_000, 200_000, 300_000], 1000, at_most=120, build=build)
 
 
 def test_a_clock_that_stands_still_is_found_also_while_naps_are_long():
@@ -189,10 +201,10 @@ def test_a_call_began_when_the_host_says_or_as_late_as_can_be(monkeypatch, wrong
     assert pace.table[START] - (started_ns - 700) == begins_ns
 
 
-def test_a_clock_that_jumps_ends_no_wait_for_ever():
+def test_a_clock_that_jumps_ends_no_wait_for_ever(build):
     back = -10_000_000_000
     with pytest.raises(BackendError, match="step 0 of 2: a wait was longer than the whole"):
-        paced([50_000, 90_000], 1000, back, 1000)
+        paced([50_000, 90_000], 1000, back, 1000, build=build)
 
 
 def test_what_follows_an_error_is_carried_out_without_waiting():
@@ -206,8 +218,10 @@ def test_what_follows_an_error_is_carried_out_without_waiting():
 
 
 @pytest.mark.parametrize("stop_after_s", [0.0, 0.02])
-def test_the_host_can_end_the_waits(stop_after_s):
-    device = ThreadedDevice(mutate=lambda text: text.replace("LOOK_NS = 2", "LOOK_NS = 1"))
+def test_the_host_can_end_the_waits(build, stop_after_s):
+    device = ThreadedDevice(
+        mutate=lambda text: text.replace("LOOK_NS = 2", "LOOK_NS = 1"), build=build
+    )
     pace = Pace(device, [(), ()])
     began = time.monotonic()
     pace.queue(np.array([30_000 * MS, 60_000 * MS]), time.monotonic_ns())
@@ -264,13 +278,13 @@ def test_the_host_sleeps_again_when_the_device_is_late():
     assert time.thread_time() - cpu < 0.02
 
 
-def test_tick_is_what_the_clock_moves_on_by():
+def test_tick_is_what_the_clock_moves_on_by(build):
     moves = [32, 0, 0, 64, 32, 0, 32]
-    assert tick_ns(PacedDevice(clock=SteppedClock(*moves, 32))) == (32, 32)
+    assert tick_ns(PacedDevice(clock=SteppedClock(*moves, 32), build=build)) == (32, 32)
 
 
-def test_tick_of_a_clock_that_stands_is_refused():
-    device = PacedDevice(clock=SteppedClock(1, at_most=9), mutate=impatient)
+def test_tick_of_a_clock_that_stands_is_refused(build):
+    device = PacedDevice(clock=SteppedClock(1, at_most=9), mutate=impatient, build=build)
     with pytest.raises(BackendError, match="stands still"):
         tick_ns(device)
 
@@ -285,15 +299,15 @@ def test_tick_of_a_clock_that_stands_is_refused():
         ("start", "- head->elapsed", ""),
     ],
 )
-def test_mutants_of_the_waits_are_caught(monkeypatch, kernel, old, new):
+def test_mutants_of_the_waits_are_caught(build, monkeypatch, kernel, old, new):
     assert old in Source(kernel).text
 
     def mutate(text):
         return impatient(text).replace(old, new)
 
     host_at_a_millisecond(monkeypatch)
-    assert holds(PacedDevice(clock=SteppedClock(1000), mutate=impatient))
-    assert not holds(PacedDevice(clock=SteppedClock(1000), mutate=mutate))
+    assert holds(PacedDevice(clock=SteppedClock(1000), mutate=impatient, build=build))
+    assert not holds(PacedDevice(clock=SteppedClock(1000), mutate=mutate, build=build))
 
 
 def holds(device):

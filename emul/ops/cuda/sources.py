@@ -26,8 +26,12 @@ __all__ = [
     "Source",
 ]
 
-NVRTC_OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false", "--prec-div=true")
-"""Without contraction and with rounded quotients, or the bits would differ from NumPy's."""
+NVRTC_OPTIONS = ("--std=c++17", "--fmad=false")
+"""Without contraction, or the bits would differ from NumPy's.
+
+CuPy appends -ftz=true, which overrules any --ftz here: subnormal numbers and rounded quotients are
+matters of element.cuh.
+"""
 
 THREADS = 256
 """Of a block."""
@@ -88,9 +92,10 @@ class Source:
 
     @property
     def blocks(self) -> int:
-        """How many blocks a multiprocessor must have room for: as many as cost no spilled register.
+        """How many blocks a multiprocessor must have room for: as many as cost next to no spilling.
 
-        As NVRTC 13.5 has it for sm_80 to sm_120: three leave a thread 80 registers, two 128.
+        Three leave a thread 80 registers, two 128. With NVRTC 13.0.48 and 13.5.37 for sm_90, only
+        minima and maxima of uint8 spill any: four bytes.
         """
         wide_quotient = self.reduction == "avg" and DTYPES[self.dtype].itemsize == 8
         return 2 if self.kept or wide_quotient else 3
