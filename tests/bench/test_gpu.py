@@ -78,6 +78,7 @@ def test_whatever_is_asked_of_a_gpu_has_its_figure(document):
         "wait error, median": "<= 2",
         "wait error, 99th percentile": "<= 5",
         "farthest off, of 1 ms or more": "<= 0.01",
+        "the host has 2 ms of waits back, late by": "<= 200",
         "host CPU while it replays, of one core": "<= 0.005",
         "a step of 24 x 1 KiB, captured, no delay": "<= 10",
         "compute-sanitizer memcheck": "nothing found",
