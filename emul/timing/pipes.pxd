@@ -123,7 +123,7 @@ cdef class Pipes:
     cdef void _begin(self, int64_t time, int32_t stream, int32_t t, bint at_once) noexcept nogil
     cdef void _send(self, int64_t time, int32_t stream) noexcept nogil
     cdef void _through(self, int64_t time, int32_t stream) noexcept nogil
-    cdef bint _caught(self, int64_t time, int32_t stream) noexcept nogil
+    cdef bint _caught(self, int64_t time, int64_t until, int32_t stream) noexcept nogil
     cdef void _stall(self, int64_t time, int32_t stream, int64_t lost_at) noexcept nogil
     cdef int64_t _until_retried(self, int64_t way, int64_t lost_at, int64_t up) noexcept nogil
     cdef void _give_up(self, int64_t time, int32_t stream, int64_t way) noexcept nogil

@@ -272,26 +272,31 @@ cdef class Pipes:
 
     cdef void _through(self, int64_t time, int32_t stream) noexcept nogil:
         """A part has been sent: unless an outage catches its end, it has left after slow start."""
-        cdef int32_t t = self.current[stream]
-        if self._caught(time, stream):
+        cdef int64_t until = max(time, self.ramp_until[self.current[stream]])
+        if self._caught(time, until, stream):
             return
-        if self.ramp_until[t] > time:
+        if until > time:
             self._ramp(time, stream)
             return
         self._gone(time, stream)
 
-    cdef bint _caught(self, int64_t time, int32_t stream) noexcept nogil:
-        """Say whether the way goes down before all has arrived; if so, wait to send again."""
+    cdef bint _caught(self, int64_t time, int64_t until, int32_t stream) noexcept nogil:
+        """Say whether the way goes down before all has arrived; if so, wait to send again.
+
+        The part leaves evenly up to ``until``, which slow start, or a window, puts off.
+        """
         cdef int32_t pipe = self.pipe_of[stream]
-        cdef int64_t way = self.way_of_pipe[pipe], down, exposed
+        cdef int64_t way = self.way_of_pipe[pipe], down, exposed, stops
         if way < 0:
             return False
         down = self.next_down[self.state[way]]
-        if down >= time + self.latency[pipe]:
+        if down >= until + self.latency[pipe]:
             return False
-        exposed = time - max(self.resumed[stream], down - self.latency[pipe])
-        self.rest[stream] = self._lost(time, stream, self.rest[stream], exposed)
-        self._stall(time, stream, down)
+        exposed = until - max(self.resumed[stream], down - self.latency[pipe])
+        self.rest[stream] = self._lost(until, stream, self.rest[stream], exposed)
+        stops = min(max(time, down), until)
+        self.run[stream, BY_WINDOW] += stops - time
+        self._stall(stops, stream, down)
         return True
 
     cdef double _lost(self, int64_t time, int32_t stream, double sent,

@@ -121,6 +121,29 @@ def test_tcp_starts_slowly_and_again_after_silence():
     assert seconds(sent(without(between(link), "window"), 2 * MB)) == 0.002 + L
 
 
+# Seven windows of 10 to 640 segments, each a round trip, and the rest at once.
+RAMP_S = 7 * 2 * L + (2 * MB - 127 * 14480) / 1e9
+
+
+@pytest.mark.parametrize(
+    ("down_s", "rto_s", "left_s", "sent_again"),
+    [
+        (RAMP_S + 0.005, 0.2, RAMP_S + 0.205, 0.005 / RAMP_S),  # while the last bytes are under way
+        (0.05, 0.2, 0.25, 1 - 0.04 / RAMP_S),  # between two windows: all after the first 40 ms
+        (0.05, 0.02, RAMP_S, 0.0),  # again long before slow start would have let the last one go
+        (RAMP_S + L, 0.2, RAMP_S, 0.0),  # when all has arrived
+    ],
+)
+def test_an_outage_while_slow_start_waits_costs_its_timers(down_s, rto_s, left_s, sent_again):
+    """The bytes of a message leave evenly until slow start lets the last of them go."""
+    link = replace(PLAIN, transport=Transport(recovery="cubic", slow_start=True, rto_s=rto_s))
+    changes = Changes(outages=Outages(schedule=((down_s, 0.001),)))
+    prediction = sent(between(link, changes), 2 * MB)
+    assert seconds(prediction) == left_s + sent_again * 2 * MB / 1e9 + L
+    assert prediction.critical_path.total_ps == prediction.total_ps
+    assert seconds(sent(between(link), 2 * MB)) == RAMP_S + L
+
+
 def test_two_senders_share_a_trunk_evenly():
     nic = Link(1e9, 0.0)
     sites = tuple(Site(name, (Node(1, nic), Node(1, nic)), nic) for name in "ab")
