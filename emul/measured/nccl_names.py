@@ -149,8 +149,11 @@ def _check_columns(collective: str, known: Sequence[str], said_by: str, place: P
 
 
 def _of_columns(rows: Sequence[Row]) -> list[str]:
-    """Return the collectives that operator, root and what ``count`` counts allow."""
-    row = max(rows, key=lambda row: row.size_bytes)
+    """Return the collectives that operator, root and what ``count`` counts allow.
+
+    All rows have elements, so the first tells as much as any other.
+    """
+    row = rows[0]
     reduces, rooted = row.redop not in ("none", ""), bool(ROOT.fullmatch(row.root))
     item_bytes = ITEM_BYTES.get(row.dtype, 0)
     in_blocks = row.count * item_bytes != row.size_bytes if item_bytes else None

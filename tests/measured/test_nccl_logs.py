@@ -157,6 +157,18 @@ def test_more_ranks_without_checks_are_told_by_busbw(tmp_path):
         assert said(read(tmp_path, text)) == expected(collective, 4)
 
 
+@pytest.mark.parametrize("collective", ["all_gather", "all_to_all", "broadcast"])
+def test_a_line_without_elements_does_not_tell_what_a_count_is_of(collective, tmp_path):
+    """Of 0 bytes, blocks and whole vectors have as many elements: the largest line tells."""
+    empty = (0, 1e-6, 1e-6)
+    text = unnamed(logs.nccl_log(collective, [4], [empty, *TIMES]))
+    found = {m.kind for m in read(tmp_path, text, collective=collective).measurements}
+    assert found == {collective}
+    others = {"all_gather": "broadcast", "broadcast": "all_gather"}
+    if collective in others:
+        assert "redop, root and count" in refusal(tmp_path, text, collective="all_reduce")
+
+
 def test_a_collective_that_the_columns_contradict_is_refused(tmp_path):
     text = unnamed(logs.nccl_log("reduce_scatter", [2], TIMES))
     said = refusal(tmp_path, text, collective="all_gather")

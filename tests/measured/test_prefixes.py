@@ -132,6 +132,15 @@ def test_a_result_behind_another_prefix_is_told(tmp_path):
     assert any(f"left out line {row + 1} (results" in note for note in log.notes)
 
 
+def test_a_prefix_that_another_begins_with_takes_none_of_its_lines():
+    lines = [f"{prefix}64 bytes from {i}" for i in range(3) for prefix in ("a | b | ", "a | ")]
+    found = streams_of(lines, [re.compile("64 bytes")])
+    assert {prefix: [text.strip() for text in texts if text] for prefix, texts, _ in found} == {
+        "a | b |": [f"64 bytes from {i}" for i in range(3)],
+        "a |": [f"64 bytes from {i}" for i in range(3)],
+    }
+
+
 def test_a_text_before_one_line_alone_is_no_prefix():
     lines = ["glued BEGIN", "one", "two"]
     assert streams_of(lines, [re.compile("BEGIN")]) == [("", lines, [])]

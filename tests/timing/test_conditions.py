@@ -15,7 +15,7 @@ from emul.plans import Partition, Plan, Step
 from emul.stacks import Constants
 from emul.stacks.library import load_stack
 from emul.timing import Slicing, time_plan
-from emul.timing.extras import Connections, drawn_tails_s, extra_delays
+from emul.timing.extras import Connections, can_be_late, drawn_tails_s, extra_delays
 from emul.timing.traffic import Traffic
 from emul.topology import Network
 
@@ -129,6 +129,20 @@ def test_a_trunk_that_is_down_twice_is_waited_for_twice():
     # 50 MB, of which 10 lost; up to 0.55 s; 60 MB are left, of which 30 go and 10 are lost.
     again = outages((0.05, 0.2), (0.58, 0.1))
     assert seconds(between(link, again)) == 0.58 + 0.5 + 0.04 + L
+
+
+@pytest.mark.parametrize(
+    ("recovery", "by_chance"), [("gbn", True), ("sr", True), ("cubic", False), ("bbr", False)]
+)
+def test_losses_of_tcp_are_in_its_rate_and_draw_nothing(recovery, by_chance):
+    """Only what RDMA loses comes later by chance: a message of TCP takes the same every time."""
+    link = replace(PLAIN, transport=Transport(loss=0.01, recovery=recovery, rto_s=0.3))
+    assert can_be_late(link) is by_chance
+    times = {
+        between(link, seed=seed).predict("broadcast", 10_000, algorithm="direct").total_ps
+        for seed in range(200)
+    }
+    assert (len(times) > 1) is by_chance
 
 
 # Slow start
