@@ -83,6 +83,17 @@ def test_arrays_that_nobody_may_write_into_are_refused_as_out(world):
     assert np.array_equal(world.all_reduce(OfJax(x)).output[0], X.sum(axis=0))
 
 
+def test_an_out_of_numpy_that_is_read_only_is_refused_and_an_input_is_not(world):
+    x, out = X.copy(), np.full_like(X, 7)
+    x.flags.writeable = out.flags.writeable = False
+    for given in (out, x):
+        with pytest.raises(ArgumentError, match="out is read-only: needed a buffer to write into"):
+            world.all_reduce(x, out=given)
+    assert (out == 7).all()
+    into = np.empty_like(X)
+    assert np.array_equal(world.all_reduce(x, out=into).output[0], X.sum(axis=0))
+
+
 def test_an_element_type_that_dlpack_does_not_know_is_refused(world):
     times = X.astype("datetime64[s]")
     with pytest.raises(DTypeError, match=r"gpus\.Tensor cannot be used through DLPack .*: needed"):
