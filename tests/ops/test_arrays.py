@@ -5,6 +5,7 @@ import pytest
 from gpus import SMALL, OnDevice, Tensor
 
 from emul import ArgumentError, BackendError, DTypeError, World
+from emul.errors import ShapeError
 from emul.ops.arrays import HOST, gpu_of, in_kind_of
 
 X = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -92,6 +93,13 @@ def test_an_out_of_numpy_that_is_read_only_is_refused_and_an_input_is_not(world)
     assert (out == 7).all()
     into = np.empty_like(X)
     assert np.array_equal(world.all_reduce(x, out=into).output[0], X.sum(axis=0))
+
+
+def test_an_out_of_another_type_or_shape_is_refused(world):
+    with pytest.raises(DTypeError, match="out of float64: needed float32, as the input"):
+        world.all_reduce(X, out=np.empty(X.shape))
+    with pytest.raises(ShapeError, match=r"out of shape \(6, 3\): needed \(6, 2\)"):
+        world.all_reduce(X, out=np.empty((6, 3), np.float32))
 
 
 def test_an_element_type_that_dlpack_does_not_know_is_refused(world):
