@@ -96,8 +96,9 @@ def test_an_out_of_numpy_that_is_read_only_is_refused_and_an_input_is_not(world)
 
 
 def test_an_out_of_another_type_or_shape_is_refused(world):
-    with pytest.raises(DTypeError, match="out of float64: needed float32, as the input"):
-        world.all_reduce(X, out=np.empty(X.shape))
+    for dtype in ("float64", "int32", "float16"):
+        with pytest.raises(DTypeError, match=f"out of {dtype}: needed float32, as the input"):
+            world.all_reduce(X, out=np.empty(X.shape, dtype))
     with pytest.raises(ShapeError, match=r"out of shape \(6, 3\): needed \(6, 2\)"):
         world.all_reduce(X, out=np.empty((6, 3), np.float32))
 
