@@ -273,7 +273,8 @@ def test_an_interrupt_of_validate_is_said_in_its_json(tmp_path, monkeypatch, don
     monkeypatch.setattr(Predictor, "predict", interrupted)
     status, _, complaint = run_here(*MEASURED, "--json", str(path))
     assert status == 130
-    assert complaint.startswith(f"emul: interrupted after {done} of ")
+    # click 8.1 ends the line of the terminal's ^C before it.
+    assert complaint.lstrip("\n").startswith(f"emul: interrupted after {done} of ")
     if not done:
         assert path.read_text() == "complete"
         return
