@@ -219,6 +219,22 @@ def test_a_connection_is_given_up_one_timer_after_its_last_retry(up_s):
         sent(world)
 
 
+def test_of_two_connections_the_one_that_is_given_up_first_is_told():
+    """One of 7 retries of 0.25 s is dead after 2 s, one of a single retry of 1.05 s after 2.1 s."""
+    retried = {1: (7, 0.25), 2: (1, 1.05)}
+    topology = sites_of_one(lambda a, b: PLAIN, 3)
+    changes = Changes(outages=Outages(schedule=((DOWN_S, 60.0),)))
+    trunks = []
+    for trunk in topology.trunks:
+        retries, rto_s = retried.get(max(int(name[1:]) for name in trunk.sites), (7, 9.0))
+        transport = replace(RDMA.transport, retries=retries, rto_s=rto_s)
+        link = replace(trunk.link, transport=transport)
+        trunks.append(replace(trunk, link=link, changes=changes))
+    world = World(replace(topology, trunks=tuple(trunks)), slicing=None)
+    with pytest.raises(OutageError, match=r"trunk s0 -> s1.* given up at 2\.05 s"):
+        world.predict("broadcast", 100 * MB, dtype="uint8", algorithm="direct")
+
+
 @pytest.mark.parametrize("retries", [0, 1])
 def test_few_retries_are_counted_too(retries):
     link = replace(RDMA, transport=replace(RDMA.transport, retries=retries))
