@@ -69,11 +69,10 @@ class ExactData:
         """
         rows = {self.root: output} if output.ndim == 1 else dict(enumerate(output))
         width = output.shape[-1]
-        whole, part = count or width, slice(low, low + width)
         wrong, expected = 0, None
         for rank, row in rows.items():
             if expected is None or not self._alike:
-                expected = self._expected(rank, whole)[part]
+                expected = self._expected(rank, count or width, low, width)
             wrong += int(np.count_nonzero(row != expected))
         return wrong
 
@@ -82,21 +81,19 @@ class ExactData:
         """Whether every rank must end with the same."""
         return self.collective.name in ("all_reduce", "all_gather", "broadcast")
 
-    def _expected(self, rank: int, count: int) -> Array:
-        """Return the ``count`` elements that ``rank`` must end with."""
+    def _expected(self, rank: int, count: int, low: int, width: int) -> Array:
+        """Return ``width`` elements from ``low`` on of the ``count`` that ``rank`` must get."""
         name, n = self.collective.name, self.world_size
+        if name in ("all_gather", "gather", "all_to_all"):
+            block = count // n
+            first = rank * block if name == "all_to_all" else 0
+            parts = [self._values(each, first, first + block) for each in range(n)]
+            return np.concatenate(parts)[low : low + width]
+        first = low + (rank * count if name in ("reduce_scatter", "scatter") else 0)
         if self.collective.reduces:
-            low = rank * count if name == "reduce_scatter" else 0
-            return _stretch(self._result_period, low, low + count)
-        if name in ("all_gather", "gather"):
-            return np.concatenate([self._values(each, 0, count // n) for each in range(n)])
-        if name == "all_to_all":
-            low, high = rank * (count // n), (rank + 1) * (count // n)
-            return np.concatenate([self._values(each, low, high) for each in range(n)])
-        if name == "send_recv":
-            return self._values((rank - self.root) % n, 0, count)
-        low = rank * count if name == "scatter" else 0
-        return self._values(self.root, low, low + count)
+            return _stretch(self._result_period, first, first + width)
+        source = (rank - self.root) % n if name == "send_recv" else self.root
+        return self._values(source, first, first + width)
 
     def _values(self, rank: int, low: int, high: int) -> Array:
         """Return elements [low, high) of the buffer of ``rank``."""

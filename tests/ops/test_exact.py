@@ -57,6 +57,19 @@ def test_any_one_wrong_element_is_counted(collective, op):
     assert data.wrong(output) == 0
 
 
+@pytest.mark.parametrize(("collective", "op"), CASES)
+def test_parts_of_rows_are_held_against_the_same_elements(collective, op):
+    world = World("three-campus")
+    data = data_for(world, collective, np.dtype(np.float32), op, root=1)
+    output = run(world, data, 87)
+    count = output.shape[-1]
+    for low, width in ((0, 5), (count // 3, 7), (count - 4, 4), (0, count)):
+        part = output[..., low : low + width].copy()
+        assert data.wrong(part, count=count, low=low) == 0
+        part[..., -1] += 1
+        assert data.wrong(part, count=count, low=low) == part.size // width
+
+
 @pytest.mark.parametrize("op", ["sum", "avg", "prod", "max"])
 def test_a_missing_and_a_misplaced_contribution_show(op):
     world = World("three-campus")

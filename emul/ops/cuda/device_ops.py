@@ -65,8 +65,7 @@ class DeviceOps:
         with self.device.current():
             work = self._with_room(lambda: self._fused.prepare(program, buffers, reduction, root))
             output: Array = self._fused.queue(work, buffers, root)
-            self.device.synchronize()  # until here its tables are in use, on this stream
-            del work
+            self.device.synchronize()  # until here the tables of the work are in use
         return output
 
     def perform_on_time(
