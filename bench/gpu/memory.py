@@ -12,6 +12,7 @@ from emul.ops.cuda.device_ops import DeviceOps
 
 __all__ = [
     "FUSED",
+    "all_reduce",
     "array_ring",
     "copying",
     "fused",
@@ -44,7 +45,7 @@ def copying(setting: Setting) -> list[Figure]:
 
 def fused(setting: Setting, dtype: str) -> list[Figure]:
     """Return how near the fused all_reduce comes to copying."""
-    job = _all_reduce(setting, dtype)
+    job = all_reduce(setting, dtype)
     name = f"fused all_reduce, {dtype}, of copy bandwidth"
     return [of_copy(setting, job, name, job.nbytes, ASKED_OF_FUSED.get(dtype))]
 
@@ -52,24 +53,21 @@ def fused(setting: Setting, dtype: str) -> list[Figure]:
 def fused_ranks(setting: Setting) -> list[Figure]:
     """Return the same of more ranks, which hold together about as much."""
     row_bytes = setting.scale.ranks * setting.scale.row_bytes // MANY_RANKS
-    job = Job(setting, "all_reduce", "ring", (MANY_RANKS,), row_bytes=row_bytes, dtype="float32")
-    job.check()
+    job = all_reduce(setting, "float32", ranks=MANY_RANKS, row_bytes=row_bytes)
     name = f"fused all_reduce of {MANY_RANKS} ranks, float32, of copy bandwidth"
     return [of_copy(setting, job, name, job.nbytes, None)]
 
 
 def long_rows(setting: Setting) -> list[Figure]:
     """Return the same of rows with more elements than a signed number of 32 bits counts."""
-    row_bytes = setting.scale.long_row_bytes
-    job = Job(setting, "all_reduce", "ring", (2,), row_bytes=row_bytes, dtype="int8")
-    job.check()
+    job = all_reduce(setting, "int8", ranks=2, row_bytes=setting.scale.long_row_bytes)
     name = "fused all_reduce of 2 long rows, int8, of copy bandwidth"
     return [of_copy(setting, job, name, job.nbytes, None)]
 
 
 def stepwise(setting: Setting) -> list[Figure]:
     """Return how near the step-by-step all_reduce comes, in the bytes that it moves."""
-    job = _all_reduce(setting, "float32", stepwise=True)
+    job = all_reduce(setting, "float32", stepwise=True)
     name = "step-by-step all_reduce, float32, of copy bandwidth in its bytes"
     return [of_copy(setting, job, name, job.step_bytes, ASKED_OF_STEPS)]
 
@@ -89,7 +87,7 @@ def other_collectives(setting: Setting) -> list[Figure]:
 
 def ring(setting: Setting) -> list[Figure]:
     """Return how many times as fast the fused all_reduce is as a ring of array calls."""
-    job = _all_reduce(setting, "float32")
+    job = all_reduce(setting, "float32")
     ours_s = setting.median_s(job.replay)
     ring_s = _ring_s(setting, job)
     about = {"fused_s": ours_s, "ring_s": ring_s}
@@ -107,7 +105,7 @@ def torch_sum(setting: Setting) -> list[Figure]:
     except Exception as error:  # whatever a library of a GPU comes up with
         about = {"skipped": f"torch: {error}"}
         return [Figure(name, None, "", f">= {ASKED_OVER_TORCH:g}", None, about)]
-    job = _all_reduce(setting, "float32")
+    job = all_reduce(setting, "float32")
     ours_s = setting.median_s(job.replay)
     torch_s = _torch_s(setting, job, torch)
     about = {"fused_s": ours_s, "torch_s": torch_s, "torch": torch.__version__}
@@ -166,20 +164,29 @@ def _torch_s(setting: Setting, job: Job, torch: Any) -> float:
     return setting.median_s(work)
 
 
-def _all_reduce(setting: Setting, dtype: str, *, stepwise: bool = False) -> Job:
-    return _job(setting, "all_reduce", "ring", dtype, stepwise=stepwise)
+def all_reduce(setting: Setting, dtype: str, **more: Any) -> Job:
+    """Return an all_reduce by a ring that was found right; ``more``: of ``_job``."""
+    return _job(setting, "all_reduce", "ring", dtype, **more)
 
 
 def _job(
-    setting: Setting, collective: str, algorithm: str, dtype: str, *, stepwise: bool = False
+    setting: Setting,
+    collective: str,
+    algorithm: str,
+    dtype: str,
+    *,
+    ranks: int | None = None,
+    row_bytes: int | None = None,
+    stepwise: bool = False,
 ) -> Job:
+    """Return a collective that was found right, of as many ranks and bytes as the scale says."""
     scale = setting.scale
     job = Job(
         setting,
         collective,
         algorithm,
-        (scale.ranks,),
-        row_bytes=scale.row_bytes,
+        (ranks or scale.ranks,),
+        row_bytes=row_bytes or scale.row_bytes,
         dtype=dtype,
         stepwise=stepwise,
     )

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from bench.gpu.memory import of_copy
+from bench.gpu.memory import all_reduce, of_copy
 from bench.gpu.record import Figure
-from bench.gpu.setting import Job, Setting
+from bench.gpu.setting import Setting
 from emul.ops.cuda.device import Kernel
 from emul.ops.cuda.gpu_ops import BLOCKS_PER_MULTIPROCESSOR
 from emul.ops.cuda.sources import Source
@@ -48,7 +48,7 @@ class Altered(Source):
     def text(self) -> str:
         """The whole text, with the change."""
         old, new = self.change
-        plain = self.definitions + self.shared + self.own
+        plain = Source(self.kernel, self.dtype, self.reduction, self.kept).text
         assert old in plain, f"{old!r} does not stand in the kernel"
         return plain.replace(old, new)
 
@@ -97,17 +97,8 @@ def texts(setting: Setting) -> list[Figure]:
 def _varied(setting: Setting, device: Varied, name: str) -> Figure:
     """Return the figure of one variant; what a compiler refuses is told in its place."""
     name = f"fused all_reduce, float32, with {name}"
-    scale = setting.scale
     try:
-        job = Job(
-            replace(setting, device=device),
-            "all_reduce",
-            "ring",
-            (scale.ranks,),
-            row_bytes=scale.row_bytes,
-            dtype="float32",
-        )
-        job.check()
+        job = all_reduce(replace(setting, device=device), "float32")
     except Exception as error:  # of a compiler, or of a result that is wrong
         return Figure(name, None, about={"skipped": str(error)[-300:]})
     return of_copy(setting, job, name, job.nbytes, None)

@@ -6,7 +6,6 @@ import threading
 import time
 import types
 import warnings
-from contextlib import contextmanager
 
 import fake_cupy
 import ml_dtypes
@@ -175,17 +174,6 @@ def test_an_old_cupy_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", old)
     with pytest.raises(ImportError, match=r"CuPy 12\.3\.0: needed 13 or newer"):
         import_cupy()
-
-
-@contextmanager
-def held(stream):
-    """Keep ``stream`` from going on for a while."""
-    gate = threading.Event()
-    stream.queue(lambda: gate.wait(2))
-    try:
-        yield
-    finally:
-        gate.set()
 
 
 def test_what_was_uploaded_is_there_on_every_stream():

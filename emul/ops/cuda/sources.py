@@ -88,7 +88,7 @@ class Source:
     @property
     def text(self) -> str:
         """The whole text, ready for a compiler."""
-        return self.definitions + self.shared + self.own
+        return self.definitions + self.shared + _file(f"{self.kernel}.cu")
 
     @property
     def blocks(self) -> int:
@@ -113,11 +113,6 @@ class Source:
         return "".join(
             [*lines, "#define EMUL_BOUNDS __launch_bounds__(EMUL_THREADS, EMUL_BLOCKS)\n"]
         )
-
-    @property
-    def own(self) -> str:
-        """The text of its own file."""
-        return _file(f"{self.kernel}.cu")
 
     @property
     def shared(self) -> str:
