@@ -17,34 +17,36 @@ BUILD_DIR = "build/checked" if CHECKED else "build/plain"
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 MODULES = (
-    "ops.fused",
-    "plans.fusion",
-    "plans.proof",
-    "timing.credit",
-    "timing.dependencies",
-    "timing.fluid",
-    "timing.leaving",
-    "timing.ordered",
-    "timing.pacer",
-    "timing.pipes",
-    "timing.rounds",
-    "timing.scheduler",
-    "timing.tables",
-    "timing.ways",
+    "ops.cpu.fused",
+    "ops.fusing.fusion",
+    "plans.proof.holdings",
+    "timing.engine.connections",
+    "timing.engine.credit",
+    "timing.engine.dependencies",
+    "timing.engine.egress",
+    "timing.engine.fluid",
+    "timing.engine.ordered",
+    "timing.engine.paths",
+    "timing.engine.rounds",
+    "timing.engine.scheduler",
+    "timing.engine.tables",
+    "wall.pacer",
 )
 
 # Contraction would let arm64 fuse a multiply and an add, and the last bit would differ.
 COMPILE_ARGS = ["-O2", "-g0", "-ffp-contract=off"]
 
-# The times of timing.rounds are doubles, of which there is none that is not a number, so the larger
-# of two is one instruction and loops can be vectorised; nothing else is rearranged.
+# The times of timing.engine.rounds are doubles, of which there is none that is not a number, so
+# the larger of two is one instruction and loops can be vectorised; nothing else is rearranged.
 MORE_ARGS = {
-    "ops.fused": ["-pthread"],
-    "timing.rounds": ["-O3", "-ffinite-math-only", "-fno-signed-zeros"],
+    "ops.cpu.fused": ["-pthread"],
+    "timing.engine.rounds": ["-O3", "-ffinite-math-only", "-fno-signed-zeros"],
 }
 
-# Written once, and compiled for several instruction sets in the one module (emul/ops/fused.h).
-KERNELS = [f"emul/ops/fused{part}.h" for part in ("", "_set", "_half", "_type", "_kernel", "_run")]
+# Written once, and compiled for several instruction sets in the one module (emul/ops/cpu/fused.h).
+KERNELS = [
+    f"emul/ops/cpu/fused{part}.h" for part in ("", "_set", "_half", "_type", "_kernel", "_run")
+]
 
 
 class Build(build):
@@ -59,10 +61,10 @@ def extension(name):
     return Extension(
         f"emul.{name}",
         [source],
-        include_dirs=["emul/ops"],
+        include_dirs=["emul/ops/cpu"],
         extra_compile_args=COMPILE_ARGS + more_args,
         extra_link_args=more_args if "-pthread" in more_args else [],
-        depends=KERNELS if name == "ops.fused" else [],
+        depends=KERNELS if name == "ops.cpu.fused" else [],
     )
 
 

@@ -25,7 +25,7 @@ from emul import Link, Node, Site, Slicing, Topology, Trunk
 from emul.links import Transport
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 from emul.timing import dependencies, schedule
-from emul.timing.conditions import Conditions
+from emul.timing.effects.connection_table import Conditions
 from emul.timing.traffic import Traffic
 from emul.topology import Network
 from emul.units import PS_PER_S

@@ -22,7 +22,16 @@ import numpy as np
 
 from bench import machine
 from emul import Link, Node, PlanError, Site, Topology, Trunk
-from emul.plans import COLLECTIVES, Plan, Program, Shape, build_plan, plan_xml, read_plan, verify
+from emul.plans import (
+    COLLECTIVES,
+    Plan,
+    Program,
+    Shape,
+    build_plan,
+    plan_xml,
+    read_plan,
+    verify,
+)
 from emul.timing import time_plan
 from emul.topology import Network
 

@@ -29,10 +29,10 @@ from emul.plans import (
     verify,
 )
 from emul.timing import Slicing, dependencies, schedule, time_plan
-from emul.timing.conditions import Conditions
+from emul.timing.effects.connection_table import Conditions
+from emul.timing.engine.ordered import total_in_order
+from emul.timing.engine.tables import Tables
 from emul.timing.generated import generated_total_ps
-from emul.timing.ordered import total_in_order
-from emul.timing.tables import Tables
 from emul.timing.traffic import Traffic
 from emul.topology import Network, Topology
 from emul.units import PS_PER_S

@@ -28,8 +28,8 @@ import numpy as np
 from bench import machine
 from emul import Link, Node, Site, Topology, Trunk, World
 from emul.links.training import bucketed_step
-from emul.timing.pacer import margin_ns, may_be_realtime
-from emul.timing.waits import WaitErrors, clock_step_ns, measure_waits
+from emul.wall.pacer import margin_ns, may_be_realtime
+from emul.wall.timer_accuracy import WaitErrors, clock_step_ns, measure_waits
 
 TIMES = 500
 CALLS = 20

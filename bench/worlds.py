@@ -14,7 +14,7 @@ from emul.ops.buffers import Buffers
 from emul.ops.exact import ExactData
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 from emul.timing import dependencies, schedule
-from emul.timing.conditions import Conditions
+from emul.timing.effects.connection_table import Conditions
 from emul.timing.traffic import Traffic
 from emul.topology import Network
 

@@ -27,17 +27,17 @@ from emul.errors import (
 )
 
 if TYPE_CHECKING:
-    from emul.groups import Group
-    from emul.handles import Handle
-    from emul.history import Passage
-    from emul.lag import Lag
+    from emul.group import Group
     from emul.links import Link
     from emul.ops import RoundingError
     from emul.plans import Send
-    from emul.run import Prediction, Run
+    from emul.runtime.handle import Handle
+    from emul.runtime.history import Passage
+    from emul.runtime.run import Prediction, Run
     from emul.stacks import Stack
     from emul.timing import CriticalPath, Moments, Segment, Slicing, Timeline
     from emul.topology import Node, Site, Topology, Trunk
+    from emul.wall.lag import Lag
     from emul.world import World
 
 __version__ = "0.1.0"
@@ -84,16 +84,16 @@ __all__ = [
 
 _ROOM_OF = {
     "CriticalPath": "emul.timing",
-    "Group": "emul.groups",
-    "Handle": "emul.handles",
-    "Lag": "emul.lag",
+    "Group": "emul.group",
+    "Handle": "emul.runtime.handle",
+    "Lag": "emul.wall.lag",
     "Link": "emul.links",
     "Moments": "emul.timing",
     "Node": "emul.topology",
-    "Passage": "emul.history",
-    "Prediction": "emul.run",
+    "Passage": "emul.runtime.history",
+    "Prediction": "emul.runtime.run",
     "RoundingError": "emul.ops",
-    "Run": "emul.run",
+    "Run": "emul.runtime.run",
     "Segment": "emul.timing",
     "Send": "emul.plans",
     "Site": "emul.topology",

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import numpy.typing as npt
 
-from emul.arguments import flag, is_array, rank, whole
-from emul.calls import carry_out
 from emul.errors import ArgumentError, shown
 from emul.ops import dtype_named
-from emul.planning import AUTO, Algorithm, Planner
 from emul.plans import Counts, Shape, collective_named
-from emul.run import Prediction, Run
+from emul.reading.checks import (
+    flag,
+    is_array,
+    rank,
+    whole,
+)
+from emul.runtime.launch import carry_out
+from emul.runtime.planner import AUTO, Algorithm, Planner
+from emul.runtime.run import Prediction, Run
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from emul.handles import Handle
     from emul.keywords import (
         OfBlocks,
         Reducing,
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
         RootedReducing,
         Shifted,
     )
+    from emul.runtime.handle import Handle
     from emul.world import World
 
 __all__ = ["Communicator"]

@@ -26,6 +26,7 @@ __all__ = [
     "TimeLimitError",
     "TopologyError",
     "listed",
+    "not_compiled",
     "one_of_many",
     "shown",
     "unknown_name",
@@ -132,6 +133,14 @@ def listed(names: Iterable[str]) -> str:
     named = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]} ..." for name in every]
     rest = len(every) - MOST_NAMED
     return ", ".join([*named[:MOST_NAMED], f"and {rest} more"] if rest > 0 else named)
+
+
+def not_compiled(error: ModuleNotFoundError) -> ImportError:
+    """Return the error for a source folder that Python found before the installed package."""
+    return ImportError(
+        f"{error.name} is not compiled: Python found emul's source folder before the installed "
+        "package; leave that folder, or run: pip install -e ."
+    )
 
 
 def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:

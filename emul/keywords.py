@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from emul.planning import Algorithm
 from emul.plans import Counts
+from emul.runtime.planner import Algorithm
 
 __all__ = [
     "OfBlocks",

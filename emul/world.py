@@ -10,20 +10,26 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from emul.arguments import finite, flag, one_of, whole
 from emul.communicator import Communicator
 from emul.errors import ArgumentError, TimeLimitError, TopologyError, shown
-from emul.groups import Group, checked_ranks
-from emul.history import Passage, TransferTable
-from emul.lag import Lag
+from emul.group import Group, checked_ranks
 from emul.ops import AUTO_BACKEND, Ops, ops_for, ops_taking
-from emul.planning import Planner
-from emul.progress import Progress
+from emul.reading.checks import (
+    finite,
+    flag,
+    one_of,
+    whole,
+)
+from emul.runtime.clocks import Progress
+from emul.runtime.history import Passage, TransferTable
+from emul.runtime.planner import Planner
 from emul.stacks import IDEAL, Stack
-from emul.timing import NCCL_SLICING, Slicing, now_ns
+from emul.timing import NCCL_SLICING, Slicing
 from emul.topology import Network, Topology, load, read_topology
 from emul.units import PS_PER_S
-from emul.wall import WallClock, checked_dilation
+from emul.wall.clock import WallClock, checked_dilation
+from emul.wall.lag import Lag
+from emul.wall.pacer import now_ns
 
 __all__ = ["CLOCKS", "World"]
 
@@ -259,7 +265,7 @@ def _stack(given: object) -> Stack:
         return given
     if not isinstance(given, str | Path):
         raise ArgumentError(f"stack {shown(given)}: needed a name, the path of a file, or a Stack")
-    from emul.stacks.library import load_stack
+    from emul.stacks.profile import load_stack
 
     return load_stack(str(given))
 

@@ -20,10 +20,10 @@ from emul.links import (
 )
 from emul.links.link import TCP
 from emul.plans import COLLECTIVES, algorithms_for
+from emul.reading.toml_table import Table
 from emul.timing import Slicing
-from emul.topology.fields import Table
 from emul.topology.library import link_preset_names
-from emul.topology.link_tables import from_preset, link_of
+from emul.topology.toml.link_tables import from_preset, link_of
 
 STACKS = ("ideal", "ideal", "ideal", "nccl", "gloo", "openmpi")
 VECTOR_FORMS = ("reduce_scatter", "all_gather", "gather", "scatter", "all_to_all")

@@ -6,7 +6,7 @@ from strategies import CASES, count_for
 
 from emul import Link, Node, Site, Slicing, Topology, Trunk, World
 from emul.links import Changes, Jitter, OtherTraffic, Outages, State, Transport
-from emul.stacks.library import load_stack
+from emul.stacks.profile import load_stack
 
 HIERARCHIES = (
     "hierarchical:node=direct,site=direct,trunk=halving_doubling,pieces=4",

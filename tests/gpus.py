@@ -16,9 +16,9 @@ from same_bits import Host
 
 from emul import Link, Node, Site, Topology, Trunk
 from emul.errors import CapacityError
-from emul.ops.cuda.arrays import DeviceArrays
 from emul.ops.cuda.choice import FoundGpu, find_gpu
 from emul.ops.cuda.cupy_device import CupyDevice
+from emul.ops.cuda.device_arrays import DeviceArrays
 
 CUDA = 2
 """DLDeviceType of dlpack.h."""

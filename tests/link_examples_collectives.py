@@ -6,7 +6,6 @@ from dataclasses import asdict
 from emul.links import (
     counting,
     formulas,
-    nccl,
     outages,
     pipelining,
     site_bounds,
@@ -14,6 +13,7 @@ from emul.links import (
     traces,
     training,
 )
+from emul.stacks import nccl_latency as nccl
 
 
 def equal_links(function):

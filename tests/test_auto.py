@@ -9,11 +9,24 @@ from command import SMALL, emul
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emul import CapacityError, EmulError, OutageError, TimeLimitError, World, planning
+from emul import (
+    CapacityError,
+    EmulError,
+    OutageError,
+    TimeLimitError,
+    World,
+)
 from emul.cli.sweep import Sweep
 from emul.links import Changes, Outages
-from emul.plans import algorithms_for, build_plan, passes, proof_bytes, verify
+from emul.plans import (
+    algorithms_for,
+    build_plan,
+    passes,
+    proof_bytes,
+    verify,
+)
 from emul.report import closing_words
+from emul.runtime import planner as planning
 from emul.timing import Slicing
 from emul.topology import Topology
 
@@ -128,7 +141,7 @@ def test_work_is_looked_up_before_it_begins(monkeypatch):
     monkeypatch.setattr(
         planning, "build_plan", lambda *args, **more: proven.append(args[1]) or build(*args, **more)
     )
-    monkeypatch.setattr("emul.candidates.MOST_WORK_OF_AUTO", 300)
+    monkeypatch.setattr("emul.runtime.candidates.MOST_WORK_OF_AUTO", 300)
     made, of = [], planning.Program.of
     monkeypatch.setattr(
         planning.Program, "of", lambda plan, *more: made.append(plan.algorithm) or of(plan, *more)
@@ -185,7 +198,7 @@ def test_one_place_is_timed_like_a_world_of_one_site(algorithm):
 def test_one_place_is_left_out_where_it_would_be_too_much_work(algorithm, bound, monkeypatch):
     sweep = sweep_of(algorithm)
     here = sweep.predict(sweep.world, 1 << 16)
-    monkeypatch.setattr(f"emul.candidates.{bound}", 1)
+    monkeypatch.setattr(f"emul.runtime.candidates.{bound}", 1)
     assert sweep.in_one_place(1 << 16) is None
     words = closing_words(sweep.world, here, sweep.in_one_place(1 << 16))
     assert not any(line.startswith("One campus") for line in words)
@@ -199,7 +212,7 @@ def test_a_proof_of_much_memory_is_passed_over_and_named(monkeypatch):
         for name in NAMES
     }
     most = sorted(needed.values())[len(needed) // 2]
-    monkeypatch.setattr("emul.candidates.MOST_PROOF_BYTES", most)
+    monkeypatch.setattr("emul.runtime.candidates.MOST_PROOF_BYTES", most)
     found = World("three-campus").predict("all_reduce", 1 << 16)
     large = {name for name, nbytes in needed.items() if nbytes > most}
     assert large
@@ -212,7 +225,7 @@ def test_a_proof_of_much_memory_is_cut_up_where_chunks_keep_their_places(algorit
     plan = build_plan("all_reduce", algorithm, (4, 4))
     whole = proof_bytes(plan)
     assert passes(plan) == 1
-    monkeypatch.setattr(sys.modules["emul.plans.verify"], "MOST_BYTES_AT_ONCE", whole // 2)
+    monkeypatch.setattr(sys.modules["emul.plans.proof.verify"], "MOST_BYTES_AT_ONCE", whole // 2)
     assert passes(plan) == 2
     assert proof_bytes(plan) <= whole // 2
     verify(plan)
@@ -224,7 +237,7 @@ def test_a_proof_of_much_memory_is_cut_up_where_chunks_keep_their_places(algorit
 def test_a_proof_is_not_cut_up_where_chunks_change_places(collective, algorithm, monkeypatch):
     plan = build_plan(collective, algorithm, (4, 4))
     monkeypatch.setattr(
-        sys.modules["emul.plans.verify"], "MOST_BYTES_AT_ONCE", proof_bytes(plan) // 2
+        sys.modules["emul.plans.proof.verify"], "MOST_BYTES_AT_ONCE", proof_bytes(plan) // 2
     )
     assert passes(plan) == 1
     verify(plan)

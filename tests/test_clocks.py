@@ -7,10 +7,15 @@ import pytest
 from strategies import sites_of_one
 
 from emul import ArgumentError, CapacityError, LagError, Link, TimeLimitError, World, memory
-from emul.flights import LATEST_PS, checked_clock
-from emul.lag import PENDING_AT_MOST, Arrival, Lag, LagRecord
+from emul.runtime.busy_period import LATEST_PS, checked_clock
 from emul.units import format_bytes, format_rate, format_time, parse_size
-from emul.wall import WallClock, checked_dilation, too_late
+from emul.wall.clock import WallClock, checked_dilation, too_late
+from emul.wall.lag import (
+    PENDING_AT_MOST,
+    Arrival,
+    Lag,
+    LagRecord,
+)
 
 STEP_S = 1e-3 + 1e-6
 """One transfer of 100 bytes between two of four sites: 1 ms under way, 1 us of sending."""
@@ -38,8 +43,10 @@ def test_moments_are_due_not_before_they_have_come():
 
 def test_a_call_is_modelled_without_its_dilation(monkeypatch):
     late_ns = iter([7_000_100, 7_000_000])
-    monkeypatch.setattr("emul.wall.now_ns", lambda: next(late_ns))
-    monkeypatch.setattr("emul.wall.wait_until", lambda due_ns, *, realtime: max(due_ns, 7_000_150))
+    monkeypatch.setattr("emul.wall.clock.now_ns", lambda: next(late_ns))
+    monkeypatch.setattr(
+        "emul.wall.clock.wait_until", lambda due_ns, *, realtime: max(due_ns, 7_000_150)
+    )
     wall = clock(2.0)
     wall.start(1_000_000, 0)
     arrival = Arrival(1_000_000, 6_000_000, 0, 0, 0, 0.0)
@@ -54,8 +61,10 @@ def test_a_call_is_modelled_without_its_dilation(monkeypatch):
 def test_strictness_is_in_seconds(monkeypatch, strict, allowed_ns):
     wall, ended = clock(1.0, strict), []
     wall.start(0, 0)
-    monkeypatch.setattr("emul.wall.now_ns", lambda: 0)
-    monkeypatch.setattr("emul.wall.wait_until", lambda due_ns, *, realtime: due_ns + ended[-1])
+    monkeypatch.setattr("emul.wall.clock.now_ns", lambda: 0)
+    monkeypatch.setattr(
+        "emul.wall.clock.wait_until", lambda due_ns, *, realtime: due_ns + ended[-1]
+    )
     for late_ns, refused in ((allowed_ns, False), (allowed_ns + 1, True)):
         ended.append(late_ns)
         arrival = Arrival(0, 0, 0, 0, 0, 0.0)
@@ -97,7 +106,7 @@ def test_what_was_late_is_told(arrival, why):
 def test_the_quickest_rehearsal_of_the_slowest_call_counts(world, monkeypatch):
     walled = World(world.topology, clock="wall", dilation="auto", backend="numpy")
     moments = iter([0, 9, 0, 3, 0, 5])  # ms at which three rehearsals begin and are ready
-    monkeypatch.setattr("emul.wall.now_ns", lambda: next(moments) * 1_000_000)
+    monkeypatch.setattr("emul.wall.clock.now_ns", lambda: next(moments) * 1_000_000)
     with walled.rehearsal():
         for _ in range(3):
             walled.wall.carry_out(*_call(walled, "broadcast"), next(moments) * 1_000_000)
@@ -115,7 +124,7 @@ def _call(world, collective):
     """Work and timeline of a call, as the wall clock gets them."""
     from emul.ops.buffers import Buffers
     from emul.plans import collective_named
-    from emul.wall import Work
+    from emul.wall.clock import Work
 
     buffers = Buffers(collective_named(collective), 4, ones(4), None, None)
     program, prediction = world.prepare(buffers.shape, "direct", 0, 1)

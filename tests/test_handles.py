@@ -63,7 +63,7 @@ class Waits(list):
     def __init__(self, monkeypatch):
         super().__init__()
         monkeypatch.setattr(
-            "emul.wall.wait_until", lambda due_ns, *, realtime: self.append(due_ns) or due_ns
+            "emul.wall.clock.wait_until", lambda due_ns, *, realtime: self.append(due_ns) or due_ns
         )
         for room in ("calls", "wall", "world"):
             monkeypatch.setattr(f"emul.{room}.now_ns", lambda: 1000)
@@ -102,7 +102,7 @@ def test_an_interrupt_leaves_a_handle_to_be_waited_for_again(world, monkeypatch)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("emul.wall.wait_until", interrupted)
+        patch.setattr("emul.wall.clock.wait_until", interrupted)
         with pytest.raises(KeyboardInterrupt):
             handle.wait()
     with pytest.raises(InFlightError):

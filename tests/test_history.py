@@ -21,7 +21,7 @@ def world():
 
 
 def test_memory_does_not_grow_with_collectives_that_have_passed(monkeypatch):
-    monkeypatch.setattr("emul.history.KEPT", 100)
+    monkeypatch.setattr("emul.runtime.history.KEPT", 100)
     world, x = World(two_sites(1)), ones(2, 8)
 
     def hundred():
@@ -72,7 +72,7 @@ def test_of_a_window_that_never_drains_only_what_overlaps_is_kept(world, compute
 
 def test_two_communicators_that_never_pause_are_kept_small_too(world, monkeypatch):
     """Their collectives overlap without end: there is no moment at which nothing is under way."""
-    monkeypatch.setattr("emul.flights.MANY_TRANSFERS", 500)
+    monkeypatch.setattr("emul.runtime.busy_period.MANY_TRANSFERS", 500)
     members, handles, sizes = (world, world.group(range(4))), [], []
     for number in range(300):
         member = members[number % 2]
@@ -113,7 +113,7 @@ def test_the_transfers_are_the_timeline_of_everything(world):
 
 
 def test_the_transfers_of_the_last_collectives_are_kept(world, monkeypatch):
-    monkeypatch.setattr("emul.history.KEPT_TRANSFERS", 100)
+    monkeypatch.setattr("emul.runtime.history.KEPT_TRANSFERS", 100)
     for async_op in (False, True):
         for _ in range(10):
             made = world.all_reduce(ones(4, 4), algorithm="ring", async_op=async_op)
@@ -122,7 +122,7 @@ def test_the_transfers_of_the_last_collectives_are_kept(world, monkeypatch):
     kept = world.transfers
     assert set(kept["collective"].tolist()) == {17, 18, 19, 20}  # of 24 transfers each
     assert len(kept) == 96
-    monkeypatch.setattr("emul.history.KEPT", 3)
+    monkeypatch.setattr("emul.runtime.history.KEPT", 3)
     world = World(world.topology)
     for _ in range(7):
         world.all_reduce(ones(4, 4), algorithm="ring")

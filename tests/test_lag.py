@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emul.lag import Arrival, Lag, LagRecord, round_up
+from emul.wall.lag import (
+    Arrival,
+    Lag,
+    LagRecord,
+    round_up,
+)
 
 
 def arrival(lag_ns, *, late_arithmetic_ns=0, asked_ns=0, due_ns=1_000_000, modelled_s=1e-3):

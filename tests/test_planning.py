@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import cases, count_for, link, one_site, root_of, topologies
 
-from emul import PlanError, World, planning
+from emul import PlanError, World
 from emul.plans import build_plan, plan_xml
 from emul.report import closing_words
+from emul.runtime import planner as planning
 from emul.timing import busiest_link_ps, transfers_in
 
 

@@ -7,11 +7,11 @@ import pytest
 from strategies import sites_of_one
 
 from emul import ArgumentError, Link, Node, PlanError, Run, Site, Slicing, Topology, Trunk, World
-from emul.lag import Arrival
 from emul.links import Jitter
 from emul.links.changes import Changes, Outages
 from emul.plans import build_plan
 from emul.stacks.overheads import with_overheads
+from emul.wall.lag import Arrival
 
 
 def pair(link, changes=None):

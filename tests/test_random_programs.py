@@ -11,7 +11,7 @@ WORLDS, PROGRAMS = range(10), range(100)
 @pytest.mark.parametrize("number", WORLDS)
 def test_programs_take_what_a_slow_simulation_says(number, monkeypatch):
     if number % 2:  # let go of what has ended at every turn
-        monkeypatch.setattr("emul.flights.MANY", 1)
+        monkeypatch.setattr("emul.runtime.busy_period.MANY", 1)
     # Every third world has slices, and credit that runs out within a collective and between two.
     more = {"slicing": Slicing(500, 1 + number % 4)} if number % 3 == 0 else {}
     members, before = tiny_world(number, **more), None

@@ -54,12 +54,19 @@ def test_types_hold():
     check("mypy")
 
 
-COMPILED = ("dependencies", "scheduler", "tables", "ordered", "rounds", "pacer")
+COMPILED = ("dependencies", "scheduler", "tables", "ordered", "rounds")
 
 
 def test_stubs_match_the_compiled_modules():
-    modules = [f"emul.timing.{name}" for name in COMPILED]
-    check("mypy.stubtest", *modules, "emul.plans.proof", "emul.plans.fusion", "emul.ops.fused")
+    modules = [f"emul.timing.engine.{name}" for name in COMPILED]
+    check(
+        "mypy.stubtest",
+        *modules,
+        "emul.wall.pacer",
+        "emul.plans.proof.holdings",
+        "emul.ops.fusing.fusion",
+        "emul.ops.cpu.fused",
+    )
 
 
 def test_style_holds():

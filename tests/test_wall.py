@@ -13,7 +13,7 @@ from test_world import input_for
 
 from emul import ArgumentError, LagError, World
 from emul.ops import NumpyOps
-from emul.timing import now_ns, wait_until
+from emul.wall.pacer import now_ns, wait_until
 
 SLOW_NS = 30_000_000
 
@@ -108,7 +108,7 @@ def test_a_strict_world_refuses_to_lag_and_leaves_its_input():
 def test_a_strict_world_says_when_waits_are_late(monkeypatch):
     world = World("three-campus", clock="wall", strict=True)
     late = lambda due_ns, realtime: wait_until(due_ns + 5_000_000)  # noqa: E731
-    monkeypatch.setattr("emul.wall.wait_until", late)
+    monkeypatch.setattr("emul.wall.clock.wait_until", late)
     with pytest.raises(
         LagError, match=r"most 100 us \(strict\); the wait ended late, as others had"
     ):
@@ -203,7 +203,7 @@ def test_waits_of_several_threads_overlap(monkeypatch):
             world.all_reduce(ONES)
         ended.append(now_ns())
 
-    monkeypatch.setattr("emul.wall.wait_until", wait)
+    monkeypatch.setattr("emul.wall.clock.wait_until", wait)
     threads = [threading.Thread(target=call) for _ in "1234"]
     for thread in threads:
         thread.start()

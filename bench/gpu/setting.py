@@ -13,7 +13,7 @@ import numpy as np
 from bench.worlds import exact_data
 from emul.ops import dtype_named
 from emul.ops.buffers import Buffers
-from emul.ops.cuda.arrays import DeviceArrays
+from emul.ops.cuda.device_arrays import DeviceArrays
 from emul.ops.cuda.gpu_ops import GpuOps, Work
 from emul.ops.exact import PERIOD
 from emul.plans import COLLECTIVES, Program, Shape, build_plan

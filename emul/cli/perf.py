@@ -163,8 +163,8 @@ def _collective_and_root(collective: str | None, asked: dict[str, Any]) -> tuple
 
 def _too_late(rows: list[PerfRow], strict_s: float | None) -> str | None:
     """Return what is wrong with the size that lagged most, if it lagged more than is allowed."""
-    from emul.lag import round_up
     from emul.units import format_bytes, format_time
+    from emul.wall.lag import round_up
 
     lagging = [row for row in rows if row.lag_max_s is not None and row.lag_max_s > (strict_s or 0)]
     if strict_s is None or not lagging:
@@ -190,7 +190,7 @@ def _world(asked: dict[str, Any]) -> World:
     """Return the World that was asked for, without the effects that are to be left out."""
     from emul.links import EFFECTS
     from emul.ops import AUTO_BACKEND, best_backend
-    from emul.stacks.library import load_stack
+    from emul.stacks.profile import load_stack
     from emul.timing import UNLIMITED, Slicing
     from emul.topology import load
     from emul.world import World

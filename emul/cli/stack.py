@@ -19,7 +19,7 @@ def stack() -> None:
 def list_() -> None:
     """List the stacks that come with emul."""
     from emul.report.stacks import stack_list
-    from emul.stacks.library import load_stack, stack_names
+    from emul.stacks.profile import load_stack, stack_names
 
     print_wide(stack_list(load_stack(name) for name in stack_names()))
 
@@ -29,7 +29,7 @@ def list_() -> None:
 def show(name: str) -> None:
     """Show a stack: its numbers, where they are from, and which algorithms it takes when."""
     from emul.report.stacks import choice_table, number_table
-    from emul.stacks.library import load_stack
+    from emul.stacks.profile import load_stack
 
     found = load_stack(name)
     say(f"{found.name}: {found.description or 'no description'}")

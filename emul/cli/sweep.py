@@ -12,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, CapacityError, OutageError, TimeLimitError
-from emul.lag import Lag, LagRecord
 from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
 from emul.ops.integers import WRAPPING
-from emul.planning import Planner
 from emul.plans import Layout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
-from emul.run import Prediction, Run
-from emul.wall import REHEARSALS
+from emul.runtime.planner import Planner
+from emul.runtime.run import Prediction, Run
+from emul.wall.clock import REHEARSALS
+from emul.wall.lag import Lag, LagRecord
 from emul.world import World
 
 __all__ = ["Sweep", "sizes"]

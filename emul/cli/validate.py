@@ -62,7 +62,7 @@ def validate(
     from emul.report.documents import write_json
     from emul.report.files import check_outputs
     from emul.report.validation import check_picture, save_picture, validation_document
-    from emul.stacks.library import load_stack
+    from emul.stacks.profile import load_stack
     from emul.validation import read_links, read_measured, summary_of
 
     inputs = (measured, links, stack or "")

@@ -18,11 +18,11 @@ from emul.measured.determined import (
     words_of_undetermined,
 )
 from emul.measured.forms import check_algorithm
+from emul.measured.linear_model import BASE, LATENCY, OVERHEAD
 from emul.measured.measurement import STREAM, Measurement
 from emul.measured.medians import CONFIDENCE, FEWEST, Interval
 from emul.measured.merging import BLURRED, SLICES, Settled, settled
 from emul.measured.misfits import has_another_form, words_of_misfit
-from emul.measured.model import BASE, LATENCY, OVERHEAD
 from emul.measured.populations import Apart, apart
 from emul.measured.ring import ALIKE, Ring
 from emul.measured.sources import sources_of

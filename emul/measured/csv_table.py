@@ -25,9 +25,9 @@ from collections.abc import Iterator, Sequence
 
 from emul.measured.forms import COLLECTIVES
 from emul.measured.measurement import LATENCY, MESSAGE, STREAM, Hints, Log, Measurement
-from emul.measured.refusals import Place
 from emul.measured.source import Source
-from emul.measured.texts import count, positive, whole_size
+from emul.reading.numbers import count, positive, whole_size
+from emul.reading.place import Place
 
 __all__ = ["ANCHORS", "RESULT", "is_csv", "read_csv"]
 

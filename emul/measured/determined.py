@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from emul.measured.fitting import Fit
+from emul.measured.linear_model import LATENCY, OVERHEAD, SECONDS_PER_BYTE
 from emul.measured.medians import Interval
 from emul.measured.merging import BLURRED
-from emul.measured.model import LATENCY, OVERHEAD, SECONDS_PER_BYTE
 from emul.units import format_rate, format_time
 
 __all__ = ["BYTES", "STEP", "interval_of", "is_determined", "upper_end", "words_of_undetermined"]

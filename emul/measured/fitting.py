@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import MissingLibraryError
+from emul.measured.linear_model import Model
 from emul.measured.medians import CONFIDENCE, Interval
-from emul.measured.model import Model
 
 __all__ = ["Fit", "fit", "scipy_module"]
 

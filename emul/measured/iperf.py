@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import median
 
-from emul.measured.json_text import JsonText
 from emul.measured.measurement import STREAM, Log, Measurement
+from emul.reading.json_text import JsonText
 from emul.units import format_rate
 
 __all__ = ["is_iperf", "read_iperf"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from emul.errors import MeasurementError
-from emul.measured.json_text import JsonText, members_of, place_in
-from emul.measured.refusals import Place
+from emul.reading.json_text import JsonText, members_of, place_in
+from emul.reading.place import Place
 
 __all__ = ["START", "documents_of"]
 

@@ -10,9 +10,15 @@ import numpy as np
 
 from emul.errors import MeasurementError
 from emul.measured.fitting import Fit, fit
+from emul.measured.linear_model import (
+    BASE,
+    LATENCY,
+    OVERHEAD,
+    SECONDS_PER_BYTE,
+    Model,
+)
 from emul.measured.measurement import LATENCY as LATENCY_OF_A_PING
 from emul.measured.measurement import Measurement
-from emul.measured.model import BASE, LATENCY, OVERHEAD, SECONDS_PER_BYTE, Model
 from emul.measured.ring import Ring
 
 __all__ = ["BLURRED", "SLICES", "Settled", "settled"]

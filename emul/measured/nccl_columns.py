@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emul.measured.measurement import IN_PLACE, OUT_OF_PLACE
-from emul.measured.refusals import Place
-from emul.measured.texts import NUMBER
+from emul.reading.numbers import NUMBER
+from emul.reading.place import Place
 
 __all__ = ["Columns", "columns_of"]
 

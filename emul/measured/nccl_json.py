@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emul.measured import nccl_names
-from emul.measured.json_text import JsonText
 from emul.measured.measurement import IN_PLACE, OUT_OF_PLACE, Hints, Log
 from emul.measured.nccl_names import Half, Row
+from emul.reading.json_text import JsonText
 
 __all__ = ["is_nccl_json", "read_nccl_json"]
 

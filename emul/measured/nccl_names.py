@@ -10,8 +10,8 @@ from types import MappingProxyType
 from emul.errors import MeasurementError
 from emul.measured.forms import COLLECTIVES
 from emul.measured.measurement import IN_PLACE, Hints, Measurement
-from emul.measured.refusals import Place
 from emul.plans import collective_named
+from emul.reading.place import Place
 
 __all__ = [
     "PROGRAM",

@@ -13,9 +13,16 @@ from dataclasses import dataclass, field
 from emul.errors import MeasurementError
 from emul.measured.nccl_columns import Columns
 from emul.measured.nccl_names import Half, Row
-from emul.measured.refusals import Place
 from emul.measured.source import Source
-from emul.measured.texts import NUMBER, count, number, positive, rounding, whole_size
+from emul.reading.numbers import (
+    NUMBER,
+    count,
+    number,
+    positive,
+    rounding,
+    whole_size,
+)
+from emul.reading.place import Place
 
 __all__ = ["Table"]
 

@@ -12,8 +12,8 @@ from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.nccl_columns import columns_of
 from emul.measured.nccl_names import Row
 from emul.measured.nccl_rows import Table
-from emul.measured.refusals import Place
 from emul.measured.source import Source
+from emul.reading.place import Place
 
 __all__ = ["ANCHORS", "RESULT", "is_nccl_text", "read_nccl_text"]
 

@@ -10,9 +10,15 @@ from types import MappingProxyType
 from emul.errors import MeasurementError
 from emul.measured.forms import WINDOW_MESSAGES
 from emul.measured.measurement import MESSAGE, WINDOW, Hints, Log, Measurement
-from emul.measured.refusals import Place
 from emul.measured.source import Source
-from emul.measured.texts import NUMBER, ROW, positive, rounding, whole_size
+from emul.reading.numbers import (
+    NUMBER,
+    ROW,
+    positive,
+    rounding,
+    whole_size,
+)
+from emul.reading.place import Place
 
 __all__ = ["ANCHORS", "RESULT", "is_osu", "read_osu"]
 

@@ -13,9 +13,9 @@ from statistics import median
 
 from emul.errors import MeasurementError
 from emul.measured.measurement import LATENCY, Hints, Log, Measurement
-from emul.measured.refusals import Place
 from emul.measured.source import Source
-from emul.measured.texts import number, positive
+from emul.reading.numbers import number, positive
+from emul.reading.place import Place
 
 __all__ = ["ANCHORS", "RESULT", "is_ping", "read_ping"]
 

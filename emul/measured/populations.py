@@ -18,11 +18,11 @@ import numpy.typing as npt
 from emul.errors import MeasurementError
 from emul.measured.determined import BYTES, STEP, interval_of, is_determined
 from emul.measured.fitting import Fit, scipy_module
+from emul.measured.linear_model import BASE, OVERHEAD, SECONDS_PER_BYTE
+from emul.measured.linear_model import LATENCY as MODEL_LATENCY
 from emul.measured.measurement import IN_PLACE, LATENCY, OUT_OF_PLACE, STREAM, Measurement
 from emul.measured.medians import Interval, median_interval
 from emul.measured.merging import Settle, Settled
-from emul.measured.model import BASE, OVERHEAD, SECONDS_PER_BYTE
-from emul.measured.model import LATENCY as MODEL_LATENCY
 from emul.units import format_bytes, format_rate, format_time
 
 __all__ = ["APART", "Apart", "apart"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-from emul.measured.refusals import Place
+from emul.reading.place import Place
 
 __all__ = ["Source"]
 

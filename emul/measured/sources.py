@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emul.measured.model import Model
+from emul.measured.linear_model import Model
 
 __all__ = ["sources_of"]
 

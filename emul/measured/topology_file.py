@@ -12,7 +12,7 @@ from emul.links import Link
 from emul.measured.layout import LINKS, Layout
 from emul.measured.parameters import ASSUMED, TYPICAL, Parameter, rounded
 from emul.topology import Document, LinkTable
-from emul.topology.reader import parse_document
+from emul.topology.toml.reader import parse_document
 
 __all__ = ["base_link", "keys_left_out", "topology_text"]
 

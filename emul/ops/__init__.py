@@ -10,7 +10,7 @@ from emul.ops.backend import (
     ops_for,
     ops_taking,
 )
-from emul.ops.cpu_ops import CpuOps
+from emul.ops.cpu.cpu_ops import CpuOps
 from emul.ops.dtypes import DTYPES, NCCL_NAMES, dtype_named, dtype_of
 from emul.ops.numpy_ops import REDUCTIONS, NumpyOps
 from emul.ops.rounding import RoundingError, rounding_error

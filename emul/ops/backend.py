@@ -10,7 +10,7 @@ import numpy.typing as npt
 from emul.errors import ArgumentError, BackendError, shown, unknown_name
 from emul.ops.arrays import Arrays, gpu_of
 from emul.ops.buffers import Buffers
-from emul.ops.cpu_ops import CpuOps
+from emul.ops.cpu.cpu_ops import CpuOps
 from emul.ops.numpy_ops import NumpyOps
 from emul.plans import Program
 

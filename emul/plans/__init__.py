@@ -1,6 +1,6 @@
 """Plans: who sends which chunk to whom. No time, no array values."""
 
-from emul.plans.algorithms import (
+from emul.plans.algorithms.registry import (
     ALGORITHMS,
     algorithms_for,
     build_hierarchy,
@@ -9,16 +9,15 @@ from emul.plans.algorithms import (
 )
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
-from emul.plans.excerpt import Excerpt
 from emul.plans.expressions import Expressions
 from emul.plans.msccl import PLAN_FILES, is_plan_file, plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
 from emul.plans.program import Program, StandsFor
-from emul.plans.recipe import Recipe
+from emul.plans.proof.verify import passes, proof_bytes, verify
 from emul.plans.rounds import Rounds
 from emul.plans.shape import Counts, Layout, Shape
-from emul.plans.verify import passes, proof_bytes, verify
+from emul.plans.symmetry import Excerpt
 
 __all__ = [
     "ALGORITHMS",
@@ -34,7 +33,6 @@ __all__ = [
     "Places",
     "Plan",
     "Program",
-    "Recipe",
     "Rounds",
     "Schedule",
     "Send",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from emul.timing import margin_ns, may_be_realtime
-from emul.timing.pacer import calibrate, resolution_ns
-from emul.timing.waits import WaitErrors, clock_step_ns, measure_waits
 from emul.units import format_time
+from emul.wall.pacer import calibrate, margin_ns, may_be_realtime, resolution_ns
+from emul.wall.timer_accuracy import WaitErrors, clock_step_ns, measure_waits
 
 __all__ = ["clock_lines"]
 

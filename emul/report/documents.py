@@ -14,7 +14,7 @@ import numpy as np
 
 from emul.ops import NCCL_NAMES
 from emul.report.files import write_text
-from emul.report.rows import PerfRow
+from emul.report.perf_row import PerfRow
 
 __all__ = ["environment", "interruption", "json_document", "nccl_document", "write_json"]
 

@@ -7,9 +7,9 @@ import platform
 import numpy as np
 
 from emul.ops import BACKENDS, CpuOps
+from emul.ops.cpu.fused import INSTRUCTION_SETS
 from emul.ops.cuda import choice
 from emul.ops.cuda.pacing import tick_ns
-from emul.ops.fused import INSTRUCTION_SETS
 from emul.ops.numpy_ops import usable_cores
 
 __all__ = ["info_lines"]

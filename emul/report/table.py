@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from emul.lag import Lag
 from emul.ops import NCCL_NAMES
-from emul.report.rows import PerfRow
+from emul.report.perf_row import PerfRow
 from emul.stacks import IDEAL
 from emul.timing import UNLIMITED
 from emul.units import format_bytes, format_rate
+from emul.wall.lag import Lag
 from emul.world import World
 
 __all__ = ["PerfTable"]

@@ -1,6 +1,6 @@
 """Stacks: communication libraries, as data.
 
-``load_stack`` and ``stack_names`` are in ``emul.stacks.library``, which reads files; what is here
+``load_stack`` and ``stack_names`` are in ``emul.stacks.profile``, which reads files; what is here
 knows numbers only.
 """
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from types import MappingProxyType
 
-from emul.links.nccl import PAT_RANK_US, PROTOCOLS
-from emul.plans.ring import MOST_CHANNELS
+from emul.plans.algorithms.ring import MOST_CHANNELS
+from emul.stacks.nccl_latency import PAT_RANK_US, PROTOCOLS
 from emul.stacks.nccl_tuner import (
     FAMILIES,
     LL,

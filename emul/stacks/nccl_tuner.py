@@ -16,7 +16,7 @@ from math import inf
 from types import MappingProxyType
 
 from emul.links.checks import positive, whole
-from emul.links.nccl import (
+from emul.stacks.nccl_latency import (
     BASE_US,
     NETWORK_OVERHEAD_US,
     PAT_BASE_US,

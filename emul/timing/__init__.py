@@ -1,19 +1,26 @@
-"""When things happen: the scheduler, its timeline, and the clock that callers wait on."""
+"""When things happen: the scheduler and its timeline."""
 
-from emul.compiled import not_compiled
+from emul.errors import not_compiled
 
 try:
-    from emul.timing.dependencies import dependencies
-    from emul.timing.pacer import margin_ns, may_be_realtime, now_ns, wait_until
-    from emul.timing.scheduler import CAUSES, schedule
+    from emul.timing.engine.dependencies import dependencies
+    from emul.timing.engine.scheduler import CAUSES, schedule
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
-from emul.timing.acts import Act, Compute, Flown, Issue, Join, Moments, Part, Wait
-from emul.timing.collapse import time_excerpt
 from emul.timing.critical import CriticalPath, Segment, critical_path
-from emul.timing.deadlines import step_deadlines_ps
 from emul.timing.floor import busiest_link_ps
+from emul.timing.joint.rank_ops import (
+    Act,
+    Compute,
+    Flown,
+    Issue,
+    Join,
+    Moments,
+    Part,
+    Wait,
+)
+from emul.timing.symmetry import time_excerpt
 from emul.timing.timeline import Timeline, check_carried, time_plan, total_ps
 from emul.timing.traffic import (
     NCCL_SLICING,
@@ -43,15 +50,10 @@ __all__ = [
     "check_carried",
     "critical_path",
     "dependencies",
-    "margin_ns",
-    "may_be_realtime",
     "most_in_flight",
-    "now_ns",
     "schedule",
-    "step_deadlines_ps",
     "time_excerpt",
     "time_plan",
     "total_ps",
     "transfers_in",
-    "wait_until",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-from emul.timing.scheduler import CAUSES
+from emul.timing.engine.scheduler import CAUSES
 from emul.timing.terms import TERMS
 from emul.timing.timeline import Timeline
 from emul.units import PS_PER_S

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from emul.plans import Layout, Plan, Rounds, Shape
 from emul.stacks import IDEAL, Stack
-from emul.timing.conditions import Conditions
+from emul.timing.effects.connection_table import Conditions
+from emul.timing.engine.rounds import total_of_rounds
 from emul.timing.protocol import with_hop_overheads
-from emul.timing.rounds import total_of_rounds
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
@@ -26,7 +26,7 @@ Float64Array = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 ONE_BY_ONE, PLAIN, ALIKE = range(3)
-"""How connections are served, as in emul.timing.rounds."""
+"""How connections are served, as in emul.timing.engine.rounds."""
 
 ALIKE_IN_A_ROW = 32
 """Runs of connections that are alike are worth a call each if they are so long (measured)."""
@@ -34,7 +34,7 @@ ALIKE_IN_A_ROW = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RingConnections:
-    """Those of Rounds, channel after channel, as emul.timing.rounds reads them: (channels * n,).
+    """Those of Rounds, channel after channel, as engine.rounds reads them: (channels * n,).
 
     ``out``, ``into``: numbers of their ports, in the order in which they are first met; ``piped``:
     whether there is a pipe between; ``overhead``, ``latency``, ``spacing`` in picoseconds. Blocks
@@ -214,7 +214,7 @@ def _occupied(
 
 
 def _ps(nbytes: Int64Array, rate: Float64Array) -> Float64Array:
-    """Return the picoseconds that bytes take, to the nearest, as emul.timing.scheduler has them."""
+    """Return the picoseconds that bytes take, to the nearest, as the scheduler has them."""
     ps: Float64Array = np.floor(nbytes * float(PS_PER_S) / rate + 0.5)
     return ps
 

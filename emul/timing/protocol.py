@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.stacks import HOP_KINDS, Stack
-from emul.timing.dependencies import (
+from emul.timing.engine.dependencies import (
     POSTS_KIND,
     STARTS_KIND,
     Edges,

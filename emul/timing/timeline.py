@@ -11,19 +11,19 @@ import numpy.typing as npt
 from emul.errors import EmulError, OutageError, ShapeError, TimeLimitError
 from emul.plans import Plan, Program, Shape
 from emul.stacks import IDEAL, Stack
-from emul.timing.conditions import Conditions
-from emul.timing.dependencies import Edges, dependencies
+from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.link_states import NEVER, States
+from emul.timing.engine.dependencies import Edges, dependencies
+from emul.timing.engine.ordered import times_in_order, total_in_order
+from emul.timing.engine.scheduler import NEVER_ENDS, TOO_LATE, schedule
+from emul.timing.engine.tables import Tables
 from emul.timing.generated import generated_total_ps
-from emul.timing.ordered import times_in_order, total_in_order
 from emul.timing.protocol import (
     on_the_wire,
     windows_of,
     with_hop_overheads,
     without_windows,
 )
-from emul.timing.scheduler import NEVER_ENDS, TOO_LATE, schedule
-from emul.timing.states import NEVER, States
-from emul.timing.tables import Tables
 from emul.timing.traffic import Slicing, Traffic, Transfers
 from emul.topology import Network
 from emul.units import MOST_BYTES, PS_PER_S

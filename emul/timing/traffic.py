@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.arguments import whole
 from emul.errors import ArgumentError, shown
 from emul.memory import check_fits
 from emul.plans import Order, Program, StandsFor, Waits
 from emul.plans.runs import expand
+from emul.reading.checks import whole
 from emul.stacks import IDEAL, Stack
 from emul.units import MOST_BYTES, PS_PER_S, format_bytes
 

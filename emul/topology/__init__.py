@@ -5,8 +5,18 @@ from emul.topology.model import Site, Topology, Trunk
 from emul.topology.network import Network
 from emul.topology.nodes import Node, NodeRuns
 from emul.topology.presets import load, load_document, preset_names, world_of
-from emul.topology.provenance import Figure, figures_of, notes_of, preset_table
-from emul.topology.reader import Document, LinkTable, read_document, read_topology
+from emul.topology.toml.provenance import (
+    Figure,
+    figures_of,
+    notes_of,
+    preset_table,
+)
+from emul.topology.toml.reader import (
+    Document,
+    LinkTable,
+    read_document,
+    read_topology,
+)
 
 __all__ = [
     "Document",

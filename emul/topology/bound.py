@@ -32,7 +32,7 @@ from emul.links.bounds import (
     crossing_s,
     uneven_bytes_across,
 )
-from emul.topology.connections import Connection, connection_over
+from emul.topology.connection_limit import Connection, connection_over
 from emul.topology.model import Node, Site, Topology, Trunk
 from emul.units import PS_PER_S
 

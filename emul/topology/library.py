@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from emul.topology.texts import toml_document
+from emul.reading.bounded_text import toml_document
 
 __all__ = ["link_preset", "link_preset_names", "preset_names", "preset_text"]
 

@@ -9,7 +9,7 @@ from statistics import median
 from emul.links import Link, Transport
 from emul.links.link import Jitter, OtherTraffic
 from emul.links.loss import cubic_window_segments
-from emul.measured.refusals import Place
+from emul.reading.place import Place
 from emul.topology import Node, Site, Topology, Trunk
 from emul.validation.columns import LinkMeasurements, LinkTable, MeasuredRow
 

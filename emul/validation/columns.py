@@ -21,8 +21,14 @@ from pathlib import Path
 from statistics import median
 
 from emul.errors import MeasurementError
-from emul.measured.refusals import Place
-from emul.measured.texts import count, lines_of, number, positive, text_of
+from emul.reading.numbers import (
+    count,
+    lines_of,
+    number,
+    positive,
+    text_of,
+)
+from emul.reading.place import Place
 
 __all__ = ["LinkMeasurements", "LinkTable", "MeasuredRow", "read_links", "read_measured"]
 

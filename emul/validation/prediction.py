@@ -9,7 +9,7 @@ import numpy as np
 
 from emul.plans import COLLECTIVES, Program, Shape
 from emul.stacks import Stack
-from emul.stacks.library import load_stack
+from emul.stacks.profile import load_stack
 from emul.timing import Timeline, critical_path, time_plan
 from emul.topology import Network
 from emul.validation.algorithms import STACK_OF, Chosen, chosen

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import emul.calls
-import emul.wall
+import emul.runtime.launch
+import emul.wall.clock
 from emul import World
 from emul.cli.sweep import Sweep
-from emul.lag import Arrival
 from emul.report import PerfTable, perf_row
-from emul.run import Run
+from emul.runtime.run import Run
+from emul.wall.lag import Arrival
 
 WORLD = World("one-campus")
 PREDICTION = WORLD.predict("all_reduce", 1000, algorithm="ring")
@@ -71,9 +71,9 @@ class Clock:
 @pytest.mark.parametrize("seed", range(8))
 def test_the_printed_columns_add_up_on_a_busy_machine(monkeypatch, seed):
     clock, dilation = Clock(seed), (1.0, 2.5)[seed % 2]
-    for module in (emul.calls, emul.wall):
+    for module in (emul.runtime.launch, emul.wall.clock):
         monkeypatch.setattr(module, "now_ns", clock.now_ns)
-    monkeypatch.setattr(emul.wall, "wait_until", clock.wait_until)
+    monkeypatch.setattr(emul.wall.clock, "wait_until", clock.wait_until)
     world = World("one-campus", clock="wall", dilation=dilation)
     sweep = Sweep(world, "all_reduce", "ring", "float32", "sum", 0, 4 + seed % 3, 0, 0)
     table = PerfTable(world, "all_reduce", "ring")

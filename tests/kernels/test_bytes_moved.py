@@ -3,10 +3,16 @@
 import pytest
 from strategies import width_for
 
-from emul.ops.cuda.rows import NOTHING, Places, Rows
-from emul.ops.cuda.tapes import Tapes
-from emul.plans import COLLECTIVES, Program, Recipe, Shape, build_plan
-from emul.plans.fusion import CODES
+from emul.ops.cuda.step_tables import NOTHING, Places, Rows
+from emul.ops.cuda.tape import Tapes
+from emul.ops.fusing.fusion import CODES
+from emul.ops.fusing.recipe import Recipe
+from emul.plans import (
+    COLLECTIVES,
+    Program,
+    Shape,
+    build_plan,
+)
 
 STORE = CODES.index("store")
 N = 8

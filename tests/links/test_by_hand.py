@@ -13,7 +13,6 @@ from emul.links import (
     framing,
     jitter,
     loss,
-    nccl,
     outages,
     queues,
     sharing,
@@ -25,6 +24,7 @@ from emul.links import (
     transport,
 )
 from emul.links.bounds import Cut, count_bound_s, crossing_s, cut_bound_s
+from emul.stacks import nccl_latency as nccl
 
 
 @pytest.mark.parametrize(

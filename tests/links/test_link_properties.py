@@ -16,7 +16,6 @@ from emul.links import (
     framing,
     jitter,
     loss,
-    nccl,
     outages,
     pipelining,
     queues,
@@ -28,6 +27,7 @@ from emul.links import (
     training,
     transport,
 )
+from emul.stacks import nccl_latency as nccl
 
 ROUNDING = 1 + 1e-12
 rates = st.floats(1e6, 1e12)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from emul.links import Link
 from emul.measured import Measurement, Ring
-from emul.measured.model import Model
+from emul.measured.linear_model import Model
 
 SLICE_BYTES = 1000
 

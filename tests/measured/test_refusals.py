@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from measured import logs
 
 from emul.errors import EmulError
-from emul.measured import Hints, MeasurementError, read_measurements, texts
+from emul.measured import Hints, MeasurementError, read_measurements
+from emul.reading import numbers as texts
 
 TIMES = [(64, 31e-6, 30e-6), (65536, 48e-6, 47e-6), (1 << 20, 92e-6, 91e-6)]
 NCCL = logs.nccl_log("all_reduce", [2], TIMES)

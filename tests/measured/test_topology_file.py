@@ -23,7 +23,7 @@ from emul.measured import (
     topology_text,
 )
 from emul.topology import load_document
-from emul.topology.reader import parse_document, read_document
+from emul.topology.toml.reader import parse_document, read_document
 
 if sys.version_info >= (3, 11):
     import tomllib

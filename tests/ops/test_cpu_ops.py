@@ -9,9 +9,10 @@ from same_bits import STEPWISE, any_order, check
 from strategies import CASES, ranks_per_site, width_for
 
 from emul import ArgumentError
-from emul.ops import DTYPES, REDUCTIONS, CpuOps, cpu_ops
+from emul.ops import DTYPES, REDUCTIONS, CpuOps
 from emul.ops.buffers import Buffers
-from emul.ops.fused import INSTRUCTION_SETS
+from emul.ops.cpu import cpu_ops
+from emul.ops.cpu.fused import INSTRUCTION_SETS
 from emul.plans import (
     COLLECTIVES,
     Program,

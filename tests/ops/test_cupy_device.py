@@ -20,9 +20,9 @@ from emul import BackendError, CapacityError, DTypeError, World
 from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops.buffers import Buffers
 from emul.ops.cuda import GpuOps, Source, choice, cupy_device
-from emul.ops.cuda.arrays import DeviceArrays
 from emul.ops.cuda.choice import find_gpu, probe
 from emul.ops.cuda.cupy_device import CupyDevice
+from emul.ops.cuda.device_arrays import DeviceArrays
 from emul.ops.cuda.device_ops import DeviceOps
 from emul.ops.cuda.pacing import START, Pace, Reckoning, tick_ns
 from emul.plans import COLLECTIVES, Program, Shape, build_plan

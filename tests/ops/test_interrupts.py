@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emul import World
-from emul.ops import cpu_ops
+from emul.ops.cpu import cpu_ops
 
 COUNT = 1 << 19
 

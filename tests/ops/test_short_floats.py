@@ -6,7 +6,7 @@ from bits import PARTNERS, same
 
 from emul.ops import DTYPES, CpuOps, NumpyOps
 from emul.ops.buffers import Buffers
-from emul.ops.fused import INSTRUCTION_SETS
+from emul.ops.cpu.fused import INSTRUCTION_SETS
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
 PROMISE = COLLECTIVES["all_reduce"]

@@ -7,7 +7,14 @@ from reference import edges_of
 from strategies import CASES, cases, program_of, ranks_per_site
 
 from emul import ArgumentError, World
-from emul.plans import COLLECTIVES, Partition, Places, Shape, build_plan, hierarchical
+from emul.plans import (
+    COLLECTIVES,
+    Partition,
+    Places,
+    Shape,
+    build_plan,
+)
+from emul.plans.algorithms import hierarchical
 
 SIZES = [(1,), (2,), (3,), (5,), (1, 1), (2, 1), (1, 4), (2, 2), (3, 2), (1, 1, 1), (3, 5, 2)]
 SIZES += [(8, 8, 8), (2, 2, 2)]

@@ -12,9 +12,14 @@ from interpreter import is_right
 
 from emul import ArgumentError, Link, Node, Site, Topology, Trunk, World
 from emul.plans import ALGORITHMS, Partition, Places, Plan, Program, Shape, Step, build_hierarchy
+from emul.plans.algorithms.hierarchical import (
+    COLLECTIVES,
+    build,
+    build_spec,
+    hierarchical_plan,
+)
 from emul.plans.collectives import collective_named
-from emul.plans.hierarchical import COLLECTIVES, build, build_spec, hierarchical_plan
-from emul.plans.verify import verify
+from emul.plans.proof.verify import verify
 
 BELOW = (
     "ring",

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emul import World, planning
+from emul import World
 from emul.links import Link
 from emul.report import closing_words
+from emul.runtime import planner as planning
 from emul.topology import Node, Site, Topology, Trunk
 
 NEAR, FAR = Link(1e9, 1e-6, overhead_s=2e-6), Link(4e9, 1e-4)

@@ -19,11 +19,11 @@ from emul.plans import (
     build_plan,
     plan_from,
 )
+from emul.plans.algorithms.group_tree import tree_of
 from emul.plans.collectives import collective_named
 from emul.plans.contents import everyone, ranks_in, sets_of
-from emul.plans.excerpt import Excerpt
-from emul.plans.levels import tree_of
-from emul.plans.verify import MOST_CHANNELS, _bytes_per_place, verify
+from emul.plans.proof.verify import MOST_CHANNELS, _bytes_per_place, verify
+from emul.plans.symmetry import Excerpt
 
 
 def test_sets_of_ranks_may_have_any_size():
@@ -261,7 +261,7 @@ def test_excerpts_stand_for_all_rounds():
 @pytest.mark.parametrize("algorithm", ["ring", "hierarchical", "gloo:ring"])
 def test_every_plan_is_proven_before_it_is_handed_out(algorithm, monkeypatch):
     proven = []
-    monkeypatch.setattr("emul.plans.algorithms.verify", proven.append)
+    monkeypatch.setattr("emul.plans.algorithms.registry.verify", proven.append)
     assert build_plan("all_reduce", algorithm, (2, 2)) is proven[0]
     assert build_hierarchy("all_reduce", (2, 2), ("ring", "direct")) is proven[1]
     assert len(proven) == 2

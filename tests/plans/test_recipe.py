@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from strategies import CASES, program_of
 
-from emul.plans import COLLECTIVES, Program, Recipe, Shape, build_plan, recipe
+from emul.ops.fusing import recipe
+from emul.ops.fusing.recipe import Recipe
+from emul.plans import (
+    COLLECTIVES,
+    Program,
+    Shape,
+    build_plan,
+)
 
 
 def recipe_of(collective, algorithm, sizes, width, *, root=0, commutes=True):

@@ -9,8 +9,8 @@ from emul.plans import (
     Expressions,
     build_plan,
 )
+from emul.plans.algorithms.trees import PIECES
 from emul.plans.libraries.names import MOST_SEGMENTS
-from emul.plans.trees import PIECES
 
 
 def rows(step):

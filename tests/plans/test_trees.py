@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from emul.plans import build_plan
-from emul.plans.trees import PIECES
+from emul.plans.algorithms.trees import PIECES
 
 WORLDS = [2, 3, 4, 5, 7, 8, 9, 16, 17, 24, 33, 64, 100]
 

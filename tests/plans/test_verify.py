@@ -10,9 +10,17 @@ from interpreter import is_right
 from strategies import CASES, chaotic_plans, link, one_site, program_of
 
 from emul import CapacityError, PlanError, World, memory
-from emul.plans import COLLECTIVES, Partition, Plan, Step, Waits, build_plan, verify
+from emul.plans import (
+    COLLECTIVES,
+    Partition,
+    Plan,
+    Step,
+    Waits,
+    build_plan,
+    verify,
+)
 
-verify_module = importlib.import_module("emul.plans.verify")
+verify_module = importlib.import_module("emul.plans.proof.verify")
 
 SIZES = [(2,), (4,), (2, 2), (1, 3), (2, 1, 2)]
 

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from emul import World
 from emul.cli.main import main
-from emul.lag import Arrival, Lag
 from emul.ops.exact import ExactData
-from emul.report.rows import modelled_row, perf_row
+from emul.report.perf_row import modelled_row, perf_row
 from emul.report.table import PerfTable
+from emul.wall.lag import Arrival, Lag
 
 # Ranks 0 and 1 at a, rank 2 at b: 10 GB/s of ports, a trunk of 1 GB/s and 1 ms.
 TOPOLOGY = """

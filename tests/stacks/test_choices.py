@@ -3,8 +3,8 @@
 import pytest
 
 from emul import Link, Node, Site, Topology
-from emul.links.nccl import PROTOCOLS
 from emul.stacks.nccl import CHANNELS, _plan
+from emul.stacks.nccl_latency import PROTOCOLS
 from emul.stacks.nccl_tuner import Nodes
 from emul.stacks.stack import Choice, Stack
 

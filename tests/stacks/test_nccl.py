@@ -10,17 +10,17 @@ from stacks.rooms import EIGHT_ALONE, FABRIC, H100, MIB, THREE, campuses, latenc
 from strategies import CASES, cases, count_for, one_site, root_of, sites_of_one, topologies
 
 from emul import Link, Send, World
-from emul.links.nccl import (
+from emul.plans import COLLECTIVES, Shape, build_plan
+from emul.stacks.nccl import NODE_TREES, Setting, choose, stack_for
+from emul.stacks.nccl_latency import (
     BASE_US,
     PROTOCOLS,
     STEP_US,
     nccl_pat_us,
     nccl_tree_all_reduce_us,
 )
-from emul.plans import COLLECTIVES, Shape, build_plan
-from emul.stacks.library import load_stack
-from emul.stacks.nccl import NODE_TREES, Setting, choose, stack_for
 from emul.stacks.nccl_tuner import Nodes, steps_of
+from emul.stacks.profile import load_stack
 
 
 def fixed(topology, protocol, family="ring", algorithm="ring"):

@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 
 from emul import World
-from emul.stacks.library import KEYS, read_stack, stack_names
+from emul.stacks.profile import KEYS, read_stack, stack_names
 
 PAGE = files("emul.stacks").joinpath("README.md").read_text()
 

@@ -14,7 +14,7 @@ from emul.errors import StackError
 from emul.plans import COLLECTIVES
 from emul.report import closing_words
 from emul.stacks import IDEAL, NO_CONSTANTS, Choice, Constants, Stack
-from emul.stacks.library import load_stack, stack_names
+from emul.stacks.profile import load_stack, stack_names
 from emul.topology import Node, Site, Topology, read_topology
 
 OWN = """

@@ -12,7 +12,7 @@ from emul.links import Link
 from emul.links.link import Jitter, OtherTraffic, Transport
 from emul.plans import Excerpt, Places, build_plan
 from emul.timing import NCCL_SLICING, Slicing, critical_path, time_excerpt, time_plan
-from emul.timing import collapse as module
+from emul.timing import symmetry as module
 from emul.topology import Network, Node, Site, Topology, Trunk
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather")
@@ -161,7 +161,7 @@ def test_a_world_is_timed_in_full_where_its_ranks_are_not_alike(monkeypatch):
     few = world.predict("all_reduce", 8, algorithm="hierarchical", collapse=True)
     assert few.time_s == in_full.time_s
     assert few.plan.algorithm == "hierarchical"
-    monkeypatch.setattr("emul.planning.MOST_RANKS_IN_FULL", 4)
+    monkeypatch.setattr("emul.runtime.planner.MOST_RANKS_IN_FULL", 4)
     for algorithm in ("hierarchical", "auto"):
         with pytest.raises(ArgumentError, match="has 2 waves"):
             World(world.topology).predict("all_reduce", 8, algorithm=algorithm, collapse=True)
@@ -185,7 +185,7 @@ def test_auto_takes_in_account_what_can_be_timed(monkeypatch):
     assert world.predict("all_reduce", 8, collapse=True).algorithm == (
         world.predict("all_reduce", 8).algorithm
     )
-    monkeypatch.setattr("emul.planning.MOST_RANKS_IN_FULL", 4)
+    monkeypatch.setattr("emul.runtime.planner.MOST_RANKS_IN_FULL", 4)
     few = World(quiet()).predict("all_reduce", 8, collapse=True)
     assert set(few.considered) == {"hierarchical", "hierarchical:nodes"}
     assert few.time_s == min(few.considered.values())

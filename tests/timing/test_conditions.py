@@ -13,9 +13,14 @@ from emul.links import Changes, Jitter, OtherTraffic, Outages, State, Transport
 from emul.links.transport import slow_start_time_s
 from emul.plans import Partition, Plan, Step
 from emul.stacks import Constants
-from emul.stacks.library import load_stack
+from emul.stacks.profile import load_stack
 from emul.timing import Slicing, time_plan
-from emul.timing.extras import Connections, can_be_late, drawn_tails_s, extra_delays
+from emul.timing.effects.drawn_delays import (
+    Connections,
+    can_be_late,
+    drawn_tails_s,
+    extra_delays,
+)
 from emul.timing.traffic import Traffic
 from emul.topology import Network
 
@@ -196,7 +201,7 @@ NEVER_AGAIN = draw_for(10**9)
 
 def tail_s(*draws, packets=10):
     line = np.array([1e9])
-    with patch("emul.timing.extras.exponential", Draws(*draws)):
+    with patch("emul.timing.effects.drawn_delays.exponential", Draws(*draws)):
         nbytes = np.array([packets * 1000])
         return drawn_tails_s(LOSSY, np.zeros(1, np.uint64), nbytes, line).item()
 
@@ -218,7 +223,10 @@ def test_a_packet_lost_near_the_end_comes_a_round_trip_later_less_what_follows_i
 def test_no_packet_before_the_first_is_lost():
     assert tail_s(draw_for(11), times_lost(1), NEVER_AGAIN) == 0
     assert tail_s(draw_for(10), times_lost(1), NEVER_AGAIN) > 0
-    with patch("emul.timing.extras.exponential", Draws(draw_for(11), times_lost(1), NEVER_AGAIN)):
+    with patch(
+        "emul.timing.effects.drawn_delays.exponential",
+        Draws(draw_for(11), times_lost(1), NEVER_AGAIN),
+    ):
         one_more = np.array([10_001])  # bytes: the eleventh packet holds one
         assert drawn_tails_s(LOSSY, np.zeros(1, np.uint64), one_more, np.array([1e9])) > 0
 
@@ -236,8 +244,11 @@ def delays(link, nbytes, tails_s, timers_s, slicing=None, limit=np.inf):
         return np.full(len(keys), tails_s)
 
     with (
-        patch("emul.timing.extras.drawn_tails_s", tails),
-        patch("emul.timing.extras.drawn_timers_s", lambda link, keys: np.full(len(keys), timers_s)),
+        patch("emul.timing.effects.drawn_delays.drawn_tails_s", tails),
+        patch(
+            "emul.timing.effects.drawn_delays.drawn_timers_s",
+            lambda link, keys: np.full(len(keys), timers_s),
+        ),
     ):
         _, tail_ps = extra_delays(traffic, network, found, np.array([limit]), 0)
     return tail_ps.tolist(), seen

@@ -117,12 +117,12 @@ class Program:
 
 def assert_looks_change_nothing(topology, stack, number):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("emul.flights.MANY_TRANSFERS", 1 << 60)
+        patch.setattr("emul.runtime.busy_period.MANY_TRANSFERS", 1 << 60)
         try:
             whole = Program(topology, stack, number, looks=False)
         except OutageError:
             return
-        patch.setattr("emul.flights.MANY_TRANSFERS", 0)
+        patch.setattr("emul.runtime.busy_period.MANY_TRANSFERS", 0)
         looks = Program(topology, stack, number, looks=True)
     assert looks.told() == whole.told()
     causes = whole.causes()

@@ -8,7 +8,8 @@ from strategies import CASES, cases, topologies, width_for
 
 from emul import World
 from emul.plans import COLLECTIVES, Shape
-from emul.timing import NCCL_SLICING, Slicing, step_deadlines_ps
+from emul.timing import NCCL_SLICING, Slicing
+from emul.wall.step_deadlines import step_deadlines_ps
 
 STACKS = ("ideal", "nccl", "gloo", "openmpi")
 

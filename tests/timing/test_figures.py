@@ -10,7 +10,7 @@ from emul import Link, Node, Site, Topology, Trunk, World
 from emul.links import Changes, OtherTraffic, State, Transport
 from emul.plans import build_plan
 from emul.timing import Slicing, busiest_link_ps, transfers_in
-from emul.timing.acts import Moments
+from emul.timing.joint.rank_ops import Moments
 from emul.topology import Network
 
 PLAIN = Link(1e9, 0.01)

@@ -19,9 +19,15 @@ from strategies import (
 
 from emul import Link, Node, Site, Topology, Trunk
 from emul.links import Jitter, Transport
-from emul.plans import COLLECTIVES, Rounds, Shape, build_plan, ring
+from emul.plans import (
+    COLLECTIVES,
+    Rounds,
+    Shape,
+    build_plan,
+)
+from emul.plans.algorithms import ring
 from emul.stacks import IDEAL, Constants
-from emul.stacks.library import load_stack
+from emul.stacks.profile import load_stack
 from emul.timing import NCCL_SLICING, Slicing, time_plan, total_ps
 from emul.timing.generated import generated_total_ps
 from emul.topology import Network

@@ -16,7 +16,7 @@ from strategies import CASES, count_for, real_topologies, topologies, with_links
 
 from emul import World
 from emul.links import Jitter
-from emul.plans import ring
+from emul.plans.algorithms import ring
 
 
 def lossy(topology):

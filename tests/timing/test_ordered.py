@@ -36,11 +36,11 @@ from emul.plans import (
     build_plan,
 )
 from emul.stacks import IDEAL
-from emul.stacks.library import load_stack
+from emul.stacks.profile import load_stack
 from emul.timing import Slicing, dependencies, time_excerpt, time_plan
-from emul.timing.conditions import Conditions
-from emul.timing.ordered import times_in_order, total_in_order
-from emul.timing.tables import Tables
+from emul.timing.effects.connection_table import Conditions
+from emul.timing.engine.ordered import times_in_order, total_in_order
+from emul.timing.engine.tables import Tables
 from emul.timing.traffic import Traffic
 from emul.topology import Network
 

@@ -12,9 +12,15 @@ import pytest
 from interrupts import StopError, stop
 
 import emul
-from emul.timing import margin_ns, may_be_realtime, now_ns, wait_until
-from emul.timing.pacer import NAP_NS, calibrate
-from emul.timing.waits import clock_step_ns, measure_waits
+from emul.wall.pacer import (
+    NAP_NS,
+    calibrate,
+    margin_ns,
+    may_be_realtime,
+    now_ns,
+    wait_until,
+)
+from emul.wall.timer_accuracy import clock_step_ns, measure_waits
 
 
 @pytest.mark.parametrize("ahead_us", [-1000, 0, 50, 400, 30_000])

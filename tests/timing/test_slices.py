@@ -8,7 +8,7 @@ from strategies import chaotic_plans, link, one_site, program_of, sites_of_one, 
 
 from emul import ArgumentError, Link, Node, Send, Site, Slicing, Topology, Trunk, World
 from emul.plans import Partition, Plan, Step, algorithms_for
-from emul.stacks.library import load_stack
+from emul.stacks.profile import load_stack
 from emul.timing import most_in_flight, time_plan
 from emul.topology import Network
 

@@ -9,7 +9,7 @@ from emul import Link, Node, Site, Topology, Trunk
 from emul.links import OtherTraffic, Transport
 from emul.links.changes import Changes, State
 from emul.topology.bound import lower_bound_ps
-from emul.topology.connections import Connection
+from emul.topology.connection_limit import Connection
 
 PS = 10**12
 FABRIC = Link(1e12, 0.0)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from emul import TopologyError
 from emul.links import Changes, Diurnal, Outages, State
 from emul.topology import read_topology
-from emul.topology.mahimahi import mahimahi_states
-from emul.topology.reader import parse_document
-from emul.topology.trace_files import recorded_rows
+from emul.topology.formats.mahimahi import mahimahi_states
+from emul.topology.formats.traces import recorded_rows
+from emul.topology.toml.reader import parse_document
 
 HEAD = """
 [defaults]

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from emul import StackError, TopologyError
-from emul.stacks.library import read_stack
+from emul.stacks.profile import read_stack
 from emul.topology import read_topology
-from emul.topology.reader import parse_document
+from emul.topology.toml.reader import parse_document
 
 MOST_CHARACTERS = 12 * 700
 LINK = "rate_gbit_per_s = 8\nlatency_us = 1\n"

@@ -3,11 +3,11 @@
 import pytest
 
 from emul import TopologyError
+from emul.reading.bounded_text import read_text
+from emul.reading.toml_table import Table
 from emul.topology import figures_of, read_topology
-from emul.topology.fields import Table
-from emul.topology.link_tables import from_preset, link_of
-from emul.topology.reader import MOST_RANKS, LinkTable
-from emul.topology.texts import read_text
+from emul.topology.toml.link_tables import from_preset, link_of
+from emul.topology.toml.reader import MOST_RANKS, LinkTable
 
 LINKS = """
 [defaults]

@@ -8,9 +8,9 @@ import pytest
 from emul.links.limits import connection_limit
 from emul.links.loss import cubic_rate_bytes_per_s, go_back_n_efficiency, packets_in_flight
 from emul.links.transport import streams_to_fill, window_rate_bytes_per_s
-from emul.topology.fields import Table
+from emul.reading.toml_table import Table
 from emul.topology.library import link_preset, link_preset_names
-from emul.topology.link_tables import SOURCE, from_preset, link_of
+from emul.topology.toml.link_tables import SOURCE, from_preset, link_of
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from emul import TopologyError
 from emul.links import Jitter, OtherTraffic, Transport
+from emul.reading.toml_table import Table
 from emul.topology import read_topology
-from emul.topology.fields import Table
-from emul.topology.keys import COUNTS, NUMBERS
-from emul.topology.link_tables import from_preset, link_of
+from emul.topology.toml.keys import COUNTS, NUMBERS
+from emul.topology.toml.link_tables import from_preset, link_of
 
 GLASS_S_PER_KM = 1.4682 / 299792.458
 

@@ -15,7 +15,7 @@ from emul.links.link import OtherTraffic
 from emul.report import closing_words
 from emul.timing import Slicing
 from emul.topology.bound import lower_bound_ps
-from emul.topology.connections import Connection
+from emul.topology.connection_limit import Connection
 
 MB = 10**6
 NIC = Link(1e9, 0.0)

@@ -3,11 +3,11 @@
 import pytest
 
 from emul.links.limits import connection_limit
+from emul.reading.toml_table import Table
 from emul.topology import figures_of, link_preset_names, load_document, notes_of, preset_table
-from emul.topology.fields import Table
-from emul.topology.link_tables import from_preset, link_of
-from emul.topology.provenance import UNSPOKEN
-from emul.topology.reader import LinkTable, read_document
+from emul.topology.toml.link_tables import from_preset, link_of
+from emul.topology.toml.provenance import UNSPOKEN
+from emul.topology.toml.reader import LinkTable, read_document
 
 STATUSES = {"measured", "published", "assumed", "given", "derived"}
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from emul import TopologyError, World
 from emul.topology import read_topology
-from emul.topology.mahimahi import mahimahi_states
-from emul.topology.trace_files import recorded_rows
+from emul.topology.formats.mahimahi import mahimahi_states
+from emul.topology.formats.traces import recorded_rows
 
 RATE = 1e9 / 8
 """Of the link, in bytes per second: 1 Gbit/s."""
@@ -156,5 +156,5 @@ def test_stamps_are_parted_nowhere(tmp_path, monkeypatch):
     stamps = np.sort(np.random.default_rng(2).integers(0, 10**9, 1000))
     (tmp_path / "t").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(map(str, stamps)).encode())
     whole = mahimahi_states(tmp_path / "t", 1e6, 1e12)
-    monkeypatch.setattr("emul.topology.mahimahi.PARSED_AT_ONCE", 7)
+    monkeypatch.setattr("emul.topology.formats.mahimahi.PARSED_AT_ONCE", 7)
     assert mahimahi_states(tmp_path / "t", 1e6, 1e12) == whole

@@ -6,7 +6,14 @@ from importlib.resources import files
 import pytest
 
 from emul.topology import read_topology
-from emul.topology.keys import CHANGE_KEYS, CHOICES, COUNTS, DEFAULTS, NUMBERS, TRUNK_KEYS
+from emul.topology.toml.keys import (
+    CHANGE_KEYS,
+    CHOICES,
+    COUNTS,
+    DEFAULTS,
+    NUMBERS,
+    TRUNK_KEYS,
+)
 
 PAGE = files("emul.topology").joinpath("README.md").read_text()
 ROWS = {

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from emul.stacks.library import load_stack
+from emul.stacks.profile import load_stack
 from emul.validation import Summary, read_links, read_measured
 from emul.validation.algorithms import chosen
 from emul.validation.campuses import campuses_of

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from emul.errors import MeasurementError
-from emul.measured.refusals import Place
-from emul.stacks.library import load_stack
+from emul.reading.place import Place
+from emul.stacks.profile import load_stack
 from emul.validation import read_links, read_measured
 from emul.validation.algorithms import chosen
 from emul.validation.campuses import campus_of_ranks, campuses_of

@@ -8,7 +8,7 @@ import pytest
 
 from emul.errors import MeasurementError
 from emul.stacks import Constants, Stack
-from emul.stacks.library import load_stack
+from emul.stacks.profile import load_stack
 from emul.validation import Predictor, Summary, read_links, read_measured, summary_of
 from emul.validation.constants import calibrated_stacks
 from emul.validation.summary import errors_by_delay

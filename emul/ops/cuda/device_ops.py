@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.ops.buffers import Buffers
-from emul.ops.cuda.arrays import ArrayDevice, DeviceArrays
+from emul.ops.cuda.device_arrays import ArrayDevice, DeviceArrays
 from emul.ops.cuda.gpu_ops import GpuOps, Work
 from emul.ops.cuda.pacing import RETURN_NS, Pace, PacingDevice, Reckoning
 from emul.plans import Program

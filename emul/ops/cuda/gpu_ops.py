@@ -16,11 +16,17 @@ import numpy.typing as npt
 
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device import Device, DeviceArray, Launch
-from emul.ops.cuda.forms import Form, packed_stride, scattered, stride_of
-from emul.ops.cuda.rows import Batch, Places, Rows
+from emul.ops.cuda.launch_form import (
+    Form,
+    packed_stride,
+    scattered,
+    stride_of,
+)
 from emul.ops.cuda.sources import ALIGNMENT, THREADS, Source
-from emul.ops.cuda.tapes import Tapes
-from emul.plans import Program, Recipe
+from emul.ops.cuda.step_tables import Batch, Places, Rows
+from emul.ops.cuda.tape import Tapes
+from emul.ops.fusing.recipe import Recipe
+from emul.plans import Program
 
 __all__ = ["GpuOps", "Work"]
 

@@ -34,7 +34,7 @@ def read_plan(path: str | Path) -> Plan:
     the one in place. Raises PlanError, with file and line, for what is not understood, a race, a
     deadlock, or a file that does not compute what its collective promises.
     """
-    from emul.plans.msccl.reading import proven_plan
+    from emul.plans.msccl.parsing import proven_plan
 
     return proven_plan(path)
 

@@ -17,7 +17,7 @@ from xml.parsers import expat
 from emul.errors import PlanError
 from emul.plans.msccl.attributes import LONGEST_NAME, MOST_CHUNKS, Attributes
 from emul.plans.msccl.notes import PassedOver, pieces_of
-from emul.plans.verify import MOST_CHANNELS
+from emul.plans.proof.verify import MOST_CHANNELS
 
 __all__ = [
     "BUFFERS",

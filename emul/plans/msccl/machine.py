@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from emul.plans.msccl.buffer_places import Buffers
 from emul.plans.msccl.order import Node, Order
-from emul.plans.msccl.places import Buffers
 from emul.plans.plan import place_name
 
 __all__ = ["Machine", "Row"]

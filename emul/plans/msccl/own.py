@@ -16,9 +16,9 @@ from itertools import pairwise
 import numpy as np
 
 from emul.plans.msccl.attributes import MOST_CHUNKS
+from emul.plans.msccl.buffer_places import Buffers
 from emul.plans.msccl.document import Algo, Gpu
 from emul.plans.msccl.machine import Machine, Row
-from emul.plans.msccl.places import Buffers
 from emul.plans.plan import Partition
 
 __all__ = ["cut_edges", "joined_places", "numbered_rows"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from emul.errors import TopologyError
 from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Topology
-from emul.topology.reader import Document, parse_document, read_document
+from emul.topology.toml.reader import Document, parse_document, read_document
 
 __all__ = ["load", "load_document", "preset_names", "world_of"]
 

@@ -1,0 +1,1 @@
+"""The compiled arithmetic on the CPU."""

@@ -1,0 +1,1 @@
+"""Fusing the steps of a program into one pass over the elements."""

@@ -1,0 +1,1 @@
+"""The algorithms, one module for each, and their registry by name."""

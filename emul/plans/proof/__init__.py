@@ -1,0 +1,1 @@
+"""The proof that a plan computes the promise of its collective, before it runs."""

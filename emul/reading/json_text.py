@@ -1,0 +1,129 @@
+"""JSON that others wrote, with the place of every value in its text."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from emul.errors import MeasurementError
+from emul.reading.numbers import LEAST, MOST, MOST_BYTES
+from emul.reading.place import Place
+
+__all__ = ["JsonText", "members_of", "place_in"]
+
+Steps = tuple[str | int, ...]
+
+PLAIN = json.JSONDecoder()
+SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class JsonText:
+    """A parsed document that finds the line and column of what it has to refuse.
+
+    ``origins`` are the positions in the text of values that steps lead to: of the document itself,
+    and of its parts where they stand in several documents of a stream.
+    """
+
+    def __init__(self, text: str, path: Path, content: Any, origins: dict[Steps, int]) -> None:
+        """Take ``content``, which stands at ``origins`` in ``text``."""
+        self.text = text
+        self.path = path
+        self.content = content
+        self.origins = origins
+
+    def place(self, steps: Steps) -> Place:
+        """Return the place of the value that ``steps``, keys and indices, lead to.
+
+        Where a step leads nowhere, that is the place of what should have held it.
+        """
+        return place_in(self.text, self.path, self.position(steps))
+
+    def position(self, steps: Steps) -> int:
+        """Return where in the text the value begins that ``steps`` lead to."""
+        known = max((each for each in self.origins if steps[: len(each)] == each), key=len)
+        position = self.origins[known]
+        for step in steps[len(known) :]:
+            inside = next((at for key, at in members_of(self.text, position) if key == step), None)
+            if inside is None:
+                break
+            position = inside
+        return position
+
+    def refusal(self, steps: Steps, came: object, needed: str) -> MeasurementError:
+        """Return the error for the value that ``steps`` lead to."""
+        name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+        return self.place(steps).complaint(
+            f"{name.lstrip('.') or 'the document'} = {str(came)[:60]!r}: needed {needed}"
+        )
+
+    def get(self, *steps: str | int) -> Any:
+        """Return the value that ``steps`` lead to, None where they lead nowhere."""
+        value = self.content
+        for step in steps:
+            if isinstance(step, str):
+                value = value.get(step) if isinstance(value, dict) else None
+            else:
+                value = value[step] if isinstance(value, list) and step < len(value) else None
+        return value
+
+    def items(self, *steps: str | int) -> list[Any]:
+        """Return the list that ``steps`` lead to."""
+        value = self.get(*steps)
+        if not isinstance(value, list):
+            raise self.refusal(steps, value, "a list")
+        return value
+
+    def number(self, *steps: str | int, least: float = -math.inf) -> float:
+        """Return the finite number that ``steps`` lead to, at least ``least``."""
+        value = self.get(*steps)
+        finite = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not finite or not max(least, -1e300) <= value <= 1e300:
+            at_least = "" if least == -math.inf else f", {least:g} or more"
+            raise self.refusal(steps, value, f"a finite number{at_least}")
+        return float(value)
+
+    def positive(self, *steps: str | int) -> float:
+        """Return the number above 0 that ``steps`` lead to."""
+        value = self.number(*steps)
+        if not LEAST <= value <= MOST:
+            raise self.refusal(steps, value, f"a number above 0, from {LEAST:g} to {MOST:g}")
+        return value
+
+    def whole(self, *steps: str | int, least: int = 0) -> int:
+        """Return the whole number that ``steps`` lead to, at least ``least``."""
+        value = self.number(*steps, least=least)
+        if value != int(value) or value > MOST_BYTES:
+            raise self.refusal(steps, value, f"a whole number to {MOST_BYTES}")
+        return int(value)
+
+
+def members_of(text: str, position: int) -> Iterator[tuple[str | int, int]]:
+    """Yield each key, or index, of the value at ``position``, and where its value begins."""
+    closing = {"{": "}", "[": "]"}.get(text[position])
+    here, index = _skip(text, position + 1), 0
+    while closing and text[here] != closing:
+        key: str | int = index
+        if closing == "}":
+            key, here = PLAIN.raw_decode(text, here)
+            here = _skip(text, _skip(text, here) + 1)
+        yield key, here
+        _, here = PLAIN.raw_decode(text, here)
+        here, index = _skip(text, here), index + 1
+        if text[here] == ",":
+            here = _skip(text, here + 1)
+
+
+def _skip(text: str, position: int) -> int:
+    match = SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def place_in(text: str, path: Path, position: int) -> Place:
+    """Return the place of a position in the text of a file."""
+    line = text.count("\n", 0, position) + 1
+    column = position - text.rfind("\n", 0, position)
+    return Place(path, line, str(column))

@@ -1,0 +1,120 @@
+"""The algorithms that ``auto`` chooses from, and why some of them cannot be timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from emul.errors import CapacityError, EmulError, OutageError, TimeLimitError
+from emul.plans import Plan, Program, Rounds, Shape, passes, proof_bytes
+from emul.runtime.run import by_reason
+from emul.timing import Slicing, transfers_in
+from emul.units import format_bytes
+
+__all__ = [
+    "Candidate",
+    "PassedOver",
+    "check_transfers",
+    "check_work",
+    "in_words",
+    "is_outage",
+    "nothing_timed",
+    "passing_over",
+]
+
+MOST_WORK_OF_AUTO = 1 << 24
+"""Transfers or slices of an algorithm that ``auto`` proves and times: some 10 s, and 3 GB."""
+
+MOST_PROOF_BYTES = 8 << 30
+"""As emul.plans.proof.verify counts them, of a proof that is not cut up; it comes to some 5 GB."""
+
+PROVEN_IN_AN_INSTANT = 1 << 28
+"""Bytes of a proof: that of 1,000 chunks over 1,000 ranks."""
+
+PART_FOR_COMPARISON = 8
+"""By which both bounds are divided where a collective is only timed for the sake of comparison."""
+
+TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An algorithm that ``auto`` may choose; its program, if it is timed in an instant."""
+
+    least_ps: int
+    algorithm: str
+    program: Program | None
+
+
+PassedOver = dict[str, Exception]
+"""Why algorithms were not timed, by name."""
+
+
+@contextmanager
+def passing_over(algorithm: str, passed_over: PassedOver, *also: type[EmulError]) -> Iterator[None]:
+    """Note why ``algorithm`` cannot be timed, if it cannot, and go on."""
+    kinds: tuple[type[Exception], ...]
+    kinds = (CapacityError, MemoryError, OutageError, TimeLimitError, *also)
+    try:
+        yield
+    except kinds as error:
+        passed_over[algorithm] = error
+
+
+def check_work(plan: Plan, part: int = 1) -> None:
+    """Raise CapacityError for a plan whose proof and timing would take long, before they begin.
+
+    Both bounds are divided by ``part``.
+    """
+    rows, most = 0, MOST_WORK_OF_AUTO // part
+    for number in _rows_of_steps(plan):
+        rows += number
+        if rows > most:
+            raise CapacityError(f"more than {most} transfers: {TOO_MUCH_WORK}")
+    needed = proof_bytes(plan)
+    if needed > MOST_PROOF_BYTES // part:
+        raise CapacityError(f"{format_bytes(needed)} for its proof: {TOO_MUCH_WORK}")
+    through = passes(plan)
+    if rows * through > most:
+        raise CapacityError(f"{rows} transfers, proven {through} times over: {TOO_MUCH_WORK}")
+
+
+def _rows_of_steps(plan: Plan) -> Iterator[int]:
+    """Yield numbers of rows that add up to those of all steps, which are made only if need be."""
+    if isinstance(plan.steps, Rounds):
+        yield len(plan.steps) * plan.steps.orders.size
+        return
+    for step in plan.steps():
+        yield len(step)
+
+
+def check_transfers(program: Program, slicing: Slicing | None, part: int = 1) -> int:
+    """Return the transfers and slices of a program; raise CapacityError for too many to time."""
+    transfers = transfers_in(program, slicing)
+    if transfers > MOST_WORK_OF_AUTO // part:
+        raise CapacityError(f"{transfers} transfers and slices: {TOO_MUCH_WORK}")
+    return transfers
+
+
+def nothing_timed(shape: Shape, passed_over: PassedOver) -> EmulError:
+    """Return the one error that names why each algorithm cannot be timed."""
+    kinds = (OutageError, TimeLimitError, CapacityError)
+    kind = next(
+        (kind for kind in kinds if all(isinstance(why, kind) for why in passed_over.values())),
+        CapacityError,
+    )
+    return kind(
+        f"auto: no algorithm for {shape.collective.name} can be timed: "
+        f"{by_reason(in_words(passed_over))}"
+    )
+
+
+def in_words(passed_over: PassedOver) -> dict[str, str]:
+    """Return why, in words, by name."""
+    return {name: str(why) or "out of memory" for name, why in passed_over.items()}
+
+
+def is_outage(why: Exception) -> bool:
+    """Say whether an outage is why."""
+    return isinstance(why, OutageError)

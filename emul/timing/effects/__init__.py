@@ -1,0 +1,1 @@
+"""The effects of links on connections: drawn delays, states that change, wavelengths."""

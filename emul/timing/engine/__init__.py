@@ -1,0 +1,1 @@
+"""The scheduler: when each transfer starts and arrives, compiled."""

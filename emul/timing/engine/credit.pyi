@@ -1,0 +1,16 @@
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.timing.effects.connection_table import Conditions
+
+__all__ = ["Credit"]
+
+@final
+class Credit:
+    of: npt.NDArray[np.int32]
+    stands: npt.NDArray[np.uint8]
+    following: npt.NDArray[np.int32]
+    def __init__(self, conditions: Conditions) -> None: ...
+    def put_back(self, holds: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64]) -> None: ...

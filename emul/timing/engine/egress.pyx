@@ -1,0 +1,60 @@
+"""Heads that leave the ports of senders: of each port, only the next one need be in the heap.
+
+A port lets heads go on one after the other, so their events are in order as they are made. In
+the heap are those that leave a port next, at the same time if it is more than one; the others
+are queued behind them. So the heap stays as small as there are ports, however many transfers
+wait, and gives out the same events in the same order.
+"""
+
+cimport cython
+from libc.stdint cimport int32_t, int64_t
+
+from emul.timing.engine.events cimport Heap, push
+
+import numpy as np
+
+__all__ = ["Leaving"]
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Leaving:
+    """The queues of all ports."""
+
+    def __init__(self, int64_t transfers, int64_t ports):
+        self.first, self.last = (np.full(ports, -1, dtype=np.int32) for _ in range(2))
+        self.following = np.full(transfers, -1, dtype=np.int32)
+        self.head = np.empty(transfers, dtype=np.int64)
+        self.kind = np.empty(transfers, dtype=np.int32)
+        self.out = np.zeros(ports, dtype=np.int32)
+        self.time = np.zeros(ports, dtype=np.int64)
+
+    cdef void add(self, Heap* heap, int64_t port, int64_t head, int32_t t,
+                  int32_t kind) noexcept nogil:
+        """Let the head of a transfer leave its port, no earlier than those before it."""
+        if self.out[port] == 0 or head == self.time[port]:
+            self.out[port] += 1
+            self.time[port] = head
+            push(heap, head, t, kind)
+            return
+        self.head[t], self.kind[t], self.following[t] = head, kind, -1
+        if self.first[port] < 0:
+            self.first[port] = t
+        else:
+            self.following[self.last[port]] = t
+        self.last[port] = t
+
+    cdef void gone(self, Heap* heap, int64_t port) noexcept nogil:
+        """Take note that a head has left; after the last at its time come those of the next."""
+        cdef int32_t t
+        self.out[port] -= 1
+        if self.out[port]:
+            return
+        t = self.first[port]
+        if t >= 0:
+            self.time[port] = self.head[t]
+        while t >= 0 and self.head[t] == self.time[port]:
+            push(heap, self.head[t], t, self.kind[t])
+            self.out[port] += 1
+            t = self.following[t]
+        self.first[port] = t

@@ -1,0 +1,480 @@
+"""Streams that share links: max-min fair with a cap per stream, anew at every start and end.
+
+Streams over the same links with the same cap are a class: at any moment all of them have the same
+rate. So a class keeps one sum, the bytes that each of its streams was served since the class was
+last idle, and a stream is through when that sum has grown by its bytes. A start or an end costs
+the logarithm of the number of streams, whatever rates change (the virtual time of processor
+sharing; Parekh and Gallager, 1993). What is computed is what emul.links.sharing specifies.
+
+A class has a wave to itself, which its streams share evenly; waves are joined by uplinks. A wave or
+an uplink out of a site may have a token bucket. As long as there are tokens, that wave or uplink
+does not limit; everything else does: what windows and losses leave of the sender's port, from which
+the bytes come, the wave where the bucket is an uplink's, the other uplinks. Tokens flow in at the
+rate of the link and out with the bytes, so a bucket that lets more pass than flows in is empty at
+some moment. That is an event of its own: from then on the link limits again.
+
+A bucket serves packets as they come, so a stream that begins waits behind what others have queued
+in front of it: of each message at most what its path holds, for the rest follows acknowledgements,
+and only what there are no tokens for.
+
+Events are at whole picoseconds. A bucket is empty, and a stream through, between two of them, and
+what passes a bucket with tokens may be much faster than what passes it afterwards. So classes with
+a bucket stand at that moment itself, ``part`` of a picosecond from the event.
+
+A stream may stand for several that are alike: they begin and end together and count as so many.
+"""
+
+cimport cython
+from libc.math cimport INFINITY, floor
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
+
+import numpy as np
+
+from emul.timing.terms import CODES
+
+__all__ = ["Fluid"]
+
+cdef double PS_PER_S = 1e12
+cdef double TIES = 1e-12   # levels this close, relatively, are one
+cdef double LIMIT_PS = 2.0 ** 62
+cdef uint8_t[CAPS] CAP_TERMS = [CODES["window"], CODES["loss"]]
+
+
+cdef inline double spare(double rate, double used) noexcept nogil:
+    """Return the bytes per second that flow into a bucket of ``rate``, below 0 if more flow out."""
+    cdef double found = rate - used
+    return 0.0 if -TIES * rate <= found <= TIES * rate else found
+
+
+cdef inline double filled(double tokens, double burst, double rate, double used,
+                          double ps) noexcept nogil:
+    """Return what is in a bucket of ``burst`` bytes after ``ps`` in which ``used`` flowed out."""
+    return min(burst, max(0.0, tokens + spare(rate, used) * ps / PS_PER_S))
+
+
+cdef inline double until_empty(double tokens, double rate, double used) noexcept nogil:
+    """Return after how many picoseconds a bucket is empty; infinity if it never is."""
+    cdef double flows_in = spare(rate, used)
+    return INFINITY if flows_in >= 0 else tokens * PS_PER_S / -flows_in
+
+
+cdef inline int64_t queue_behind(int64_t at, double nbytes, double rate) noexcept nogil:
+    """Return until when ``nbytes``, for which there are no tokens at ``at``, queue at a bucket."""
+    return at + <int64_t>(max(0.0, nbytes) * PS_PER_S / rate)
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Fluid:
+    """The classes of streams of one simulation.
+
+    ``given``: an effects.wavelengths.Classes. Its rates and caps are copied, for they change.
+    """
+
+    def __init__(self, given):
+        cdef Py_ssize_t classes = len(given.wave_rate), streams = len(given.of_stream), _
+        class_of, uplinks, uplink_rate = given.of_stream, given.uplinks, given.uplink_rate
+        self.wave_rate, self.cap = given.wave_rate.copy(), given.cap.copy()
+        self.cap_term = given.term.copy()
+        self.uplinks, self.uplink_rate, self.class_of = uplinks, uplink_rate, class_of
+        self.burst, self.credit = given.burst, given.burst.copy()
+        self.uplink_burst = given.uplink_burst
+        self.uplink_credit = given.uplink_burst.copy()
+        self.uplink_used, self.uplink_part = (np.zeros(len(uplink_rate)) for _ in range(2))
+        self.uplink_since = np.zeros(len(uplink_rate), dtype=np.int64)
+        self.lifted = np.zeros(classes, dtype=np.uint8)
+        self.uplink_lifted = np.zeros(len(uplink_rate), dtype=np.uint8)
+        joined = (np.asarray(uplinks) >= 0).any(axis=1)
+        self.bucketed = _bucketed(given, joined).astype(np.uint8)
+        self.lifted_rate, self.path_bytes = given.lifted_rate.copy(), given.path_bytes
+        self.busy = np.zeros(classes, dtype=np.int64)
+        self.uplink_busy = np.zeros(len(uplink_rate), dtype=np.int64)
+        self.rate, self.served, self.part = (np.zeros(classes) for _ in range(3))
+        self.capped_time = np.zeros((classes, CAPS), dtype=np.int64)
+        self.capped = np.zeros(classes, dtype=np.uint8)
+        self.since = np.zeros(classes, dtype=np.int64)
+        self.due = np.full(classes + len(uplink_rate), INT64_MAX, dtype=np.int64)
+        self.due_part = np.zeros(len(self.due))
+        self.empties = np.zeros(len(self.due), dtype=np.uint8)
+        members = np.bincount(class_of, minlength=classes) if streams else np.zeros(classes)
+        self.first = np.concatenate([[0], np.cumsum(members)]).astype(np.int64)
+        self.active = np.zeros(classes, dtype=np.int32)
+        self.alike, self.load = given.alike, np.zeros(classes, dtype=np.int64)
+        self.heap = np.zeros(streams, dtype=np.int32)
+        self.until = np.zeros(streams)
+        self.began_capped = np.zeros((streams, CAPS), dtype=np.int64)
+        self.queue, self.place = (np.arange(len(self.due), dtype=np.int32) for _ in range(2))
+        self.joined = np.flatnonzero(joined).astype(np.int32)
+        self.free = np.zeros(len(uplink_rate))
+        self.waiting = np.zeros(len(uplink_rate), dtype=np.int64)
+        self.settled = np.zeros(classes, dtype=np.uint8)
+
+    cdef int64_t next_due(self) noexcept nogil:
+        """Return when the next stream is through or bucket empty; INT64_MAX when none ever is."""
+        return self.due[self.queue[0]] if self.queue.shape[0] else INT64_MAX
+
+    cdef int32_t take(self, int64_t time) noexcept nogil:
+        """End the stream that is through at ``time`` and return it; -1 if a bucket is empty."""
+        cdef int32_t of = self.queue[0], stream
+        if self.empties[of]:
+            self._empty(of, time)
+            return -1
+        stream = self.heap[self.first[of]]
+        self._serve_until_due(of, time, self.due_part[of])
+        self._remove(of, 0)
+        self._share_anew(of)
+        return stream
+
+    cdef void _serve_until_due(self, int32_t of, int64_t time, double part) noexcept nogil:
+        """Serve a class, and all that it shares an uplink with, to the moment that is due."""
+        self._serve(of, time, part)
+        if self._is_joined(of):
+            self._serve_joined(time, part)
+
+    cdef double _first_rest(self, int32_t of) noexcept nogil:
+        """Return the bytes that the first of a class's streams has still to send."""
+        return max(0.0, self.until[self.heap[self.first[of]]] - self.served[of])
+
+    cdef void begin(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
+        """Let an idle stream have ``nbytes`` to send from ``time`` on."""
+        cdef int32_t of = self.class_of[stream]
+        self._advance(of, time)
+        self.until[stream] = self.served[of] + nbytes
+        self.began_capped[stream, :] = self.capped_time[of, :]
+        self._add(of, stream)
+        self._settle(of, time)
+
+    cdef double withdraw(self, int32_t stream, int64_t time) noexcept nogil:
+        """Stop an active stream; return the bytes that it still had to send."""
+        cdef int32_t of = self.class_of[stream]
+        cdef int64_t at = 0
+        cdef double rest
+        self._advance(of, time)
+        rest = max(0.0, self.until[stream] - self.served[of])
+        while self.heap[self.first[of] + at] != stream:
+            at += 1
+        self._remove(of, at)
+        self._settle(of, time)
+        return rest
+
+    cdef int64_t capped_ps(self, int32_t stream, int by) noexcept nogil:
+        """Return how long a stream has been at its cap since it began, as far as ``by`` set it."""
+        return self.capped_time[self.class_of[stream], by] - self.began_capped[stream, by]
+
+    cdef void change(self, int32_t of, double wave_rate, double cap, double lifted_rate,
+                     uint8_t term, int64_t time) noexcept nogil:
+        """Give a class other rates and another cap from ``time`` on; ``term`` sets the cap."""
+        self._advance(of, time)
+        self.wave_rate[of], self.cap[of], self.cap_term[of] = wave_rate, cap, term
+        self.lifted_rate[of] = lifted_rate
+        self._settle(of, time)
+
+    cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
+        """Queue ``nbytes`` in the buckets in front of a stream; return when the first passes."""
+        cdef int32_t of = self.class_of[stream], out = self.uplinks[of, 0]
+        cdef bint own = self.burst[of] > 0 and self.wave_rate[of] > 0
+        cdef bint joined = out >= 0 and self.uplink_burst[out] > 0
+        cdef int64_t at = time
+        cdef double queued, tokens
+        if own:
+            at = max(at, self.busy[of])
+        if joined:
+            at = max(at, self.uplink_busy[out])
+        queued = min(nbytes, self.path_bytes[of])
+        if own:
+            tokens = self._tokens(of, time) if at == time else 0.0
+            self.busy[of] = queue_behind(at, queued - tokens, self.wave_rate[of])
+        if joined:
+            tokens = self._uplink_tokens(out, time, 0.0) if at == time else 0.0
+            self.uplink_busy[out] = queue_behind(at, queued - tokens, self.uplink_rate[out])
+        return at
+
+    cdef double _tokens(self, int32_t of, int64_t time) noexcept nogil:
+        """Return the bytes that are in the bucket of a class at ``time``."""
+        cdef double ps = max(0.0, <double>(time - self.since[of]) - self.part[of])
+        return filled(self.credit[of], self.burst[of], self.wave_rate[of],
+                      self.rate[of] * self.load[of], ps)
+
+    cdef double _uplink_tokens(self, Py_ssize_t u, int64_t time, double part) noexcept nogil:
+        """Return the bytes that are in the bucket of an uplink ``part`` after ``time``."""
+        cdef double ps = <double>(time - self.uplink_since[u]) + part - self.uplink_part[u]
+        return filled(self.uplink_credit[u], self.uplink_burst[u], self.uplink_rate[u],
+                      self.uplink_used[u], max(0.0, ps))
+
+    cdef void _empty(self, int32_t item, int64_t time) noexcept nogil:
+        """The bucket of a class, or of an uplink after all classes, is empty."""
+        cdef Py_ssize_t u = item - self.rate.shape[0]
+        cdef int32_t of = self.joined[0] if u >= 0 else item
+        self._serve_until_due(of, time, self.due_part[item])
+        if u >= 0:
+            self.uplink_credit[u] = 0.0
+        else:
+            self.credit[of] = 0.0
+        self._share_anew(of)
+
+    cdef void _advance(self, int32_t of, int64_t time) noexcept nogil:
+        """Serve the class up to ``time``."""
+        self._serve(of, time, 0.0)
+
+    cdef void _serve(self, int32_t of, int64_t time, double part) noexcept nogil:
+        """Serve the class up to ``part`` of a picosecond after ``time``, if it is not beyond."""
+        cdef double ps = <double>(time - self.since[of]) + part - self.part[of]
+        if self.active[of] == 0:
+            self.served[of] = 0.0
+        if ps < 0:
+            return
+        if self.burst[of] > 0:
+            self.credit[of] = filled(self.credit[of], self.burst[of], self.wave_rate[of],
+                                     self.rate[of] * self.load[of], ps)
+        if self.active[of]:
+            self.served[of] += self.rate[of] * ps / PS_PER_S
+            if self.capped[of]:
+                self.capped_time[of, self.capped[of] - 1] += time - self.since[of]
+        self.since[of], self.part[of] = time, part
+
+    cdef void _serve_joined(self, int64_t time, double part) noexcept nogil:
+        """Serve all classes that have an uplink, and let tokens flow into the uplinks' buckets."""
+        cdef Py_ssize_t i, u
+        for i in range(self.joined.shape[0]):
+            self._serve(self.joined[i], time, part)
+        for u in range(self.uplink_rate.shape[0]):
+            if <double>(time - self.uplink_since[u]) + part >= self.uplink_part[u]:
+                self.uplink_credit[u] = self._uplink_tokens(u, time, part)
+                self.uplink_since[u], self.uplink_part[u] = time, part
+
+    cdef bint _is_joined(self, int32_t of) noexcept nogil:
+        return self.uplinks[of, 0] >= 0 or self.uplinks[of, 1] >= 0
+
+    cdef void _settle(self, int32_t of, int64_t time) noexcept nogil:
+        """Work out anew what changes with a class whose streams or rates have changed."""
+        if self._is_joined(of):
+            self._serve_joined(time, 0.0)
+        self._share_anew(of)
+
+    cdef void _share_anew(self, int32_t of) noexcept nogil:
+        """Work out anew the rates of a class, and of all that it shares an uplink with."""
+        cdef Py_ssize_t i, u
+        if not self._is_joined(of):
+            self._lift(of)
+            self._fix(of, self._own(of))
+            self._set_due(of)
+            return
+        for i in range(self.joined.shape[0]):
+            self._lift(self.joined[i])
+        for u in range(self.uplink_rate.shape[0]):
+            self.uplink_lifted[u] = self.uplink_credit[u] > 0
+        self._share()
+        for i in range(self.joined.shape[0]):
+            self._set_due(self.joined[i])
+        for u in range(self.uplink_rate.shape[0]):
+            self._set_uplink_due(u)
+
+    cdef void _lift(self, int32_t of) noexcept nogil:
+        """Say whether tokens lift the limit of a class's wave; one without any rate has none."""
+        self.lifted[of] = self.credit[of] > 0 and self.wave_rate[of] > 0
+
+    cdef double _own(self, int32_t of) noexcept nogil:
+        """Return what each stream of a class may have at most, whatever the others do."""
+        cdef double own
+        if self.active[of] == 0:
+            return 0.0
+        own = min(self.cap[of], self.wave_rate[of] / self.load[of])
+        return max(own, self.lifted_rate[of]) if self.lifted[of] else own
+
+    cdef void _fix(self, int32_t of, double rate) noexcept nogil:
+        cdef int by
+        cdef double cap = self.cap[of]
+        if self.lifted[of]:
+            cap = max(cap, self.lifted_rate[of])
+        self.rate[of] = rate
+        self.capped[of] = 0
+        if self.active[of] > 0 and rate >= cap:
+            for by in range(CAPS):
+                if self.cap_term[of] == CAP_TERMS[by]:
+                    self.capped[of] = 1 + by
+        self.settled[of] = True
+
+    cdef void _share(self) noexcept nogil:
+        """Fill the uplinks: all rates rise together, until a cap is reached or a link is full."""
+        cdef Py_ssize_t i, u, left = 0, end
+        cdef int32_t of
+        cdef double level
+        cdef bint full
+        self._free_uplinks()
+        self.waiting[:] = 0
+        for i in range(self.joined.shape[0]):
+            of = self.joined[i]
+            self.settled[of] = self.active[of] == 0
+            left += not self.settled[of]
+            for end in range(2):
+                if self.uplinks[of, end] >= 0:
+                    self.waiting[self.uplinks[of, end]] += self.load[of]
+        while left:
+            level = INFINITY
+            for u in range(self.free.shape[0]):
+                if self.waiting[u]:
+                    level = min(level, self.free[u] / self.waiting[u])
+            for i in range(self.joined.shape[0]):
+                if not self.settled[self.joined[i]]:
+                    level = min(level, self._own(self.joined[i]))
+            for i in range(self.joined.shape[0]):
+                of = self.joined[i]
+                if self.settled[of]:
+                    continue
+                full = self._own(of) <= level * (1 + TIES)
+                for end in range(2):
+                    u = self.uplinks[of, end]
+                    # Marked before, so that one class does not fill a link for the next one.
+                    full = full or (u >= 0 and self.free[u] <= level * (1 + TIES) * self.waiting[u])
+                if full:
+                    self._fix(of, min(level, self._own(of)))
+                    left -= 1
+            self._charge()
+        self._add_up()
+
+    cdef void _free_uplinks(self) noexcept nogil:
+        """Let all of every uplink be free: where there are tokens, no end of it."""
+        cdef Py_ssize_t u
+        for u in range(self.free.shape[0]):
+            self.free[u] = INFINITY if self.uplink_lifted[u] else self.uplink_rate[u]
+
+    cdef void _add_up(self) noexcept nogil:
+        """Add up what all classes together send over each uplink."""
+        cdef Py_ssize_t i, end
+        cdef int32_t of, u
+        self.uplink_used[:] = 0.0
+        for i in range(self.joined.shape[0]):
+            of = self.joined[i]
+            for end in range(2):
+                u = self.uplinks[of, end]
+                if u >= 0:
+                    self.uplink_used[u] += self.rate[of] * self.load[of]
+
+    cdef void _charge(self) noexcept nogil:
+        """Take from the uplinks what the settled classes have; count who still waits."""
+        cdef Py_ssize_t i, u, end
+        cdef int32_t of
+        self._free_uplinks()
+        self.waiting[:] = 0
+        for i in range(self.joined.shape[0]):
+            of = self.joined[i]
+            for end in range(2):
+                u = self.uplinks[of, end]
+                if u < 0:
+                    continue
+                if self.settled[of]:
+                    self.free[u] = max(0.0, self.free[u] - self.rate[of] * self.load[of])
+                else:
+                    self.waiting[u] += self.load[of]
+
+    cdef void _set_due(self, int32_t of) noexcept nogil:
+        """Note when the first of a class's streams will be through, or before it the bucket empty.
+        """
+        cdef double stream_ps = INFINITY, bucket_ps = INFINITY
+        if self.active[of] and self.rate[of] > 0:
+            stream_ps = self.part[of] + self._first_rest(of) * PS_PER_S / self.rate[of]
+        if self.lifted[of]:
+            bucket_ps = self.part[of] + until_empty(self.credit[of], self.wave_rate[of],
+                                                    self.rate[of] * self.load[of])
+        self.empties[of] = bucket_ps < stream_ps
+        self._note_due(of, self.since[of], min(stream_ps, bucket_ps), self.bucketed[of])
+
+    cdef void _set_uplink_due(self, Py_ssize_t u) noexcept nogil:
+        """Note when the bucket of an uplink will be empty."""
+        cdef int32_t item = <int32_t>(self.rate.shape[0] + u)
+        cdef double ps = INFINITY
+        if self.uplink_lifted[u]:
+            ps = self.uplink_part[u] + until_empty(self.uplink_credit[u], self.uplink_rate[u],
+                                                   self.uplink_used[u])
+        self.empties[item] = True
+        self._note_due(item, self.uplink_since[u], ps, True)
+
+    cdef void _note_due(self, int32_t item, int64_t since, double ps, bint exact) noexcept nogil:
+        """Note what comes ``ps`` after ``since``: as an event at the nearest picosecond."""
+        cdef double whole = floor(ps + 0.5)
+        self.due[item], self.due_part[item] = INT64_MAX, 0.0
+        if whole < LIMIT_PS:
+            self.due[item] = since + <int64_t>whole
+            if exact:
+                self.due_part[item] = ps - whole
+        self._move(item)
+
+    cdef bint _sooner(self, int32_t a, int32_t b) noexcept nogil:
+        if self.due[a] != self.due[b]:
+            return self.due[a] < self.due[b]
+        if self.due_part[a] != self.due_part[b]:
+            return self.due_part[a] < self.due_part[b]
+        return a < b
+
+    cdef void _move(self, int32_t of) noexcept nogil:
+        """Put a class or an uplink where it belongs in the queue of both."""
+        cdef int64_t at = self.place[of], n = self.queue.shape[0], child
+        cdef int32_t other
+        while at > 0 and self._sooner(of, self.queue[(at - 1) >> 1]):
+            other = self.queue[(at - 1) >> 1]
+            self.queue[at] = other
+            self.place[other] = <int32_t>at
+            at = (at - 1) >> 1
+        while 2 * at + 1 < n:
+            child = 2 * at + 1
+            if child + 1 < n and self._sooner(self.queue[child + 1], self.queue[child]):
+                child += 1
+            other = self.queue[child]
+            if not self._sooner(other, of):
+                break
+            self.queue[at] = other
+            self.place[other] = <int32_t>at
+            at = child
+        self.queue[at] = of
+        self.place[of] = <int32_t>at
+
+    cdef bint _less(self, int32_t a, int32_t b) noexcept nogil:
+        if self.until[a] != self.until[b]:
+            return self.until[a] < self.until[b]
+        return a < b
+
+    cdef void _add(self, int32_t of, int32_t stream) noexcept nogil:
+        cdef int64_t base = self.first[of], at = self.active[of]
+        self.active[of] += 1
+        self.load[of] += self.alike[stream]
+        self.heap[base + at] = stream
+        self._sift_up(base, at)
+
+    cdef void _remove(self, int32_t of, int64_t at) noexcept nogil:
+        cdef int64_t base = self.first[of], last
+        self.active[of] -= 1
+        self.load[of] -= self.alike[self.heap[base + at]]
+        last = self.active[of]
+        self.heap[base + at] = self.heap[base + last]
+        if at < last:
+            self._sift_up(base, at)
+            self._sift_down(base, last, at)
+
+    cdef void _sift_up(self, int64_t base, int64_t at) noexcept nogil:
+        cdef int32_t stream = self.heap[base + at]
+        while at > 0 and self._less(stream, self.heap[base + ((at - 1) >> 1)]):
+            self.heap[base + at] = self.heap[base + ((at - 1) >> 1)]
+            at = (at - 1) >> 1
+        self.heap[base + at] = stream
+
+    cdef void _sift_down(self, int64_t base, int64_t n, int64_t at) noexcept nogil:
+        cdef int32_t stream = self.heap[base + at]
+        cdef int64_t child
+        while 2 * at + 1 < n:
+            child = 2 * at + 1
+            if child + 1 < n and self._less(self.heap[base + child + 1], self.heap[base + child]):
+                child += 1
+            if not self._less(self.heap[base + child], stream):
+                break
+            self.heap[base + at] = self.heap[base + child]
+            at = child
+        self.heap[base + at] = stream
+
+
+def _bucketed(given, joined):
+    """Return which classes have tokens to reckon with: their own, or of any uplink that joins them.
+    """
+    own = np.asarray(given.burst) > 0
+    if (np.asarray(given.uplink_burst) > 0).any() or own[joined].any():
+        own = own | joined
+    return own

@@ -1,0 +1,78 @@
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.timing.effects.connection_table import Conditions
+from emul.timing.engine.credit import Credit
+from emul.timing.engine.dependencies import Edges
+from emul.timing.traffic import Transfers
+from emul.topology import Network
+
+__all__ = [
+    "CAUSES",
+    "CHANGE_EVENT",
+    "DEAD",
+    "DONE_EVENT",
+    "FIRST_STREAM",
+    "FREED_EVENT",
+    "NEVER_ENDS",
+    "STREAM_EVENT",
+    "TOO_LATE",
+    "Simulation",
+    "schedule",
+]
+
+_Timed = tuple[dict[str, npt.NDArray[np.int64]], str | tuple[str, int, int, int] | None]
+
+CAUSES: tuple[str, str, str]
+DEAD: str
+CHANGE_EVENT: int
+DONE_EVENT: int
+FIRST_STREAM: int
+FREED_EVENT: int
+STREAM_EVENT: int
+NEVER_ENDS: str
+TOO_LATE: str
+
+@final
+class Simulation:
+    pipes: Any
+    leaving: Any
+    credit: Credit
+    edges: Edges
+    free: npt.NDArray[np.int64]
+    user: npt.NDArray[np.int32]
+    on_link: npt.NDArray[np.int64]
+    behind: npt.NDArray[np.int32]
+    finish: npt.NDArray[np.int64]
+    legs: npt.NDArray[np.uint8]
+    arrival: npt.NDArray[np.int64]
+    held_by: npt.NDArray[np.int32]
+    arrived_last: npt.NDArray[np.int32]
+    done: npt.NDArray[np.int64]
+    waited_for: npt.NDArray[np.int32]
+    ordered_after: npt.NDArray[np.int32]
+    start_cause: npt.NDArray[np.uint8]
+    done_cause: npt.NDArray[np.uint8]
+    def __init__(
+        self,
+        traffic: Transfers,
+        edges: Edges,
+        network: Network,
+        conditions: Conditions,
+        kept: int = 0,
+    ) -> None: ...
+    def advance(self, until_ps: int = ...) -> None: ...
+    def events(self) -> npt.NDArray[np.int64]: ...
+    def put_back(
+        self,
+        events: npt.NDArray[np.int64],
+        finished: npt.NDArray[np.int32],
+        until_ps: int,
+    ) -> None: ...
+    def times(self) -> _Timed: ...
+
+def schedule(
+    traffic: Transfers, edges: Edges, network: Network, conditions: Conditions
+) -> _Timed: ...

@@ -1,0 +1,467 @@
+"""Says when: a plan's transfers and the links they cross in, start and arrival of each out.
+
+Discrete events in C, without the GIL. A transfer is issued when the transfers that last wrote
+what it reads are done, and with them whatever else its plan makes it wait for. It then crosses the
+sender's port, a pipe if there is one (see engine.connections), and the receiver's port, cut-through:
+at each port it waits until it is free, keeps it for its bytes at the rate of that port (the
+sender's also for the overhead), and its head goes on at once. Latency lies between the sender's
+side and the receiver's port and occupies nothing: a port is taken when bytes are there. A transfer
+that stays with its rank takes no port, only what its host takes. Before it is handed to its
+connection, a transfer waits for credit where there is a limit (see emul.timing.engine.credit).
+On a connection that is followed, nothing arrives before what was sent before it.
+A transfer that is reduced into a chunk is done when it has arrived and the transfers reduced into
+that chunk before it are done.
+
+Ports and pipes serve in the order in which heads come; events at the same time are handled in the
+order of the plan, what leaves a shared trunk first. So there is one answer, on every machine.
+"""
+
+cimport cython
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
+
+from emul.timing.engine.credit cimport Credit
+from emul.timing.engine.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, Edges
+from emul.timing.engine.events cimport (
+    Event,
+    Heap,
+    any_of,
+    earliest,
+    kind_of,
+    number_of,
+    pop,
+    push,
+    set_up,
+    size_of,
+    tear_down,
+)
+from emul.timing.engine.egress cimport Leaving
+from emul.timing.engine.connections cimport (
+    ARRIVED,
+    CHANGE,
+    DONE,
+    FREED,
+    HANDED,
+    LEFT,
+    PIPE,
+    PORT,
+    RECEIVER,
+    STREAM,
+    STREAMS_FROM,
+    Pipes,
+)
+from emul.timing.engine.paths cimport Ways, occupancy
+
+import numpy as np
+
+from emul.timing.traffic import not_before_ps
+
+__all__ = [
+    "CAUSES", "CHANGE_EVENT", "DEAD", "DONE_EVENT", "FIRST_STREAM", "FREED_EVENT", "NEVER_ENDS",
+    "STREAM_EVENT", "TOO_LATE", "Simulation", "schedule",
+]
+
+cdef enum:
+    HOPS = 3  # the sender's port, the pipe, the receiver's port
+    # What a transfer waited for last: that another was done, its credit, that another was issued.
+    UPON_DONE_CAUSE = 0
+    SLOT_CAUSE = 1
+    ISSUE_CAUSE = 2
+
+CAUSES = ("done", "slot", "issue")
+DONE_EVENT, FREED_EVENT, STREAM_EVENT, CHANGE_EVENT = DONE, FREED, STREAM, CHANGE
+FIRST_STREAM = STREAMS_FROM
+
+TOO_LATE, DEAD, NEVER_ENDS = "too late", "dead", "never ends"
+
+# Half of what int64 holds, so that one addition past the limit cannot wrap.
+cdef double TIME_LIMIT_PS = 2.0 ** 62
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Simulation:
+    """The events of a plan in their order. Its arguments are those of ``schedule``.
+
+    The first ``kept`` transfers were under way before: emul.timing.joint.checkpoint puts them back.
+    """
+
+    cdef int32_t[::1] src
+    cdef int32_t[::1] dst
+    cdef int64_t[::1] nbytes
+    cdef uint8_t[::1] begins
+    cdef int64_t[::1] host
+    cdef int64_t[::1] completion
+    cdef int64_t call
+    cdef int64_t[::1] not_before
+    cdef int64_t[::1] tail
+    cdef readonly Edges edges
+    cdef Ways ways
+    cdef readonly int64_t[::1] free       # when each port is
+    cdef readonly int32_t[::1] user       # and the last transfer that had it, or -1
+    cdef readonly Pipes pipes
+    cdef readonly Credit credit
+    cdef readonly int64_t[:, ::1] on_link
+    cdef readonly int32_t[:, ::1] behind
+    cdef readonly int64_t[::1] finish    # when the last byte has left the sender's port, the pipe
+    cdef readonly uint8_t[::1] legs      # of a transfer over streams: ends that are not known yet
+    cdef readonly int64_t[::1] arrival   # as far as it is known
+    cdef readonly int32_t[::1] held_by
+    cdef readonly int32_t[::1] arrived_last
+    cdef readonly int64_t[::1] done
+    cdef readonly int32_t[::1] waited_for
+    cdef readonly int32_t[::1] ordered_after
+    cdef readonly uint8_t[::1] start_cause
+    cdef readonly uint8_t[::1] done_cause
+    cdef int32_t[::1] ready      # transfers that wait for nothing, of which one is in the heap
+    cdef int64_t begun           # how many of them have been in it
+    cdef readonly Leaving leaving
+    cdef int64_t handled
+    cdef int64_t kept
+    cdef bint too_late
+    cdef Heap heap
+
+    def __cinit__(self, traffic, edges, network, conditions, kept=0):
+        # A transfer has at most three events at once, a stream and a changing way one each.
+        set_up(&self.heap, 3 * len(traffic.src) + len(conditions.classes.of_stream)
+               + len(conditions.states.timer_ps) + 1)
+
+    def __dealloc__(self):
+        tear_down(&self.heap)
+
+    def __init__(self, traffic, Edges edges, network, conditions, int64_t kept=0):
+        cdef Py_ssize_t transfers = len(traffic.src)
+        self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
+        self.begins = traffic.begins
+        self.host, self.completion = traffic.host_ps, traffic.completion_ps
+        self.call, self.not_before = traffic.call_ps, not_before_ps(traffic)
+        self.tail = conditions.tail_ps
+        self.edges, self.ways = edges, Ways(network)
+        self.free = np.zeros(4 * network.world_size, dtype=np.int64)
+        self.user = np.full(4 * network.world_size, -1, dtype=np.int32)
+        self.on_link = np.full((transfers, HOPS), -1, dtype=np.int64)
+        self.behind = np.full((transfers, HOPS), -1, dtype=np.int32)
+        self.pipes = Pipes(conditions, traffic.nbytes, self.on_link, self.behind)
+        self.pipes.heap = &self.heap
+        self.credit = Credit(conditions)
+        waited = np.asarray(edges.before_start)
+        self.ready = (kept + np.flatnonzero(waited[kept:] == 0)).astype(np.int32)
+        self.kept = kept
+        self.leaving = Leaving(transfers, 4 * network.world_size)
+        self.finish = np.zeros(transfers, dtype=np.int64)
+        self.legs = np.full(transfers if len(conditions.classes.of_stream) else 0, 2, np.uint8)
+        self.arrival = np.zeros(transfers, dtype=np.int64)
+        self.held_by = np.full(transfers if len(conditions.rate) else 0, -1, dtype=np.int32)
+        self.arrived_last = np.full(len(conditions.rate), -1, dtype=np.int32)
+        self.done = np.zeros(transfers, dtype=np.int64)
+        self.waited_for = np.full(transfers, -1, dtype=np.int32)
+        self.ordered_after = np.full(transfers, -1, dtype=np.int32)
+        self.start_cause = np.zeros(transfers, dtype=np.uint8)
+        self.done_cause = np.zeros(transfers, dtype=np.uint8)
+        self.begin_next()
+        if kept == 0:
+            self.pipes.open()
+
+    def advance(self, int64_t until_ps=INT64_MAX):
+        """Handle all events before ``until_ps``, or until there is trouble."""
+        with nogil:
+            self.run(until_ps)
+
+    cdef void run(self, int64_t until) noexcept nogil:
+        cdef int64_t due, total = self.src.shape[0]
+        cdef Event* next
+        while (self.handled < total and not self.too_late and not self.pipes.too_late
+               and self.pipes.dead_way < 0):
+            due = self.pipes.fluid.next_due()
+            next = earliest(&self.heap)
+            if next.time < due:
+                if next.time >= until:
+                    return
+                self.handle(pop(&self.heap, next))
+            elif due < until:
+                self.pipes.leave(due)
+            else:
+                return
+
+    def events(self):
+        """Return what is to come: times in picoseconds, numbers, kinds (see engine.connections)."""
+        cdef int64_t at, size = size_of(&self.heap)
+        cdef int64_t[:, ::1] found = np.empty((3, size), dtype=np.int64)
+        cdef Event event
+        for at in range(size):
+            event = any_of(&self.heap, at)
+            found[0, at], found[1, at], found[2, at] = event.time, number_of(event), kind_of(event)
+        return np.asarray(found)
+
+    def put_back(self, int64_t[:, ::1] events, int32_t[::1] finished, int64_t until_ps):
+        """Take ``events`` as they were given out, and tell new ones which transfers are done.
+
+        Those of credit are made anew: at ``until_ps``, who holds some follows from who has arrived.
+        What else there is of kept transfers, whoever puts them back has written into the arrays.
+        """
+        cdef int64_t at, edge
+        cdef int32_t t
+        holds = np.zeros(self.kept, dtype=bool)
+        for at in range(self.kept):
+            if self.credit.counts(at) and self.on_link[at, PORT] >= 0:
+                holds[at] = self.freed_ps(at) >= until_ps
+                if holds[at] and self.has_landed(at) and self.arrival[at] < until_ps:
+                    push(&self.heap, self.freed_ps(at), at, FREED)
+        self.credit.put_back(holds, np.asarray(self.on_link)[:self.kept, PORT])
+        for at in range(events.shape[1]):
+            push(&self.heap, events[0, at], events[1, at], <int32_t>events[2, at])
+        self.handled = finished.shape[0]
+        for t in finished:
+            for edge in range(self.edges.first[t], self.edges.first[t + 1]):
+                if self.edges.waiter[edge] >= self.kept:
+                    self.let_start(self.done[t], self.edges.waiter[edge], t, UPON_DONE_CAUSE)
+
+    cdef bint has_landed(self, int64_t t) noexcept nogil:
+        """Say whether it is known when a transfer arrives."""
+        return self.on_link[t, RECEIVER] >= 0 and not (self.pipes.is_fluid(t) and self.legs[t])
+
+    cdef int64_t freed_ps(self, int64_t t) noexcept nogil:
+        """Return when word of a transfer's arrival is back, which is not before it has landed."""
+        if not self.has_landed(t):
+            return INT64_MAX
+        return self.arrival[t] + self.ways.latency[self.ways.way(self.dst[t], self.src[t])]
+
+    cdef void begin_next(self) noexcept nogil:
+        """Let the next one of those begin that wait for nothing; all do so at the same time."""
+        if self.begun < self.ready.shape[0]:
+            push(&self.heap, self.call, self.ready[self.begun], PORT)
+            self.begun += 1
+
+    cdef void handle(self, Event event) noexcept nogil:
+        cdef int64_t time = event.time, number = number_of(event)
+        cdef int32_t kind = kind_of(event)
+        if kind == PORT:
+            if self.begun and number == self.ready[self.begun - 1]:
+                self.begin_next()
+            if not self.credit.counts(number) or self.credit.take(number):
+                self.cross(time, number, PORT)
+        elif kind == RECEIVER:
+            if self.pipes.of[number] < 0:
+                self.leaving.gone(&self.heap, self.on_the_way(self.link(number, PORT)))
+            self.cross(time, number, RECEIVER)
+        elif kind == PIPE:
+            self.leaving.gone(&self.heap, self.link(number, PORT))
+            self.enter(time, <int32_t>number)
+        elif kind == LEFT:
+            self.finish[number] = max(self.finish[number], time)
+            self.sent(number)
+            self.leg_done(number)
+        elif kind == ARRIVED:
+            self.arrived(time, number)
+        elif kind == DONE:
+            self.finished(time, number)
+        elif kind == FREED:
+            self.freed(time, <int32_t>number)
+        elif kind == HANDED:
+            self.tell(time, number, UPON_ISSUE)
+        elif kind == STREAM:
+            self.pipes.go_on(time, <int32_t>(number - STREAMS_FROM))
+        else:
+            self.pipes.change(time, STREAMS_FROM - 1 - number)
+
+    cdef inline int64_t link(self, int64_t t, int32_t hop) noexcept nogil:
+        """Return the number of the port that a transfer takes at its sender or its receiver."""
+        cdef int64_t src = self.src[t], dst = self.dst[t]
+        return self.ways.out(src, dst) if hop == PORT else self.ways.into(src, dst)
+
+    cdef inline int64_t on_the_way(self, int64_t port) noexcept nogil:
+        """Return the number under which ``leaving`` has heads between a sender's port and the next.
+
+        All that goes on without a pipe is under way as long. No head leaves a receiver's port, so
+        the number of the one beside it is free.
+        """
+        return port + 1
+
+    cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
+        """Put the transfer on a port, and its head on to what comes next."""
+        cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, taken
+        if hop == PORT and not (self.pipes.late.shape[0] and self.pipes.late[t]):
+            self.tell(time, t, UPON_ISSUE)
+        if src == dst:
+            push(&self.heap, time + (self.host[t] if self.host.shape[0] else 0), t, ARRIVED)
+            return
+        link, start = self.link(t, hop), time
+        if self.free[link] > time:
+            start = self.free[link]
+            self.behind[t, hop] = self.user[link]
+        if hop == PORT and self.not_before.shape[0]:
+            start = max(start, self.not_before[t])
+        head = start
+        if hop == PORT and self.begins[t]:
+            head += self.ways.overhead[self.ways.way(src, dst)]
+        if hop == PORT and self.host.shape[0]:
+            head += self.host[t]
+        taken = occupancy(self.nbytes[t], self.ways.rate[link], <int64_t>TIME_LIMIT_PS)
+        if head + <double>taken >= TIME_LIMIT_PS:
+            self.too_late = True
+            return
+        self.on_link[t, hop] = start
+        self.free[link] = head + taken
+        self.user[link] = <int32_t>t
+        if hop == PORT:
+            self.finish[t] = head + taken
+            self.go_on(head, <int32_t>t, link)
+            return
+        self.arrival[t] = max(self.arrival[t], head + taken)
+        if self.pipes.is_fluid(t):
+            self.leg_done(t)
+        else:
+            self.sent(t)
+            self.deliver(t)
+
+    cdef void go_on(self, int64_t head, int32_t t, int64_t port) noexcept nogil:
+        """Let a transfer's head, which leaves its sender's port then, come to what is next."""
+        cdef int64_t delay
+        if self.pipes.of[t] >= 0:
+            self.leaving.add(&self.heap, port, head, t, PIPE)
+            return
+        delay = self.under_way(t)
+        if head + <double>delay > TIME_LIMIT_PS:
+            self.too_late = True
+            return
+        self.leaving.add(&self.heap, self.on_the_way(port), head + delay, t, RECEIVER)
+
+    cdef inline int64_t under_way(self, int64_t t) noexcept nogil:
+        """Return how long a byte of a transfer is under way that leaves its sender's side now."""
+        if self.pipes.of[t] >= 0:
+            return self.pipes.under_way(t)
+        return self.ways.latency[self.ways.way(self.src[t], self.dst[t])]
+
+    cdef void sent(self, int64_t t) noexcept nogil:
+        """Let the last byte of a transfer come, now that it is known when it leaves its sender."""
+        cdef int64_t delay = self.under_way(t)
+        if self.finish[t] + <double>delay > TIME_LIMIT_PS:
+            self.too_late = True
+            return
+        self.arrival[t] = max(self.arrival[t], self.finish[t] + delay)
+
+    cdef void enter(self, int64_t time, int32_t t) noexcept nogil:
+        """Let a transfer's head come to its pipe."""
+        cdef int64_t left = self.pipes.enter(time, t)
+        if left > TIME_LIMIT_PS:
+            self.too_late = True
+        self.finish[t] = max(self.finish[t], left)
+
+    cdef void leg_done(self, int64_t t) noexcept nogil:
+        """Of a transfer over streams, one more end is known: at the receiver's port or the pipe."""
+        self.legs[t] -= 1
+        if self.legs[t] == 0:
+            self.deliver(t)
+
+    cdef void deliver(self, int64_t t) noexcept nogil:
+        """Let a transfer that is through everything arrive, but not before what was sent before."""
+        cdef int64_t more = 0, time
+        cdef int32_t pipe = self.pipes.of[t], last
+        if self.tail.shape[0]:
+            more += self.tail[t]
+        if self.completion.shape[0]:
+            more += self.completion[t]
+        if self.arrival[t] + <double>more > TIME_LIMIT_PS:
+            self.too_late = True
+            return
+        time = self.arrival[t] + more
+        if pipe >= 0:
+            last = self.arrived_last[pipe]
+            if last >= 0 and self.arrival[last] > time:
+                time, self.held_by[t] = self.arrival[last], last
+            self.arrived_last[pipe] = <int32_t>t
+        self.arrival[t] = time
+        push(&self.heap, time, t, ARRIVED)
+
+    cdef void arrived(self, int64_t time, int64_t t) noexcept nogil:
+        self.arrival[t] = time
+        if self.credit.counts(t):
+            time += self.ways.latency[self.ways.way(self.dst[t], self.src[t])]
+            push(&self.heap, time, t, FREED)
+        if self.edges.upon_arrival:
+            self.tell(self.arrival[t], t, UPON_ARRIVAL)
+        self.release(self.arrival[t], t, -1, UPON_DONE_CAUSE)
+
+    cdef void freed(self, int64_t time, int32_t t) noexcept nogil:
+        """Give back a transfer's credit, and hand over those of its queue that have theirs now."""
+        cdef int32_t connection = self.credit.of[t], waiter
+        self.credit.give_back(t)
+        waiter = self.credit.grant(connection)
+        while waiter >= 0:
+            self.waited_for[waiter], self.start_cause[waiter] = t, SLOT_CAUSE
+            push(&self.heap, time, waiter, PORT)
+            waiter = self.credit.grant(connection)
+
+    cdef void release(self, int64_t time, int64_t t, int32_t after, uint8_t cause) noexcept nogil:
+        """Take away one thing that keeps the transfer from being done."""
+        self.edges.before_done[t] -= 1
+        if self.edges.before_done[t] == 0:
+            self.ordered_after[t], self.done_cause[t] = after, cause
+            push(&self.heap, time, t, DONE)
+
+    cdef void let_start(self, int64_t time, int64_t t, int32_t after,
+                        uint8_t cause) noexcept nogil:
+        """Take away one thing that keeps the transfer from starting."""
+        self.edges.before_start[t] -= 1
+        if self.edges.before_start[t] == 0:
+            self.waited_for[t], self.start_cause[t] = after, cause
+            push(&self.heap, time, t, PORT)
+
+    cdef void finished(self, int64_t time, int64_t t) noexcept nogil:
+        self.done[t] = time
+        self.handled += 1
+        self.tell(time, t, 0)
+
+    cdef void tell(self, int64_t time, int64_t t, uint8_t upon) noexcept nogil:
+        """Tell those who wait for the transfer to be issued, to arrive, or done, that it is."""
+        cdef int64_t at
+        cdef int32_t waiter
+        cdef uint8_t cause = ISSUE_CAUSE if upon == UPON_ISSUE else UPON_DONE_CAUSE
+        for at in range(self.edges.first[t], self.edges.first[t + 1]):
+            waiter = self.edges.waiter[at]
+            if self.edges.kind[at] & (UPON_ISSUE | UPON_ARRIVAL) != upon:
+                continue
+            if self.edges.kind[at] & STARTS:
+                self.let_start(time, waiter, <int32_t>t, cause)
+            else:
+                self.release(time, waiter, <int32_t>t, cause)
+
+    def times(self):
+        """Return what ``schedule`` does."""
+        cdef Pipes pipes = self.pipes
+        trouble = None
+        if self.too_late or pipes.too_late:
+            trouble = TOO_LATE
+        elif pipes.dead_way >= 0:
+            trouble = (DEAD, pipes.dead_way, pipes.dead_at, pipes.dead_until)
+        elif self.handled < self.src.shape[0]:
+            going_on = (np.asarray(pipes.fluid.active) > 0) & (np.asarray(pipes.fluid.rate) > 0)
+            assert going_on.any() or pipes.timer.shape[0], "a transfer waits for itself"
+            trouble = TOO_LATE if going_on.any() else NEVER_ENDS
+        times = {
+            "on_link_ps": self.on_link, "behind": self.behind,
+            "left_ps": pipes.left, "ramped_ps": pipes.ramped,
+            "runs_from": pipes.runs_from, "runs_ps": pipes.runs,
+            "handed_ps": pipes.handed_over, "held_by": self.held_by,
+            "arrival_ps": self.arrival, "done_ps": self.done,
+            "waited_for": self.waited_for, "ordered_after": self.ordered_after,
+            "start_cause": self.start_cause, "done_cause": self.done_cause,
+        }
+        return {name: np.asarray(column) for name, column in times.items()}, trouble
+
+
+def schedule(traffic, Edges edges, network, conditions):
+    """Return when each transfer is on its links, arrives and is done, and what it waited for.
+
+    ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is used
+    up; ``network``: an emul.topology.Network; ``conditions``: an
+    emul.timing.effects.connection_table.Conditions of the same traffic.
+
+    The result is the tuple (times, trouble). ``trouble`` is None, or TOO_LATE when a time passes
+    what int64 picoseconds hold, NEVER_ENDS when a link stays without any rate, or (DEAD, way, from,
+    until) when a connection was given up: the changing way's number, and when, in picoseconds, it
+    was first in vain and the way was up again. ``times`` is a dictionary of arrays by the names
+    that emul.timing.Timeline has them under, which says what they are.
+    """
+    cdef Simulation simulation = Simulation(traffic, edges, network, conditions)
+    simulation.advance()
+    return simulation.times()

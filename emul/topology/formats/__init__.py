@@ -1,0 +1,1 @@
+"""Formats of recorded traces and of graphs, as topologies refer to them."""

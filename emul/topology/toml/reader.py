@@ -1,0 +1,248 @@
+"""Topologies from TOML files.
+
+A file may start from a ``preset``. Keys carry their unit. ``[defaults.node_link]``,
+``[defaults.site_link]`` and ``[defaults.trunk]`` hold what most links share; a site or trunk
+overrides key by key.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from emul.errors import TopologyError
+from emul.links import Link
+from emul.reading.bounded_text import read_text, toml_document
+from emul.reading.complaints import Complaints
+from emul.reading.toml_table import Range, Table
+from emul.topology.library import preset_names, preset_text
+from emul.topology.model import Site, Topology, Trunk
+from emul.topology.nodes import Node, NodeRuns
+from emul.topology.toml.change_tables import changes_of
+from emul.topology.toml.keys import NUMBERS, TRUNK_KEYS
+from emul.topology.toml.link_tables import (
+    BYTES_PER_GBIT,
+    from_preset,
+    link_of,
+    sight_km,
+)
+from emul.topology.toml.overlay import over, over_preset
+
+__all__ = ["Document", "LinkTable", "parse_document", "read_document", "read_topology"]
+
+MOST_SITES = 1_000
+MOST_RANKS = 1_000_000
+
+RANKS = Range(1, MOST_RANKS, "ranks")
+NODES = Range(1, MOST_RANKS, "nodes")
+
+SITE_KEYS = (
+    "name",
+    "nodes",
+    "ranks_per_node",
+    "node",
+    "node_link",
+    "site_link",
+    "uplink_gbit_per_s",
+    "downlink_gbit_per_s",
+    "uplink_burst_bytes",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTable:
+    """The table that a link was read from, with all that it inherits.
+
+    ``place`` is the name that reports use for the link; ``nics_bytes_per_s`` the sum of the NICs
+    at the smaller end of a trunk, None elsewhere.
+    """
+
+    place: str
+    table: Table
+    link: Link
+    nics_bytes_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file describes: the topology, and the table of every distinct kind of link."""
+
+    topology: Topology
+    tables: tuple[LinkTable, ...]
+
+
+def read_document(path: Path) -> Document:
+    """Return what the TOML file at ``path`` describes.
+
+    Raises TopologyError when the file cannot be read or does not describe a topology.
+    """
+    text = read_text(path, "a TOML file")
+    return parse_document(text, name=path.stem, where=str(path), folder=path.parent)
+
+
+def read_topology(path: Path) -> Topology:
+    """Return the topology in the TOML file at ``path``.
+
+    Raises TopologyError when the file cannot be read or does not describe a topology.
+    """
+    return read_document(path).topology
+
+
+def parse_document(text: str, *, name: str, where: str, folder: Path | None = None) -> Document:
+    """Return what ``text`` describes; the files that it names are looked for from ``folder``."""
+    root = _over_preset(Table(toml_document(text, where), where, ""))
+    complaints = Complaints(where, TopologyError)
+    with complaints.noted():
+        root.check_keys(("name", "description", "defaults", "site", "trunk"))
+    defaults = root.table("defaults")
+    with complaints.noted():
+        defaults.check_keys(("node_link", "site_link", "trunk"))
+    called = name
+    with complaints.noted():
+        called = root.name("name", name)
+    read: list[LinkTable] = []
+    sites = tuple(_sites(root, defaults, read, complaints))
+    nics = {site.name: site.ranks * site.link.rate_bytes_per_s for site in sites}
+    trunks = tuple(_trunks(root, defaults, nics, read, complaints, folder))
+    complaints.raise_any()
+    _check_ranks(where, sum(site.ranks for site in sites))
+    try:
+        topology = Topology(called, sites, trunks, description=root.text("description", ""))
+    except TopologyError as error:
+        raise TopologyError(f"{where}: {error}") from None
+    return Document(topology, tuple(read))
+
+
+def _sites(
+    root: Table, defaults: Table, read: list[LinkTable], complaints: Complaints
+) -> Iterator[Site]:
+    """Yield the sites, and note what is wrong with others."""
+    for table in root.tables("site", MOST_SITES):
+        with complaints.noted():
+            yield _site(table, defaults, read)
+
+
+def _trunks(
+    root: Table,
+    defaults: Table,
+    nics: dict[str, float],
+    read: list[LinkTable],
+    complaints: Complaints,
+    folder: Path | None,
+) -> Iterator[Trunk]:
+    """Yield the trunks, and note what is wrong with others."""
+    if complaints:  # what a trunk may take of a wrong site's NICs is not known
+        names = [table.content.get("name") for table in root.tables("site", MOST_SITES)]
+        nics = {name: 1.0 for name in names if isinstance(name, str)}
+    for table in root.tables("trunk", MOST_SITES * (MOST_SITES - 1) // 2):
+        with complaints.noted():
+            found = _trunk_table(table, defaults, nics)
+            read.append(found)
+            yield _trunk(found, table.content["between"], folder)
+
+
+def _over_preset(root: Table) -> Table:
+    """Return a document over the preset that it starts from, if it names one."""
+    if "preset" not in root.content:
+        return root
+    preset = root.text("preset")
+    if preset not in preset_names():
+        raise root.refusal("preset", preset, f"one of {', '.join(preset_names())}")
+    base = toml_document(preset_text(preset), f"preset {preset}")
+    return Table(over_preset(base, root.content), root.where, root.path)
+
+
+def _check_ranks(where: str, ranks: int) -> None:
+    if ranks > MOST_RANKS:
+        raise TopologyError(f"{where}: {ranks} ranks: needed at most {MOST_RANKS}")
+
+
+def _site(table: Table, defaults: Table, read: list[LinkTable]) -> Site:
+    """Return a site; the tables of its links come after those in ``read``."""
+    table.check_keys(SITE_KEYS)
+    name = table.name("name")
+    node_link = _overlay(defaults.table("node_link"), table.table("node_link"))
+    if "node" in table.content:
+        nodes = _nodes(table, f"inside a node of {name}", node_link, read)
+    else:
+        read.append(_link(f"inside a node of {name}", node_link))
+        runs = _ranks_of_nodes(table)
+        nodes = NodeRuns.joined((Node(ranks, read[-1].link), number) for ranks, number in runs)
+    fabric = _overlay(defaults.table("site_link"), table.table("site_link"))
+    read.append(_link(f"inside {name}", fabric))
+    try:
+        return Site(name, nodes, read[-1].link, *_ways_out(table))
+    except TopologyError as error:
+        raise table.converted(error) from None
+
+
+def _ways_out(table: Table) -> tuple[float, float | None, float]:
+    """Return uplink, downlink and the burst of the uplink, in bytes per second and bytes."""
+    rates = [
+        table.number(key, NUMBERS["rate_gbit_per_s"], math.inf) * BYTES_PER_GBIT
+        for key in ("uplink_gbit_per_s", "downlink_gbit_per_s")
+    ]
+    burst = table.number("uplink_burst_bytes", NUMBERS["burst_bytes"], 0.0)
+    return rates[0], rates[1] if "downlink_gbit_per_s" in table.content else None, burst
+
+
+def _link(place: str, table: Table) -> LinkTable:
+    table = from_preset(table)
+    return LinkTable(place, table, link_of(table))
+
+
+def _nodes(table: Table, place: str, node_link: Table, read: list[LinkTable]) -> NodeRuns:
+    """Return nodes that are given one by one; those without a link of their own share one."""
+    nodes: list[Node] = []
+    shared: Link | None = None
+    for i, own in enumerate(table.tables("node", MOST_RANKS)):
+        own.check_keys(("ranks", "link"))
+        ranks, link = own.integer("ranks", RANKS), shared
+        if "link" in own.content or link is None:
+            some = f"{place} (node {i})" if "link" in own.content else place
+            read.append(_link(some, _overlay(node_link, own.table("link"))))
+            link = read[-1].link
+            shared = shared if "link" in own.content else link
+        nodes.append(Node(ranks, link))
+    return NodeRuns.of(nodes)
+
+
+def _ranks_of_nodes(table: Table) -> list[tuple[int, int]]:
+    """Return the ranks of nodes, each with how many of these follow one another."""
+    nodes = table.content.get("nodes")
+    if isinstance(nodes, list):
+        return [(table.whole(f"nodes[{i}]", ranks, RANKS), 1) for i, ranks in enumerate(nodes)]
+    if nodes is None:
+        raise table.missing("nodes", "a number of nodes, a list of their ranks, or [[site.node]]")
+    number, per_node = table.integer("nodes", NODES), table.integer("ranks_per_node", RANKS)
+    _check_ranks(table.where, number * per_node)
+    return [(per_node, number)]
+
+
+def _trunk_table(table: Table, defaults: Table, nics: dict[str, float]) -> LinkTable:
+    """Return the link of a trunk; ``nics`` is the sum of the NICs of each site by its name."""
+    table.check_keys(("between", *TRUNK_KEYS))
+    between = table.content.get("between")
+    if between is None:
+        raise table.missing("between", "the names of two sites")
+    if not (isinstance(between, list) and len(between) == 2):
+        raise table.refusal("between", between, "the names of two sites")
+    if not all(isinstance(name, str) for name in between):
+        raise table.refusal("between", between, "the names of two sites")
+    own = {key: value for key, value in table.content.items() if key != "between"}
+    merged = _overlay(defaults.table("trunk"), Table(own, table.where, table.path))
+    merged = from_preset(merged, is_trunk=True)
+    least = min((nics[name] for name in between if name in nics), default=None)
+    return LinkTable(" - ".join(between), merged, link_of(merged, least), least)
+
+
+def _trunk(found: LinkTable, between: list[str], folder: Path | None) -> Trunk:
+    changes = changes_of(found.table, found.link, folder)
+    return Trunk((between[0], between[1]), found.link, sight_km(found.table), changes)
+
+
+def _overlay(general: Table, own: Table) -> Table:
+    """Return ``own`` over ``general``; a delay given in one form displaces the other form."""
+    return Table(over(general.content, own.content), own.where, own.path)
