@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.report.printable import printable, shortened
+from emul.reading.printable import printable, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from emul.report.printable import printable
+from emul.reading.printable import printable
 
 __all__ = ["TextTable"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import emul.__main__
 from emul.cli.main import main
 from emul.cli.terminal import MOST_LINES
-from emul.report.printable import MOST_CHARACTERS, printable, shortened
+from emul.reading.printable import MOST_CHARACTERS, printable, shortened
 
 EMUL = Path(emul.__file__).parent
 

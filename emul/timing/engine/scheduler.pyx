@@ -2,7 +2,7 @@
 
 Discrete events in C, without the GIL. A transfer is issued when the transfers that last wrote
 what it reads are done, and with them whatever else its plan makes it wait for. It then crosses the
-sender's port, a pipe if there is one (see engine.connections), and the receiver's port, cut-through:
+sender's port, a pipe if there is one (engine.connections), and the receiver's port, cut-through:
 at each port it waits until it is free, keeps it for its bytes at the rate of that port (the
 sender's also for the overhead), and its head goes on at once. Latency lies between the sender's
 side and the receiver's port and occupies nothing: a port is taken when bytes are there. A transfer
