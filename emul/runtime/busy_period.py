@@ -11,12 +11,12 @@ from emul.errors import TimeLimitError
 from emul.plans import Program
 from emul.runtime.history import Carried, Entry
 from emul.runtime.run import Prediction
-from emul.timing import Compute, Flown, Issue, Join, Moments, Part, Wait
+from emul.timing import Compute, Footprint, Issue, Join, Moments, Outcome, Wait
 from emul.units import PS_PER_S
 
 if TYPE_CHECKING:
     from emul.runtime.clocks import Progress
-    from emul.timing.joint.simulation import Course
+    from emul.timing.joint.simulation import JointSimulation
 
 __all__ = ["Epoch", "Flight", "Member", "checked_clock"]
 
@@ -109,7 +109,7 @@ class Flight:
 class Epoch:
     """What was done since nothing was under way; its times count from ``base_ps``."""
 
-    def __init__(self, base_ps: int, clocks_ps: Int64Array, course: Course) -> None:
+    def __init__(self, base_ps: int, clocks_ps: Int64Array, course: JointSimulation) -> None:
         """Begin with ranks that are ``clocks_ps`` (n,) after it, where ``course`` begins."""
         self.base_ps = base_ps
         self.computed_ps = clocks_ps  # the clocks if nobody ever waited
@@ -128,7 +128,7 @@ class Epoch:
         self.computed_ps = computed_ps
         self.course.take(Compute(duration_ps))
 
-    def issue(self, flight: Flight, part: Part) -> None:
+    def issue(self, flight: Flight, part: Footprint) -> None:
         """Let all ranks of ``part`` issue it."""
         flight.issue = Issue(part, self.last_of.get(part.communicator))
         self.course.take(flight.issue)
@@ -149,21 +149,21 @@ class Epoch:
         self.course.take(Join(ranks))
         self.all_joined = len(ranks) == len(self.computed_ps) and not self.outstanding
 
-    def flown(self) -> Flown:
+    def outcome(self) -> Outcome:
         """Return what has come of all that is not over.
 
         What is over is let go of when it has become much, which nobody can tell by any time.
         """
-        flown = self.course.flown()
+        outcome = self.course.outcome()
         if len(self.course) >= self.next_advance:
             self._advance()
             self.next_advance = len(self.course) + MANY_TRANSFERS
-        return flown
+        return outcome
 
     def clocks_ps(self) -> Int64Array:
         """Return the clocks of all ranks, (n,) picoseconds since ``base_ps``, by what was done."""
         if not self.course.clocks_are_known:
-            self.flown()
+            self.outcome()
         return self.course.clocks_ps()
 
     @property
@@ -177,10 +177,10 @@ class Epoch:
         Returns what is noted of them. If nothing is, links forget what they have carried, so the
         program alone says when this is done.
         """
-        flown = self.course.flown()
-        last_ps = max((int(each.done_ps.max()) for each in flown.moments.values()), default=0)
+        outcome = self.course.outcome()
+        last_ps = max((int(each.done_ps.max()) for each in outcome.moments.values()), default=0)
         if last_ps <= self.course.clocks_ps().min():
-            self._let_go(list(flown.moments), flown)
+            self._let_go(list(outcome.moments), outcome)
         else:
             self._advance()
         ended = [flight for flight in self.flights if flight.entry]
@@ -196,27 +196,27 @@ class Epoch:
 
     def under_way(self) -> list[Entry]:
         """Return what is noted of all flights, by the program so far."""
-        flown = self.flown()
-        return [flight.entry or self._entry(flight, flown) for flight in self.flights]
+        outcome = self.outcome()
+        return [flight.entry or self._entry(flight, outcome) for flight in self.flights]
 
     def _advance(self) -> None:
-        flown = self.course.flown()
-        self._let_go(self.course.advance(), flown)
+        outcome = self.course.outcome()
+        self._let_go(self.course.advance(), outcome)
 
-    def _let_go(self, over: list[Issue], flown: Flown) -> None:
+    def _let_go(self, over: list[Issue], outcome: Outcome) -> None:
         """Keep for good what became of the collectives that are ``over``, and nothing else."""
         gone = set(over)
         self.last_of = {each: last for each, last in self.last_of.items() if last not in gone}
         for flight in self.flights:
             if flight.issue is not None and flight.issue in gone:
-                flight.entry = self._entry(flight, flown).cut_out()
-                flight.known = flown.moments[flight.issue].after(self.base_ps)
+                flight.entry = self._entry(flight, outcome).cut_out()
+                flight.known = outcome.moments[flight.issue].after(self.base_ps)
                 flight.issue.after = None  # or all that ever was would hang together
                 flight.issue = None
 
-    def _entry(self, flight: Flight, flown: Flown) -> Entry:
+    def _entry(self, flight: Flight, outcome: Outcome) -> Entry:
         assert flight.issue is not None
-        moments = flown.moments[flight.issue].after(self.base_ps)
+        moments = outcome.moments[flight.issue].after(self.base_ps)
         passage = (
             flight.name,
             flight.member.number,
@@ -224,7 +224,7 @@ class Epoch:
             int(moments.started_ps.min()),
             int(moments.done_ps.max()),
         )
-        return Entry(passage, Carried(flown.timeline, flown.lines[flight.issue], self.base_ps))
+        return Entry(passage, Carried(outcome.timeline, outcome.lines[flight.issue], self.base_ps))
 
 
 def checked_clock(clock_ps: int) -> int:

@@ -38,10 +38,10 @@ from emul.runtime.history import (
 from emul.runtime.planner import Planner
 from emul.runtime.run import Prediction
 from emul.stacks import IDEAL, Stack
-from emul.timing import Issue, Moments, Part, Slicing
+from emul.timing import Footprint, Issue, Moments, Slicing
 
 if TYPE_CHECKING:
-    from emul.timing.joint.simulation import Course
+    from emul.timing.joint.simulation import JointSimulation
 
 __all__ = ["Progress"]
 
@@ -65,7 +65,7 @@ class Progress:
         self._ahead_ps: Int64Array | None = None  # of each rank, where they differ
         self._epoch: Epoch | None = None
         self._past = Past()
-        self._parts: dict[tuple[Program, int], Part] = {}
+        self._parts: dict[tuple[Program, int], Footprint] = {}
 
     @property
     def outstanding(self) -> int:
@@ -163,13 +163,13 @@ class Progress:
                 at_once: Int64Array = np.zeros(self.size, dtype=np.int64)
                 course = self._course(at_once)
                 course.take(Issue(part, None))
-                (alone,) = course.flown().moments.values()
+                (alone,) = course.outcome().moments.values()
                 flight.known = alone.after(checked_clock(flight.start_ps))
                 return flight.known
             epoch, issue = self._epoch, flight.issue
             assert epoch is not None
             assert issue is not None
-            return epoch.flown().moments[issue].after(epoch.base_ps)
+            return epoch.outcome().moments[issue].after(epoch.base_ps)
 
     def is_done(self, flight: Flight) -> bool:
         """Say whether every rank of a collective has come to when it is done with it."""
@@ -215,12 +215,14 @@ class Progress:
         nobody: Int64Array = np.zeros(self.size, dtype=np.int64)
         return nobody if self._ahead_ps is None else self._ahead_ps
 
-    def _course(self, clocks_ps: Int64Array) -> Course:
+    def _course(self, clocks_ps: Int64Array) -> JointSimulation:
         """Return what ranks do from when they are at ``clocks_ps`` (n,)."""
-        from emul.timing.joint.simulation import Course  # which programs without handles do without
+        from emul.timing.joint.simulation import (
+            JointSimulation,  # which programs without handles do without
+        )
 
         planner = self.planner
-        return Course(
+        return JointSimulation(
             clocks_ps,
             planner.network,
             whole_messages=planner.stack is not IDEAL and planner.stack.sends_whole_messages,
@@ -228,13 +230,13 @@ class Progress:
             start_s=planner.start_s,
         )
 
-    def _part(self, program: Program, stack: Stack, member: Member) -> Part:
+    def _part(self, program: Program, stack: Stack, member: Member) -> Footprint:
         """Return the transfers of a collective; those of the last few are kept."""
         key = program, member.number
         part = self._parts.pop(key, None)
         if part is None:
             network, slicing = self.planner.network, Slicing.of(stack, self.planner.slicing)
-            part = Part.of(
+            part = Footprint.of(
                 program, network, slicing, stack, member.ranks, member.number, self.planner.seed
             )
         self._parts[key] = part  # the last one used stands last
