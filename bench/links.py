@@ -25,7 +25,7 @@ from emul import Link, Node, Site, Slicing, Topology, Trunk
 from emul.links import Transport
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 from emul.timing import dependencies, schedule
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.traffic import Traffic
 from emul.topology import Network
 from emul.units import PS_PER_S
@@ -61,17 +61,17 @@ def measured(kind: str, topology: Topology, collective: str, algorithm: str) -> 
     shape = Shape(COLLECTIVES[collective], n, n * BYTES_PER_PAIR // 4)
     traffic = Traffic.of(Program.of(plan, shape, 4), Slicing())
     network = Network.of(topology)
-    conditions = Conditions.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
+    table = ConnectionTable.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
     taken = []
     for _ in range(REPEATS):
         edges = dependencies(traffic, n)
         started = time.perf_counter()
-        times, trouble = schedule(traffic, edges, network, conditions)
+        times, failure = schedule(traffic, edges, network, table)
         taken.append(time.perf_counter() - started)
-        assert trouble is None
+        assert failure is None
         check(traffic, network, times)
-    streams = np.diff(conditions.first_stream)
-    on = streams[conditions.pipe[conditions.pipe >= 0]]
+    streams = np.diff(table.first_stream)
+    on = streams[table.connection[table.connection >= 0]]
     rows, copies = np.ones((len(traffic.src), 7), dtype=np.int32), []
     for _ in range(REPEATS):
         started = time.perf_counter()

@@ -29,7 +29,7 @@ from emul.plans import (
     verify,
 )
 from emul.timing import Slicing, dependencies, schedule, time_plan
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.ordered import total_in_order
 from emul.timing.engine.tables import Tables
 from emul.timing.generated import generated_total_ps
@@ -59,7 +59,7 @@ class Setting:
     program: Program
     network: Network
     traffic: Traffic
-    conditions: Conditions
+    table: ConnectionTable
 
     @classmethod
     def of(
@@ -70,8 +70,8 @@ class Setting:
         shape = Shape(COLLECTIVES[collective], n, n * CHUNK_BYTES // 4)
         program, network = Program.of(plan, shape, 4), Network.of(topology)
         traffic = Traffic.of(program, slicing)
-        conditions = Conditions.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
-        return cls(program, network, traffic, conditions)
+        table = ConnectionTable.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
+        return cls(program, network, traffic, table)
 
 
 @lru_cache(maxsize=1)
@@ -101,8 +101,8 @@ class Heap:
     def run(self) -> dict[str, Any]:
         """Return the times of all transfers."""
         of = self.setting
-        times, trouble = schedule(of.traffic, self.edges, of.network, of.conditions)
-        assert trouble is None
+        times, failure = schedule(of.traffic, self.edges, of.network, of.table)
+        assert failure is None
         return times
 
     def total_ps(self, found: Any) -> int:
@@ -119,7 +119,7 @@ class Ordered(Heap):
         if not hasattr(self, "tables"):
             super().prepare()
             of = self.setting
-            self.tables = Tables(of.traffic, self.edges, of.network, of.conditions)
+            self.tables = Tables(of.traffic, self.edges, of.network, of.table)
             assert self.tables.fits
 
     def run(self) -> Any:

@@ -14,7 +14,7 @@ from emul.ops.buffers import Buffers
 from emul.ops.exact import ExactData
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 from emul.timing import dependencies, schedule
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.traffic import Traffic
 from emul.topology import Network
 
@@ -115,11 +115,11 @@ def scheduled_ring(ranks: int, chunk_bytes: int = 4000) -> Callable[[], int]:
     shape = Shape.of(COLLECTIVES["all_reduce"], ranks, ranks * chunk_bytes // 4)
     program = Program.of(build_plan("all_reduce", "ring", (ranks,)), shape, 4)
     traffic, network = Traffic.of(program, None), Network.of(one_site(ranks))
-    conditions = Conditions.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
+    table = ConnectionTable.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
 
     def total_ps() -> int:
-        times, trouble = schedule(traffic, dependencies(traffic, ranks), network, conditions)
-        assert trouble is None
+        times, failure = schedule(traffic, dependencies(traffic, ranks), network, table)
+        assert failure is None
         assert len(times["done_ps"]) == 2 * ranks * (ranks - 1)
         return int(times["done_ps"].max())
 

@@ -166,7 +166,7 @@ class Credit:
             flag.hoist()
 
 
-class Ways:
+class Paths:
     """What lies between any two ranks of a topology."""
 
     def __init__(self, topology):
@@ -193,7 +193,7 @@ class Play:
     """All transfers of ``found`` over a topology; afterwards the moments of each of them."""
 
     def __init__(self, found, topology, slicing=None):
-        self.found, self.ways, self.clock = found, Ways(topology), Clock()
+        self.found, self.ways, self.clock = found, Paths(topology), Clock()
         credit = slicing and slicing.slots * slicing.slice_bytes
         self.credits = defaultdict(lambda: Credit(self.clock, credit))
         self.ports, self.before = defaultdict(Line), {}

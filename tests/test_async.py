@@ -101,7 +101,7 @@ def test_a_straggler_is_waited_for_and_named(world):
     world.compute(0.5, [2])
     moments = world.all_reduce(ones(4), algorithm="ring").moments
     assert moments.straggler == 2
-    assert moments.waited_for.tolist() == [2, 2, 2, 2]
+    assert moments.straggler_of.tolist() == [2, 2, 2, 2]
     assert moments.waiting_ps.tolist() == [5 * 10**11, 5 * 10**11, 0, 5 * 10**11]
     together = world.all_reduce(ones(4), algorithm="ring").moments
     assert together.straggler is None
@@ -120,7 +120,7 @@ def test_a_straggler_is_not_waited_for_twice(world):
 def test_who_needs_nothing_of_a_straggler_does_not_wait(world):
     world.compute(0.5, [3])
     moments = world.broadcast(ones(4), root=1, algorithm="direct", async_op=True).wait().moments
-    assert moments.waited_for.tolist() == [1, 1, 1, 3]
+    assert moments.straggler_of.tolist() == [1, 1, 1, 3]
     assert moments.straggler is None
     assert (world.ranks_now_s[:3] < 0.5).all()
     assert world.ranks_now_s[3] == 0.5  # what came before it was there is there for it
@@ -129,7 +129,7 @@ def test_who_needs_nothing_of_a_straggler_does_not_wait(world):
 def test_in_a_reduction_the_order_of_others_holds_no_sender_up(world):
     world.compute(0.5, [1])
     moments = world.reduce(ones(4), root=0, algorithm="direct", async_op=True).wait().moments
-    assert moments.waited_for.tolist() == [1, 1, 2, 3]
+    assert moments.straggler_of.tolist() == [1, 1, 2, 3]
     assert (world.ranks_now_s[2:] < 0.5).all()
 
 

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from emul.errors import TimeLimitError
 from emul.runtime.history import HistoryEntry, SentTransfers
 from emul.runtime.operation import Operation
-from emul.timing import Compute, Flown, Issue, Join, Part, Wait
+from emul.timing import Compute, Footprint, Issue, Join, Outcome, Wait
 from emul.units import PS_PER_S
 
 if TYPE_CHECKING:
-    from emul.timing.joint.simulation import Course
+    from emul.timing.joint.simulation import JointSimulation
 
 __all__ = ["BusyPeriod", "checked_clock"]
 
@@ -36,11 +36,11 @@ collective can be added without wrapping."""
 class BusyPeriod:
     """The program since nothing was in flight; its times count from ``base_ps``."""
 
-    def __init__(self, base_ps: int, clocks_ps: Int64Array, course: Course) -> None:
-        """Begin with ranks that are ``clocks_ps`` (n,) after it, where ``course`` begins."""
+    def __init__(self, base_ps: int, clocks_ps: Int64Array, simulation: JointSimulation) -> None:
+        """Begin with ranks that are ``clocks_ps`` (n,) after it, where ``simulation`` begins."""
         self.base_ps = base_ps
         self.computed_ps = clocks_ps  # the clocks if nobody ever waited
-        self.course = course
+        self.simulation = simulation
         self.operations: list[Operation] = []
         self.last_of: dict[int, Issue] = {}
         self.outstanding = 0
@@ -53,13 +53,13 @@ class BusyPeriod:
         computed_ps = self.computed_ps + duration_ps
         checked_clock(self.base_ps + int(computed_ps.max()))
         self.computed_ps = computed_ps
-        self.course.take(Compute(duration_ps))
+        self.simulation.take(Compute(duration_ps))
 
-    def issue(self, operation: Operation, part: Part) -> None:
-        """Let all ranks of ``part`` issue it."""
-        operation.issue = Issue(part, self.last_of.get(part.communicator))
-        self.course.take(operation.issue)
-        self.last_of[part.communicator] = operation.issue
+    def issue(self, operation: Operation, footprint: Footprint) -> None:
+        """Let all ranks of ``footprint`` issue it."""
+        operation.issue = Issue(footprint, self.last_of.get(footprint.communicator))
+        self.simulation.take(operation.issue)
+        self.last_of[footprint.communicator] = operation.issue
         self.operations.append(operation)
         operation.is_counted = True
         self.outstanding += 1
@@ -69,29 +69,29 @@ class BusyPeriod:
         """Let the ranks of ``operation`` wait for it."""
         self.outstanding -= 1
         if operation.issue is not None:
-            self.course.take(Wait(operation.issue))
+            self.simulation.take(Wait(operation.issue))
 
     def join(self, ranks: Int32Array) -> None:
         """Let ``ranks`` wait for one another."""
-        self.course.take(Join(ranks))
+        self.simulation.take(Join(ranks))
         self.all_joined = len(ranks) == len(self.computed_ps) and not self.outstanding
 
-    def flown(self) -> Flown:
+    def outcome(self) -> Outcome:
         """Return the outcome of all operations that are not over.
 
         Operations that are over are let go of in batches, which changes no time.
         """
-        flown = self.course.flown()
-        if len(self.course) >= self.next_advance:
+        outcome = self.simulation.outcome()
+        if len(self.simulation) >= self.next_advance:
             self._advance()
-            self.next_advance = len(self.course) + MANY_TRANSFERS
-        return flown
+            self.next_advance = len(self.simulation) + MANY_TRANSFERS
+        return outcome
 
     def clocks_ps(self) -> Int64Array:
         """Return the clocks of all ranks, (n,) picoseconds since ``base_ps``, as known so far."""
-        if not self.course.clocks_are_known:
-            self.flown()
-        return self.course.clocks_ps()
+        if not self.simulation.clocks_are_known:
+            self.outcome()
+        return self.simulation.clocks_ps()
 
     @property
     def may_have_ended(self) -> bool:
@@ -104,10 +104,10 @@ class BusyPeriod:
         Returns their entries for the history. Links then forget all earlier traffic, so the
         program alone decides when this happens.
         """
-        flown = self.course.flown()
-        last_ps = max((int(each.done_ps.max()) for each in flown.moments.values()), default=0)
-        if last_ps <= self.course.clocks_ps().min():
-            self._let_go(list(flown.moments), flown)
+        outcome = self.simulation.outcome()
+        last_ps = max((int(each.done_ps.max()) for each in outcome.moments.values()), default=0)
+        if last_ps <= self.simulation.clocks_ps().min():
+            self._let_go(list(outcome.moments), outcome)
         else:
             self._advance()
         ended = [operation for operation in self.operations if operation.entry]
@@ -123,27 +123,27 @@ class BusyPeriod:
 
     def in_flight(self) -> list[HistoryEntry]:
         """Return the entries of all operations, as known so far."""
-        flown = self.flown()
-        return [operation.entry or self._entry(operation, flown) for operation in self.operations]
+        outcome = self.outcome()
+        return [operation.entry or self._entry(operation, outcome) for operation in self.operations]
 
     def _advance(self) -> None:
-        flown = self.course.flown()
-        self._let_go(self.course.advance(), flown)
+        outcome = self.simulation.outcome()
+        self._let_go(self.simulation.advance(), outcome)
 
-    def _let_go(self, over: list[Issue], flown: Flown) -> None:
+    def _let_go(self, over: list[Issue], outcome: Outcome) -> None:
         """Keep the moments of the collectives that are ``over`` for good, and forget the rest."""
         gone = set(over)
         self.last_of = {each: last for each, last in self.last_of.items() if last not in gone}
         for operation in self.operations:
             if operation.issue is not None and operation.issue in gone:
-                operation.entry = self._entry(operation, flown).cut_out()
-                operation.known = flown.moments[operation.issue].after(self.base_ps)
+                operation.entry = self._entry(operation, outcome).cut_out()
+                operation.known = outcome.moments[operation.issue].after(self.base_ps)
                 operation.issue.after = None  # or every operation would keep all earlier ones
                 operation.issue = None
 
-    def _entry(self, operation: Operation, flown: Flown) -> HistoryEntry:
+    def _entry(self, operation: Operation, outcome: Outcome) -> HistoryEntry:
         assert operation.issue is not None
-        moments = flown.moments[operation.issue].after(self.base_ps)
+        moments = outcome.moments[operation.issue].after(self.base_ps)
         row = (
             operation.name,
             operation.member.number,
@@ -151,8 +151,8 @@ class BusyPeriod:
             int(moments.started_ps.min()),
             int(moments.done_ps.max()),
         )
-        lines = flown.lines[operation.issue]
-        return HistoryEntry(row, SentTransfers(flown.timeline, lines, self.base_ps))
+        lines = outcome.lines[operation.issue]
+        return HistoryEntry(row, SentTransfers(outcome.timeline, lines, self.base_ps))
 
 
 def checked_clock(clock_ps: int) -> int:

@@ -11,13 +11,13 @@ except ModuleNotFoundError as error:
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.floor import busiest_link_ps
 from emul.timing.joint.rank_ops import (
-    Act,
     Compute,
-    Flown,
+    Footprint,
     Issue,
     Join,
     Moments,
-    Part,
+    Outcome,
+    RankOp,
     Wait,
 )
 from emul.timing.symmetry import time_excerpt
@@ -34,14 +34,14 @@ __all__ = [
     "CAUSES",
     "NCCL_SLICING",
     "UNLIMITED",
-    "Act",
     "Compute",
     "CriticalPath",
-    "Flown",
+    "Footprint",
     "Issue",
     "Join",
     "Moments",
-    "Part",
+    "Outcome",
+    "RankOp",
     "Segment",
     "Slicing",
     "Timeline",

@@ -13,7 +13,7 @@ from emul.units import PS_PER_S
 __all__ = ["CriticalPath", "Segment", "critical_path"]
 
 DONE, SLOT, ISSUE = range(len(CAUSES))
-PORT, PIPE, RECEIVER = range(3)
+PORT, CONNECTION, RECEIVER = range(3)
 BEGAN, GONE = range(2)
 
 RUN_TERMS = ("window", "loss", "outage")
@@ -93,7 +93,7 @@ class _Walk:
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self.network = timeline.network
-        self.conditions = timeline.conditions
+        self.table = timeline.connection_table
 
     def segments(self) -> Iterator[Segment]:
         """Yield the stretches from the end back to the start."""
@@ -105,8 +105,8 @@ class _Walk:
                 continue
             if cause != ISSUE:
                 transfer = yield from self._crossing(transfer, slot_alone=cause == SLOT)
-            elif self.conditions.late.size and self.conditions.late[transfer]:
-                transfer = yield from self._handing_over(transfer)
+            elif self.table.multi_window.size and self.table.multi_window[transfer]:
+                transfer = yield from self._sending_to_nic(transfer)
             cause = int(self.timeline.start_cause[transfer])
             if cause == SLOT:
                 back = self.network.latency_ps(*reversed(self._ends(transfer)))
@@ -127,17 +127,19 @@ class _Walk:
         yield from self._late(transfer)
         hop = self._last_hop(transfer)
         if hop != RECEIVER:
-            way = self._came_ps(transfer) - self._sent_ps(transfer)
-            yield from self._under_way(transfer, way, slot_alone=slot_alone)
+            delay = self._came_ps(transfer) - self._sent_ps(transfer)
+            yield from self._under_way(transfer, delay, slot_alone=slot_alone)
         first = yield from self._stay(transfer, hop)
         alone = slot_alone and first == transfer
         return (yield from self._back(first, hop, slot_alone=alone))
 
-    def _handing_over(self, transfer: int) -> Generator[Segment, None, int]:
+    def _sending_to_nic(self, transfer: int) -> Generator[Segment, None, int]:
         """Yield what passed until the last window of ``transfer`` began; return as _crossing."""
-        handed = int(self.timeline.handed_ps[transfer]) - self._taken_ps(transfer, PIPE)
-        yield self._part(transfer, self._main_place(transfer), "window", handed)
-        return (yield from self._back(transfer, PIPE))
+        sent_to_nic = int(self.timeline.sent_to_nic_ps[transfer]) - self._taken_ps(
+            transfer, CONNECTION
+        )
+        yield self._part(transfer, self._main_place(transfer), "window", sent_to_nic)
+        return (yield from self._back(transfer, CONNECTION))
 
     def _back(
         self, transfer: int, hop: int, *, slot_alone: bool = False
@@ -159,9 +161,9 @@ class _Walk:
             else:
                 before = self._hops(transfer)[self._hops(transfer).index(hop) - 1]
                 if hop == RECEIVER:
-                    way = self._taken_ps(transfer, hop) - self._bytes_from_ps(transfer, before)
+                    delay = self._taken_ps(transfer, hop) - self._bytes_from_ps(transfer, before)
                     alone = slot_alone and transfer == asked
-                    yield from self._under_way(transfer, way, slot_alone=alone)
+                    yield from self._under_way(transfer, delay, slot_alone=alone)
                 hop = before
 
     def _wait_for(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
@@ -172,32 +174,32 @@ class _Walk:
         blocker = int(self.timeline.behind[transfer, hop])
         if blocker < 0:
             return blocker
-        streams = hop == PIPE and self._over_streams(transfer)
+        streams = hop == CONNECTION and self._over_streams(transfer)
         if streams and int(self.timeline.runs_from[transfer, BEGAN]) >= 0:
             return (yield from self._run(transfer, BEGAN))
         taken = self._taken_ps(transfer, hop)
-        if streams or (hop == PIPE and taken > self._freed_ps(blocker, hop)):
-            spacing = taken - self._taken_ps(blocker, PIPE)
+        if streams or (hop == CONNECTION and taken > self._freed_ps(blocker, hop)):
+            spacing = taken - self._taken_ps(blocker, CONNECTION)
             yield self._part(transfer, self._main_place(transfer), "gap", spacing)
             return blocker
         return (yield from self._stay(blocker, hop))
 
-    def _under_way(self, transfer: int, way_ps: int, *, slot_alone: bool) -> Iterator[Segment]:
-        """Yield the parts of ``way_ps``, from the sender's side to the receiver's port.
+    def _under_way(self, transfer: int, delay_ps: int, *, slot_alone: bool) -> Iterator[Segment]:
+        """Yield the parts of ``delay_ps``, from the sender's side to the receiver's port.
 
         Where there is jitter, a head may also wait for the heads before it on its connection.
         """
-        place, way = self._main_place(transfer), self.network.way(*self._ends(transfer))
-        queue = int(self.network.way_queue_ps[way])
-        path = int(self.network.way_latency_ps[way]) - queue
-        if not self.conditions.jitter_ps.size:
-            path = way_ps - queue
-        parts = ("window" if slot_alone else "latency", path), ("queue", queue)
-        yield from self._parts(transfer, place, *parts, ("jitter", way_ps - path - queue))
+        place, path = self._main_place(transfer), self.network.path(*self._ends(transfer))
+        queue = int(self.network.path_queue_ps[path])
+        travel = int(self.network.path_latency_ps[path]) - queue
+        if not self.table.jitter_ps.size:
+            travel = delay_ps - queue
+        parts = ("window" if slot_alone else "latency", travel), ("queue", queue)
+        yield from self._parts(transfer, place, *parts, ("jitter", delay_ps - travel - queue))
 
     def _late(self, transfer: int) -> Iterator[Segment]:
         """Yield what keeps ``transfer`` from arriving when its last byte has come."""
-        columns = self.conditions.tail_ps, self.timeline.transfers.completion_ps
+        columns = self.table.tail_ps, self.timeline.transfers.completion_ps
         tail, software = (int(each[transfer]) if each.size else 0 for each in columns)
         place = self._main_place(transfer)
         yield from self._parts(transfer, place, ("loss", tail), ("overhead", software))
@@ -212,16 +214,16 @@ class _Walk:
 
         Returns the transfer with whose taking ``hop`` that began: over streams, perhaps another.
         """
-        if hop == PIPE and self._over_streams(transfer):
+        if hop == CONNECTION and self._over_streams(transfer):
             return (yield from self._run(transfer, GONE))
         spent = self._freed_ps(transfer, hop) - self._bytes_from_ps(transfer, hop)
-        term, ramped = "share", 0
-        if hop == PIPE:
-            term = TERMS[int(self.conditions.term[self.conditions.pipe[transfer]])]
-            ramped = int(self.timeline.ramped_ps[transfer])
+        term, cwnd_held = "share", 0
+        if hop == CONNECTION:
+            term = TERMS[int(self.table.term[self.table.connection[transfer]])]
+            cwnd_held = int(self.timeline.cwnd_ps[transfer])
         place = self._place(transfer, hop)
-        yield self._part(transfer, place, term, spent - ramped)
-        yield from self._parts(transfer, place, ("window", ramped))
+        yield self._part(transfer, place, term, spent - cwnd_held)
+        yield from self._parts(transfer, place, ("window", cwnd_held))
         return transfer
 
     def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
@@ -232,10 +234,14 @@ class _Walk:
         the other streams of its pipe. Returns the transfer by whose taking the pipe it began.
         """
         first = int(self.timeline.runs_from[transfer, moment])
-        end = self._freed_ps(transfer, PIPE) if moment == GONE else self._taken_ps(transfer, PIPE)
+        end = (
+            self._freed_ps(transfer, CONNECTION)
+            if moment == GONE
+            else self._taken_ps(transfer, CONNECTION)
+        )
         held = self.timeline.runs_ps[transfer, moment].tolist()
         place = self._main_place(transfer)
-        share = end - self._taken_ps(first, PIPE) - sum(held)
+        share = end - self._taken_ps(first, CONNECTION) - sum(held)
         yield self._part(transfer, place, "share", share)
         yield from self._parts(transfer, place, *zip(RUN_TERMS, held, strict=True))
         return first
@@ -247,32 +253,32 @@ class _Walk:
         return Segment(place, term, duration_ps * rounds)
 
     def _over_streams(self, transfer: int) -> bool:
-        pipe = int(self.conditions.pipe[transfer])
-        return bool(self.conditions.first_stream[pipe + 1] > self.conditions.first_stream[pipe])
+        connection = int(self.table.connection[transfer])
+        return bool(self.table.first_stream[connection + 1] > self.table.first_stream[connection])
 
     def _hops(self, transfer: int) -> list[int]:
         """Return what a transfer crosses: none, or ports and perhaps a pipe between them."""
         if self.timeline.src[transfer] == self.timeline.dst[transfer]:
             return []
-        if self.conditions.pipe[transfer] >= 0:
-            return [PORT, PIPE, RECEIVER]
+        if self.table.connection[transfer] >= 0:
+            return [PORT, CONNECTION, RECEIVER]
         return [PORT, RECEIVER]
 
     def _last_hop(self, transfer: int) -> int:
         """Return the hop on which the last byte of ``transfer`` was held up longest."""
         came, sent = self._came_ps(transfer), self._sent_ps(transfer)
-        way = self.network.latency_ps(*self._ends(transfer))
-        if self.conditions.jitter_ps.size:
-            way += int(self.conditions.jitter_ps[transfer])
-        if self._freed_ps(transfer, RECEIVER) == came != sent + way:
+        delay = self.network.latency_ps(*self._ends(transfer))
+        if self.table.jitter_ps.size:
+            delay += int(self.table.jitter_ps[transfer])
+        if self._freed_ps(transfer, RECEIVER) == came != sent + delay:
             return RECEIVER
         return next(hop for hop in self._hops(transfer) if self._freed_ps(transfer, hop) == sent)
 
     def _came_ps(self, transfer: int) -> int:
         """Return when the last byte of ``transfer`` came through the receiver's port."""
-        columns = self.conditions.tail_ps, self.timeline.transfers.completion_ps
-        late = sum(int(each[transfer]) for each in columns if each.size)
-        return int(self.timeline.arrival_ps[transfer]) - late
+        columns = self.table.tail_ps, self.timeline.transfers.completion_ps
+        multi_window = sum(int(each[transfer]) for each in columns if each.size)
+        return int(self.timeline.arrival_ps[transfer]) - multi_window
 
     def _sent_ps(self, transfer: int) -> int:
         """Return when the last byte of ``transfer`` left the sender's side."""
@@ -280,7 +286,7 @@ class _Walk:
         return max(self._freed_ps(transfer, hop) for hop in hops)
 
     def _freed_ps(self, transfer: int, hop: int) -> int:
-        if hop == PIPE:
+        if hop == CONNECTION:
             return int(self.timeline.left_ps[transfer])
         rate = float(self.network.link_rate[self._port(transfer, hop)])
         occupancy = int(int(self.timeline.nbytes[transfer]) * 1e12 / rate + 0.5)
@@ -297,7 +303,7 @@ class _Walk:
         return self.network.route(*self._ends(transfer))[0 if hop == PORT else -1]
 
     def _place(self, transfer: int, hop: int) -> str:
-        if hop == PIPE:
+        if hop == CONNECTION:
             return self._main_place(transfer)
         return self.network.place(self._port(transfer, hop))
 

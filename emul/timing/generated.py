@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from emul.plans import Layout, Plan, Rounds, Shape
 from emul.stacks import IDEAL, Stack
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.rounds import total_of_rounds
 from emul.timing.protocol import with_hop_overheads
 from emul.timing.traffic import Slicing, Transfers
@@ -60,25 +60,25 @@ class RingConnections:
 
     @classmethod
     def of(
-        cls, step: Transfers, nbytes: Int64Array, network: Network, conditions: Conditions
+        cls, step: Transfers, nbytes: Int64Array, network: Network, table: ConnectionTable
     ) -> RingConnections:
         """Return the connections of ``step``, which all of them are part of.
 
         ``nbytes`` (channels, n): of the block of the rank at each position, on each channel.
         """
         channels, n = nbytes.shape
-        ways, far = network.ways(step.src, step.dst), 2 * ~_near(network, step.src, step.dst)
+        paths, far = network.paths(step.src, step.dst), 2 * ~_near(network, step.src, step.dst)
         ports = PORTS_PER_RANK * step.src + far, PORTS_PER_RANK * step.dst + 1 + far
-        pipe = conditions.pipe
-        piped = pipe >= 0
-        rate = np.append(conditions.rate, np.inf)[pipe]
+        connection = table.connection
+        piped = connection >= 0
+        rate = np.append(table.rate, np.inf)[connection]
         rates = np.stack([*(network.link_rate[each] for each in ports), rate])
         even = bool((nbytes == nbytes[0, 0]).all())
         occupied, places = _occupied(rates, nbytes, even=even)
         out, into = (_numbered(each) for each in ports)
         host_ps = step.host_ps if len(step.host_ps) else np.zeros(1, dtype=np.int64)
-        overhead = (network.way_overhead_ps[ways] + host_ps).astype(np.float64)
-        latency = network.way_latency_ps[ways].astype(np.float64)
+        overhead = (network.path_overhead_ps[paths] + host_ps).astype(np.float64)
+        latency = network.path_latency_ps[paths].astype(np.float64)
         numbers = np.stack([overhead, latency, *rates[:2]])
         return cls(
             n=n,
@@ -89,7 +89,7 @@ class RingConnections:
             piped=piped.astype(np.uint8),
             overhead=overhead,
             latency=latency,
-            spacing=np.append(conditions.spacing_ps, 0)[pipe].astype(np.float64),
+            spacing=np.append(table.spacing_ps, 0)[connection].astype(np.float64),
             out_at=places[0],
             into_at=places[1],
             pipe_at=places[2],
@@ -127,11 +127,11 @@ def generated_total_ps(
         nbytes = np.ceil(nbytes * stack.wire_factor).astype(np.int64)
     network = with_hop_overheads(network, stack.hop_overhead_s)
     step = _first_step(rounds, nbytes, stack)
-    conditions = Conditions.of(step, network, seed=0, start_s=0.0, until_s=0.0)
-    drawn, streams = len(conditions.jitter_ps), len(conditions.classes.of_stream)
-    if drawn or streams or conditions.ramp_rtt_ps.any():
+    table = ConnectionTable.of(step, network, seed=0, start_s=0.0, until_s=0.0)
+    drawn, streams = len(table.jitter_ps), len(table.classes.of_stream)
+    if drawn or streams or table.cwnd_rtt_ps.any():
         return None
-    connections = RingConnections.of(step, nbytes, network, conditions)
+    connections = RingConnections.of(step, nbytes, network, table)
     shifts = np.zeros(len(rounds), dtype=np.int64)
     if not connections.even:
         shifts = connections.n - rounds.behind(np.arange(len(rounds)))

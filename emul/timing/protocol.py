@@ -86,30 +86,30 @@ def with_hop_overheads(network: Network, overhead_s: Mapping[str, float]) -> Net
     """Return ``network`` with the overheads of messages that are given, by kind of hop."""
     if not overhead_s:
         return network
-    ways = np.arange(len(network.way_overhead_ps))
-    first_site = network.first_trunk_way - network.n_sites
-    kind = np.searchsorted([first_site, network.first_trunk_way], ways, side="right")
-    overhead = network.way_overhead_ps.copy()
+    paths = np.arange(len(network.path_overhead_ps))
+    first_site = network.first_trunk_path - network.n_sites
+    kind = np.searchsorted([first_site, network.first_trunk_path], paths, side="right")
+    overhead = network.path_overhead_ps.copy()
     for number, name in enumerate(HOP_KINDS):
         if name in overhead_s:
             overhead[kind == number] = round(overhead_s[name] * PS_PER_S)
-    return replace(network, way_overhead_ps=overhead)
+    return replace(network, path_overhead_ps=overhead)
 
 
 def windows_of(network: Network) -> Float64Array:
     """Return the bytes that a connection may have in flight, by way; infinity where any."""
-    windows = np.full(len(network.way_latency_ps), np.inf)
-    for way, link in network.links.items():
+    windows = np.full(len(network.path_latency_ps), np.inf)
+    for path, link in network.links.items():
         if link.transport.window_bytes:
-            windows[way] = link.transport.window_bytes * link.transport.streams
+            windows[path] = link.transport.window_bytes * link.transport.streams
     return windows
 
 
 def without_windows(network: Network) -> Network:
     """Return ``network`` without the windows of its links as caps of the rate."""
     links = {
-        way: replace(link, transport=replace(link.transport, window_bytes=0.0))
-        for way, link in network.links.items()
+        path: replace(link, transport=replace(link.transport, window_bytes=0.0))
+        for path, link in network.links.items()
     }
     return replace(network, links=links)
 

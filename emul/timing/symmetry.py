@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError
 from emul.plans import Excerpt, Program, Shape
-from emul.timing.critical import PIPE, critical_path
+from emul.timing.critical import CONNECTION, critical_path
 from emul.timing.effects.drawn_delays import can_be_late
 from emul.timing.timeline import Timeline, time_plan
 from emul.timing.traffic import Slicing
@@ -159,7 +159,7 @@ class _Shortened:
         timeline = self.timeline
         times = [timeline.on_link_ps[lines].T, timeline.arrival_ps[lines], timeline.done_ps[lines]]
         if timeline.left_ps.size:
-            piped = timeline.on_link_ps[lines, PIPE] >= 0
+            piped = timeline.on_link_ps[lines, CONNECTION] >= 0
             times.append(np.where(piped, timeline.left_ps[lines], -1))
         return np.vstack(times)
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from emul.errors import EmulError, OutageError, ShapeError, TimeLimitError
 from emul.plans import Plan, Program, Shape
 from emul.stacks import IDEAL, Stack
-from emul.timing.effects.connection_table import Conditions
-from emul.timing.effects.link_states import NEVER, States
+from emul.timing.effects.connection_table import ConnectionTable
+from emul.timing.effects.link_states import NEVER, LinkStates
 from emul.timing.engine.dependencies import Edges, dependencies
 from emul.timing.engine.ordered import times_in_order, total_in_order
 from emul.timing.engine.scheduler import NEVER_ENDS, TOO_LATE, schedule
@@ -43,8 +43,8 @@ Int64Array = npt.NDArray[np.int64]
 Float64Array = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
 
-Trouble = str | tuple[str, int, int, int]
-Timed = tuple[dict[str, Int64Array], Trouble | None]
+Failure = str | tuple[str, int, int, int]
+Timed = tuple[dict[str, Int64Array], Failure | None]
 Made = tuple[Transfers, Edges, Network]
 
 LOOK_AHEAD_S = 1.0
@@ -60,15 +60,15 @@ class Timeline:
     ``src``, ``dst``, ``nbytes``: who sends how much to whom, (transfers,), in plan order, each
     message's handshake before its data; of an excerpt, what its few ranks send. ``transfers``: the
     same, as the scheduler took them.
-    ``conditions``: what the links do beyond their rate and latency.
+    ``connection_table``: what the links do beyond their rate and latency.
     ``start_ps``: the sender's port is taken. ``arrival_ps``: the last byte is there.
     ``done_ps``: it can be used, because what is reduced before it has arrived too.
     ``on_link_ps`` (transfers, 3): when the sender's port, the pipe and the receiver's port were
     taken, -1 for none; ``behind`` (transfers, 3): the transfer that each was waited for, -1 for
-    none. ``left_ps``: when the last byte had left the pipe, ``ramped_ps``: for how long windows
+    none. ``left_ps``: when the last byte had left the pipe, ``cwnd_ps``: for how long windows
     kept it in a pipe without streams; ``held_by``: the transfer before which it could not arrive,
-    -1 for none; these three are empty where there are no pipes. ``handed_ps``: when the last window
-    of a transfer of several began, which is when its sender had handed it over; or empty.
+    -1 for none; these three are empty where there are no pipes. ``sent_to_nic_ps``: when the
+    last window of a transfer of several windows began; or empty.
     ``runs_from`` (transfers, 2), ``runs_ps`` (transfers, 2, 3): of a transfer over streams, when it
     takes its pipe and when its last part has left, the run of the stream of which that is the end:
     with the taking of the pipe by which transfer the stream became busy, -1 for none, and for how
@@ -79,16 +79,16 @@ class Timeline:
     """
 
     network: Network
-    conditions: Conditions
+    connection_table: ConnectionTable
     transfers: Transfers
     on_link_ps: Int64Array
     behind: Int64Array
     left_ps: Int64Array
-    ramped_ps: Int64Array
+    cwnd_ps: Int64Array
     runs_from: Int64Array
     runs_ps: Int64Array
     held_by: Int64Array
-    handed_ps: Int64Array
+    sent_to_nic_ps: Int64Array
     arrival_ps: Int64Array
     done_ps: Int64Array
     waited_for: Int64Array
@@ -193,12 +193,12 @@ def time_plan(
     """
     make, windows = maker(program, network, slicing, stack)
 
-    def conditions_of(transfers: Transfers, seen: Network, until_s: float) -> Conditions:
-        return Conditions.of(
+    def table_of(transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
+        return ConnectionTable.of(
             transfers, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
         )
 
-    return simulated(make, conditions_of, _times, start_s)
+    return simulated(make, table_of, _times, start_s)
 
 
 def total_ps(
@@ -223,10 +223,10 @@ def total_ps(
     program = Program.of(plan, shape, itemsize)
     make, windows = maker(program, network, slicing, stack)
     transfers, edges, seen = make()
-    conditions = Conditions.of(
+    table = ConnectionTable.of(
         transfers, seen, seed=seed, start_s=start_s, until_s=LOOK_AHEAD_S, windows=windows
     )
-    found = total_in_order(Tables(transfers, edges, seen, conditions))
+    found = total_in_order(Tables(transfers, edges, seen, table))
     if found is not None:
         return found
     timeline = time_plan(program, network, slicing, seed=seed, start_s=start_s, stack=stack)
@@ -235,35 +235,35 @@ def total_ps(
 
 def simulated(
     make: Callable[[], Made],
-    conditions_of: Callable[[Transfers, Network, float], Conditions],
-    times_of: Callable[[Transfers, Edges, Network, Conditions], Timed],
+    table_of: Callable[[Transfers, Network, float], ConnectionTable],
+    times_of: Callable[[Transfers, Edges, Network, ConnectionTable], Timed],
     start_s: float,
     *,
     from_s: float = 0.0,
 ) -> Timeline:
     """Return the timeline of what ``make`` makes, having looked at changing links far enough.
 
-    ``conditions_of`` says what holds for so many seconds from ``start_s`` on, ``times_of`` when all
+    ``table_of`` says what holds for so many seconds from ``start_s`` on, ``times_of`` when all
     happens under them, some of it at ``from_s`` or later. Raises what ``time_plan`` does.
     """
     until_s = from_s + LOOK_AHEAD_S
     while True:
         transfers, edges, seen = make()
-        conditions = conditions_of(transfers, seen, until_s)
-        times, trouble = times_of(transfers, edges, seen, conditions)
+        table = table_of(transfers, seen, until_s)
+        times, failure = times_of(transfers, edges, seen, table)
         reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
-        if not conditions.states.more or _is_settled(trouble, reached_s, until_s):
+        if not table.states.more or _is_settled(failure, reached_s, until_s):
             break
         until_s = from_s + (max(until_s, reached_s) - from_s) * MORE_AHEAD
-    if trouble is not None:
-        raise _trouble(trouble, seen, conditions.states, start_s)
-    return Timeline(seen, conditions, transfers, **times)
+    if failure is not None:
+        raise _failure(failure, seen, table.states, start_s)
+    return Timeline(seen, table, transfers, **times)
 
 
-def _times(transfers: Transfers, edges: Edges, network: Network, conditions: Conditions) -> Timed:
+def _times(transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable) -> Timed:
     """Return what ``schedule`` does: from a pass in plan order where that is every link's order."""
-    times = times_in_order(Tables(transfers, edges, network, conditions))
-    return schedule(transfers, edges, network, conditions) if times is None else (times, None)
+    times = times_in_order(Tables(transfers, edges, network, table))
+    return schedule(transfers, edges, network, table) if times is None else (times, None)
 
 
 def maker(
@@ -287,23 +287,23 @@ def maker(
     return make, windows
 
 
-def _trouble(trouble: Trouble, network: Network, states: States, start_s: float) -> EmulError:
+def _failure(failure: Failure, network: Network, states: LinkStates, start_s: float) -> EmulError:
     """Return the error for what kept the simulation from its end."""
-    if trouble == TOO_LATE:
+    if failure == TOO_LATE:
         return TimeLimitError(
             "the modelled time passes 53 days: needed a smaller size, a higher rate or fewer "
             "steps, so that picoseconds fit in 64 bits"
         )
-    if trouble == NEVER_ENDS:
-        names = ", ".join(network.way_name(int(way)) for way in states.way)
+    if failure == NEVER_ENDS:
+        names = ", ".join(network.path_name(int(path)) for path in states.path)
         return OutageError(
             f"the collective never ends: a trunk of {names} has no rate left at the end of its "
             "trace: needed a state with a rate above 0, or a trace that is repeated (repeat_s)"
         )
-    number, lost_ps, up_ps = (int(each) for each in trouble[1:])
-    way = int(states.way[number])
-    transport = network.links[way].transport
-    began = f"trunk {network.way_name(way)} is down from {start_s + lost_ps / PS_PER_S:g} s"
+    number, lost_ps, up_ps = (int(each) for each in failure[1:])
+    path = int(states.path[number])
+    transport = network.links[path].transport
+    began = f"trunk {network.path_name(path)} is down from {start_s + lost_ps / PS_PER_S:g} s"
     if up_ps == NEVER:
         return OutageError(f"{began} on and does not come up again: needed an end of the outage")
     dead_s = start_s + lost_ps / PS_PER_S + (transport.retries + 1) * transport.rto_s
@@ -314,14 +314,14 @@ def _trouble(trouble: Trouble, network: Network, states: States, start_s: float)
     )
 
 
-def _is_settled(trouble: Trouble | None, reached_s: float, until_s: float) -> bool:
+def _is_settled(failure: Failure | None, reached_s: float, until_s: float) -> bool:
     """Say whether what comes after ``until_s`` can change nothing any more.
 
     A connection that was given up over an outage whose end is known stays so.
     """
-    if trouble is None:
+    if failure is None:
         return reached_s <= until_s
-    return isinstance(trouble, tuple) and trouble[3] != NEVER
+    return isinstance(failure, tuple) and failure[3] != NEVER
 
 
 def check_carried(timeline: Timeline) -> None:

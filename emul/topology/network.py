@@ -32,8 +32,8 @@ class Network:
     """Rates in bytes per second, times in picoseconds.
 
     ``site_of`` and ``node_of``: (n,), by rank. ``link_rate``: (4n + K*K,), what all transfers
-    together get. ``links``: of each way that has any, by number; ``way_latency_ps`` and
-    ``way_overhead_ps``: (ways,), zero from a site to itself; ``way_queue_ps``: the part of the
+    together get. ``links``: of each way that has any, by number; ``path_latency_ps`` and
+    ``path_overhead_ps``: (ways,), zero from a site to itself; ``path_queue_ps``: the part of the
     latency that is a standing queue. ``trunks``: by the numbers of their two sites.
     """
 
@@ -43,9 +43,9 @@ class Network:
     link_rate: Float64Array
     links: dict[int, Link]
     trunks: dict[tuple[int, int], Trunk]
-    way_latency_ps: Int64Array
-    way_overhead_ps: Int64Array
-    way_queue_ps: Int64Array
+    path_latency_ps: Int64Array
+    path_overhead_ps: Int64Array
+    path_queue_ps: Int64Array
 
     @classmethod
     def of(cls, topology: Topology) -> Network:
@@ -75,9 +75,9 @@ class Network:
             link_rate=np.concatenate([ports.ravel(), trunk_rate]),
             links=links,
             trunks=trunks,
-            way_latency_ps=latency,
-            way_overhead_ps=overhead,
-            way_queue_ps=queue,
+            path_latency_ps=latency,
+            path_overhead_ps=overhead,
+            path_queue_ps=queue,
         )
 
     @property
@@ -105,49 +105,49 @@ class Network:
         return (out, into) if a == b else (out, self.trunk_link(a, b), into)
 
     @property
-    def first_trunk_way(self) -> int:
+    def first_trunk_path(self) -> int:
         """Number of the way from the first site to itself; the trunks' ways follow."""
-        return len(self.way_latency_ps) - self.n_sites**2
+        return len(self.path_latency_ps) - self.n_sites**2
 
-    def way(self, src: int, dst: int) -> int:
+    def path(self, src: int, dst: int) -> int:
         """Return the number of the way from rank ``src`` to rank ``dst``, another rank."""
-        return int(self.ways(np.array([src]), np.array([dst]))[0])
+        return int(self.paths(np.array([src]), np.array([dst]))[0])
 
-    def ways(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int32Array:
+    def paths(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int32Array:
         """Return the numbers of the ways of transfers; -1 where one stays with its rank."""
         a, b = self.site_of[src], self.site_of[dst]
-        first_site = self.first_trunk_way - self.n_sites
-        beyond = np.where(a == b, first_site + a, self.first_trunk_way + a * self.n_sites + b)
+        first_site = self.first_trunk_path - self.n_sites
+        beyond = np.where(a == b, first_site + a, self.first_trunk_path + a * self.n_sites + b)
         near = self.node_of[src] == self.node_of[dst]
-        ways = np.where(near, self.node_of[src], beyond)
-        result: Int32Array = np.where(src == dst, -1, ways).astype(np.int32)
+        paths = np.where(near, self.node_of[src], beyond)
+        result: Int32Array = np.where(src == dst, -1, paths).astype(np.int32)
         return result
 
-    def sites_of_way(self, way: int) -> tuple[int, int]:
+    def sites_of_path(self, path: int) -> tuple[int, int]:
         """Return the numbers of the sites from which and to which a trunk's way goes."""
-        return divmod(way - self.first_trunk_way, self.n_sites)
+        return divmod(path - self.first_trunk_path, self.n_sites)
 
-    def way_name(self, way: int) -> str:
+    def path_name(self, path: int) -> str:
         """Return what to call a way: by its sites, whatever else there is in the topology."""
         sites = self.topology.sites
-        pair = way - self.first_trunk_way
+        pair = path - self.first_trunk_path
         if pair >= 0:
-            a, b = self.sites_of_way(way)
+            a, b = self.sites_of_path(path)
             return f"{sites[a].name} -> {sites[b].name}"
         site = pair + self.n_sites
         if site >= 0:
             return f"inside {sites[site].name}"
-        rank = int(np.searchsorted(self.node_of, way))
+        rank = int(np.searchsorted(self.node_of, path))
         first = int(self.node_of[np.searchsorted(self.site_of, self.site_of[rank])])
-        return f"inside node {way - first} of {sites[self.site_of[rank]].name}"
+        return f"inside node {path - first} of {sites[self.site_of[rank]].name}"
 
     def latency_ps(self, src: int, dst: int) -> int:
         """Return the one-way delay from rank ``src`` to rank ``dst``, with standing queues."""
-        return 0 if src == dst else int(self.way_latency_ps[self.way(src, dst)])
+        return 0 if src == dst else int(self.path_latency_ps[self.path(src, dst)])
 
     def overhead_ps(self, src: int, dst: int) -> int:
         """Return the host cost of one transfer from rank ``src`` to rank ``dst``."""
-        return 0 if src == dst else int(self.way_overhead_ps[self.way(src, dst)])
+        return 0 if src == dst else int(self.path_overhead_ps[self.path(src, dst)])
 
     def link_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Float64Array:
         """Return the bytes of transfers over each link, (links,), as in ``link_rate``."""
@@ -216,11 +216,11 @@ def _trunks(topology: Topology) -> dict[tuple[int, int], Trunk]:
     return found
 
 
-def _ps(links: dict[int, Link], ways: int) -> tuple[Int64Array, Int64Array, Int64Array]:
+def _ps(links: dict[int, Link], paths: int) -> tuple[Int64Array, Int64Array, Int64Array]:
     """Return latency, overhead and queue by way, to the nearest picosecond."""
-    latency, overhead, queue = (np.zeros(ways, dtype=np.int64) for _ in range(3))
-    for way, link in links.items():
-        queue[way] = round(link.queue_s * PS_PER_S)
-        latency[way] = round(link.latency_s * PS_PER_S) + queue[way]
-        overhead[way] = round(link.overhead_s * PS_PER_S)
+    latency, overhead, queue = (np.zeros(paths, dtype=np.int64) for _ in range(3))
+    for path, link in links.items():
+        queue[path] = round(link.queue_s * PS_PER_S)
+        latency[path] = round(link.latency_s * PS_PER_S) + queue[path]
+        overhead[path] = round(link.overhead_s * PS_PER_S)
     return latency, overhead, queue

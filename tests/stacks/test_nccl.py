@@ -193,7 +193,7 @@ def test_plans_and_functions_go_through_the_stack_as_well():
 
     own = World(room(2), stack="nccl").predict("all_reduce", 8, algorithm=star).timeline
     assert own.transfers.call_ps == 8_400_000
-    assert own.network.way_overhead_ps[0] == 2_900_000
+    assert own.network.path_overhead_ps[0] == 2_900_000
 
 
 def test_uneven_counts_are_left_to_the_model():

@@ -93,18 +93,18 @@ def heads_of(network, messages):
     return heads
 
 
-def streams_of(network, messages, links, conditions):
+def streams_of(network, messages, links, table):
     """The streams of all connections, with their parts; ``links`` gets the waves they are on."""
     found, heads = {}, heads_of(network, messages)
     for number, (src, dst, nbytes) in enumerate(messages):
-        link = network.links[network.way(src, dst)]
+        link = network.links[network.path(src, dst)]
         several = link.transport.streams if link.waves > 1 else 1
         for k in range(several):
             if (src, dst, k) not in found:
-                first = int(conditions.first_stream[conditions.pipe[number]])
+                first = int(table.first_stream[table.connection[number]])
                 # On which wave a stream is, the seed says.
-                wave = int(conditions.classes.of_stream[first + k]) if link.waves > 1 else 0
-                name = (src, dst, k), (network.way(src, dst), wave)
+                wave = int(table.classes.of_stream[first + k]) if link.waves > 1 else 0
+                name = (src, dst, k), (network.path(src, dst), wave)
                 found[src, dst, k] = stream_of(network, *name, links, several)
             part = nbytes // several + (k < nbytes % several)
             found[src, dst, k].parts.append((number, heads[number], part))
@@ -138,7 +138,7 @@ def test_shared_trunks_with_buckets_are_as_simulated(seed):
         network = Network.of(drawn_topology(draw))
         messages = drawn_messages(draw, network)
         timeline, links = timeline_of(network, messages), uplinks_of(network)
-        streams = streams_of(network, messages, links, timeline.conditions)
+        streams = streams_of(network, messages, links, timeline.connection_table)
         left_ps, events = simulate(streams, links)
         for message, exact_ps in left_ps.items():
             assert abs(int(timeline.left_ps[message]) - exact_ps) <= events, (number, message)

@@ -16,10 +16,10 @@ from emul.stacks import Constants
 from emul.stacks.profile import load_stack
 from emul.timing import Slicing, time_plan
 from emul.timing.effects.drawn_delays import (
-    Connections,
+    FollowedConnections,
     can_be_late,
+    drawn_delays,
     drawn_tails_s,
-    extra_delays,
 )
 from emul.timing.traffic import Traffic
 from emul.topology import Network
@@ -235,8 +235,8 @@ def delays(link, nbytes, tails_s, timers_s, slicing=None, limit=np.inf):
     """Tails in picoseconds of one message whose tails and timers are given."""
     traffic = Traffic.of(program_of(ONE_MESSAGE, nbytes, 1), slicing)
     network = Network.of(sites_of_one(lambda a, b: link, 2))
-    ways = network.ways(traffic.src, traffic.dst)
-    found = Connections.of_traffic(traffic, ways, ways >= 0)
+    ways = network.paths(traffic.src, traffic.dst)
+    found = FollowedConnections.of_traffic(traffic, ways, ways >= 0)
     seen = []
 
     def tails(link, keys, nbytes, line):
@@ -250,7 +250,7 @@ def delays(link, nbytes, tails_s, timers_s, slicing=None, limit=np.inf):
             lambda link, keys: np.full(len(keys), timers_s),
         ),
     ):
-        _, tail_ps = extra_delays(traffic, network, found, np.array([limit]), 0)
+        _, tail_ps = drawn_delays(traffic, network, found, np.array([limit]), 0)
     return tail_ps.tolist(), seen
 
 
@@ -275,17 +275,19 @@ def test_under_go_back_n_too_the_last_packet_may_wait_for_the_timer():
     link = replace(LOSSY, transport=replace(LOSSY.transport, recovery="gbn", loss=0.999))
     network = Network.of(sites_of_one(lambda a, b: link, 2))
     timeline = time_plan(program_of(ONE_MESSAGE, 1, 1), network)
-    assert timeline.conditions.tail_ps.tolist() == [5 * 10**11]
+    assert timeline.connection_table.tail_ps.tolist() == [5 * 10**11]
 
 
 def test_messages_of_a_connection_are_late_each_by_a_draw_of_its_own():
     rough = replace(PLAIN, jitter=Jitter(1e-3, 3.0))
     three = plan_of([Step.of(0, 1, i, reduce=False) for i in range(3)], chunks=3)
     network = Network.of(sites_of_one(lambda a, b: rough, 2))
-    whole = time_plan(program_of(three, 3000, 1), network).conditions.jitter_ps
+    whole = time_plan(program_of(three, 3000, 1), network).connection_table.jitter_ps
     assert len(set(whole.tolist())) == 3
     # Slices of a message are of one draw.
-    slices = time_plan(program_of(three, 3000, 1), network, Slicing(500, 8)).conditions.jitter_ps
+    slices = time_plan(
+        program_of(three, 3000, 1), network, Slicing(500, 8)
+    ).connection_table.jitter_ps
     assert slices.reshape(3, 2).tolist() == [[ps, ps] for ps in whole.tolist()]
 
 

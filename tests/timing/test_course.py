@@ -23,7 +23,15 @@ CHANGES = (
     Changes(outages=Outages(schedule=((4e-4, 1e-4), (2e-3, 3e-4)))),
 )
 
-TIMES = ("on_link_ps", "left_ps", "ramped_ps", "runs_ps", "handed_ps", "start_cause", "done_cause")
+TIMES = (
+    "on_link_ps",
+    "left_ps",
+    "cwnd_ps",
+    "runs_ps",
+    "sent_to_nic_ps",
+    "start_cause",
+    "done_cause",
+)
 NUMBERS = ("behind", "runs_from", "held_by", "waited_for", "ordered_after")
 
 
@@ -85,14 +93,14 @@ class Program:
         epoch = self.world.engine.clocks._busy
         if epoch is not None:
             known_ps = epoch.clocks_ps().tolist()
-            epoch.course._flown = None
-            epoch.course.flown()
+            epoch.simulation._flown = None
+            epoch.simulation.outcome()
             assert epoch.clocks_ps().tolist() == known_ps
 
     def told(self):
         """All that the World says of times."""
         moments = [flight.moments for flight in self.flights]
-        names = ("issued_ps", "started_ps", "done_ps", "waited_for")
+        names = ("issued_ps", "started_ps", "done_ps", "straggler_of")
         each = [[getattr(m, name).tolist() for name in names] for m in moments]
         clocks = self.world.engine.clocks.clocks_ps().tolist()
         return each, clocks, self.world.history, self.world.transfers.tolist()
@@ -103,9 +111,9 @@ class Program:
         for place, flight in enumerate(self.flights):
             if flight.issue is None:
                 continue
-            flown = self.world.engine.clocks._busy.course.flown()
-            lines = flown.lines[flight.issue]
-            columns = {name: getattr(flown.timeline, name) for name in TIMES + NUMBERS}
+            outcome = self.world.engine.clocks._busy.simulation.outcome()
+            lines = outcome.lines[flight.issue]
+            columns = {name: getattr(outcome.timeline, name) for name in TIMES + NUMBERS}
             found[place] = {n: c[lines] for n, c in columns.items() if len(c)}
             for name in NUMBERS:
                 if name in found[place]:

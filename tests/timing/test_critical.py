@@ -59,7 +59,7 @@ def test_streams_on_unequal_waves_take_the_time_of_the_fullest_wave(streams, mes
     splits = set()
     for seed in range(12):
         timeline = time_plan(program, network, seed=seed)
-        fullest = int(np.bincount(timeline.conditions.classes.of_stream).max())
+        fullest = int(np.bincount(timeline.connection_table.classes.of_stream).max())
         splits.add(fullest)
         path, busy_ps = critical_path(timeline), messages * fullest * 100_000_000
         assert path.total_ps == timeline.total_ps == busy_ps + 1_000_000_000

@@ -293,9 +293,9 @@ def test_every_effect_can_be_turned_off():
 
 
 def test_a_trunk_with_one_connection_is_not_shared():
-    assert not len(sent(between(PLAIN)).timeline.conditions.classes.of_stream)
+    assert not len(sent(between(PLAIN)).timeline.connection_table.classes.of_stream)
     world = World("three-campus")
     ring = world.predict("all_reduce", 2400, algorithm="ring").timeline
-    assert not len(ring.conditions.classes.of_stream)
+    assert not len(ring.connection_table.classes.of_stream)
     hierarchical = world.predict("all_reduce", 2400, algorithm="hierarchical").timeline
-    assert len(hierarchical.conditions.classes.of_stream)
+    assert len(hierarchical.connection_table.classes.of_stream)

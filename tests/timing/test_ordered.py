@@ -38,7 +38,7 @@ from emul.plans import (
 from emul.stacks import IDEAL
 from emul.stacks.profile import load_stack
 from emul.timing import Slicing, dependencies, time_excerpt, time_plan
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.ordered import times_in_order, total_in_order
 from emul.timing.engine.tables import Tables
 from emul.timing.traffic import Traffic
@@ -70,7 +70,7 @@ def in_order(*call, **more):
 
 
 def assert_same(one, other):
-    kept = {"network", "conditions", "transfers"}
+    kept = {"network", "connection_table", "transfers"}
     for name in {each.name for each in fields(one)} - kept:
         mine, others = getattr(one, name), getattr(other, name)
         assert mine.dtype == others.dtype, name
@@ -190,8 +190,8 @@ def test_of_causes_at_the_same_time_the_last_handled_is_named(upon_issue, starts
 def tables_of(plan, width, topology, slicing=None):
     network = Network.of(topology)
     traffic = Traffic.of(program_of(plan, width, 4), slicing)
-    conditions = Conditions.of(traffic, network, seed=0, start_s=0.0, until_s=1.0)
-    return Tables(traffic, dependencies(traffic, network.world_size), network, conditions)
+    table = ConnectionTable.of(traffic, network, seed=0, start_s=0.0, until_s=1.0)
+    return Tables(traffic, dependencies(traffic, network.world_size), network, table)
 
 
 @settings(max_examples=150)
@@ -210,9 +210,9 @@ def test_tables_leave_the_edges_to_the_heap():
     traffic = Traffic.of(program_of(plan, 400, 4), None)
     edges = dependencies(traffic, 4)
     before = [np.array(column) for column in edges.table()]
-    conditions = Conditions.of(traffic, network, seed=0, start_s=0.0, until_s=1.0)
+    table = ConnectionTable.of(traffic, network, seed=0, start_s=0.0, until_s=1.0)
     for _ in range(2):
-        assert times_in_order(Tables(traffic, edges, network, conditions)) is not None
+        assert times_in_order(Tables(traffic, edges, network, table)) is not None
     assert all((a == b).all() for a, b in zip(before, edges.table(), strict=True))
 
 

@@ -51,7 +51,7 @@ def test_parts_of_a_stream_without_a_break_are_one_run(messages):
     shared = 0
     for seed in range(12):
         found = timed(30_000, messages, seed, streams=3, window_bytes=120_000)
-        if int(np.bincount(found.conditions.classes.of_stream).max()) == 2:
+        if int(np.bincount(found.connection_table.classes.of_stream).max()) == 2:
             shared += 1
             assert found.total_ps == (200 * messages + 1000) * US
             assert spent_us(found) == {"share": 200 * messages, "latency": 1000}

@@ -153,18 +153,18 @@ def test_each_direction_of_a_trunk_is_a_link_of_its_own():
 def test_each_way_has_a_number_and_a_name():
     ways = {(0, 1): 0, (2, 3): 1, (4, 6): 2, (8, 9): 4, (0, 2): 6, (8, 10): 8}
     ways |= {(0, 7): 10, (7, 0): 12, (0, 9): 11, (9, 0): 15, (7, 9): 14, (9, 7): 16, (3, 3): -1}
-    assert {ends: NETWORK.way(*ends) for ends in ways} == ways
+    assert {ends: NETWORK.path(*ends) for ends in ways} == ways
     names = {
         0: "inside node 0 of a", 2: "inside node 2 of a", 3: "inside node 0 of b",
         5: "inside node 1 of c", 6: "inside a", 8: "inside c", 10: "a -> b", 12: "b -> a",
         15: "c -> a",
     }  # fmt: skip
-    assert {way: NETWORK.way_name(way) for way in names} == names
+    assert {way: NETWORK.path_name(way) for way in names} == names
 
 
 def test_latencies_have_the_queue_in_them():
     assert NETWORK.latency_ps(0, 7) == NETWORK.latency_ps(7, 0) == (1 + 2) * 10**9
-    assert int(NETWORK.way_queue_ps[10]) == 2 * 10**9
+    assert int(NETWORK.path_queue_ps[10]) == 2 * 10**9
     assert NETWORK.overhead_ps(0, 7) == 10**7
     assert (NETWORK.latency_ps(0, 1), NETWORK.overhead_ps(4, 6)) == (10**6, 4 * 10**6)
     assert (NETWORK.latency_ps(3, 3), NETWORK.overhead_ps(3, 3)) == (0, 0)

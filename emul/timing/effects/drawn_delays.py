@@ -15,7 +15,13 @@ from emul.timing.traffic import Transfers, connections_of
 from emul.topology import Network
 from emul.units import picoseconds
 
-__all__ = ["Connections", "can_be_late", "drawn_tails_s", "drawn_timers_s", "extra_delays"]
+__all__ = [
+    "FollowedConnections",
+    "can_be_late",
+    "drawn_delays",
+    "drawn_tails_s",
+    "drawn_timers_s",
+]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -28,22 +34,24 @@ NEGLIGIBLE = 1e-15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Connections:
+class FollowedConnections:
     """The connections that are followed: a sender, a receiver and a channel each.
 
     ``of`` (transfers,): the connection of each, -1 where it is not followed. ``src``, ``dst``,
-    ``channel``, ``way``: of each connection; ``alike``: for how many it stands.
+    ``channel``, ``path``: of each connection; ``alike``: for how many it stands.
     """
 
     of: Int32Array
     src: Int32Array
     dst: Int32Array
     channel: Int32Array
-    way: Int32Array
+    path: Int32Array
     alike: Int64Array
 
     @classmethod
-    def of_traffic(cls, traffic: Transfers, ways: Int32Array, followed: BoolArray) -> Connections:
+    def of_traffic(
+        cls, traffic: Transfers, paths: Int32Array, followed: BoolArray
+    ) -> FollowedConnections:
         """Return the connections of those transfers that are ``followed``."""
         which = np.flatnonzero(followed)
         ranks = 1 + int(max(traffic.src.max(initial=0), traffic.dst.max(initial=0)))
@@ -51,7 +59,7 @@ class Connections:
         key = traffic.src[which].astype(np.int64) * ranks + traffic.dst[which]
         key = key * channels + traffic.channel[which]
         _, first, of = np.unique(key, return_index=True, return_inverse=True)
-        number = np.full(len(ways), -1, dtype=np.int32)
+        number = np.full(len(paths), -1, dtype=np.int32)
         number[which] = of
         first = which[first]
         return cls(
@@ -59,7 +67,7 @@ class Connections:
             traffic.src[first],
             traffic.dst[first],
             traffic.channel[first],
-            ways[first],
+            paths[first],
             connections_of(traffic)[first],
         )
 
@@ -69,25 +77,25 @@ class Connections:
         return mixed(mixed(mine, self.channel[connection]), number)
 
 
-def extra_delays(
-    traffic: Transfers, network: Network, found: Connections, limit: Float64Array, seed: int
+def drawn_delays(
+    traffic: Transfers, network: Network, found: FollowedConnections, limit: Float64Array, seed: int
 ) -> tuple[Int64Array, Int64Array]:
     """Return jitter and delay by lost packets of each transfer in picoseconds; empty if none.
 
     ``limit``: bytes per second that each connection gets at most.
     """
     none = np.zeros(0, dtype=np.int64)
-    links = {way: network.links[way] for way in np.unique(found.way).tolist()}
-    late = {way: link for way, link in links.items() if can_be_late(link)}
+    links = {path: network.links[path] for path in np.unique(found.path).tolist()}
+    late = {path: link for path, link in links.items() if can_be_late(link)}
     if not late:
         return none, none
     jitter_ps, tail_ps = (np.zeros(len(traffic.src), dtype=np.int64) for _ in range(2))
     message, number = _numbers(traffic, found)
     ends = np.append(traffic.begins[1:], 1).astype(bool)
-    way_of = np.where(found.of >= 0, found.way[found.of], -1)
-    for way, link in late.items():
-        these = np.flatnonzero(way_of == way)
-        connection, name = found.of[these], network.way_name(way)
+    way_of = np.where(found.of >= 0, found.path[found.of], -1)
+    for path, link in late.items():
+        these = np.flatnonzero(way_of == path)
+        connection, name = found.of[these], network.path_name(path)
         if link.jitter.median_s:
             keys = found.keys(key_of(seed, "jitter", name), connection, message[these])
             sigma = lognormal_sigma(link.jitter.p99_over_p50)
@@ -107,7 +115,7 @@ def can_be_late(link: Link) -> bool:
     return link.jitter.median_s > 0 or lossy
 
 
-def _numbers(traffic: Transfers, found: Connections) -> tuple[Int64Array, Int64Array]:
+def _numbers(traffic: Transfers, found: FollowedConnections) -> tuple[Int64Array, Int64Array]:
     """Return which message of its connection each transfer is of, and which slice of that."""
     order = np.argsort(found.of, kind="stable")
     begins = traffic.begins[order].astype(bool)

@@ -18,7 +18,7 @@ from emul.timing.terms import CODES
 from emul.topology import Network, Trunk
 from emul.units import PS_PER_S
 
-__all__ = ["States", "states_of"]
+__all__ = ["LinkStates", "link_states_of"]
 
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
@@ -29,10 +29,10 @@ MOST_STATES = 100_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class States:
+class LinkStates:
     """Changing ways, and their states one after the other.
 
-    By changing way: its number ``way``; its classes, from ``first_class`` to before
+    By changing way: its number ``path``; its classes, from ``first_class`` to before
     ``last_class``; ``first_state`` (ways + 1,);
     ``timer_ps`` after which what was lost is sent again, 0 for at once, ``doubling`` each time as
     TCP does or not, and then at most ``retries`` times. By state: ``from_ps``, ``wave_rate``,
@@ -42,7 +42,7 @@ class States:
     ``more``: whether there are changes after the last state here.
     """
 
-    way: Int64Array
+    path: Int64Array
     first_class: Int64Array
     last_class: Int64Array
     first_state: Int64Array
@@ -61,34 +61,34 @@ class States:
     more: bool
 
 
-def states_of(
+def link_states_of(
     network: Network, shared: list[int], *, seed: int, start_s: float, until_s: float
-) -> States:
+) -> LinkStates:
     """Return the states of the changing ways among ``shared``, relative to ``start_s``."""
     changing, classes, first_class = [], 0, []
-    for way in shared:
-        if _trunk(network, way).changes.any:
-            changing.append(way)
+    for path in shared:
+        if _trunk(network, path).changes.any:
+            changing.append(path)
             first_class.append(classes)
-        classes += network.links[way].waves
+        classes += network.links[path].waves
     found = {
         trunk.sites: list(_relative(trunk, seed, start_s, until_s))
-        for trunk in (_trunk(network, way) for way in changing)
+        for trunk in (_trunk(network, path) for path in changing)
     }
     more = any(len(states) > 1 and states[-1].from_s > until_s for states in found.values())
-    tables = [found[_trunk(network, way).sites] for way in changing]
-    links = [network.links[way] for way in changing]
+    tables = [found[_trunk(network, path).sites] for path in changing]
+    links = [network.links[path] for path in changing]
     tcp = [link.transport.recovery in TCP for link in links]
     timers = [
         (link.transport.rto_s or TCP_LEAST_TIMER_S) if is_tcp else link.transport.rto_s
         for link, is_tcp in zip(links, tcp, strict=True)
     ]
     last_class = [a + link.waves for a, link in zip(first_class, links, strict=True)]
-    senders = [network.topology.sites[network.sites_of_way(way)[0]] for way in changing]
+    senders = [network.topology.sites[network.sites_of_path(path)[0]] for path in changing]
     ports = [site.link.available_bytes_per_s for site in senders]
     columns = [_columns(*each) for each in zip(links, ports, tables, strict=True)]
-    return States(
-        way=np.array(changing, dtype=np.int64),
+    return LinkStates(
+        path=np.array(changing, dtype=np.int64),
         first_class=np.array(first_class, dtype=np.int64),
         last_class=np.array(last_class, dtype=np.int64),
         first_state=np.cumsum([0, *map(len, tables)], dtype=np.int64),
@@ -108,8 +108,8 @@ def states_of(
     )
 
 
-def _trunk(network: Network, way: int) -> Trunk:
-    return network.trunks[network.sites_of_way(way)]
+def _trunk(network: Network, path: int) -> Trunk:
+    return network.trunks[network.sites_of_path(path)]
 
 
 def _relative(trunk: Trunk, seed: int, start_s: float, until_s: float) -> Iterator[State]:

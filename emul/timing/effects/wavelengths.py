@@ -10,7 +10,7 @@ import numpy.typing as npt
 from emul.links.draws import key_of
 from emul.links.limits import lifted_limit_bytes_per_s, usual_limit
 from emul.plans.runs import expand
-from emul.timing.effects.drawn_delays import Connections
+from emul.timing.effects.drawn_delays import FollowedConnections
 from emul.timing.terms import CODES
 from emul.topology import Network
 
@@ -51,30 +51,30 @@ class Classes:
 
 
 def classes_of(
-    network: Network, found: Connections, shared: list[int], seed: int
+    network: Network, found: FollowedConnections, shared: list[int], seed: int
 ) -> tuple[Classes, Int32Array]:
     """Return the classes of the ``shared`` ways, and the first stream of each pipe.
 
     With several waves a connection has all streams of its transport, each on the wave that the
     seed throws it on; with one wave its streams are one.
     """
-    links = [network.links[way] for way in shared]
+    links = [network.links[path] for path in shared]
     waves = np.array([link.waves for link in links], dtype=np.int64)
     streams = np.array([_streams(link.waves, link.transport.streams) for link in links], np.int64)
-    index = np.full(len(network.way_latency_ps), NONE, dtype=np.int64)
+    index = np.full(len(network.path_latency_ps), NONE, dtype=np.int64)
     index[shared] = np.arange(len(shared))
-    way = index[found.way]
-    per_pipe = np.where(way >= 0, streams[way] if len(shared) else 0, 0)
-    first_stream = np.concatenate([[0], np.cumsum(per_pipe)]).astype(np.int32)
+    path = index[found.path]
+    per_connection = np.where(path >= 0, streams[path] if len(shared) else 0, 0)
+    first_stream = np.concatenate([[0], np.cumsum(per_connection)]).astype(np.int32)
     first_class = np.cumsum(waves) - waves
-    pipe, number = expand(per_pipe)
-    of_stream = np.empty(len(pipe), dtype=np.int32)
+    connection, number = expand(per_connection)
+    of_stream = np.empty(len(connection), dtype=np.int32)
     for i, each in enumerate(shared):
-        these = np.flatnonzero(way[pipe] == i)
+        these = np.flatnonzero(path[connection] == i)
         of_stream[these] = first_class[i]
         if links[i].waves > 1:
-            key = key_of(seed, "waves", network.way_name(each))
-            wave = found.keys(key, pipe[these], number[these]) % np.uint64(links[i].waves)
+            key = key_of(seed, "waves", network.path_name(each))
+            wave = found.keys(key, connection[these], number[these]) % np.uint64(links[i].waves)
             of_stream[these] += wave.astype(np.int32)
     rate, cap, term = [], [], []
     for link in links:
@@ -99,7 +99,7 @@ def classes_of(
             uplink_rate,
             uplink_burst,
             of_stream,
-            found.alike[pipe],
+            found.alike[connection],
         ),
         first_stream,
     )
@@ -113,8 +113,8 @@ def _lifted_rates(network: Network, shared: list[int]) -> Float64Array:
     """Return what a stream of each shared way gets while the way has tokens."""
     sites = network.topology.sites
     rates = []
-    for way in shared:
-        link, (sender, _) = network.links[way], network.sites_of_way(way)
+    for path in shared:
+        link, (sender, _) = network.links[path], network.sites_of_path(path)
         port = sites[sender].link.available_bytes_per_s
         lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=link.rtt_s)
         rates.append(lifted / _streams(link.waves, link.transport.streams))
@@ -130,6 +130,6 @@ def _uplinks(network: Network, shared: list[int]) -> tuple[Int32Array, Float64Ar
     burst = np.array([*(site.uplink_burst_bytes for site in sites), *[0.0] * len(sites)], float)
     limited = np.isfinite(rate)
     number = np.where(limited, np.cumsum(limited) - 1, NONE)
-    ends = np.array([network.sites_of_way(way) for way in shared], np.int64).reshape(-1, 2)
+    ends = np.array([network.sites_of_path(path) for path in shared], np.int64).reshape(-1, 2)
     uplinks = number[ends + np.array([0, len(sites)])]
     return uplinks.astype(np.int32), rate[limited], burst[limited]

@@ -9,7 +9,7 @@ cdef enum:
     # Events of a transfer, in the order in which those at the same time are handled: at the
     # sender's port, the pipe and the receiver's port; then these.
     PORT = 0
-    PIPE = 1
+    CONNECTION = 1
     RECEIVER = 2
     LEFT = 3      # its last byte has left the pipe
     ARRIVED = 4
@@ -17,7 +17,7 @@ cdef enum:
     FREED = 6     # its credit is back: word of its arrival has come
     STREAM = 7    # of a stream: what it waited for is over
     CHANGE = 8    # of a changing way, whose number is STREAMS_FROM - 1 less its own
-    HANDED = 9    # of a transfer of several windows: its sender has handed over all of it
+    SENT_TO_NIC = 9    # of a transfer of several windows: its sender has handed over all of it
 
 cdef enum:
     # Streams count from here: at the same time, their events come before those of transfers.
@@ -35,7 +35,7 @@ cdef enum:
     GONE = 1
 
 
-cdef class Pipes:
+cdef class Connections:
     cdef int32_t[::1] of             # of each transfer: its pipe, or -1
     cdef int64_t[::1] nbytes
     cdef int64_t[::1] jitter
@@ -44,13 +44,13 @@ cdef class Pipes:
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
     cdef readonly int64_t[::1] left
-    cdef readonly int64_t[::1] ramped         # picoseconds for which windows kept its end
+    cdef readonly int64_t[::1] cwnd_held         # picoseconds for which windows kept its end
     # Of those on streams, when they begin and when they are gone: the run of the stream of which
     # that is the end. It began with this transfer, and so long were caps and outages.
     cdef readonly int32_t[:, ::1] runs_from
     cdef readonly int64_t[:, :, ::1] runs
-    cdef uint8_t[::1] late
-    cdef readonly int64_t[::1] handed_over    # of late ones
+    cdef uint8_t[::1] multi_window
+    cdef readonly int64_t[::1] sent_to_nic    # of late ones
     # Of each pipe.
     cdef double[::1] rate
     cdef int64_t[::1] spacing
@@ -59,21 +59,21 @@ cdef class Pipes:
     cdef readonly int32_t[::1] last           # the last transfer that came
     cdef readonly int32_t[::1] began_last     # the last that began
     cdef readonly int32_t[::1] first_stream
-    cdef int64_t[::1] way_of_pipe    # its changing way, or -1
+    cdef int64_t[::1] path_of_connection    # its changing way, or -1
     cdef int64_t[::1] latency
     cdef readonly int64_t[::1] head_came      # when its last head comes to the receiver
-    cdef int64_t[::1] ramp_rtt
-    cdef double[::1] ramp_rate
-    cdef double[::1] ramp_bytes
-    cdef double[::1] ramp_most
-    cdef readonly int64_t[::1] handed         # when the last window of its last transfer begins
+    cdef int64_t[::1] cwnd_rtt
+    cdef double[::1] cwnd_rate
+    cdef double[::1] cwnd_first
+    cdef double[::1] cwnd_most
+    cdef readonly int64_t[::1] last_sent_to_nic         # when the last window of its last transfer begins
     cdef int64_t[::1] idle
-    cdef readonly int64_t[::1] ramp_from
-    cdef readonly double[::1] ramp_sent
-    cdef readonly double[::1] ramp_window     # with which it goes on from there
+    cdef readonly int64_t[::1] cwnd_from
+    cdef readonly double[::1] cwnd_sent
+    cdef readonly double[::1] cwnd     # with which it goes on from there
     # Of each stream.
     cdef readonly Fluid fluid
-    cdef int32_t[::1] pipe_of
+    cdef int32_t[::1] connection_of
     cdef readonly int32_t[::1] current        # the transfer whose part it sends, or -1
     cdef readonly uint8_t[::1] doing
     cdef readonly double[::1] rest    # bytes that it was last given to send, or has to again
@@ -85,7 +85,7 @@ cdef class Pipes:
     # Of each transfer on streams: the next one on its pipe, and its parts that have not left.
     cdef readonly int32_t[::1] following
     cdef readonly int32_t[::1] parts
-    cdef readonly int64_t[::1] ramp_until
+    cdef readonly int64_t[::1] cwnd_until
     # Of each changing way, and of its states.
     cdef int64_t[::1] first_class
     cdef int64_t[::1] last_class
@@ -104,7 +104,7 @@ cdef class Pipes:
     cdef int64_t[::1] next_down
     cdef int64_t[::1] up_again
     cdef bint too_late               # windows would end after the last time that there is
-    cdef int64_t dead_way
+    cdef int64_t dead_path
     cdef int64_t dead_at
     cdef int64_t dead_until
 
@@ -113,25 +113,25 @@ cdef class Pipes:
     cdef int64_t enter(self, int64_t time, int32_t t) noexcept nogil
     cdef void leave(self, int64_t time) noexcept nogil
     cdef void go_on(self, int64_t time, int32_t stream) noexcept nogil
-    cdef void change(self, int64_t time, int64_t way) noexcept nogil
+    cdef void change(self, int64_t time, int64_t path) noexcept nogil
     cdef int64_t under_way(self, int64_t t) noexcept nogil
-    cdef void _pass_on(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil
-    cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil
-    cdef void _acknowledge(self, int64_t time, int32_t pipe) noexcept nogil
-    cdef void _hand_over(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil
-    cdef void _queue(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil
+    cdef void _pass_on(self, int64_t time, int32_t t, int32_t connection) noexcept nogil
+    cdef int64_t _through_cwnd(self, int64_t time, int32_t connection, double nbytes) noexcept nogil
+    cdef void _acknowledge(self, int64_t time, int32_t connection) noexcept nogil
+    cdef void _send_to_nic(self, int64_t time, int32_t t, int32_t connection) noexcept nogil
+    cdef void _queue(self, int64_t time, int32_t t, int32_t connection) noexcept nogil
     cdef void _begin(self, int64_t time, int32_t stream, int32_t t, bint at_once) noexcept nogil
     cdef void _send(self, int64_t time, int32_t stream) noexcept nogil
     cdef void _through(self, int64_t time, int32_t stream) noexcept nogil
     cdef bint _caught(self, int64_t time, int64_t until, int32_t stream) noexcept nogil
     cdef void _stall(self, int64_t time, int32_t stream, int64_t lost_at) noexcept nogil
-    cdef int64_t _until_retried(self, int64_t way, int64_t lost_at, int64_t up) noexcept nogil
-    cdef void _give_up(self, int64_t time, int32_t stream, int64_t way) noexcept nogil
-    cdef void _dead(self, int32_t stream, int64_t way) noexcept nogil
+    cdef int64_t _until_retried(self, int64_t path, int64_t lost_at, int64_t up) noexcept nogil
+    cdef void _give_up(self, int64_t time, int32_t stream, int64_t path) noexcept nogil
+    cdef void _dead(self, int32_t stream, int64_t path) noexcept nogil
     cdef double _lost(self, int64_t time, int32_t stream, double sent,
                       int64_t exposed) noexcept nogil
     cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil
-    cdef void _ramp(self, int64_t time, int32_t stream) noexcept nogil
+    cdef void _await_cwnd(self, int64_t time, int32_t stream) noexcept nogil
     cdef void _count_capped(self, int32_t stream) noexcept nogil
     cdef void _note(self, int32_t stream, int32_t t, int moment) noexcept nogil
     cdef void _gone(self, int64_t time, int32_t stream) noexcept nogil

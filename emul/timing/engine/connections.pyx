@@ -23,7 +23,7 @@ cdef enum:
     IDLE = 0
     SENDING = 1
     STALLED = 2
-    RAMPING = 3
+    AWAITING_CWND = 3
     SPACED = 4
     QUEUED = 5
     GIVEN_UP = 6
@@ -35,49 +35,49 @@ cdef int64_t NEVER = INT64_MAX
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class Pipes:
-    """The pipes of one simulation; ``conditions`` is an effects.connection_table.Conditions."""
+cdef class Connections:
+    """The pipes of one simulation; ``table`` is an effects.connection_table.Conditions."""
 
-    def __init__(self, conditions, nbytes, on_link, behind):
-        cdef Py_ssize_t transfers = len(nbytes), pipes, streams, _
-        self.of, self.nbytes, self.jitter = conditions.pipe, nbytes, conditions.jitter_ps
+    def __init__(self, table, nbytes, on_link, behind):
+        cdef Py_ssize_t transfers = len(nbytes), connections, streams, _
+        self.of, self.nbytes, self.jitter = table.connection, nbytes, table.jitter_ps
         self.on_link, self.behind = on_link, behind
-        self.rate, self.spacing = conditions.rate, conditions.spacing_ps
-        pipes = self.rate.shape[0]
-        self.free = np.zeros(pipes, dtype=np.int64)
-        self.began = np.full(pipes, -(2**62), dtype=np.int64)
-        self.last, self.began_last = (np.full(pipes, -1, dtype=np.int32) for _ in range(2))
-        self.first_stream, self.way_of_pipe = conditions.first_stream, conditions.changing
-        self.latency = conditions.latency_ps
-        self.head_came = np.zeros(pipes, dtype=np.int64)
-        self.ramp_rtt, self.ramp_rate = conditions.ramp_rtt_ps, conditions.ramp_rate
-        self.ramp_bytes, self.idle = conditions.ramp_bytes, conditions.idle_ps
-        self.ramp_most, self.late = conditions.ramp_most, conditions.late
-        self.handed = np.zeros(pipes, dtype=np.int64)
-        self.handed_over = np.zeros(len(self.late), dtype=np.int64)
-        self.ramp_from = np.full(pipes, -1, dtype=np.int64)
-        self.ramp_sent, self.ramp_window = (np.zeros(pipes) for _ in range(2))
-        classes = conditions.classes
+        self.rate, self.spacing = table.rate, table.spacing_ps
+        connections = self.rate.shape[0]
+        self.free = np.zeros(connections, dtype=np.int64)
+        self.began = np.full(connections, -(2**62), dtype=np.int64)
+        self.last, self.began_last = (np.full(connections, -1, dtype=np.int32) for _ in range(2))
+        self.first_stream, self.path_of_connection = table.first_stream, table.changing
+        self.latency = table.latency_ps
+        self.head_came = np.zeros(connections, dtype=np.int64)
+        self.cwnd_rtt, self.cwnd_rate = table.cwnd_rtt_ps, table.cwnd_rate
+        self.cwnd_first, self.idle = table.cwnd_first, table.idle_ps
+        self.cwnd_most, self.multi_window = table.cwnd_most, table.multi_window
+        self.last_sent_to_nic = np.zeros(connections, dtype=np.int64)
+        self.sent_to_nic = np.zeros(len(self.multi_window), dtype=np.int64)
+        self.cwnd_from = np.full(connections, -1, dtype=np.int64)
+        self.cwnd_sent, self.cwnd = (np.zeros(connections) for _ in range(2))
+        classes = table.classes
         self.fluid = Fluid(classes)
         streams = len(classes.of_stream)
-        self.pipe_of = np.repeat(np.arange(pipes, dtype=np.int32), np.diff(self.first_stream))
+        self.connection_of = np.repeat(np.arange(connections, dtype=np.int32), np.diff(self.first_stream))
         self.current = np.full(streams, -1, dtype=np.int32)
         self.doing = np.zeros(streams, dtype=np.uint8)
         self.rest = np.zeros(streams)
         self.lost_at, self.up_at, self.resumed = (np.zeros(streams, np.int64) for _ in range(3))
         self.run_from = np.full(streams, -1, dtype=np.int32)
         self.run = np.zeros((streams, CAPS + 1), dtype=np.int64)
-        some = transfers if pipes else 0
-        self.left, self.ramped = (np.zeros(some, dtype=np.int64) for _ in range(2))
+        some = transfers if connections else 0
+        self.left, self.cwnd_held = (np.zeros(some, dtype=np.int64) for _ in range(2))
         some = transfers if streams else 0
         self.runs_from = np.full((some, 2), -1, dtype=np.int32)
         self.runs = np.zeros((some, 2, CAPS + 1), dtype=np.int64)
         self.following = np.full(transfers if streams else 0, -1, dtype=np.int32)
         self.parts = np.zeros(transfers if streams else 0, dtype=np.int32)
-        self.ramp_until = np.zeros(transfers if streams else 0, dtype=np.int64)
-        self._take_states(conditions.states)
+        self.cwnd_until = np.zeros(transfers if streams else 0, dtype=np.int64)
+        self._take_link_states(table.states)
 
-    def _take_states(self, states):
+    def _take_link_states(self, states):
         self.first_class, self.last_class = states.first_class, states.last_class
         self.first_state = states.first_state
         self.state = states.first_state[:len(states.first_state) - 1].copy()
@@ -87,56 +87,56 @@ cdef class Pipes:
         self.state_lifted = states.lifted_rate
         self.state_extra, self.state_up = states.extra_ps, states.up
         self.next_down, self.up_again = states.next_down_ps, states.up_again_ps
-        self.dead_way = -1
+        self.dead_path = -1
 
     cdef bint is_fluid(self, int64_t t) noexcept nogil:
         """Say whether the transfer goes over streams, so that its leaving is an event."""
-        cdef int32_t pipe = self.of[t]
-        return pipe >= 0 and self.first_stream[pipe + 1] > self.first_stream[pipe]
+        cdef int32_t connection = self.of[t]
+        return connection >= 0 and self.first_stream[connection + 1] > self.first_stream[connection]
 
     cdef void open(self) noexcept nogil:
         """Begin with the first state of every changing way."""
-        cdef Py_ssize_t way
-        for way in range(self.first_class.shape[0]):
-            self.change(0, way)
+        cdef Py_ssize_t path
+        for path in range(self.first_class.shape[0]):
+            self.change(0, path)
 
     cdef int64_t enter(self, int64_t time, int32_t t) noexcept nogil:
         """Let a transfer's head come to its pipe; return when it leaves, if it is known, or -1."""
-        cdef int32_t pipe = self.of[t]
+        cdef int32_t connection = self.of[t]
         cdef int64_t start = time, through
         cdef double occupied
         if self.is_fluid(t):
-            self._queue(time, t, pipe)
+            self._queue(time, t, connection)
             return -1
-        start = max(time, self.free[pipe], self.began[pipe] + self.spacing[pipe])
+        start = max(time, self.free[connection], self.began[connection] + self.spacing[connection])
         if start > time:
-            self.behind[t, PIPE] = self.last[pipe]
-        occupied = floor(self.nbytes[t] * PS_PER_S / self.rate[pipe] + 0.5)
+            self.behind[t, CONNECTION] = self.last[connection]
+        occupied = floor(self.nbytes[t] * PS_PER_S / self.rate[connection] + 0.5)
         if occupied > LIMIT_PS:
             return NEVER
         through = start + <int64_t>occupied
-        self.left[t] = self._ramped(start, pipe, self.nbytes[t])
-        self._hand_over(start, t, pipe)
+        self.left[t] = self._through_cwnd(start, connection, self.nbytes[t])
+        self._send_to_nic(start, t, connection)
         self.left[t] = max(self.left[t], through)
-        self.ramped[t] = self.left[t] - through
-        self.on_link[t, PIPE] = start
-        self.began[pipe], self.free[pipe], self.last[pipe] = start, self.left[t], t
-        self._pass_on(start, t, pipe)
+        self.cwnd_held[t] = self.left[t] - through
+        self.on_link[t, CONNECTION] = start
+        self.began[connection], self.free[connection], self.last[connection] = start, self.left[t], t
+        self._pass_on(start, t, connection)
         return self.left[t]
 
-    cdef int64_t _ramped(self, int64_t time, int32_t pipe, double nbytes) noexcept nogil:
+    cdef int64_t _through_cwnd(self, int64_t time, int32_t connection, double nbytes) noexcept nogil:
         """Return when windows let ``nbytes`` more, begun at ``time``, be through.
 
         One window goes each round trip; in slow start, each is twice the one before, up to the most
         that there is. Once a window holds what the path does, nothing is waited for any more.
         """
-        cdef double rest, window, full, all_rounds, rounds = 0, most = self.ramp_most[pipe]
-        if self.ramp_rtt[pipe] == 0:
+        cdef double rest, window, full, all_rounds, rounds = 0, most = self.cwnd_most[connection]
+        if self.cwnd_rtt[connection] == 0:
             return time
-        self._acknowledge(time, pipe)
-        self.ramp_sent[pipe] += nbytes
-        window, rest = self.ramp_window[pipe], self.ramp_sent[pipe]
-        full = self.ramp_rate[pipe] * self.ramp_rtt[pipe] / PS_PER_S
+        self._acknowledge(time, connection)
+        self.cwnd_sent[connection] += nbytes
+        window, rest = self.cwnd[connection], self.cwnd_sent[connection]
+        full = self.cwnd_rate[connection] * self.cwnd_rtt[connection] / PS_PER_S
         while window < min(rest, full) and window < most:
             rest -= window
             window = min(2 * window, most)
@@ -146,53 +146,53 @@ cdef class Pipes:
             rounds += all_rounds
             rest -= all_rounds * window
         if rounds == 0:
-            self.handed[pipe] = self.ramp_from[pipe]
+            self.last_sent_to_nic[connection] = self.cwnd_from[connection]
             return time
-        rest = floor(rest * PS_PER_S / self.ramp_rate[pipe] + 0.5)
-        if rounds * self.ramp_rtt[pipe] + rest > LIMIT_PS - self.ramp_from[pipe]:
+        rest = floor(rest * PS_PER_S / self.cwnd_rate[connection] + 0.5)
+        if rounds * self.cwnd_rtt[connection] + rest > LIMIT_PS - self.cwnd_from[connection]:
             self.too_late = True
             return time
-        self.handed[pipe] = self.ramp_from[pipe] + <int64_t>rounds * self.ramp_rtt[pipe]
-        return self.handed[pipe] + <int64_t>rest
+        self.last_sent_to_nic[connection] = self.cwnd_from[connection] + <int64_t>rounds * self.cwnd_rtt[connection]
+        return self.last_sent_to_nic[connection] + <int64_t>rest
 
-    cdef void _acknowledge(self, int64_t time, int32_t pipe) noexcept nogil:
+    cdef void _acknowledge(self, int64_t time, int32_t connection) noexcept nogil:
         """Take what was acknowledged by ``time`` out of the windows; it makes the next one grow."""
         cdef int64_t rounds
         cdef double acknowledged
-        if self.ramp_from[pipe] < 0 or time > self.free[pipe] + self.idle[pipe]:
-            self.ramp_from[pipe], self.ramp_sent[pipe] = time, 0.0
-            self.ramp_window[pipe] = self.ramp_bytes[pipe]
+        if self.cwnd_from[connection] < 0 or time > self.free[connection] + self.idle[connection]:
+            self.cwnd_from[connection], self.cwnd_sent[connection] = time, 0.0
+            self.cwnd[connection] = self.cwnd_first[connection]
             return
-        rounds = (time - self.ramp_from[pipe]) // self.ramp_rtt[pipe]
-        while (rounds > 0 and self.ramp_sent[pipe] > 0
-               and self.ramp_window[pipe] < self.ramp_most[pipe]):
-            acknowledged = min(self.ramp_sent[pipe], self.ramp_window[pipe])
-            self.ramp_sent[pipe] -= acknowledged
-            self.ramp_window[pipe] = min(self.ramp_window[pipe] + acknowledged,
-                                         self.ramp_most[pipe])
-            self.ramp_from[pipe] += self.ramp_rtt[pipe]
+        rounds = (time - self.cwnd_from[connection]) // self.cwnd_rtt[connection]
+        while (rounds > 0 and self.cwnd_sent[connection] > 0
+               and self.cwnd[connection] < self.cwnd_most[connection]):
+            acknowledged = min(self.cwnd_sent[connection], self.cwnd[connection])
+            self.cwnd_sent[connection] -= acknowledged
+            self.cwnd[connection] = min(self.cwnd[connection] + acknowledged,
+                                         self.cwnd_most[connection])
+            self.cwnd_from[connection] += self.cwnd_rtt[connection]
             rounds -= 1
-        if rounds > 0 and self.ramp_sent[pipe] > 0:  # windows that grow no more go all at once
-            acknowledged = min(self.ramp_sent[pipe], rounds * self.ramp_window[pipe])
-            self.ramp_sent[pipe] -= acknowledged
-            self.ramp_from[pipe] += rounds * self.ramp_rtt[pipe]
-        if self.ramp_sent[pipe] == 0:
-            self.ramp_from[pipe] = time
+        if rounds > 0 and self.cwnd_sent[connection] > 0:  # windows that grow no more go all at once
+            acknowledged = min(self.cwnd_sent[connection], rounds * self.cwnd[connection])
+            self.cwnd_sent[connection] -= acknowledged
+            self.cwnd_from[connection] += rounds * self.cwnd_rtt[connection]
+        if self.cwnd_sent[connection] == 0:
+            self.cwnd_from[connection] = time
 
-    cdef void _hand_over(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil:
+    cdef void _send_to_nic(self, int64_t time, int32_t t, int32_t connection) noexcept nogil:
         """Say when the last window of a transfer begins, if it is more than one window."""
-        if self.late.shape[0] and self.late[t]:
-            self.handed_over[t] = max(time, self.handed[pipe])
-            push(self.heap, self.handed_over[t], t, HANDED)
+        if self.multi_window.shape[0] and self.multi_window[t]:
+            self.sent_to_nic[t] = max(time, self.last_sent_to_nic[connection])
+            push(self.heap, self.sent_to_nic[t], t, SENT_TO_NIC)
 
-    cdef void _queue(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil:
+    cdef void _queue(self, int64_t time, int32_t t, int32_t connection) noexcept nogil:
         """Put a transfer behind the others of its pipe, and on every stream that has no other."""
         cdef int32_t stream
-        self.parts[t] = self.first_stream[pipe + 1] - self.first_stream[pipe]
-        if self.last[pipe] >= 0:
-            self.following[self.last[pipe]] = t
-        self.last[pipe] = t
-        for stream in range(self.first_stream[pipe], self.first_stream[pipe + 1]):
+        self.parts[t] = self.first_stream[connection + 1] - self.first_stream[connection]
+        if self.last[connection] >= 0:
+            self.following[self.last[connection]] = t
+        self.last[connection] = t
+        for stream in range(self.first_stream[connection], self.first_stream[connection + 1]):
             if self.doing[stream] == IDLE:
                 self.current[stream] = t
                 self._begin(time, stream, t, False)
@@ -203,26 +203,26 @@ cdef class Pipes:
         ``at_once``: whether the stream has sent something else up to now. Then its run goes on,
         else this transfer begins one.
         """
-        cdef int32_t pipe = self.pipe_of[stream], n, k
-        cdef int64_t may_begin = self.began[pipe] + self.spacing[pipe]
-        if self.on_link[t, PIPE] < 0:
+        cdef int32_t connection = self.connection_of[stream], n, k
+        cdef int64_t may_begin = self.began[connection] + self.spacing[connection]
+        if self.on_link[t, CONNECTION] < 0:
             if may_begin > time:
                 self.doing[stream] = SPACED
-                self.behind[t, PIPE] = self.began_last[pipe]
+                self.behind[t, CONNECTION] = self.began_last[connection]
                 self._wake(may_begin, stream)
                 return
-            self.on_link[t, PIPE] = time
+            self.on_link[t, CONNECTION] = time
             if at_once:
                 self._note(stream, t, BEGAN)
-            self.began[pipe], self.began_last[pipe] = time, t
-            self.ramp_until[t] = self._ramped(time, pipe, self.nbytes[t])
-            self._hand_over(time, t, pipe)
-            self._pass_on(time, t, pipe)
+            self.began[connection], self.began_last[connection] = time, t
+            self.cwnd_until[t] = self._through_cwnd(time, connection, self.nbytes[t])
+            self._send_to_nic(time, t, connection)
+            self._pass_on(time, t, connection)
         if not at_once:
             self.run_from[stream] = t
             self.run[stream, :] = 0
-        n = self.first_stream[pipe + 1] - self.first_stream[pipe]
-        k = stream - self.first_stream[pipe]
+        n = self.first_stream[connection + 1] - self.first_stream[connection]
+        k = stream - self.first_stream[connection]
         self.rest[stream] = self.nbytes[t] // n + (k < self.nbytes[t] % n)
         may_begin = self.fluid.admit(stream, self.rest[stream], time)
         if may_begin > time:
@@ -233,8 +233,8 @@ cdef class Pipes:
 
     cdef void _send(self, int64_t time, int32_t stream) noexcept nogil:
         """Send what is left of a part, unless the way is down."""
-        cdef int64_t way = self.way_of_pipe[self.pipe_of[stream]]
-        if way >= 0 and not self.state_up[self.state[way]]:
+        cdef int64_t path = self.path_of_connection[self.connection_of[stream]]
+        if path >= 0 and not self.state_up[self.state[path]]:
             self._stall(time, stream, time)
             return
         self.resumed[stream] = time
@@ -242,12 +242,12 @@ cdef class Pipes:
             self.doing[stream] = SENDING
             self.fluid.begin(stream, self.rest[stream], time)
         else:
-            self._ramp(time, stream)
+            self._await_cwnd(time, stream)
 
-    cdef void _ramp(self, int64_t time, int32_t stream) noexcept nogil:
+    cdef void _await_cwnd(self, int64_t time, int32_t stream) noexcept nogil:
         """Keep a part that has been sent until slow start, or a window, lets its end go."""
-        cdef int64_t until = max(time, self.ramp_until[self.current[stream]])
-        self.doing[stream] = RAMPING
+        cdef int64_t until = max(time, self.cwnd_until[self.current[stream]])
+        self.doing[stream] = AWAITING_CWND
         self.run[stream, BY_WINDOW] += until - time
         self._wake(until, stream)
 
@@ -272,11 +272,11 @@ cdef class Pipes:
 
     cdef void _through(self, int64_t time, int32_t stream) noexcept nogil:
         """A part has been sent: unless an outage catches its end, it has left after slow start."""
-        cdef int64_t until = max(time, self.ramp_until[self.current[stream]])
+        cdef int64_t until = max(time, self.cwnd_until[self.current[stream]])
         if self._caught(time, until, stream):
             return
         if until > time:
-            self._ramp(time, stream)
+            self._await_cwnd(time, stream)
             return
         self._gone(time, stream)
 
@@ -285,14 +285,14 @@ cdef class Pipes:
 
         The part leaves evenly up to ``until``, which slow start, or a window, puts off.
         """
-        cdef int32_t pipe = self.pipe_of[stream]
-        cdef int64_t way = self.way_of_pipe[pipe], down, exposed, stops
-        if way < 0:
+        cdef int32_t connection = self.connection_of[stream]
+        cdef int64_t path = self.path_of_connection[connection], down, exposed, stops
+        if path < 0:
             return False
-        down = self.next_down[self.state[way]]
-        if down >= until + self.latency[pipe]:
+        down = self.next_down[self.state[path]]
+        if down >= until + self.latency[connection]:
             return False
-        exposed = until - max(self.resumed[stream], down - self.latency[pipe])
+        exposed = until - max(self.resumed[stream], down - self.latency[connection])
         self.rest[stream] = self._lost(until, stream, self.rest[stream], exposed)
         stops = min(max(time, down), until)
         self.run[stream, BY_WINDOW] += stops - time
@@ -307,79 +307,79 @@ cdef class Pipes:
 
     cdef void _stall(self, int64_t time, int32_t stream, int64_t lost_at) noexcept nogil:
         """Stop a stream until the first timer after the way is up again finds that it is."""
-        cdef int64_t way = self.way_of_pipe[self.pipe_of[stream]], wait
-        cdef int64_t at = self.state[way]
-        while self.state_up[at] and at + 1 < self.first_state[way + 1]:
+        cdef int64_t path = self.path_of_connection[self.connection_of[stream]], wait
+        cdef int64_t at = self.state[path]
+        while self.state_up[at] and at + 1 < self.first_state[path + 1]:
             at += 1  # the outage to come
         if self.doing[stream] != STALLED:
             self.lost_at[stream] = lost_at
         lost_at, self.up_at[stream] = self.lost_at[stream], self.up_again[at]
         self.doing[stream] = STALLED
         self.run[stream, BY_OUTAGE] -= time
-        wait = self._until_retried(way, lost_at, self.up_at[stream])
-        if self.timer[way] and not self.doubling[way]:
-            if wait == NEVER or wait > self.retries[way] * <double>self.timer[way]:
-                self._give_up(time, stream, way)
+        wait = self._until_retried(path, lost_at, self.up_at[stream])
+        if self.timer[path] and not self.doubling[path]:
+            if wait == NEVER or wait > self.retries[path] * <double>self.timer[path]:
+                self._give_up(time, stream, path)
                 return
         if wait == NEVER:
-            self._dead(stream, way)
+            self._dead(stream, path)
             return
         self._wake(max(time, lost_at + wait), stream)
 
-    cdef int64_t _until_retried(self, int64_t way, int64_t lost_at, int64_t up) noexcept nogil:
+    cdef int64_t _until_retried(self, int64_t path, int64_t lost_at, int64_t up) noexcept nogil:
         """Return how long after ``lost_at`` the first retry comes that is not before ``up``."""
-        cdef int64_t timer = self.timer[way], timers = 0, wait = 0
+        cdef int64_t timer = self.timer[path], timers = 0, wait = 0
         if up == NEVER:
             return NEVER
         if timer == 0:
             return up - lost_at
-        if not self.doubling[way]:
+        if not self.doubling[path]:
             return (up - lost_at + timer - 1) // timer * timer
         while lost_at + wait < up:
             wait += timer << timers
             timers += 1
         return wait
 
-    cdef void _give_up(self, int64_t time, int32_t stream, int64_t way) noexcept nogil:
+    cdef void _give_up(self, int64_t time, int32_t stream, int64_t path) noexcept nogil:
         """Let a connection of RDMA die one timer after its last retry."""
-        cdef double ps = (self.retries[way] + 1.0) * self.timer[way]
+        cdef double ps = (self.retries[path] + 1.0) * self.timer[path]
         if self.lost_at[stream] + ps > LIMIT_PS:
             self.too_late = True
             return
         self.doing[stream] = GIVEN_UP
         self._wake(max(time, self.lost_at[stream] + <int64_t>ps), stream)
 
-    cdef void _dead(self, int32_t stream, int64_t way) noexcept nogil:
+    cdef void _dead(self, int32_t stream, int64_t path) noexcept nogil:
         """A connection is dead, and with it all that waits for it."""
-        self.dead_way, self.dead_at = way, self.lost_at[stream]
+        self.dead_path, self.dead_at = path, self.lost_at[stream]
         self.dead_until = self.up_at[stream]
 
     cdef void go_on(self, int64_t time, int32_t stream) noexcept nogil:
         """What a stream waited for is over."""
         cdef uint8_t doing = self.doing[stream]
         cdef int32_t t = self.current[stream]
-        cdef int64_t way = self.way_of_pipe[self.pipe_of[stream]]
-        if doing == RAMPING:
+        cdef int64_t path = self.path_of_connection[self.connection_of[stream]]
+        if doing == AWAITING_CWND:
             self._gone(time, stream)
         elif doing == SPACED:
             self._begin(time, stream, t, False)
         elif doing == QUEUED:
             self._send(time, stream)
         elif doing == GIVEN_UP:
-            self._dead(stream, way)
+            self._dead(stream, path)
         elif doing == STALLED:
             self.run[stream, BY_OUTAGE] += time
-            if not self.state_up[self.state[way]]:
+            if not self.state_up[self.state[path]]:
                 self._stall(time, stream, self.lost_at[stream])
                 return
             self._send(time, stream)
 
     cdef void _gone(self, int64_t time, int32_t stream) noexcept nogil:
         """A part has left; with the last one, the transfer has."""
-        cdef int32_t t = self.current[stream], pipe = self.pipe_of[stream]
+        cdef int32_t t = self.current[stream], connection = self.connection_of[stream]
         self.parts[t] -= 1
         if self.parts[t] == 0:
-            self.left[t] = self.free[pipe] = time
+            self.left[t] = self.free[connection] = time
             self._note(stream, t, GONE)
             push(self.heap, time, t, LEFT)
         self._next(time, stream)
@@ -394,28 +394,28 @@ cdef class Pipes:
         self.doing[stream] = IDLE
         self.current[stream] = after
         if after >= 0:
-            if self.on_link[after, PIPE] < 0:
-                self.behind[after, PIPE] = t
+            if self.on_link[after, CONNECTION] < 0:
+                self.behind[after, CONNECTION] = t
             self._begin(time, stream, after, True)
 
-    cdef void change(self, int64_t time, int64_t way) noexcept nogil:
+    cdef void change(self, int64_t time, int64_t path) noexcept nogil:
         """Go on to the state of a way that begins at ``time``, and announce the next."""
-        cdef int64_t at = self.state[way], of
-        if time > 0 and at + 1 < self.first_state[way + 1]:
+        cdef int64_t at = self.state[path], of
+        if time > 0 and at + 1 < self.first_state[path + 1]:
             at += 1
-            self.state[way] = at
-        for of in range(self.first_class[way], self.last_class[way]):
+            self.state[path] = at
+        for of in range(self.first_class[path], self.last_class[path]):
             while not self.state_up[at] and self.fluid.active[of]:
                 self._cut(time, self.fluid.heap[self.fluid.first[of]])
             self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at],
                               self.state_lifted[at], self.state_term[at], time)
-        if at + 1 < self.first_state[way + 1]:
-            push(self.heap, self.state_from[at + 1], STREAMS_FROM - 1 - way, CHANGE)
+        if at + 1 < self.first_state[path + 1]:
+            push(self.heap, self.state_from[at + 1], STREAMS_FROM - 1 - path, CHANGE)
 
     cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil:
         """The way of a sending stream goes down: what is in flight is lost."""
-        cdef int32_t pipe = self.pipe_of[stream]
-        cdef int64_t flying = min(time - self.resumed[stream], self.latency[pipe])
+        cdef int32_t connection = self.connection_of[stream]
+        cdef int64_t flying = min(time - self.resumed[stream], self.latency[connection])
         cdef double unsent = self.fluid.withdraw(stream, time)
         self._count_capped(stream)
         self.rest[stream] = unsent + self._lost(time, stream, self.rest[stream] - unsent, flying)
@@ -423,17 +423,17 @@ cdef class Pipes:
 
     cdef int64_t under_way(self, int64_t t) noexcept nogil:
         """Return how long a byte of a transfer is under way that leaves its pipe now."""
-        cdef int32_t pipe = self.of[t]
-        cdef int64_t way = self.way_of_pipe[pipe], delay = self.latency[pipe]
+        cdef int32_t connection = self.of[t]
+        cdef int64_t path = self.path_of_connection[connection], delay = self.latency[connection]
         if self.jitter.shape[0]:
             delay += self.jitter[t]
-        return delay if way < 0 else delay + self.state_extra[self.state[way]]
+        return delay if path < 0 else delay + self.state_extra[self.state[path]]
 
-    cdef void _pass_on(self, int64_t time, int32_t t, int32_t pipe) noexcept nogil:
+    cdef void _pass_on(self, int64_t time, int32_t t, int32_t connection) noexcept nogil:
         """Let a transfer's head go on to the receiver's port, behind the head before it."""
         cdef int64_t delay = self.under_way(t)
         if time + <double>delay > LIMIT_PS:
             self.too_late = True
             return
-        self.head_came[pipe] = max(self.head_came[pipe], time + delay)
-        push(self.heap, self.head_came[pipe], t, RECEIVER)
+        self.head_came[connection] = max(self.head_came[connection], time + delay)
+        push(self.heap, self.head_came[connection], t, RECEIVER)

@@ -3,7 +3,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 
 __all__ = ["Credit"]
 
@@ -12,5 +12,5 @@ class Credit:
     of: npt.NDArray[np.int32]
     stands: npt.NDArray[np.uint8]
     following: npt.NDArray[np.int32]
-    def __init__(self, conditions: Conditions) -> None: ...
+    def __init__(self, table: ConnectionTable) -> None: ...
     def put_back(self, holds: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64]) -> None: ...

@@ -19,11 +19,11 @@ __all__ = ["Credit"]
 cdef class Credit:
     """The credit of all connections of an emul.timing.effects.connection_table.Conditions."""
 
-    def __init__(self, conditions):
-        self.of, self.takes = conditions.credited, conditions.takes
-        self.remainder = conditions.remainder
+    def __init__(self, table):
+        self.of, self.takes = table.credited, table.takes
+        self.remainder = table.remainder
         transfers, connections = len(self.of), 1 + np.max(self.of, initial=-1)
-        self.left = np.full(connections, conditions.credit, dtype=np.int64)
+        self.left = np.full(connections, table.credit, dtype=np.int64)
         self.first, self.last, self.latest = (
             np.full(connections, -1, dtype=np.int32) for _ in range(3)
         )

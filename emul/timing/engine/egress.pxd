@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t
 from emul.timing.engine.events cimport Heap
 
 
-cdef class Leaving:
+cdef class Egress:
     cdef readonly int32_t[::1] first       # of each port: the first that is queued, or -1
     cdef readonly int32_t[::1] last
     cdef readonly int32_t[::1] following  # of each queued transfer: the next one of its port, or -1

@@ -18,7 +18,7 @@ __all__ = ["Leaving"]
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class Leaving:
+cdef class Egress:
     """The queues of all ports."""
 
     def __init__(self, int64_t transfers, int64_t ports):

@@ -56,7 +56,7 @@ cdef enum:
 
 cdef enum:
     PORT = 0
-    PIPE = 1
+    CONNECTION = 1
     RECEIVER = 2
 
 cdef enum:
@@ -99,7 +99,7 @@ cdef class _Columns:
     cdef uint8_t[::1] done_cause
 
     def __init__(self, Tables tables):
-        cdef int64_t transfers = tables.transfers, piped = transfers if tables.pipes else 0
+        cdef int64_t transfers = tables.transfers, piped = transfers if tables.connections else 0
         self.users = tables.places
         self.on_link = np.empty((transfers, 3), dtype=np.int64)
         self.behind = np.empty((transfers, 3), dtype=np.int32)
@@ -167,57 +167,57 @@ cdef inline int64_t _take(Detail seen, int64_t t, int hop, int64_t came,
     return start
 
 
-cdef inline int64_t _enter(Detail seen, int64_t t, int64_t came, int64_t* pipe,
+cdef inline int64_t _enter(Detail seen, int64_t t, int64_t came, int64_t* connection,
                            const int64_t* cost) noexcept nogil:
     """Let a transfer's head come to its pipe; return when it goes on."""
-    cdef int64_t start = max(came, pipe[FREE])
+    cdef int64_t start = max(came, connection[FREE])
     if Detail is _Columns:
-        seen.takes(t, PIPE, came, start, pipe)
+        seen.takes(t, CONNECTION, came, start, connection)
         seen.left[t] = start + cost[THROUGH]
-    pipe[FREE] = start + cost[HOLD]
+    connection[FREE] = start + cost[HOLD]
     return start
 
 
-cdef inline int64_t _deliver(Detail seen, int64_t t, int64_t time, int64_t* pipe) noexcept nogil:
+cdef inline int64_t _deliver(Detail seen, int64_t t, int64_t time, int64_t* connection) noexcept nogil:
     """Return when a transfer from a pipe arrives: not before what was sent before it."""
     if Detail is _Columns:
-        if pipe[HEAD] > time:
-            seen.held_by[t] = <int32_t>pipe[seen.users]
-        pipe[seen.users] = t
-    pipe[HEAD] = max(time, pipe[HEAD])
-    return pipe[HEAD]
+        if connection[HEAD] > time:
+            seen.held_by[t] = <int32_t>connection[seen.users]
+        connection[seen.users] = t
+    connection[HEAD] = max(time, connection[HEAD])
+    return connection[HEAD]
 
 
 cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
-                           const int64_t* cost, int64_t* out, int64_t* into, int64_t* pipe,
+                           const int64_t* cost, int64_t* out, int64_t* into, int64_t* connection,
                            int64_t* head_came, bint late) noexcept nogil:
     """Let a transfer cross its links; return when it arrives, or NOT_IN_ORDER.
 
-    ``pipe``: NULL where it has none. ``late``: whether any is later than its costs say; then
+    ``connection``: NULL where it has none. ``late``: whether any is later than its costs say; then
     ``head_came`` is when the last head of its pipe came to the receiver.
     """
     cdef int64_t head, finish, under_way = cost[LATENCY]
     if ready < out[HEAD]:
         return NOT_IN_ORDER
     head = _take(seen, t, PORT, ready, out) + cost[OVERHEAD]
-    if late and tables.late_before:
+    if late and tables.host_before:
         head += tables.more_before[t]
     finish = out[FREE] = head + cost[OUT]
-    if pipe:
-        head = _enter(seen, t, head, pipe, cost)
+    if connection:
+        head = _enter(seen, t, head, connection, cost)
         finish = max(finish, head + cost[THROUGH])
-    if late and tables.late_on_way:
-        under_way += tables.more_on_way[t]
+    if late and tables.extra_on_path:
+        under_way += tables.more_on_path[t]
     head += under_way
-    if late and pipe:
+    if late and connection:
         head = head_came[0] = max(head, head_came[0])
     if head < into[HEAD]:
         return NOT_IN_ORDER
     into[FREE] = _take(seen, t, RECEIVER, head, into) + cost[INTO]
     finish = max(finish + under_way, into[FREE])
-    if late and tables.late_after:
+    if late and tables.extra_after:
         finish += tables.more_after[t]
-    return _deliver(seen, t, finish, pipe) if pipe else finish
+    return _deliver(seen, t, finish, connection) if connection else finish
 
 
 cdef inline void _wait_for_credit(Tables tables, int64_t source, int64_t[::1] moment,
@@ -248,13 +248,13 @@ cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1]
     cdef int64_t recent = tables.window - 1, per_transfer = 1 << tables.bits
     cdef int64_t own = DONE if tables.bits else 0  # where it is kept when this one is done
     cdef bint upon_issue = tables.upon_issue, upon_credit = tables.upon_credit
-    cdef bint piped = tables.pipes > 0, late
+    cdef bint piped = tables.connections > 0, late
     cdef bint ordered = done_from.shape[0] > 0
     cdef int64_t t, at, arrival, total = 0
     cdef const int64_t* cost
-    cdef int64_t* pipe
+    cdef int64_t* connection
     cdef Cause last
-    late = tables.late_before or tables.late_on_way or tables.late_after
+    late = tables.host_before or tables.extra_on_path or tables.extra_after
     for t in range(tables.transfers):
         last.time, last.key, last.is_moment = tables.call, -1, False
         for at in range(row.waits, row[1].waits):
@@ -270,9 +270,9 @@ cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1]
             moment[own + ISSUED - DONE] = last.time
         cost, arrival = &costs[row.cost], last.time
         if row.out >= 0:
-            pipe = &link[tables.pipe[t]] if piped and tables.pipe[t] >= 0 else NULL
+            connection = &link[tables.connection[t]] if piped and tables.connection[t] >= 0 else NULL
             arrival = _carry(seen, tables, t, last.time, cost, &link[row.out], &link[row.into],
-                             pipe, &came[tables.pipe[t] // KEPT - tables.ports] if late and pipe
+                             connection, &came[tables.connection[t] // KEPT - tables.ports] if late and connection
                              else NULL, late)
             if arrival > LATEST_PS or arrival == NOT_IN_ORDER:
                 return NOT_IN_ORDER
@@ -296,8 +296,8 @@ cdef int64_t _passed(Detail seen, Tables tables) except? -2:
     cdef int64_t[::1] moment = np.empty(tables.window, dtype=np.int64)
     cdef int64_t places = tables.places if Detail is _DoneOnly else 2 * tables.places
     cdef int64_t[::1] link = np.zeros(places, dtype=np.int64)
-    cdef int64_t[::1] came = np.zeros(tables.pipes, dtype=np.int64)
-    cdef int64_t[::1] ready = np.zeros(tables.connections, dtype=np.int64)
+    cdef int64_t[::1] came = np.zeros(tables.connections, dtype=np.int64)
+    cdef int64_t[::1] ready = np.zeros(tables.credited_connections, dtype=np.int64)
     with nogil:
         return _pass(seen, tables, moment, link, came, ready)
 
@@ -321,10 +321,10 @@ def times_in_order(Tables tables):
     piped = len(seen.left)
     times = {
         "on_link_ps": seen.on_link, "behind": seen.behind, "left_ps": seen.left,
-        "ramped_ps": np.zeros(piped, dtype=np.int64),
+        "cwnd_ps": np.zeros(piped, dtype=np.int64),
         "runs_from": np.zeros((0, 2), dtype=np.int32),
         "runs_ps": np.zeros((0, 2, 3), dtype=np.int64),
-        "handed_ps": np.zeros(0, dtype=np.int64), "held_by": seen.held_by,
+        "sent_to_nic_ps": np.zeros(0, dtype=np.int64), "held_by": seen.held_by,
         "arrival_ps": seen.arrival, "done_ps": seen.done,
         "waited_for": seen.waited_for, "ordered_after": seen.ordered_after,
         "start_cause": seen.start_cause, "done_cause": seen.done_cause,

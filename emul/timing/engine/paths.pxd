@@ -12,7 +12,7 @@ cdef inline int64_t occupancy(int64_t nbytes, double rate, int64_t most) noexcep
 
 
 @cython.final
-cdef class Ways:
+cdef class Paths:
     cdef int32_t[::1] site_of     # of each rank
     cdef int32_t[::1] node_of
     cdef double[::1] rate         # of each port
@@ -32,7 +32,7 @@ cdef class Ways:
         """Return the number of the port that a transfer takes at its receiver."""
         return 4 * dst + 1 if self.near(src, dst) else 4 * dst + 3
 
-    cdef inline int64_t way(self, int64_t src, int64_t dst) noexcept nogil:
+    cdef inline int64_t path(self, int64_t src, int64_t dst) noexcept nogil:
         """Return the number of the way between two ranks, as in emul.topology.Network."""
         cdef int64_t a = self.site_of[src], b = self.site_of[dst]
         if self.near(src, dst):

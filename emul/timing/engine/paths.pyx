@@ -7,11 +7,11 @@ __all__ = ["Ways"]
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class Ways:
+cdef class Paths:
     """Where ranks live, what ports carry, and what ways cost."""
 
     def __init__(self, network):
         self.site_of, self.node_of = network.site_of, network.node_of
         self.rate = network.link_rate[:4 * network.world_size]
-        self.latency, self.overhead = network.way_latency_ps, network.way_overhead_ps
-        self.sites, self.first_trunk = network.n_sites, network.first_trunk_way
+        self.latency, self.overhead = network.path_latency_ps, network.path_overhead_ps
+        self.sites, self.first_trunk = network.n_sites, network.first_trunk_path

@@ -107,7 +107,7 @@ cdef class _Rings:
     cdef double[::1] out_free
     cdef double[::1] into_head
     cdef double[::1] into_free
-    cdef double[::1] pipe_free
+    cdef double[::1] connection_free
 
     def __init__(self, connections, double call):
         cdef int64_t all_of_them
@@ -121,7 +121,7 @@ cdef class _Rings:
         self.ready, self.next = (np.full(all_of_them + self.channels, call) for _ in range(2))
         self.out_head, self.out_free = (np.zeros(all_of_them) for _ in range(2))
         self.into_head, self.into_free = (np.zeros(all_of_them) for _ in range(2))
-        self.pipe_free = np.zeros(all_of_them)
+        self.connection_free = np.zeros(all_of_them)
 
     cdef void plain(self, int64_t first, int64_t number, int64_t shift,
                     bint alike) noexcept nogil:
@@ -147,9 +147,9 @@ cdef class _Rings:
         left = head + self.occupied[self.out_at[j] + shift]
         self.out_free[out] = left
         if self.piped[j]:
-            head = max(head, self.pipe_free[j])
+            head = max(head, self.connection_free[j])
             occupied = self.occupied[self.pipe_at[j] + shift]
-            self.pipe_free[j] = head + max(occupied, self.spacing[j])
+            self.connection_free[j] = head + max(occupied, self.spacing[j])
             left = max(left, head + occupied)
         head += self.latency[j]
         in_order = in_order and head >= self.into_head[into]

@@ -3,7 +3,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.credit import Credit
 from emul.timing.engine.dependencies import Edges
 from emul.timing.traffic import Transfers
@@ -37,8 +37,8 @@ TOO_LATE: str
 
 @final
 class Simulation:
-    pipes: Any
-    leaving: Any
+    connections: Any
+    egress: Any
     credit: Credit
     edges: Edges
     free: npt.NDArray[np.int64]
@@ -60,7 +60,7 @@ class Simulation:
         traffic: Transfers,
         edges: Edges,
         network: Network,
-        conditions: Conditions,
+        table: ConnectionTable,
         kept: int = 0,
     ) -> None: ...
     def advance(self, until_ps: int = ...) -> None: ...
@@ -74,5 +74,5 @@ class Simulation:
     def times(self) -> _Timed: ...
 
 def schedule(
-    traffic: Transfers, edges: Edges, network: Network, conditions: Conditions
+    traffic: Transfers, edges: Edges, network: Network, table: ConnectionTable
 ) -> _Timed: ...

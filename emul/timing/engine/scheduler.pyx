@@ -34,22 +34,22 @@ from emul.timing.engine.events cimport (
     size_of,
     tear_down,
 )
-from emul.timing.engine.egress cimport Leaving
+from emul.timing.engine.egress cimport Egress
 from emul.timing.engine.connections cimport (
     ARRIVED,
     CHANGE,
     DONE,
     FREED,
-    HANDED,
+    SENT_TO_NIC,
     LEFT,
-    PIPE,
+    CONNECTION,
     PORT,
     RECEIVER,
     STREAM,
     STREAMS_FROM,
-    Pipes,
+    Connections,
 )
-from emul.timing.engine.paths cimport Ways, occupancy
+from emul.timing.engine.paths cimport Paths, occupancy
 
 import numpy as np
 
@@ -95,10 +95,10 @@ cdef class Simulation:
     cdef int64_t[::1] not_before
     cdef int64_t[::1] tail
     cdef readonly Edges edges
-    cdef Ways ways
+    cdef Paths paths
     cdef readonly int64_t[::1] free       # when each port is
     cdef readonly int32_t[::1] user       # and the last transfer that had it, or -1
-    cdef readonly Pipes pipes
+    cdef readonly Connections connections
     cdef readonly Credit credit
     cdef readonly int64_t[:, ::1] on_link
     cdef readonly int32_t[:, ::1] behind
@@ -114,44 +114,44 @@ cdef class Simulation:
     cdef readonly uint8_t[::1] done_cause
     cdef int32_t[::1] ready      # transfers that wait for nothing, of which one is in the heap
     cdef int64_t begun           # how many of them have been in it
-    cdef readonly Leaving leaving
+    cdef readonly Egress egress
     cdef int64_t handled
     cdef int64_t kept
     cdef bint too_late
     cdef Heap heap
 
-    def __cinit__(self, traffic, edges, network, conditions, kept=0):
+    def __cinit__(self, traffic, edges, network, table, kept=0):
         # A transfer has at most three events at once, a stream and a changing way one each.
-        set_up(&self.heap, 3 * len(traffic.src) + len(conditions.classes.of_stream)
-               + len(conditions.states.timer_ps) + 1)
+        set_up(&self.heap, 3 * len(traffic.src) + len(table.classes.of_stream)
+               + len(table.states.timer_ps) + 1)
 
     def __dealloc__(self):
         tear_down(&self.heap)
 
-    def __init__(self, traffic, Edges edges, network, conditions, int64_t kept=0):
+    def __init__(self, traffic, Edges edges, network, table, int64_t kept=0):
         cdef Py_ssize_t transfers = len(traffic.src)
         self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
         self.begins = traffic.begins
         self.host, self.completion = traffic.host_ps, traffic.completion_ps
         self.call, self.not_before = traffic.call_ps, not_before_ps(traffic)
-        self.tail = conditions.tail_ps
-        self.edges, self.ways = edges, Ways(network)
+        self.tail = table.tail_ps
+        self.edges, self.paths = edges, Paths(network)
         self.free = np.zeros(4 * network.world_size, dtype=np.int64)
         self.user = np.full(4 * network.world_size, -1, dtype=np.int32)
         self.on_link = np.full((transfers, HOPS), -1, dtype=np.int64)
         self.behind = np.full((transfers, HOPS), -1, dtype=np.int32)
-        self.pipes = Pipes(conditions, traffic.nbytes, self.on_link, self.behind)
-        self.pipes.heap = &self.heap
-        self.credit = Credit(conditions)
+        self.connections = Connections(table, traffic.nbytes, self.on_link, self.behind)
+        self.connections.heap = &self.heap
+        self.credit = Credit(table)
         waited = np.asarray(edges.before_start)
         self.ready = (kept + np.flatnonzero(waited[kept:] == 0)).astype(np.int32)
         self.kept = kept
-        self.leaving = Leaving(transfers, 4 * network.world_size)
+        self.egress = Egress(transfers, 4 * network.world_size)
         self.finish = np.zeros(transfers, dtype=np.int64)
-        self.legs = np.full(transfers if len(conditions.classes.of_stream) else 0, 2, np.uint8)
+        self.legs = np.full(transfers if len(table.classes.of_stream) else 0, 2, np.uint8)
         self.arrival = np.zeros(transfers, dtype=np.int64)
-        self.held_by = np.full(transfers if len(conditions.rate) else 0, -1, dtype=np.int32)
-        self.arrived_last = np.full(len(conditions.rate), -1, dtype=np.int32)
+        self.held_by = np.full(transfers if len(table.rate) else 0, -1, dtype=np.int32)
+        self.arrived_last = np.full(len(table.rate), -1, dtype=np.int32)
         self.done = np.zeros(transfers, dtype=np.int64)
         self.waited_for = np.full(transfers, -1, dtype=np.int32)
         self.ordered_after = np.full(transfers, -1, dtype=np.int32)
@@ -159,7 +159,7 @@ cdef class Simulation:
         self.done_cause = np.zeros(transfers, dtype=np.uint8)
         self.begin_next()
         if kept == 0:
-            self.pipes.open()
+            self.connections.open()
 
     def advance(self, int64_t until_ps=INT64_MAX):
         """Handle all events before ``until_ps``, or until there is trouble."""
@@ -169,16 +169,16 @@ cdef class Simulation:
     cdef void run(self, int64_t until) noexcept nogil:
         cdef int64_t due, total = self.src.shape[0]
         cdef Event* next
-        while (self.handled < total and not self.too_late and not self.pipes.too_late
-               and self.pipes.dead_way < 0):
-            due = self.pipes.fluid.next_due()
+        while (self.handled < total and not self.too_late and not self.connections.too_late
+               and self.connections.dead_path < 0):
+            due = self.connections.fluid.next_due()
             next = earliest(&self.heap)
             if next.time < due:
                 if next.time >= until:
                     return
                 self.handle(pop(&self.heap, next))
             elif due < until:
-                self.pipes.leave(due)
+                self.connections.leave(due)
             else:
                 return
 
@@ -217,13 +217,13 @@ cdef class Simulation:
 
     cdef bint has_landed(self, int64_t t) noexcept nogil:
         """Say whether it is known when a transfer arrives."""
-        return self.on_link[t, RECEIVER] >= 0 and not (self.pipes.is_fluid(t) and self.legs[t])
+        return self.on_link[t, RECEIVER] >= 0 and not (self.connections.is_fluid(t) and self.legs[t])
 
     cdef int64_t freed_ps(self, int64_t t) noexcept nogil:
         """Return when word of a transfer's arrival is back, which is not before it has landed."""
         if not self.has_landed(t):
             return INT64_MAX
-        return self.arrival[t] + self.ways.latency[self.ways.way(self.dst[t], self.src[t])]
+        return self.arrival[t] + self.paths.latency[self.paths.path(self.dst[t], self.src[t])]
 
     cdef void begin_next(self) noexcept nogil:
         """Let the next one of those begin that wait for nothing; all do so at the same time."""
@@ -240,11 +240,11 @@ cdef class Simulation:
             if not self.credit.counts(number) or self.credit.take(number):
                 self.cross(time, number, PORT)
         elif kind == RECEIVER:
-            if self.pipes.of[number] < 0:
-                self.leaving.gone(&self.heap, self.on_the_way(self.link(number, PORT)))
+            if self.connections.of[number] < 0:
+                self.egress.gone(&self.heap, self.transit_of(self.link(number, PORT)))
             self.cross(time, number, RECEIVER)
-        elif kind == PIPE:
-            self.leaving.gone(&self.heap, self.link(number, PORT))
+        elif kind == CONNECTION:
+            self.egress.gone(&self.heap, self.link(number, PORT))
             self.enter(time, <int32_t>number)
         elif kind == LEFT:
             self.finish[number] = max(self.finish[number], time)
@@ -256,20 +256,20 @@ cdef class Simulation:
             self.finished(time, number)
         elif kind == FREED:
             self.freed(time, <int32_t>number)
-        elif kind == HANDED:
+        elif kind == SENT_TO_NIC:
             self.tell(time, number, UPON_ISSUE)
         elif kind == STREAM:
-            self.pipes.go_on(time, <int32_t>(number - STREAMS_FROM))
+            self.connections.go_on(time, <int32_t>(number - STREAMS_FROM))
         else:
-            self.pipes.change(time, STREAMS_FROM - 1 - number)
+            self.connections.change(time, STREAMS_FROM - 1 - number)
 
     cdef inline int64_t link(self, int64_t t, int32_t hop) noexcept nogil:
         """Return the number of the port that a transfer takes at its sender or its receiver."""
         cdef int64_t src = self.src[t], dst = self.dst[t]
-        return self.ways.out(src, dst) if hop == PORT else self.ways.into(src, dst)
+        return self.paths.out(src, dst) if hop == PORT else self.paths.into(src, dst)
 
-    cdef inline int64_t on_the_way(self, int64_t port) noexcept nogil:
-        """Return the number under which ``leaving`` has heads between a sender's port and the next.
+    cdef inline int64_t transit_of(self, int64_t port) noexcept nogil:
+        """Return the number under which ``egress`` has heads between a sender's port and the next.
 
         All that goes on without a pipe is under way as long. No head leaves a receiver's port, so
         the number of the one beside it is free.
@@ -279,7 +279,7 @@ cdef class Simulation:
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""
         cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, taken
-        if hop == PORT and not (self.pipes.late.shape[0] and self.pipes.late[t]):
+        if hop == PORT and not (self.connections.multi_window.shape[0] and self.connections.multi_window[t]):
             self.tell(time, t, UPON_ISSUE)
         if src == dst:
             push(&self.heap, time + (self.host[t] if self.host.shape[0] else 0), t, ARRIVED)
@@ -292,10 +292,10 @@ cdef class Simulation:
             start = max(start, self.not_before[t])
         head = start
         if hop == PORT and self.begins[t]:
-            head += self.ways.overhead[self.ways.way(src, dst)]
+            head += self.paths.overhead[self.paths.path(src, dst)]
         if hop == PORT and self.host.shape[0]:
             head += self.host[t]
-        taken = occupancy(self.nbytes[t], self.ways.rate[link], <int64_t>TIME_LIMIT_PS)
+        taken = occupancy(self.nbytes[t], self.paths.rate[link], <int64_t>TIME_LIMIT_PS)
         if head + <double>taken >= TIME_LIMIT_PS:
             self.too_late = True
             return
@@ -307,7 +307,7 @@ cdef class Simulation:
             self.go_on(head, <int32_t>t, link)
             return
         self.arrival[t] = max(self.arrival[t], head + taken)
-        if self.pipes.is_fluid(t):
+        if self.connections.is_fluid(t):
             self.leg_done(t)
         else:
             self.sent(t)
@@ -316,20 +316,20 @@ cdef class Simulation:
     cdef void go_on(self, int64_t head, int32_t t, int64_t port) noexcept nogil:
         """Let a transfer's head, which leaves its sender's port then, come to what is next."""
         cdef int64_t delay
-        if self.pipes.of[t] >= 0:
-            self.leaving.add(&self.heap, port, head, t, PIPE)
+        if self.connections.of[t] >= 0:
+            self.egress.add(&self.heap, port, head, t, CONNECTION)
             return
         delay = self.under_way(t)
         if head + <double>delay > TIME_LIMIT_PS:
             self.too_late = True
             return
-        self.leaving.add(&self.heap, self.on_the_way(port), head + delay, t, RECEIVER)
+        self.egress.add(&self.heap, self.transit_of(port), head + delay, t, RECEIVER)
 
     cdef inline int64_t under_way(self, int64_t t) noexcept nogil:
         """Return how long a byte of a transfer is under way that leaves its sender's side now."""
-        if self.pipes.of[t] >= 0:
-            return self.pipes.under_way(t)
-        return self.ways.latency[self.ways.way(self.src[t], self.dst[t])]
+        if self.connections.of[t] >= 0:
+            return self.connections.under_way(t)
+        return self.paths.latency[self.paths.path(self.src[t], self.dst[t])]
 
     cdef void sent(self, int64_t t) noexcept nogil:
         """Let the last byte of a transfer come, now that it is known when it leaves its sender."""
@@ -341,7 +341,7 @@ cdef class Simulation:
 
     cdef void enter(self, int64_t time, int32_t t) noexcept nogil:
         """Let a transfer's head come to its pipe."""
-        cdef int64_t left = self.pipes.enter(time, t)
+        cdef int64_t left = self.connections.enter(time, t)
         if left > TIME_LIMIT_PS:
             self.too_late = True
         self.finish[t] = max(self.finish[t], left)
@@ -355,7 +355,7 @@ cdef class Simulation:
     cdef void deliver(self, int64_t t) noexcept nogil:
         """Let a transfer that is through everything arrive, but not before what was sent before."""
         cdef int64_t more = 0, time
-        cdef int32_t pipe = self.pipes.of[t], last
+        cdef int32_t connection = self.connections.of[t], last
         if self.tail.shape[0]:
             more += self.tail[t]
         if self.completion.shape[0]:
@@ -364,18 +364,18 @@ cdef class Simulation:
             self.too_late = True
             return
         time = self.arrival[t] + more
-        if pipe >= 0:
-            last = self.arrived_last[pipe]
+        if connection >= 0:
+            last = self.arrived_last[connection]
             if last >= 0 and self.arrival[last] > time:
                 time, self.held_by[t] = self.arrival[last], last
-            self.arrived_last[pipe] = <int32_t>t
+            self.arrived_last[connection] = <int32_t>t
         self.arrival[t] = time
         push(&self.heap, time, t, ARRIVED)
 
     cdef void arrived(self, int64_t time, int64_t t) noexcept nogil:
         self.arrival[t] = time
         if self.credit.counts(t):
-            time += self.ways.latency[self.ways.way(self.dst[t], self.src[t])]
+            time += self.paths.latency[self.paths.path(self.dst[t], self.src[t])]
             push(&self.heap, time, t, FREED)
         if self.edges.upon_arrival:
             self.tell(self.arrival[t], t, UPON_ARRIVAL)
@@ -427,41 +427,41 @@ cdef class Simulation:
 
     def times(self):
         """Return what ``schedule`` does."""
-        cdef Pipes pipes = self.pipes
-        trouble = None
-        if self.too_late or pipes.too_late:
-            trouble = TOO_LATE
-        elif pipes.dead_way >= 0:
-            trouble = (DEAD, pipes.dead_way, pipes.dead_at, pipes.dead_until)
+        cdef Connections connections = self.connections
+        failure = None
+        if self.too_late or connections.too_late:
+            failure = TOO_LATE
+        elif connections.dead_path >= 0:
+            failure = (DEAD, connections.dead_path, connections.dead_at, connections.dead_until)
         elif self.handled < self.src.shape[0]:
-            going_on = (np.asarray(pipes.fluid.active) > 0) & (np.asarray(pipes.fluid.rate) > 0)
-            assert going_on.any() or pipes.timer.shape[0], "a transfer waits for itself"
-            trouble = TOO_LATE if going_on.any() else NEVER_ENDS
+            going_on = (np.asarray(connections.fluid.active) > 0) & (np.asarray(connections.fluid.rate) > 0)
+            assert going_on.any() or connections.timer.shape[0], "a transfer waits for itself"
+            failure = TOO_LATE if going_on.any() else NEVER_ENDS
         times = {
             "on_link_ps": self.on_link, "behind": self.behind,
-            "left_ps": pipes.left, "ramped_ps": pipes.ramped,
-            "runs_from": pipes.runs_from, "runs_ps": pipes.runs,
-            "handed_ps": pipes.handed_over, "held_by": self.held_by,
+            "left_ps": connections.left, "cwnd_ps": connections.cwnd_held,
+            "runs_from": connections.runs_from, "runs_ps": connections.runs,
+            "sent_to_nic_ps": connections.sent_to_nic, "held_by": self.held_by,
             "arrival_ps": self.arrival, "done_ps": self.done,
             "waited_for": self.waited_for, "ordered_after": self.ordered_after,
             "start_cause": self.start_cause, "done_cause": self.done_cause,
         }
-        return {name: np.asarray(column) for name, column in times.items()}, trouble
+        return {name: np.asarray(column) for name, column in times.items()}, failure
 
 
-def schedule(traffic, Edges edges, network, conditions):
+def schedule(traffic, Edges edges, network, table):
     """Return when each transfer is on its links, arrives and is done, and what it waited for.
 
     ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is used
-    up; ``network``: an emul.topology.Network; ``conditions``: an
+    up; ``network``: an emul.topology.Network; ``table``: an
     emul.timing.effects.connection_table.Conditions of the same traffic.
 
-    The result is the tuple (times, trouble). ``trouble`` is None, or TOO_LATE when a time passes
+    The result is the tuple (times, trouble). ``failure`` is None, or TOO_LATE when a time passes
     what int64 picoseconds hold, NEVER_ENDS when a link stays without any rate, or (DEAD, way, from,
     until) when a connection was given up: the changing way's number, and when, in picoseconds, it
     was first in vain and the way was up again. ``times`` is a dictionary of arrays by the names
     that emul.timing.Timeline has them under, which says what they are.
     """
-    cdef Simulation simulation = Simulation(traffic, edges, network, conditions)
+    cdef Simulation simulation = Simulation(traffic, edges, network, table)
     simulation.advance()
     return simulation.times()

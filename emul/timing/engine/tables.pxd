@@ -45,19 +45,19 @@ cdef class Tables:
     cdef int64_t transfers
     cdef int64_t call
     cdef int64_t ports
-    cdef int64_t pipes
+    cdef int64_t connections
     cdef int64_t places              # KEPT of each port and pipe
     cdef Row[::1] rows               # of each transfer, and two more
-    cdef int32_t[::1] pipe           # KEPT times (ports + its pipe), or -1; empty without pipes
+    cdef int32_t[::1] connection           # KEPT times (ports + its pipe), or -1; empty without pipes
     cdef int64_t[::1] cost
     # What each is late by more than its row says: before its head goes on, on the way to the
     # receiver's port, and after its last byte; or empty.
     cdef int64_t[::1] more_before
-    cdef int64_t[::1] more_on_way
+    cdef int64_t[::1] more_on_path
     cdef int64_t[::1] more_after
-    cdef bint late_before
-    cdef bint late_on_way
-    cdef bint late_after
+    cdef bint host_before
+    cdef bint extra_on_path
+    cdef bint extra_after
     # What transfer t waits for before it starts: ``start`` from rows[t].waits up to
     # rows[t + 1].waits; before it is done likewise, or empty. Each is a moment of an earlier
     # transfer e: e itself, its being done, where nothing else is waited for; else
@@ -70,5 +70,5 @@ cdef class Tables:
     cdef bint upon_credit            # or for credit, which is there when another's is back:
     cdef int32_t[::1] credited       # of each: the connection whose credit it takes, or -1
     cdef int32_t[::1] frees_it       # and the earlier one that its own comes from, or -1
-    cdef int64_t connections         # that have credit
+    cdef int64_t credited_connections  # that have credit
     cdef int64_t window              # moments that a pass must remember: a power of two

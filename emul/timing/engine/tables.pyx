@@ -9,7 +9,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from emul.timing.engine.dependencies cimport STARTS, UPON_ISSUE, Edges
-from emul.timing.engine.paths cimport Ways, occupancy
+from emul.timing.engine.paths cimport Paths, occupancy
 
 import numpy as np
 
@@ -31,64 +31,64 @@ cdef class Tables:
     """The columns of one traffic.
 
     ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is
-    left as it is; ``conditions``: an effects.connection_table.Conditions of the traffic. ``fits``
+    left as it is; ``table``: an effects.connection_table.Conditions of the traffic. ``fits``
     says whether a pass in plan order is possible: no streams, no windows that are filled anew, no
     transfer that stands for others, and nobody who waits for a later one or for an arrival.
     """
 
-    def __init__(self, traffic, Edges edges, network, conditions):
+    def __init__(self, traffic, Edges edges, network, table):
         self.transfers, self.call = len(traffic.src), traffic.call_ps
-        self.ports, self.pipes = 4 * network.world_size, len(conditions.rate)
-        self.places = KEPT * (self.ports + self.pipes)
+        self.ports, self.connections = 4 * network.world_size, len(table.rate)
+        self.places = KEPT * (self.ports + self.connections)
         self.fits = (
             traffic.stands_for is None
-            and len(conditions.classes.of_stream) == 0
-            and not np.any(conditions.ramp_rtt_ps)
-            and len(conditions.late) == 0
+            and len(table.classes.of_stream) == 0
+            and not np.any(table.cwnd_rtt_ps)
+            and len(table.multi_window) == 0
             and not edges.upon_arrival
             and self.places < 2**31
             and COSTS * self.transfers < 2**31
         )
         if self.fits:
-            self._take_delays(traffic, conditions)
+            self._take_delays(traffic, table)
         if self.fits:
-            self._take_costs(traffic, network, conditions)
+            self._take_costs(traffic, network, table)
         if self.fits:
-            self._take_waits(edges, conditions)
+            self._take_waits(edges, table)
 
-    def _take_delays(self, traffic, conditions):
-        after = conditions.tail_ps, traffic.completion_ps
-        delays = traffic.host_ps, conditions.jitter_ps, *after
+    def _take_delays(self, traffic, table):
+        after = table.tail_ps, traffic.completion_ps
+        delays = traffic.host_ps, table.jitter_ps, *after
         longest = [int(each.max(initial=0)) for each in delays]
-        self.more_before, self.more_on_way = traffic.host_ps, conditions.jitter_ps
+        self.more_before, self.more_on_path = traffic.host_ps, table.jitter_ps
         self.more_after = _sum([each for each in after if len(each)])
-        self.late_before, self.late_after = len(self.more_before) > 0, len(self.more_after) > 0
-        self.late_on_way = len(self.more_on_way) > 0
+        self.host_before, self.extra_after = len(self.more_before) > 0, len(self.more_after) > 0
+        self.extra_on_path = len(self.more_on_path) > 0
         self.fits = max(self.call, sum(longest)) < MOST_PS
 
-    def _take_costs(self, traffic, network, conditions):
+    def _take_costs(self, traffic, network, table):
         """Give every transfer its ports and its row of costs."""
-        cdef Ways ways = Ways(network)
+        cdef Paths paths = Paths(network)
         cdef int64_t[::1] sample
         cdef int64_t rows
-        cdef int32_t[::1] pipe = conditions.pipe
+        cdef int32_t[::1] connection = table.connection
         self.rows = np.zeros(self.transfers + 2, dtype=_ROW)
         sample = np.empty(self.transfers, dtype=np.int64)
-        rows = _rows_of_costs(self, ways, traffic.src, traffic.dst, traffic.nbytes,
+        rows = _rows_of_costs(self, paths, traffic.src, traffic.dst, traffic.nbytes,
                               traffic.begins, sample)
         self.cost = np.zeros(rows * COSTS, dtype=np.int64)
-        self.fits = _fill_costs(self, ways, traffic.src, traffic.dst, traffic.nbytes,
-                                traffic.begins, sample[:rows], pipe, conditions.rate,
-                                conditions.spacing_ps)
-        self.pipe = _links_of(self.ports, conditions.pipe) if self.pipes else pipe[:0]
+        self.fits = _fill_costs(self, paths, traffic.src, traffic.dst, traffic.nbytes,
+                                traffic.begins, sample[:rows], connection, table.rate,
+                                table.spacing_ps)
+        self.connection = _links_of(self.ports, table.connection) if self.connections else connection[:0]
 
-    def _take_waits(self, Edges edges, conditions):
+    def _take_waits(self, Edges edges, table):
         """Turn the edges round: from who waits to what it waits for."""
         cdef int64_t ends, starts, reach, total = self.transfers
         self.upon_issue = np.any(np.bitwise_and(edges.kind, UPON_ISSUE))
-        self.credited, self.upon_credit = conditions.credited, len(conditions.credited) > 0
-        self.frees_it = _sources_of_credit(conditions)
-        self.connections = 1 + np.max(conditions.credited, initial=-1)
+        self.credited, self.upon_credit = table.credited, len(table.credited) > 0
+        self.frees_it = _sources_of_credit(table)
+        self.credited_connections = 1 + np.max(table.credited, initial=-1)
         self.bits = MOMENT_BITS if self.upon_issue or self.upon_credit else 0
         starts = np.sum(edges.before_start, dtype=np.int64)
         ends = np.sum(edges.before_done, dtype=np.int64) - total
@@ -104,15 +104,15 @@ cdef class Tables:
         self.window = 1 << int((reach << self.bits) + FREED).bit_length() if self.fits else 0
 
 
-def _links_of(ports, pipe):
-    return np.where(pipe >= 0, KEPT * (ports + pipe), -1).astype(np.int32)
+def _links_of(ports, connection):
+    return np.where(connection >= 0, KEPT * (ports + connection), -1).astype(np.int32)
 
 
 def _sum(columns):
     return np.sum(columns, axis=0) if columns else np.zeros(0, dtype=np.int64)
 
 
-cdef int64_t _rows_of_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] dst,
+cdef int64_t _rows_of_costs(Tables tables, Paths paths, int32_t[::1] src, int32_t[::1] dst,
                             int64_t[::1] nbytes, uint8_t[::1] begins, int64_t[::1] sample):
     """Give each transfer its ports and the number of its row; return how many rows there are.
 
@@ -125,9 +125,9 @@ cdef int64_t _rows_of_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[
     cdef int64_t t, kind, at, rows = 0
     with nogil:
         for t in range(tables.transfers):
-            kind = 2 * ways.way(src[t], dst[t]) + begins[t]
-            row[t].out = <int32_t>(KEPT * ways.out(src[t], dst[t]))
-            row[t].into = <int32_t>(KEPT * ways.into(src[t], dst[t]))
+            kind = 2 * paths.path(src[t], dst[t]) + begins[t]
+            row[t].out = <int32_t>(KEPT * paths.out(src[t], dst[t]))
+            row[t].into = <int32_t>(KEPT * paths.into(src[t], dst[t]))
             if src[t] == dst[t]:
                 kind, row[t].out, row[t].into = -1, -1, -1
             at = (nbytes[t] ^ (nbytes[t] >> 12) ^ (kind * 31)) & (LATELY - 1)
@@ -140,50 +140,50 @@ cdef int64_t _rows_of_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[
     return rows
 
 
-cdef bint _fill_costs(Tables tables, Ways ways, int32_t[::1] src, int32_t[::1] dst,
+cdef bint _fill_costs(Tables tables, Paths paths, int32_t[::1] src, int32_t[::1] dst,
                       int64_t[::1] nbytes, uint8_t[::1] begins, int64_t[::1] sample,
-                      int32_t[::1] pipe, double[::1] pipe_rate, int64_t[::1] spacing):
+                      int32_t[::1] connection, double[::1] connection_rate, int64_t[::1] spacing):
     """Fill the rows of costs; say whether all are small enough to be added up.
 
     All pipes of a way are alike, so any transfer of a row speaks for the others.
     """
     cdef int64_t[::1] cost = tables.cost
-    cdef int64_t row, t, way, at
+    cdef int64_t row, t, path, at
     for row in range(sample.shape[0]):
         t, at = sample[row], row * COSTS
         if src[t] == dst[t]:
             continue
-        way = ways.way(src[t], dst[t])
-        cost[at + OVERHEAD] = ways.overhead[way] if begins[t] else 0
-        cost[at + OUT] = occupancy(nbytes[t], ways.rate[ways.out(src[t], dst[t])], MOST_PS)
-        cost[at + INTO] = occupancy(nbytes[t], ways.rate[ways.into(src[t], dst[t])], MOST_PS)
-        if pipe[t] >= 0:
-            cost[at + THROUGH] = occupancy(nbytes[t], pipe_rate[pipe[t]], MOST_PS)
-            cost[at + HOLD] = max(cost[at + THROUGH], spacing[pipe[t]])
-        cost[at + LATENCY] = ways.latency[way]
-        cost[at + BACK] = ways.latency[ways.way(dst[t], src[t])]
+        path = paths.path(src[t], dst[t])
+        cost[at + OVERHEAD] = paths.overhead[path] if begins[t] else 0
+        cost[at + OUT] = occupancy(nbytes[t], paths.rate[paths.out(src[t], dst[t])], MOST_PS)
+        cost[at + INTO] = occupancy(nbytes[t], paths.rate[paths.into(src[t], dst[t])], MOST_PS)
+        if connection[t] >= 0:
+            cost[at + THROUGH] = occupancy(nbytes[t], connection_rate[connection[t]], MOST_PS)
+            cost[at + HOLD] = max(cost[at + THROUGH], spacing[connection[t]])
+        cost[at + LATENCY] = paths.latency[path]
+        cost[at + BACK] = paths.latency[paths.path(dst[t], src[t])]
     return np.max(cost, initial=0) < MOST_PS
 
 
-def _sources_of_credit(conditions):
+def _sources_of_credit(table):
     """Return for each transfer the one whose credit must be back before it may go, or -1.
 
     That is so where a connection hands over its transfers in the order of the plan.
     """
-    credited = conditions.credited
+    credited = table.credited
     source = np.full(len(credited), -1, dtype=np.int32)
     takers = np.flatnonzero(credited >= 0)
     takers = takers[np.argsort(credited[takers], kind="stable")]
     if len(takers):
-        taken = np.cumsum(conditions.takes[takers])
-        before = taken - conditions.takes[takers]
+        taken = np.cumsum(table.takes[takers])
+        before = taken - table.takes[takers]
         begins = np.append(True, np.diff(credited[takers]) != 0)
         others = before[np.maximum.accumulate(np.where(begins, np.arange(len(takers)), 0))]
-        half = (conditions.takes[takers] + 1) // 2
-        owed = before + half - conditions.credit  # so much of all that was taken must be back
+        half = (table.takes[takers] + 1) // 2
+        owed = before + half - table.credit  # so much of all that was taken must be back
         waits = np.flatnonzero(owed > others)
         source[takers[waits]] = takers[np.searchsorted(taken, owed[waits])]
-        remainders = takers[conditions.remainder[takers] > 0]
+        remainders = takers[table.remainder[takers] > 0]
         source[remainders] = source[remainders - 1]
     return source
 

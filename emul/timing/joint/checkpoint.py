@@ -1,7 +1,7 @@
 """Where a simulation stands at a moment: taken out of one, and put back into another that goes on.
 
 What goes on has fewer transfers, for those that are over are left out, and more, for others were
-issued meanwhile; so transfers are numbered anew and connections too, in the order that they had.
+issued meanwhile; so transfers are numbered anew and ends too, in the order that they had.
 Nothing else changes: a simulation that was put back comes to the same picoseconds as one that
 never stopped.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.plans.runs import expand
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.scheduler import (
     CHANGE_EVENT,
     DONE_EVENT,
@@ -38,27 +38,32 @@ State = dict[str, npt.NDArray[Any]]
 # simulation; a star marks numbers of transfers.
 BY_TRANSFER = (
     "on_link behind* finish legs arrival held_by* done waited_for* ordered_after* start_cause "
-    "done_cause edges.before_start edges.before_done leaving.following* leaving.head leaving.kind "
-    "pipes.left pipes.ramped pipes.runs_from* pipes.runs pipes.handed_over pipes.following* "
-    "pipes.parts pipes.ramp_until credit.stands credit.following*"
+    "done_cause edges.before_start edges.before_done egress.following* egress.head egress.kind "
+    "connections.left connections.cwnd_held connections.runs_from* connections.runs "
+    "connections.sent_to_nic connections.following* connections.parts connections.cwnd_until "
+    "credit.stands credit.following*"
 )
-BY_PORT = "free user* leaving.first* leaving.last* leaving.out leaving.time"
+BY_PORT = "free user* egress.first* egress.last* egress.out egress.time"
 BY_PIPE = (
-    "arrived_last* pipes.free pipes.began pipes.last* pipes.began_last* "
-    "pipes.ramp_from pipes.ramp_sent pipes.ramp_window pipes.head_came"
+    "arrived_last* connections.free connections.began connections.last* connections.began_last* "
+    "connections.cwnd_from connections.cwnd_sent connections.cwnd connections.head_came"
 )
 BY_STREAM = (
-    "pipes.current* pipes.doing pipes.rest pipes.lost_at pipes.up_at pipes.resumed "
-    "pipes.run_from* pipes.run pipes.fluid.until pipes.fluid.began_capped"
+    "connections.current* connections.doing connections.rest connections.lost_at "
+    "connections.up_at connections.resumed connections.run_from* connections.run "
+    "connections.fluid.until connections.fluid.began_capped"
 )
 BY_CLASS = (
-    "pipes.fluid.wave_rate pipes.fluid.cap pipes.fluid.cap_term pipes.fluid.credit "
-    "pipes.fluid.busy pipes.fluid.rate pipes.fluid.served pipes.fluid.capped pipes.fluid.since "
-    "pipes.fluid.part pipes.fluid.lifted pipes.fluid.lifted_rate pipes.fluid.capped_time "
-    "pipes.fluid.due pipes.fluid.due_part pipes.fluid.empties pipes.fluid.active pipes.fluid.load "
-    "pipes.fluid.uplink_credit pipes.fluid.uplink_used pipes.fluid.uplink_since "
-    "pipes.fluid.uplink_part pipes.fluid.uplink_lifted "
-    "pipes.fluid.uplink_busy pipes.fluid.queue pipes.fluid.place"
+    "connections.fluid.wave_rate connections.fluid.cap connections.fluid.cap_term "
+    "connections.fluid.credit connections.fluid.busy connections.fluid.rate "
+    "connections.fluid.served connections.fluid.capped connections.fluid.since "
+    "connections.fluid.part connections.fluid.lifted connections.fluid.lifted_rate "
+    "connections.fluid.capped_time connections.fluid.due connections.fluid.due_part "
+    "connections.fluid.empties connections.fluid.active connections.fluid.load "
+    "connections.fluid.uplink_credit connections.fluid.uplink_used "
+    "connections.fluid.uplink_since connections.fluid.uplink_part "
+    "connections.fluid.uplink_lifted connections.fluid.uplink_busy connections.fluid.queue "
+    "connections.fluid.place"
 )
 """And by uplink: whichever ways are taken, a course has the classes of all trunks."""
 
@@ -75,9 +80,9 @@ def are_done(simulation: Simulation) -> BoolArray:
 class Checkpoint:
     """The state before ``until_ps``, of the transfers that were kept, by name.
 
-    ``finished``: numbers of those that are done, in the order in which they were. ``pipes``: of
-    connections, whether or not a kept transfer takes them, by what ``connections`` says they are.
-    ``streams``: of those with a kept transfer, the connection each is of among ``connections`` and
+    ``finished``: numbers of those that are done, in the order in which they were.
+    ``connections``: whether or not a kept transfer takes them, by their ``ends``.
+    ``streams``: of those with a kept transfer, the connection each is of among ``ends`` and
     its number there. ``heaps``: the streams that send, class by class. ``events``: times, numbers
     and kinds; of streams, the numbers are those of ``streams``.
     """
@@ -86,14 +91,14 @@ class Checkpoint:
     transfers: State
     finished: Int32Array
     ports: State
-    connections: Int64Array
-    pipes: State
+    ends: Int64Array
+    connections: State
     stream_of: Int64Array
     stream_number: Int64Array
     streams: State
     classes: State
     heaps: Int32Array
-    ways: Int64Array
+    paths: Int64Array
     events: Int64Array
 
     @property
@@ -106,7 +111,7 @@ class Checkpoint:
         cls,
         simulation: Simulation,
         transfers: Transfers,
-        conditions: Conditions,
+        table: ConnectionTable,
         kept: BoolArray,
         until_ps: int,
         before: Checkpoint | None,
@@ -121,19 +126,19 @@ class Checkpoint:
         def taken(names: str, rows: Any = slice(None)) -> State:
             return dict(_columns(simulation, names, rows, number))
 
-        pipes = simulation.pipes
-        connections = _connections(simulation, transfers, conditions.pipe)
-        stream_of = np.repeat(connections, np.diff(pipes.first_stream))
-        first = np.asarray(pipes.first_stream)
-        pipe_of = np.repeat(np.arange(len(connections)), np.diff(first))
-        used = np.isin(np.arange(len(connections)), conditions.pipe[which])
-        (streams,) = np.nonzero(used[pipe_of])
-        renumbered = np.full(len(pipe_of), -1, dtype=np.int64)
+        connections = simulation.connections
+        ends = _ends(simulation, transfers, table.connection)
+        stream_of = np.repeat(ends, np.diff(connections.first_stream))
+        first = np.asarray(connections.first_stream)
+        connection_of = np.repeat(np.arange(len(ends)), np.diff(first))
+        used = np.isin(np.arange(len(ends)), table.connection[which])
+        (streams,) = np.nonzero(used[connection_of])
+        renumbered = np.full(len(connection_of), -1, dtype=np.int64)
         renumbered[streams] = np.arange(len(streams))
         of_pipes = taken(BY_PIPE)
         if before is not None:
-            connections, of_pipes = _united(before, connections, of_pipes)
-        fluid = pipes.fluid
+            ends, of_pipes = _united(before, ends, of_pipes)
+        fluid = connections.fluid
         heap = np.asarray(fluid.heap)[_heaped(fluid)]
         events = simulation.events()
         done = are_done(simulation)
@@ -143,34 +148,36 @@ class Checkpoint:
             transfers=taken(BY_TRANSFER, which),
             finished=number[which[order]][done[which[order]]],
             ports=taken(BY_PORT),
-            connections=connections,
-            pipes=of_pipes,
+            ends=ends,
+            connections=of_pipes,
             stream_of=stream_of[streams],
-            stream_number=streams - first[pipe_of[streams]],
+            stream_number=streams - first[connection_of[streams]],
             streams=taken(BY_STREAM, streams),
             classes=taken(BY_CLASS),
             heaps=renumbered[heap].astype(np.int32),
-            ways=np.asarray(pipes.state) - np.asarray(pipes.first_state)[:-1],
+            paths=np.asarray(connections.state) - np.asarray(connections.first_state)[:-1],
             events=_renumbered(events, number, renumbered),
         )
 
     def put_back(
-        self, simulation: Simulation, transfers: Transfers, conditions: Conditions
+        self, simulation: Simulation, transfers: Transfers, table: ConnectionTable
     ) -> None:
         """Let a new ``simulation`` of ``transfers``, the kept ones first, go on from here."""
-        pipes, fluid = simulation.pipes, simulation.pipes.fluid
+        connections, fluid = simulation.connections, simulation.connections.fluid
         _write(simulation, self.transfers, slice(0, self.size))
         _write(simulation, self.ports, slice(None))
-        connections = _connections(simulation, transfers, conditions.pipe)
-        known, at = _found(connections, self.connections)
-        _write(simulation, {name: rows[at] for name, rows in self.pipes.items()}, known)
-        order = np.argsort(connections)
-        pipe = order[np.searchsorted(connections, self.stream_of, sorter=order)]
-        streams = (np.asarray(pipes.first_stream)[pipe] + self.stream_number).astype(np.int32)
+        ends = _ends(simulation, transfers, table.connection)
+        known, at = _found(ends, self.ends)
+        _write(simulation, {name: rows[at] for name, rows in self.connections.items()}, known)
+        order = np.argsort(ends)
+        connection = order[np.searchsorted(ends, self.stream_of, sorter=order)]
+        streams = (np.asarray(connections.first_stream)[connection] + self.stream_number).astype(
+            np.int32
+        )
         _write(simulation, self.streams, streams)
         _write(simulation, self.classes, slice(None))
         np.asarray(fluid.heap)[_heaped(fluid)] = streams[self.heaps]
-        np.asarray(pipes.state)[:] = self.ways + np.asarray(pipes.first_state)[:-1]
+        np.asarray(connections.state)[:] = self.paths + np.asarray(connections.first_state)[:-1]
         events = self.events.copy()
         (of_streams,) = np.nonzero(events[2] == STREAM_EVENT)
         events[1, of_streams] = FIRST_STREAM + streams[events[1, of_streams]]
@@ -213,10 +220,10 @@ def _write(simulation: Simulation, state: State, rows: Any) -> None:
             target[rows] = column
 
 
-def _connections(simulation: Simulation, transfers: Transfers, pipe: Int32Array) -> Int64Array:
+def _ends(simulation: Simulation, transfers: Transfers, connection: Int32Array) -> Int64Array:
     """Return for each pipe what connection it is, as one number for sender, receiver, channel."""
-    pipes, first = np.unique(pipe, return_index=True)
-    first = first[pipes >= 0]
+    connections, first = np.unique(connection, return_index=True)
+    first = first[connections >= 0]
     ranks = len(simulation.free) // 4
     key = transfers.channel[first].astype(np.int64) * ranks + transfers.src[first]
     result: Int64Array = key * ranks + transfers.dst[first]
@@ -229,21 +236,21 @@ def _found(wanted: Int64Array, known: Int64Array) -> tuple[Int64Array, Int64Arra
     return here, there
 
 
-def _united(before: Checkpoint, connections: Int64Array, pipes: State) -> tuple[Int64Array, State]:
-    """Return connections and their state, with those of ``before`` that no transfer takes now."""
-    more = ~np.isin(before.connections, connections)
+def _united(before: Checkpoint, ends: Int64Array, connections: State) -> tuple[Int64Array, State]:
+    """Return ends and their state, with those of ``before`` that no transfer takes now."""
+    more = ~np.isin(before.ends, ends)
     if not more.any():
-        return connections, pipes
-    none = {name: rows[:0] for name, rows in before.pipes.items()}
+        return ends, connections
+    none = {name: rows[:0] for name, rows in before.connections.items()}
     united = {
-        name: np.concatenate([pipes.get(name, none[name]), _forgotten(name, rows[more])])
-        for name, rows in before.pipes.items()
+        name: np.concatenate([connections.get(name, none[name]), _forgotten(name, rows[more])])
+        for name, rows in before.connections.items()
     }
-    return np.concatenate([connections, before.connections[more]]), united
+    return np.concatenate([ends, before.ends[more]]), united
 
 
 def _forgotten(name: str, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return columns of connections whose transfers are all gone: no number of these is known."""
+    """Return columns of ends whose transfers are all gone: no number of these is known."""
     return np.full_like(rows, -1) if f"{name}*" in BY_PIPE.split() else rows
 
 
@@ -253,8 +260,8 @@ def _renumbered(events: Int64Array, number: Int32Array, streams: Int64Array) -> 
     Those of credit are left out, for they are made anew.
     """
     events = events[:, events[2] != FREED_EVENT]
-    of_stream, of_way = events[2] == STREAM_EVENT, events[2] == CHANGE_EVENT
-    of_transfer = ~(of_stream | of_way)
+    of_stream, of_path = events[2] == STREAM_EVENT, events[2] == CHANGE_EVENT
+    of_transfer = ~(of_stream | of_path)
     events[1, of_transfer] = number[events[1, of_transfer]]
     events[1, of_stream] = streams[events[1, of_stream] - FIRST_STREAM]
-    return events[:, of_way | (events[1] >= 0)]
+    return events[:, of_path | (events[1] >= 0)]

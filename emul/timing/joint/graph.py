@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.dependencies import (
     STARTS_KIND,
     UPON_ARRIVAL_KIND,
@@ -25,18 +25,18 @@ from emul.timing.engine.dependencies import (
 )
 from emul.timing.joint.rank_ops import (
     CHANNELS,
-    Act,
     Compute,
-    Flown,
+    Footprint,
     Issue,
     Moments,
-    Part,
+    Outcome,
+    RankOp,
     Wait,
 )
 from emul.timing.timeline import Timeline
 from emul.timing.traffic import NOBODY, Transfers
 
-__all__ = ["Layout"]
+__all__ = ["JointGraph"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -45,10 +45,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Laid:
+class _Placed:
     """Where an issue lies in the schedule: its transfers, and by rank the three around them."""
 
-    part: Part
+    footprint: Footprint
     lines: slice
     issued: Int64Array
     starts: Int64Array
@@ -60,12 +60,12 @@ class _Laid:
         lines = np.arange(self.lines.start, self.lines.stop)
         return np.concatenate([lines, self.issued, self.starts, self.ends])
 
-    def renumbered(self, number: Int64Array) -> _Laid:
+    def renumbered(self, number: Int64Array) -> _Placed:
         """Return the same where transfer t has ``number[t]``; its lines stay in a row."""
         size = self.lines.stop - self.lines.start
         first = number[self.lines.start] if size else 0
         around = (number[each] for each in (self.issued, self.starts, self.ends))
-        return _Laid(self.part, slice(int(first), int(first) + size), *around)
+        return _Placed(self.footprint, slice(int(first), int(first) + size), *around)
 
 
 COLUMNS = (
@@ -73,7 +73,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-class Layout:
+class JointGraph:
     """Lays acts out as transfers of one schedule, in program order.
 
     ``at`` (n,) is the transfer whose being done is the clock of each rank, but for what it has
@@ -84,24 +84,24 @@ class Layout:
         """Begin with ranks that are at ``clocks_ps`` (n,)."""
         n = len(clocks_ps)
         self.size = 0
-        self.issues: dict[Issue, _Laid] = {}
+        self.issues: dict[Issue, _Placed] = {}
         self._columns: list[Transfers] = []
         self._edges: list[tuple[Int64Array, Int64Array, UInt8Array]] = []
         self.pending_ps = np.zeros(n, dtype=np.int64)
         self.at = self._stay(np.arange(n), clocks_ps)
 
-    def take(self, act: Act) -> None:
+    def take(self, op: RankOp) -> None:
         """Lay out one act."""
-        if isinstance(act, Compute):
-            self.pending_ps = self.pending_ps + act.duration_ps
-        elif isinstance(act, Issue):
-            self._issue(act)
-        elif isinstance(act, Wait):
-            self._wait(act.issue)
+        if isinstance(op, Compute):
+            self.pending_ps = self.pending_ps + op.duration_ps
+        elif isinstance(op, Issue):
+            self._issue(op)
+        elif isinstance(op, Wait):
+            self._wait(op.issue)
         else:
-            self._join(act.ranks)
+            self._join(op.ranks)
 
-    def made(self) -> tuple[Transfers, Edges]:
+    def transfers_and_edges(self) -> tuple[Transfers, Edges]:
         """Return all transfers, and who waits for whom."""
         self._join_pieces()
         (transfers,), (edges,) = self._columns, self._edges
@@ -118,14 +118,14 @@ class Layout:
         kept = ~done
         kept[self.at] = True
         over = []
-        for issue, laid in self.issues.items():
-            if done[laid.transfers].all():
+        for issue, placed in self.issues.items():
+            if done[placed.transfers].all():
                 over.append(issue)
             else:
-                kept[laid.transfers] = True
+                kept[placed.transfers] = True
         return kept, over
 
-    def without(self, kept: BoolArray, over: list[Issue]) -> Layout:
+    def without(self, kept: BoolArray, over: list[Issue]) -> JointGraph:
         """Return a layout of what is ``kept`` (transfers,), numbered anew, without what is over."""
         number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
         self._join_pieces()
@@ -136,8 +136,8 @@ class Layout:
         left._columns = [replace(transfers, **columns)]
         left._edges = [(number[earlier[both]], number[later[both]], kind[both])]
         left.issues = {
-            issue: laid.renumbered(number)
-            for issue, laid in self.issues.items()
+            issue: placed.renumbered(number)
+            for issue, placed in self.issues.items()
             if issue not in gone
         }
         left.at, left.size = number[self.at], int(kept.sum())
@@ -155,19 +155,19 @@ class Layout:
         earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
         self._edges = [(earlier, later, kind)]
 
-    def with_own(self, joint: Conditions) -> Conditions:
+    def with_own(self, joint: ConnectionTable) -> ConnectionTable:
         """Return ``joint`` conditions in which each part has what it has alone.
 
         That is what it is late by chance, and the credit of its connections.
         """
         joint = replace(joint, credited=self._credited())
-        if not any(len(laid.part.jitter_ps) for laid in self.issues.values()):
+        if not any(len(placed.footprint.jitter_ps) for placed in self.issues.values()):
             return joint
         jitter_ps, tail_ps = (np.zeros(self.size, dtype=np.int64) for _ in range(2))
-        for laid in self.issues.values():
-            if len(laid.part.jitter_ps):
-                jitter_ps[laid.lines] = laid.part.jitter_ps
-                tail_ps[laid.lines] = laid.part.tail_ps
+        for placed in self.issues.values():
+            if len(placed.footprint.jitter_ps):
+                jitter_ps[placed.lines] = placed.footprint.jitter_ps
+                tail_ps[placed.lines] = placed.footprint.tail_ps
         return replace(joint, jitter_ps=jitter_ps, tail_ps=tail_ps)
 
     def _credited(self) -> Int32Array:
@@ -177,59 +177,62 @@ class Layout:
         """
         credited = np.full(self.size, NOBODY, dtype=np.int32)
         connections = 0
-        for laid in self.issues.values():
-            own = laid.part.credited
+        for placed in self.issues.values():
+            own = placed.footprint.credited
             if len(own):
-                credited[laid.lines] = np.where(own >= 0, own + connections, NOBODY)
+                credited[placed.lines] = np.where(own >= 0, own + connections, NOBODY)
                 connections += 1 + int(own.max())
         return credited if connections else credited[:0]
 
-    def flown(self, timeline: Timeline) -> Flown:
+    def outcome(self, timeline: Timeline) -> Outcome:
         """Return what ``timeline``, of what was laid out, says of collectives."""
         done, roots = timeline.done_ps, _Roots(timeline, self.issues.values())
         moments = {
             issue: Moments(
-                ranks=each.part.ranks,
+                ranks=each.footprint.ranks,
                 issued_ps=done[each.issued],
-                started_ps=done[each.starts] - each.part.call_ps,
+                started_ps=done[each.starts] - each.footprint.call_ps,
                 done_ps=done[each.ends],
-                waited_for=roots.ranks(each),
+                straggler_of=roots.ranks(each),
             )
             for issue, each in self.issues.items()
         }
         lines = {issue: each.lines for issue, each in self.issues.items()}
-        return Flown(moments, timeline, lines)
+        return Outcome(moments, timeline, lines)
 
     def clocks_ps(self, timeline: Timeline) -> Int64Array:
         """Return the clocks of all ranks, (n,), by ``timeline``, of what was laid out."""
         clocks_ps: Int64Array = timeline.done_ps[self.at] + self.pending_ps
         return clocks_ps
 
-    def _issue(self, act: Issue) -> None:
-        part, ranks = act.part, act.part.ranks
+    def _issue(self, op: Issue) -> None:
+        footprint, ranks = op.footprint, op.footprint.ranks
         issued = self._clock(ranks)
-        starts = self._stay(ranks, np.full(len(ranks), part.call_ps), after=issued)
-        before = None if act.after is None else self.issues.get(act.after)
+        starts = self._stay(ranks, np.full(len(ranks), footprint.call_ps), after=issued)
+        before = None if op.after is None else self.issues.get(op.after)
         if before is not None:
             self._wait_for(before.ends, starts)
-        lines = self._add(_on_its_channels(part))
-        self._edges.append((part.earlier + lines.start, part.later + lines.start, part.kind))
+        lines = self._add(_on_its_channels(footprint))
+        self._edges.append(
+            (footprint.earlier + lines.start, footprint.later + lines.start, footprint.kind)
+        )
         numbers = np.arange(lines.start, lines.stop)
         sender, receiver = (
-            np.searchsorted(ranks, each) for each in (part.transfers.src, part.transfers.dst)
+            np.searchsorted(ranks, each)
+            for each in (footprint.transfers.src, footprint.transfers.dst)
         )
         self._wait_for(starts[sender], numbers)
         ends = self._stay(ranks, np.zeros(len(ranks)), after=starts)
         self._wait_for(numbers, ends[receiver])
         self._wait_for(numbers, ends[sender], STARTS_KIND | UPON_ARRIVAL_KIND)
-        self.issues[act] = _Laid(part, lines, issued, starts, ends)
+        self.issues[op] = _Placed(footprint, lines, issued, starts, ends)
 
     def _wait(self, issue: Issue) -> None:
-        laid = self.issues.get(issue)
-        if laid is None:
+        placed = self.issues.get(issue)
+        if placed is None:
             return
-        ranks, ends = issue.part.ranks, laid.ends
-        later = (self.pending_ps[ranks] > 0) | (self.at[ranks] != laid.issued)
+        ranks, ends = issue.footprint.ranks, placed.ends
+        later = (self.pending_ps[ranks] > 0) | (self.at[ranks] != placed.issued)
         self.at[ranks[~later]] = ends[~later]  # who did nothing since has waited long enough
         held = ranks[later]
         here = self._clock(held)
@@ -294,16 +297,16 @@ class Layout:
         self._edges.append((earlier, later, np.full(len(earlier), kind, dtype=np.uint8)))
 
 
-def _on_its_channels(part: Part) -> Transfers:
-    """Return the transfers of ``part`` on the channels of its communicator."""
-    own = part.transfers
-    return replace(own, channel=own.channel + np.int32(part.communicator * CHANNELS))
+def _on_its_channels(footprint: Footprint) -> Transfers:
+    """Return the transfers of ``footprint`` on the channels of its communicator."""
+    own = footprint.transfers
+    return replace(own, channel=own.channel + np.int32(footprint.communicator * CHANNELS))
 
 
 class _Roots:
     """On whose start the ends of collectives hung: from what was waited for last, back and back."""
 
-    def __init__(self, timeline: Timeline, issues: Collection[_Laid]) -> None:
+    def __init__(self, timeline: Timeline, issues: Collection[_Placed]) -> None:
         self.timeline = timeline
         after = timeline.ordered_after
         back = np.where(after >= 0, after, timeline.waited_for).astype(np.int64)
@@ -315,10 +318,12 @@ class _Roots:
             back, further = further, further[further]
         self.of = back
 
-    def ranks(self, laid: _Laid) -> Int32Array:
+    def ranks(self, placed: _Placed) -> Int32Array:
         """Return the rank on whose start the end of each rank hung: (ranks,)."""
-        timeline, last = self.timeline, self.timeline.waited_for[laid.ends]
+        timeline, last = self.timeline, self.timeline.waited_for[placed.ends]
         # What a rank sent has only to arrive; what that is reduced after does not count.
-        own = (timeline.src[last] == laid.part.ranks) & (timeline.src[last] != timeline.dst[last])
+        own = (timeline.src[last] == placed.footprint.ranks) & (
+            timeline.src[last] != timeline.dst[last]
+        )
         ranks: Int32Array = timeline.src[self.of[np.where(own, timeline.waited_for[last], last)]]
         return ranks

@@ -10,12 +10,22 @@ import numpy.typing as npt
 from emul.plans import Program
 from emul.plans.proof.verify import MOST_CHANNELS
 from emul.stacks import Stack
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.timeline import Timeline, maker
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
 
-__all__ = ["CHANNELS", "Act", "Compute", "Flown", "Issue", "Join", "Moments", "Part", "Wait"]
+__all__ = [
+    "CHANNELS",
+    "Compute",
+    "Footprint",
+    "Issue",
+    "Join",
+    "Moments",
+    "Outcome",
+    "RankOp",
+    "Wait",
+]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -26,7 +36,7 @@ CHANNELS = MOST_CHANNELS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class Footprint:
     """The transfers of one collective between ``ranks`` of the world, and who waits for whom.
 
     ``transfers`` have the ranks of the world; of the channels of communicator c the first has
@@ -58,7 +68,7 @@ class Part:
         ranks: Int32Array,
         communicator: int,
         seed: int,
-    ) -> Part:
+    ) -> Footprint:
         """Return the part of ``program``, whose rank i is rank ``ranks[i]`` of ``network``.
 
         ``seed``: of what is late by chance.
@@ -68,8 +78,8 @@ class Part:
         src, dst = ranks[transfers.src], ranks[transfers.dst]
         nothing: Int64Array = np.zeros(len(src), dtype=np.int64)
         # What a message costs on this call, beyond what the network says, comes on top of it.
-        more = np.append(seen.way_overhead_ps - network.way_overhead_ps, 0)
-        host_ps: Int64Array = (more[network.ways(src, dst)] * transfers.begins).astype(np.int64)
+        more = np.append(seen.path_overhead_ps - network.path_overhead_ps, 0)
+        host_ps: Int64Array = (more[network.paths(src, dst)] * transfers.begins).astype(np.int64)
         if len(transfers.host_ps):
             host_ps += transfers.host_ps
         assert transfers.stands_for is None, "an excerpt stands for ranks that are not there"
@@ -84,7 +94,7 @@ class Part:
             call_ps=0,
         )
         call_ps = transfers.call_ps if len(src) else 0  # nothing is sent, nothing called
-        drawn = Conditions.of(placed, seen, seed=seed, start_s=0, until_s=0, windows=windows)
+        drawn = ConnectionTable.of(placed, seen, seed=seed, start_s=0, until_s=0, windows=windows)
         return cls(
             ranks,
             communicator,
@@ -103,13 +113,13 @@ def _alone(transfers: Transfers) -> Transfers:
 
 
 class Issue:
-    """All ranks of ``part`` issue it, to start after what they issued before, if that counts."""
+    """All ranks of ``footprint`` issue it, to start after the issue ``after``, if there is one."""
 
-    __slots__ = ("after", "part")
+    __slots__ = ("after", "footprint")
 
-    def __init__(self, part: Part, after: Issue | None) -> None:
+    def __init__(self, footprint: Footprint, after: Issue | None) -> None:
         """Take what is issued, and what comes before it on the same communicator."""
-        self.part = part
+        self.footprint = footprint
         self.after = after
 
 
@@ -134,7 +144,7 @@ class Join:
     ranks: Int32Array
 
 
-Act = Issue | Wait | Compute | Join
+RankOp = Issue | Wait | Compute | Join
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +153,7 @@ class Moments:
 
     All (ranks,), in picoseconds since the World was made; ``started_ps`` is the later of its issue
     and of when the rank was done with what it issued before on the same communicator.
-    ``waited_for``: the rank on whose start the end hung, by the chain of what had to come first;
+    ``straggler_of``: the rank on whose start the end hung, by the chain of what had to come first;
     the rank itself if that is its own. On links that are shared, who else was there is not told.
     """
 
@@ -151,7 +161,7 @@ class Moments:
     issued_ps: Int64Array
     started_ps: Int64Array
     done_ps: Int64Array
-    waited_for: Int32Array
+    straggler_of: Int32Array
 
     def after(self, ps: int) -> Moments:
         """Return the same, so much later."""
@@ -163,6 +173,11 @@ class Moments:
         )
 
     @property
+    def waited_for(self) -> Int32Array:
+        """The same as ``straggler_of``, by its former name."""
+        return self.straggler_of
+
+    @property
     def time_ps(self) -> int:
         """From when the first rank started until the last was done."""
         return int(self.done_ps.max()) - int(self.started_ps.min())
@@ -170,7 +185,7 @@ class Moments:
     @property
     def waiting_ps(self) -> Int64Array:
         """For how long each rank waited for another to start, 0 where that was there before it."""
-        at = np.searchsorted(self.ranks, self.waited_for)
+        at = np.searchsorted(self.ranks, self.straggler_of)
         late: Int64Array = np.maximum(0, self.started_ps[at] - self.started_ps)
         return late
 
@@ -180,11 +195,11 @@ class Moments:
         waiting = self.waiting_ps
         if not waiting.any():
             return None
-        return int(self.waited_for[waiting.argmax()])
+        return int(self.straggler_of[waiting.argmax()])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Flown:
+class Outcome:
     """What came of acts: each issue's moments.
 
     ``timeline``: of everything, with the ``lines`` that are the transfers of each issue.

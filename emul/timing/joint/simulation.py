@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from emul.timing.effects.connection_table import Conditions
+from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.scheduler import Simulation
 from emul.timing.joint.checkpoint import Checkpoint, are_done
-from emul.timing.joint.graph import Layout
+from emul.timing.joint.graph import JointGraph
 from emul.timing.joint.rank_ops import (
-    Act,
     Compute,
-    Flown,
     Issue,
     Join,
+    Outcome,
+    RankOp,
     Wait,
 )
 from emul.timing.protocol import windows_of, without_windows
@@ -24,12 +24,12 @@ from emul.timing.traffic import Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["Course"]
+__all__ = ["JointSimulation"]
 
 Int64Array = npt.NDArray[np.int64]
 
 
-class Course:
+class JointSimulation:
     """What the ranks of ``network`` do from ``clocks_ps`` (n,) on, and when it happens.
 
     What changes with time is so from ``start_s`` on; what is drawn by chance is for each collective
@@ -49,31 +49,31 @@ class Course:
         self.windows = windows_of(network) if whole_messages else None
         self.network = without_windows(network) if whole_messages else network
         self.seed, self.start_s = seed, start_s
-        self._laid = Layout(clocks_ps)
+        self._graph = JointGraph(clocks_ps)
         self._checkpoint: Checkpoint | None = None
-        self._flown: Flown | None = None  # what comes of all issues so far
+        self._outcome: Outcome | None = None  # what comes of all issues so far
         self._clocks_ps: Int64Array | None = clocks_ps.copy()  # as long as they are known
         self._waited: set[Issue] = set()  # of those that are kept, and not settled
 
     def __len__(self) -> int:
         """Return the number of transfers that are kept, those of ranks to themselves included."""
-        return self._laid.size
+        return self._graph.size
 
-    def take(self, act: Act) -> None:
+    def take(self, op: RankOp) -> None:
         """Let the ranks do one act more."""
-        if isinstance(act, Issue):
+        if isinstance(op, Issue):
             if self._clocks_are_settled:
                 self._waited.clear()
             else:
                 self._clocks_ps = None
-            self._flown = None
-        elif isinstance(act, Wait) and act.issue in self._laid.issues:
-            self._waited.add(act.issue)
-            if self._flown is None:
+            self._outcome = None
+        elif isinstance(op, Wait) and op.issue in self._graph.issues:
+            self._waited.add(op.issue)
+            if self._outcome is None:
                 self._clocks_ps = None
         if self._clocks_ps is not None:
-            self._clocks_ps = self._after(act, self._clocks_ps)
-        self._laid.take(act)
+            self._clocks_ps = self._after(op, self._clocks_ps)
+        self._graph.take(op)
 
     @property
     def clocks_are_known(self) -> bool:
@@ -83,26 +83,26 @@ class Course:
     def clocks_ps(self) -> Int64Array:
         """Return the clocks of all ranks, (n,) picoseconds."""
         if self._clocks_ps is None:
-            self.flown()
+            self.outcome()
         assert self._clocks_ps is not None
         return self._clocks_ps
 
-    def flown(self) -> Flown:
+    def outcome(self) -> Outcome:
         """Return when everything happens that is not over, by what the ranks have done so far.
 
         Raises TimeLimitError and OutageError as ``time_plan`` does.
         """
-        if self._flown is None:
+        if self._outcome is None:
             timeline = simulated(
-                lambda: (*self._laid.made(), self.network),
-                self._conditions,
+                lambda: (*self._graph.transfers_and_edges(), self.network),
+                self._table,
                 self._times,
                 self.start_s,
                 from_s=self._from_s,
             )
-            self._flown = self._laid.flown(timeline)
-            self._clocks_ps = self._laid.clocks_ps(timeline)
-        return self._flown
+            self._outcome = self._graph.outcome(timeline)
+            self._clocks_ps = self._graph.clocks_ps(timeline)
+        return self._outcome
 
     @property
     def _clocks_are_settled(self) -> bool:
@@ -112,21 +112,21 @@ class Course:
         """
         if not self._waited:
             return True
-        if self._clocks_ps is None or self._flown is None:
+        if self._clocks_ps is None or self._outcome is None:
             return False
-        moments = self._flown.moments
+        moments = self._outcome.moments
         last_ps = max(int(moments[issue].done_ps.max()) for issue in self._waited)
         return last_ps <= int(self._clocks_ps.min())
 
-    def _after(self, act: Act, clocks_ps: Int64Array) -> Int64Array:
-        """Return the clocks after ``act``, if it is no issue; of what it waits for all is known."""
+    def _after(self, op: RankOp, clocks_ps: Int64Array) -> Int64Array:
+        """Return the clocks after ``op``, if it is no issue; of what it waits for all is known."""
         clocks_ps = clocks_ps.copy()
-        if isinstance(act, Compute):
-            clocks_ps += act.duration_ps
-        elif isinstance(act, Join):
-            clocks_ps[act.ranks] = clocks_ps[act.ranks].max()
-        elif isinstance(act, Wait) and self._flown and act.issue in self._laid.issues:
-            ranks, done_ps = act.issue.part.ranks, self._flown.moments[act.issue].done_ps
+        if isinstance(op, Compute):
+            clocks_ps += op.duration_ps
+        elif isinstance(op, Join):
+            clocks_ps[op.ranks] = clocks_ps[op.ranks].max()
+        elif isinstance(op, Wait) and self._outcome and op.issue in self._graph.issues:
+            ranks, done_ps = op.issue.footprint.ranks, self._outcome.moments[op.issue].done_ps
             clocks_ps[ranks] = np.maximum(clocks_ps[ranks], done_ps)
         return clocks_ps
 
@@ -136,20 +136,20 @@ class Course:
         That is what was done before the earliest clock: whatever the ranks do from now on comes
         after it. What comes of the rest is the same, to the picosecond.
         """
-        self.flown()  # says what is to be said of what is let go of
+        self.outcome()  # says what is to be said of what is let go of
         until_ps = int(self.clocks_ps().min())
         if until_ps <= self._from_ps:
             return []
-        transfers, edges = self._laid.made()
+        transfers, edges = self._graph.transfers_and_edges()
         ahead_s = until_ps / PS_PER_S + LOOK_AHEAD_S
-        conditions = self._conditions(transfers, self.network, ahead_s)
-        simulation = self._simulation(transfers, edges, conditions)
+        table = self._table(transfers, self.network, ahead_s)
+        simulation = self._simulation(transfers, edges, table)
         simulation.advance(until_ps)
-        kept, over = self._laid.kept(are_done(simulation))
+        kept, over = self._graph.kept(are_done(simulation))
         before = self._checkpoint
-        checkpoint = Checkpoint.of(simulation, transfers, conditions, kept, until_ps, before)
-        left = self._laid.without(kept, over)
-        self._laid, self._checkpoint = left, checkpoint  # both or, if interrupted before, neither
+        checkpoint = Checkpoint.of(simulation, transfers, table, kept, until_ps, before)
+        left = self._graph.without(kept, over)
+        self._graph, self._checkpoint = left, checkpoint  # both or, if interrupted before, neither
         self._waited.difference_update(over)
         return over
 
@@ -161,8 +161,8 @@ class Course:
     def _from_s(self) -> float:
         return self._from_ps / PS_PER_S
 
-    def _conditions(self, transfers: Transfers, seen: Network, until_s: float) -> Conditions:
-        joint = Conditions.of(
+    def _table(self, transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
+        joint = ConnectionTable.of(
             transfers,
             seen,
             seed=self.seed,
@@ -172,19 +172,19 @@ class Course:
             all_trunks=True,
             draws=False,
         )
-        return self._laid.with_own(joint)
+        return self._graph.with_own(joint)
 
     def _times(
-        self, transfers: Transfers, edges: Edges, network: Network, conditions: Conditions
+        self, transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable
     ) -> Timed:
-        simulation = self._simulation(transfers, edges, conditions)
+        simulation = self._simulation(transfers, edges, table)
         simulation.advance()
         return simulation.times()
 
-    def _simulation(self, transfers: Transfers, edges: Edges, conditions: Conditions) -> Simulation:
+    def _simulation(self, transfers: Transfers, edges: Edges, table: ConnectionTable) -> Simulation:
         checkpoint = self._checkpoint
         if checkpoint is None:
-            return Simulation(transfers, edges, self.network, conditions)
-        simulation = Simulation(transfers, edges, self.network, conditions, checkpoint.size)
-        checkpoint.put_back(simulation, transfers, conditions)
+            return Simulation(transfers, edges, self.network, table)
+        simulation = Simulation(transfers, edges, self.network, table, checkpoint.size)
+        checkpoint.put_back(simulation, transfers, table)
         return simulation
