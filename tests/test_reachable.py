@@ -5,7 +5,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-
 from reachable import unreached
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +14,7 @@ EXCEPTIONS = {
     "emul.plans.algorithms.registry:build_hierarchy": "a hierarchy of three levels, for plans of "
     "one's own; no name of an algorithm stands for it yet",
     "emul.plans.plan:UInt8Array": "goes when the aliases of array types have one module",
-    "emul.timing.engine.ordered:total_in_order": "the end of a ring without its timeline, for `auto`",
+    "emul.timing.engine.ordered:total_in_order": "the end of a ring alone, for `auto`",
     "emul.timing.engine.rounds:*": "the same, by rule",
     "emul.timing.generated:*": "the same, by rule",
     "emul.timing.timeline:total_ps": "the same, in the quicker form",
@@ -98,7 +97,7 @@ PLANTED = [
 
 @pytest.fixture
 def package(tmp_path):
-        folder = tmp_path / "thing"
+    folder = tmp_path / "thing"
     folder.mkdir()
     for name, text in FILES.items():
         (folder / name).write_text(dedent(text))
