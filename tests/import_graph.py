@@ -33,13 +33,16 @@ def complete_graph():
     for importer in graph.find_modules_that_directly_import(FACE):
         graph.remove_import(importer=importer, imported=FACE)  # as Grimp reads compiled modules
     for path in files:
-        for name in names_imported_by(path):
-            importer, imported = module_of(path), resolved(name, modules)
-            if imported not in (importer, None):
-                squashed = imported not in modules and imported not in graph.modules
-                if squashed:
-                    graph.add_module(imported, is_squashed=True)
-                graph.add_import(importer=importer, imported=imported)
+        importer = module_of(path)
+        for line, name in imports_of(path):
+            imported = resolved(name, modules)
+            if imported == importer:
+                continue
+            if imported not in modules | graph.modules:
+                graph.add_module(imported, is_squashed=True)
+            graph.add_import(
+                importer=importer, imported=imported, line_number=line, line_contents=name
+            )
     return graph
 
 
@@ -56,26 +59,32 @@ def resolved(name, modules):
     return name if name in modules else name.rpartition(".")[0]
 
 
-def names_imported_by(path):
-    """Yield the dotted names of modules, or of what is in them, that the file ``path`` imports."""
+def imports_of(path):
+    """Yield a line of the file ``path``, and the dotted name that is imported there."""
     text = path.read_text()
-    if path.suffix in COMPILED:
-        for module, names in CYTHON_FROM.findall(text):
-            for name in re.findall(r"\w+", re.sub(r"#.*| as \w+", "", names)):
-                yield f"{module}.{name}"
-        yield from CYTHON_IMPORT.findall(text)
-        return
+    yield from _by_cython(text) if path.suffix in COMPILED else _by_python(text)
+
+
+def _by_cython(text):
+    for found in CYTHON_FROM.finditer(text):
+        for name in re.findall(r"\w+", re.sub(r"#.*| as \w+", "", found[2])):
+            yield text.count("\n", 0, found.start()) + 1, f"{found[1]}.{name}"
+    for found in CYTHON_IMPORT.finditer(text):
+        yield text.count("\n", 0, found.start()) + 1, found[1]
+
+
+def _by_python(text):
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports are not read"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            assert node.level == 0, "relative imports are not read"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield from names_put_together(node.args[0])
+            yield from ((node.lineno, name) for name in _put_together(node.args[0]))
 
 
-def names_put_together(argument):
+def _put_together(argument):
     """Yield the package that ``import_module`` is asked for, if the source says it."""
     part = argument.values[0] if isinstance(argument, ast.JoinedStr) else argument
     if isinstance(part, ast.Constant):

@@ -31,13 +31,13 @@ def complete():
 
 
 def test_contracts_hold_as_lint_imports_reads_them(capsys):
-    assert lint_imports(CONFIGURATION, no_logo=True, cache_dir=None), capsys.readouterr().out
+    assert lint_imports(CONFIGURATION, cache_dir=None), capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
 @pytest.mark.usefixtures("complete")
 def test_contract_holds_with_the_compiled_modules(name, capsys):
-    kept = lint_imports(CONFIGURATION, limit_to_contracts=(name,), no_logo=True)
+    kept = lint_imports(CONFIGURATION, limit_to_contracts=(name,))
     assert kept, capsys.readouterr().out
 
 
