@@ -13,13 +13,6 @@ CONTRACTS = {
     contract["id"]: contract for contract in read_configuration(CONFIGURATION)["contracts_options"]
 }
 
-CIRCLES = {
-    ("emul.runtime.busy_period", "emul.runtime.clocks"),
-    ("emul.runtime.run", "emul.runtime.busy_period"),
-    ("emul.topology.detours", "emul.topology.model"),
-}
-"""Imports that close a circle within a room; those between rooms are in pyproject.toml."""
-
 
 @pytest.fixture
 def complete():
@@ -57,7 +50,7 @@ def imports_between_files():
         importer: {
             imported
             for imported in graph.find_modules_directly_imported_by(importer)
-            if (importer, imported) not in CIRCLES | known
+            if (importer, imported) not in known
         }
         for importer in graph.modules
     }
@@ -75,11 +68,3 @@ def circle_in(imports):
 def test_no_files_import_each_other_in_a_circle():
     circle = circle_in(imports_between_files())
     assert circle is None, " <- ".join(circle)
-
-
-@pytest.mark.parametrize("arrow", sorted(CIRCLES), ids=" -> ".join)
-def test_circle_that_is_excepted_is_still_there(arrow):
-    importer, imported = arrow
-    imports = imports_between_files()
-    imports[importer].add(imported)
-    assert circle_in(imports) is not None
