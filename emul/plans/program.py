@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,14 +85,17 @@ class Program:
     stands_for: StandsFor | None = None
 
     @classmethod
-    def of(cls, plan: Plan, shape: Shape, itemsize: int) -> Program:
+    def of(
+        cls, plan: Plan, shape: Shape, itemsize: int, steps: list[Step] | None = None
+    ) -> Program:
         """Return ``plan`` for a call of ``shape`` with elements of ``itemsize`` bytes.
 
+        ``steps``: those of the plan, where they are there already.
         Raises PlanError when a row joins places that are not of the same length then, and
         CapacityError when there are more rows than memory is there to time them.
         """
         layout = Layout.of(plan, shape)
-        steps = _collected(plan)
+        steps = _collected(plan, plan.steps() if steps is None else steps)
         rows = _joined(steps)
         _check_lengths(plan, layout, rows)
         ends = layout.at(rows.src, rows.src_chunk + rows.nchunks)
@@ -146,11 +150,11 @@ class Program:
         return bool(np.array_equal(self.src_low, self.dst_low))
 
 
-def _collected(plan: Plan) -> list[Step]:
-    """Return the steps of ``plan``, having asked now and then whether they still fit."""
+def _collected(plan: Plan, given: Iterable[Step]) -> list[Step]:
+    """Return the ``given`` steps of ``plan``, having asked now and then whether they still fit."""
     steps: list[Step] = []
     rows, asked = 0, 1
-    for step in plan.steps():
+    for step in given:
         steps.append(step)
         rows += len(step)
         if rows > asked:

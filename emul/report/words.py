@@ -167,15 +167,13 @@ def _with_large_windows(topology: Topology) -> Topology:
 
 def _choice(prediction: Prediction) -> str:
     picked = prediction.algorithm
-    known = [(time, name, "") for name, time in prediction.considered.items() if name != picked]
-    least = [
-        (time, name, "at least ")
-        for name, time in prediction.ruled_out.items()
-        if name not in prediction.passed_over
-    ]
-    others = ", ".join(
-        f"{name} {more}{format_time(time)}" for time, name, more in sorted(known + least)
-    )
+    known = sorted((time, name) for name, time in prediction.considered.items() if name != picked)
+    others = [f"{name} {format_time(time)}" for time, name in known]
+    least = [time for time in prediction.ruled_out.values() if time < inf]
+    if least:
+        others.append(
+            f"{len(least)} more, which were not timed, at least {format_time(min(least))}"
+        )
     said = (
         f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
         f"{format_time(prediction.time_s)}"
@@ -185,7 +183,7 @@ def _choice(prediction: Prediction) -> str:
         said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
     passed = f" Not timed: {_passed_over(prediction)}." if prediction.passed_over else ""
     if others:
-        return f"{said}; the others would take: {others}.{passed}"
+        return f"{said}; the others would take: {', '.join(others)}.{passed}"
     return f"{said}, {alone}.{passed}"
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from emul.errors import CapacityError, EmulError, OutageError, TimeLimitError
-from emul.plans import Plan, Program, Rounds, Shape, passes, proof_bytes
+from emul.plans import Plan, Program, Rounds, Shape, Step, passes, proof_bytes
 from emul.runtime.prediction import by_reason
 from emul.timing import Slicing, transfers_in
 from emul.units import format_bytes
@@ -16,7 +16,7 @@ __all__ = [
     "Candidate",
     "PassedOver",
     "check_transfers",
-    "check_work",
+    "checked_steps",
     "in_words",
     "is_outage",
     "nothing_timed",
@@ -29,9 +29,6 @@ MOST_WORK_OF_AUTO = 1 << 24
 MOST_PROOF_BYTES = 8 << 30
 """As emul.plans.proof.verify counts them, of a proof that is not cut up; it comes to some 5 GB."""
 
-PROVEN_IN_AN_INSTANT = 1 << 28
-"""Bytes of a proof: that of 1,000 chunks over 1,000 ranks."""
-
 PART_FOR_COMPARISON = 8
 """By which both bounds are divided where a collective is only timed for the sake of comparison."""
 
@@ -40,7 +37,7 @@ TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An algorithm that ``auto`` may choose; its program, if it is timed in an instant."""
+    """An algorithm that ``auto`` may choose, its least time, and its program if that is small."""
 
     least_ps: int
     algorithm: str
@@ -62,31 +59,35 @@ def passing_over(algorithm: str, passed_over: PassedOver, *also: type[EmulError]
         passed_over[algorithm] = error
 
 
-def check_work(plan: Plan, part: int = 1) -> None:
-    """Raise CapacityError for a plan whose proof and timing would take long, before they begin.
+def checked_steps(plan: Plan, part: int = 1) -> list[Step]:
+    """Return the steps of a plan, whose proof and timing would not take long.
 
-    Both bounds are divided by ``part``.
+    Raises CapacityError for a plan that is more work, before it begins. Both bounds are divided by
+    ``part``.
     """
-    rows, most = 0, MOST_WORK_OF_AUTO // part
-    for number in _rows_of_steps(plan):
-        rows += number
-        if rows > most:
-            raise CapacityError(f"more than {most} transfers: {TOO_MUCH_WORK}")
+    most = MOST_WORK_OF_AUTO // part
+    steps, rows = [], _rows_of_rounds(plan)
+    if rows <= most:
+        rows = 0
+        for step in plan.steps():
+            steps.append(step)
+            rows += len(step)
+            if rows > most:
+                break
+    if rows > most:
+        raise CapacityError(f"more than {most} transfers: {TOO_MUCH_WORK}")
     needed = proof_bytes(plan)
     if needed > MOST_PROOF_BYTES // part:
         raise CapacityError(f"{format_bytes(needed)} for its proof: {TOO_MUCH_WORK}")
     through = passes(plan)
     if rows * through > most:
         raise CapacityError(f"{rows} transfers, proven {through} times over: {TOO_MUCH_WORK}")
+    return steps
 
 
-def _rows_of_steps(plan: Plan) -> Iterator[int]:
-    """Yield numbers of rows that add up to those of all steps, which are made only if need be."""
-    if isinstance(plan.steps, Rounds):
-        yield len(plan.steps) * plan.steps.orders.size
-        return
-    for step in plan.steps():
-        yield len(step)
+def _rows_of_rounds(plan: Plan) -> int:
+    """Return the rows of a plan in Rounds, whose steps need not be made to count them; else 0."""
+    return len(plan.steps) * plan.steps.orders.size if isinstance(plan.steps, Rounds) else 0
 
 
 def check_transfers(program: Program, slicing: Slicing | None, part: int = 1) -> int:

@@ -19,7 +19,6 @@ from emul.plans import (
     collective_named,
     is_plan_file,
     plan_from,
-    proof_bytes,
     read_plan,
     unproven_plan,
     verify,
@@ -27,11 +26,10 @@ from emul.plans import (
 from emul.plans.algorithms.hierarchical import NAME as HIERARCHICAL
 from emul.runtime.candidates import (
     PART_FOR_COMPARISON,
-    PROVEN_IN_AN_INSTANT,
     Candidate,
     PassedOver,
     check_transfers,
-    check_work,
+    checked_steps,
     in_words,
     is_outage,
     nothing_timed,
@@ -69,8 +67,9 @@ SEND_RECV = "send_recv"
 MOST_RANKS_IN_FULL = 4096
 """Of worlds whose ranks may each be timed: a ring of so many has 33 million transfers."""
 
-TIMED_IN_AN_INSTANT = 1 << 18
-"""Transfers or slices: 0.1 s (bench/plans.py)."""
+KEPT_TRANSFERS = 1 << 18
+"""Of the program of a candidate that is kept until its turn comes: 20 MB; larger ones are made
+again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ class Planner:
             sites = nodes or self.topology.ranks_by_node
             if self.bounded:
                 unproven = unproven_plan(collective, algorithm, sites, root=root)
-                check_work(unproven, self._part)
+                checked_steps(unproven, self._part)
             return build_plan(collective, algorithm, sites, root=root)
         plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
@@ -320,17 +319,16 @@ class Planner:
     def _quickest(self, request: Request) -> Prepared:
         """Return the algorithm that the model finds quickest, and the times of the others.
 
-        The most promising ones come first, by their busiest links. Of those that cannot win any
-        more, only the ones that are timed in an instant are timed. Those that cannot be timed are
-        passed over (memory, an outage, much work), unless these are all.
+        The most promising ones come first, by their busiest links; an algorithm that cannot win any
+        more is neither proven nor timed. Those that cannot be timed are passed over (memory, an
+        outage, much work), unless these are all.
         """
         passed_over: PassedOver = {}
         times: dict[str, float] = {}
         ruled_out: dict[str, float] = {}
         best: Prepared | None = None  # of the others the tables would fill the memory
         for each in self._by_promise(request, passed_over):
-            best_ps = best[1].total_ps if best else each.least_ps
-            if each.least_ps > best_ps and each.program is None:
+            if best is not None and each.least_ps >= best[1].total_ps:
                 ruled_out[each.algorithm] = each.least_ps / PS_PER_S
                 continue
             with passing_over(each.algorithm, passed_over):
@@ -359,13 +357,12 @@ class Planner:
             with passing_over(algorithm, passed_over):
                 sites = self.topology.ranks_by_node
                 plan = unproven_plan(name, algorithm, sites, root=request.root)
-                check_work(plan, self._part)
-                program = Program.of(plan, shape, request.itemsize)
-                least_ps = busiest_link_ps(program, self.network)
+                steps = checked_steps(plan, self._part)
+                program = Program.of(plan, shape, request.itemsize, steps)
                 transfers = check_transfers(program, self.timing.slicing, self._part)
-                instant = transfers <= TIMED_IN_AN_INSTANT
-                instant &= proof_bytes(plan) <= PROVEN_IN_AN_INSTANT
-                found.append(Candidate(least_ps, algorithm, program if instant else None))
+                least_ps = max(0, busiest_link_ps(program, self.network) - transfers)  # rounding
+                kept = program if len(program) <= KEPT_TRANSFERS else None
+                found.append(Candidate(least_ps, algorithm, kept))
         return sorted(found, key=_least_ps)
 
 
