@@ -27,18 +27,19 @@ from emul.errors import (
 )
 
 if TYPE_CHECKING:
-    from emul.group import Group
+    from emul.communicator import Group
     from emul.links import Link
     from emul.ops import RoundingError
     from emul.plans import Send
     from emul.runtime.handle import Handle
-    from emul.runtime.history import Passage
-    from emul.runtime.run import Prediction, Run
+    from emul.runtime.history import HistoryRow, Passage
+    from emul.runtime.prediction import Prediction
+    from emul.runtime.run import Run
     from emul.stacks import Stack
     from emul.timing import CriticalPath, Moments, Segment, Slicing, Timeline
     from emul.topology import Node, Site, Topology, Trunk
     from emul.wall.lag import Lag
-    from emul.world import World
+    from emul.world import Settings, World
 
 __version__ = "0.1.0"
 
@@ -52,6 +53,7 @@ __all__ = [
     "FileError",
     "Group",
     "Handle",
+    "HistoryRow",
     "InFlightError",
     "Lag",
     "LagError",
@@ -68,6 +70,7 @@ __all__ = [
     "Run",
     "Segment",
     "Send",
+    "Settings",
     "ShapeError",
     "Site",
     "Slicing",
@@ -84,18 +87,20 @@ __all__ = [
 
 _ROOM_OF = {
     "CriticalPath": "emul.timing",
-    "Group": "emul.group",
+    "Group": "emul.communicator",
     "Handle": "emul.runtime.handle",
+    "HistoryRow": "emul.runtime.history",
     "Lag": "emul.wall.lag",
     "Link": "emul.links",
     "Moments": "emul.timing",
     "Node": "emul.topology",
     "Passage": "emul.runtime.history",
-    "Prediction": "emul.runtime.run",
+    "Prediction": "emul.runtime.prediction",
     "RoundingError": "emul.ops",
     "Run": "emul.runtime.run",
     "Segment": "emul.timing",
     "Send": "emul.plans",
+    "Settings": "emul.world",
     "Site": "emul.topology",
     "Slicing": "emul.timing",
     "Stack": "emul.stacks",

@@ -1,29 +1,30 @@
-"""Ranks that carry out collectives together: all of a world, or some of them."""
+"""Ranks that carry out collectives together: all of a world, or a group of them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, shown
-from emul.ops import dtype_named
+from emul.ops import REDUCTIONS, dtype_named
 from emul.plans import Counts, Shape, collective_named
-from emul.reading.checks import (
-    flag,
-    is_array,
-    rank,
-    whole,
-)
-from emul.runtime.launch import carry_out
-from emul.runtime.planner import AUTO, Algorithm, Planner
-from emul.runtime.run import Prediction, Run
+from emul.reading.checks import flag, is_array, one_of, rank, whole
+from emul.runtime import launch
+from emul.runtime.engine import Engine
+from emul.runtime.handle import Handle
+from emul.runtime.prediction import Prediction
+from emul.runtime.request import AUTO, Algorithm, Request
+from emul.runtime.run import Run
+from emul.topology import Topology
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from emul.keywords import (
+    from emul.runtime.keywords import (
         OfBlocks,
         Reducing,
         ReducingBlocks,
@@ -32,50 +33,76 @@ if TYPE_CHECKING:
         RootedReducing,
         Shifted,
     )
-    from emul.runtime.handle import Handle
-    from emul.world import World
 
-__all__ = ["Communicator"]
+__all__ = ["Communicator", "Group", "checked_ranks"]
 
 DEFAULT_ALGORITHM = AUTO
 
 Array = Any
-"""What a caller may give: an array of NumPy, CuPy, or a library that speaks DLPack."""
+"""The array of a caller: of NumPy, CuPy, or a library that speaks DLPack."""
 
 No = Literal[False]
 Yes = Literal[True]
 
 
 class Communicator:
-    """The collectives between some ``ranks`` of the world, of which there are ``size``.
+    """The collectives among some ``ranks`` of a world, ``size`` of them.
 
     Below, n is their number: buffers have a row for each, in rising order of rank, and roots are
-    counted among them. ``number``: 0 for the world, then groups as they were made.
+    counted among them. ``number``: 0 for the world, then groups in the order of their making.
 
     A call returns a Run when the last rank is done, and no rank goes on before that. With
     ``async_op=True`` it returns a Handle at once; see there. A collective starts at a rank when
-    that has issued it and is done with what it issued before on the same communicator; those of
+    that has issued it and is done with all that it issued before on the same communicator; those of
     different communicators run side by side, and share ports and trunks.
     """
 
     ranks: npt.NDArray[np.int32]
     number: int
     size: int
-    world: World
-    """The world that the ranks are of."""
 
-    def __init__(self, planner: Planner, ranks: npt.NDArray[np.int32], number: int) -> None:
-        """Take who prepares collectives between ``ranks``, and their number as a communicator."""
+    def __init__(
+        self, engine: Engine, topology: Topology, ranks: npt.NDArray[np.int32], number: int
+    ) -> None:
+        """Take the engine, the places of these ranks, and their number as a communicator."""
+        self.engine = engine
+        self.planner = engine.planner_of(topology)
         self.ranks = ranks
         self.number = number
         self.size = len(ranks)
-        self.prepare = planner.prepare
-        self._planner = planner
 
-    @property
-    def plans_made(self) -> int:
-        """How many programs were made so far, because they were not there yet."""
-        return self._planner.made
+    def _call(
+        self,
+        collective: str,
+        x: Array,
+        out: Array | None,
+        async_op: bool,
+        *,
+        op: str = "sum",
+        counts: Counts | None = None,
+        algorithm: Algorithm,
+        root: int = 0,
+    ) -> Run | Handle:
+        """Carry a collective out, or issue it.
+
+        Raises all faults of the arguments before anything is touched; a call that fails, or is
+        interrupted, leaves its input as it was.
+        """
+        op, issued = one_of(op, "op", REDUCTIONS), flag(async_op, "async_op")
+        call = launch.Call.of(
+            self.engine,
+            self,
+            self.planner,
+            collective,
+            x,
+            out,
+            op=op,
+            counts=counts,
+            algorithm=algorithm,
+            root=rank(root, "root", self.size),
+            waits=not issued,
+        )
+        return launch.issue(call) if issued else launch.run(call)
 
     @overload
     def all_reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[Reducing]) -> Run: ...
@@ -102,7 +129,7 @@ class Communicator:
         ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
         touched.
         """
-        return carry_out(self, "all_reduce", x, out, op=op, algorithm=algorithm, async_op=async_op)
+        return self._call("all_reduce", x, out, async_op, op=op, algorithm=algorithm)
 
     @overload
     def reduce_scatter(
@@ -129,15 +156,8 @@ class Communicator:
         With ``counts`` (n,), block r has counts[r] elements: (n, sum) -> (n, max), rows that are
         shorter filled up with zeros. Other arguments and errors as for ``all_reduce``.
         """
-        return carry_out(
-            self,
-            "reduce_scatter",
-            x,
-            out,
-            op=op,
-            counts=counts,
-            algorithm=algorithm,
-            async_op=async_op,
+        return self._call(
+            "reduce_scatter", x, out, async_op, op=op, counts=counts, algorithm=algorithm
         )
 
     @overload
@@ -160,9 +180,7 @@ class Communicator:
         With ``counts`` (n,), rank r has the first counts[r] elements of its row: (n, max) ->
         (n, sum). Errors as for ``all_reduce``.
         """
-        return carry_out(
-            self, "all_gather", x, out, counts=counts, algorithm=algorithm, async_op=async_op
-        )
+        return self._call("all_gather", x, out, async_op, counts=counts, algorithm=algorithm)
 
     @overload
     def broadcast(self, x: Array, *, async_op: No = ..., **how: Unpack[Rooted]) -> Run: ...
@@ -183,9 +201,7 @@ class Communicator:
 
         Errors as for ``all_reduce``.
         """
-        return carry_out(
-            self, "broadcast", x, out, root=root, algorithm=algorithm, async_op=async_op
-        )
+        return self._call("broadcast", x, out, async_op, root=root, algorithm=algorithm)
 
     @overload
     def reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedReducing]) -> Run: ...
@@ -207,9 +223,7 @@ class Communicator:
 
         Arguments and errors as for ``all_reduce``.
         """
-        return carry_out(
-            self, "reduce", x, out, op=op, root=root, algorithm=algorithm, async_op=async_op
-        )
+        return self._call("reduce", x, out, async_op, op=op, root=root, algorithm=algorithm)
 
     @overload
     def all_to_all(self, x: Array, *, async_op: No = ..., **how: Unpack[OfBlocks]) -> Run: ...
@@ -232,9 +246,7 @@ class Communicator:
         the longest, and what is left of shorter ones is not read, or filled with zeros. Errors as
         for ``all_reduce``.
         """
-        return carry_out(
-            self, "all_to_all", x, out, counts=counts, algorithm=algorithm, async_op=async_op
-        )
+        return self._call("all_to_all", x, out, async_op, counts=counts, algorithm=algorithm)
 
     @overload
     def gather(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
@@ -256,9 +268,7 @@ class Communicator:
 
         ``counts`` as in all_gather. Errors as for ``all_reduce``.
         """
-        return carry_out(
-            self, "gather", x, out, root=root, counts=counts, algorithm=algorithm, async_op=async_op
-        )
+        return self._call("gather", x, out, async_op, root=root, counts=counts, algorithm=algorithm)
 
     @overload
     def scatter(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
@@ -280,15 +290,8 @@ class Communicator:
 
         ``counts`` as in reduce_scatter. Errors as for ``all_reduce``.
         """
-        return carry_out(
-            self,
-            "scatter",
-            x,
-            out,
-            root=root,
-            counts=counts,
-            algorithm=algorithm,
-            async_op=async_op,
+        return self._call(
+            "scatter", x, out, async_op, root=root, counts=counts, algorithm=algorithm
         )
 
     @overload
@@ -311,14 +314,8 @@ class Communicator:
         With a shift of 0, or of the number of ranks, each keeps its own. Errors as for
         ``all_reduce``.
         """
-        return carry_out(
-            self,
-            "send_recv",
-            x,
-            out,
-            root=self._ahead(shift),
-            algorithm=algorithm,
-            async_op=async_op,
+        return self._call(
+            "send_recv", x, out, async_op, root=self._ahead(shift), algorithm=algorithm
         )
 
     def _ahead(self, shift: int) -> int:
@@ -335,10 +332,8 @@ class Communicator:
         self, *, algorithm: Algorithm = DEFAULT_ALGORITHM, async_op: bool = False
     ) -> Run | Handle:
         """Let no rank go on before all have come: an all_reduce of one byte nobody looks at."""
-        x = self.world.ops.arrays.from_host(np.zeros((self.size, 1), np.uint8))
-        return carry_out(
-            self, "all_reduce", x, None, op="max", algorithm=algorithm, async_op=async_op
-        )
+        x = self.engine.ops.arrays.from_host(np.zeros((self.size, 1), np.uint8))
+        return self._call("all_reduce", x, None, async_op, op="max", algorithm=algorithm)
 
     def predict(
         self,
@@ -376,4 +371,45 @@ class Communicator:
             shape = Shape.of_counts(promise, self.size, count)
         else:
             shape = Shape.of(promise, self.size, whole(count, "count"))
-        return self._planner.predict(shape, algorithm, root, itemsize, collapse=collapse)
+        request = Request(shape, itemsize, algorithm=algorithm, root=root)
+        return self.planner.predict(request, collapse=collapse)
+
+
+class Group(Communicator):
+    """Some ranks of a world, which carry out collectives among themselves.
+
+    Buffers have as many rows, roots are counted among these ranks, and plans see only the places
+    where they live. ``run.prediction`` is of the group alone, on links that it has to itself.
+
+    >>> import numpy as np, emul
+    >>> world = emul.World("three-campus")
+    >>> leaders = world.group([0, 8, 16])
+    >>> leaders.all_reduce(np.array([[1.0], [2.0], [3.0]])).output[0]
+    array([6.])
+    """
+
+    def __init__(self, engine: Engine, ranks: npt.NDArray[np.int32], number: int) -> None:
+        """Take some ranks of the engine, rising, and the number of the group in its world."""
+        self.place = engine.topology.name
+        super().__init__(engine, engine.topology.of_ranks(ranks.tolist()), ranks, number)
+
+    def __repr__(self) -> str:
+        """Name the ranks."""
+        return f"<Group of {self.size} ranks of {self.place}: {self.ranks.tolist()}>"
+
+
+def checked_ranks(ranks: Iterable[int], world_size: int) -> npt.NDArray[np.int32]:
+    """Return ``ranks`` in rising order. Raises ArgumentError where they are not a world's."""
+    if isinstance(ranks, str | bytes | bytearray | np.ma.MaskedArray):
+        raise ArgumentError(f"ranks {shown(ranks)}: needed whole numbers, one for each rank")
+    try:
+        found = sorted(whole(rank, "ranks with") for rank in islice(ranks, world_size + 1))
+    except TypeError:
+        raise ArgumentError(
+            f"ranks {shown(ranks)}: needed whole numbers, one for each rank"
+        ) from None
+    if not found or found[0] < 0 or found[-1] >= world_size or len(set(found)) < len(found):
+        raise ArgumentError(
+            f"ranks {shown(found)}: needed at least one, each once, from 0 to {world_size - 1}"
+        )
+    return np.array(found, dtype=np.int32)

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.communicator import Communicator
+from emul.communicator import Communicator, Group, checked_ranks
 from emul.errors import ArgumentError, TimeLimitError, TopologyError, shown
-from emul.group import Group, checked_ranks
-from emul.ops import AUTO_BACKEND, Ops, ops_for, ops_taking
-from emul.reading.checks import (
-    finite,
-    flag,
-    one_of,
-    whole,
-)
-from emul.runtime.clocks import Progress
-from emul.runtime.history import Passage, TransferTable
-from emul.runtime.planner import Planner
+from emul.ops import AUTO_BACKEND, Ops, ops_for
+from emul.reading.checks import finite, flag, one_of, whole
+from emul.runtime.engine import Engine
+from emul.runtime.history import HistoryRow, TransferTable
+from emul.runtime.planner import Timing
 from emul.stacks import IDEAL, Stack
 from emul.timing import NCCL_SLICING, Slicing
 from emul.topology import Network, Topology, load, read_topology
 from emul.units import PS_PER_S
 from emul.wall.clock import WallClock, checked_dilation
 from emul.wall.lag import Lag
-from emul.wall.pacer import now_ns
 
-__all__ = ["CLOCKS", "World"]
+__all__ = ["CLOCKS", "Settings", "World"]
 
 CLOCKS = ("virtual", "wall")
 LATEST_START_S = 1e9
@@ -41,6 +36,25 @@ MOST_SECONDS = 1e15
 """Of one ``compute``: 32 million years, which no clock is asked for by intent."""
 
 DEFAULT_TOPOLOGY = "three-campus"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments of a World, checked (see there). They pickle; ``World.of`` makes a new World.
+
+    ``dilation``: None where it is yet to be found.
+    """
+
+    topology: Topology
+    backend: str | Ops = AUTO_BACKEND
+    clock: str = "virtual"
+    dilation: float | None = 1.0
+    strict: bool | float = False
+    realtime: bool = False
+    seed: int = 0
+    slicing: Slicing | None = NCCL_SLICING
+    start_s: float = 0.0
+    stack: Stack = IDEAL
 
 
 class World(Communicator):
@@ -104,33 +118,82 @@ class World(Communicator):
         ArgumentError for an unknown backend, clock or stack, a dilation that is not above 0 or a
         start below 0, BackendError for a backend that this machine does not have.
         """
-        self.topology = _topology(topology)
-        self.ops = ops_for(backend)
-        self._ops_by_arrays = isinstance(backend, str) and backend == AUTO_BACKEND
-        self.clock = one_of(clock, "clock", CLOCKS)
-        realtime = flag(realtime, "realtime")
-        self.wall = WallClock(checked_dilation(dilation), strict, realtime=realtime)
-        self.seed = whole(seed, "seed", least=0)
-        self.start_s = finite(start_s, "start_s", f"seconds from 0 to {LATEST_START_S:g}", least=0)
-        if self.start_s > LATEST_START_S:
-            raise ArgumentError(f"start_s {shown(start_s)}: needed at most {LATEST_START_S:g}")
-        self.stack = _stack(stack)
-        self.slicing = Slicing.of(self.stack, _slicing(slicing))
-        if clock == "wall":
-            self.wall.begin()  # what is measured once in a process is measured now
-        planner = Planner(
-            self.topology, self.slicing, seed=self.seed, start_s=self.start_s, stack=self.stack
+        self.settings = Settings(
+            topology=_topology(topology),
+            backend=backend,
+            clock=one_of(clock, "clock", CLOCKS),
+            dilation=checked_dilation(dilation),
+            strict=strict,
+            realtime=flag(realtime, "realtime"),
+            seed=whole(seed, "seed", least=0),
+            slicing=_slicing(slicing),
+            start_s=_start_s(start_s),
+            stack=_stack(stack),
         )
-        ranks = np.arange(self.topology.world_size, dtype=np.int32)
-        super().__init__(planner, ranks, 0)
-        self.world = self
-        self.progress = Progress(planner)
+        self._start(self.settings)
+
+    @classmethod
+    def of(cls, settings: Settings) -> World:
+        """Return a new World with these settings, at moment 0."""
+        world = cls.__new__(cls)
+        world.settings = settings
+        world._start(settings)
+        return world
+
+    def _start(self, given: Settings) -> None:
+        ops = ops_for(given.backend)
+        wall = WallClock(given.dilation, given.strict, realtime=given.realtime)
+        slicing = Slicing.of(given.stack, given.slicing)
+        timing = Timing(slicing, given.seed, given.start_s, given.stack)
+        waits, by_arrays = given.clock == "wall", given.backend == AUTO_BACKEND
+        engine = Engine(given.topology, timing, ops, wall, waits=waits, by_arrays=by_arrays)
+        ranks = np.arange(given.topology.world_size, dtype=np.int32)
+        super().__init__(engine, given.topology, ranks, 0)
         self._numbers = count(1)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Refuse to be pickled: clocks and results in flight belong to one process."""
+        raise TypeError(f"{self!r} cannot be pickled: needed its settings, and World.of(settings)")
+
+    @property
+    def topology(self) -> Topology:
+        """The places of the ranks, and the links between them."""
+        return self.settings.topology
+
+    @property
+    def ops(self) -> Ops:
+        """The Ops that compute on arrays of the host, or those that were asked for."""
+        return self.engine.ops
+
+    @property
+    def clock(self) -> str:
+        """The clock: ``virtual`` or ``wall``."""
+        return self.settings.clock
+
+    @property
+    def seed(self) -> int:
+        """The seed of all random draws."""
+        return self.settings.seed
+
+    @property
+    def start_s(self) -> float:
+        """Seconds after midnight of the first day at which modelled time begins."""
+        return self.settings.start_s
+
+    @property
+    def stack(self) -> Stack:
+        """The library that puts messages on the wire."""
+        return self.settings.stack
+
+    @property
+    def slicing(self) -> Slicing | None:
+        """The pieces in which chunks are sent on; None for whole chunks."""
+        return self.planner.timing.slicing
 
     @property
     def network(self) -> Network:
         """The topology as the scheduler reads it."""
-        return self._planner.network
+        return self.planner.network
 
     def __repr__(self) -> str:
         """Say where the ranks live."""
@@ -142,17 +205,17 @@ class World(Communicator):
     @property
     def dilation(self) -> float:
         """By how much modelled time is stretched on the wall clock; 1 until ``auto`` found it."""
-        return self.wall.dilation
+        return self.engine.wall.dilation
 
     @property
     def to_be_rehearsed(self) -> bool:
         """Whether calls wait, and ``dilation`` is yet to be found."""
-        return self.clock == "wall" and self.wall.undecided
+        return self.engine.waits and self.engine.wall.undecided
 
     @property
     def realtime(self) -> bool:
         """Whether waits are at real-time priority: asked for, and allowed."""
-        return self.wall.realtime
+        return self.engine.wall.realtime
 
     @property
     def lag(self) -> Lag:
@@ -160,7 +223,7 @@ class World(Communicator):
 
         Without any arrivals on the virtual clock. Also without those of rehearsals.
         """
-        return self.wall.lag
+        return self.engine.wall.lag
 
     def rehearsal(self) -> AbstractContextManager[None]:
         """Return a context in which nobody waits, and which finds ``dilation`` for its calls.
@@ -175,14 +238,7 @@ class World(Communicator):
         >>> run.lag is None and world.dilation >= 1
         True
         """
-        return self.wall.rehearsal()
-
-    def ops_taking(self, x: object) -> Ops:
-        """Return who computes on ``x``: by where it lies, if the backend is ``auto``.
-
-        Raises BackendError for an array of a GPU that cannot be computed on.
-        """
-        return ops_taking(x, self.ops) if self._ops_by_arrays else self.ops
+        return self.engine.wall.rehearsal()
 
     def group(self, ranks: Iterable[int]) -> Group:
         """Return a communicator of some ranks, as MPI and torch.distributed have them.
@@ -191,7 +247,7 @@ class World(Communicator):
         torch.distributed.new_group. Each group has its own connections, also one of the same ranks
         as another. Raises ArgumentError for no rank, one twice, or one that is not there.
         """
-        return Group(self, checked_ranks(ranks, self.size), next(self._numbers))
+        return Group(self.engine, checked_ranks(ranks, self.size), next(self._numbers))
 
     def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
         """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.
@@ -204,11 +260,7 @@ class World(Communicator):
         if seconds > MOST_SECONDS:
             raise TimeLimitError(f"seconds {shown(seconds)}: needed at most {MOST_SECONDS:g}")
         some = None if ranks is None else checked_ranks(ranks, self.size)
-        if self.clock == "wall":
-            self.set_out(now_ns())
-        self.progress.compute(round(seconds * PS_PER_S), some)
-        if self.clock == "wall":
-            self.wall.wait(self.progress.moment_ps(some))
+        self.engine.compute(seconds, some)
 
     @property
     def now_s(self) -> float:
@@ -216,7 +268,7 @@ class World(Communicator):
 
         It goes by the program so far; see ``ranks_now_s``.
         """
-        return self.progress.moment_ps() / PS_PER_S
+        return self.engine.clocks.moment_ps() / PS_PER_S
 
     @property
     def ranks_now_s(self) -> npt.NDArray[np.float64]:
@@ -226,38 +278,40 @@ class World(Communicator):
         issued later, at an earlier moment of some rank, may share links with what is still under
         way, and change it.
         """
-        return self.progress.clocks_ps() / PS_PER_S
+        return self.engine.clocks.clocks_ps() / PS_PER_S
 
     @property
-    def history(self) -> tuple[Passage, ...]:
+    def history(self) -> tuple[HistoryRow, ...]:
         """The collectives that ran since the World was made, in the order of their passing.
 
         Of more than 4096 the last ones. Then those under way, by the program so far.
         """
-        return tuple(self.progress.past())
+        return tuple(self.engine.clocks.history())
 
     @property
     def transfers(self) -> TransferTable:
         """The timeline of everything: each transfer of the ``history`` that left its rank.
 
         (transfers,) records, collective by collective in plan order: ``collective`` (the ``number``
-        of its Passage), ``src`` and ``dst`` (ranks of the world), ``nbytes``, and in picoseconds
+        of its HistoryRow), ``src`` and ``dst`` (ranks of the world), ``nbytes``, and in picoseconds
         since the World was made ``start_ps`` (the sender's port is taken), ``arrival_ps`` and
         ``done_ps`` (it can be used). Those under way are told by the program so far; the last
         2^18 are kept, and always those of the last collective.
         """
-        return self.progress.transfers()
-
-    def set_out(self, started_ns: int) -> None:
-        """Let the wall clock count anew from ``started_ns`` if nothing is being waited for."""
-        if not self.progress.outstanding:
-            self.wall.start(started_ns, self.progress.moment_ps())
+        return self.engine.clocks.transfers()
 
 
 def _slicing(given: object) -> Slicing | None:
     if given is None or isinstance(given, Slicing):
         return given
     raise ArgumentError(f"slicing {shown(given)}: needed a Slicing, or None for whole chunks")
+
+
+def _start_s(given: object) -> float:
+    start_s = finite(given, "start_s", f"seconds from 0 to {LATEST_START_S:g}", least=0)
+    if start_s > LATEST_START_S:
+        raise ArgumentError(f"start_s {shown(given)}: needed at most {LATEST_START_S:g}")
+    return start_s
 
 
 def _stack(given: object) -> Stack:

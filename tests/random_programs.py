@@ -52,7 +52,7 @@ class Program:
         self.draw, self.members, self.world = random.Random(number), members, members[0]
         slicing = self.world.slicing
         self.script, self.handles, self.flights = Script(slicing), [], []
-        self.base_ps = int(self.world.progress.clocks_ps()[0])
+        self.base_ps = int(self.world.engine.clocks.clocks_ps()[0])
         for _ in range(self.draw.randint(2, 8)):
             self.step()
 
@@ -82,7 +82,7 @@ class Program:
         (name, algorithm), count = self.draw.choice(CALLS), self.draw.choice(COUNTS)
         x = np.ones((member.size, count), np.uint8)
         result = getattr(member, name)(x, algorithm=algorithm, async_op=async_op)
-        flight = result._flight if async_op else result.flight
+        flight = result._operation if async_op else result.operation
         ranks = member.ranks.tolist()
         issued = self.script.issue(flight.prediction, 1, ranks, member.number)
         self.flights.append(flight)
@@ -101,7 +101,7 @@ class Program:
 
     def clocks(self):
         """And of the ranks."""
-        return (self.world.progress.clocks_ps() - self.base_ps).tolist()
+        return (self.world.engine.clocks.clocks_ps() - self.base_ps).tolist()
 
     def finish(self):
         """Wait for everything, and let all ranks meet; so what comes next begins anew."""

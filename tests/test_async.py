@@ -46,10 +46,10 @@ def test_buckets_that_overlap_with_compute_take_the_closed_form(world, backward_
         ready_ps += round(backward_s * nbytes / sum(buckets) * 1e12)
         end_ps = max(end_ps, ready_ps) + cost[nbytes].total_ps
         handles.append(world.all_reduce(ones(4, nbytes), algorithm="ring", async_op=True))
-    assert world.progress.clocks_ps().tolist() == [ready_ps] * 4
+    assert world.engine.clocks.clocks_ps().tolist() == [ready_ps] * 4
     for handle in handles:
         handle.wait()
-    assert world.progress.clocks_ps().tolist() == [max(ready_ps, end_ps)] * 4
+    assert world.engine.clocks.clocks_ps().tolist() == [max(ready_ps, end_ps)] * 4
     closed = bucketed_step(forward_s, backward_s, buckets, lambda nbytes: cost[nbytes].time_s)
     assert world.now_s == pytest.approx(closed.step_s, abs=1e-11)
     assert world.now_s - ready_ps / 1e12 == pytest.approx(closed.exposed_s, abs=1e-11)
@@ -173,7 +173,7 @@ def test_a_synchronous_program_is_the_sum_of_its_calls():
         run = world.all_reduce(ones(24, count))
         assert run.time_s == world.predict("all_reduce", count, dtype="uint8").time_s
         total_ps += run.prediction.total_ps
-        assert world.progress.clocks_ps().tolist() == [total_ps] * 24
+        assert world.engine.clocks.clocks_ps().tolist() == [total_ps] * 24
     assert [each.done_ps for each in world.history][-1] == total_ps
 
 
@@ -215,7 +215,7 @@ def test_handles_never_waited_for_take_their_course_and_are_let_go(world):
     for _ in range(200):
         world.all_reduce(ones(4, 4), algorithm="ring", async_op=True)
         world.compute(1.0)
-    assert world.progress.outstanding < 130
+    assert world.engine.clocks.outstanding < 130
     assert len(world.history) == 200
     assert world.now_s == 200
 

@@ -43,11 +43,11 @@ def faulty(monkeypatch, faults):
     """Let the timing of some algorithms fail, each in its way; return whom it was tried with."""
     timed, asked = planning.Planner._timed, []
 
-    def fails(self, plan, program, *others):
+    def fails(self, request, plan, *others):
         asked.append(plan.algorithm)
         if plan.algorithm in faults:
             raise FAULTS[faults[plan.algorithm]]
-        return timed(self, plan, program, *others)
+        return timed(self, request, plan, *others)
 
     monkeypatch.setattr(planning.Planner, "_timed", fails)
     return asked

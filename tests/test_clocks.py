@@ -12,7 +12,7 @@ from emul.units import format_bytes, format_rate, format_time, parse_size
 from emul.wall.clock import WallClock, checked_dilation, too_late
 from emul.wall.lag import (
     PENDING_AT_MOST,
-    Arrival,
+    CallTimes,
     Lag,
     LagRecord,
 )
@@ -49,7 +49,7 @@ def test_a_call_is_modelled_without_its_dilation(monkeypatch):
     )
     wall = clock(2.0)
     wall.start(1_000_000, 0)
-    arrival = Arrival(1_000_000, 6_000_000, 0, 0, 0, 0.0)
+    arrival = CallTimes(1_000_000, 6_000_000, 0, 0, 0, 0.0)
     wall.hand_over("all_reduce", arrival, 3_000_000_000)  # 3 ms, so at 7 ms
     assert (arrival.due_ns, arrival.asked_ns, arrival.ended_ns) == (7_000_000, 7_000_100, 7_000_150)
     assert arrival.modelled_s == pytest.approx(3e-3)
@@ -67,7 +67,7 @@ def test_strictness_is_in_seconds(monkeypatch, strict, allowed_ns):
     )
     for late_ns, refused in ((allowed_ns, False), (allowed_ns + 1, True)):
         ended.append(late_ns)
-        arrival = Arrival(0, 0, 0, 0, 0, 0.0)
+        arrival = CallTimes(0, 0, 0, 0, 0, 0.0)
         if not refused:
             wall.hand_over("reduce", arrival, 10**9)
         else:
@@ -78,7 +78,7 @@ def test_strictness_is_in_seconds(monkeypatch, strict, allowed_ns):
 
 def late(ready_ns=0, asked_ns=0, ended_ns=2_000_000):
     """A call of 1 ms that ended after 2 ms."""
-    return Arrival(0, ready_ns, 1_000_000, asked_ns, ended_ns, 1e-3)
+    return CallTimes(0, ready_ns, 1_000_000, asked_ns, ended_ns, 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_the_quickest_rehearsal_of_the_slowest_call_counts(world, monkeypatch):
     monkeypatch.setattr("emul.wall.clock.now_ns", lambda: next(moments) * 1_000_000)
     with walled.rehearsal():
         for _ in range(3):
-            walled.wall.carry_out(*_call(walled, "broadcast"), next(moments) * 1_000_000)
+            walled.engine.wall.carry_out(*_call(walled, "broadcast"), next(moments) * 1_000_000)
     assert walled.dilation == math.ceil(1.25 * 3e-3 / STEP_S * 10) / 10 == 3.8
     moments = iter([0, 2, 0, 40, 0, 4])
     with walled.rehearsal():
         for collective in ("broadcast", "all_reduce", "broadcast"):
             work, timeline = _call(walled, collective)
-            walled.wall.carry_out(work, timeline, next(moments) * 1_000_000)
+            walled.engine.wall.carry_out(work, timeline, next(moments) * 1_000_000)
     slowest = 40e-3 / walled.predict("all_reduce", 100, dtype="uint8", algorithm="direct").time_s
     assert walled.dilation == math.ceil(1.25 * slowest)
 
@@ -124,10 +124,11 @@ def _call(world, collective):
     """Work and timeline of a call, as the wall clock gets them."""
     from emul.ops.buffers import Buffers
     from emul.plans import collective_named
+    from emul.runtime.request import Request
     from emul.wall.clock import Work
 
     buffers = Buffers(collective_named(collective), 4, ones(4), None, None)
-    program, prediction = world.prepare(buffers.shape, "direct", 0, 1)
+    program, prediction = world.planner.prepare(Request(buffers.shape, 1, algorithm="direct"))
     return Work(world.ops, program, buffers, "sum", 0), prediction.timeline
 
 
@@ -138,7 +139,7 @@ def test_dilations_that_stretch_nothing_are_refused(given):
 
 
 def test_early_arithmetic_is_no_lag():
-    early = Arrival(0, 500_000, 1_000_000, 0, 1_000_000, 1e-3)
+    early = CallTimes(0, 500_000, 1_000_000, 0, 1_000_000, 1e-3)
     assert (early.lag_ns, early.arithmetic_ns, early.program_ns) == (0, 0, 0)
     for lag in (Lag.of([early], 1.0), _recorded([early])):
         assert (lag.blame, lag.arithmetic_s, lag.behind_share) == ("none", 0, 0)
@@ -154,8 +155,8 @@ def _recorded(arrivals):
 
 
 def test_a_record_keeps_the_worst_and_all_sums():
-    slow = Arrival(0, 2_500_000, 2_000_000, 2_600_000, 2_700_000, 1e-3)
-    quick = Arrival(0, 500_000, 1_000_000, 0, 1_050_000, 1e-3)
+    slow = CallTimes(0, 2_500_000, 2_000_000, 2_600_000, 2_700_000, 1e-3)
+    quick = CallTimes(0, 500_000, 1_000_000, 0, 1_050_000, 1e-3)
     for lag in (Lag.of([slow, *[quick] * 99], 1.0), _recorded([slow, *[quick] * 99])):
         assert lag.enough_dilation == pytest.approx(2.5)
         assert (lag.arithmetic_s, lag.program_s) == pytest.approx((5e-4, 1e-4))
@@ -186,8 +187,8 @@ def test_each_rank_has_its_clock(world):
     assert world.now_s == 1.5
     world.compute(2.0)
     assert world.ranks_now_s.tolist() == [2, 3, 2, 3.5]
-    assert world.progress.moment_ps(np.array([0, 2])) == 2 * 10**12
-    assert world.progress.moment_ps(np.array([0, 1])) == 3 * 10**12
+    assert world.engine.clocks.moment_ps(np.array([0, 2])) == 2 * 10**12
+    assert world.engine.clocks.moment_ps(np.array([0, 1])) == 3 * 10**12
     run = world.group([0, 2]).broadcast(ones(2), algorithm="direct")
     assert run.time_s == pytest.approx(STEP_S)
     assert world.ranks_now_s.tolist() == pytest.approx([2 + STEP_S, 3, 2 + STEP_S, 3.5])
@@ -236,17 +237,17 @@ def test_a_handle_is_done_when_all_ranks_are(world):
 
 def test_handles_are_counted_until_they_are_waited_for(world):
     handles = [world.broadcast(ones(4), algorithm="direct", async_op=True) for _ in range(3)]
-    assert world.progress.outstanding == 3
+    assert world.engine.clocks.outstanding == 3
     for left, handle in zip((2, 1, 0), handles, strict=True):
         handle.wait()
         handle.wait()
-        assert world.progress.outstanding == left
+        assert world.engine.clocks.outstanding == left
 
 
 def test_programs_of_the_last_calls_are_kept(world):
     for count in range(1, 34):
         world.broadcast(ones(4, count), algorithm="direct", async_op=True).wait()
-    kept = [program.nbytes.max() for program, _ in world.progress._parts]
+    kept = [program.nbytes.max() for program, _ in world.engine.clocks._parts]
     assert kept == list(range(2, 34))
 
 

@@ -65,7 +65,7 @@ class Waits(list):
         monkeypatch.setattr(
             "emul.wall.clock.wait_until", lambda due_ns, *, realtime: self.append(due_ns) or due_ns
         )
-        for room in ("runtime.launch", "wall.clock", "world"):
+        for room in ("runtime.launch", "runtime.engine", "wall.clock"):
             monkeypatch.setattr(f"emul.{room}.now_ns", lambda: 1000)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emul.wall.lag import (
-    Arrival,
+    CallTimes,
     Lag,
     LagRecord,
     round_up,
@@ -16,7 +16,7 @@ from emul.wall.lag import (
 def arrival(lag_ns, *, late_arithmetic_ns=0, asked_ns=0, due_ns=1_000_000, modelled_s=1e-3):
     """One that began at 0."""
     ready_ns = due_ns + late_arithmetic_ns
-    return Arrival(0, ready_ns, due_ns, asked_ns, due_ns + lag_ns, modelled_s)
+    return CallTimes(0, ready_ns, due_ns, asked_ns, due_ns + lag_ns, modelled_s)
 
 
 def recorded(arrivals, dilation=1.0):
@@ -59,7 +59,7 @@ def test_the_blame_is_on_what_most_of_the_lag_is_due_to():
 
 def test_the_dilation_that_would_have_been_enough():
     """Ready after 2.5 ms, of a call that is modelled to take 1 ms and was waited for twice that."""
-    slow = Arrival(0, 2_500_000, 2_000_000, 0, 2_600_000, 1e-3)
+    slow = CallTimes(0, 2_500_000, 2_000_000, 0, 2_600_000, 1e-3)
     assert slow.enough_dilation() == pytest.approx(2.5)
     assert slow.enough_dilation(allowed_s=1e-3) == pytest.approx(1.5)
     lag = Lag.of([slow], 2.0)

@@ -9,7 +9,7 @@ from strategies import cases, count_for, link, one_site, root_of, topologies
 from emul import PlanError, World
 from emul.plans import build_plan, plan_xml
 from emul.report import closing_words
-from emul.runtime import planner as planning
+from emul.runtime.request import Request
 from emul.timing import busiest_link_ps, transfers_in
 
 
@@ -21,8 +21,7 @@ def test_no_program_is_quicker_than_its_busiest_link(topology, case, blocks, dat
     prediction = world.predict(
         case[0], count, dtype="uint8", algorithm=case[1], **root_of(case[0], root)
     )
-    planner = planning.Planner(world.topology, world.slicing)
-    program, _ = planner.prepare(prediction.shape, case[1], root, 1)
+    program, _ = world.planner.prepare(Request(prediction.shape, 1, "sum", case[1], root))
     least_ps = busiest_link_ps(program, world.network)
     rounding = len(prediction.timeline)  # each occupancy is rounded by half a picosecond
     assert least_ps <= prediction.timeline.total_ps + rounding
@@ -32,8 +31,8 @@ def test_no_program_is_quicker_than_its_busiest_link(topology, case, blocks, dat
 def test_the_busiest_link_is_that_of_a_star():
     # direct broadcast over 5 ranks: the root's port sends 4 buffers
     world = World(one_site(5, link(gbit_per_s=8.0)))
-    planner = planning.Planner(world.topology, None)
-    program, _ = planner.prepare(world.predict("broadcast", 1000).shape, "direct", 0, 4)
+    shape = world.predict("broadcast", 1000).shape
+    program, _ = world.planner.prepare(Request(shape, 4, algorithm="direct"))
     assert busiest_link_ps(program, world.network) == 4 * 4000 * 1000
 
 
@@ -41,7 +40,7 @@ def test_what_cannot_win_and_takes_long_is_ruled_out(monkeypatch):
     world = World("three-campus")
     everything = world.predict("all_reduce", 1 << 20)
     assert not everything.ruled_out
-    monkeypatch.setattr(planning, "TIMED_IN_AN_INSTANT", 0)
+    monkeypatch.setattr("emul.runtime.planner.TIMED_IN_AN_INSTANT", 0)
     some = World("three-campus").predict("all_reduce", 1 << 20)
     assert some.plan.algorithm == everything.plan.algorithm
     assert some.time_s == everything.time_s

@@ -49,7 +49,7 @@ def test_a_run_says_its_lag_and_a_world_that_of_all():
         assert lag.median_s == lag.p99_s == lag.max_s == run.lag_s >= 0
         causes_s = lag.arithmetic_s + lag.program_s + lag.waiting_s
         assert causes_s == pytest.approx(run.lag_s)
-        assert run.arrival.due_ns - run.arrival.started_ns == math.ceil(run.time_s * 1e9)
+        assert run.call_times.due_ns - run.arrival.started_ns == math.ceil(run.time_s * 1e9)
     assert world.lag.arrivals == 5
     assert world.lag.max_s == max(run.lag_s for run in runs)
     assert world.lag.waiting_s == pytest.approx(sum(lag.waiting_s for lag in lags))
@@ -79,13 +79,13 @@ def test_slow_arithmetic_is_to_blame_and_a_dilation_is_named(slow):
 
 def test_planning_is_no_part_of_a_call(monkeypatch):
     world = World("three-campus", clock="wall", dilation=20)
-    anew = world._planner._plan_anew
+    anew = world.planner._plan_anew
 
     def slowly(*arguments):
         wait_until(now_ns() + 100_000_000)
         return anew(*arguments)
 
-    monkeypatch.setattr(world._planner, "_plan", slowly)
+    monkeypatch.setattr(world.planner, "_plan", slowly)
     run = world.all_reduce(ONES, algorithm="ring")
     assert run.lag.arithmetic_s == 0
 

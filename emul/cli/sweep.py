@@ -19,7 +19,9 @@ from emul.ops.integers import WRAPPING
 from emul.plans import Layout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
 from emul.runtime.planner import Planner
-from emul.runtime.run import Prediction, Run
+from emul.runtime.prediction import Prediction
+from emul.runtime.request import Request
+from emul.runtime.run import Run
 from emul.wall.clock import REHEARSALS
 from emul.wall.lag import Lag, LagRecord
 from emul.world import World
@@ -136,17 +138,11 @@ class Sweep:
         world, itemsize = self.world, dtype_named(self.dtype).itemsize
         if len(world.topology.sites) == 1:
             return self.predict(world, count)
-        planner = Planner(
-            world.topology.in_one_place(),
-            world.slicing,
-            seed=world.seed,
-            start_s=world.start_s,
-            stack=world.stack,
-            bounded=True,
-        )
+        planner = Planner(world.topology.in_one_place(), world.planner.timing, bounded=True)
         shape, root = self._shape(count), self.root % world.size
+        request = Request(shape, itemsize, self.op, self.algorithm, root)
         try:
-            return planner.predict(shape, self.algorithm, root, itemsize, collapse=self.no_data)
+            return planner.predict(request, collapse=self.no_data)
         except (ArgumentError, CapacityError, OutageError, TimeLimitError):
             return None
 
@@ -198,7 +194,7 @@ class Sweep:
         runs = self._repeat(x, out, self.iters, "timing", advance)
         for run in runs:
             if run.dilation is not None:
-                self.timed.add(run.arrival)
+                self.timed.add(run.call_times)
         wrong, overflowed = None, 0
         for _ in range(self.check):
             out.view(np.uint8)[...] = POISON

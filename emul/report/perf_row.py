@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from emul.runtime.run import Prediction, Run
+from emul.runtime.prediction import Prediction
+from emul.runtime.run import Run
 from emul.units import PS_PER_S
 from emul.wall.lag import Lag
 from emul.world import World
@@ -93,7 +94,7 @@ def perf_row(
     row = replace(modelled, wall_s=middle.wall_s, wrong=wrong, overflowed=overflowed)
     if runs[0].dilation is None:
         return row
-    lag = Lag.of([run.arrival for run in runs], runs[0].dilation)
+    lag = Lag.of([run.call_times for run in runs], runs[0].dilation)
     return replace(
         row,
         lag_s=middle.lag_s,

@@ -12,7 +12,7 @@ from emul.ops import dtype_named
 from emul.ops.integers import advice_on, safe_range
 from emul.plans import Excerpt
 from emul.report.perf_row import PerfRow
-from emul.runtime.run import Prediction, by_reason
+from emul.runtime.prediction import Prediction, by_reason
 from emul.stacks import IDEAL
 from emul.topology import Network, Topology
 from emul.topology.network import PORTS_PER_RANK

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from emul.errors import CapacityError, EmulError, OutageError, TimeLimitError
 from emul.plans import Plan, Program, Rounds, Shape, passes, proof_bytes
-from emul.runtime.run import by_reason
+from emul.runtime.prediction import by_reason
 from emul.timing import Slicing, transfers_in
 from emul.units import format_bytes
 

@@ -1,15 +1,14 @@
-"""How far the ranks have come on the modelled clock, and what is under way between them.
+"""The clocks of all ranks on the modelled clock, and the collectives in flight between them.
 
-A program of all ranks is issue, compute and wait, in this order. As long as nothing is under way
+A program of all ranks is issue, compute and wait, in this order. As long as nothing is in flight
 and all ranks are at the same moment, a collective takes the time that was predicted for it alone.
-Else an *epoch* is open: what the program does is laid out, and when a time is asked for all of it
-is timed at once (emul.timing.joint.simulation). What every rank has passed is let go of; its
-moments are kept by those who hold them, and what comes of the rest is the same. When nothing is
-under way any more,
-the epoch ends, and links forget what they have carried.
+Else a *busy period* is open: the program is laid out, and all of it is timed at once when a time is
+asked for (emul.timing.joint). Operations that every rank has passed are let go of; their moments
+stay with their handles, and the times of the rest do not change. When nothing is in flight any
+more, the busy period ends, and links forget the traffic that they have carried.
 
-When that is looked up depends on the program alone, never on who asked for a time; so the modelled
-times do not either.
+The program alone decides when this happens, never a question for a time; so questions change no
+modelled time.
 """
 
 from __future__ import annotations
@@ -22,28 +21,18 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.plans import Program
-from emul.runtime.busy_period import (
-    Epoch,
-    Flight,
-    Member,
-    checked_clock,
-)
-from emul.runtime.history import (
-    Carried,
-    Entry,
-    Passage,
-    Past,
-    TransferTable,
-)
+from emul.runtime.busy_period import BusyPeriod, checked_clock
+from emul.runtime.history import History, HistoryEntry, HistoryRow, SentTransfers, TransferTable
+from emul.runtime.operation import Member, Operation
 from emul.runtime.planner import Planner
-from emul.runtime.run import Prediction
+from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL, Stack
 from emul.timing import Footprint, Issue, Moments, Slicing
 
 if TYPE_CHECKING:
     from emul.timing.joint.simulation import JointSimulation
 
-__all__ = ["Progress"]
+__all__ = ["RankClocks"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -52,97 +41,98 @@ PARTS = 32
 """Collectives whose transfers are kept, as many as programs."""
 
 
-class Progress:
-    """The clocks of all ranks and the open epoch. Safe to be used from several threads."""
+class RankClocks:
+    """The clocks of all ranks and the busy period. Safe to be used from several threads."""
 
     def __init__(self, planner: Planner) -> None:
-        """Take the places, and how messages are sent between them."""
+        """Take the planner of the whole world: its network, and its settings."""
         self.planner = planner
         self.size = planner.topology.world_size
         self._lock = RLock()
-        self._in_step = True  # nothing is under way, and no rank is ahead of another
+        self._in_step = True  # nothing is in flight, and no rank is ahead of another
         self._base_ps = 0
         self._ahead_ps: Int64Array | None = None  # of each rank, where they differ
-        self._epoch: Epoch | None = None
-        self._past = Past()
+        self._busy: BusyPeriod | None = None
+        self._history = History()
         self._parts: dict[tuple[Program, int], Footprint] = {}
 
     @property
     def outstanding(self) -> int:
-        """How many collectives are under way that nobody has waited for."""
+        """The number of collectives in flight that nobody has waited for."""
         with self._lock:
-            return 0 if self._epoch is None else self._epoch.outstanding
+            return 0 if self._busy is None else self._busy.outstanding
 
     def admit(
         self, member: Member, program: Program, prediction: Prediction, *, waits: bool
     ) -> bool:
         """Say whether a collective is alone: all ranks start at one moment, and wait for its end.
 
-        ``waits``: whether they do. Raises, before it is issued, whatever would keep it from being
-        so: OutageError for what is under way already, TimeLimitError, CapacityError.
+        ``waits``: whether they do. Raises, before the collective is issued: OutageError for a
+        collective that is in flight already, TimeLimitError, CapacityError.
         """
         if waits and self._in_step and member.number == 0:
             return True
         with self._lock:
-            self._end_epoch()
+            self._end_busy_period()
             if waits and self._in_step and member.number == 0:
                 return True
             checked_clock(self._base_ps)
             self._part(program, prediction.stack, member)
             return False
 
-    def call(self, member: Member, program: Program, prediction: Prediction) -> Flight:
+    def call(self, member: Member, program: Program, prediction: Prediction) -> Operation:
         """Issue a collective that was admitted; let no rank of it go on before all are done."""
         with self._lock:
             if member.number or not self._in_step:
-                flight = self.issue(member, program, prediction)
-                self.wait(flight)
-                assert self._epoch is not None
-                self._epoch.join(member.ranks)
-                return flight
+                operation = self.issue(member, program, prediction)
+                self.wait(operation)
+                assert self._busy is not None
+                self._busy.join(member.ranks)
+                return operation
             start_ps = self._base_ps
             self._base_ps = done_ps = start_ps + prediction.total_ps
-            passage = (prediction.shape.collective.name, 0, start_ps, start_ps, done_ps)
-            self._past.add(Entry(passage, Carried(prediction.timeline, slice(None), start_ps)))
-            return Flight(self, member, program, prediction, start_ps)
+            row = (prediction.shape.collective.name, 0, start_ps, start_ps, done_ps)
+            sent = SentTransfers(prediction.timeline, slice(None), start_ps)
+            self._history.add(HistoryEntry(row, sent))
+            return Operation(member, program, prediction, start_ps, self.moments_of)
 
-    def issue(self, member: Member, program: Program, prediction: Prediction) -> Flight:
+    def issue(self, member: Member, program: Program, prediction: Prediction) -> Operation:
         """Let every rank of ``member`` issue a collective that was admitted, and go on."""
         with self._lock:
             part = self._part(program, prediction.stack, member)
-            if self._epoch is None:
+            if self._busy is None:
                 course = self._course(self._ahead())
-                self._epoch = Epoch(self._base_ps, self._ahead(), course)
+                self._busy = BusyPeriod(self._base_ps, self._ahead(), course)
                 self._in_step = False
-            flight = Flight(self, member, program, prediction, None)
-            self._epoch.issue(flight, part)
-            return flight
+            operation = Operation(member, program, prediction, None, self.moments_of)
+            self._busy.issue(operation, part)
+            return operation
 
-    def wait(self, flight: Flight) -> None:
-        """Let every rank of a collective wait until it is done with it."""
+    def wait(self, operation: Operation) -> None:
+        """Let every rank of a collective wait until its own part of it is done."""
         with self._lock:
-            if self._epoch is not None and flight.is_counted and not flight.waited:
-                self._epoch.wait(flight)
-            flight.waited = True
+            if self._busy is not None and operation.is_counted and not operation.waited:
+                self._busy.wait(operation)
+            operation.waited = True
 
     def compute(self, duration_ps: int, ranks: Sequence[int] | Int32Array | None) -> None:
-        """Let some ranks, or all, compute for so long. Raises TimeLimitError."""
+        """Let some ranks, or all, compute for ``duration_ps``. Raises TimeLimitError."""
         with self._lock:
-            if self._epoch is None and ranks is None:
+            if self._busy is None and ranks is None:
                 self._base_ps += duration_ps
                 return
             each: Int64Array = np.zeros(self.size, dtype=np.int64)
             each[slice(None) if ranks is None else np.asarray(ranks)] = duration_ps
-            if self._epoch is None:
+            if self._busy is None:
                 self._take_clocks(self._base_ps, self._ahead() + each)
             else:
-                self._epoch.compute(each)
+                self._busy.compute(each)
 
     def clocks_ps(self) -> Int64Array:
         """Return the clocks of all ranks, (n,) picoseconds, by the program so far."""
         with self._lock:
-            if self._epoch is not None:
-                return self._epoch.base_ps + self._epoch.clocks_ps()
+            if self._busy is not None:
+                return self._busy.base_ps + self._busy.clocks_ps()
             return checked_clock(self._base_ps) + self._ahead()
 
     def moment_ps(self, ranks: Int32Array | None = None) -> int:
@@ -153,81 +143,79 @@ class Progress:
             clocks = self.clocks_ps()
             return int(clocks.max() if ranks is None else clocks[ranks].max(initial=0))
 
-    def moments_of(self, flight: Flight) -> Moments:
+    def moments_of(self, operation: Operation) -> Moments:
         """Return the moments of a collective that is not settled, or was alone."""
         with self._lock:
-            if flight.known is not None:
-                return flight.known
-            if flight.start_ps is not None:
-                part = self._part(flight.program, flight.prediction.stack, flight.member)
+            if operation.known is not None:
+                return operation.known
+            if operation.start_ps is not None:
+                part = self._part(operation.program, operation.prediction.stack, operation.member)
                 at_once: Int64Array = np.zeros(self.size, dtype=np.int64)
                 course = self._course(at_once)
                 course.take(Issue(part, None))
                 (alone,) = course.outcome().moments.values()
-                flight.known = alone.after(checked_clock(flight.start_ps))
-                return flight.known
-            epoch, issue = self._epoch, flight.issue
-            assert epoch is not None
+                operation.known = alone.after(checked_clock(operation.start_ps))
+                return operation.known
+            busy, issue = self._busy, operation.issue
+            assert busy is not None
             assert issue is not None
-            return epoch.outcome().moments[issue].after(epoch.base_ps)
+            return busy.outcome().moments[issue].after(busy.base_ps)
 
-    def is_done(self, flight: Flight) -> bool:
-        """Say whether every rank of a collective has come to when it is done with it."""
+    def is_done(self, operation: Operation) -> bool:
+        """Say whether the clock of every rank has reached the moment at which its part is done."""
         with self._lock:
-            if flight.settled:
+            if operation.settled:
                 return True
-            moments = flight.moments
+            moments = operation.moments
             return bool((self.clocks_ps()[moments.ranks] >= moments.done_ps).all())
 
-    def past(self) -> list[Passage]:
-        """Return the last collectives; those under way come last, by the program so far."""
+    def history(self) -> list[HistoryRow]:
+        """Return the last collectives; those in flight come last, as known so far."""
         with self._lock:
-            return self._past.passages(self._under_way())
+            return self._history.rows(self._in_flight())
 
     def transfers(self) -> TransferTable:
-        """Return the transfers of the same, (transfers,), as far as they are kept."""
+        """Return the transfers of the same collectives, (transfers,), as far as they are kept."""
         with self._lock:
-            return self._past.transfers(self._under_way())
+            return self._history.transfers(self._in_flight())
 
-    def _under_way(self) -> list[Entry]:
-        return [] if self._epoch is None else self._epoch.under_way()
+    def _in_flight(self) -> list[HistoryEntry]:
+        return [] if self._busy is None else self._busy.in_flight()
 
-    def _end_epoch(self) -> None:
-        """Let go of what has ended in the epoch, and of the epoch when that is all of it."""
-        epoch = self._epoch
-        if epoch is None or not epoch.may_have_ended:
+    def _end_busy_period(self) -> None:
+        """Let go of the operations that have ended; without any left, the busy period ends."""
+        busy = self._busy
+        if busy is None or not busy.may_have_ended:
             return
-        for entry in epoch.end():
-            self._past.add(entry)
-        if not epoch.flights:
-            self._take_clocks(epoch.base_ps, epoch.clocks_ps())
+        for entry in busy.end():
+            self._history.add(entry)
+        if not busy.operations:
+            self._take_clocks(busy.base_ps, busy.clocks_ps())
 
     def _take_clocks(self, base_ps: int, clocks_ps: Int64Array) -> None:
-        """Let the ranks be so long after ``base_ps``, and nothing be under way."""
+        """Set the clocks to ``clocks_ps`` (n,) after ``base_ps``, with nothing in flight."""
         checked_clock(base_ps + int(clocks_ps.max()))
         first = int(clocks_ps.min())
         self._base_ps = base_ps + first
         self._ahead_ps = clocks_ps - first if clocks_ps.max() > first else None
-        self._epoch, self._in_step = None, self._ahead_ps is None
+        self._busy, self._in_step = None, self._ahead_ps is None
 
     def _ahead(self) -> Int64Array:
-        """Return by how much each rank is ahead of the last one, where nothing is under way."""
+        """Return by how much each rank is ahead of the last one, where nothing is in flight."""
         nobody: Int64Array = np.zeros(self.size, dtype=np.int64)
         return nobody if self._ahead_ps is None else self._ahead_ps
 
     def _course(self, clocks_ps: Int64Array) -> JointSimulation:
-        """Return what ranks do from when they are at ``clocks_ps`` (n,)."""
-        from emul.timing.joint.simulation import (
-            JointSimulation,  # which programs without handles do without
-        )
+        """Return the joint simulation of ranks whose clocks are at ``clocks_ps`` (n,)."""
+        from emul.timing.joint.simulation import JointSimulation  # needed with handles only
 
-        planner = self.planner
+        planner, stack = self.planner, self.planner.timing.stack
         return JointSimulation(
             clocks_ps,
             planner.network,
-            whole_messages=planner.stack is not IDEAL and planner.stack.sends_whole_messages,
-            seed=planner.seed,
-            start_s=planner.start_s,
+            whole_messages=stack is not IDEAL and stack.sends_whole_messages,
+            seed=planner.timing.seed,
+            start_s=planner.timing.start_s,
         )
 
     def _part(self, program: Program, stack: Stack, member: Member) -> Footprint:
@@ -235,9 +223,15 @@ class Progress:
         key = program, member.number
         part = self._parts.pop(key, None)
         if part is None:
-            network, slicing = self.planner.network, Slicing.of(stack, self.planner.slicing)
+            timing = self.planner.timing
             part = Footprint.of(
-                program, network, slicing, stack, member.ranks, member.number, self.planner.seed
+                program,
+                self.planner.network,
+                Slicing.of(stack, timing.slicing),
+                stack,
+                member.ranks,
+                member.number,
+                timing.seed,
             )
         self._parts[key] = part  # the last one used stands last
         if len(self._parts) > PARTS:

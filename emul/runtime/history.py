@@ -1,4 +1,4 @@
-"""What has passed on the modelled clock: collectives, and their transfers as they happened."""
+"""The history of the modelled clock: finished collectives and their transfers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from emul.timing import Timeline
 
-__all__ = ["TRANSFER", "Carried", "Entry", "Passage", "Past"]
+__all__ = ["TRANSFER", "History", "HistoryEntry", "HistoryRow", "Passage", "SentTransfers"]
 
 KEPT = 4096
-"""Collectives whose passage is kept, the last ones: 0.5 MB at most."""
+"""Collectives that have a row in the history, the last ones: 0.5 MB at most."""
 
 KEPT_TRANSFERS = 1 << 18
 """Transfers that are kept of them, the last ones: some 50 MB at most, and those of the last."""
@@ -32,7 +32,7 @@ TRANSFER = np.dtype(
         ("done_ps", np.int64),
     ]
 )
-"""A transfer that left its rank: the ``number`` of its collective's passage, its ranks in the
+"""A transfer that left its rank: the ``number`` of its collective's row, its ranks in the
 world, bytes; and in picoseconds since the World was made when its sender's port was taken, when
 its last byte arrived, and when it could be used."""
 
@@ -40,7 +40,7 @@ TransferTable = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class HistoryRow:
     """That a collective ran, in picoseconds since the World was made.
 
     ``number``: how many passed before it. ``communicator``: 0 for the world, then groups as they
@@ -55,7 +55,11 @@ class Passage:
     done_ps: int
 
 
-class Carried(NamedTuple):
+Passage = HistoryRow
+"""An older name."""
+
+
+class SentTransfers(NamedTuple):
     """The transfers of a collective: lines of a timeline that began at ``since_ps``."""
 
     timeline: Timeline
@@ -74,34 +78,34 @@ class Carried(NamedTuple):
         return found
 
 
-class Entry:
-    """A passage that is yet to be numbered, and its transfers; None when they are forgotten."""
+class HistoryEntry:
+    """A row that is yet to be numbered, and its transfers; None when they are forgotten."""
 
-    __slots__ = ("carried", "passage")
+    __slots__ = ("row", "sent")
 
-    def __init__(self, passage: tuple[str, int, int, int, int], carried: Carried) -> None:
-        """Take what a Passage has after its number, and the transfers."""
-        self.passage = passage
-        self.carried: Carried | TransferTable | None = carried
+    def __init__(self, row: tuple[str, int, int, int, int], sent: SentTransfers) -> None:
+        """Take the fields of a HistoryRow after its number, and the transfers."""
+        self.row = row
+        self.sent: SentTransfers | TransferTable | None = sent
 
     @property
     def size(self) -> int:
         """How many transfers are kept: with a timeline, all of it."""
-        found = self.carried
+        found = self.sent
         if found is None:
             return 0
-        return len(found.timeline if isinstance(found, Carried) else found)
+        return len(found.timeline if isinstance(found, SentTransfers) else found)
 
-    def cut_out(self) -> Entry:
+    def cut_out(self) -> HistoryEntry:
         """Return the same, without the timeline that it is of."""
-        if isinstance(self.carried, Carried):
-            self.carried = self.carried.table()
+        if isinstance(self.sent, SentTransfers):
+            self.sent = self.sent.table()
         return self
 
     def transfers(self, number: int) -> TransferTable:
         """Return the transfers, of the collective with this number."""
-        found = self.carried
-        if isinstance(found, Carried):
+        found = self.sent
+        if isinstance(found, SentTransfers):
             found = found.table()
         elif found is None:
             found = np.zeros(0, dtype=TRANSFER)
@@ -109,38 +113,38 @@ class Entry:
         return found
 
 
-class Past:
+class History:
     """The last collectives that passed."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[HistoryEntry] = deque()
         self._first = 0  # the number of the first entry
-        self._bare = 0  # so many entries, the first ones, have no transfers any more
+        self._bare = 0  # number of entries, the first ones, without transfers
         self._size = 0  # transfers of all
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: HistoryEntry) -> None:
         """Take note of one more, and forget what is long past."""
         self._entries.append(entry)
         self._size += entry.size
         while self._size > KEPT_TRANSFERS and self._bare < len(self._entries) - 1:
             oldest = self._entries[self._bare]
             self._size -= oldest.size
-            oldest.carried = None
+            oldest.sent = None
             self._bare += 1
         if len(self._entries) > KEPT:
             self._size -= self._entries.popleft().size
             self._bare = max(0, self._bare - 1)
             self._first += 1
 
-    def passages(self, under_way: Iterable[Entry]) -> list[Passage]:
-        """Return the passages in order, then those that are ``under_way``."""
-        entries = enumerate(chain(self._entries, under_way), self._first)
-        return [Passage(number, *entry.passage) for number, entry in entries][-KEPT:]
+    def rows(self, in_flight: Iterable[HistoryEntry]) -> list[HistoryRow]:
+        """Return the rows in order, then those of the collectives ``in_flight``."""
+        entries = enumerate(chain(self._entries, in_flight), self._first)
+        return [HistoryRow(number, *entry.row) for number, entry in entries][-KEPT:]
 
-    def transfers(self, under_way: Iterable[Entry]) -> TransferTable:
-        """Return the transfers of the same, as far as they are kept: (transfers,)."""
-        entries = enumerate(chain(self._entries, under_way), self._first)
+    def transfers(self, in_flight: Iterable[HistoryEntry]) -> TransferTable:
+        """Return the transfers of the same collectives, as far as they are kept: (transfers,)."""
+        entries = enumerate(chain(self._entries, in_flight), self._first)
         return np.concatenate(
             [np.zeros(0, dtype=TRANSFER), *(entry.transfers(number) for number, entry in entries)]
         )

@@ -1,141 +1,162 @@
-"""One call of a collective: its arithmetic, and its time on the modelled clock."""
+"""Launching one call: its arithmetic, and its time on the modelled clock."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from emul.memory import ALWAYS_THERE_BYTES
-from emul.ops import REDUCTIONS
 from emul.ops.buffers import Buffers
-from emul.plans import Counts, collective_named
-from emul.reading.checks import flag, one_of, rank
-from emul.runtime.busy_period import Flight
+from emul.plans import Counts, Program, collective_named
+from emul.runtime.engine import Engine
 from emul.runtime.handle import Handle
-from emul.runtime.planner import Algorithm
-from emul.runtime.run import Prediction, Reduced, Run
+from emul.runtime.operation import Member, Operation
+from emul.runtime.planner import Planner
+from emul.runtime.prediction import Prediction
+from emul.runtime.request import Algorithm, Request
+from emul.runtime.run import Reduced, Run
+from emul.wall import now_ns
 from emul.wall.clock import Result, Work
-from emul.wall.lag import Arrival
-from emul.wall.pacer import now_ns
+from emul.wall.lag import CallTimes
 from emul.wall.worker import Pending
 
-if TYPE_CHECKING:
-    from emul.communicator import Communicator
-    from emul.world import World
-
-__all__ = ["carry_out"]
+__all__ = ["Call", "issue", "run"]
 
 
-def carry_out(
-    between: Communicator,
-    name: str,
-    x: Any,
-    out: Any,
-    *,
-    op: str = "sum",
-    counts: Counts | None = None,
-    algorithm: Algorithm,
-    root: int = 0,
-    async_op: bool,
-) -> Run | Handle:
-    """Carry out a collective ``between`` ranks, or issue it.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request whose plan is proven and timed and whose arrays are checked; nothing is touched.
 
-    Raises what is wrong with the arguments before anything is touched; a call that fails, or is
-    interrupted, leaves its input as it was.
+    ``alone``: no other collective is in flight, and all ranks start together and wait for the end.
     """
-    world, collective = between.world, collective_named(name)
-    on_wall, n, made = world.clock == "wall", between.size, between.plans_made
-    started_ns = world.wall.begin() if on_wall else now_ns()
-    op, async_op = one_of(op, "op", REDUCTIONS), flag(async_op, "async_op")
-    root = rank(root, "root", n)
-    ops = world.ops if type(x) is np.ndarray else world.ops_taking(x)
-    revocable, arrays = on_wall and not async_op, ops.arrays
-    buffers = Buffers(collective, n, x, out, counts, revocable=revocable, arrays=arrays)
-    itemsize = buffers.x.dtype.itemsize
-    program, prediction = between.prepare(buffers.shape, algorithm, root, itemsize)
-    new_bytes = ops.new_bytes(program, buffers, op, root)
-    if new_bytes >= ALWAYS_THERE_BYTES:  # asked here too: small calls need no words
-        arrays.check_fits(new_bytes, f"{name} over {n} ranks")
-    alone = world.progress.admit(between, program, prediction, waits=not async_op)
-    if between.plans_made != made:  # a plan that was not there yet is no part of the call
-        started_ns = now_ns()
-    try:
-        if on_wall or async_op:
-            work = Work(ops, program, buffers, op, root)
-            call = _Call(world, between, work, prediction, started_ns)
-            return call.issued() if async_op else call.on_time(alone=alone)
-        output = ops.perform(program, buffers, op, root)
-    except BaseException:
-        buffers.restore()
-        raise
-    flight = world.progress.call(between, program, prediction)
-    arrival = Arrival.at_once(started_ns, now_ns(), prediction.time_s)
-    reduced = _reduced(buffers, output, op)
-    return Run(buffers.returned(output), prediction, arrival, reduced, None, None, flight)
 
-
-def _reduced(buffers: Buffers, output: Any, reduction: str) -> Reduced | None:
-    """Return what the rounding error of a call is worked out from, if it reduces."""
-    if not buffers.collective.reduces:
-        return None
-    return buffers.x, output, reduction, buffers.arrays
-
-
-class _Call(NamedTuple):
-    """A call that waits on the wall clock, or is waited for."""
-
-    world: World
-    between: Communicator
+    engine: Engine
+    member: Member
     work: Work
     prediction: Prediction
     started_ns: int
+    alone: bool
 
-    def on_time(self, *, alone: bool) -> Run:
-        """Return the run on the wall clock, when its moment has come; all is ready by then.
+    @classmethod
+    def of(
+        cls,
+        engine: Engine,
+        member: Member,
+        planner: Planner,
+        collective: str,
+        x: Any,
+        out: Any,
+        *,
+        op: str,
+        counts: Counts | None,
+        algorithm: Algorithm,
+        root: int,
+        waits: bool,
+    ) -> Call:
+        """Bind arrays to a request; raises all that is wrong with either.
 
-        Devices that wait by themselves do so step by step if the ranks are ``alone``. Raises
-        LagError when it is later than is allowed.
+        ``waits``: whether the caller waits for the end.
         """
-        world, started_ns = self.world, self._set_out()
-        timeline = self.prediction.timeline
-        result = world.wall.carry_out(self.work, timeline, started_ns, in_steps=alone)
-        flight = world.progress.call(self.between, self.work.program, self.prediction)
-        run = self._run(result, flight)
-        moment_ps = world.progress.moment_ps(self.between.ranks)
-        world.wall.hand_over(self.work.buffers.collective.name, result.arrival, moment_ps)
-        return run
-
-    def issued(self) -> Handle:
-        """Return the handle of a collective that is under way from now on."""
-        world = self.world
-        if world.clock == "wall":
-            timeline = self.prediction.timeline
-            pending = world.wall.set_about(self.work, timeline, self._set_out())
-        else:
-            output, modelled_s = self.work.perform(), self.prediction.time_s
-            arrival = Arrival.at_once(self.started_ns, now_ns(), modelled_s)
-            pending = Pending(None, Result(output, arrival))
-        flight = world.progress.issue(self.between, self.work.program, self.prediction)
-        return Handle(world, flight, pending, self._run)
-
-    def _set_out(self) -> int:
-        """Return when the call began on the wall clock; before that, find a dilation if asked."""
-        world, started_ns = self.world, self.started_ns
-        if world.wall.undecided:
-            world.wall.rehearse(self.work, self.prediction.timeline)
+        started_ns, made = engine.begin(), planner.made
+        ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
+        n, arrays = planner.topology.world_size, ops.arrays
+        buffers = Buffers(
+            collective_named(collective),
+            n,
+            x,
+            out,
+            counts,
+            revocable=engine.waits and waits,
+            arrays=arrays,
+        )
+        request = Request(buffers.shape, buffers.x.dtype.itemsize, op, algorithm, root)
+        program, prediction = planner.prepare(request)
+        new_bytes = ops.new_bytes(program, buffers, op, root)
+        if new_bytes >= ALWAYS_THERE_BYTES:  # asked here too: small calls need no words
+            arrays.check_fits(new_bytes, f"{collective} over {n} ranks")
+        alone = engine.clocks.admit(member, program, prediction, waits=waits)
+        if planner.made != made:  # the making of a plan is no part of the call
             started_ns = now_ns()
-        world.set_out(started_ns)
-        return started_ns
+        work = Work(ops, program, buffers, op, root)
+        return cls(engine, member, work, prediction, started_ns, alone)
 
-    def _run(self, result: Result, flight: Flight) -> Run:
-        world, buffers = self.world, self.work.buffers
+    @property
+    def program(self) -> Program:
+        """The program that the arithmetic carries out."""
+        return self.work.program
+
+    def run_of(self, result: Result, operation: Operation) -> Run:
+        """Return the run with this result."""
+        buffers = self.work.buffers
+        reduced: Reduced | None = None
+        if buffers.collective.reduces:
+            reduced = buffers.x, result.output, self.work.reduction, buffers.arrays
         return Run(
             buffers.returned(result.output),
             self.prediction,
-            result.arrival,
-            _reduced(buffers, result.output, self.work.reduction),
+            result.call_times,
+            reduced,
             result.step_lag_s,
-            world.dilation if world.clock == "wall" and world.wall.waits else None,
-            flight,
+            self.engine.dilation,
+            operation,
         )
+
+    def set_out(self) -> int:
+        """Return the start of the call on the wall clock; before it, find a dilation if asked."""
+        engine, started_ns = self.engine, self.started_ns
+        if engine.wall.undecided:
+            engine.wall.rehearse(self.work, self.prediction.timeline)
+            started_ns = now_ns()
+        engine.set_out(started_ns)
+        return started_ns
+
+
+def run(call: Call) -> Run:
+    """Carry the call out, and return its run; on the wall clock, when its moment has come.
+
+    A call that fails, or is interrupted, leaves its input as it was. Devices that wait by
+    themselves do so step by step if the call is alone. Raises LagError when the end is later than
+    a strict World allows.
+    """
+    engine, work = call.engine, call.work
+    try:
+        if engine.waits:
+            return _on_time(call)
+        output = work.perform()
+    except BaseException:
+        work.buffers.restore()
+        raise
+    operation = engine.clocks.call(call.member, call.program, call.prediction)
+    times = CallTimes.at_once(call.started_ns, now_ns(), call.prediction.time_s)
+    return call.run_of(Result(output, times), operation)
+
+
+def _on_time(call: Call) -> Run:
+    engine, started_ns = call.engine, call.set_out()
+    timeline = call.prediction.timeline
+    result = engine.wall.carry_out(call.work, timeline, started_ns, in_steps=call.alone)
+    operation = engine.clocks.call(call.member, call.program, call.prediction)
+    done = call.run_of(result, operation)
+    moment_ps = engine.clocks.moment_ps(call.member.ranks)
+    engine.wall.hand_over(operation.name, result.call_times, moment_ps)
+    return done
+
+
+def issue(call: Call) -> Handle:
+    """Begin the call, and return its handle at once; a failure leaves its input as it was."""
+    engine, work = call.engine, call.work
+    try:
+        if engine.waits:
+            timeline = call.prediction.timeline
+            pending = engine.wall.set_about(work, timeline, call.set_out())
+        else:
+            output = work.perform()
+            times = CallTimes.at_once(call.started_ns, now_ns(), call.prediction.time_s)
+            pending = Pending(None, Result(output, times))
+        operation = engine.clocks.issue(call.member, call.program, call.prediction)
+    except BaseException:
+        work.buffers.restore()
+        raise
+    return Handle(engine, operation, pending, call.run_of)

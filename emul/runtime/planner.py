@@ -1,22 +1,19 @@
-"""From a call to its plan, its program and its predicted time; and the choice of ``auto``."""
+"""From a request to its plan, its program and its predicted time; and the choice of ``auto``."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
-from emul.errors import ArgumentError, PlanError, shown
+from emul.errors import ArgumentError, PlanError
 from emul.plans import (
     Excerpt,
     Places,
     Plan,
     Program,
-    Schedule,
-    Shape,
     algorithms_for,
     build_plan,
     collective_named,
@@ -40,12 +37,14 @@ from emul.runtime.candidates import (
     nothing_timed,
     passing_over,
 )
-from emul.runtime.run import Prediction
+from emul.runtime.prediction import Prediction
+from emul.runtime.request import AUTO, Algorithm, Request
 from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
 from emul.stacks.nccl_tuner import Nodes
 from emul.stacks.overheads import with_overheads
 from emul.timing import (
+    NCCL_SLICING,
     Slicing,
     Timeline,
     busiest_link_ps,
@@ -59,14 +58,10 @@ from emul.topology.bound import Bounded
 from emul.topology.connection_limit import Connection
 from emul.units import PS_PER_S
 
-__all__ = ["AUTO", "MOST_RANKS_IN_FULL", "Algorithm", "Planner"]
-
-Algorithm = str | Plan | Schedule
-"""A name, the path of a file, a plan, or a function that yields steps."""
+__all__ = ["MOST_RANKS_IN_FULL", "Planner", "Timing"]
 
 Prepared = tuple[Program, Prediction]
 
-AUTO = "auto"
 NCCL = "nccl"
 SEND_RECV = "send_recv"
 """Its root is how far along each rank sends."""
@@ -78,33 +73,40 @@ TIMED_IN_AN_INSTANT = 1 << 18
 """Transfers or slices: 0.1 s (bench/plans.py)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The settings of a World on which modelled times depend, beside its topology.
+
+    ``slicing``: the pieces in which chunks are sent on, None for whole chunks. ``seed``: of all
+    random draws. ``start_s``: seconds after midnight of the first day. ``stack``: the library that
+    puts messages on the wire, and whose choice ``auto`` is.
+    """
+
+    slicing: Slicing | None = NCCL_SLICING
+    seed: int = 0
+    start_s: float = 0.0
+    stack: Stack = IDEAL
+
+
 class Planner:
-    """Prepares collectives on a network; what was prepared lately is kept."""
+    """Prepares requests on a topology; lately used plans and predictions are kept.
+
+    Groups whose ranks live alike share one.
+    """
 
     def __init__(
-        self,
-        topology: Topology,
-        slicing: Slicing | None,
-        *,
-        seed: int = 0,
-        start_s: float = 0.0,
-        stack: Stack = IDEAL,
-        bounded: bool = False,
+        self, topology: Topology, timing: Timing | None = None, *, bounded: bool = False
     ) -> None:
-        """Take the places, in which pieces chunks are sent on, and what draws and changes need.
+        """Take the places of the ranks, and the settings of the World.
 
-        ``stack``: who puts messages on the wire, and what ``auto`` then stands for. ``bounded``:
-        for a comparison, which is refused, for a named algorithm too, where it is more than a part
-        of the work that ``auto`` takes on (emul.runtime.candidates.PART_FOR_COMPARISON).
+        ``bounded``: for a comparison, which is refused, for a named algorithm too, where it is more
+        than a part of the work that ``auto`` takes on (emul.runtime.candidates).
         """
         self.topology = topology
-        self.slicing = slicing
-        self.seed = seed
-        self.start_s = start_s
-        self.stack = stack
+        self.timing = timing or Timing()
         self.bounded, self._part = bounded, PART_FOR_COMPARISON if bounded else 1
         self.made = 0
-        """How many calls were prepared anew."""
+        """The number of requests that were prepared anew."""
         self._file = lru_cache(maxsize=32)(_read)
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
         self._prepared = lru_cache(maxsize=32)(self._prepare_anew)
@@ -112,37 +114,30 @@ class Planner:
 
     @cached_property
     def network(self) -> Network:
-        """The topology as flat arrays, made when they are first asked for."""
+        """The topology as flat arrays, made at first use."""
         return Network.of(self.topology)
 
-    def predict(
-        self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int, *, collapse: bool
-    ) -> Prediction:
-        """Return the prediction of a call; with ``collapse``, ranks that sit alike timed once.
+    def predict(self, request: Request, *, collapse: bool) -> Prediction:
+        """Return the prediction of a request; with ``collapse``, ranks that sit alike timed once.
 
         Where they are not alike, and for ``auto``, each is timed unless there are too many of them.
         """
+        request = request.of_any_op()
         too_many = self.topology.world_size > MOST_RANKS_IN_FULL
-        if collapse and (too_many or algorithm != AUTO):
+        if collapse and (too_many or request.algorithm != AUTO):
             try:
-                return self._collapsed(shape, algorithm, root, itemsize)
+                return self._collapsed(request)
             except ArgumentError:
                 if too_many:
                     raise
-        return self.prepare(shape, algorithm, root, itemsize)[1]
+        return self.prepare(request)[1]
 
-    def prepare(self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int) -> Prepared:
-        """Return program and prediction of a call; raises what is wrong with the algorithm."""
-        if not (isinstance(algorithm, str | Plan) or _is_schedule(algorithm)):
-            raise ArgumentError(
-                f"algorithm {shown(algorithm)}: needed a name, a Plan, or a function that yields "
-                "steps"
-            )
-        if isinstance(algorithm, str) and "\0" in algorithm:
-            raise ArgumentError(f"algorithm {shown(algorithm)}: needed a name or a path")
+    def prepare(self, request: Request) -> Prepared:
+        """Return program and prediction of a request; raises the faults of its algorithm."""
+        request, algorithm = request.of_any_op(), request.algorithm
         if is_plan_file(algorithm):
-            algorithm = self._file(algorithm, _version(algorithm))
-        return self._prepared(shape, algorithm, root, itemsize)
+            request = request.by(self._file(algorithm, _version(algorithm)))
+        return self._prepared(request)
 
     def _plan_anew(
         self,
@@ -151,7 +146,7 @@ class Planner:
         root: int,
         nodes: tuple[int, ...] | None = None,
     ) -> Plan:
-        """Return the plan; with ``nodes``, their numbers of ranks, these are the sites."""
+        """Return the proven plan; ``nodes``, their numbers of ranks, take the place of sites."""
         if isinstance(algorithm, str):
             sites = nodes or self.topology.ranks_by_node
             if self.bounded:
@@ -179,83 +174,88 @@ class Planner:
             needed.append(f"or {world_of(plan.world_size)}")
         raise PlanError(f"{plan}, root {plan.root}: needed {', '.join(needed)}")
 
-    def _prepare_anew(
-        self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
-    ) -> Prepared:
+    def _prepare_anew(self, request: Request) -> Prepared:
         self.made += 1
-        if self.stack.tuner == NCCL and shape.counts is None:
-            return self._as_nccl(shape, algorithm, root, itemsize)
-        if algorithm == AUTO:
-            known = self._library_algorithm(shape, itemsize)
+        if self.timing.stack.tuner == NCCL and request.shape.counts is None:
+            return self._as_nccl(request)
+        if request.algorithm == AUTO:
+            known = self._library_algorithm(request)
             if known is None:
-                return self._quickest(shape, root, itemsize)
-            algorithm = known
-        plan = self._plan(shape.collective.name, algorithm, root)
-        return self._timed(plan, Program.of(plan, shape, itemsize), root)
+                return self._quickest(request)
+            request = request.by(known)
+        plan = self._plan(request.collective, request.algorithm, request.root)
+        return self._timed(request, plan)
 
-    def _as_nccl(self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int) -> Prepared:
+    def _as_nccl(self, request: Request) -> Prepared:
         """Return the call as NCCL would send it, by its own choice of algorithm or by another."""
-        nodes, name = Nodes.of(self.topology), shape.collective.name
-        setting = choose(name, nodes, shape.width * itemsize, _asked(algorithm))
-        if isinstance(algorithm, str):
-            algorithm = setting.algorithm
-        plan = self._plan(name, algorithm, root, nodes.ranks if setting.over_nodes else None)
-        program = Program.of(plan, shape, itemsize)
-        return self._timed(plan, program, root, stack_for(self.stack, setting, nodes))
+        nodes, name = Nodes.of(self.topology), request.collective
+        setting = choose(name, nodes, request.nbytes, request.name_of_algorithm)
+        if isinstance(request.algorithm, str):
+            request = request.by(setting.algorithm)
+        over = nodes.ranks if setting.over_nodes else None
+        plan = self._plan(name, request.algorithm, request.root, over)
+        return self._timed(request, plan, stack=stack_for(self.timing.stack, setting, nodes))
 
-    def _library_algorithm(self, shape: Shape, itemsize: int) -> str | None:
-        """Return what the library takes; None where that is not known, or blocks are uneven."""
-        if shape.counts is not None:
+    def _library_algorithm(self, request: Request) -> str | None:
+        """Return the library's own choice; None where it is not known, or blocks are uneven."""
+        if request.shape.counts is not None:
             return None
-        name, nbytes = shape.collective.name, shape.width * itemsize
-        return self.stack.algorithm_for(name, self.topology.world_size, nbytes)
+        stack, n = self.timing.stack, self.topology.world_size
+        return stack.algorithm_for(request.collective, n, request.nbytes)
 
     def _timed(
-        self, plan: Plan, program: Program, root: int, stack: Stack | None = None
+        self,
+        request: Request,
+        plan: Plan,
+        program: Program | None = None,
+        stack: Stack | None = None,
     ) -> Prepared:
-        """Return the program and its prediction; ``stack``: of this call, if not the usual one."""
-        shape, itemsize = program.layout.shape, program.itemsize
-        stack = stack or self.stack
-        slicing = Slicing.of(stack, self.slicing)
+        """Return the program of ``plan`` and its prediction.
+
+        ``stack``: of this call, where it differs from the usual one.
+        """
+        program = program or Program.of(plan, request.shape, request.itemsize)
+        timing, stack = self.timing, stack or self.timing.stack
+        slicing = Slicing.of(stack, timing.slicing)
         if self.bounded:
             check_transfers(program, slicing, self._part)
         timeline = time_plan(
             program,
             self.network,
             slicing,
-            seed=self.seed,
-            start_s=self.start_s,
+            seed=timing.seed,
+            start_s=timing.start_s,
             stack=stack,
         )
         number = self.network.most_connections(program.src, program.dst, program.channel)
-        return program, self._prediction(plan, shape, itemsize, root, timeline, stack, number)
+        return program, self._prediction(request, plan, timeline, stack, number)
 
     def _prediction(
         self,
+        request: Request,
         plan: Plan | Excerpt,
-        shape: Shape,
-        itemsize: int,
-        root: int,
         timeline: Timeline,
         stack: Stack,
         connections: int,
     ) -> Prediction:
-        """Return what ``timeline`` says, beside the least that any algorithm would take.
+        """Return the prediction: ``timeline``, beside the least time of any algorithm.
 
         ``connections``: the most that a rank has beyond its site.
         """
         check_carried(timeline)
-        topology = with_overheads(self.topology, stack.hop_overhead_s)
-        at_once = stack is not IDEAL and stack.sends_whole_messages
-        in_flight = most_in_flight(timeline.transfers)
+        shape = request.shape
         bounded = Bounded(
-            topology,
-            shape.collective.name,
-            shape.width * itemsize,
-            root,
+            with_overheads(self.topology, stack.hop_overhead_s),
+            request.collective,
+            request.nbytes,
+            request.root,
             timeline.roundings,
-            None if shape.counts is None else shape.table * itemsize,
-            Connection(max(1, connections), in_flight, at_once),
+            None if shape.counts is None else shape.table * request.itemsize,
+            Connection(
+                max(1, connections),
+                most_in_flight(timeline.transfers),
+                stack is not IDEAL and stack.sends_whole_messages,
+            ),
         )
         return Prediction(
             plan,
@@ -268,44 +268,43 @@ class Planner:
             stack,
         )
 
-    def _collapse_anew(
-        self, shape: Shape, algorithm: Algorithm, root: int, itemsize: int
-    ) -> Prediction:
+    def _collapse_anew(self, request: Request) -> Prediction:
         """Return the prediction by an excerpt; raises ArgumentError where there is none."""
-        if self.stack is not IDEAL:
+        stack = self.timing.stack
+        if stack is not IDEAL:
             raise ArgumentError(
-                f"stack {self.stack.name}: the ranks of a world cannot be timed by a few of them: "
+                f"stack {stack.name}: the ranks of a world cannot be timed by a few of them: "
                 "needed the stack ideal"
             )
-        if algorithm == AUTO:
-            return self._quickest_excerpt(shape, root, itemsize)
-        return self._excerpt(shape, _asked(algorithm) or "", root, itemsize)
+        if request.algorithm == AUTO:
+            return self._quickest_excerpt(request)
+        return self._excerpt(request, request.name_of_algorithm or "")
 
-    def _excerpt(self, shape: Shape, algorithm: str, root: int, itemsize: int) -> Prediction:
+    def _excerpt(self, request: Request, algorithm: str) -> Prediction:
         """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
-        places = Places.of(self.topology.ranks_by_node)
+        places, timing = Places.of(self.topology.ranks_by_node), self.timing
         too_many = places.world_size > MOST_RANKS_IN_FULL  # to be timed each, exactly
-        excerpt = Excerpt.of(shape.collective.name, algorithm, places, lengthened=too_many)
+        excerpt = Excerpt.of(request.collective, algorithm, places, lengthened=too_many)
         timeline = time_excerpt(
             excerpt,
-            shape,
-            itemsize,
+            request.shape,
+            request.itemsize,
             self.topology,
-            self.slicing,
-            seed=self.seed,
-            start_s=self.start_s,
+            timing.slicing,
+            seed=timing.seed,
+            start_s=timing.start_s,
         )
         ends = timeline.src, timeline.dst, timeline.transfers.channel
         number = timeline.network.most_connections(*ends)
-        return self._prediction(excerpt, shape, itemsize, root, timeline, self.stack, number)
+        return self._prediction(request, excerpt, timeline, timing.stack, number)
 
-    def _quickest_excerpt(self, shape: Shape, root: int, itemsize: int) -> Prediction:
+    def _quickest_excerpt(self, request: Request) -> Prediction:
         """Return the quickest of the algorithms that can be timed by an excerpt."""
-        found: list[Prediction] = []
+        shape, found = request.shape, []
         passed_over: PassedOver = {}
-        for algorithm in algorithms_for(shape.collective.name, uneven=shape.counts is not None):
+        for algorithm in algorithms_for(request.collective, uneven=shape.counts is not None):
             with passing_over(algorithm, passed_over, ArgumentError):
-                found.append(self._excerpt(shape, algorithm, root, itemsize))
+                found.append(self._excerpt(request, algorithm))
         if not found:
             if isinstance(why := passed_over.get(HIERARCHICAL), ArgumentError):
                 raise why
@@ -318,8 +317,8 @@ class Planner:
             passed_over=MappingProxyType(in_words(passed_over)),
         )
 
-    def _quickest(self, shape: Shape, root: int, itemsize: int) -> Prepared:
-        """Return what the model finds quickest, and what the others would have cost.
+    def _quickest(self, request: Request) -> Prepared:
+        """Return the algorithm that the model finds quickest, and the times of the others.
 
         The most promising ones come first, by their busiest links. Of those that cannot win any
         more, only the ones that are timed in an instant are timed. Those that cannot be timed are
@@ -329,20 +328,19 @@ class Planner:
         times: dict[str, float] = {}
         ruled_out: dict[str, float] = {}
         best: Prepared | None = None  # of the others the tables would fill the memory
-        for each in self._by_promise(shape, root, itemsize, passed_over):
+        for each in self._by_promise(request, passed_over):
             best_ps = best[1].total_ps if best else each.least_ps
             if each.least_ps > best_ps and each.program is None:
                 ruled_out[each.algorithm] = each.least_ps / PS_PER_S
                 continue
             with passing_over(each.algorithm, passed_over):
-                plan = self._plan(shape.collective.name, each.algorithm, root)
-                program = each.program or Program.of(plan, shape, itemsize)
-                timed = self._timed(plan, program, root)
+                plan = self._plan(request.collective, each.algorithm, request.root)
+                timed = self._timed(request, plan, each.program)
                 times[timed[1].plan.algorithm] = timed[1].time_s
                 if best is None or timed[1].total_ps < best[1].total_ps:
                     best = timed
         if best is None:
-            raise nothing_timed(shape, passed_over)
+            raise nothing_timed(request.shape, passed_over)
         ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
         return best[0], replace(
             best[1],
@@ -351,41 +349,24 @@ class Planner:
             passed_over=MappingProxyType(in_words(passed_over)),
         )
 
-    def _by_promise(
-        self, shape: Shape, root: int, itemsize: int, passed_over: PassedOver
-    ) -> list[Candidate]:
+    def _by_promise(self, request: Request, passed_over: PassedOver) -> list[Candidate]:
         """Return all algorithms that can be timed, the least time that each can take first.
 
         Whether memory and work of each are within bounds is looked up before its work begins.
         """
-        name, found = shape.collective.name, []
+        shape, name, found = request.shape, request.collective, []
         for algorithm in algorithms_for(name, uneven=shape.counts is not None):
             with passing_over(algorithm, passed_over):
-                plan = unproven_plan(name, algorithm, self.topology.ranks_by_node, root=root)
+                sites = self.topology.ranks_by_node
+                plan = unproven_plan(name, algorithm, sites, root=request.root)
                 check_work(plan, self._part)
-                program = Program.of(plan, shape, itemsize)
+                program = Program.of(plan, shape, request.itemsize)
                 least_ps = busiest_link_ps(program, self.network)
-                transfers = check_transfers(program, self.slicing, self._part)
+                transfers = check_transfers(program, self.timing.slicing, self._part)
                 instant = transfers <= TIMED_IN_AN_INSTANT
                 instant &= proof_bytes(plan) <= PROVEN_IN_AN_INSTANT
                 found.append(Candidate(least_ps, algorithm, program if instant else None))
         return sorted(found, key=_least_ps)
-
-
-def _is_schedule(algorithm: object) -> bool:
-    """Say whether this may be a function that yields steps; it is kept by its hash."""
-    return (
-        callable(algorithm) and not isinstance(algorithm, type) and isinstance(algorithm, Hashable)
-    )
-
-
-def _asked(algorithm: Algorithm) -> str | None:
-    """Return the name of an algorithm, None for ``auto``; empty for steps of one's own."""
-    if algorithm == AUTO:
-        return None
-    if isinstance(algorithm, Plan):
-        return algorithm.algorithm
-    return algorithm if isinstance(algorithm, str) else ""
 
 
 def _predicted_ps(prediction: Prediction) -> int:
@@ -397,7 +378,7 @@ def _least_ps(candidate: Candidate) -> int:
 
 
 def _version(path: str) -> tuple[int, int] | None:
-    """Return what changes when a file does; None when it is not there."""
+    """Return a mark that changes with the file; None where the file is missing."""
     try:
         found = Path(path).stat()
     except (OSError, ValueError):

@@ -23,7 +23,7 @@ from emul.reading.checks import finite
 from emul.timing import Timeline
 from emul.units import PS_PER_S, format_time
 from emul.wall.lag import (
-    Arrival,
+    CallTimes,
     Lag,
     LagRecord,
     round_up,
@@ -85,7 +85,7 @@ class Result:
     """
 
     output: Any
-    arrival: Arrival
+    call_times: CallTimes
     step_lag_s: npt.NDArray[np.float64] | None = None
 
 
@@ -189,8 +189,8 @@ class WallClock:
         if rehearsed is not None:
             needed = _needed_dilation(ready_ns - started_ns, modelled_ps)
             rehearsed[work.program] = min(needed, rehearsed.get(work.program, math.inf))
-        arrival = Arrival.at_once(started_ns, ready_ns, modelled_ps / PS_PER_S)
-        return Result(output, arrival, None if late_ns is None else late_ns / 1e9)
+        times = CallTimes.at_once(started_ns, ready_ns, modelled_ps / PS_PER_S)
+        return Result(output, times, None if late_ns is None else late_ns / 1e9)
 
     def set_about(self, work: Work, timeline: Timeline, started_ns: int) -> Pending[Result]:
         """Begin with the work of a call, and return at once; a worker does it in order of issue.
@@ -241,8 +241,8 @@ class WallClock:
             return output, now_ns(), late_ns
         return output, started_ns + int(due_ns[-1] + late_ns[-1]), late_ns
 
-    def hand_over(self, name: str, arrival: Arrival, moment_ps: int) -> None:
-        """Return when a modelled moment has come, that of ``arrival``, having set when it ended.
+    def hand_over(self, name: str, times: CallTimes, moment_ps: int) -> None:
+        """Return when a modelled moment has come, the due moment of ``times``, and set their end.
 
         ``name``: of the call, for the error. Raises LagError when it is later than is allowed. In a
         rehearsal it is due at once.
@@ -250,14 +250,14 @@ class WallClock:
         if not self.waits:
             return
         self._record.tidy()
-        arrival.due_ns = self.due_ns(moment_ps)
-        arrival.modelled_s = (arrival.due_ns - arrival.started_ns) / self.dilation / 1e9
-        latest_ns = arrival.due_ns + self.strict_s * 1e9
-        arrival.asked_ns = now_ns()
-        arrival.ended_ns = wait_until(arrival.due_ns, realtime=self.realtime)
-        self._record.add(arrival)
-        if arrival.ended_ns > latest_ns:
-            raise too_late(name, arrival, self.strict_s, self.dilation)
+        times.due_ns = self.due_ns(moment_ps)
+        times.modelled_s = (times.due_ns - times.started_ns) / self.dilation / 1e9
+        latest_ns = times.due_ns + self.strict_s * 1e9
+        times.asked_ns = now_ns()
+        times.ended_ns = wait_until(times.due_ns, realtime=self.realtime)
+        self._record.add(times)
+        if times.ended_ns > latest_ns:
+            raise too_late(name, times, self.strict_s, self.dilation)
 
 
 def _needed_dilation(busy_ns: int, modelled_ps: int) -> float:
@@ -265,15 +265,15 @@ def _needed_dilation(busy_ns: int, modelled_ps: int) -> float:
     return busy_ns * 1000 / modelled_ps if modelled_ps else 1.0
 
 
-def too_late(name: str, arrival: Arrival, strict_s: float, dilation: float) -> LagError:
+def too_late(name: str, times: CallTimes, strict_s: float, dilation: float) -> LagError:
     """Return the error for a result that came later than ``strict_s`` after its moment."""
-    busy_s = (arrival.ready_ns - arrival.started_ns) / 1e9
-    enough = arrival.enough_dilation(strict_s)
-    if arrival.arithmetic_ns + arrival.program_ns <= strict_s * 1e9:
+    busy_s = (times.ready_ns - times.started_ns) / 1e9
+    enough = times.enough_dilation(strict_s)
+    if times.arithmetic_ns + times.program_ns <= strict_s * 1e9:
         why = "the wait ended late, as others had the core or the GIL: use a quieter machine"
-    elif arrival.program_ns > arrival.arithmetic_ns:
+    elif times.program_ns > times.arithmetic_ns:
         why = (
-            f"nobody asked for it for {format_time(arrival.program_ns / 1e9)}, as the program, or "
+            f"nobody asked for it for {format_time(times.program_ns / 1e9)}, as the program, or "
             "emul itself, was at something else: do less between calls, use a larger dilation"
         )
     elif enough > 0:
@@ -284,8 +284,8 @@ def too_late(name: str, arrival: Arrival, strict_s: float, dilation: float) -> L
     else:
         why = f"it was ready after {format_time(busy_s)}: use a smaller size"
     return LagError(
-        f"{name}: {format_time(arrival.lag_ns / 1e9)} behind its modelled moment, "
-        f"{format_time(arrival.modelled_s)} with a dilation of {dilation:g}: needed at most "
+        f"{name}: {format_time(times.lag_ns / 1e9)} behind its modelled moment, "
+        f"{format_time(times.modelled_s)} with a dilation of {dilation:g}: needed at most "
         f"{format_time(strict_s)} (strict); {why}, or a larger bound"
     )
 

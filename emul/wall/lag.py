@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from emul.units import format_time
 
-__all__ = ["Arrival", "Lag", "LagRecord", "round_up"]
+__all__ = ["CallTimes", "Lag", "LagRecord", "round_up"]
 
 EXACT_BITS = 8
 """Of the lags that a record counts: they are rounded down by 0.8 % at most, so that it stays small
@@ -37,7 +37,7 @@ os.register_at_fork(
 
 
 @dataclass(slots=True)
-class Arrival:
+class CallTimes:
     """When a call began, when its result was there, was due and was handed over, in nanoseconds.
 
     All of the monotonic clock. ``asked_ns``: when the wait for it began. ``modelled_s``: from its
@@ -53,7 +53,7 @@ class Arrival:
     modelled_s: float
 
     @classmethod
-    def at_once(cls, started_ns: int, ready_ns: int, modelled_s: float) -> Arrival:
+    def at_once(cls, started_ns: int, ready_ns: int, modelled_s: float) -> CallTimes:
         """Return one that is handed over when it is ready: nobody waits, or not yet."""
         return cls(started_ns, ready_ns, ready_ns, ready_ns, ready_ns, modelled_s)
 
@@ -108,7 +108,7 @@ class Lag:
     @classmethod
     def of(
         cls,
-        arrivals: Sequence[Arrival],
+        arrivals: Sequence[CallTimes],
         dilation: float,
         step_lag_s: npt.NDArray[np.float64] | None = None,
     ) -> Lag:
@@ -157,13 +157,13 @@ class LagRecord:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._pending: deque[Arrival] = deque()
+        self._pending: deque[CallTimes] = deque()
         self._counts: dict[int, int] = {}
         self._most_ns = self._behind_ns = self._taken_ns = 0
         self._arithmetic_ns = self._program_ns = 0
         self._enough_dilation = 0.0
 
-    def add(self, arrival: Arrival) -> None:
+    def add(self, arrival: CallTimes) -> None:
         """Take one, to be counted in later."""
         self._pending.append(arrival)
 

@@ -14,7 +14,7 @@ from emul import World
 from emul.cli.sweep import Sweep
 from emul.report import PerfTable, perf_row
 from emul.runtime.run import Run
-from emul.wall.lag import Arrival
+from emul.wall.lag import CallTimes
 
 WORLD = World("one-campus")
 PREDICTION = WORLD.predict("all_reduce", 1000, algorithm="ring")
@@ -27,7 +27,7 @@ def row_of(lags_ns, dilation):
     busy_ns = math.ceil(PREDICTION.total_ps * dilation / 1000)
     for lag_ns in lags_ns:
         due_ns = now_ns + busy_ns
-        arrival = Arrival(now_ns, due_ns, due_ns, due_ns, due_ns + lag_ns, PREDICTION.time_s)
+        arrival = CallTimes(now_ns, due_ns, due_ns, due_ns, due_ns + lag_ns, PREDICTION.time_s)
         runs.append(Run(OUTPUT, PREDICTION, arrival, dilation=dilation))
         now_ns = due_ns + lag_ns + 1000
     return perf_row(WORLD, runs, redop="sum", root=0, seed=0, wrong=0), busy_ns

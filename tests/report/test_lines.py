@@ -13,7 +13,7 @@ from emul.cli.main import main
 from emul.ops.exact import ExactData
 from emul.report.perf_row import modelled_row, perf_row
 from emul.report.table import PerfTable
-from emul.wall.lag import Arrival, Lag
+from emul.wall.lag import CallTimes, Lag
 
 # Ranks 0 and 1 at a, rank 2 at b: 10 GB/s of ports, a trunk of 1 GB/s and 1 ms.
 TOPOLOGY = """
@@ -213,7 +213,7 @@ def test_the_middle_call_stands_for_all(tmp_path):
     run = world.broadcast(np.zeros((3, 4), dtype=np.float32))
     ms = 1_000_000
     runs = [
-        replace(run, dilation=1.0, arrival=Arrival(0, ms, due * ms, ms, ended * ms, due / 1e3))
+        replace(run, dilation=1.0, arrival=CallTimes(0, ms, due * ms, ms, ended * ms, due / 1e3))
         for ended, due in ((90, 30), (10, 8), (20, 15))
     ]
     row = perf_row(world, runs, redop="sum", root=0, seed=0, wrong=None)
@@ -239,7 +239,7 @@ def test_the_average_is_of_lines_that_have_a_bandwidth(tmp_path):
     prediction = world.predict("broadcast", 1 << 20)
     row = modelled_row(world, prediction, np.dtype("float32"), redop="sum", root=0, seed=0)
     rows = [replace(row, busbw_GBps=busbw) for busbw in (1.0, None, 4.0)]
-    lag = Lag.of([Arrival.at_once(0, 1, 1e-9)], 1.0)
+    lag = Lag.of([CallTimes.at_once(0, 1, 1e-9)], 1.0)
     foot = PerfTable(world, "broadcast", "auto").foot(rows, lag)
     (average,) = [each for each in foot if "Avg bus bandwidth" in each]
     assert re.search(r"Avg bus bandwidth +: 2\.5$", average)

@@ -23,15 +23,8 @@ CHANGES = (
     Changes(outages=Outages(schedule=((4e-4, 1e-4), (2e-3, 3e-4)))),
 )
 
-TIMES = (
-    "on_link_ps",
-    "left_ps",
-    "cwnd_ps",
-    "runs_ps",
-    "sent_to_nic_ps",
-    "start_cause",
-    "done_cause",
-)
+TIMES = ("on_link_ps", "left_ps", "cwnd_ps", "runs_ps", "sent_to_nic_ps")
+TIMES += ("start_cause", "done_cause")
 NUMBERS = ("behind", "runs_from", "held_by", "waited_for", "ordered_after")
 
 
@@ -82,7 +75,7 @@ class Program:
             made = getattr(member, name)(x, algorithm=algorithm, async_op=kind == "issue")
             if kind == "issue":
                 self.handles.append(made)
-            self.flights.append(made._flight if kind == "issue" else made.flight)
+            self.flights.append(made._operation if kind == "issue" else made.operation)
             self.last_s = self.flights[-1].prediction.time_s
         if self.looks:
             _ = world.ranks_now_s, world.history  # which lets go of what is over
@@ -90,7 +83,7 @@ class Program:
 
     def look_anew(self):
         """Clocks that are known without timing are what timing says."""
-        epoch = self.world.progress._epoch
+        epoch = self.world.engine.clocks._busy
         if epoch is not None:
             known_ps = epoch.clocks_ps().tolist()
             epoch.course._outcome = None
@@ -102,7 +95,7 @@ class Program:
         moments = [flight.moments for flight in self.flights]
         names = ("issued_ps", "started_ps", "done_ps", "straggler_of")
         each = [[getattr(m, name).tolist() for name in names] for m in moments]
-        clocks = self.world.progress.clocks_ps().tolist()
+        clocks = self.world.engine.clocks.clocks_ps().tolist()
         return each, clocks, self.world.history, self.world.transfers.tolist()
 
     def causes(self):
@@ -111,7 +104,7 @@ class Program:
         for place, flight in enumerate(self.flights):
             if flight.issue is None:
                 continue
-            outcome = self.world.progress._epoch.course.outcome()
+            outcome = self.world.engine.clocks._busy.course.outcome()
             lines = outcome.lines[flight.issue]
             columns = {name: getattr(outcome.timeline, name) for name in TIMES + NUMBERS}
             found[place] = {n: c[lines] for n, c in columns.items() if len(c)}

@@ -8,6 +8,7 @@ from strategies import CASES, cases, topologies, width_for
 
 from emul import World
 from emul.plans import COLLECTIVES, Shape
+from emul.runtime.request import Request
 from emul.timing import NCCL_SLICING, Slicing
 from emul.wall.step_deadlines import step_deadlines_ps
 
@@ -16,7 +17,7 @@ STACKS = ("ideal", "nccl", "gloo", "openmpi")
 
 def deadlines(world, collective, algorithm, blocks, root=0):
     shape = Shape(COLLECTIVES[collective], world.size, width_for(collective, world.size, blocks))
-    program, prediction = world._planner.prepare(shape, algorithm, root, 4)
+    program, prediction = world.planner.prepare(Request(shape, 4, "sum", algorithm, root))
     return program, prediction.timeline, step_deadlines_ps(program, prediction.timeline)
 
 
@@ -73,5 +74,5 @@ def test_no_step_is_due_where_nothing_is_sent():
     world = World("three-campus")
     name, algorithm = next(case for case in CASES if case[0] == "send_recv")
     shape = Shape(COLLECTIVES[name], world.size, 0)
-    program, prediction = world._planner.prepare(shape, algorithm, 0, 4)
+    program, prediction = world.planner.prepare(Request(shape, 4, algorithm=algorithm))
     assert len(step_deadlines_ps(program, prediction.timeline)) == len(program.first_of_step) - 1

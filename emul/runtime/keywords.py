@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from emul.plans import Counts
-from emul.runtime.planner import Algorithm
+from emul.runtime.request import Algorithm
 
 __all__ = [
     "OfBlocks",

@@ -1,0 +1,89 @@
+"""The engine under a World and its groups: planners, clocks, the wall clock and the arithmetic."""
+
+from __future__ import annotations
+
+from weakref import WeakValueDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.ops import Ops, ops_taking
+from emul.runtime.clocks import RankClocks
+from emul.runtime.planner import Planner, Timing
+from emul.topology import Topology
+from emul.units import PS_PER_S
+from emul.wall import now_ns
+from emul.wall.clock import WallClock
+
+__all__ = ["Engine"]
+
+Int32Array = npt.NDArray[np.int32]
+
+
+class Engine:
+    """Carries requests out: the only room that knows planner, clocks, wall clock and arithmetic.
+
+    ``waits``: whether calls return when their modelled moment has come (the wall clock).
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        timing: Timing,
+        ops: Ops,
+        wall: WallClock,
+        *,
+        waits: bool,
+        by_arrays: bool,
+    ) -> None:
+        """Start all ranks of ``topology`` at moment 0.
+
+        ``by_arrays``: arrays of a GPU are computed on there, and only the others by ``ops``.
+        """
+        self.topology = topology
+        self.timing = timing
+        self.ops = ops
+        self.by_arrays = by_arrays
+        self.wall = wall
+        self.waits = waits
+        self._planners: WeakValueDictionary[Topology, Planner] = WeakValueDictionary()
+        self.planner = self.planner_of(topology)
+        self.clocks = RankClocks(self.planner)
+        if waits:
+            self.wall.begin()  # measures the margin of waits, once in a process
+
+    def planner_of(self, topology: Topology) -> Planner:
+        """Return the planner for ranks that live as in ``topology``, shared by groups alike."""
+        planner = self._planners.get(topology)
+        if planner is None:
+            planner = self._planners[topology] = Planner(topology, self.timing)
+        return planner
+
+    def ops_taking(self, x: object) -> Ops:
+        """Return the Ops that computes on ``x``: by its device, where the backend is ``auto``.
+
+        Raises BackendError for an array of a GPU that cannot be computed on.
+        """
+        return ops_taking(x, self.ops) if self.by_arrays else self.ops
+
+    def begin(self) -> int:
+        """Return the moment of the monotonic clock at which a call begins."""
+        return self.wall.begin() if self.waits else now_ns()
+
+    def set_out(self, started_ns: int) -> None:
+        """Let the wall clock count anew from ``started_ns`` if nothing is being waited for."""
+        if not self.clocks.outstanding:
+            self.wall.start(started_ns, self.clocks.moment_ps())
+
+    @property
+    def dilation(self) -> float | None:
+        """The dilation under which calls wait; None on the virtual clock and in a rehearsal."""
+        return self.wall.dilation if self.waits and self.wall.waits else None
+
+    def compute(self, seconds: float, ranks: Int32Array | None) -> None:
+        """Let modelled compute pass on ``ranks``, or on all; on the wall clock, wait for it."""
+        if self.waits:
+            self.set_out(now_ns())
+        self.clocks.compute(round(seconds * PS_PER_S), ranks)
+        if self.waits:
+            self.wall.wait(self.clocks.moment_ps(ranks))

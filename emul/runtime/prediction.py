@@ -1,0 +1,114 @@
+"""The modelled cost of a collective, and its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+from emul.errors import ArgumentError, one_of_many
+from emul.plans import Excerpt, Plan, Shape
+from emul.stacks import IDEAL, Stack
+from emul.timing import CriticalPath, Timeline, critical_path
+from emul.topology.bound import Bounded
+from emul.units import PS_PER_S
+
+__all__ = ["Prediction", "by_reason"]
+
+
+def by_reason(passed_over: Mapping[str, str]) -> str:
+    """Return in words why algorithms were not timed: each reason once, behind their names."""
+    names: dict[str, list[str]] = {}
+    for name, why in passed_over.items():
+        names.setdefault(why, []).append(name)
+    return one_of_many(f"{', '.join(some)}: {why}" for why, some in names.items())
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The modelled time of a collective, and why.
+
+    ``of``: the plan, or of a plan over very many ranks that sit alike the excerpt that was timed.
+    ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
+    input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
+    all_gather and gather. ``bounded``: what the bounds are of. ``stack``: as which the call is
+    sent. ``considered``: the modelled seconds of each algorithm that ``auto`` chose from; empty
+    when the algorithm was named, or is a library's own. ``ruled_out``: of those that it did not
+    time, the seconds for which their busiest link is busy; infinity for those that an outage kills.
+    ``passed_over``: of those that cannot be timed, for want of memory or as they would take too
+    long, why not.
+    """
+
+    of: Plan | Excerpt
+    shape: Shape
+    nbytes: int
+    timeline: Timeline
+    bound_ps: int
+    window_bound_ps: int
+    bounded: Bounded
+    stack: Stack = IDEAL
+    considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    ruled_out: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    passed_over: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def plan(self) -> Plan:
+        """The plan. Raises ArgumentError where only an excerpt of it was timed."""
+        if isinstance(self.of, Excerpt):
+            raise ArgumentError(f"{self.of} is not there as a plan: needed a prediction in full")
+        return self.of
+
+    @property
+    def algorithm(self) -> str:
+        """The name of the algorithm."""
+        return self.of.algorithm
+
+    @cached_property
+    def total_ps(self) -> int:
+        """Modelled picoseconds from the start until the last rank is done."""
+        return self.timeline.total_ps
+
+    @property
+    def time_s(self) -> float:
+        """The same in seconds."""
+        return self.total_ps / PS_PER_S
+
+    @property
+    def part_sent(self) -> float:
+        """The part of the bytes of ``timeline`` that are sent: below 1 for lengthened shares."""
+        return 1 / (1 + self.of.rounded_up(self.shape)) if isinstance(self.of, Excerpt) else 1.0
+
+    @property
+    def bound_s(self) -> float:
+        """Seconds that no algorithm can beat on this topology."""
+        return self.bound_ps / PS_PER_S
+
+    @property
+    def connections(self) -> int:
+        """The most connections that a rank has beyond its site, out or in."""
+        return self.bounded.connection.number
+
+    @property
+    def window_bound_s(self) -> float:
+        """Seconds that no algorithm can beat whose ranks have no more connections between sites.
+
+        No more than ``connections``. That is what windows, losses and slots leave; what it is above
+        ``bound_s`` can be won by larger windows or more connections.
+        """
+        return self.window_bound_ps / PS_PER_S
+
+    @property
+    def below_bound(self) -> bool:
+        """Whether the modelled time is below one of its bounds, by a defect of emul."""
+        return self.total_ps < max(self.bound_ps, self.window_bound_ps)
+
+    @cached_property
+    def critical_path(self) -> CriticalPath:
+        """The chain of causes that makes the time what it is."""
+        return critical_path(self.timeline)
+
+    @property
+    def binding(self) -> str:
+        """The term that rules the time: one of emul.timing.terms.TERMS."""
+        return self.critical_path.binding

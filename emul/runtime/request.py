@@ -1,0 +1,76 @@
+"""The request of a caller: one collective, without any array."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from emul.errors import ArgumentError, shown
+from emul.plans import Plan, Schedule, Shape
+
+__all__ = ["AUTO", "Algorithm", "Request"]
+
+Algorithm = str | Plan | Schedule
+"""A name, the path of a file, a plan, or a function that yields steps."""
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One collective: its ``shape`` (with the counts), the bytes of an element, ``op``, algorithm.
+
+    ``root`` is a rank among those of the shape; of send_recv, how far along each rank sends. Two
+    requests that are equal have the same plan, program and modelled time on the same topology.
+    """
+
+    shape: Shape
+    itemsize: int
+    op: str = "sum"
+    algorithm: Algorithm = AUTO
+    root: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse an algorithm of the wrong kind: ArgumentError."""
+        algorithm = self.algorithm
+        if not (isinstance(algorithm, str | Plan) or _is_schedule(algorithm)):
+            raise ArgumentError(
+                f"algorithm {shown(algorithm)}: needed a name, a Plan, or a function that yields "
+                "steps"
+            )
+        if isinstance(algorithm, str) and "\0" in algorithm:
+            raise ArgumentError(f"algorithm {shown(algorithm)}: needed a name or a path")
+
+    @property
+    def collective(self) -> str:
+        """The name of the collective."""
+        return self.shape.collective.name
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the whole vector, of the longest one where counts differ."""
+        return self.shape.width * self.itemsize
+
+    @property
+    def name_of_algorithm(self) -> str | None:
+        """The name of the algorithm: None for ``auto``, empty for a function of the caller."""
+        if self.algorithm == AUTO:
+            return None
+        if isinstance(self.algorithm, Plan):
+            return self.algorithm.algorithm
+        return self.algorithm if isinstance(self.algorithm, str) else ""
+
+    def by(self, algorithm: Algorithm) -> Request:
+        """Return the same request with another algorithm."""
+        return replace(self, algorithm=algorithm)
+
+    def of_any_op(self) -> Request:
+        """Return the request that stands for all operators: none of them changes a time."""
+        return self if self.op == "sum" else replace(self, op="sum")
+
+
+def _is_schedule(algorithm: object) -> bool:
+    """Say whether this may be a function that yields steps; caches keep it by its hash."""
+    return (
+        callable(algorithm) and not isinstance(algorithm, type) and isinstance(algorithm, Hashable)
+    )
