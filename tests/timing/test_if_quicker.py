@@ -62,6 +62,10 @@ def test_a_trunk_that_becomes_quick_after_the_first_second_is_waited_for():
     found = time_if_quicker(program, network, than_ps=3 * 10**12)
     assert found is not None
     assert found.total_ps == timeline.total_ps
+    early = program_of(build_plan("broadcast", "direct", (1, 1)), 10, 4)
+    total_ps = time_plan(early, network).total_ps
+    assert time_if_quicker(early, network, than_ps=total_ps) is None
+    assert time_if_quicker(early, network, than_ps=total_ps + 1) is not None
 
 
 def test_a_failure_counts_only_as_long_as_the_candidate_can_win():
