@@ -6,18 +6,9 @@ Here units and names are translated, nothing is computed.
 import math
 
 import link_examples_collectives
+from closed_forms import barrier, ecmp, message, sharing, tail
 
-from emul.links import (
-    delay,
-    ecmp,
-    framing,
-    jitter,
-    loss,
-    queues,
-    sharing,
-    tail,
-    transport,
-)
+from emul.links import delay, framing, jitter, loss, queues, transport
 
 US = 1e-6
 
@@ -80,18 +71,18 @@ def streams_to_fill(rate, window_B, rtt):
 
 
 def gap_rate(rate, chunk_B, gap, streams=1):
-    return transport.gap_rate_bytes_per_s(rate, chunk_bytes=chunk_B, gap_s=gap, streams=streams)
+    return message.gap_rate_bytes_per_s(rate, chunk_bytes=chunk_B, gap_s=gap, streams=streams)
 
 
 def transfer_time(S, L, rate, overhead=0.0, sf_hops=0, mtu_B=4096):
     stored_s = sf_hops * delay.store_and_forward_s(mtu_B, rate)
-    return transport.transfer_time_s(
+    return message.transfer_time_s(
         S, rate_bytes_per_s=rate, delay_s=L, overhead_s=overhead, extra_s=stored_s
     )
 
 
 def slow_start_time(S, rate, rtt, L=0.0, iw_B=14480):
-    return transport.slow_start_time_s(
+    return message.slow_start_time_s(
         S, rate_bytes_per_s=rate, rtt_s=rtt, delay_s=L, initial_window_bytes=iw_B
     )
 
@@ -103,7 +94,7 @@ def mathis_rate(mss_B, rtt, p, rate=math.inf, b=1):
 
 
 def tfrc_rate(s_B, rtt, p, b=1, t_rto=None, rate=math.inf):
-    return loss.tfrc_rate_bytes_per_s(
+    return message.tfrc_rate_bytes_per_s(
         s_B, rtt_s=rtt, loss=p, segments_per_ack=b, timeout_s=t_rto, limit_bytes_per_s=rate
     )
 
@@ -121,7 +112,7 @@ def bbr_rate(rate, p, threshold=loss.BBR_MOST_LOSS):
 
 
 def loaded_rtt(rate, total_window_B, rtt0, buffer_B=math.inf):
-    return queues.loaded_rtt_s(
+    return message.loaded_rtt_s(
         rate, total_window_bytes=total_window_B, rtt_s=rtt0, buffer_bytes=buffer_B
     )
 
@@ -181,7 +172,7 @@ def ecmp_stats(flows, paths):
 
 
 def lognormal_expected_max(median, sigma, n, steps=4001):
-    return jitter.expected_largest(median, sigma, n, points=steps)
+    return barrier.expected_largest(median, sigma, n, points=steps)
 
 
 MODELS = {

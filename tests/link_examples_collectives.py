@@ -3,17 +3,9 @@
 import math
 from dataclasses import asdict
 
-from emul.links import (
-    counting,
-    formulas,
-    outages,
-    pipelining,
-    site_bounds,
-    sites,
-    traces,
-    training,
-)
-from emul.stacks import nccl_latency as nccl
+from closed_forms import counting, nccl, outages, pipelining, recorded, site_bounds, sites, training
+
+from emul.links import formulas, traces
 
 
 def equal_links(function):
@@ -162,11 +154,11 @@ def tcp_outage(D, rto=0.2, rto_max=math.inf):
 
 
 def trace_transfer_time(S, trace, L=0.0, t0=0.0):
-    return traces.traced_transfer_time_s(S, trace, delay_s=L, start_s=t0)
+    return recorded.traced_transfer_time_s(S, trace, delay_s=L, start_s=t0)
 
 
 def mahimahi_transfer_time(S, stamps_ms, L=0.0):
-    return traces.recorded_packets_time_s(S, stamps_ms, delay_s=L)
+    return recorded.recorded_packets_time_s(S, stamps_ms, delay_s=L)
 
 
 def diurnal_rate(rate, base, peak, hour, peak_hour=traces.BUSIEST_HOUR):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from by_hand import stacks
+from closed_forms.training import bucketed_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cases, count_for, real_topologies, sites_of_one
@@ -12,7 +13,6 @@ from strategies import cases, count_for, real_topologies, sites_of_one
 import emul
 from emul import ArgumentError, InFlightError, Link, OutageError, ShapeError, TimeLimitError, World
 from emul.links import Changes, Jitter, Outages
-from emul.links.training import bucketed_step
 
 TRUNK = Link(1e8, 3e-3, 1e-6)
 NIC = Link(1e12, 0.0)

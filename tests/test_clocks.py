@@ -247,7 +247,7 @@ def test_handles_are_counted_until_they_are_waited_for(world):
 def test_programs_of_the_last_calls_are_kept(world):
     for count in range(1, 34):
         world.broadcast(ones(4, count), algorithm="direct", async_op=True).wait()
-    kept = [program.nbytes.max() for program, _ in world.engine.clocks._parts]
+    kept = [program.nbytes.max() for program, _ in world.engine.clocks._footprints]
     assert kept == list(range(2, 34))
 
 

@@ -57,7 +57,7 @@ def test_of_a_window_that_never_drains_only_what_overlaps_is_kept(world, compute
         world.compute(compute_s)
         if len(handles) > 5:
             handles.pop(0).wait()
-        most = max(most, len(world.engine.clocks._busy.course))
+        most = max(most, len(world.engine.clocks._busy.simulation))
         _ = looks and world.now_s
     cost_s = handles[0]._operation.prediction.time_s
     assert 0.001 < cost_s < 0.03
@@ -79,7 +79,7 @@ def test_two_communicators_that_never_pause_are_kept_small_too(world, monkeypatc
         handles.append(member.all_reduce(ones(4, 3000), algorithm="ring", async_op=True))
         if len(handles) > 4:
             handles.pop(0).wait()
-        sizes.append(len(world.engine.clocks._busy.course))
+        sizes.append(len(world.engine.clocks._busy.simulation))
         _ = world.now_s
     assert max(sizes) < 1000
     passages = world.history
@@ -133,4 +133,4 @@ def test_the_transfers_of_the_last_collectives_are_kept(world, monkeypatch):
 def test_transfers_are_kept_of_the_last_few_collectives_only(world):
     for count in range(1, 41):
         world.all_reduce(ones(4, 4 * count), algorithm="ring", async_op=True).wait()
-    assert len(world.engine.clocks._parts) == 32
+    assert len(world.engine.clocks._footprints) == 32

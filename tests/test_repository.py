@@ -1,4 +1,4 @@
-"""The repository checks itself: types, style, size, imports, and that the README is true."""
+"""The repository checks itself: types, style, size, and that the README is true."""
 
 import ast
 import contextlib
@@ -90,43 +90,6 @@ def test_files_and_functions_stay_small(path):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 length = node.end_lineno - node.lineno + 1
                 assert length <= MOST_LINES_OF_A_FUNCTION, f"{node.name}: {length} lines"
-
-
-def imported_by(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
-
-
-ROOMS = ("units", "errors", "links", "topology", "plans", "timing", "ops", "run", "world")
-FACES = ("ops", "run", "world", "report", "cli")
-MAY_NOT_KNOW = {
-    "plans": ("links", "topology", "timing", "stacks", "measured", "validation", *FACES),
-    "ops": ("links", "topology", "timing", "stacks", "measured", "validation", *FACES[1:]),
-    "timing": ("measured", "validation", *FACES),
-    "topology": ("plans", "timing", "stacks", "measured", "validation", *FACES),
-    "links": ("topology", "plans", "timing", "stacks", "measured", "validation", *FACES),
-    "stacks": ("timing", "measured", "validation", *FACES),
-    "measured": ("timing", "stacks", "validation", *FACES),
-    "validation": FACES,
-    "report": ("cli",),
-}
-
-
-@pytest.mark.parametrize("room", MAY_NOT_KNOW)
-def test_rooms_do_not_know_what_they_must_not(room):
-    for path in (ROOT / "emul" / room).rglob("*.py"):
-        for name in imported_by(path):
-            for other in MAY_NOT_KNOW[room]:
-                assert not f"{name}.".startswith(f"emul.{other}."), f"{path} imports {name}"
-
-
-def test_only_one_module_of_ops_imports_cupy():
-    for path in (ROOT / "emul").rglob("*.py"):
-        if path != ROOT / "emul" / "ops" / "cuda" / "cupy_device.py":
-            assert not any(name.split(".")[0] == "cupy" for name in imported_by(path)), path
 
 
 def test_importing_emul_takes_no_other_array_library():

@@ -19,7 +19,6 @@ __all__ = [
     "bytes_across",
     "count_bound_s",
     "crossing_s",
-    "cut_bound_s",
     "uneven_bytes_across",
 ]
 
@@ -96,11 +95,6 @@ def crossing_s(leaving: float, entering: float, cut: Cut) -> float:
     out_s = max(0.0, leaving - cut.out_at_once_bytes) / cut.out_bytes_per_s
     in_s = max(0.0, entering - cut.in_at_once_bytes) / cut.in_bytes_per_s
     return cut.alpha_s + max(out_s, in_s)
-
-
-def cut_bound_s(collective: str, nbytes: float, cut: Cut, world_size: int) -> float:
-    """Return the seconds that the traffic across ``cut`` takes at least; 0 if there is none."""
-    return crossing_s(*bytes_across(collective, nbytes, cut, world_size), cut)
 
 
 def count_bound_s(

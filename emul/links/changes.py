@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from emul.errors import ArgumentError
-from emul.links.checks import fraction, loss_probability, not_negative, positive
 from emul.links.draws import exponential, key_of
 from emul.links.traces import BUSIEST_HOUR, diurnal_rate_bytes_per_s
+from emul.reading.checks import fraction, loss_probability, not_negative, positive
 
 __all__ = ["CONSTANT", "Changes", "Diurnal", "Outages", "State"]
 

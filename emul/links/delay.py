@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emul.links.checks import not_negative, positive, whole
+from emul.reading.checks import not_negative, positive, whole_numbers
 
 __all__ = [
     "AMPLIFIER_S",
@@ -77,8 +77,8 @@ def equipment_s(
     >>> round(equipment_s(transponder_pairs=1, hops=2, hop_s=1e-6, macsec_s=2e-6) * 1e6, 3)
     12.0
     """
-    whole("boxes", 0, amplifiers=amplifiers, transponder_pairs=transponder_pairs)
-    whole("hops", 0, hops=hops, store_and_forward_hops=store_and_forward_hops)
+    whole_numbers("boxes", 0, amplifiers=amplifiers, transponder_pairs=transponder_pairs)
+    whole_numbers("hops", 0, hops=hops, store_and_forward_hops=store_and_forward_hops)
     not_negative("seconds", amplifier_s=amplifier_s, transponder_pair_s=transponder_pair_s)
     not_negative("seconds", hop_s=hop_s, packet_s=packet_s, macsec_s=macsec_s)
     not_negative("seconds", error_correction_s=error_correction_s)

@@ -8,7 +8,7 @@ is in alpha or in the rate (Thakur, Rabenseifner and Gropp, IJHPCA 19, 2005).
 from __future__ import annotations
 
 from emul.errors import ArgumentError
-from emul.links.checks import not_negative, positive, whole
+from emul.reading.checks import not_negative, positive, whole_numbers
 
 __all__ = [
     "bruck_all_gather_s",
@@ -26,7 +26,7 @@ __all__ = [
 
 def _check(ranks: int, nbytes: float, alpha_s: float, rate_bytes_per_s: float) -> None:
     """Refuse a collective of nobody, or over a link that moves nothing."""
-    whole("ranks", ranks=ranks)
+    whole_numbers("ranks", ranks=ranks)
     not_negative("bytes", nbytes=nbytes)
     not_negative("seconds", alpha_s=alpha_s)
     positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
@@ -38,7 +38,7 @@ def log2_rounded_up(ranks: int) -> int:
     >>> log2_rounded_up(1), log2_rounded_up(6), log2_rounded_up(8)
     (0, 3, 3)
     """
-    whole("ranks", ranks=ranks)
+    whole_numbers("ranks", ranks=ranks)
     return (int(ranks) - 1).bit_length()
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emul.links.checks import not_negative, positive
+from emul.reading.checks import not_negative, positive
 
 __all__ = [
     "FRAMINGS",
     "ROCE_V2_OVERHEAD_BYTES",
     "TCP_OVERHEAD_BYTES",
     "Framing",
-    "payload_rate_bytes_per_s",
     "wire_efficiency",
 ]
 
@@ -34,18 +33,6 @@ def wire_efficiency(payload_bytes: float, overhead_bytes: float) -> float:
     positive("bytes", payload_bytes=payload_bytes)
     not_negative("bytes", overhead_bytes=overhead_bytes)
     return payload_bytes / (payload_bytes + overhead_bytes)
-
-
-def payload_rate_bytes_per_s(
-    line_bits_per_s: float, payload_bytes: float, overhead_bytes: float
-) -> float:
-    """Return the bytes of payload per second that a line of ``line_bits_per_s`` carries.
-
-    >>> round(payload_rate_bytes_per_s(400e9, 4096, ROCE_V2_OVERHEAD_BYTES) * 8 / 1e9, 1)
-    392.1
-    """
-    positive("bits per second", line_bits_per_s=line_bits_per_s)
-    return line_bits_per_s / 8 * wire_efficiency(payload_bytes, overhead_bytes)
 
 
 @dataclass(frozen=True, slots=True)

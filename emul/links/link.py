@@ -11,14 +11,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from emul.errors import ArgumentError, TopologyError, unknown_name
-from emul.links.checks import (
-    fraction,
-    loss_probability,
-    not_negative,
-    positive,
-    positive_or_unlimited,
-    whole,
-)
 from emul.links.jitter import lognormal_sigma
 from emul.links.loss import BBR_MOST_LOSS
 from emul.links.queues import (
@@ -28,6 +20,14 @@ from emul.links.queues import (
     pfc_rate_bytes_per_s,
 )
 from emul.links.transport import TCP_INITIAL_WINDOW_BYTES
+from emul.reading.checks import (
+    fraction,
+    loss_probability,
+    not_negative,
+    positive,
+    positive_or_unlimited,
+    whole_numbers,
+)
 
 __all__ = ["EFFECTS", "RECOVERIES", "TCP", "Jitter", "Link", "OtherTraffic", "Transport"]
 
@@ -70,8 +70,8 @@ class Transport:
         not_negative("bytes", window_bytes=self.window_bytes, chunk_bytes=self.chunk_bytes)
         not_negative("seconds", turnaround_s=self.turnaround_s, gap_s=self.gap_s, rto_s=self.rto_s)
         positive("bytes", mtu_bytes=self.mtu_bytes, initial_window_bytes=self.initial_window_bytes)
-        whole("streams", streams=self.streams)
-        whole("retries", 0, retries=self.retries)
+        whole_numbers("streams", streams=self.streams)
+        whole_numbers("retries", 0, retries=self.retries)
         loss_probability(loss=self.loss)
         if self.recovery not in RECOVERIES:
             raise unknown_name("recovery", self.recovery, RECOVERIES)
@@ -164,7 +164,7 @@ class Link:
                 raise TopologyError(
                     f"link with {name} = {value}: needed a finite number of seconds, 0 or more"
                 )
-        whole("waves", waves=self.waves)
+        whole_numbers("waves", waves=self.waves)
 
     @property
     def queue_s(self) -> float:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 
-from emul.links.checks import (
+from emul.reading.checks import (
     loss_probability,
     not_negative,
     positive,
     positive_or_unlimited,
-    whole,
+    whole_numbers,
 )
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "mathis_rate_bytes_per_s",
     "packets_in_flight",
     "selective_repeat_efficiency",
-    "tfrc_rate_bytes_per_s",
 ]
 
 BBR_MOST_LOSS = 0.2
@@ -117,40 +116,11 @@ def mathis_rate_bytes_per_s(
     2216788
     """
     _check_tcp(segment_bytes, rtt_s, loss, limit_bytes_per_s)
-    whole("segments", segments_per_ack=segments_per_ack)
+    whole_numbers("segments", segments_per_ack=segments_per_ack)
     if loss == 0:
         return limit_bytes_per_s
     window = math.sqrt(1.5 / (segments_per_ack * loss))
     return min(limit_bytes_per_s, segment_bytes / rtt_s * window)
-
-
-def tfrc_rate_bytes_per_s(
-    segment_bytes: float,
-    *,
-    rtt_s: float,
-    loss: float,
-    segments_per_ack: int = 1,
-    timeout_s: float | None = None,
-    limit_bytes_per_s: float = math.inf,
-) -> float:
-    """Return the bytes per second of the TCP throughput equation (RFC 5348, section 3.1).
-
-    s / (RTT sqrt(2 b p / 3) + t_RTO 3 sqrt(3 b p / 8) p (1 + 32 p^2)), which unlike Mathis's
-    counts time-outs; ``timeout_s`` is t_RTO, 4 RTT where left out.
-
-    >>> round(tfrc_rate_bytes_per_s(1448, rtt_s=0.08, loss=1e-3))
-    694757
-    """
-    _check_tcp(segment_bytes, rtt_s, loss, limit_bytes_per_s)
-    whole("segments", segments_per_ack=segments_per_ack)
-    timeout_s = 4 * rtt_s if timeout_s is None else timeout_s
-    not_negative("seconds", timeout_s=timeout_s)
-    if loss == 0:
-        return limit_bytes_per_s
-    recovery_s = rtt_s * math.sqrt(2 * segments_per_ack * loss / 3)
-    waiting_s = timeout_s * 3 * math.sqrt(3 * segments_per_ack * loss / 8)
-    segment_s = recovery_s + waiting_s * loss * (1 + 32 * loss**2)
-    return min(limit_bytes_per_s, segment_bytes / segment_s)
 
 
 def cubic_window_segments(rtt_s: float, loss: float) -> float:

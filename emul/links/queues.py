@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
-from emul.links.checks import not_negative, not_negative_or_unlimited, positive
+from emul.reading.checks import not_negative, positive
 
 __all__ = [
     "CABLE_S_PER_KM",
     "JUMBO_FRAME_BYTES",
-    "loaded_rtt_s",
     "pfc_headroom_bytes",
     "pfc_rate_bytes_per_s",
 ]
@@ -19,29 +16,6 @@ CABLE_S_PER_KM = 4.897e-6
 
 JUMBO_FRAME_BYTES = 9216
 """The largest frame that common switches carry, and so what may be under way at a pause."""
-
-
-def loaded_rtt_s(
-    rate_bytes_per_s: float,
-    *,
-    total_window_bytes: float,
-    rtt_s: float,
-    buffer_bytes: float = math.inf,
-) -> float:
-    """Return min(max(RTT0, sum W / C), RTT0 + Q / C), the round trip in seconds under load.
-
-    Windows that hold more than the path stand in its queue, at most ``buffer_bytes`` of them.
-    This is what other traffic sees: a flow's own queue is already in its share of the rate.
-
-    >>> round(loaded_rtt_s(49e9, total_window_bytes=2**25, rtt_s=0.26e-3) * 1e3, 2)
-    0.68
-    """
-    positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
-    not_negative("bytes", total_window_bytes=total_window_bytes)
-    not_negative("seconds", rtt_s=rtt_s)
-    not_negative_or_unlimited("bytes", buffer_bytes=buffer_bytes)
-    queued_s = max(rtt_s, total_window_bytes / rate_bytes_per_s)
-    return min(queued_s, rtt_s + buffer_bytes / rate_bytes_per_s)
 
 
 def pfc_headroom_bytes(

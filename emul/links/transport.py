@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import math
 
-from emul.links.checks import not_negative, positive, whole
+from emul.reading.checks import not_negative, positive, whole_numbers
 
 __all__ = [
     "TCP_INITIAL_WINDOW_BYTES",
-    "gap_rate_bytes_per_s",
+    "TCP_LEAST_TIMER_S",
     "round_up",
-    "slow_start_time_s",
     "streams_to_fill",
-    "transfer_time_s",
     "window_rate_bytes_per_s",
 ]
 
 TCP_INITIAL_WINDOW_BYTES = 14_480
 """Ten segments of 1448 bytes (RFC 6928)."""
+
+TCP_LEAST_TIMER_S = 0.2
+"""Linux's least retransmission time-out (include/net/tcp.h, TCP_RTO_MIN)."""
 
 ROUNDING = 1e-12
 """A quotient this close above a whole number, relatively, is that number: rounding errors of
@@ -53,7 +54,7 @@ def window_rate_bytes_per_s(
     positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
     not_negative("bytes", window_bytes=window_bytes, chunk_bytes=chunk_bytes)
     not_negative("seconds", rtt_s=rtt_s, turnaround_s=turnaround_s)
-    whole("streams", streams=streams)
+    whole_numbers("streams", streams=streams)
     slot_s = rtt_s + chunk_bytes / rate_bytes_per_s + turnaround_s
     if window_bytes == 0 or slot_s == 0:
         return rate_bytes_per_s
@@ -74,73 +75,3 @@ def streams_to_fill(rate_bytes_per_s: float, *, window_bytes: float, rtt_s: floa
     if window_bytes == 0:
         return 1
     return max(1, round_up(rate_bytes_per_s * rtt_s / window_bytes))
-
-
-def gap_rate_bytes_per_s(
-    rate_bytes_per_s: float, *, chunk_bytes: float, gap_s: float, streams: int = 1
-) -> float:
-    """Return min(C, n c / g), the bytes per second when chunks of a stream start g apart.
-
-    A RoCE system at 400G needed 10 to 12 us per step whatever its size (NVIDIA/nccl#2409).
-
-    >>> round(gap_rate_bytes_per_s(49e9, chunk_bytes=2**17, gap_s=11e-6) / 1e9, 1)
-    11.9
-    """
-    positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
-    positive("bytes", chunk_bytes=chunk_bytes)
-    not_negative("seconds", gap_s=gap_s)
-    whole("streams", streams=streams)
-    if gap_s == 0:
-        return rate_bytes_per_s
-    return min(rate_bytes_per_s, streams * chunk_bytes / gap_s)
-
-
-def transfer_time_s(
-    nbytes: float,
-    *,
-    rate_bytes_per_s: float,
-    delay_s: float,
-    overhead_s: float = 0.0,
-    extra_s: float = 0.0,
-) -> float:
-    """Return o + S / R + L, the seconds of one message that has its path to itself.
-
-    ``rate_bytes_per_s`` is what the windows, gaps and losses leave. ``extra_s`` is what comes
-    on top once: a ramp, a tail, jitter, packets stored and forwarded. With nothing of these
-    this is Hockney's alpha + beta S, with alpha = o + L.
-
-    >>> round(transfer_time_s(2**30, rate_bytes_per_s=49e9, delay_s=130e-6) * 1e3, 2)
-    22.04
-    """
-    positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
-    not_negative("bytes", nbytes=nbytes)
-    not_negative("seconds", delay_s=delay_s, overhead_s=overhead_s, extra_s=extra_s)
-    return overhead_s + nbytes / rate_bytes_per_s + delay_s + extra_s
-
-
-def slow_start_time_s(
-    nbytes: float,
-    *,
-    rate_bytes_per_s: float,
-    rtt_s: float,
-    delay_s: float,
-    initial_window_bytes: float = TCP_INITIAL_WINDOW_BYTES,
-) -> float:
-    """Return the seconds until a TCP connection that starts anew has delivered ``nbytes``.
-
-    Its window doubles each round trip until it holds C RTT bytes; from then on, or when the
-    rest fits into the window, the rest goes at the rate of the link. RDMA starts at full rate.
-
-    >>> slow_start_time_s(10**6, rate_bytes_per_s=1.25e9, rtt_s=0.08, delay_s=0.04)
-    0.520070208
-    """
-    positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
-    positive("bytes", initial_window_bytes=initial_window_bytes)
-    not_negative("bytes", nbytes=nbytes)
-    not_negative("seconds", rtt_s=rtt_s, delay_s=delay_s)
-    rest_bytes, window_bytes, rounds = float(nbytes), float(initial_window_bytes), 0
-    while window_bytes < min(rest_bytes, rate_bytes_per_s * rtt_s):
-        rest_bytes -= window_bytes
-        window_bytes *= 2
-        rounds += 1
-    return rounds * rtt_s + rest_bytes / rate_bytes_per_s + delay_s

@@ -1,16 +1,33 @@
-"""Arguments of the Python face: what is taken for a number, a name or a flag, and the refusals."""
+"""Arguments of functions: a value of the caller as a number, a name or a flag, or the refusal.
+
+The functions with a ``value`` return it. Those with keywords only refuse, and name the keyword.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from numbers import Integral, Real
 from operator import index
 
 import numpy as np
 
 from emul.errors import ArgumentError, shown, unknown_name
 
-__all__ = ["finite", "flag", "is_array", "one_of", "rank", "whole"]
+__all__ = [
+    "finite",
+    "flag",
+    "fraction",
+    "is_array",
+    "loss_probability",
+    "not_negative",
+    "one_of",
+    "positive",
+    "positive_or_unlimited",
+    "rank",
+    "whole",
+    "whole_numbers",
+]
 
 
 def whole(value: object, what: str, least: int | None = None, most: int | None = None) -> int:
@@ -79,3 +96,50 @@ def _range(least: int | None, most: int | None) -> str:
     if most is None:
         return "" if least is None else f", {least} or more"
     return f" from {least} to {most}"
+
+
+def _require(holds: Callable[[float], bool], needed: str, named: dict[str, float]) -> None:
+    """Raise ArgumentError for the first of ``named`` that is no real number or fails."""
+    for name, value in named.items():
+        if not (isinstance(value, Real) and holds(float(value))):
+            raise ArgumentError(f"{name} = {value!r}: needed {needed}")
+
+
+def positive(unit: str, **named: float) -> None:
+    """Require finite numbers above 0, in ``unit``.
+
+    >>> positive("bytes per second", rate_bytes_per_s=0.0)
+    Traceback (most recent call last):
+    emul.errors.ArgumentError: rate_bytes_per_s = 0.0: needed a finite number above 0, in bytes \
+per second
+    """
+    _require(lambda x: 0 < x < math.inf, f"a finite number above 0, in {unit}", named)
+
+
+def positive_or_unlimited(unit: str, **named: float) -> None:
+    """Require numbers above 0, infinity included, in ``unit``."""
+    _require(lambda x: x > 0, f"a number above 0 or infinity, in {unit}", named)
+
+
+def not_negative(unit: str, **named: float) -> None:
+    """Require finite numbers, 0 or more, in ``unit``."""
+    _require(lambda x: 0 <= x < math.inf, f"a finite number, 0 or more, in {unit}", named)
+
+
+def loss_probability(**named: float) -> None:
+    """Require probabilities of loss: from 0 to less than 1, for at 1 nothing ever arrives."""
+    _require(lambda x: 0 <= x < 1, "a probability from 0 to less than 1", named)
+
+
+def fraction(**named: float) -> None:
+    """Require parts of a whole: from 0 to 1, both included."""
+    _require(lambda x: 0 <= x <= 1, "a fraction from 0 to 1", named)
+
+
+def whole_numbers(what: str, least: int = 1, **named: float) -> None:
+    """Require whole numbers of ``what``, at least ``least``."""
+    for name, value in named.items():
+        if not (isinstance(value, Integral) and value >= least):
+            raise ArgumentError(
+                f"{name} = {value!r}: needed a whole number of {what}, {least} or more"
+            )

@@ -36,11 +36,11 @@ collective can be added without wrapping."""
 class BusyPeriod:
     """The program since nothing was in flight; its times count from ``base_ps``."""
 
-    def __init__(self, base_ps: int, clocks_ps: Int64Array, course: JointSimulation) -> None:
-        """Begin with ranks that are ``clocks_ps`` (n,) after it, where ``course`` begins."""
+    def __init__(self, base_ps: int, clocks_ps: Int64Array, simulation: JointSimulation) -> None:
+        """Begin with ranks that are ``clocks_ps`` (n,) after it, where ``simulation`` begins."""
         self.base_ps = base_ps
         self.computed_ps = clocks_ps  # the clocks if nobody ever waited
-        self.course = course
+        self.simulation = simulation
         self.operations: list[Operation] = []
         self.last_of: dict[int, Issue] = {}
         self.outstanding = 0
@@ -53,13 +53,13 @@ class BusyPeriod:
         computed_ps = self.computed_ps + duration_ps
         checked_clock(self.base_ps + int(computed_ps.max()))
         self.computed_ps = computed_ps
-        self.course.take(Compute(duration_ps))
+        self.simulation.take(Compute(duration_ps))
 
-    def issue(self, operation: Operation, part: Footprint) -> None:
-        """Let all ranks of ``part`` issue it."""
-        operation.issue = Issue(part, self.last_of.get(part.communicator))
-        self.course.take(operation.issue)
-        self.last_of[part.communicator] = operation.issue
+    def issue(self, operation: Operation, footprint: Footprint) -> None:
+        """Let all ranks of ``footprint`` issue it."""
+        operation.issue = Issue(footprint, self.last_of.get(footprint.communicator))
+        self.simulation.take(operation.issue)
+        self.last_of[footprint.communicator] = operation.issue
         self.operations.append(operation)
         operation.is_counted = True
         self.outstanding += 1
@@ -69,11 +69,11 @@ class BusyPeriod:
         """Let the ranks of ``operation`` wait for it."""
         self.outstanding -= 1
         if operation.issue is not None:
-            self.course.take(Wait(operation.issue))
+            self.simulation.take(Wait(operation.issue))
 
     def join(self, ranks: Int32Array) -> None:
         """Let ``ranks`` wait for one another."""
-        self.course.take(Join(ranks))
+        self.simulation.take(Join(ranks))
         self.all_joined = len(ranks) == len(self.computed_ps) and not self.outstanding
 
     def outcome(self) -> Outcome:
@@ -81,17 +81,17 @@ class BusyPeriod:
 
         Operations that are over are let go of in batches, which changes no time.
         """
-        outcome = self.course.outcome()
-        if len(self.course) >= self.next_advance:
+        outcome = self.simulation.outcome()
+        if len(self.simulation) >= self.next_advance:
             self._advance()
-            self.next_advance = len(self.course) + MANY_TRANSFERS
+            self.next_advance = len(self.simulation) + MANY_TRANSFERS
         return outcome
 
     def clocks_ps(self) -> Int64Array:
         """Return the clocks of all ranks, (n,) picoseconds since ``base_ps``, as known so far."""
-        if not self.course.clocks_are_known:
+        if not self.simulation.clocks_are_known:
             self.outcome()
-        return self.course.clocks_ps()
+        return self.simulation.clocks_ps()
 
     @property
     def may_have_ended(self) -> bool:
@@ -104,9 +104,9 @@ class BusyPeriod:
         Returns their entries for the history. Links then forget all earlier traffic, so the
         program alone decides when this happens.
         """
-        outcome = self.course.outcome()
+        outcome = self.simulation.outcome()
         last_ps = max((int(each.done_ps.max()) for each in outcome.moments.values()), default=0)
-        if last_ps <= self.course.clocks_ps().min():
+        if last_ps <= self.simulation.clocks_ps().min():
             self._let_go(list(outcome.moments), outcome)
         else:
             self._advance()
@@ -127,8 +127,8 @@ class BusyPeriod:
         return [operation.entry or self._entry(operation, outcome) for operation in self.operations]
 
     def _advance(self) -> None:
-        outcome = self.course.outcome()
-        self._let_go(self.course.advance(), outcome)
+        outcome = self.simulation.outcome()
+        self._let_go(self.simulation.advance(), outcome)
 
     def _let_go(self, over: list[Issue], outcome: Outcome) -> None:
         """Keep the moments of the collectives that are ``over`` for good, and forget the rest."""

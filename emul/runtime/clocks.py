@@ -37,7 +37,7 @@ __all__ = ["RankClocks"]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 
-PARTS = 32
+FOOTPRINTS = 32
 """Collectives whose transfers are kept, as many as programs."""
 
 
@@ -54,7 +54,7 @@ class RankClocks:
         self._ahead_ps: Int64Array | None = None  # of each rank, where they differ
         self._busy: BusyPeriod | None = None
         self._history = History()
-        self._parts: dict[tuple[Program, int], Footprint] = {}
+        self._footprints: dict[tuple[Program, int], Footprint] = {}
 
     @property
     def outstanding(self) -> int:
@@ -77,7 +77,7 @@ class RankClocks:
             if waits and self._in_step and member.number == 0:
                 return True
             checked_clock(self._base_ps)
-            self._part(program, prediction.stack, member)
+            self._footprint(program, prediction.stack, member)
             return False
 
     def call(self, member: Member, program: Program, prediction: Prediction) -> Operation:
@@ -99,13 +99,13 @@ class RankClocks:
     def issue(self, member: Member, program: Program, prediction: Prediction) -> Operation:
         """Let every rank of ``member`` issue a collective that was admitted, and go on."""
         with self._lock:
-            part = self._part(program, prediction.stack, member)
+            footprint = self._footprint(program, prediction.stack, member)
             if self._busy is None:
-                course = self._course(self._ahead())
-                self._busy = BusyPeriod(self._base_ps, self._ahead(), course)
+                simulation = self._simulation(self._ahead())
+                self._busy = BusyPeriod(self._base_ps, self._ahead(), simulation)
                 self._in_step = False
             operation = Operation(member, program, prediction, None, self.moments_of)
-            self._busy.issue(operation, part)
+            self._busy.issue(operation, footprint)
             return operation
 
     def wait(self, operation: Operation) -> None:
@@ -149,11 +149,13 @@ class RankClocks:
             if operation.known is not None:
                 return operation.known
             if operation.start_ps is not None:
-                part = self._part(operation.program, operation.prediction.stack, operation.member)
+                footprint = self._footprint(
+                    operation.program, operation.prediction.stack, operation.member
+                )
                 at_once: Int64Array = np.zeros(self.size, dtype=np.int64)
-                course = self._course(at_once)
-                course.take(Issue(part, None))
-                (alone,) = course.outcome().moments.values()
+                simulation = self._simulation(at_once)
+                simulation.take(Issue(footprint, None))
+                (alone,) = simulation.outcome().moments.values()
                 operation.known = alone.after(checked_clock(operation.start_ps))
                 return operation.known
             busy, issue = self._busy, operation.issue
@@ -205,7 +207,7 @@ class RankClocks:
         nobody: Int64Array = np.zeros(self.size, dtype=np.int64)
         return nobody if self._ahead_ps is None else self._ahead_ps
 
-    def _course(self, clocks_ps: Int64Array) -> JointSimulation:
+    def _simulation(self, clocks_ps: Int64Array) -> JointSimulation:
         """Return the joint simulation of ranks whose clocks are at ``clocks_ps`` (n,)."""
         from emul.timing.joint.simulation import JointSimulation  # needed with handles only
 
@@ -218,13 +220,13 @@ class RankClocks:
             start_s=planner.timing.start_s,
         )
 
-    def _part(self, program: Program, stack: Stack, member: Member) -> Footprint:
+    def _footprint(self, program: Program, stack: Stack, member: Member) -> Footprint:
         """Return the transfers of a collective; those of the last few are kept."""
         key = program, member.number
-        part = self._parts.pop(key, None)
-        if part is None:
+        footprint = self._footprints.pop(key, None)
+        if footprint is None:
             timing = self.planner.timing
-            part = Footprint.of(
+            footprint = Footprint.of(
                 program,
                 self.planner.network,
                 Slicing.of(stack, timing.slicing),
@@ -233,7 +235,7 @@ class RankClocks:
                 member.number,
                 timing.seed,
             )
-        self._parts[key] = part  # the last one used stands last
-        if len(self._parts) > PARTS:
-            del self._parts[next(iter(self._parts))]
-        return part
+        self._footprints[key] = footprint  # the last one used stands last
+        if len(self._footprints) > FOOTPRINTS:
+            del self._footprints[next(iter(self._footprints))]
+        return footprint

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import inf
 from types import MappingProxyType
 
-from emul.links.checks import positive, whole
+from emul.reading.checks import positive, whole_numbers
 from emul.stacks.nccl_latency import (
     BASE_US,
     NETWORK_OVERHEAD_US,
@@ -96,9 +96,9 @@ class Nodes:
 
     def __post_init__(self) -> None:
         """Refuse nodes without ranks and ports without a rate."""
-        whole("nodes", nodes=len(self.ranks))
+        whole_numbers("nodes", nodes=len(self.ranks))
         for ranks in self.ranks:
-            whole("ranks", ranks=ranks)
+            whole_numbers("ranks", ranks=ranks)
         positive("bytes per second", inside_bytes_per_s=self.inside_bytes_per_s)
         positive("bytes per second", between_bytes_per_s=self.between_bytes_per_s)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from emul.errors import ArgumentError, unknown_name
-from emul.links.checks import not_negative, positive, positive_or_unlimited, whole
+from emul.reading.checks import not_negative, positive, positive_or_unlimited, whole_numbers
 
 __all__ = ["HANDSHAKES", "HOP_KINDS", "IDEAL", "NO_CONSTANTS", "Choice", "Constants", "Stack"]
 
@@ -63,7 +63,7 @@ class Choice:
         """Refuse limits without room."""
         positive_or_unlimited("ranks", ranks=self.ranks)
         positive_or_unlimited("bytes", nbytes=self.nbytes, segment_bytes=self.segment_bytes)
-        whole("segments", least_segments=self.least_segments)
+        whole_numbers("segments", least_segments=self.least_segments)
 
     def named(self, world_size: int, nbytes: int) -> str:
         """Return the name of the algorithm for a vector of ``nbytes``."""
@@ -108,8 +108,8 @@ class Stack:
         if not self.eager_bytes >= 0:
             raise ArgumentError(f"eager_bytes = {self.eager_bytes}: needed 0 or more bytes")
         positive("bytes", control_bytes=self.control_bytes)
-        whole("slice_bytes", 0, slice_bytes=self.slice_bytes)
-        whole("slots", slots=self.slots)
+        whole_numbers("slice_bytes", 0, slice_bytes=self.slice_bytes)
+        whole_numbers("slots", slots=self.slots)
         positive("bytes on the wire per byte", wire_factor=self.wire_factor)
         for kind, overhead_s in self.hop_overhead_s.items():
             if kind not in HOP_KINDS:

@@ -128,7 +128,8 @@ class Topology:
         lacking = [pair for pair in combinations(names, 2) if frozenset(pair) not in seen]
         for number, (a, b) in enumerate(lacking):
             # How to write it is worked out for the first only: of very many it would take long.
-            instead = "" if number else in_place_of(a, b, self.trunks)
+            joined = () if number else ((each.sites, each.link) for each in self.trunks)
+            instead = in_place_of(a, b, joined)
             complaint = f"no trunk between {a!r} and {b!r}"
             wrong.append(f"{complaint}: every pair of sites needs one{instead}")
         return wrong

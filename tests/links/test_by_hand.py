@@ -4,27 +4,22 @@ import math
 
 import numpy as np
 import pytest
-
-from emul import ArgumentError
-from emul.links import (
-    delay,
-    draws,
-    formulas,
-    framing,
-    jitter,
-    loss,
+from closed_forms import (
+    message,
+    nccl,
     outages,
-    queues,
+    recorded,
     sharing,
     site_bounds,
     sites,
     tail,
-    traces,
     training,
-    transport,
 )
-from emul.links.bounds import Cut, count_bound_s, crossing_s, cut_bound_s
-from emul.stacks import nccl_latency as nccl
+from closed_forms.site_bounds import cut_bound_s
+
+from emul import ArgumentError
+from emul.links import delay, draws, formulas, framing, jitter, loss, queues, traces, transport
+from emul.links.bounds import Cut, count_bound_s, crossing_s
 
 
 @pytest.mark.parametrize(
@@ -110,8 +105,8 @@ def test_windows_of_several_streams_and_gaps():
         100.0, window_bytes=30, rtt_s=2, chunk_bytes=10, turnaround_s=0.9
     )
     assert found == pytest.approx(10.0)
-    assert transport.gap_rate_bytes_per_s(100.0, chunk_bytes=10, gap_s=1, streams=3) == 30
-    assert transport.gap_rate_bytes_per_s(100.0, chunk_bytes=10, gap_s=1, streams=30) == 100
+    assert message.gap_rate_bytes_per_s(100.0, chunk_bytes=10, gap_s=1, streams=3) == 30
+    assert message.gap_rate_bytes_per_s(100.0, chunk_bytes=10, gap_s=1, streams=30) == 100
     assert transport.streams_to_fill(100.0, window_bytes=30, rtt_s=1) == 4
     assert transport.streams_to_fill(0.3, window_bytes=0.1, rtt_s=1) == 3  # not 4, by rounding
     assert transport.TCP_INITIAL_WINDOW_BYTES == 10 * 1448
@@ -122,7 +117,7 @@ def test_windows_of_several_streams_and_gaps():
 )
 def test_slow_start_doubles_until_the_pipe_is_full(nbytes, rounds, last):
     # Windows of 10, 20, 40, 80 and more than the 100 that 1 s at 100 B/s holds.
-    found = transport.slow_start_time_s(
+    found = message.slow_start_time_s(
         nbytes, rate_bytes_per_s=100.0, rtt_s=1.0, delay_s=0.5, initial_window_bytes=10
     )
     assert found == pytest.approx(rounds * 1.0 + last / 100 + 0.5)
@@ -145,7 +140,7 @@ def test_laws_of_tcp_at_one_per_cent():
     recovery_s = 0.1 * math.sqrt(0.02 / 3)
     waiting_s = 0.4 * 3 * math.sqrt(0.03 / 8) * 0.01 * (1 + 32e-4)
     expected = 1000 / (recovery_s + waiting_s)
-    assert loss.tfrc_rate_bytes_per_s(1000, **numbers) == pytest.approx(expected)
+    assert message.tfrc_rate_bytes_per_s(1000, **numbers) == pytest.approx(expected)
     # RFC 9438, section 5.1: (0.4 x 3.7 / 1.2)^(1/4) (RTT / p)^(3/4), and at least 1.2 / sqrt(p)
     assert loss.cubic_window_segments(0.1, 1e-6) == pytest.approx((1.48 / 1.2) ** 0.25 * 1e5**0.75)
     assert loss.cubic_window_segments(0.001, 0.01) == pytest.approx(12)
@@ -160,7 +155,7 @@ def test_boxes_and_fibre_add_up():
         store_and_forward_hops=5, packet_s=1000, error_correction_s=1e5, macsec_s=1e6,
     )  # fmt: skip
     assert boxes == 2 + 30 + 9 * 100 + 5 * 1000 + 1e5 + 1e6
-    assert framing.payload_rate_bytes_per_s(8e9, 900, 100) == 0.9e9
+    assert message.payload_rate_bytes_per_s(8e9, 900, 100) == 0.9e9
     assert (framing.ROCE_V2_OVERHEAD_BYTES, framing.TCP_OVERHEAD_BYTES) == (
         4178 - 4096,
         1538 - 1448,
@@ -172,9 +167,9 @@ def test_a_pause_takes_a_round_trip_and_two_packets():
     found = queues.pfc_headroom_bytes(1e9, cable_km=10, mtu_bytes=1000, fixed_bits=800)
     assert found == pytest.approx(97_940 + 2000 + 100)
     loaded = {"rtt_s": 1.0, "buffer_bytes": 300.0}
-    assert queues.loaded_rtt_s(100.0, total_window_bytes=50, **loaded) == 1
-    assert queues.loaded_rtt_s(100.0, total_window_bytes=250, **loaded) == 2.5
-    assert queues.loaded_rtt_s(100.0, total_window_bytes=999, **loaded) == 4
+    assert message.loaded_rtt_s(100.0, total_window_bytes=50, **loaded) == 1
+    assert message.loaded_rtt_s(100.0, total_window_bytes=250, **loaded) == 2.5
+    assert message.loaded_rtt_s(100.0, total_window_bytes=999, **loaded) == 4
 
 
 def test_the_law_of_jitter_and_of_what_is_drawn():
@@ -237,8 +232,8 @@ def test_days_and_packets_of_traces():
     for hour, left in ((14, 40), (2, 80), (20, 60), (8, 60)):
         found = traces.diurnal_rate_bytes_per_s(100.0, hour, **numbers)
         assert found == pytest.approx(left)
-    assert traces.recorded_packets_time_s(1500, [5, 7]) == 5e-3
-    assert traces.recorded_packets_time_s(4500, [5, 7]) == 12e-3
+    assert recorded.recorded_packets_time_s(1500, [5, 7]) == 5e-3
+    assert recorded.recorded_packets_time_s(4500, [5, 7]) == 12e-3
 
 
 @pytest.mark.parametrize(("ranks", "depth"), [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (9, 4)])

@@ -4,30 +4,26 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from emul import ArgumentError
-from emul.links import (
+from closed_forms import (
+    barrier,
     counting,
-    delay,
     ecmp,
-    formulas,
-    framing,
-    jitter,
-    loss,
+    message,
+    nccl,
     outages,
     pipelining,
-    queues,
+    recorded,
     sharing,
     site_bounds,
     sites,
     tail,
-    traces,
     training,
-    transport,
 )
-from emul.stacks import nccl_latency as nccl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emul import ArgumentError
+from emul.links import delay, formulas, framing, jitter, loss, queues, traces, transport
 
 ROUNDING = 1 + 1e-12
 rates = st.floats(1e6, 1e12)
@@ -47,9 +43,7 @@ def one_time_s(rate, window, streams, lost, rtt_s, nbytes):
     in_flight = loss.packets_in_flight(rate, rtt_s=rtt_s, mtu_bytes=4096)
     whole = rate * loss.go_back_n_efficiency(lost, in_flight)
     assert 0 < min(allowed, whole) <= rate * ROUNDING
-    return transport.transfer_time_s(
-        nbytes, rate_bytes_per_s=min(allowed, whole), delay_s=rtt_s / 2
-    )
+    return message.transfer_time_s(nbytes, rate_bytes_per_s=min(allowed, whole), delay_s=rtt_s / 2)
 
 
 @few
@@ -75,7 +69,7 @@ def test_every_recovery_stays_below_the_link_and_loses_with_loss(rate, rtt_s, on
     pipe = loss.packets_in_flight(rate, rtt_s=rtt_s, mtu_bytes=4096)
     for model in (
         lambda p: loss.mathis_rate_bytes_per_s(1448, loss=p, **limit),
-        lambda p: loss.tfrc_rate_bytes_per_s(1448, loss=p, **limit),
+        lambda p: message.tfrc_rate_bytes_per_s(1448, loss=p, **limit),
         lambda p: loss.cubic_rate_bytes_per_s(1448, loss=p, **limit),
         lambda p: loss.bbr_rate_bytes_per_s(rate, p),
         lambda p: rate * loss.go_back_n_efficiency(p, pipe),
@@ -90,9 +84,9 @@ def test_every_recovery_stays_below_the_link_and_loses_with_loss(rate, rtt_s, on
 @given(rates, trips, sizes, st.integers(1, 10**6))
 def test_slow_start_is_never_quicker_than_the_link(rate, rtt_s, nbytes, window):
     numbers = {"rate_bytes_per_s": rate, "rtt_s": rtt_s, "delay_s": rtt_s / 2}
-    slow_s = transport.slow_start_time_s(nbytes, initial_window_bytes=window, **numbers)
+    slow_s = message.slow_start_time_s(nbytes, initial_window_bytes=window, **numbers)
     assert slow_s >= (nbytes / rate + rtt_s / 2) / ROUNDING
-    assert transport.slow_start_time_s(nbytes, initial_window_bytes=1e15, **numbers) <= slow_s
+    assert message.slow_start_time_s(nbytes, initial_window_bytes=1e15, **numbers) <= slow_s
 
 
 @few
@@ -112,19 +106,19 @@ def test_loss_free_links_have_no_tail():
 
 
 def test_the_alpha_beta_limit_is_exact():
-    alone = transport.transfer_time_s(7e6, rate_bytes_per_s=1e9, delay_s=3e-3, overhead_s=1e-5)
+    alone = message.transfer_time_s(7e6, rate_bytes_per_s=1e9, delay_s=3e-3, overhead_s=1e-5)
     assert alone == 1e-5 + 7e6 / 1e9 + 3e-3
     assert transport.window_rate_bytes_per_s(1e9, window_bytes=0, rtt_s=9.0) == 1e9
     assert transport.streams_to_fill(1e9, window_bytes=0, rtt_s=9.0) == 1
     assert transport.streams_to_fill(1e9, window_bytes=1, rtt_s=0.0) == 1
-    assert transport.gap_rate_bytes_per_s(1e9, chunk_bytes=1, gap_s=0.0) == 1e9
+    assert message.gap_rate_bytes_per_s(1e9, chunk_bytes=1, gap_s=0.0) == 1e9
 
 
 def test_a_lossless_rate_is_what_the_buffer_turns_over():
     numbers = {"headroom_bytes": 4e6, "rtt_s": 1e-3}
     assert queues.pfc_rate_bytes_per_s(5e9, buffer_bytes=4e6, **numbers) == 5e9
     assert queues.pfc_rate_bytes_per_s(5e9, buffer_bytes=2e6, **numbers) == 2e9
-    assert queues.loaded_rtt_s(1e9, total_window_bytes=0, rtt_s=1e-3, buffer_bytes=0) == 1e-3
+    assert message.loaded_rtt_s(1e9, total_window_bytes=0, rtt_s=1e-3, buffer_bytes=0) == 1e-3
 
 
 def test_flows_at_the_edge():
@@ -155,10 +149,10 @@ def test_balls_in_bins_at_the_edge():
 
 def test_jitter_without_spread_is_its_median():
     assert jitter.lognormal_sigma(1.0) == 0
-    assert jitter.expected_largest(2.0, 0.0, 1000) == pytest.approx(2.0, rel=1e-12)
+    assert barrier.expected_largest(2.0, 0.0, 1000) == pytest.approx(2.0, rel=1e-12)
     # the mean of one draw is median exp(sigma^2 / 2)
     mean = 2.0 * math.exp(0.18)
-    assert jitter.expected_largest(2.0, 0.6, 1) == pytest.approx(mean, rel=1e-12)
+    assert barrier.expected_largest(2.0, 0.6, 1) == pytest.approx(mean, rel=1e-12)
 
 
 @pytest.mark.parametrize("ranks", range(1, 18))
@@ -254,14 +248,14 @@ def test_outages_at_the_edge():
 
 def test_traces_at_the_edge():
     trace = [(0.0, 10.0), (2.0, 0.0), (4.0, 5.0)]
-    arrive = traces.traced_transfer_time_s
+    arrive = recorded.traced_transfer_time_s
     assert arrive(20.0, trace) == 2.0
     assert arrive(20.1, trace) == pytest.approx(4.02)
     assert arrive(5.0, trace, start_s=3.0) == 2.0
     assert arrive(5.0, trace, start_s=9.0) == 1.0
     assert arrive(0.0, trace, start_s=3.0, delay_s=1.0) == 1.0
     assert arrive(1.0, [(0.0, 0.0)]) == math.inf
-    packets = traces.recorded_packets_time_s
+    packets = recorded.recorded_packets_time_s
     assert packets(0, [1, 2], delay_s=1.0) == 1.0
     assert packets(1501, [1, 3]) == 3e-3
     assert packets(1500 * 5, [1, 3]) == 7e-3
@@ -294,9 +288,12 @@ def test_traces_at_the_edge():
         (lambda: nccl.nccl_tree_all_reduce_us(8, 2, "LL64"), "unknown protocol 'LL64'"),
         (lambda: nccl.nccl_tree_all_reduce_us(8, 2, "LL", inside="X"), "unknown hop"),
         (lambda: outages.tcp_outage(math.inf), "outage_s = inf"),
-        (lambda: traces.traced_transfer_time_s(1, []), "trace without entries"),
-        (lambda: traces.traced_transfer_time_s(1, [(1, 1.0)]), "trace from 1 s"),
-        (lambda: traces.traced_transfer_time_s(1, [(0, 1.0), (2, 1), (1, 1)]), "goes back from 2"),
+        (lambda: recorded.traced_transfer_time_s(1, []), "trace without entries"),
+        (lambda: recorded.traced_transfer_time_s(1, [(1, 1.0)]), "trace from 1 s"),
+        (
+            lambda: recorded.traced_transfer_time_s(1, [(0, 1.0), (2, 1), (1, 1)]),
+            "goes back from 2",
+        ),
         (lambda: traces.diurnal_rate_bytes_per_s(1, 2, least_load=0, most_load=2), "most_load = 2"),
         (lambda: training.least_local_steps(1, 1, lost_part=0), "lost_part = 0"),
     ],

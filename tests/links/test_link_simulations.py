@@ -5,16 +5,18 @@ import math
 
 import numpy as np
 import pytest
+from closed_forms.barrier import expected_largest
+from closed_forms.ecmp import expected_most_flows, no_collision_probability
+from closed_forms.message import slow_start_time_s
+from closed_forms.sharing import Flow, finish_times_s, max_min_rates
+from closed_forms.sites import ring_steps_s
+from closed_forms.tail import expected_tail_s, tail_closed_form_s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emul.links.ecmp import expected_most_flows, no_collision_probability
-from emul.links.jitter import expected_largest, lognormal_sigma
+from emul.links.jitter import lognormal_sigma
 from emul.links.loss import go_back_n_efficiency
-from emul.links.sharing import Flow, finish_times_s, max_min_rates
-from emul.links.sites import ring_steps_s
-from emul.links.tail import expected_tail_s, tail_closed_form_s
-from emul.links.transport import slow_start_time_s, window_rate_bytes_per_s
+from emul.links.transport import window_rate_bytes_per_s
 
 
 def simulated_window_rate(rate, window, chunk, rtt_s, streams, turnaround_s, rounds):

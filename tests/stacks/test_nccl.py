@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from closed_forms.nccl import nccl_pat_us, nccl_tree_all_reduce_us
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stacks.rooms import EIGHT_ALONE, FABRIC, H100, MIB, THREE, campuses, latency_us, room
@@ -12,13 +13,7 @@ from strategies import CASES, cases, count_for, one_site, root_of, sites_of_one,
 from emul import Link, Send, World
 from emul.plans import COLLECTIVES, Shape, build_plan
 from emul.stacks.nccl import NODE_TREES, Setting, choose, stack_for
-from emul.stacks.nccl_latency import (
-    BASE_US,
-    PROTOCOLS,
-    STEP_US,
-    nccl_pat_us,
-    nccl_tree_all_reduce_us,
-)
+from emul.stacks.nccl_latency import BASE_US, PROTOCOLS, STEP_US
 from emul.stacks.nccl_tuner import Nodes, steps_of
 from emul.stacks.profile import load_stack
 

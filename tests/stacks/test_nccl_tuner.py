@@ -5,19 +5,14 @@ from itertools import pairwise
 from math import inf
 
 import pytest
+from closed_forms.nccl import nccl_pat_us, nccl_ring_all_reduce_us, nccl_tree_all_reduce_us
 from hypothesis import given
 from hypothesis import strategies as st
 from stacks.rooms import EIGHT_ALONE, H100, MIB, THREE, latency_us, nodes_of
 
 from emul import ArgumentError
 from emul.stacks.nccl import NODE_TREES, Setting, choose
-from emul.stacks.nccl_latency import (
-    BASE_US,
-    PROTOCOLS,
-    nccl_pat_us,
-    nccl_ring_all_reduce_us,
-    nccl_tree_all_reduce_us,
-)
+from emul.stacks.nccl_latency import BASE_US, PROTOCOLS
 from emul.stacks.nccl_tuner import FAMILIES, Nodes, estimate_s
 
 

@@ -6,11 +6,11 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from by_hand import CONTROL, ONE_MESSAGE, plan_of
+from closed_forms.message import slow_start_time_s
 from strategies import program_of, sites_of_one
 
 from emul import Link, Node, OutageError, Site, Stack, Topology, Trunk, World
 from emul.links import Changes, Jitter, OtherTraffic, Outages, State, Transport
-from emul.links.transport import slow_start_time_s
 from emul.plans import Partition, Plan, Step
 from emul.stacks import Constants
 from emul.stacks.profile import load_stack

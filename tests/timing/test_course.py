@@ -23,8 +23,15 @@ CHANGES = (
     Changes(outages=Outages(schedule=((4e-4, 1e-4), (2e-3, 3e-4)))),
 )
 
-TIMES = ("on_link_ps", "left_ps", "cwnd_ps", "runs_ps", "sent_to_nic_ps")
-TIMES += ("start_cause", "done_cause")
+TIMES = (
+    "on_link_ps",
+    "left_ps",
+    "cwnd_ps",
+    "runs_ps",
+    "sent_to_nic_ps",
+    "start_cause",
+    "done_cause",
+)
 NUMBERS = ("behind", "runs_from", "held_by", "waited_for", "ordered_after")
 
 
@@ -86,8 +93,8 @@ class Program:
         epoch = self.world.engine.clocks._busy
         if epoch is not None:
             known_ps = epoch.clocks_ps().tolist()
-            epoch.course._outcome = None
-            epoch.course.outcome()
+            epoch.simulation._outcome = None
+            epoch.simulation.outcome()
             assert epoch.clocks_ps().tolist() == known_ps
 
     def told(self):
@@ -104,7 +111,7 @@ class Program:
         for place, flight in enumerate(self.flights):
             if flight.issue is None:
                 continue
-            outcome = self.world.engine.clocks._busy.course.outcome()
+            outcome = self.world.engine.clocks._busy.simulation.outcome()
             lines = outcome.lines[flight.issue]
             columns = {name: getattr(outcome.timeline, name) for name in TIMES + NUMBERS}
             found[place] = {n: c[lines] for n, c in columns.items() if len(c)}

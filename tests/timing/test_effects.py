@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from closed_forms.message import slow_start_time_s
 from strategies import sites_of_one
 
 from emul import Link, Node, OutageError, Site, Topology, Trunk, World
 from emul.links import EFFECTS, Changes, Jitter, OtherTraffic, Outages, State, Transport
-from emul.links.transport import slow_start_time_s
 from emul.timing import Slicing
 
 MB = 10**6

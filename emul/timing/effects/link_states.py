@@ -13,7 +13,7 @@ from emul.errors import CapacityError
 from emul.links import Link, State
 from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
 from emul.links.link import TCP
-from emul.links.outages import TCP_LEAST_TIMER_S
+from emul.links.transport import TCP_LEAST_TIMER_S
 from emul.timing.terms import CODES
 from emul.topology import Network, Trunk
 from emul.units import PS_PER_S

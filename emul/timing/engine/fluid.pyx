@@ -4,7 +4,7 @@ Streams over the same links with the same cap are a class: at any moment all of 
 rate. So a class keeps one sum, the bytes that each of its streams was served since the class was
 last idle, and a stream is through when that sum has grown by its bytes. A start or an end costs
 the logarithm of the number of streams, whatever rates change (the virtual time of processor
-sharing; Parekh and Gallager, 1993). What is computed is what emul.links.sharing specifies.
+sharing; Parekh and Gallager, 1993). Its specification is tests/closed_forms/sharing.py.
 
 A class has a wave to itself, which its streams share evenly; waves are joined by uplinks. A wave or
 an uplink out of a site may have a token bucket. As long as there are tokens, that wave or uplink

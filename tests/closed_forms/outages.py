@@ -1,15 +1,15 @@
-"""Links that fail: how often, and how long a connection stands still."""
+"""How often a link fails, and how long a connection stands still."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from emul.links.checks import not_negative, not_negative_or_unlimited, positive, whole
-from emul.links.transport import round_up
+from closed_forms.checks import not_negative_or_unlimited
+from emul.links.transport import TCP_LEAST_TIMER_S, round_up
+from emul.reading.checks import not_negative, positive, whole_numbers
 
 __all__ = [
-    "BURIED_CUTS_PER_1000_KM_YEAR",
     "RdmaOutage",
     "TcpOutage",
     "availability",
@@ -23,17 +23,17 @@ BURIED_CUTS_PER_1000_KM_YEAR = 2.13
 """Failures of buried cable that interrupt service (Bellcore, in AFL's reliability paper);
 0.085 for cable in the ground wire of power lines."""
 
+
 INFINIBAND_TICK_S = 4.096e-6
 """Unit of the InfiniBand local ACK timer, which is this times two to a power."""
+
 
 NCCL_IB_TIMEOUT = 20
 """NCCL's default power of two, so a timer of 4.29 s (NVIDIA/nccl 2.30.7, net_ib)."""
 
+
 NCCL_IB_RETRIES = 7
 """NCCL's default NCCL_IB_RETRY_CNT (NVIDIA/nccl 2.30.7, net_ib)."""
-
-TCP_LEAST_TIMER_S = 0.2
-"""Linux's least retransmission time-out (include/net/tcp.h, TCP_RTO_MIN)."""
 
 
 def years_between_cuts(
@@ -76,7 +76,7 @@ def rdma_timer_s(timeout: int = NCCL_IB_TIMEOUT) -> float:
     >>> round(rdma_timer_s(), 2)
     4.29
     """
-    whole("powers of two", 0, timeout=timeout)
+    whole_numbers("powers of two", 0, timeout=timeout)
     return INFINIBAND_TICK_S * 2.0**timeout
 
 
@@ -93,7 +93,7 @@ def rdma_outage(
     12.88
     """
     not_negative_or_unlimited("seconds", outage_s=outage_s)
-    whole("retries", 0, retries=retries)
+    whole_numbers("retries", 0, retries=retries)
     timer_s = rdma_timer_s(timeout)
     survives = outage_s <= retries * timer_s
     timers = round_up(outage_s / timer_s) if survives else retries + 1

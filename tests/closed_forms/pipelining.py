@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from emul.links.checks import not_negative, positive, whole
+from emul.reading.checks import not_negative, positive, whole_numbers
 
 __all__ = [
     "BestChunks",
@@ -33,7 +33,7 @@ class BestChunks:
 
 
 def _check(hops: int, nbytes: float, rate_bytes_per_s: float) -> None:
-    whole("hops", hops=hops)
+    whole_numbers("hops", hops=hops)
     not_negative("bytes", nbytes=nbytes)
     positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
 

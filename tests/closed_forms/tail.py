@@ -12,7 +12,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from emul.links.checks import loss_probability, not_negative, positive, whole
+from emul.reading.checks import loss_probability, not_negative, positive, whole_numbers
 
 __all__ = ["expected_tail_s", "selective_repeat_time_s", "tail_closed_form_s"]
 
@@ -80,7 +80,7 @@ def selective_repeat_time_s(
 
 
 def _check(packets: int, packet_s: float, recovery_s: float, loss: float) -> None:
-    whole("packets", packets=packets)
+    whole_numbers("packets", packets=packets)
     positive("seconds", packet_s=packet_s)
     not_negative("seconds", recovery_s=recovery_s)
     loss_probability(loss=loss)

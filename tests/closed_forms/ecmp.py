@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.links.checks import whole
+from emul.reading.checks import whole_numbers
 
 __all__ = ["expected_most_flows", "no_collision_probability", "used_paths_fraction"]
 
@@ -22,8 +22,8 @@ def no_collision_probability(flows: int, paths: int) -> float:
     >>> round(no_collision_probability(8, 8), 6)
     0.002403
     """
-    whole("flows", 0, flows=flows)
-    whole("paths", paths=paths)
+    whole_numbers("flows", 0, flows=flows)
+    whole_numbers("paths", paths=paths)
     return math.prod(max(0, paths - taken) / paths for taken in range(min(flows, paths + 1)))
 
 
@@ -33,8 +33,8 @@ def used_paths_fraction(flows: int, paths: int) -> float:
     >>> round(used_paths_fraction(8, 8), 2)
     0.66
     """
-    whole("flows", 0, flows=flows)
-    whole("paths", paths=paths)
+    whole_numbers("flows", 0, flows=flows)
+    whole_numbers("paths", paths=paths)
     unused: float = (1 - 1 / paths) ** flows
     return 1 - unused
 
@@ -47,8 +47,8 @@ def expected_most_flows(flows: int, paths: int) -> float:
     >>> round(expected_most_flows(8, 8), 2)
     2.6
     """
-    whole("flows", 0, flows=flows)
-    whole("paths", paths=paths)
+    whole_numbers("flows", 0, flows=flows)
+    whole_numbers("paths", paths=paths)
     least = -(-flows // paths)
     if flows <= 1 or paths == 1:
         return float(least)

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from closed_forms.site_bounds import all_reduce_bound
+from closed_forms.sites import two_shot_s
 from emul.errors import ArgumentError
-from emul.links.checks import not_negative, positive, whole
-from emul.links.site_bounds import all_reduce_bound
-from emul.links.sites import two_shot_s
 from emul.links.transport import round_up
+from emul.reading.checks import not_negative, positive, whole_numbers
 
 __all__ = [
     "CampusStep",
@@ -62,7 +62,7 @@ def compute_time_s(
     """
     not_negative("parameters", parameters=parameters)
     not_negative("tokens", tokens=tokens)
-    whole("GPUs", gpus=gpus)
+    whole_numbers("GPUs", gpus=gpus)
     positive("operations per second", peak_flops=peak_flops)
     positive("parts of the peak", utilisation=utilisation)
     positive("operations", flops_per_parameter_and_token=flops_per_parameter_and_token)
@@ -111,7 +111,7 @@ def required_uplink_bytes_per_s(sites: int, gradient_bytes: float, overlap_s: fl
     >>> round(required_uplink_bytes_per_s(3, 810e9, 0.8736) / 1e12, 2)
     1.24
     """
-    whole("sites", sites=sites)
+    whole_numbers("sites", sites=sites)
     not_negative("bytes", gradient_bytes=gradient_bytes)
     positive("seconds", overlap_s=overlap_s)
     return 2 * (sites - 1) / sites * gradient_bytes / overlap_s
@@ -130,7 +130,7 @@ def sharded_step_s(
     AG + layers max(f, AG) + layers max(b, AG + RS) + RS, f and b per layer, AG and RS of one
     layer; the next layer is gathered while one computes.
     """
-    whole("layers", layers=layers)
+    whole_numbers("layers", layers=layers)
     not_negative("seconds", forward_s=forward_s, backward_s=backward_s)
     not_negative("seconds", all_gather_s=all_gather_s, reduce_scatter_s=reduce_scatter_s)
     forwards_s = layers * max(forward_s / layers, all_gather_s)
@@ -154,8 +154,8 @@ def local_steps_utilisation(
     >>> round(local_steps_utilisation(1, step_s=1.31, sync_s=8.81), 4)
     0.1294
     """
-    whole("steps", local_steps=local_steps)
-    whole("fragments", fragments=fragments)
+    whole_numbers("steps", local_steps=local_steps)
+    whole_numbers("fragments", fragments=fragments)
     positive("seconds", step_s=step_s)
     not_negative("seconds", sync_s=sync_s)
     not_negative("steps", overlap_steps=overlap_steps)
@@ -204,8 +204,8 @@ def tensor_parallel_penalty_s(
 
     Each is a two-shot between the sites: 2 L + S / R for two.
     """
-    whole("layers", layers=layers)
-    whole("microbatches", microbatches=microbatches)
+    whole_numbers("layers", layers=layers)
+    whole_numbers("microbatches", microbatches=microbatches)
     all_reduce_s = two_shot_s(
         sites, activation_bytes, uplink_bytes_per_s=rate_bytes_per_s, delay_s=delay_s
     )
@@ -220,7 +220,7 @@ def pipeline_parallel_penalty_s(
     Forwards and backwards each once; 1F1B hides the rest, given enough micro-batches
     (assumed).
     """
-    whole("crossings", 0, crossings=crossings)
+    whole_numbers("crossings", 0, crossings=crossings)
     not_negative("bytes", activation_bytes=activation_bytes)
     positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
     not_negative("seconds", delay_s=delay_s)
@@ -267,7 +267,7 @@ def campus_step(
     positive("parameters", parameters=parameters)
     positive("seconds", compute_s=compute_s)
     positive("bytes", gradient_bytes_per_parameter=gradient_bytes_per_parameter)
-    whole("buckets", buckets=buckets)
+    whole_numbers("buckets", buckets=buckets)
     gradient = parameters * gradient_bytes_per_parameter
 
     def cost_s(nbytes: float) -> float:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from emul.links.checks import whole
 from emul.links.formulas import power_of_two
+from emul.reading.checks import whole_numbers
 
 __all__ = ["Counted", "count_halving_doubling", "count_hierarchical", "count_ring"]
 
@@ -48,8 +48,8 @@ def count_ring(site_of: Sequence[int], block: int) -> Counted:
     >>> count_ring([0, 1, 2, 0, 1, 2], 3).cross_site_elements
     180
     """
-    whole("ranks", ranks=len(site_of))
-    whole("elements", 0, block=block)
+    whole_numbers("ranks", ranks=len(site_of))
+    whole_numbers("elements", 0, block=block)
     everyone = list(range(len(site_of)))
     steps = _ring(everyone, 0, block, adds=True) + _ring(everyone, 0, block, adds=False)
     return _moved(steps, site_of, len(everyone) * block)
@@ -65,8 +65,8 @@ def count_halving_doubling(site_of: Sequence[int], block: int, *, far_first: boo
     32
     """
     ranks = len(site_of)
-    whole("ranks", ranks=ranks)
-    whole("elements", 0, block=block)
+    whole_numbers("ranks", ranks=ranks)
+    whole_numbers("elements", 0, block=block)
     distances = [1 << k for k in range(power_of_two(ranks))]
     order = distances[::-1] if far_first else distances
     held = [(0, ranks * block)] * ranks
@@ -88,9 +88,9 @@ def count_hierarchical(sites: int, ranks_per_site: int, block: int) -> Counted:
     >>> count_hierarchical(3, 2, 3).cross_site_elements
     72
     """
-    whole("sites", sites=sites)
-    whole("ranks", ranks_per_site=ranks_per_site)
-    whole("elements", 0, block=block)
+    whole_numbers("sites", sites=sites)
+    whole_numbers("ranks", ranks_per_site=ranks_per_site)
+    whole_numbers("elements", 0, block=block)
     groups = [[s * ranks_per_site + r for r in range(ranks_per_site)] for s in range(sites)]
     shard = sites * block
     held_by = [(r + 1) % ranks_per_site for r in range(ranks_per_site)]  # after a reduce-scatter

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from closed_forms.checks import same_length
 from emul.errors import ArgumentError
-from emul.links.bounds import Cut, count_bound_s, cut_bound_s
-from emul.links.checks import not_negative, positive, same_length, whole
+from emul.links.bounds import Cut, bytes_across, count_bound_s, crossing_s
+from emul.reading.checks import not_negative, positive, whole_numbers
 
 __all__ = [
     "MOST_MESH_SITES",
@@ -22,6 +23,7 @@ __all__ = [
     "all_reduce_bound",
     "all_reduce_mesh_bound",
     "all_to_all_bound_s",
+    "cut_bound_s",
     "reduce_scatter_bound_s",
 ]
 
@@ -101,7 +103,7 @@ def _check_mesh(nbytes: float, rates: Sequence[Sequence[float]], delay_s: float)
     """Refuse a mesh that is not square, too large, or has rates below 0."""
     not_negative("bytes", nbytes=nbytes)
     not_negative("seconds", delay_s=delay_s)
-    whole("sites", sites=len(rates))
+    whole_numbers("sites", sites=len(rates))
     if len(rates) > MOST_MESH_SITES:
         raise ArgumentError(f"{len(rates)} sites: needed at most {MOST_MESH_SITES} in a mesh")
     for row in rates:
@@ -162,9 +164,14 @@ def all_to_all_bound_s(
     same_length(1, ranks=list(ranks), up=list(up))
     not_negative("bytes", pair_bytes=pair_bytes)
     for number in ranks:
-        whole("ranks", 0, ranks=number)
+        whole_numbers("ranks", 0, ranks=number)
     if len(up) == 1:
         return 0.0
     across = [number * (sum(ranks) - number) * pair_bytes for number in ranks]
     slowest = map(min, up, down)
     return delay_s + max(nbytes / rate for nbytes, rate in zip(across, slowest, strict=True))
+
+
+def cut_bound_s(collective: str, nbytes: float, cut: Cut, world_size: int) -> float:
+    """Return the seconds that the traffic across ``cut`` takes at least; 0 if there is none."""
+    return crossing_s(*bytes_across(collective, nbytes, cut, world_size), cut)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emul.links.checks import (
+from closed_forms.checks import same_length
+from emul.reading.checks import (
     not_negative,
     positive,
     positive_or_unlimited,
-    same_length,
-    whole,
+    whole_numbers,
 )
 
 __all__ = [
@@ -48,7 +48,7 @@ def ring_steps_s(occupied_s: Sequence[float], latency_s: Sequence[float], steps:
     same_length(1, occupied_s=list(occupied_s), latency_s=list(latency_s))
     for busy_s, late_s in zip(occupied_s, latency_s, strict=True):
         not_negative("seconds", occupied_s=busy_s, latency_s=late_s)
-    whole("steps", 0, steps=steps)
+    whole_numbers("steps", 0, steps=steps)
     if steps == 0:
         return 0.0
     occupied, latency = np.array(occupied_s, np.float64), np.array(latency_s, np.float64)
@@ -149,7 +149,7 @@ def pipelined_hierarchical_s(
     One pass of a piece + (k - 1) max(reduce-scatter + all-gather, crossing): the latency is
     not in the crossing, because it keeps no link busy.
     """
-    whole("pieces", pieces=pieces)
+    whole_numbers("pieces", pieces=pieces)
     piece = hierarchical_all_reduce(
         sites,
         ranks_per_site,
@@ -176,7 +176,7 @@ class Level:
 
     def __post_init__(self) -> None:
         """Refuse numbers that no level can have."""
-        whole("members", members=self.members)
+        whole_numbers("members", members=self.members)
         not_negative("seconds", overhead_s=self.overhead_s, delay_s=self.delay_s)
         positive("bytes per second", rate_bytes_per_s=self.rate_bytes_per_s)
 
@@ -230,13 +230,13 @@ def one_shot_wins_below_bytes(sites: int, *, uplink_bytes_per_s: float, delay_s:
 
 
 def _check_sites(sites: int, ranks_per_site: int, nbytes: float) -> None:
-    whole("sites", sites=sites)
-    whole("ranks", ranks_per_site=ranks_per_site)
+    whole_numbers("sites", sites=sites)
+    whole_numbers("ranks", ranks_per_site=ranks_per_site)
     not_negative("bytes", nbytes=nbytes)
 
 
 def _check_cross(sites: int, nbytes: float, uplink_bytes_per_s: float, delay_s: float) -> None:
-    whole("sites", sites=sites)
+    whole_numbers("sites", sites=sites)
     not_negative("bytes", nbytes=nbytes)
     not_negative("seconds", delay_s=delay_s)
     positive("bytes per second", uplink_bytes_per_s=uplink_bytes_per_s)

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from emul.errors import ArgumentError
-from emul.links.checks import not_negative, positive, positive_or_unlimited
+from emul.reading.checks import not_negative, positive, positive_or_unlimited
 
 __all__ = ["Flow", "finish_times_s", "max_min_rates"]
 
