@@ -10,6 +10,7 @@ except ModuleNotFoundError as error:
 
 from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.floor import busiest_link_ps
+from emul.timing.generated import generated_total_ps
 from emul.timing.joint.rank_ops import (
     Compute,
     Footprint,
@@ -21,7 +22,7 @@ from emul.timing.joint.rank_ops import (
     Wait,
 )
 from emul.timing.symmetry import time_excerpt
-from emul.timing.timeline import Timeline, check_carried, time_plan, total_ps
+from emul.timing.timeline import Timeline, check_carried, time_if_quicker, time_plan
 from emul.timing.traffic import (
     NCCL_SLICING,
     UNLIMITED,
@@ -50,10 +51,11 @@ __all__ = [
     "check_carried",
     "critical_path",
     "dependencies",
+    "generated_total_ps",
     "most_in_flight",
     "schedule",
     "time_excerpt",
+    "time_if_quicker",
     "time_plan",
-    "total_ps",
     "transfers_in",
 ]

@@ -9,15 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import EmulError, OutageError, ShapeError, TimeLimitError
-from emul.plans import Plan, Program, Shape
+from emul.plans import Program
 from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.effects.link_states import NEVER, LinkStates
 from emul.timing.engine.dependencies import Edges, dependencies
 from emul.timing.engine.ordered import times_in_order, total_in_order
-from emul.timing.engine.scheduler import NEVER_ENDS, TOO_LATE, schedule
+from emul.timing.engine.scheduler import NEVER_ENDS, TOO_LATE, Simulation, schedule
 from emul.timing.engine.tables import Tables
-from emul.timing.generated import generated_total_ps
 from emul.timing.protocol import (
     on_the_wire,
     windows_of,
@@ -34,8 +33,8 @@ __all__ = [
     "check_carried",
     "maker",
     "simulated",
+    "time_if_quicker",
     "time_plan",
-    "total_ps",
 ]
 
 Int32Array = npt.NDArray[np.int32]
@@ -201,36 +200,46 @@ def time_plan(
     return simulated(make, table_of, _times, start_s)
 
 
-def total_ps(
-    plan: Plan,
-    shape: Shape,
-    itemsize: int,
+def time_if_quicker(
+    program: Program,
     network: Network,
     slicing: Slicing | None = None,
     *,
+    than_ps: int,
     seed: int = 0,
     start_s: float = 0.0,
     stack: Stack = IDEAL,
-) -> int:
-    """Return when the last transfer of ``plan`` is done: what ``time_plan`` has as ``total_ps``.
+) -> Timeline | None:
+    """Return the timeline of ``time_plan``, or None where it takes ``than_ps`` or longer.
 
-    In the least that it takes: step by step where the plan is regular, else in a pass in plan order
-    where that is the order on every link, else by the timeline. Raises what ``time_plan`` does.
+    For candidates of which only the quickest one matters: the simulation of a slower one ends at
+    ``than_ps``, and no timeline is made of it. Where trunks change after the first second, it runs
+    to its end.
+
+    Raises
+    ------
+    TimeLimitError, OutageError
+        As ``time_plan`` does, for failures that come before ``than_ps``.
     """
-    found = generated_total_ps(plan, shape, itemsize, network, slicing, stack=stack)
-    if found is not None:
-        return found
-    program = Program.of(plan, shape, itemsize)
     make, windows = maker(program, network, slicing, stack)
-    transfers, edges, seen = make()
-    table = ConnectionTable.of(
-        transfers, seen, seed=seed, start_s=start_s, until_s=LOOK_AHEAD_S, windows=windows
-    )
-    found = total_in_order(Tables(transfers, edges, seen, table))
-    if found is not None:
-        return found
-    timeline = time_plan(program, network, slicing, seed=seed, start_s=start_s, stack=stack)
-    return timeline.total_ps
+
+    def table_of(transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
+        return ConnectionTable.of(
+            transfers, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
+        )
+
+    def times_of(
+        transfers: Transfers, edges: Edges, seen: Network, table: ConnectionTable
+    ) -> Timed:
+        if table.states.more:
+            return _times(transfers, edges, seen, table)
+        return _times_before(than_ps, transfers, edges, seen, table)
+
+    try:
+        timeline = simulated(make, table_of, times_of, start_s)
+    except _SlowerError:
+        return None
+    return timeline if timeline.total_ps < than_ps else None
 
 
 def simulated(
@@ -264,6 +273,28 @@ def _times(transfers: Transfers, edges: Edges, network: Network, table: Connecti
     """Return what ``schedule`` does: from a pass in plan order where that is every link's order."""
     times = times_in_order(Tables(transfers, edges, network, table))
     return schedule(transfers, edges, network, table) if times is None else (times, None)
+
+
+class _SlowerError(Exception):
+    """A simulation has come to the time before which it was to end."""
+
+
+def _times_before(
+    limit_ps: int, transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable
+) -> Timed:
+    """Return the times of ``_times``; raise _SlowerError where they reach the limit."""
+    tables = Tables(transfers, edges, network, table)
+    total = total_in_order(tables)
+    if total is not None and total >= limit_ps:
+        raise _SlowerError
+    times = None if total is None else times_in_order(tables)
+    if times is not None:
+        return times, None
+    simulation = Simulation(transfers, edges, network, table)
+    simulation.advance(limit_ps)
+    if simulation.goes_on:
+        raise _SlowerError
+    return simulation.times()
 
 
 def maker(

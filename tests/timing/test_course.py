@@ -93,7 +93,7 @@ class Program:
         epoch = self.world.engine.clocks._busy
         if epoch is not None:
             known_ps = epoch.clocks_ps().tolist()
-            epoch.simulation._flown = None
+            epoch.simulation._outcome = None
             epoch.simulation.outcome()
             assert epoch.clocks_ps().tolist() == known_ps
 

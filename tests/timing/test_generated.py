@@ -21,6 +21,7 @@ from emul import Link, Node, Site, Topology, Trunk
 from emul.links import Jitter, Transport
 from emul.plans import (
     COLLECTIVES,
+    Program,
     Rounds,
     Shape,
     build_plan,
@@ -28,8 +29,7 @@ from emul.plans import (
 from emul.plans.algorithms import ring
 from emul.stacks import IDEAL, Constants
 from emul.stacks.profile import load_stack
-from emul.timing import NCCL_SLICING, Slicing, time_plan, total_ps
-from emul.timing.generated import generated_total_ps
+from emul.timing import Slicing, generated_total_ps, time_plan
 from emul.topology import Network
 
 AROUND = ("all_reduce", "reduce_scatter", "all_gather")
@@ -175,7 +175,6 @@ def test_rings_that_meet_out_of_order_at_a_sender_are_left_to_the_heap():
     network = Network.of(Topology("triangle", sites, tuple(Trunk(*each) for each in pairs)))
     plan = build_plan("all_gather", "ring:bidirectional", (1, 1, 1))
     assert generated(plan, 2523, network) is None
-    assert total_ps(plan, shape_of(plan, 2523), ITEMSIZE, network) == by_heap(plan, 2523, network)
 
 
 def test_blocks_of_one_slice_need_no_tables_as_long_as_the_credit_lasts():
@@ -196,23 +195,7 @@ def test_blocks_of_their_own_lengths_are_left_to_tables_only_if_ranks_differ():
     counts = Shape.of_counts(COLLECTIVES["all_gather"], 4, [5, 1, 7, 2])
     network = Network.of(LINKS)
     found = generated_total_ps(plan, counts, ITEMSIZE, network)
-    assert found == total_ps(replace(plan, steps=lambda: plan.steps()), counts, ITEMSIZE, network)
-
-
-@settings(max_examples=100)
-@given(
-    topologies() | real_topologies(),
-    st.sampled_from(["ring", "ring:channels", "direct", "double_binary_tree", "hierarchical"]),
-    st.integers(0, 200),
-    st.sampled_from([None, Slicing(16, 2), NCCL_SLICING]),
-    stacks,
-)
-def test_the_total_needs_no_timeline(topology, algorithm, count, slicing, stack):
-    sizes, network = tuple(site.ranks for site in topology.sites), Network.of(topology)
-    plan = build_plan("all_reduce", algorithm, sizes)
-    timeline = time_plan(program_of(plan, count, 4), network, slicing, stack=stack, seed=5)
-    given = shape_of(plan, count), 4, network, slicing
-    assert total_ps(plan, *given, stack=stack, seed=5) == timeline.total_ps
+    assert found == time_plan(Program.of(plan, counts, ITEMSIZE), network).total_ps
 
 
 def test_rounds_yield_the_steps_of_the_textbook():

@@ -169,8 +169,7 @@ cdef class Simulation:
     cdef void run(self, int64_t until) noexcept nogil:
         cdef int64_t due, total = self.src.shape[0]
         cdef Event* next
-        while (self.handled < total and not self.too_late and not self.connections.too_late
-               and self.connections.dead_path < 0):
+        while self.handled < total and not self.has_failed():
             due = self.connections.fluid.next_due()
             next = earliest(&self.heap)
             if next.time < due:
@@ -181,6 +180,16 @@ cdef class Simulation:
                 self.connections.leave(due)
             else:
                 return
+
+    cdef inline bint has_failed(self) noexcept nogil:
+        return (self.too_late or self.connections.too_late) or self.connections.dead_path >= 0
+
+    @property
+    def goes_on(self):
+        """Whether transfers are in flight and an event is still to come."""
+        if self.handled == self.src.shape[0] or self.has_failed():
+            return False
+        return min(earliest(&self.heap).time, self.connections.fluid.next_due()) < INT64_MAX
 
     def events(self):
         """Return what is to come: times in picoseconds, numbers, kinds (see engine.connections)."""
