@@ -26,8 +26,8 @@ from collections.abc import Iterator, Sequence
 from emul.measured.forms import COLLECTIVES
 from emul.measured.measurement import LATENCY, MESSAGE, STREAM, Hints, Log, Measurement
 from emul.measured.source import Source
-from emul.reading.numbers import count, positive, whole_size
 from emul.reading.place import Place
+from emul.reading.values import choice, count, positive, whole_size
 
 __all__ = ["ANCHORS", "RESULT", "is_csv", "read_csv"]
 
@@ -109,21 +109,19 @@ def _measured(row: dict[str, str], place: Place) -> Measurement:
     size_bytes = whole_size(row["size_bytes"], place.at("size_bytes"))
     if "kind" in row:
         return _of_link(row["kind"], size_bytes, time_s, place)
-    if row["collective"] not in COLLECTIVES:
-        raise place.at("collective").refusal(row["collective"], f"one of {', '.join(COLLECTIVES)}")
+    collective = choice(row["collective"], COLLECTIVES, place.at("collective"))
     if not size_bytes:
         raise place.at("size_bytes").refusal(0, "1 byte or more")
     ranks = count(row["world_size"], place.at("world_size"), "ranks", 2, MOST_RANKS)
     algorithm = row.get("algorithm", "")
-    return Measurement(row["collective"], time_s, place.path.name, size_bytes, ranks, algorithm)
+    return Measurement(collective, time_s, place.file_name, size_bytes, ranks, algorithm)
 
 
 def _of_link(kind: str, size_bytes: int, time_s: float, place: Place) -> Measurement:
-    if kind not in KINDS:
-        raise place.at("kind").refusal(kind, f"one of {', '.join(KINDS)}")
+    choice(kind, KINDS, place.at("kind"))
     if kind in WITHOUT_SIZE and size_bytes:
         raise place.at("size_bytes").refusal(size_bytes, f"0 bytes for kind {kind}")
     if kind == "goodput" and not size_bytes:
         raise place.at("size_bytes").refusal(0, "1 byte or more for kind goodput")
     one_way_s = time_s / 2 if kind == "rtt" else time_s
-    return Measurement(KINDS[kind], one_way_s, place.path.name, size_bytes)
+    return Measurement(KINDS[kind], one_way_s, place.file_name, size_bytes)

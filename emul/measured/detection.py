@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from emul.errors import MeasurementError
+from emul.errors import EmulError
 from emul.measured import csv_table, iperf, nccl_json, nccl_text, osu, ping
 from emul.measured.json_documents import START, documents_of
 from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.neighbours import neighbour_of
 from emul.measured.prefixes import plain_lines, streams_of
 from emul.measured.source import Source
+from emul.reading.bounded_text import lines_of, text_of
 from emul.reading.json_text import JsonText
-from emul.reading.numbers import lines_of, text_of
 from emul.reading.place import Place
 
 __all__ = ["FORMATS", "read_measurements"]
@@ -153,7 +153,7 @@ def _numbered(logs: Sequence[Log]) -> tuple[Measurement, ...]:
     )
 
 
-def _unknown(lines: list[str], path: Path) -> MeasurementError:
+def _unknown(lines: list[str], path: Path) -> EmulError:
     """Return the error for a file of no format that is read, with the name of its own if known."""
     known = neighbour_of(lines)
     if known:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from emul.errors import MeasurementError
+from emul.errors import EmulError, MeasurementError
 from emul.reading.json_text import JsonText, members_of, place_in
 from emul.reading.place import Place
 
@@ -76,7 +76,7 @@ def _object_of_single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _repeated_key(text: str, path: Path, start: int) -> MeasurementError:
+def _repeated_key(text: str, path: Path, start: int) -> EmulError:
     """Return the error for the first key that comes twice in one object."""
     waiting = [start]
     while waiting:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emul.measured.measurement import IN_PLACE, OUT_OF_PLACE
-from emul.reading.numbers import NUMBER
 from emul.reading.place import Place
+from emul.reading.values import NUMBER
 
 __all__ = ["Columns", "columns_of"]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from emul.errors import MeasurementError
+from emul.errors import EmulError
 from emul.measured.forms import COLLECTIVES
 from emul.measured.measurement import IN_PLACE, Hints, Measurement
 from emul.plans import collective_named
@@ -191,7 +191,7 @@ def check_bandwidths(rows: Sequence[Row], collective: str, world_size: int) -> N
         raise misfit
 
 
-def _busbw_misfit(rows: Sequence[Row], collective: str, world_size: int) -> MeasurementError | None:
+def _busbw_misfit(rows: Sequence[Row], collective: str, world_size: int) -> EmulError | None:
     """Return the error for the first busbw that is not of ``collective``, if there is one."""
     factor = collective_named(collective).bus_factor(world_size)
     for row in rows:
@@ -272,6 +272,6 @@ def algorithm_named(experiment: str) -> tuple[str, str]:
     return "", ""
 
 
-def no_rows(place: Place) -> MeasurementError:
+def no_rows(place: Place) -> EmulError:
     """Return the error for a log without a line that can be used."""
     return place.complaint("no line of results: needed at least one with a size above 0")

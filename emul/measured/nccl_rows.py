@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from emul.errors import MeasurementError
+from emul.errors import EmulError, MeasurementError
 from emul.measured.nccl_columns import Columns
 from emul.measured.nccl_names import Half, Row
 from emul.measured.source import Source
-from emul.reading.numbers import (
+from emul.reading.place import Place
+from emul.reading.values import (
     NUMBER,
     count,
     number,
@@ -22,7 +23,6 @@ from emul.reading.numbers import (
     rounding,
     whole_size,
 )
-from emul.reading.place import Place
 
 __all__ = ["Table"]
 
@@ -151,7 +151,7 @@ class Table:
         except MeasurementError as error:
             self._leave_out(place, error)
 
-    def _leave_out(self, place: Place, error: MeasurementError) -> None:
+    def _leave_out(self, place: Place, error: EmulError) -> None:
         if not self.partial:
             raise error
         self.source.leave_out(place.line, DAMAGED)

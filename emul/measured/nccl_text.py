@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from emul.errors import MeasurementError
+from emul.errors import EmulError
 from emul.measured import nccl_names
 from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.nccl_columns import columns_of
@@ -217,7 +217,7 @@ def _hosts(run: Run) -> tuple[int, ...]:
     return () if _missing_rank(run) else nccl_names.ranks_of_hosts(hosts, run.first)
 
 
-def _missing_rank(run: Run) -> MeasurementError | None:
+def _missing_rank(run: Run) -> EmulError | None:
     """Return the error for a rank whose line cannot be read; the lines give the world size."""
     numbers = {number for number, _, _ in run.ranks}
     missing = [number for number in range(len(numbers)) if number not in numbers]

@@ -11,14 +11,14 @@ from emul.errors import MeasurementError
 from emul.measured.forms import WINDOW_MESSAGES
 from emul.measured.measurement import MESSAGE, WINDOW, Hints, Log, Measurement
 from emul.measured.source import Source
-from emul.reading.numbers import (
+from emul.reading.place import Place
+from emul.reading.values import (
     NUMBER,
     ROW,
     positive,
     rounding,
     whole_size,
 )
-from emul.reading.place import Place
 
 __all__ = ["ANCHORS", "RESULT", "is_osu", "read_osu"]
 
@@ -234,7 +234,7 @@ def _measured(output: Output, cells: list[str], hints: Hints, place: Place) -> l
         raise place.at("Validation").refusal(cells[-1], "Pass, for only what is right counts")
     if test.directions:
         return _window(output, cells, size_bytes, place) if size_bytes else []
-    source = place.path.name
+    source = place.file_name
     time_s = positive(cells[1], place.at(columns[1]), "us") / 1e6
     if test.kind == MESSAGE:
         return [Measurement(MESSAGE, time_s, source, size_bytes, how="two-sided")]
@@ -257,7 +257,7 @@ def _window(output: Output, cells: list[str], size_bytes: int, place: Place) -> 
     pairs = output.pairs if test.pairs else 1
     time_s = WINDOW_MESSAGES * test.directions * pairs * size_bytes / rate
     how = "both ways at once" if test.directions > 1 else "one way"
-    return [Measurement(WINDOW, time_s, place.path.name, size_bytes, how=how)]
+    return [Measurement(WINDOW, time_s, place.file_name, size_bytes, how=how)]
 
 
 def _check_messages(

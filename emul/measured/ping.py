@@ -14,8 +14,8 @@ from statistics import median
 from emul.errors import MeasurementError
 from emul.measured.measurement import LATENCY, Hints, Log, Measurement
 from emul.measured.source import Source
-from emul.reading.numbers import number, positive
 from emul.reading.place import Place
+from emul.reading.values import number, positive
 
 __all__ = ["ANCHORS", "RESULT", "is_ping", "read_ping"]
 

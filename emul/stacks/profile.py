@@ -14,7 +14,8 @@ from emul.errors import ArgumentError, StackError, unknown_name
 from emul.plans import COLLECTIVES
 from emul.reading.bounded_text import read_text, toml_document
 from emul.reading.complaints import Complaints
-from emul.reading.toml_table import Range, Table
+from emul.reading.toml_table import Table
+from emul.reading.values import Range, choice
 from emul.stacks.stack import HANDSHAKES, IDEAL, Choice, Constants, Stack
 
 __all__ = ["PROFILE_FILE", "load_stack", "read_stack", "stack_names"]
@@ -121,10 +122,7 @@ def _choices(table: Table) -> MappingProxyType[str, tuple[Choice, ...]]:
 
 
 def _collective(table: Table) -> str:
-    name = table.text("collective")
-    if name not in COLLECTIVES:
-        raise table.refusal("collective", name, f"one of {', '.join(COLLECTIVES)}")
-    return name
+    return choice(table.text("collective"), COLLECTIVES, table.at("collective"))
 
 
 def _sources(table: Table) -> MappingProxyType[str, str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from emul.errors import ArgumentError
 from emul.links import Changes, Diurnal, Link, Outages, State
 from emul.links.traces import BUSIEST_HOUR
-from emul.reading.toml_table import Range, Table
+from emul.reading.toml_table import Table
+from emul.reading.values import Range
 from emul.topology.formats.mahimahi import mahimahi_states
 from emul.topology.formats.traces import COLUMNS, recorded_rows
 

@@ -16,7 +16,8 @@ from emul.errors import TopologyError
 from emul.links import Link
 from emul.reading.bounded_text import read_text, toml_document
 from emul.reading.complaints import Complaints
-from emul.reading.toml_table import Range, Table
+from emul.reading.toml_table import Table
+from emul.reading.values import Range
 from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Site, Topology, Trunk
 from emul.topology.nodes import Node, NodeRuns
