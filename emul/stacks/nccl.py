@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import inf
-from types import MappingProxyType
 
 from emul.plans.algorithms.ring import MOST_CHANNELS
 from emul.stacks.nccl_latency import PAT_RANK_US, PROTOCOLS
@@ -130,9 +129,7 @@ def stack_for(base: Stack, setting: Setting, nodes: Nodes) -> Stack:
         name=f"{base.name} {setting.protocol}",
         slice_bytes=_slice_bytes(base, setting, nodes),
         wire_factor=base.wire_factor * WIRE_FACTOR[setting.protocol],
-        hop_overhead_s=MappingProxyType(
-            {"node": near_us / 1e6, "site": far_us / 1e6, "trunk": far_us / 1e6}
-        ),
+        hop_overhead_s={"node": near_us / 1e6, "site": far_us / 1e6, "trunk": far_us / 1e6},
         constants=replace(base.constants, call_s=base.constants.call_s + call_us / 1e6),
     )
 

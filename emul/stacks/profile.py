@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from emul.errors import ArgumentError, StackError, unknown_name
@@ -104,7 +103,7 @@ def _constants(table: Table) -> Constants:
     return Constants(**seconds, byte_s=table.number("byte_ns", NANOSECONDS, 0.0) / 1e9)
 
 
-def _choices(table: Table) -> MappingProxyType[str, tuple[Choice, ...]]:
+def _choices(table: Table) -> dict[str, tuple[Choice, ...]]:
     found: dict[str, list[Choice]] = {}
     for each in table.tables("choice", MOST_CHOICES):
         each.check_keys(
@@ -118,17 +117,17 @@ def _choices(table: Table) -> MappingProxyType[str, tuple[Choice, ...]]:
             each.integer("least_segments", Range(1, 1e4, "segments"), 1),
         )
         found.setdefault(_collective(each), []).append(choice)
-    return MappingProxyType({name: tuple(choices) for name, choices in found.items()})
+    return {name: tuple(choices) for name, choices in found.items()}
 
 
 def _collective(table: Table) -> str:
     return choice(table.text("collective"), COLLECTIVES, table.at("collective"))
 
 
-def _sources(table: Table) -> MappingProxyType[str, str]:
+def _sources(table: Table) -> dict[str, str]:
     sources = table.table("sources")
     for key in sources.content:
         text = sources.text(key)
         if not text.startswith(STATUSES):
             raise sources.refusal(key, text, f"a text that begins with {', '.join(STATUSES)}")
-    return MappingProxyType(dict(sources.content))
+    return dict(sources.content)

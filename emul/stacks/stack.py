@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from emul.errors import ArgumentError, unknown_name
 from emul.reading.checks import not_negative, positive, positive_or_unlimited, whole_numbers
+from emul.stacks.fixed_mapping import FixedMapping
 
 __all__ = ["HANDSHAKES", "HOP_KINDS", "IDEAL", "NO_CONSTANTS", "Choice", "Constants", "Stack"]
 
@@ -96,13 +96,15 @@ class Stack:
     slots: int = 8
     tuner: str = "none"
     wire_factor: float = 1.0
-    hop_overhead_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    hop_overhead_s: Mapping[str, float] = field(default_factory=FixedMapping)
     constants: Constants = field(default=NO_CONSTANTS)
-    choices: Mapping[str, tuple[Choice, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    choices: Mapping[str, tuple[Choice, ...]] = field(default_factory=FixedMapping)
+    sources: Mapping[str, str] = field(default_factory=FixedMapping)
 
     def __post_init__(self) -> None:
-        """Refuse what no library does."""
+        """Refuse what no library does; keep mappings that nobody can change."""
+        for name in ("hop_overhead_s", "choices", "sources"):
+            object.__setattr__(self, name, FixedMapping(getattr(self, name)))
         if self.handshake not in HANDSHAKES:
             raise unknown_name("handshake", self.handshake, HANDSHAKES)
         if not self.eager_bytes >= 0:
