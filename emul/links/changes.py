@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from emul.errors import ArgumentError
+from emul.links.diurnal import BUSIEST_HOUR, diurnal_rate_bytes_per_s
 from emul.links.draws import exponential, key_of
-from emul.links.traces import BUSIEST_HOUR, diurnal_rate_bytes_per_s
 from emul.reading.checks import fraction, loss_probability, not_negative, positive
 
 __all__ = ["CONSTANT", "Changes", "Diurnal", "Outages", "State"]

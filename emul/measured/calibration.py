@@ -18,14 +18,14 @@ from emul.measured.determined import (
     words_of_undetermined,
 )
 from emul.measured.forms import check_algorithm
+from emul.measured.influence import sources_of
 from emul.measured.linear_model import BASE, LATENCY, OVERHEAD
 from emul.measured.measurement import STREAM, Measurement
 from emul.measured.medians import CONFIDENCE, FEWEST, Interval
 from emul.measured.merging import BLURRED, SLICES, Settled, settled
 from emul.measured.misfits import has_another_form, words_of_misfit
 from emul.measured.populations import Apart, apart
-from emul.measured.ring import ALIKE, Ring
-from emul.measured.sources import sources_of
+from emul.measured.ring_paths import ALIKE, Ring
 from emul.units import format_rate, format_time
 
 __all__ = ["Calibration", "Quantity", "calibrate"]

@@ -24,8 +24,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from emul.measured.forms import COLLECTIVES
+from emul.measured.log_source import LogSource
 from emul.measured.measurement import LATENCY, MESSAGE, STREAM, Hints, Log, Measurement
-from emul.measured.source import Source
 from emul.reading.place import Place
 from emul.reading.values import choice, count, positive, whole_size
 
@@ -44,7 +44,7 @@ RESULT = re.compile(r"(?:\w+\s*,\s*){2,}[\w.+-]+\s*$")
 """What a line of results holds, also behind text that is not known."""
 
 
-def is_csv(source: Source) -> bool:
+def is_csv(source: LogSource) -> bool:
     """Say whether the first line that says something names columns of ours."""
     for line in source.lines:
         if line.strip() and not line.lstrip().startswith("#"):
@@ -53,7 +53,7 @@ def is_csv(source: Source) -> bool:
     return False
 
 
-def read_csv(source: Source, hints: Hints) -> Log:
+def read_csv(source: LogSource, hints: Hints) -> Log:
     """Return what a CSV says."""
     rows = _rows(source)
     first = next(rows, None)
@@ -70,7 +70,7 @@ def read_csv(source: Source, hints: Hints) -> Log:
     return Log(source.path, "CSV", tuple(found))
 
 
-def _rows(source: Source) -> Iterator[tuple[Place, list[str]]]:
+def _rows(source: LogSource) -> Iterator[tuple[Place, list[str]]]:
     """Yield the cells of each line, with its place; no cell spans lines."""
     for place, line in source.numbered():
         if line.lstrip().startswith("#") and RESULT.search(line):

@@ -10,10 +10,10 @@ from pathlib import Path
 from emul.errors import EmulError
 from emul.measured import csv_table, iperf, nccl_json, nccl_text, osu, ping
 from emul.measured.json_documents import START, documents_of
+from emul.measured.log_source import LogSource
 from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.neighbours import neighbour_of
 from emul.measured.prefixes import plain_lines, streams_of
-from emul.measured.source import Source
 from emul.reading.bounded_text import lines_of, text_of
 from emul.reading.json_text import JsonText
 from emul.reading.place import Place
@@ -42,8 +42,8 @@ class Format:
 
     anchors: Sequence[re.Pattern[str]]
     result: re.Pattern[str]
-    knows: Callable[[Source], bool]
-    read: Callable[[Source, Hints], Log]
+    knows: Callable[[LogSource], bool]
+    read: Callable[[LogSource, Hints], Log]
 
 
 OF_LINES = (
@@ -80,7 +80,7 @@ def _of_lines(lines: list[str], path: Path, hints: Hints) -> Log | None:
     for form in OF_LINES:
         logs: list[Log] = []
         for prefix, found, strangers in streams_of(lines, form.anchors):
-            source = Source(path, found, prefix)
+            source = LogSource(path, found, prefix)
             if form.knows(source):
                 for number in strangers if not logs else []:
                     if form.result.search(lines[number - 1]):
@@ -107,18 +107,18 @@ def _of_json(lines: list[str], path: Path, hints: Hints) -> Log | None:
     return replace(log, notes=(*several, *log.notes, *source.notes()))
 
 
-def _json_source(lines: list[str], path: Path) -> Source:
+def _json_source(lines: list[str], path: Path) -> LogSource:
     """Return the lines of JSON without the prefix that stands before the first brace."""
     starts = ((i, match.start()) for i, line in enumerate(lines) if (match := START.search(line)))
     first, at = next(starts, (0, 0))
     before = lines[first][:at]
     if not before.strip():
-        return Source(path, lines)
+        return LogSource(path, lines)
     anchor = re.compile(rf"(?<={re.escape(before)}){START.pattern}")
     prefix, rest, _ = streams_of(lines, [anchor])[0]
     if not prefix:
         rest = [*lines[:first], lines[first][at:], *lines[first + 1 :]]
-    return Source(path, rest, prefix)
+    return LogSource(path, rest, prefix)
 
 
 def _read_document(document: JsonText, path: Path, hints: Hints) -> Log:

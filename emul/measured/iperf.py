@@ -51,7 +51,7 @@ def read_iperf(document: JsonText, path: Path) -> Log:
             raise document.refusal(("intervals",), rate, "a rate above 0 in most intervals")
         samples = tuple(rates)
         what = f"the median of {len(rates)} intervals after {skipped} of the ramp"
-    notes = [f"rate is {what}", *notes, *_other_way(document), *_also(document)]
+    notes = [f"rate is {what}", *notes, *_other_direction(document), *_also(document)]
     how = f"{protocol} {_direction(document)}"
     measured = Measurement(STREAM, 1.0, path.name, rate, how=how, samples=samples)
     return Log(path, "iperf3", (measured,), notes=tuple(f"{path.name}: {each}" for each in notes))
@@ -130,7 +130,7 @@ def _after_ramp(rates: list[float]) -> tuple[list[float], int]:
     return rates[first:], first
 
 
-def _other_way(document: JsonText) -> list[str]:
+def _other_direction(document: JsonText) -> list[str]:
     """Return in words what went the other way at the same time (--bidir)."""
     for key in ("sum_received_bidir_reverse", "sum_bidir_reverse"):
         if document.get("end", key) is not None:

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.measured.forms import Form, form_of
+from emul.measured.forms import ClosedForm, form_of
 from emul.measured.measurement import Measurement
 from emul.measured.medians import Interval, deviation_of, median_interval
-from emul.measured.ring import ALIKE, Ring
+from emul.measured.ring_paths import ALIKE, Ring
 
 __all__ = ["BASE", "LATENCY", "OVERHEAD", "SECONDS_PER_BYTE", "Model"]
 
@@ -78,7 +78,7 @@ class Model:
         slices = np.minimum(pieces, slice_bytes or np.inf)
         pays[:, SECONDS_PER_BYTE] -= _numbers(forms, "relays") * (pieces - slices)
         ways = [
-            ring.slowest_way(int(form.latencies) if each.world_size == ring.world_size else 0)
+            ring.slowest_path(int(form.latencies) if each.world_size == ring.world_size else 0)
             for each, form in zip(measurements, forms, strict=True)
         ]
         part = np.array([way.part_measured for way in ways])
@@ -152,5 +152,5 @@ def _interval(measurement: Measurement) -> Interval | None:
     return Interval(min(0.0, low), max(0.0, high), found.confidence)
 
 
-def _numbers(forms: Sequence[Form], name: str) -> Floats:
+def _numbers(forms: Sequence[ClosedForm], name: str) -> Floats:
     return np.array([getattr(form, name) for form in forms], float)

@@ -19,7 +19,7 @@ from emul.measured.linear_model import (
 )
 from emul.measured.measurement import LATENCY as LATENCY_OF_A_PING
 from emul.measured.measurement import Measurement
-from emul.measured.ring import Ring
+from emul.measured.ring_paths import Ring
 
 __all__ = ["BLURRED", "SLICES", "Settled", "settled"]
 

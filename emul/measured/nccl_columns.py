@@ -14,7 +14,7 @@ from emul.measured.measurement import IN_PLACE, OUT_OF_PLACE
 from emul.reading.place import Place
 from emul.reading.values import NUMBER
 
-__all__ = ["Columns", "columns_of"]
+__all__ = ["NcclColumns", "columns_of"]
 
 BANDWIDTHS = ["algbw", "busbw"]
 HALF = ["time", *BANDWIDTHS]
@@ -36,7 +36,7 @@ FORMS = {
 
 
 @dataclass(frozen=True)
-class Columns:
+class NcclColumns:
     """The names of the columns in their order, and where the numbers of each half begin.
 
     ``places`` are the halves that the table has. A ``timestamp`` at the end of a line is no column.
@@ -82,7 +82,7 @@ def form(name: str) -> str:
     return FORMS.get(name, NUMBER.pattern)
 
 
-def columns_of(names: list[str], title: str, place: Place) -> Columns:
+def columns_of(names: list[str], title: str, place: Place) -> NcclColumns:
     """Return the columns of a heading, having made sure that they are those of nccl-tests.
 
     ``title`` is the line above the heading, which names the halves.
@@ -105,4 +105,4 @@ def columns_of(names: list[str], title: str, place: Place) -> Columns:
             "..., and time, algbw, busbw, #wrong out of place and in place"
         )
     alone = IN_PLACE if "in-place" in title and "out-of-place" not in title else OUT_OF_PLACE
-    return Columns(tuple(names), (OUT_OF_PLACE, IN_PLACE) if times == 2 else (alone,))
+    return NcclColumns(tuple(names), (OUT_OF_PLACE, IN_PLACE) if times == 2 else (alone,))

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from emul.errors import EmulError, MeasurementError
-from emul.measured.nccl_columns import Columns
-from emul.measured.nccl_names import Half, Row
-from emul.measured.source import Source
+from emul.measured.log_source import LogSource
+from emul.measured.nccl_columns import NcclColumns
+from emul.measured.nccl_names import Half, NcclRow
 from emul.reading.place import Place
 from emul.reading.values import (
     NUMBER,
@@ -24,7 +24,7 @@ from emul.reading.values import (
     whole_size,
 )
 
-__all__ = ["Table"]
+__all__ = ["NcclTable"]
 
 MESSAGE = re.compile(
     r"(?:\[[\d-]+[ T][\d:.]+\]\s*)?(?<![\w.-])[\w.-]+:\d+:\d+ \[[-\d]+\] |\[[\w.-]+:\d+\] "
@@ -45,14 +45,14 @@ DAMAGED = "rows that are not complete"
 
 
 @dataclass
-class Table:
+class NcclTable:
     """The rows below one heading, and the row of which only the beginning has come."""
 
-    source: Source
-    columns: Columns
+    source: LogSource
+    columns: NcclColumns
     hosts: Sequence[str] = ()
     partial: bool = False
-    rows: list[Row] = field(default_factory=list)
+    rows: list[NcclRow] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
     begun: Place | None = None
     interrupted: bool = False
@@ -166,12 +166,12 @@ def _number_first(rest: str) -> bool:
     return any(CELL.fullmatch(cell) for cell in rest.split()[:1])
 
 
-def _row(columns: Columns, cells: list[str], place: Place) -> Row:
+def _row(columns: NcclColumns, cells: list[str], place: Place) -> NcclRow:
     """Return a line of the table whose cells are complete, each refused where it cannot be."""
     by_name = dict(zip(columns.names, cells, strict=True))
     halves = [_half(columns, cells, at, name, place)
               for at, name in zip(columns.halves, columns.places, strict=True)]  # fmt: skip
-    return Row(
+    return NcclRow(
         _here(place),
         whole_size(by_name["size"], place.at("size")),
         count(by_name["count"], place.at("count"), "elements", 0, MOST_COUNT),
@@ -186,7 +186,7 @@ def _here(place: Place) -> Callable[[], Place]:
     return lambda: place
 
 
-def _half(columns: Columns, cells: list[str], at: int, name: str, place: Place) -> Half:
+def _half(columns: NcclColumns, cells: list[str], at: int, name: str, place: Place) -> Half:
     time, algbw, busbw, verdict = cells[at : at + 4]
     _check_verdict(columns.verdict, verdict, place)
     time_us = positive(time, place.at("time"), "us")

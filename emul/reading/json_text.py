@@ -17,7 +17,7 @@ from emul.reading.values import LEAST, MEASURED, MOST, MOST_BYTES, Range
 
 __all__ = ["JsonText", "members_of", "place_in"]
 
-Steps = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 PLAIN = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\r\n]*")
@@ -36,21 +36,21 @@ class JsonText:
     and of its parts where they stand in several documents of a stream.
     """
 
-    def __init__(self, text: str, path: Path, content: Any, origins: dict[Steps, int]) -> None:
+    def __init__(self, text: str, path: Path, content: Any, origins: dict[KeyPath, int]) -> None:
         """Take ``content``, which stands at ``origins`` in ``text``."""
         self.text = text
         self.path = path
         self.content = content
         self.origins = origins
 
-    def place(self, steps: Steps) -> Place:
+    def place(self, steps: KeyPath) -> Place:
         """Return the place of the value that ``steps``, keys and indices, lead to.
 
         Where a step leads nowhere, that is the place of what should have held it.
         """
         return place_in(self.text, self.path, self.position(steps))
 
-    def position(self, steps: Steps) -> int:
+    def position(self, steps: KeyPath) -> int:
         """Return where in the text the value begins that ``steps`` lead to."""
         known = max((each for each in self.origins if steps[: len(each)] == each), key=len)
         position = self.origins[known]
@@ -61,7 +61,7 @@ class JsonText:
             position = inside
         return position
 
-    def refusal(self, steps: Steps, came: object, needed: str) -> EmulError:
+    def refusal(self, steps: KeyPath, came: object, needed: str) -> EmulError:
         """Return the error for the value that ``steps`` lead to."""
         return JsonValue(self, steps).refusal(came, needed)
 
@@ -108,7 +108,7 @@ class JsonValue:
     """A value of a document; its line and column are looked for when it has to be refused."""
 
     document: JsonText
-    steps: Steps
+    steps: KeyPath
 
     def refusal(self, came: object, needed: str) -> EmulError:
         """Return the error for this value."""

@@ -10,10 +10,10 @@ from emul.reading import values
 from emul.reading.place import LONGEST_VALUE, Place
 from emul.reading.values import Range
 
-__all__ = ["Table"]
+__all__ = ["TomlTable"]
 
 
-class Table:
+class TomlTable:
     """A table of a TOML document that remembers where it stands and what was read from it."""
 
     def __init__(
@@ -124,12 +124,12 @@ class Table:
                 raise self.refusal(f"{key}[{i}]", row, needed)
         return value
 
-    def table(self, key: str) -> Table:
+    def table(self, key: str) -> TomlTable:
         """Return the table at ``key``, empty when there is none."""
         path = f"{self.path}.{key}".strip(".")
-        return Table(self.content.get(key, {}), self.where, path, self.error_class)
+        return TomlTable(self.content.get(key, {}), self.where, path, self.error_class)
 
-    def tables(self, key: str, most: int) -> list[Table]:
+    def tables(self, key: str, most: int) -> list[TomlTable]:
         """Return the array of tables at ``key``, refusing more than ``most``."""
         value = self.content.get(key, [])
         if not isinstance(value, list):
@@ -138,6 +138,6 @@ class Table:
             raise self.error_class(f"{self.where}: {len(value)} x [[{key}]]: needed at most {most}")
         prefix = f"{self.path}.{key}".strip(".")
         return [
-            Table(item, self.where, f"{prefix}[{i}]", self.error_class)
+            TomlTable(item, self.where, f"{prefix}[{i}]", self.error_class)
             for i, item in enumerate(value)
         ]

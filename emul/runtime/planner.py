@@ -56,7 +56,7 @@ from emul.timing import (
 )
 from emul.topology import Network, Topology, world_of
 from emul.topology.bound import Bounded
-from emul.topology.connection_limit import Connection
+from emul.topology.connection_limit import SiteConnections
 from emul.units import PS_PER_S
 
 __all__ = ["AUTO", "MOST_RANKS_IN_FULL", "Algorithm", "Planner"]
@@ -255,7 +255,7 @@ class Planner:
             root,
             timeline.roundings,
             None if shape.counts is None else shape.table * itemsize,
-            Connection(max(1, connections), in_flight, at_once),
+            SiteConnections(max(1, connections), in_flight, at_once),
         )
         return Prediction(
             plan,

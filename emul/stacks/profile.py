@@ -13,7 +13,7 @@ from emul.errors import ArgumentError, StackError, unknown_name
 from emul.plans import COLLECTIVES
 from emul.reading.bounded_text import read_text, toml_document
 from emul.reading.complaints import Complaints
-from emul.reading.toml_table import Table
+from emul.reading.toml_table import TomlTable
 from emul.reading.values import Range, choice
 from emul.stacks.stack import HANDSHAKES, IDEAL, Choice, Constants, Stack
 
@@ -68,7 +68,7 @@ def read_stack(path: Path) -> Stack:
 
 
 def _stack(text: str, where: str, name: str) -> Stack:
-    table = Table(toml_document(text, where, StackError), where, "", StackError)
+    table = TomlTable(toml_document(text, where, StackError), where, "", StackError)
     complaints = Complaints(where, StackError)
     with complaints.noted():
         table.check_keys(KEYS)
@@ -97,13 +97,13 @@ def _stack(text: str, where: str, name: str) -> Stack:
         raise table.converted(error) from None
 
 
-def _constants(table: Table) -> Constants:
+def _constants(table: TomlTable) -> Constants:
     table.check_keys((*CONSTANTS, "byte_ns"))
     seconds = {f"{key[:-3]}_s": table.number(key, MICROSECONDS, 0.0) / 1e6 for key in CONSTANTS}
     return Constants(**seconds, byte_s=table.number("byte_ns", NANOSECONDS, 0.0) / 1e9)
 
 
-def _choices(table: Table) -> dict[str, tuple[Choice, ...]]:
+def _choices(table: TomlTable) -> dict[str, tuple[Choice, ...]]:
     found: dict[str, list[Choice]] = {}
     for each in table.tables("choice", MOST_CHOICES):
         each.check_keys(
@@ -120,11 +120,11 @@ def _choices(table: Table) -> dict[str, tuple[Choice, ...]]:
     return {name: tuple(choices) for name, choices in found.items()}
 
 
-def _collective(table: Table) -> str:
+def _collective(table: TomlTable) -> str:
     return choice(table.text("collective"), COLLECTIVES, table.at("collective"))
 
 
-def _sources(table: Table) -> dict[str, str]:
+def _sources(table: TomlTable) -> dict[str, str]:
     sources = table.table("sources")
     for key in sources.content:
         text = sources.text(key)

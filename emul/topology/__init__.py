@@ -13,7 +13,7 @@ from emul.topology.toml.provenance import (
 )
 from emul.topology.toml.reader import (
     Document,
-    LinkTable,
+    LinkOrigin,
     read_document,
     read_topology,
 )
@@ -21,7 +21,7 @@ from emul.topology.toml.reader import (
 __all__ = [
     "Document",
     "Figure",
-    "LinkTable",
+    "LinkOrigin",
     "Network",
     "Node",
     "NodeRuns",

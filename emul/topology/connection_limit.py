@@ -10,17 +10,17 @@ from emul.links import State
 from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
 from emul.topology.model import Trunk
 
-__all__ = ["Connection", "connection_over"]
+__all__ = ["SiteConnections", "connection_over"]
 
 BEYOND_ANY_PORT = 1e18
 """Bytes per second: what comes to a trunk whose tokens let it pass comes no faster."""
 
-Line = tuple[float, float]
+RateAndBurst = tuple[float, float]
 """Bytes per second, and bytes that pass at once on top of that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class SiteConnections:
     """How a run sends beyond a site.
 
     A rank has ``number`` connections at most. ``slots_bytes``: what slots let each have in flight,
@@ -33,7 +33,9 @@ class Connection:
     window_at_once: bool = False
 
 
-def connection_over(trunk: Trunk, connection: Connection, alpha_s: float) -> tuple[Line, Line]:
+def connection_over(
+    trunk: Trunk, connection: SiteConnections, alpha_s: float
+) -> tuple[RateAndBurst, RateAndBurst]:
     """Return what windows and losses leave of a connection, and what is in flight at most.
 
     ``alpha_s`` is from when on the first counts.
@@ -43,7 +45,7 @@ def connection_over(trunk: Trunk, connection: Connection, alpha_s: float) -> tup
     return _by_transport(trunk), _by_slots(trunk, connection.slots_bytes, alpha_s)
 
 
-def _by_slots(trunk: Trunk, slots_bytes: float, alpha_s: float) -> Line:
+def _by_slots(trunk: Trunk, slots_bytes: float, alpha_s: float) -> RateAndBurst:
     """Return what slots let a connection send; where the link has a window, they do not count.
 
     Each byte takes its own of them from when it is handed over until one trip back after its
@@ -58,19 +60,19 @@ def _by_slots(trunk: Trunk, slots_bytes: float, alpha_s: float) -> Line:
     return rate, rate * (alpha_s + back_s)
 
 
-def _by_round_trips(trunk: Trunk) -> Line:
+def _by_round_trips(trunk: Trunk) -> RateAndBurst:
     """Return what a window lets pass that is sent at once, and again each round trip."""
     transport, rtt_s = trunk.link.transport, trunk.link.rtt_s
     window = transport.window_bytes * transport.streams
     return (window / rtt_s, window) if window and rtt_s else (inf, 0.0)
 
 
-def _by_losses(trunk: Trunk) -> Line:
+def _by_losses(trunk: Trunk) -> RateAndBurst:
     transport = replace(trunk.link.transport, window_bytes=0.0)
     return _by_transport(replace(trunk, link=replace(trunk.link, transport=transport)))
 
 
-def _by_transport(trunk: Trunk) -> Line:
+def _by_transport(trunk: Trunk) -> RateAndBurst:
     """Return what windows and losses leave of a connection at the best of the trunk's states."""
     return max(_limit(trunk, state) for state in _states(trunk)), 0.0
 

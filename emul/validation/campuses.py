@@ -11,7 +11,7 @@ from emul.links.link import Jitter, OtherTraffic
 from emul.links.loss import cubic_window_segments
 from emul.reading.place import Place
 from emul.topology import Node, Site, Topology, Trunk
-from emul.validation.columns import LinkMeasurements, LinkTable, MeasuredRow
+from emul.validation.columns import LinkMeasurements, MeasuredLinks, MeasuredRow
 
 __all__ = ["Campuses", "campus_of_ranks", "campuses_of"]
 
@@ -78,7 +78,7 @@ def campus_of_ranks(placement: str, ranks: int, campuses: int, place: Place) -> 
     )
 
 
-def campuses_of(row: MeasuredRow, table: LinkTable, flight_bytes: float) -> Campuses:
+def campuses_of(row: MeasuredRow, table: MeasuredLinks, flight_bytes: float) -> Campuses:
     """Return where the ranks of ``row`` live, joined as ``table`` says.
 
     ``flight_bytes``: the most that a connection has to send at a time.
@@ -145,7 +145,7 @@ def _window_bytes(row: MeasuredRow, known: LinkMeasurements | None) -> float:
     return seen * rtt_s
 
 
-def _lan(row: MeasuredRow, table: LinkTable) -> Link:
+def _lan(row: MeasuredRow, table: MeasuredLinks) -> Link:
     """Return the link inside a campus, and of each rank to the way out."""
     known = table.links.get(row.link)
     inside = known.inside_goodput if known else None
@@ -168,7 +168,7 @@ def _site(
 
 
 def _trunk(
-    row: MeasuredRow, table: LinkTable, a: int, b: int, lan: Link, flight_bytes: float
+    row: MeasuredRow, table: MeasuredLinks, a: int, b: int, lan: Link, flight_bytes: float
 ) -> Link:
     known = table.links.get(row.link)
     rtt_s = _rtt_s(row, table, a, b)
@@ -187,7 +187,7 @@ def _trunk(
     )
 
 
-def _rtt_s(row: MeasuredRow, table: LinkTable, a: int, b: int) -> float:
+def _rtt_s(row: MeasuredRow, table: MeasuredLinks, a: int, b: int) -> float:
     """Return the measured round trip, else the configured one and what hosts add to it."""
     known = table.links.get(row.link)
     pairs = known.rtt_s if known else {}

@@ -25,7 +25,7 @@ from emul.reading.bounded_text import lines_of, text_of
 from emul.reading.place import Place
 from emul.reading.values import Range, amount, count, positive
 
-__all__ = ["LinkMeasurements", "LinkTable", "MeasuredRow", "read_links", "read_measured"]
+__all__ = ["LinkMeasurements", "MeasuredLinks", "MeasuredRow", "read_links", "read_measured"]
 
 NEEDED = ("sw", "coll", "algo", "ranks", "placement", "delay_us", "rate_bps", "shape", "bytes",
           "median_s", "link")  # fmt: skip
@@ -89,7 +89,7 @@ class LinkMeasurements:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkTable:
+class MeasuredLinks:
     """All links of a file, by name."""
 
     path: Path
@@ -118,7 +118,7 @@ def read_measured(path: Path) -> list[MeasuredRow]:
     return [_measured(cells, place) for place, cells in _table(path, NEEDED, OPTIONAL)]
 
 
-def read_links(path: Path) -> LinkTable:
+def read_links(path: Path) -> MeasuredLinks:
     """Return the links of a file; raises MeasurementError as ``read_measured`` does."""
     rtt: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
     goodput: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
@@ -141,7 +141,7 @@ def read_links(path: Path) -> LinkTable:
                 kind, f"ping_rtt_ms, ping_rtt_ms_intra or a name that begins with {GOODPUT}"
             )
     names = dict.fromkeys([*rtt, *goodput, *inside])
-    return LinkTable(
+    return MeasuredLinks(
         path,
         {
             name: LinkMeasurements(

@@ -14,7 +14,7 @@ from emul.timing import Timeline, critical_path, time_plan
 from emul.topology import Network
 from emul.validation.algorithms import STACK_OF, Chosen, chosen
 from emul.validation.campuses import Campuses, campuses_of, payload_bytes_per_s
-from emul.validation.columns import LinkTable, MeasuredRow
+from emul.validation.columns import MeasuredLinks, MeasuredRow
 from emul.validation.textbook import textbook_s
 
 __all__ = ["Predicted", "Predictor"]
@@ -55,7 +55,10 @@ class Predictor:
     """
 
     def __init__(
-        self, table: LinkTable, stack: Stack | None = None, stacks: dict[str, Stack] | None = None
+        self,
+        table: MeasuredLinks,
+        stack: Stack | None = None,
+        stacks: dict[str, Stack] | None = None,
     ) -> None:
         """Take the links, and the stacks that are not the built-in ones."""
         self.table = table

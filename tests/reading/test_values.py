@@ -9,7 +9,7 @@ from emul.errors import MeasurementError, StackError
 from emul.reading import values
 from emul.reading.json_text import JsonText
 from emul.reading.place import Place
-from emul.reading.toml_table import Table
+from emul.reading.toml_table import TomlTable
 from emul.reading.values import Range
 
 CELL = Place(Path("a/log.csv"), 3, "size")
@@ -44,7 +44,7 @@ def test_a_long_value_is_cut_in_the_error():
 def test_documents_and_tables_refuse_the_same_numbers(wrong):
     with pytest.raises(StackError, match=r"^stack mine: slots = .* above 0 to below 1 of the rate"):
         values.real(wrong, PARTS, KEY)
-    table = Table({"part": wrong}, "f.toml", "trunk[0]", StackError)
+    table = TomlTable({"part": wrong}, "f.toml", "trunk[0]", StackError)
     with pytest.raises(StackError, match=r"^f\.toml: trunk\[0\]\.part = "):
         table.number("part", PARTS)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from emul.errors import TopologyError
 from emul.links import State
-from emul.links.traces import MAHIMAHI_PACKET_BYTES
+from emul.links.diurnal import MAHIMAHI_PACKET_BYTES
 from emul.reading.bounded_text import BYTE_ORDER_MARK, MOST_TRACE_BYTES, read_bytes
 from emul.topology.formats.traces import MOST_STATES
 

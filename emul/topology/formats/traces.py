@@ -63,12 +63,12 @@ def recorded_rows(
     rows = _split(path, lines)
     number, first = next(rows, (1, []))
     if columns:
-        table = _Table(path, tuple(columns), rate_bytes_per_s, f"columns = {list(columns)}")
+        table = _TraceTable(path, tuple(columns), rate_bytes_per_s, f"columns = {list(columns)}")
         if first and not any(map(_is_number, first)):
             number, first = next(rows, (number, []))  # names of others
     else:
         shown = f"line {number} = {lines[0][1][:200] if lines else ''!r}"
-        table = _Table(path, tuple(first), rate_bytes_per_s, shown)
+        table = _TraceTable(path, tuple(first), rate_bytes_per_s, shown)
         number, first = next(rows, (number, []))
     if not first:
         raise TopologyError(f"{path}: no line with numbers: needed at least one")
@@ -117,7 +117,7 @@ def _is_number(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class _TraceTable:
     """The columns of a trace: their names, and the rate that absolute rates are parts of."""
 
     path: Path

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from emul.reading.place import Place
 
-__all__ = ["Source"]
+__all__ = ["LogSource"]
 
 MOST_RANGES = 8
 """Ranges of line numbers that one note names; of further ones only the number is told."""
 
 
 @dataclass
-class Source:
+class LogSource:
     """The lines of a file without the prefix that they share; line ``i`` has number ``i + 1``.
 
     A line that belongs to somebody else is empty here, so that numbers are those of the file.
