@@ -1,4 +1,4 @@
-"""From what people measure to the numbers of links: readers, the fit, and the topology file."""
+"""From measurements to the numbers of links: readers, the fit, and the topology file."""
 
 from emul.errors import MeasurementError, MissingLibraryError
 from emul.measured.calibration import Calibration, Quantity, calibrate

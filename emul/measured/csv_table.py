@@ -6,7 +6,7 @@ Of collectives, a line for each time: ``collective, world_size, size_bytes, time
     collective,world_size,size_bytes,time_s
     all_reduce,8,1048576,0.00213
 
-Of what is measured between two ranks: ``kind, size_bytes, time_s``. The kind is ``latency`` (one
+Of measurements between two ranks: ``kind, size_bytes, time_s``. The kind is ``latency`` (one
 way, of next to nothing), ``rtt`` (there and back), ``message`` (one message, from the send to its
 arrival) or ``goodput`` (bytes that a long stream moves in a time):
 
@@ -41,7 +41,7 @@ NAME = r"(?:collective|world_size|size_bytes|time_s|algorithm|kind)"
 COMMENT = "comments that look like results"
 ANCHORS = (re.compile(rf"\b{NAME}(?:\s*,\s*{NAME})+\s*$"),)
 RESULT = re.compile(r"(?:\w+\s*,\s*){2,}[\w.+-]+\s*$")
-"""What a line of results holds, also behind text that is not known."""
+"""A part of every line of results, also behind text that is not known."""
 
 
 def is_csv(source: LogSource) -> bool:
@@ -54,7 +54,7 @@ def is_csv(source: LogSource) -> bool:
 
 
 def read_csv(source: LogSource, hints: Hints) -> Log:
-    """Return what a CSV says."""
+    """Return the measurements of a CSV file."""
     rows = _rows(source)
     first = next(rows, None)
     if first is None:

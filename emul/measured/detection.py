@@ -1,4 +1,4 @@
-"""From a file to what it says: its format is told by its content, never by its name."""
+"""From a file to its measurements: the format follows from the content, never from the name."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ NO_JSON = "text that is not JSON"
 
 @dataclass(frozen=True)
 class Format:
-    """A format of lines: what it is known by, and its reader.
+    """A format of lines: the marks that tell it, and its reader.
 
-    ``anchors`` find where its lines begin behind a prefix, ``result`` what a line of results holds.
+    ``anchors`` find where its lines begin behind a prefix, ``result`` a part of every line of
+    results.
     """
 
     anchors: Sequence[re.Pattern[str]]
@@ -56,7 +57,7 @@ OF_LINES = (
 
 
 def read_measurements(path: Path, hints: Hints | None = None) -> Log:
-    """Return what the file at ``path`` says; ``hints`` are what the user knows beside it.
+    """Return the log in the file at ``path``; ``hints`` are facts that the user adds.
 
     Raises MeasurementError, with line and column, when the file cannot be read, is of no known
     format, is cut short, or holds a number that cannot be one.
@@ -74,7 +75,7 @@ def read_measurements(path: Path, hints: Hints | None = None) -> Log:
 
 
 def _of_lines(lines: list[str], path: Path, hints: Hints) -> Log | None:
-    """Return what a file of lines says, of each process in it; None if it is of no format."""
+    """Return the logs of all processes in a file of lines; None if it is of no format."""
     long = [number for number, line in enumerate(lines, start=1) if len(line) > LONGEST_LINE]
     lines = [line if len(line) <= LONGEST_LINE else "" for line in lines]
     for form in OF_LINES:
@@ -94,7 +95,7 @@ def _of_lines(lines: list[str], path: Path, hints: Hints) -> Log | None:
 
 
 def _of_json(lines: list[str], path: Path, hints: Hints) -> Log | None:
-    """Return what the JSON documents of a file say, None if there are none."""
+    """Return the log of the JSON documents of a file, None if there are none."""
     source = _json_source(lines, path)
     documents, strangers = documents_of("\n".join(source.lines), path)
     if not documents:

@@ -24,7 +24,7 @@ WINDOW_MESSAGES = 64
 
 @dataclass(frozen=True, slots=True)
 class ClosedForm:
-    """How often a measurement pays for what; ``calls``: the base.
+    """How often a measurement pays for each cost; ``calls``: the base.
 
     Where ranks hand on pieces, slices of them hide time: ``pieces`` are in the vector, 0 where no
     piece is handed on. After the first, ``chained`` steps wait for the latency of a piece
@@ -130,7 +130,8 @@ POINT_TO_POINT: Mapping[str, ClosedForm] = MappingProxyType(
         WINDOW: ClosedForm(0, 2, WINDOW_MESSAGES + 1, WINDOW_MESSAGES),
     }
 )
-"""What is measured between two ranks; the answer at the end of a window is a message as well."""
+"""The kinds of measurements between two ranks; the answer at the end of a window is a message as
+well."""
 
 
 def algorithm_of(measurement: Measurement, asked: str) -> str:

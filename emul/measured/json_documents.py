@@ -15,7 +15,7 @@ from emul.reading.place import Place
 __all__ = ["START", "documents_of"]
 
 START = re.compile(r"(?:\{\s*(?:\"|$)|\[\s*(?:\{|$))")
-"""What a document begins with, also behind a prefix."""
+"""The beginning of a document, also behind a prefix."""
 DOCUMENT = re.compile(r"^[ \t]*(?=\{|\[\s*[{\]])", re.MULTILINE)
 BEHIND = re.compile(r"[ \t\r\n,]*(?=\{)")
 STRING_OR_NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<bad>NaN|-?Infinity)', re.DOTALL)
@@ -132,7 +132,7 @@ def _joined(found: Sequence[JsonText]) -> list[JsonText]:
 
 
 def _add_event(document: JsonText, event: str, data: Any, start: int) -> None:
-    """Put what a stream says into the document that it makes."""
+    """Put an event of a stream into the document that the stream makes."""
     if event == "interval":
         intervals = document.content.setdefault("intervals", [])
         document.origins[("intervals", len(intervals))] = start

@@ -1,11 +1,12 @@
 """All measurements as rows of one model: base b, latency L, overhead o and seconds per byte g.
 
-A row takes c b + l L + m o + f S g, less what is hidden where a ring hands on pieces of p bytes in
-slices of s: the next step begins after the first slice. A step then takes no longer than its port
-is busy, o + p g, or than a first slice is under way, whichever is more. Where a part h of the hops
-goes over the measured link and the others take r on average, that is max(o + p g, h (L + o + s g) +
-r) in place of L + o + p g; so min(L, (1 - h) (L + o) + (p - h s) g - r) is hidden. The hops are
-those of the slowest way around the ring, which is the one that goes over most measured links.
+A row takes c b + l L + m o + f S g, less the time that is hidden where a ring hands on pieces of p
+bytes in slices of s: the next step begins after the first slice. A step then takes no longer than
+its port is busy, o + p g, or than a first slice is in flight, the larger of the two. Where a part h
+of the hops goes over the measured link and the others take r on average, that is max(o + p g, h (L
++ o + s g) + r) in place of L + o + p g; so min(L, (1 - h) (L + o) + (p - h s) g - r) is hidden. The
+hops are those of the slowest run around the ring, which is the run that goes over most measured
+links.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class Model:
-    """Rows of measurements: how often each pays for what, and the seconds it took.
+    """Rows of measurements: how often each pays for each cost, and its seconds.
 
     ``pays`` is (rows, 4), how often a row pays each parameter; ``spreads`` the relative standard
     errors that files tell, 0 where they do not; ``intervals`` those of the rows that are medians,
     from relative error to relative error, None for others. Each of ``waits`` steps hides latency,
-    but no more than what a row of ``hides``, (rows, 4), makes of the parameters, less ``other_s``.
+    but no more than the time that a row of ``hides``, (rows, 4), makes of the parameters, less
+    ``other_s``.
     """
 
     pays: Floats
@@ -119,7 +121,8 @@ class Model:
         return replace(self, pays=pays)
 
     def spanned(self, column: int, others: Sequence[int]) -> bool:
-        """Say whether what the rows pay of ``column`` is a mixture of active ``others``."""
+        """Say whether the payments of the rows for ``column`` are a mixture of active
+        ``others``."""
         scaled = self.pays / self.times_s[:, None]
         mixed, wanted = scaled[:, list(others)], scaled[:, column]
         mixed = mixed / np.linalg.norm(mixed, axis=0)

@@ -42,7 +42,7 @@ class LogSource:
         self.left_out.append((number, why))
 
     def notes(self) -> tuple[str, ...]:
-        """Return in sentences what was taken off the lines, and which lines were left out."""
+        """Return in sentences which prefixes and which lines were left out."""
         name = self.path.name
         taken = [f"{name}: the prefix {self.prefix!r} of the lines is taken off"]
         return (*(taken if self.prefix else []), *_left_out_notes(name, self.left_out))

@@ -32,7 +32,7 @@ FORMS = {
     "#wrong": r"(?:N/A|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)",
     "error": rf"(?:N/A|{NUMBER.pattern})",
 }
-"""What a cell looks like; those of other columns are numbers."""
+"""Patterns of cells; cells of other columns are numbers."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class NcclColumns:
         )
 
     def row_pattern(self) -> re.Pattern[str]:
-        """Return what finds a line of the table among other text in the same line."""
+        """Return the pattern of a line of the table among other text in the same line."""
         cells = [
             rf"(?:\s+{form(name)})" + ("?" if name == "redop" else "") for name in self.names[1:]
         ]

@@ -24,7 +24,7 @@ def is_nccl_json(document: JsonText) -> bool:
 
 
 def read_nccl_json(document: JsonText, path: Path, hints: Hints) -> Log:
-    """Return what a document says: its results in place and out of place."""
+    """Return the log of a document: its results in place and out of place."""
     results = document.items("results")
     if document.get("out_of_bounds") is None:
         raise document.place(()).complaint("the document has no 'out_of_bounds': needed all of it")

@@ -1,4 +1,4 @@
-"""What nccl-tests calls things, and what its columns must agree with (src/common.cu, src/*.cu)."""
+"""The names that nccl-tests uses, and the checks of its columns (src/common.cu, src/*.cu)."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _check_columns(collective: str, known: Sequence[str], said_by: str, place: P
 
 
 def _of_columns(rows: Sequence[NcclRow]) -> list[str]:
-    """Return the collectives that operator, root and what ``count`` counts allow.
+    """Return the collectives that operator, root and the unit of ``count`` allow.
 
     All rows have elements, so the first tells as much as any other.
     """

@@ -1,7 +1,7 @@
 """The lines of the table of nccl-tests, also where other processes write into them.
 
-A line is printed in three pieces: what is run, the times out of place, those in place. A message of
-NCCL may come between two pieces, behind the last or before the first.
+A line is printed in three pieces: the collective, the times out of place, the times in place. A
+message of NCCL may come between two pieces, behind the last or before the first.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["NcclTable"]
 MESSAGE = re.compile(
     r"(?:\[[\d-]+[ T][\d:.]+\]\s*)?(?<![\w.-])[\w.-]+:\d+:\d+ \[[-\d]+\] |\[[\w.-]+:\d+\] "
 )
-"""What a message of NCCL (host:process:thread [device]) and one of Open MPI begin with."""
+"""The beginning of a message of NCCL (host:process:thread [device]) and of Open MPI."""
 GLUED = re.compile(rf"(N/A|{NUMBER.pattern})([A-Za-z_][\w.-]*)?$", re.ASCII)
 TIMESTAMP = re.compile(r"(?<!\s)\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*$")
 """The last column with -T."""
@@ -62,7 +62,7 @@ class NcclTable:
         self.pattern = self.columns.row_pattern()
 
     def read(self, line: str, place: Place) -> None:
-        """Take what a line has of rows."""
+        """Take the rows, or the parts of them, that a line has."""
         line = TIMESTAMP.sub("", line)
         own, message = self._own(line)
         read = own if self.pattern.search(own) else line

@@ -30,7 +30,7 @@ END = re.compile(r"(?:#\s*)?\bAvg bus bandwidth\s*:\s*\S+")
 CONCLUDED = re.compile(r"(?:#\s*)?\bCollective test concluded")
 WRONG = re.compile(r"(?:#\s*)?\bOut of bounds values\s*:\s*(\d+)")
 RESULT = re.compile(r"\b\d+\s+\d+\s+[a-z]\w*\s+(?:[a-z]\w*\s+)?(?:-?\d+\s+)?\d+\.\d")
-"""What a row holds, also behind text that is not known."""
+"""A part of every row, also behind text that is not known."""
 
 ANCHORS = (HEADER, RUN)
 CLOSING = "the closing lines '# Out of bounds values' and '# Avg bus bandwidth'"
@@ -45,7 +45,7 @@ def is_nccl_text(source: LogSource) -> bool:
 
 @dataclass
 class ProgramRun:
-    """One run of a program: what its head says, and its lines, as far as they are read.
+    """One run of a program: the words of its head, and its lines, as far as they are read.
 
     ``heads`` counts the processes that print a head of their own, all in one log.
     """
@@ -76,7 +76,8 @@ class ProgramRun:
 
 
 def read_nccl_text(source: LogSource, hints: Hints) -> Log:
-    """Return what a log says; it may hold several runs, and lines of others among its own."""
+    """Return the measurements of a log; it may hold several runs, and lines of others among its
+    own."""
     runs = list(_runs(source, hints.partial))
     measurements: list[Measurement] = []
     for number, run in enumerate(runs, start=1):
@@ -235,7 +236,7 @@ def _missing_rank(run: ProgramRun) -> EmulError | None:
 
 
 def _measurements(run: ProgramRun, source: LogSource, hints: Hints) -> tuple[Measurement, ...]:
-    """Return what the lines of a run say; those of 0 bytes, which move nothing, are left out."""
+    """Return the measurements of a run; lines of 0 bytes, which move nothing, are left out."""
     rows = [row for row in run.rows if row.size_bytes]
     if not rows:
         return ()

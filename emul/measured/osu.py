@@ -26,7 +26,7 @@ TITLE = re.compile(r"(?:#\s*)?\bOSU (MPI|NCCL|RCCL|OpenSHMEM|UPC\S*|OSHM\S*)(\S*
 HEADING = re.compile(r"(?:#\s*)?\bSize\s+[A-Z(]")
 PAIRS = re.compile(r"\[ pairs: (\d{1,9}) \]\s*\[ window size: (\d{1,9}|varied) \]")
 RESULT = re.compile(r"(?<![\w.])\d+\s+\d+\.\d\d(?:\s+\d+\.\d\d)*\s*$", re.ASCII)
-"""What a line of results holds, also behind text that is not known."""
+"""A part of every line of results, also behind text that is not known."""
 
 ANCHORS = (TITLE, HEADING)
 ONE_SIDED = re.compile(r"_(?:Put|Get|Acc|Fetch|Compare)|\b(?:Put|Get|mem(?:put|get)|Atomic)", re.I)
@@ -42,7 +42,7 @@ CUT = "results that are not complete"
 
 @dataclass(frozen=True, slots=True)
 class OsuTest:
-    """What a test measures: ``kind``; ``blocks`` where its size is that of a rank's block.
+    """The measure of a test: ``kind``; ``blocks`` where its size is that of a rank's block.
 
     ``directions``: how many streams the bandwidth is the sum of, 0 where a time is printed.
     ``pairs``: whether several pairs of ranks run at once.
@@ -71,7 +71,7 @@ TESTS: Mapping[str, OsuTest] = MappingProxyType(
         "Scatter Latency": OsuTest("scatter", blocks=True),
     }
 )
-"""By what stands between "OSU MPI" and "Test"."""
+"""By the words between "OSU MPI" and "Test"."""
 OLD_NAMES = {"Bidirectional Bandwidth": "Bi-Directional Bandwidth"}
 
 COLUMN = re.compile(r"(?:(?:Avg|Min|Max) )?[A-Z][a-z]+ ?\([^)]*\)|\S+")
@@ -96,7 +96,7 @@ class OsuOutput:
 
 
 def read_osu(source: LogSource, hints: Hints) -> Log:
-    """Return what an output says, of one test or of several."""
+    """Return the measurements of an output, of one test or of several."""
     outputs: list[OsuOutput] = []
     if source.lines[-1].strip() and not hints.partial:
         raise source.end.refusal(
@@ -141,7 +141,7 @@ def _read_line(output: OsuOutput, line: str, place: Place, source: LogSource) ->
 
 
 def _results(output: OsuOutput, source: LogSource, hints: Hints) -> list[Measurement]:
-    """Return what the lines of a test say; of a partial file, what the complete ones say."""
+    """Return the measurements of a test; of a partial file, those of its complete lines."""
     found: list[Measurement] = []
     largest = -1
     for place, cells in output.rows:
@@ -209,7 +209,7 @@ def _test(line: str, place: Place) -> OsuTest:
 
 
 def _columns(line: str, test: OsuTest, place: Place) -> list[str]:
-    """Return the names of the columns; the second must be what the test is read for."""
+    """Return the names of the columns; the second must be the measure of the test."""
     heading = line[line.index("Size") :].strip()
     known = RATES if test.directions else TIMES
     names = re.split(r"\s{2,}|\t", heading)
@@ -223,7 +223,7 @@ def _columns(line: str, test: OsuTest, place: Place) -> list[str]:
 
 
 def _measured(output: OsuOutput, cells: list[str], hints: Hints, place: Place) -> list[Measurement]:
-    """Return what a line says: nothing where its size is 0 and a bandwidth is printed."""
+    """Return the measurements of a line: none where its size is 0 and a bandwidth is printed."""
     columns, test = output.columns, output.test
     if len(cells) != len(columns):
         raise place.complaint(

@@ -39,7 +39,7 @@ FROM = re.compile(
     r"(?<![\w.:])(\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:]+(?:%\w+)?)(?=[\s:,)]|$)"
 )
 RESULT = PACKET
-"""What a line of a packet holds, also behind text that is not known."""
+"""A part of every line of a packet, also behind text that is not known."""
 NO_TIME = re.compile(r"unreachable|exceeded|timed? ?out|no answer|DUP!|redirect|Frag needed", re.I)
 
 ANCHORS = (FIRST, STATISTICS, re.compile(r"\b\d+ bytes from "))
@@ -186,7 +186,7 @@ def _average_s(line: str, place: Place) -> float:
 
 
 def _measured(ping: Pings, source: LogSource) -> tuple[Measurement, list[str]]:
-    """Return the latency with what was made of the packets."""
+    """Return the latency, and how it follows from the packets."""
     packets_s = ping.packets_s
     rtt_s, samples, what = ping.average_s, tuple[float, ...](), "the average"
     if len(packets_s) >= FEWEST_PACKETS or (packets_s and not rtt_s):
@@ -215,7 +215,7 @@ def _check_censored(ping: Pings) -> None:
 
 
 def _doubts(ping: Pings) -> Iterator[str]:
-    """Yield in words what was lost, and where lines and closing lines do not agree."""
+    """Yield in words the losses, and where lines and closing lines do not agree."""
     number = len(ping.packets_s)
     if ping.counts is None:
         missing = max(ping.sequence, default=0) - min(ping.sequence, default=0) + 1 - number

@@ -15,7 +15,7 @@ __all__ = ["ALIKE", "Ring", "RingPath"]
 
 @dataclass(frozen=True, slots=True)
 class RingPath:
-    """What the steps after the first go over: a part over the measured link, and ``others``.
+    """The links of the steps after the first: a part over the measured link, and ``others``.
 
     ``others`` are numbers of hops and their links; ``steps`` are all steps but the first.
     """
@@ -29,7 +29,7 @@ class RingPath:
         return 1 - sum(number for number, _ in self.others) / max(1, self.steps)
 
     def others_s(self, nbytes: float) -> float:
-        """Return what the other hops take with ``nbytes``, spread over all steps."""
+        """Return the seconds of the other hops with ``nbytes``, spread over all steps."""
         return sum(
             number * (link.overhead_s + link.latency_s + nbytes / link.available_bytes_per_s)
             for number, link in self.others

@@ -25,13 +25,13 @@ FILES_OF_TRACES = ("file", "mahimahi")
 
 
 def base_link(base: Document | None, link: str) -> Link:
-    """Return the first link of a class that ``base`` has, else what is assumed."""
+    """Return the first link of a class that ``base`` has, else the assumed one."""
     tables = [] if base is None else _of_class(base, link)
     return tables[0].link if tables else ASSUMED[link]
 
 
 def keys_left_out(base: Document | None, link: str) -> list[str]:
-    """Return what ``base`` says of a class of links beside the numbers that are calibrated."""
+    """Return the keys of a class of links in ``base`` that are not calibrated."""
     tables = [] if base is None else _of_class(base, link)
     return sorted(set(tables[0].table.content) - CALIBRATED) if tables else []
 
@@ -58,7 +58,7 @@ def topology_text(
     """Return the TOML of a topology whose links of class ``link`` are the calibrated ones.
 
     The others are those of ``base``, found in ``base_folder``, or assumed. ``remarks`` stand at the
-    head as comments. What is written has been read back.
+    head as comments. The text has been read back.
     """
     tables = {each: _assumed(each, parameters) for each in LINKS}
     if base is not None:
@@ -104,7 +104,7 @@ def _calibrated(parameters: Sequence[Parameter]) -> TomlContent:
 
 
 def _assumed(link: str, parameters: Sequence[Parameter]) -> TomlContent:
-    """Return what is assumed of a link that was not calibrated: never slower than that which was.
+    """Return the assumed link in place of one that was not calibrated: never slower than the other.
 
     So its rate does not bind; its latency is one that such links have.
     """
@@ -119,7 +119,8 @@ def _assumed(link: str, parameters: Sequence[Parameter]) -> TomlContent:
 
 
 def _from_base(found: LinkOrigin, base_name: str, folder: Path) -> TomlContent:
-    """Return the table of a link of the base, where what has no source has the base for it."""
+    """Return the table of a link of the base, where the base is the source of numbers without
+    one."""
     content = {**found.table.content}
     said = content.pop("sources", {})
     trace = content.get("trace")

@@ -93,7 +93,8 @@ def read_text(
 
 
 def text_of(path: Path) -> str:
-    """Return the text of the file at ``path``, refusing what is too large before it is parsed.
+    """Return the text of the file at ``path``, refusing a file that is too large before it is
+    parsed.
 
     The text is UTF-8 or, as a redirect of PowerShell writes it, UTF-16. A byte that is neither
     becomes U+FFFD, which no number has.
@@ -122,7 +123,7 @@ def lines_of(text: str) -> list[str]:
 def toml_document(
     text: str, where: str, error_class: type[EmulError] = TopologyError
 ) -> dict[str, Any]:
-    """Return what the TOML in ``text`` says; ``where`` names its source in errors."""
+    """Return the document of the TOML in ``text``; ``where`` names its source in errors."""
     deep = DEEP_KEY.search(text)
     if deep:
         line = text.count("\n", 0, deep.start()) + 1

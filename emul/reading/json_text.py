@@ -30,7 +30,7 @@ LONGEST_VALUE = 60
 
 
 class JsonText:
-    """A parsed document that finds the line and column of what it has to refuse.
+    """A parsed document that finds the line and column of a value that it refuses.
 
     ``origins`` are the positions in the text of values that steps lead to: of the document itself,
     and of its parts where they stand in several documents of a stream.
@@ -46,7 +46,7 @@ class JsonText:
     def place(self, steps: KeyPath) -> Place:
         """Return the place of the value that ``steps``, keys and indices, lead to.
 
-        Where a step leads nowhere, that is the place of what should have held it.
+        Where a step leads nowhere, the place is that of the value that should have held it.
         """
         return place_in(self.text, self.path, self.position(steps))
 

@@ -14,7 +14,7 @@ __all__ = ["TomlTable"]
 
 
 class TomlTable:
-    """A table of a TOML document that remembers where it stands and what was read from it."""
+    """A table of a TOML document that remembers its place in the file."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class TomlTable:
     ) -> None:
         """Wrap ``content``, found at ``path`` of the file called ``where``.
 
-        What cannot be used raises an ``error_class``.
+        A value that cannot be used raises an ``error_class``.
         """
         self.where = where
         self.path = path
@@ -44,7 +44,7 @@ class TomlTable:
         return self.at(key).refusal(came, needed)
 
     def converted(self, error: Exception) -> EmulError:
-        """Return what the constructor of what this table says has refused, with file and place."""
+        """Return the error of a constructor, with file and place of this table."""
         return self.error_class(f"{self.where}: {self.path}: {error}")
 
     def converted_key(self, error: Exception) -> EmulError:

@@ -38,7 +38,7 @@ __all__ = [
 MOST_BYTES = 1 << 60
 """Of one message: far beyond any memory, and exact as a float."""
 LEAST, MOST = 1e-15, 1e15
-"""Of times and rates, in whatever unit: what is beyond was never measured."""
+"""Of times and rates, in any unit: a number beyond was never measured."""
 
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 ROW = re.compile(r"\s*[-+]?\d[^\s:-]*(?:\s|$)", re.ASCII)

@@ -1,4 +1,4 @@
-"""Where ranks live and what joins them: the model, its files, and the presets."""
+"""Where ranks live and how they are joined: the model, its files, and the presets."""
 
 from emul.topology.library import link_preset_names
 from emul.topology.model import Site, Topology, Trunk

@@ -1,7 +1,7 @@
 """The lower bound of a collective on a topology: the largest over its cuts and counts.
 
-Links count with what all transfers together can ever get: what others leave of them, and at the
-best time of a link that changes. What happens by chance only adds to that.
+Links count with the most that all transfers together can ever get: beside the least load of others,
+and at the best time of a link that changes. Random effects only add to the time.
 
 Why it holds for every algorithm. Let o be the least overhead and l the least latency of all ways
 across a cut, each by itself. The first byte leaves a port at o or later. By a time e, a link of
@@ -56,7 +56,7 @@ ALL_SUBSETS_UP_TO = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bounded:
-    """A call, and what it ran over, so that its bound can be asked for with either changed.
+    """A call and its topology, so that the bound can be asked for with either changed.
 
     The fields are the arguments of ``lower_bound_ps``; ``connection`` is that of the run.
     """
@@ -107,7 +107,7 @@ def lower_bound_ps(
     the bound holds for the rounded times as well.
 
     With ``connection``, the bound is that of algorithms in which a rank has no more connections
-    beyond its site than it says: at most what windows, losses and slots leave of them. With more
+    beyond its site than it says: at most the part that windows, losses and slots allow. With more
     connections, an algorithm can beat it.
     """
     if not transfers:
@@ -127,7 +127,7 @@ def _uneven_bounds_s(
     root: int,
     connection: SiteConnections | None,
 ) -> Iterator[float]:
-    """Yield the cut bounds of a vector form; whoever has nothing to tell needs no latency."""
+    """Yield the cut bounds of a vector form; a rank without data needs no latency."""
     for cuts, sets in _cuts(topology, _machines(topology), root, connection):
         for ranks in sets:
             inside = np.zeros(len(nbytes), dtype=bool)
@@ -165,7 +165,8 @@ def _bounds_s(
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """Parts between which transfers are counted, what carries them, and how long each takes."""
+    """Parts between which transfers are counted, the links that carry them, and the time of
+    each."""
 
     parts: int
     lines: tuple[RateAndBurst, ...]
@@ -178,7 +179,7 @@ def _geometry(
 ) -> tuple[tuple[tuple[Cut, int], ...], tuple[_Count, ...]]:
     """Return the distinct cuts, each with how many ranks send across it by a shift of ``root``.
 
-    And over what to count.
+    And the links over which to count.
     """
     n, k = topology.world_size, len(topology.sites)
     found = {
@@ -240,7 +241,7 @@ def _all_ways(topology: Topology) -> Iterator[PathCost]:
 
 
 def _over_trunks(trunks: Iterable[Trunk]) -> RateAndBurst:
-    """Return what trunks carry each way, at their best time, and what their buckets hold."""
+    """Return the rate of trunks in each direction, at their best time, and the bytes of buckets."""
     chosen = list(trunks)
     rate = sum(
         trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor for trunk in chosen
@@ -373,7 +374,7 @@ def _sites_cut(
 def _beyond_lines(
     sites: Iterable[Site], trunks: Iterable[Trunk], connection: SiteConnections | None
 ) -> Iterator[RateAndBurst]:
-    """Yield what the NICs of ``sites`` carry, and their ranks' connections over ``trunks``."""
+    """Yield the rate of the NICs of ``sites``, and their ranks' connections over ``trunks``."""
     chosen, crossing = list(sites), list(trunks)
     yield sum(site.ranks * site.link.available_bytes_per_s for site in chosen), 0.0
     if connection is None:

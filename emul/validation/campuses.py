@@ -1,4 +1,4 @@
-"""The topology of a measured row: campuses, who lives where, and what joins them."""
+"""The topology of a measured row: campuses, the ranks of each, and their links."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ETHERNET_BYTES = 14
 
 BUCKET_PACKETS = 2.2
 BUCKET_S = 100e-6
-"""What a token bucket lets pass at once: so many packets, or its rate times this if that is more
+"""Size of a token bucket: this number of packets, or its rate times this if that is more
 (as the links of the files were shaped)."""
 
 USABLE_OF_BUFFER = 0.62
@@ -52,7 +52,7 @@ LAN_BYTES_PER_S = 1.25e9
 
 @dataclass(frozen=True, slots=True)
 class Campuses:
-    """A topology, the rank of it that each rank of the row is, and what had to be assumed."""
+    """A topology, the rank of it that each rank of the row is, and the assumptions."""
 
     topology: Topology
     rank: tuple[int, ...]
@@ -113,7 +113,7 @@ def _notes(row: MeasuredRow, known: LinkMeasurements | None) -> tuple[str, ...]:
 
 
 def payload_bytes_per_s(row: MeasuredRow, known: LinkMeasurements | None) -> float:
-    """Return what the shaped links carry of payload; the best goodput where nothing shapes them."""
+    """Return the payload rate of the shaped links; the best goodput where nothing shapes them."""
     seen = max(known.goodput.values(), default=0.0) if known else 0.0
     if not row.rate_bytes_per_s or row.shape == UNSHAPED:
         return seen or LAN_BYTES_PER_S
@@ -133,9 +133,9 @@ def _median_rtt_s(row: MeasuredRow, known: LinkMeasurements | None) -> float:
 
 
 def _window_bytes(row: MeasuredRow, known: LinkMeasurements | None) -> float:
-    """Return what socket buffers let be in flight, infinity where none are given.
+    """Return the bytes that socket buffers let be in flight, infinity where none are given.
 
-    Where that is what bound a measured stream, the stream says it.
+    Where the buffers bound a measured stream, the stream tells the bytes.
     """
     usable = row.buffer_bytes * USABLE_OF_BUFFER or math.inf
     rtt_s, configured = _median_rtt_s(row, known), _configured(row)
@@ -188,7 +188,7 @@ def _trunk(
 
 
 def _rtt_s(row: MeasuredRow, table: MeasuredLinks, a: int, b: int) -> float:
-    """Return the measured round trip, else the configured one and what hosts add to it."""
+    """Return the measured round trip, else the configured one and the part of the hosts."""
     known = table.links.get(row.link)
     pairs = known.rtt_s if known else {}
     found = pairs.get((a, b), pairs.get((b, a)))
@@ -204,9 +204,9 @@ def _transport(
 ) -> Transport:
     """Return how TCP sends over the links of ``row``.
 
-    Windows come from socket buffers and, with losses, from what CUBIC's mean window is then; a
+    Windows come from socket buffers and, with losses, from CUBIC's mean window; a
     lost packet comes again a round trip later. A connection that was idle begins anew: its window,
-    which was what it had to send or what the path holds, is halved for each timer that has passed
+    which was the message or the bytes that the path holds, is halved for each timer that has passed
     (RFC 2861; tcp_cwnd_restart of Linux).
     """
     segment = row.mtu_bytes - IP_AND_TCP_BYTES

@@ -80,7 +80,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True, slots=True)
 class LinkMeasurements:
-    """What was measured of one link: by pairs of campuses, and inside one. Seconds, bytes/s."""
+    """The measurements of one link: by pairs of campuses, and inside one. Seconds, bytes/s."""
 
     rtt_s: dict[tuple[int, int], float]
     goodput: dict[tuple[int, int], float]
@@ -113,7 +113,7 @@ class MeasuredLinks:
 def read_measured(path: Path) -> list[MeasuredRow]:
     """Return the collectives of a file in its order.
 
-    Raises MeasurementError with file, line and column of what cannot be used.
+    Raises MeasurementError with file, line and column of a value that cannot be used.
     """
     return [_measured(cells, place) for place, cells in _table(path, NEEDED, OPTIONAL)]
 

@@ -25,7 +25,7 @@ when the processes were started anew."""
 
 TRUST = 0.5
 """Logarithm by which a constant may be off the profile's before it weighs as much as a row that is
-off by SPREAD: assumed. It keeps what the rows do not tell where the profile has it."""
+off by SPREAD: assumed. A constant that the rows do not tell stays as in the profile."""
 
 LOOSE = 2.0
 """The same of the rate of the hosts themselves, of which the profile knows nothing."""
@@ -42,7 +42,8 @@ class _Fit:
     table: MeasuredLinks
 
     def residuals(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return weighted logarithms of predicted over measured, and of what the profile says."""
+        """Return weighted logarithms of predicted over measured, and of the constants of the
+        profile."""
         predictor = Predictor(self._table(float(x[-1])), self.constants(x))
         off = [math.log(predictor.seconds(row) / row.measured_s) for row in self.rows]
         trust = np.append(np.full(len(x) - 1, TRUST), LOOSE)

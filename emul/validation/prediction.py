@@ -28,7 +28,7 @@ DRAWS = 9
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """A row and what was predicted for it, in seconds; ``binding`` rules the predicted time."""
+    """A row and its prediction, in seconds; ``binding`` rules the predicted time."""
 
     row: MeasuredRow
     predicted_s: float
@@ -51,7 +51,7 @@ class Predictor:
     """Predicts rows over the links of a table.
 
     ``stacks``: those to take in place of the built-in ones, by name; ``stack``: the one of all
-    rows, whatever they say.
+    rows, in place of their own.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Predictor:
         )
 
     def seconds(self, row: MeasuredRow) -> float:
-        """Return the predicted seconds of ``row``, and nothing of what rules them."""
+        """Return the predicted seconds of ``row``, without the term that binds."""
         return self._timed(row, chosen(row, self.stack_of(row)))[0].total_s
 
     def _timed(self, row: MeasuredRow, found: Chosen) -> tuple[Timeline, Campuses]:

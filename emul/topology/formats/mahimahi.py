@@ -87,7 +87,7 @@ def _stamps(path: Path) -> Int64Array:
 
 
 def _parsed(path: Path, content: bytes) -> Iterator[Int64Array]:
-    """Yield the stamps of ``content`` in parts; raises TopologyError for what is no stamp."""
+    """Yield the stamps of ``content`` in parts; raises TopologyError for other text."""
     first, number = 0, 0
     while first < len(content):
         end = re.compile(rb"\s|\Z").search(content, first + PARSED_AT_ONCE)

@@ -53,7 +53,7 @@ SOURCE = re.compile(rf"({'|'.join(STATUSES)}): \S")
 
 
 def number(table: TomlTable, key: str) -> float:
-    """Return the number at ``key`` of a link's table, or what it is when it is not given."""
+    """Return the number at ``key`` of a link's table, or its default."""
     return table.number(key, NUMBERS[key], DEFAULTS.get(key, 0.0))
 
 
@@ -175,7 +175,7 @@ def efficiency(table: TomlTable) -> float:
 
 
 def oversubscribed_bytes_per_s(table: TomlTable, nics_bytes_per_s: float | None) -> float:
-    """Return what an oversubscription leaves, or infinity when there is none."""
+    """Return the rate after oversubscription, or infinity when there is none."""
     if nics_bytes_per_s is None or "oversubscription" not in table.content:
         return math.inf
     return nics_bytes_per_s / number(table, "oversubscription")

@@ -1,4 +1,4 @@
-"""What each number of a link is, and where it comes from; and what to know before trusting it."""
+"""The numbers of a link with their sources, and the warnings for a reader who trusts them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def preset_table(name: str) -> LinkOrigin:
 
 
 def figures_of(found: LinkOrigin) -> tuple[Figure, ...]:
-    """Return the figures of a link: what its table says, and then what follows from that."""
+    """Return the figures of a link: from its table, and then those that follow."""
     derived = [*_rate(found)]
     if sight_km(found.table) is not None:
         derived += _delay(found)
@@ -96,7 +96,7 @@ def _said(table: TomlTable) -> Iterator[Figure]:
 
 
 def _short(value: object) -> str:
-    """Return what is no number in a few words."""
+    """Return in a few words a value that is no number."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -228,13 +228,13 @@ def _behaviour(link: Link) -> Iterator[Figure]:
 
 
 def _limit_bytes_per_s(link: Link) -> tuple[float, str]:
-    """Return what a connection that is alone gets, and what sets that."""
+    """Return the rate of a connection that is alone, and the term that sets it."""
     limit = usual_limit(link)
     return min(link.available_bytes_per_s, limit.bytes_per_s), limit.term
 
 
 def notes_of(found: LinkOrigin) -> tuple[str, ...]:
-    """Return what a reader should know about a link, in one sentence each."""
+    """Return warnings about a link for its readers, one sentence each."""
     return tuple(_notes(found))
 
 

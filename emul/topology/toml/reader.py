@@ -1,8 +1,8 @@
 """Topologies from TOML files.
 
 A file may start from a ``preset``. Keys carry their unit. ``[defaults.node_link]``,
-``[defaults.site_link]`` and ``[defaults.trunk]`` hold what most links share; a site or trunk
-overrides key by key.
+``[defaults.site_link]`` and ``[defaults.trunk]`` hold the keys that most links share; a site or
+trunk overrides key by key.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ class LinkOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file describes: the topology, and the table of every distinct kind of link."""
+    """The content of a file: the topology, and the table of every distinct kind of link."""
 
     topology: Topology
     tables: tuple[LinkOrigin, ...]
 
 
 def read_document(path: Path) -> Document:
-    """Return what the TOML file at ``path`` describes.
+    """Return the document in the TOML file at ``path``.
 
     Raises TopologyError when the file cannot be read or does not describe a topology.
     """
@@ -92,7 +92,7 @@ def read_topology(path: Path) -> Topology:
 
 
 def parse_document(text: str, *, name: str, where: str, folder: Path | None = None) -> Document:
-    """Return what ``text`` describes; the files that it names are looked for from ``folder``."""
+    """Return the document in ``text``; the files that it names are looked for from ``folder``."""
     root = _over_preset(TomlTable(toml_document(text, where), where, ""))
     complaints = Complaints(where, TopologyError)
     with complaints.noted():
@@ -119,7 +119,7 @@ def parse_document(text: str, *, name: str, where: str, folder: Path | None = No
 def _sites(
     root: TomlTable, defaults: TomlTable, read: list[LinkOrigin], complaints: Complaints
 ) -> Iterator[Site]:
-    """Yield the sites, and note what is wrong with others."""
+    """Yield the sites, and note the errors of others."""
     for table in root.tables("site", MOST_SITES):
         with complaints.noted():
             yield _site(table, defaults, read)
@@ -133,8 +133,8 @@ def _trunks(
     complaints: Complaints,
     folder: Path | None,
 ) -> Iterator[Trunk]:
-    """Yield the trunks, and note what is wrong with others."""
-    if complaints:  # what a trunk may take of a wrong site's NICs is not known
+    """Yield the trunks, and note the errors of others."""
+    if complaints:  # the rate of a wrong site's NICs is not known
         names = [table.content.get("name") for table in root.tables("site", MOST_SITES)]
         nics = {name: 1.0 for name in names if isinstance(name, str)}
     for table in root.tables("trunk", MOST_SITES * (MOST_SITES - 1) // 2):
