@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from closed_forms import counting, nccl, outages, pipelining, recorded, site_bounds, sites, training
 
-from emul.links import formulas, traces
+from emul.links import diurnal, formulas
 
 
 def equal_links(function):
@@ -161,8 +161,8 @@ def mahimahi_transfer_time(S, stamps_ms, L=0.0):
     return recorded.recorded_packets_time_s(S, stamps_ms, delay_s=L)
 
 
-def diurnal_rate(rate, base, peak, hour, peak_hour=traces.BUSIEST_HOUR):
-    return traces.diurnal_rate_bytes_per_s(
+def diurnal_rate(rate, base, peak, hour, peak_hour=diurnal.BUSIEST_HOUR):
+    return diurnal.diurnal_rate_bytes_per_s(
         rate, hour, least_load=base, most_load=peak, busiest_hour=peak_hour
     )
 

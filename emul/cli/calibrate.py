@@ -12,7 +12,7 @@ from emul.cli.params import Size
 from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
-    from emul.measured import Calibration, Layout, Log, Parameter, Taken
+    from emul.measured import Calibration, Log, Parameter, SiteLayout, Taken
     from emul.topology import Document
 
 __all__ = ["calibrate"]
@@ -203,7 +203,7 @@ def _print(
 
 def _write(
     taken: dict[Log, tuple[Taken, ...]],
-    layout: Layout,
+    layout: SiteLayout,
     link: str,
     parameters: tuple[Parameter, ...],
     found: Calibration,

@@ -12,7 +12,7 @@ from emul.cli.params import Group
 from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
-    from emul.topology import LinkTable
+    from emul.topology import LinkOrigin
 
 __all__ = ["topology"]
 
@@ -56,7 +56,7 @@ def show(name: str, sources: bool) -> None:
         _say_notes(document.tables)
 
 
-def _show_links(links: Sequence[LinkTable]) -> None:
+def _show_links(links: Sequence[LinkOrigin]) -> None:
     from emul.report import link_sheets
 
     for sheet in link_sheets(links):
@@ -64,7 +64,7 @@ def _show_links(links: Sequence[LinkTable]) -> None:
     _say_notes(links)
 
 
-def _say_notes(links: Sequence[LinkTable]) -> None:
+def _say_notes(links: Sequence[LinkOrigin]) -> None:
     from emul.topology import notes_of
 
     say_each("note: ", (note for link in links for note in notes_of(link)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from emul.stacks import Stack
-    from emul.validation import LinkTable, MeasuredRow, Predicted, Predictor, Summary
+    from emul.validation import MeasuredLinks, MeasuredRow, Predicted, Predictor, Summary
 
 __all__ = ["validate"]
 
@@ -91,7 +91,7 @@ def validate(
 
 
 def _predictor(
-    rows: Sequence[MeasuredRow], table: LinkTable, stack: Stack | None, calibrate: bool
+    rows: Sequence[MeasuredRow], table: MeasuredLinks, stack: Stack | None, calibrate: bool
 ) -> Predictor:
     """Return what predicts rows, with constants fitted to the unshaped ones if asked for."""
     from emul.validation import Predictor

@@ -1,6 +1,6 @@
-"""Lower bounds on the time of a collective: what no algorithm can beat on given links.
+"""Lower bounds on the time of a collective: no algorithm is faster on given links.
 
-*Cut*: for a set of ranks, what must leave it and what must enter it, over the rates of the
+*Cut*: for a set of ranks, the bytes that must leave it and enter it, over the rates of the
 links that do so. *Count*: every element needs so many one-way transfers between the parts,
 over the sum of all rates. Both take one latency on top, because the last byte still has to
 travel. Neither allows for coding or for reducers in the network (Patarasuk and Yuan, JPDC 69,
@@ -29,7 +29,7 @@ class Cut:
 
     ``share`` is the part of all ranks that is inside; ``alpha_s`` the least overhead of any
     transfer across plus the least latency of any, which may be of another one; rates are the sums
-    over the links out and in, and ``at_once`` what their token buckets let pass on top of that.
+    over the links out and in, and ``at_once`` the bytes that their token buckets let pass besides.
     """
 
     share: float

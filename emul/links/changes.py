@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from emul.errors import ArgumentError
+from emul.links.diurnal import BUSIEST_HOUR, diurnal_rate_bytes_per_s
 from emul.links.draws import exponential, key_of
-from emul.links.traces import BUSIEST_HOUR, diurnal_rate_bytes_per_s
 from emul.reading.checks import fraction, loss_probability, not_negative, positive
 
 __all__ = ["CONSTANT", "Changes", "Diurnal", "Outages", "State"]
@@ -23,7 +23,7 @@ DIURNAL_STEP_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a link is like from ``from_s`` on.
+    """The state of a link from ``from_s`` on.
 
     Its rate is multiplied by ``rate_factor``, its delay grows by ``extra_delay_s``; ``loss`` is
     the packet loss, None for that of the link's transport; nothing passes unless it is ``up``.
@@ -190,7 +190,7 @@ class Changes:
         )
 
     def states(self, seed: int, link: str, until_s: float) -> Iterator[State]:
-        """Yield what the link called ``link`` is like, by time, from 0 s on.
+        """Yield the states of the link called ``link``, by time, from 0 s on.
 
         The last state is the first one that begins after ``until_s``, if there is any.
         """
@@ -227,7 +227,7 @@ def _repeated(trace: tuple[State, ...], repeat_s: float) -> Iterator[State]:
 
 
 def _joined(sources: list[Iterator[State]], until_s: float) -> Iterator[State]:
-    """Yield what all sources together say, whenever one of them says something new."""
+    """Yield the state that all sources together make, at every change of one of them."""
     current = [next(source) for source in sources]
     following = [next(source, None) for source in sources]
     now_s = 0.0

@@ -1,4 +1,4 @@
-"""What loss leaves of the rate, by the way in which what was lost comes again.
+"""The rate with losses, by the law of recovery.
 
 Loss is a probability per packet or segment, 0 to less than 1. The rates of TCP are per
 stream; without loss they are unlimited, so each takes the rate of the link as its limit.
@@ -34,7 +34,7 @@ CUBIC_C = 0.4
 """Segments per second cubed by which a CUBIC window grows (RFC 9438, section 5)."""
 
 CUBIC_BETA = 0.7
-"""What a loss leaves of a CUBIC window (RFC 9438, section 4.6)."""
+"""The part of a CUBIC window after a loss (RFC 9438, section 4.6)."""
 
 CUBIC_RENO_SEGMENTS = 1.2
 """Mean window times the root of the loss in CUBIC's Reno-friendly region (RFC 9438, tables)."""
@@ -82,7 +82,7 @@ def selective_repeat_efficiency(
 ) -> float:
     """Return the part of the rate that selective repeat turns into payload: (1 - p) min(1, W / N).
 
-    Only what was lost is sent again, as by NICs in the manner of IRN (Mittal et al.,
+    Only lost packets are sent again, as by NICs in the manner of IRN (Mittal et al.,
     SIGCOMM 2018).
 
     >>> selective_repeat_efficiency(1e-3, 3590)
@@ -159,7 +159,7 @@ def bbr_rate_bytes_per_s(
 ) -> float:
     """Return C (1 - p), the bytes per second of BBR, and 0 where more than it bears is lost.
 
-    Beyond ``most_loss`` the probes no longer make good what is lost, and the estimate of the
+    Beyond ``most_loss`` the probes no longer make good the losses, and the estimate of the
     rate falls without end. Versions 2 and 3 give way at about 0.02 (assumed).
     """
     positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)

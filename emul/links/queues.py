@@ -15,7 +15,7 @@ CABLE_S_PER_KM = 4.897e-6
 """Of fibre at 1550 nm, in the three digits after the point that data sheets give."""
 
 JUMBO_FRAME_BYTES = 9216
-"""The largest frame that common switches carry, and so what may be under way at a pause."""
+"""The largest frame that common switches carry, which may be in flight at a pause."""
 
 
 def pfc_headroom_bytes(

@@ -1,4 +1,4 @@
-"""What measurements tell of a link and of the software over it, and what they cannot tell."""
+"""The numbers of a link and of the software over it from measurements, and the open ones."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from emul.measured.determined import (
     words_of_undetermined,
 )
 from emul.measured.forms import check_algorithm
+from emul.measured.influence import sources_of
 from emul.measured.linear_model import BASE, LATENCY, OVERHEAD
 from emul.measured.measurement import STREAM, Measurement
 from emul.measured.medians import CONFIDENCE, FEWEST, Interval
 from emul.measured.merging import BLURRED, SLICES, Settled, settled
 from emul.measured.misfits import has_another_form, words_of_misfit
 from emul.measured.populations import Apart, apart
-from emul.measured.ring import ALIKE, Ring
-from emul.measured.sources import sources_of
+from emul.measured.ring_paths import ALIKE, Ring
 from emul.units import format_rate, format_time
 
 __all__ = ["Calibration", "Quantity", "calibrate"]
@@ -45,7 +45,7 @@ class Quantity:
 
     Both ends are NaN where no interval is known; ``high`` is infinite where it is open.
     ``sources`` are the files that the value comes from, the one that tells most first; ``holds``
-    says what is in it beside what it is named for.
+    names the other quantities that it contains.
     """
 
     value: float
@@ -58,12 +58,12 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was measured: seconds, and bytes per second; None where nothing was.
+    """The measured numbers: seconds, and bytes per second; None where nothing was measured.
 
     Where the rate, or latency and overhead, are None, ``least_rate_bytes_per_s`` and
     ``most_step_s`` are the bounds that the data give of them, 0 and infinite where they give none.
-    ``warnings`` say in sentences what the data cannot tell. ``typical_error`` is the median of the
-    relative errors of the fit of so many ``parameters``, ``worst_error`` the largest;
+    ``warnings`` say in sentences which questions the data leave open. ``typical_error`` is the
+    median of the relative errors of the fit of so many ``parameters``, ``worst_error`` the largest;
     ``slice_bytes`` the pieces in which it takes chunks of rings to be handed on, 0 for whole.
     """
 
@@ -93,10 +93,10 @@ def calibrate(
     slice_bytes: int | None = None,
     ring: Ring = ALIKE,
 ) -> Calibration:
-    """Return what ``measurements`` tell.
+    """Return the numbers that ``measurements`` determine.
 
     ``algorithm`` is how collectives were done whose files do not say it; ``slice_bytes`` the pieces
-    in which a ring hands chunks on, 0 for whole, None for what fits better; ``ring`` the
+    in which a ring hands chunks on, 0 for whole, None for the better fit; ``ring`` the
     links that rings go over, where some are known. Raises MeasurementError when the
     measurements are too few or too much alike, or of two links; ArgumentError for an unknown
     algorithm.

@@ -91,7 +91,7 @@ def _of_form(another: bool) -> str:
 def _others(
     found: Settled, measurements: Sequence[Measurement], algorithm: str, by: ByAlgorithm
 ) -> str:
-    """Return what the other closed forms of the collectives come to."""
+    """Return the errors of the other closed forms of the collectives."""
     open_kinds = {each.kind for each in measurements if not each.algorithm} & set(ALGORITHMS)
     names = list(dict.fromkeys(name for kind in sorted(open_kinds) for name in ALGORITHMS[kind]))
     taken = algorithm or (names[0] if names else "")

@@ -7,7 +7,7 @@ from math import inf
 
 from emul.links import Link
 from emul.report.tables import TextTable
-from emul.topology import Figure, LinkTable, Topology, figures_of
+from emul.topology import Figure, LinkOrigin, Topology, figures_of
 from emul.units import format_bytes, format_rate, format_time
 
 __all__ = ["link_list", "link_sheets", "topology_list", "topology_sheet"]
@@ -58,7 +58,7 @@ def _figures(link: Link) -> tuple[str, ...]:
     )
 
 
-def link_list(links: Iterable[LinkTable]) -> TextTable:
+def link_list(links: Iterable[LinkOrigin]) -> TextTable:
     """Return a table with a line for each preset of links."""
     figures = ("rate", "waves", "one-way delay", "loss")
     table = TextTable("link", *figures, "recovery", "its numbers are", right=figures)
@@ -82,7 +82,7 @@ def _statuses(figures: Iterable[Figure]) -> str:
     return ", ".join(f"{known.count(each)} {each}" for each in dict.fromkeys(sorted(known)))
 
 
-def link_sheets(links: Iterable[LinkTable]) -> Iterator[TextTable]:
+def link_sheets(links: Iterable[LinkOrigin]) -> Iterator[TextTable]:
     """Yield a table of the figures of each link; links that have the same share one."""
     places: dict[tuple[Figure, ...], list[str]] = {}
     for found in links:

@@ -53,7 +53,7 @@ from emul.timing import (
 )
 from emul.topology import Network, Topology, world_of
 from emul.topology.bound import Bounded
-from emul.topology.connection_limit import Connection
+from emul.topology.connection_limit import SiteConnections
 from emul.units import PS_PER_S
 
 __all__ = ["MOST_RANKS_IN_FULL", "Planner", "Timing"]
@@ -250,7 +250,7 @@ class Planner:
             request.root,
             timeline.roundings,
             None if shape.counts is None else shape.table * request.itemsize,
-            Connection(
+            SiteConnections(
                 max(1, connections),
                 most_in_flight(timeline.transfers),
                 stack is not IDEAL and stack.sends_whole_messages,

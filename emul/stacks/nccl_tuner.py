@@ -1,8 +1,8 @@
-"""What NCCL's own tuner reckons that a collective takes, by algorithm and protocol.
+"""The time of a collective by NCCL's own tuner, by algorithm and protocol.
 
 Latency + bytes / bandwidth (NVIDIA/nccl 2.30.7, src/graph/tuning.cc). It knows nodes, kinds of hops
-and the rates of ports. It knows no sites, no trunk, what others leave of a rate, or how long a link
-is; so it chooses as if all stood in one room.
+and the rates of ports. It knows no sites, no trunk, the load of others, or the length of a link; so
+it chooses as if all stood in one room.
 
 NVLS and CollNet are left out: switches that reduce are not modelled. Assumed throughout: GPUs
 of the Hopper generation, hosts with Intel processors, and two channels per NIC.
@@ -69,7 +69,7 @@ TREE_BYTES_PER_S = (38.7 * GB, 41.4 * GB, 36.0 * GB)
 RING_PART = {LL: 0.5, LL128: 0.92, SIMPLE: 1.0}
 TREE_PART, TREE_LL_PART, PLAIN_TREE_PART, PAT_PART = 0.92, 1 / 3.8, 0.85, 0.75
 TREE_LL128_PART = (7 / 9, 120 / 128, 120 / 128)
-"""What is left of the rate of the ports; plain are trees of nodes with one GPU."""
+"""Part of the rate of the ports; plain are trees of nodes with one GPU."""
 
 TREE_CORRECTION = {
     LL: (10, 10, 10, 10, 9, 8, 7, 7, 7, 7, 6, 5, 4, 4, 5, 6, 7, 8, 9, 10, 10, 10, 10),
@@ -84,7 +84,7 @@ PLATEAU, PLATEAU_BYTES = 1.4, 64
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """What NCCL sees of a topology.
+    """A topology as NCCL sees it.
 
     ``ranks``: of each node; the payload rate of a rank's port ``inside`` its node, and of its NIC,
     ``between`` nodes, in bytes per second.
@@ -130,7 +130,7 @@ class Nodes:
 
     @property
     def bus_bytes_per_s(self) -> float:
-        """What rings through all nodes carry, which use the NICs of all ranks."""
+        """The rate of rings through all nodes, which use the NICs of all ranks."""
         far = min(self.ranks) * self.between_bytes_per_s if len(self.ranks) > 1 else inf
         return far if self.single else min(self.inside_bytes_per_s, far)
 
@@ -146,7 +146,7 @@ class Nodes:
 
 
 def estimate_s(collective: str, family: str, protocol: str, nodes: Nodes, nbytes: int) -> float:
-    """Return the seconds that NCCL's tuner reckons with; infinity for what NCCL does not do.
+    """Return the seconds that NCCL's tuner reckons with; infinity where NCCL has no such algorithm.
 
     >>> h100 = Nodes((8,) * 3, 371e9, 49e9)
     >>> round(estimate_s("all_reduce", "tree", "LL", h100, 0) * 1e6, 1)  # 6.8 + 2 (7 x 0.6 + 5)
@@ -245,7 +245,7 @@ class Steps:
 
 
 def steps_of(family: str, protocol: str, nodes: Nodes) -> Steps:
-    """Return what the tuner takes for steps.
+    """Return the time of steps by the tuner.
 
     A step of a ring over several nodes is not shorter than the network's overhead (Simple has three
     times as much, which is below its steps). Nothing hides the network from GPUs that are alone in

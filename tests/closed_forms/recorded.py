@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from emul.errors import ArgumentError
-from emul.links.traces import MAHIMAHI_PACKET_BYTES
+from emul.links.diurnal import MAHIMAHI_PACKET_BYTES
 from emul.reading.checks import not_negative, positive
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""One table over another: what a file says on top of a preset, or a trunk on top of the defaults.
+"""One table over another: a file on top of a preset, or a trunk on top of the defaults.
 
 Keys that say the same thing in another way displace each other: a delay may be given as such or as
 a distance, a distance in kilometres or miles, a rate as such or by its line, nodes by their number
@@ -22,7 +22,7 @@ NODES = ("nodes", "ranks_per_node", "node")
 
 
 def over(general: Content, own: Content) -> Content:
-    """Return ``own`` over ``general``, without what ``own`` displaces.
+    """Return ``own`` over ``general``, without the keys that ``own`` displaces.
 
     Of the ``sources`` in ``general``, those of the numbers that are left are kept.
     """

@@ -1,4 +1,4 @@
-"""Links whose rate changes: recorded steps, recorded packets, and the hour of the day."""
+"""The rate of a link by the hour of the day."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = [
 ]
 
 MAHIMAHI_PACKET_BYTES = 1500
-"""What one line of a Mahimahi trace lets through (mm-link(1))."""
+"""Bytes that one line of a Mahimahi trace lets through (mm-link(1))."""
 
 BUSIEST_HOUR = 14.0
 """Hour of the day of most other traffic; assumed."""
@@ -26,7 +26,7 @@ def diurnal_rate_bytes_per_s(
     most_load: float,
     busiest_hour: float = BUSIEST_HOUR,
 ) -> float:
-    """Return C (1 - b), what other traffic leaves at an hour of the day.
+    """Return C (1 - b), the rate beside other traffic at an hour of the day.
 
     b = b0 + (b1 - b0) (1 + cos(2 pi (h - h1) / 24)) / 2 between the least and the most load,
     which are fractions of the rate; the shape is assumed.

@@ -15,7 +15,7 @@ LEAST_SHARE = 0.1
 def sources_of(model: Model, column: int) -> tuple[str, ...]:
     """Return the files that a parameter comes from, the one of most influence first.
 
-    Of least squares, a parameter is a weighted sum of what was measured; the influence of a file is
+    Of least squares, a parameter is a weighted sum of the measurements; the influence of a file is
     the sum of its weights, without their signs.
     """
     scaled = (model.pays / model.times_s[:, None])[:, model.active]
