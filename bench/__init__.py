@@ -1,4 +1,4 @@
-"""Benchmarks; their figures are kept in bench/results, what they are held against in baselines."""
+"""Benchmarks: suites with their baselines, and programs by ``python -m bench CASE``."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ verdicts: nothing has changed, so nothing may be found.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -43,12 +42,13 @@ from bench.baseline import (
     read_run,
     write_baseline,
 )
+from bench.command import program
 
-__all__ = ["Row", "judged", "main", "settled"]
+__all__ = ["Row", "add_options", "judged", "main", "run", "settled"]
 
 ROOT = Path(__file__).resolve().parent.parent
 BASELINES = ROOT / "bench" / "baselines"
-GOOD, SLOWER, BAD_INPUT = 0, 1, 2
+GOOD, SLOWER = 0, 1
 CONFIRM = 6
 PAUSE_S = 15.0
 """Before a suspect is measured again: what disturbs a machine lasts from seconds to minutes."""
@@ -223,13 +223,8 @@ def _shown(path: Path) -> Path:
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.compare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command line to ``parser``."""
     add = parser.add_argument
     add("runs", nargs="*", type=Path, metavar="RUN.json", help="of pytest --benchmark-json")
     add("--baseline", type=Path, help="instead of bench/baselines/<machine class>.json")
@@ -246,32 +241,26 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--self-check", type=int, default=0, metavar="N", help="compare N runs made now")
     add("-k", metavar="EXPRESSION", help="of --self-check: which benchmarks, as for pytest")
     add("--keep", type=Path, metavar="FOLDER", help="of --self-check: where the runs are kept")
-    options = parser.parse_args(arguments)
-    if bool(options.runs) == bool(options.self_check):
-        parser.error("needed a run, or --self-check")
-    if len(options.runs) > 1 and not options.update:
-        parser.error("needed one run, unless with --update")
-    return options
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(options: argparse.Namespace) -> int:
     """Compare, update or check; return the exit status."""
-    options = parsed(arguments)
-    try:
-        runs = [classed(read_run(path), options) for path in options.runs]
-        detected = runs[0].machine_class if runs else options.machine_class or machine_class()
-        path = options.baseline or BASELINES / f"{detected}.json"
-        if options.update:
-            return updated(runs, path)
-        baseline = read_baseline(path)
-        if options.self_check:
-            return self_checked(baseline, options)
-        return compared(runs[0], baseline, options)
-    except BadInput as error:
-        print(f"bench.compare: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
+    if bool(options.runs) == bool(options.self_check):
+        raise BadInput("needed a run, or --self-check")
+    if len(options.runs) > 1 and not options.update:
+        raise BadInput("needed one run, unless with --update")
+    runs = [classed(read_run(path), options) for path in options.runs]
+    detected = runs[0].machine_class if runs else options.machine_class or machine_class()
+    path = options.baseline or BASELINES / f"{detected}.json"
+    if options.update:
+        return updated(runs, path)
+    baseline = read_baseline(path)
+    if options.self_check:
+        return self_checked(baseline, options)
+    return compared(runs[0], baseline, options)
 
+
+main = program("compare")
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONHASHSEED", "0")
     sys.exit(main())

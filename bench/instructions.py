@@ -31,11 +31,12 @@ from typing import Any
 
 from bench import machine
 from bench.baseline import BadInput, read_json
+from bench.command import program
 
-__all__ = ["WORKLOADS", "counted", "main", "verdicts"]
+__all__ = ["WORKLOADS", "add_options", "counted", "main", "run", "verdicts"]
 
 ROOT = Path(__file__).resolve().parent.parent
-GOOD, MORE, BAD_INPUT = 0, 1, 2
+GOOD, MORE = 0, 1
 SCHEMA = "emul-bench-instructions-1"
 TOLERANCE = 0.01
 """Of a count. Two runs of the same build differed by less than a thousandth."""
@@ -181,45 +182,36 @@ def compared(found: list[tuple[str, int, int, bool]]) -> int:
     return MORE if any(more for *_, more in found) else GOOD
 
 
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.instructions",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command line to ``parser``."""
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the counts")
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="compare with these counts")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="default %(default)s")
     parser.add_argument("--only", choices=WORKLOADS, help="count one workload")
     parser.add_argument("--run", choices=WORKLOADS, help=argparse.SUPPRESS)
     parser.add_argument("--times", type=int, default=1, help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(options: argparse.Namespace) -> int:
     """Count, save, compare; return the exit status."""
-    options = parsed(arguments)
     if options.run:
         carry_out(options.run, options.times)
     if shutil.which("valgrind", path=os.defpath) is None:
         print("skipped: valgrind is not installed")
         return GOOD
-    try:
-        before = read_json(options.baseline, "counts") if options.baseline else None
-        counts = {name: counted(name) for name in ([options.only] if options.only else WORKLOADS)}
-        if options.save:
-            document = {"schema": SCHEMA, "build": build(), "counts": counts}
-            options.save.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        if before is not None:
-            return compared(verdicts(counts, before, build(), options.tolerance))
-    except BadInput as error:
-        print(f"bench.instructions: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
+    before = read_json(options.baseline, "counts") if options.baseline else None
+    counts = {name: counted(name) for name in ([options.only] if options.only else WORKLOADS)}
+    if options.save:
+        document = {"schema": SCHEMA, "build": build(), "counts": counts}
+        options.save.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if before is not None:
+        return compared(verdicts(counts, before, build(), options.tolerance))
     for name, count in counts.items():
         print(f"{name:32} {count:15,}")
     return GOOD
 
+
+main = program("instructions")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -36,7 +36,9 @@ __all__ = [
     "Calibration",
     "Ratio",
     "cpu_s",
+    "median_s",
     "pieces",
+    "repeated",
     "roof",
     "run_command",
 ]
@@ -117,6 +119,24 @@ def roof(nbytes: int) -> Calibration:
 
     name = f"scale {nbytes >> 10} KiB of float32 in place, {times} times"
     return Calibration(name, work, 2 * nbytes * times)
+
+
+def repeated(
+    work: Callable[[], object], repeats: int, prepare: Callable[[], object] = lambda: None
+) -> list[float]:
+    """Return the wall-clock seconds of each call of ``work``; ``prepare`` is not timed."""
+    taken = []
+    for _ in range(repeats):
+        prepare()
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return taken
+
+
+def median_s(work: Callable[[], object], repeats: int) -> float:
+    """Return the median wall-clock seconds of calls of ``work``."""
+    return statistics.median(repeated(work, repeats))
 
 
 DONT_KEEP = "PYTHONDONTWRITEBYTECODE"

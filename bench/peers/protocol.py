@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +16,7 @@ from bench.worlds import LINK, exact_data
 from emul.ops.exact import ExactData
 from emul.units import PS_PER_S
 
-__all__ = ["Ring", "Rows", "may_be_missing", "repeated", "tell"]
+__all__ = ["Ring", "Rows", "may_be_missing", "tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,7 @@ class Rows:
     @classmethod
     def of_command_line(cls) -> Rows:
         """Return what the command line asks for."""
-        return cls(*_numbers("ranks", "row_bytes", "repeats"))
+        return cls(*_numbers(3))
 
     @property
     def arguments(self) -> list[str]:
@@ -66,7 +64,7 @@ class Ring:
     @classmethod
     def of_command_line(cls) -> Ring:
         """Return what the command line asks for."""
-        return cls(*_numbers("ranks", "chunk_bytes", "repeats"))
+        return cls(*_numbers(3))
 
     @property
     def arguments(self) -> list[str]:
@@ -104,25 +102,9 @@ class Ring:
         return self.steps * (self.overhead_ps + self.sending_ps + self.latency_ps)
 
 
-def _numbers(*names: str) -> list[int]:
-    parser = argparse.ArgumentParser()
-    for name in names:
-        parser.add_argument(name, type=int)
-    known, _ = parser.parse_known_args()
-    return [getattr(known, name) for name in names]
-
-
-def repeated(
-    work: Callable[[], object], repeats: int, prepare: Callable[[], object] = lambda: None
-) -> list[float]:
-    """Return the wall-clock seconds of each call of ``work``."""
-    taken = []
-    for _ in range(repeats):
-        prepare()
-        started = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - started)
-    return taken
+def _numbers(count: int) -> list[int]:
+    """Return the first ``count`` arguments of the command line."""
+    return [int(argument) for argument in sys.argv[1 : count + 1]]
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
 from collections.abc import Generator
 from typing import Any
 
-from bench.peers.protocol import Ring, may_be_missing, repeated, tell
+from bench.measuring import repeated
+from bench.peers.protocol import Ring, may_be_missing, tell
 
 with may_be_missing("simpy"):
     import simpy

@@ -58,7 +58,8 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     r"""Find the latency, overhead and rate of a link from measurements, and how sure they are.
 
     Each FILE is the output of nccl-tests (as printed, or -J), of an OSU micro-benchmark, of
-    iperf3 -J or of ping, or a CSV. What it is, is told by its content.
+    iperf3 -J or of ping, or a CSV. The content
+    of a FILE tells its kind.
 
     A CSV of collectives has the columns collective, world_size, size_bytes (of the whole vector)
     and time_s, and if wanted algorithm. A CSV of a link has kind, size_bytes and time_s, where
@@ -66,8 +67,8 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     that a stream moves in the time).
 
     The time of a collective is fitted as base + steps x (latency + overhead) + factor x size /
-    rate, with steps and factor of its closed form. What the data cannot tell apart is said, and
-    put together. Needs scipy: pip install '.[calibrate]'.
+    rate, with steps and factor of its closed form. Parameters that the data cannot
+    tell apart are named and put together. Needs scipy: pip install '.[calibrate]'.
     """
     from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of, taken_of
     from emul.measured import calibrate as fitted
@@ -101,7 +102,7 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
 
 
 def _words_of_base(base: Document, link: str, asked: dict[str, Any]) -> list[str]:
-    """Say what is lost of the link of the base that the calibrated one replaces."""
+    """Name the keys of the base link that are lost when the calibrated link replaces it."""
     from emul.measured import keys_left_out
 
     keys = keys_left_out(base, link)
@@ -239,7 +240,7 @@ def _write(
 def _remarks(
     taken: dict[Log, tuple[Taken, ...]], parameters: tuple[Parameter, ...], warnings: list[str]
 ) -> list[str]:
-    """Return what stands at the head of a topology file, beside its numbers."""
+    """Return the comments at the head of a topology file."""
     files = [
         f"By emul calibrate from {log.path.name} ({log.form}): "
         f"{'; '.join(each.words for each in rows)}."

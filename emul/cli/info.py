@@ -1,4 +1,4 @@
-"""``emul info``: what there is to compute with."""
+"""``emul info``: the machine and its backends."""
 
 from __future__ import annotations
 

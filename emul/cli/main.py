@@ -1,4 +1,4 @@
-"""The command ``emul``: its subcommands, and what becomes of errors."""
+"""The command ``emul``: its subcommands, and the exit status of errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run() -> None:
 
 
 def _status() -> int:
-    """Run the command, say what is wrong, and return the exit status."""
+    """Run the command, print its errors, and return the exit status."""
     try:
         return int(main.main(prog_name="emul", standalone_mode=False) or 0)
     except SystemExit as end:

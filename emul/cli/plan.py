@@ -19,7 +19,7 @@ __all__ = ["plan"]
 
 @click.group(cls=Group)
 def plan() -> None:
-    """Show what algorithms do: who sends which chunk to whom."""
+    """Show plans: which rank sends which chunk to which rank."""
 
 
 @plan.command("list")
@@ -59,7 +59,7 @@ def _named_plan(collective: str, algorithm: str, where: Topology, root: int) -> 
 @click.option("--steps", type=Whole(0), default=8, show_default=True,
               help="Draw so many steps.")  # fmt: skip
 def show(collective: str, algorithm: str | None, topology: str, root: int, steps: int) -> None:
-    """Draw a plan: its steps, who sends what to whom, and the bytes over each link.
+    """Draw a plan: its steps with their transfers, and the bytes over each link.
 
     The plan is that of an algorithm for a collective, or that of a file in MSCCL XML.
     """
@@ -81,9 +81,10 @@ def show(collective: str, algorithm: str | None, topology: str, root: int, steps
 @plan.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Prove that FILE, a plan in MSCCL XML, computes its collective, and say what it does.
+    """Prove that FILE, a plan in MSCCL XML, computes its collective, and describe it.
 
-    Exit status 2, with the line, for what is not understood, a race, a deadlock, or a wrong result.
+    Exit status 2, with the line, for an element that emul does not know, a race, a deadlock, or a
+    wrong result.
     """
     from emul.plans import read_plan
     from emul.report.plans import plan_words

@@ -60,7 +60,7 @@ def complain(message: str) -> None:
 
 
 def silence() -> None:
-    """Let what is still to be printed lead nowhere, where nobody reads it any more."""
+    """Discard all further output: nobody reads it any more."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -19,7 +19,7 @@ __all__ = ["topology"]
 
 @click.group(cls=Group)
 def topology() -> None:
-    """Show where ranks live and what joins them."""
+    """Show where ranks live, and the links between them."""
 
 
 @topology.command("list")
@@ -73,7 +73,7 @@ def _say_notes(links: Sequence[LinkOrigin]) -> None:
 @topology.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Check a topology file, and say what it describes."""
+    """Check a topology file, and describe it."""
     from emul.topology import read_document
 
     document = read_document(file)

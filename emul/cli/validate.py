@@ -53,10 +53,10 @@ def validate(
     max_median: float | None,
     max_p90: float | None,
 ) -> None:
-    """Predict timed collectives from measurements of their links, and say how far off that is.
+    """Predict timed collectives from measurements of their links, and print the errors.
 
-    Columns of both files: see emul/validation/columns.py. Beside every prediction stands what the
-    textbook formula says, alpha the one-way delay and beta the rate.
+    Columns of both files: see emul/validation/columns.py. Beside every prediction stands that
+    of the textbook formula, with the one-way delay as alpha and the rate as beta.
     """
     from emul import __version__
     from emul.report.documents import write_json
@@ -93,7 +93,7 @@ def validate(
 def _predictor(
     rows: Sequence[MeasuredRow], table: MeasuredLinks, stack: Stack | None, calibrate: bool
 ) -> Predictor:
-    """Return what predicts rows, with constants fitted to the unshaped ones if asked for."""
+    """Return the predictor of rows; ``calibrate`` fits its constants to the unshaped rows."""
     from emul.validation import Predictor
     from emul.validation.constants import calibrated_stacks
 

@@ -1,4 +1,4 @@
-"""What `emul calibrate` prints and writes: its parameters, and how sure they are."""
+"""Output of `emul calibrate`: the parameters, and how sure they are."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def calibration_table(parameters: Sequence[Parameter]) -> TextTable:
 
 
 def file_line(log: Log, taken: Sequence[Taken]) -> str:
-    """Return what was taken from a file as one line."""
-    what = "; ".join(each.words for each in taken)
-    return f"{log.path}: {log.form}, {_counted(len(log.measurements), 'measurement')}: {what}"
+    """Return the line that counts the measurements of a file."""
+    parts = "; ".join(each.words for each in taken)
+    return f"{log.path}: {log.form}, {_counted(len(log.measurements), 'measurement')}: {parts}"
 
 
 def _counted(number: int, noun: str) -> str:
@@ -37,7 +37,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def fit_words(calibration: Calibration) -> str:
-    """Return how well the fit matches what was measured."""
+    """Return how well the fit matches the measurements."""
     found = calibration
     head = _counted(found.measurements, "measurement")
     if found.measurements <= found.parameters:
@@ -63,7 +63,7 @@ def calibration_document(
     calibration: Calibration,
     warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the JSON document of a calibration; ``logs`` stand with what was taken from each."""
+    """Return the JSON document of a calibration; ``logs`` has the parts read of each file."""
     return {
         "schema": SCHEMA,
         "environment": environment(version),

@@ -24,7 +24,7 @@ NCCL_JSON_VERSION = 3
 
 
 def environment(version: str) -> dict[str, Any]:
-    """Return what a reader needs to know about where the figures were measured."""
+    """Return the machine and the versions that the figures depend on."""
     return {
         "emul": version,
         "python": platform.python_version(),
@@ -51,7 +51,7 @@ def json_document(
 
 
 def interruption(interrupted: bool) -> dict[str, bool]:
-    """Return what a document says of a run that was interrupted; nothing of a complete one."""
+    """Return the key of a document that marks an interrupted run; no key for a complete one."""
     return {"interrupted": True} if interrupted else {}
 
 

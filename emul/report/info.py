@@ -1,4 +1,4 @@
-"""What this machine offers: versions, backends and why one is not there, processor, device."""
+"""This machine: versions, backends and why one is missing, processor, device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Facts = list[tuple[str, str]]
 
 
 def info_lines(version: str) -> list[str]:
-    """Return what ``emul info`` prints; asks for a GPU by letting it compute."""
+    """Return the lines of ``emul info``; a GPU counts as there when a kernel ran on it."""
     found = choice.find_gpu()
     auto = "cpu" if found.device is None else "cupy for arrays of the GPU, cpu for the host's"
     backends = {

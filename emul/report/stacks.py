@@ -22,7 +22,7 @@ def stack_list(stacks: Iterable[Stack]) -> TextTable:
 
 
 def number_table(stack: Stack) -> TextTable:
-    """Return what a stack says of messages, with its sources."""
+    """Return the numbers of a stack about messages, with their sources."""
     table = TextTable("what", "value", "source")
     for what, value, key in _numbers(stack):
         table.row(what, value, stack.sources.get(key, ""))

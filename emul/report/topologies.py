@@ -1,4 +1,4 @@
-"""Topologies as tables: what there is, and what one derives for each of its links."""
+"""Topologies as tables: the list of presets, and the derived numbers of each link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines in words under the table: what distance costs, which link binds, what auto chose."""
+"""Lines in words under the table: the cost of distance, the link that binds, auto's choice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MEANINGS = {
     "jitter": "jitter",
     "overhead": "overhead",
 }
-"""What each term of a critical path's segments means, in the order in which they are told."""
+"""The meaning of each term of a critical path's segments, in the order of the line."""
 
 INSIDE_NODE = "inside_node"
 """The source of a stack that says how ranks of one node are taken to send."""
@@ -139,9 +139,9 @@ def _bounds(prediction: Prediction) -> str:
 
 
 def _remedies(prediction: Prediction) -> dict[str, float]:
-    """Return what lowers the bound of this many connections, alone and as far as it goes.
+    """Return by how many times each remedy lowers the bound, alone and as far as it goes.
 
-    Each was tried: the bound was worked out anew with it.
+    Each remedy was tried: the bound was worked out anew with it.
     """
     bounded = prediction.bounded
     topology, connection = bounded.topology, bounded.connection
@@ -226,8 +226,8 @@ def _binding(prediction: Prediction) -> str:
 def _rate(network: Network, place: str) -> str:
     """Return the rate of the links called ``place``, or their range; of hosts, nothing.
 
-    Of a trunk that is not all there for what is sent (a stream has one of its waves, all trunks
-    of a site have one uplink, its rate changes with time), it is the most that it can be.
+    Some trunks give a stream less than their rate: it has one of several waves, the trunks of a
+    site share an uplink, or the rate changes with time. The rate is then the largest possible.
     """
     links = [
         link
