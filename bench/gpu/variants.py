@@ -48,7 +48,7 @@ class Altered(Source):
     def text(self) -> str:
         """The whole text, with the change."""
         old, new = self.change
-        plain = Source(self.kernel, self.dtype, self.reduction, self.kept).text
+        plain = Source(self.kernel, self.dtype, self.reduction, self.spilled).text
         assert old in plain, f"{old!r} does not stand in the kernel"
         return plain.replace(old, new)
 
@@ -75,7 +75,7 @@ class Varied:
         """Return the kernel of the changed text."""
         if self.change is None or source.kernel != "fused":
             return self.device.kernel(source)
-        parts = (source.kernel, source.dtype, source.reduction, source.kept)
+        parts = (source.kernel, source.dtype, source.reduction, source.spilled)
         return self.device.kernel(Altered(*parts, self.change))
 
 

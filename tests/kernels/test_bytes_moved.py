@@ -14,7 +14,8 @@ from emul.plans import (
     build_plan,
 )
 
-STORE = CODES.index("store")
+READS = {CODES[name] for name in ("load", "combine", "combine_right", "move")}
+WRITES = {CODES[name] for name in ("store", "move")}
 N = 8
 ROW_BYTES = 4096
 
@@ -31,9 +32,8 @@ def moved_in_one(program):
     read = written = 0
     for length, _, first, end, *_ in tapes.runs.tolist():
         for code, _, count in tapes.tape[first:end].tolist():
-            is_read = CODES[code : code + 1] in (("load",), ("fold",), ("under",), ())
-            read += length * 4 * count * is_read
-            written += length * 4 * count * (code == STORE or code == len(CODES))
+            read += length * 4 * count * (code in READS)
+            written += length * 4 * count * (code in WRITES)
     return read, written
 
 

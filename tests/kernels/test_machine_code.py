@@ -34,9 +34,9 @@ As NVRTC 13.0.48 and 13.5.37 have them. With 80 registers, three blocks of 256 t
 a multiprocessor, and with 128 two. Eight values and more that are set aside lie in memory.
 """
 if EVERY:
-    MOST[Source("fused", "float32", "sum", kept=4)] = (124, 0, 0)
-    MOST[Source("fused", "float32", "sum", kept=8)] = (92, 256, 0)
-    MOST[Source("fused", "float32", "sum", kept=32)] = (92, 1024, 0)
+    MOST[Source("fused", "float32", "sum", spilled=4)] = (124, 0, 0)
+    MOST[Source("fused", "float32", "sum", spilled=8)] = (92, 256, 0)
+    MOST[Source("fused", "float32", "sum", spilled=32)] = (92, 1024, 0)
     MOST[Source("fused", "float16", "min")] = (80, 0, 0)
     MOST[Source("fused", "int8", "min")] = (80, 0, 0)
     MOST[Source("fused", "uint8", "max")] = (80, 8, 4)
@@ -47,7 +47,7 @@ if EVERY:
 @pytest.mark.parametrize(
     ("source", "most"),
     MOST.items(),
-    ids=[f"{each.kernel}-{each.dtype}-{each.reduction}-{each.kept}" for each in MOST],
+    ids=[f"{each.kernel}-{each.dtype}-{each.reduction}-{each.spilled}" for each in MOST],
 )
 def test_registers_and_memory_of_a_thread_are_no_more_than_they_were(source, most):
     log = nvrtc.compiled(source.text, OPTIONS).log

@@ -15,7 +15,7 @@ FUSED = {
         ("pass.input + pass.leaf[first], where", "pass.input + pass.leaf[first + 2], where"),
         ("pass.leaf[first + j];", "pass.leaf[first + j == 2 ? 0 : first + j];"),
     ),
-    "operands exchanged": (("UNDER ? emul_joined(value, so_far)", "0 ? so_far"),),
+    "operands exchanged": (("RIGHT ? emul_joined(value, so_far)", "0 ? so_far"),),
     "dropped tail of a tile": (("where.there[k] = which < n;", "where.there[k] = which < n - 1;"),),
     "dropped elements behind the vectors": (("end ? length - rest : lead", "end ? 0 : lead"),),
     "the run before": (("[middle].first_tile <= tile", "[middle].first_tile < tile"),),
@@ -27,7 +27,7 @@ FUSED = {
     "one byte too far": (
         ("    *into = value;\n}", "    *into = value;\n    *(char *)(into + 1) = 0x33;\n}"),
     ),
-    "a kept value forgotten": (("slot[s] = value;", ";"),),
+    "a spilled value forgotten": (("slot[s] = value;", ";"),),
     "one of many kept values forgotten": (("slot[which] = value;", ";"),),
 }  # fmt: skip
 

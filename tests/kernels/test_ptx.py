@@ -305,21 +305,21 @@ FLOAT_TYPES = [name for name in DTYPES if name not in ("int8", "int32", "int64",
 
 FEW = [Source("reduce", *each) for each in product(FLOAT_TYPES, ("sum", "prod", "min"))]
 FEW += [Source("copy", dtype, "avg") for dtype in FLOAT_TYPES]
-FEW += [Source("fused", "float32", "sum", kept=4)]
-FEW += [Source(name) for name, shared in SHARED.items() if "element" not in shared]
+FEW += [Source("fused", "float32", "sum", spilled=4)]
+FEW += [Source(name) for name, shared in SHARED.items() if "element.cuh" not in shared]
 
 
 def every_kernel():
     for each in product(DTYPES, OPERATORS):
-        yield from (Source("fused", *each, kept=kept) for kept in SLOTS)
+        yield from (Source("fused", *each, spilled=spilled) for spilled in SLOTS)
         yield from (Source(name, *each) for name in ("copy", "reduce", "recv_reduce_copy"))
-    yield from (Source(name) for name, shared in SHARED.items() if "element" not in shared)
+    yield from (Source(name) for name, shared in SHARED.items() if "element.cuh" not in shared)
 
 
 @pytest.mark.parametrize(
     "source",
     every_kernel() if EVERY else FEW,
-    ids=lambda each: f"{each.kernel}-{each.dtype}-{each.reduction}-{each.kept}",
+    ids=lambda each: f"{each.kernel}-{each.dtype}-{each.reduction}-{each.spilled}",
 )
 def test_no_option_of_cupy_changes_an_instruction(source):
     own, of_cupy = (nvrtc.compiled(source.text, each).ptx for each in (OWN, OPTIONS))

@@ -25,7 +25,7 @@ IN_ORDER = {
 
 needs_nvrtc = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.WITHOUT)
 
-ALONE = [name for name, shared in SHARED.items() if "element" not in shared]
+ALONE = [name for name, shared in SHARED.items() if "element.cuh" not in shared]
 ASIDE = {"sm_80": 0, "sm_90": 0, "sm_100": 0, "sm_120": 16}
 """Bytes of a thread for which there is no register, where nothing is kept; outside of loops."""
 
@@ -43,7 +43,7 @@ def sources_for(architecture):
     halves = Source("recv_reduce_copy", "bfloat16", ("sum", "prod", "avg", "max")[turn])
     more = Source(("copy", "reduce", "copy", "reduce")[turn], *first)
     return [
-        Source("fused", *second, kept=SLOTS[turn]),
+        Source("fused", *second, spilled=SLOTS[turn]),
         FOLDS[turn],
         halves,
         more,
@@ -57,7 +57,7 @@ def test_every_type_reduction_and_number_kept_has_its_turn():
     assert {each.kernel for each in every} == set(SHARED)
     assert {each.dtype for each in every} == set(DTYPES)
     assert {each.reduction for each in fused} == set(REDUCTIONS)
-    assert {each.kept for each in fused} == set(SLOTS)
+    assert {each.spilled for each in fused} == set(SLOTS)
 
 
 @needs_nvrtc
@@ -68,7 +68,7 @@ def test_kernels_compile_for_every_gpu(architecture):
         assert ".ftz" not in ptx
         assert f".entry {source.entry}(" in ptx
         assert "error" not in said
-        if not source.kept:
+        if not source.spilled:
             assert int(re.search(r"(\d+) bytes stack frame", said)[1]) <= ASIDE[architecture]
 
 
@@ -100,7 +100,7 @@ def test_kernels_include_nothing():
 def test_every_kernel_is_listed_with_what_it_shares():
     names = {entry.name for entry in files("emul.kernels").iterdir()}
     assert {f"{kernel}.cu" for kernel in SHARED} == {n for n in names if n.endswith(".cu")}
-    assert {f"{each}.cuh" for shared in SHARED.values() for each in shared} <= names
+    assert {each for shared in SHARED.values() for each in shared} <= names
 
 
 @pytest.mark.parametrize("names", [("copy", "float8"), ("copy", "int8", "xor")])

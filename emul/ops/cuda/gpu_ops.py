@@ -162,7 +162,7 @@ class GpuOps:
         apart = (pointers[1] - pointers[0]) % ALIGNMENT
         key = (recipe, program.itemsize, strides, apart, form.in_input)
         tapes, tables = self._tapes(*key)
-        kept = next(each for each in self.slots if each >= tapes.kept)
+        spilled = next(each for each in self.slots if each >= tapes.spilled)
         runs, tape, leaf, target = (np.uint64(self.device.pointer(each)) for each in tables)
         arguments = (
             *map(np.uint64, pointers),
@@ -174,7 +174,7 @@ class GpuOps:
             target,
             np.int64(form.ranks),
         )
-        source = Source("fused", form.dtype, form.operator, kept)
+        source = Source("fused", form.dtype, form.operator, spilled)
         launch = self._launch(source, tapes.tiles, arguments, (*arrays, *tables))
         return Work((), (launch,), arrays[1])
 

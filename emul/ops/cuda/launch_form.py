@@ -7,9 +7,9 @@ from math import prod
 
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device import DeviceArray
-from emul.ops.cuda.sources import MOST_KEPT
+from emul.ops.cuda.sources import MOST_SPILLED
 from emul.ops.cuda.step_tables import Places
-from emul.ops.cuda.tape import kept_of
+from emul.ops.cuda.tape import spill_slots
 from emul.ops.dtypes import name_of
 from emul.ops.fusing.recipe import Recipe
 from emul.plans import Program
@@ -38,12 +38,12 @@ class Form:
     def of(cls, program: Program, buffers: Buffers, reduction: str, recipe: Recipe | None) -> Form:
         """Return the form of a call that is to be carried out by ``recipe``, if that can be."""
         collective, whole = buffers.collective, not buffers.works_apart(program.layout)
-        if recipe is not None and kept_of(recipe, in_place=False) > MOST_KEPT:
+        if recipe is not None and spill_slots(recipe, in_place=False) > MOST_SPILLED:
             recipe = None
         if recipe is None:
             fits = whole
         else:
-            fits = recipe.in_columns and kept_of(recipe, in_place=True) <= MOST_KEPT
+            fits = recipe.in_columns and spill_slots(recipe, in_place=True) <= MOST_SPILLED
         return cls(
             recipe,
             name_of(buffers.x.dtype),

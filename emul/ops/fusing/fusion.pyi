@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
@@ -5,7 +6,7 @@ import numpy.typing as npt
 
 __all__ = ["CODES", "Followed", "Tapes"]
 
-CODES: tuple[str, ...]
+CODES: Mapping[str, int]
 
 @final
 class Followed:
@@ -54,7 +55,7 @@ class Tapes:
     @property
     def leaves_used(self) -> int: ...
     @property
-    def most_kept(self) -> int: ...
+    def most_spilled(self) -> int: ...
     def reduce(
         self, results: npt.NDArray[np.int32], first_target: npt.NDArray[np.int64]
     ) -> None: ...
