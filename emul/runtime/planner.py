@@ -11,12 +11,12 @@ from types import MappingProxyType
 
 from emul.errors import ArgumentError, PlanError, shown
 from emul.plans import (
-    Excerpt,
     Places,
     Plan,
     Program,
     Schedule,
     Shape,
+    SymmetricPlan,
     algorithms_for,
     build_plan,
     collective_named,
@@ -232,7 +232,7 @@ class Planner:
 
     def _prediction(
         self,
-        plan: Plan | Excerpt,
+        plan: Plan | SymmetricPlan,
         shape: Shape,
         itemsize: int,
         root: int,
@@ -285,7 +285,7 @@ class Planner:
         """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
         places = Places.of(self.topology.ranks_by_node)
         too_many = places.world_size > MOST_RANKS_IN_FULL  # to be timed each, exactly
-        excerpt = Excerpt.of(shape.collective.name, algorithm, places, lengthened=too_many)
+        excerpt = SymmetricPlan.of(shape.collective.name, algorithm, places, lengthened=too_many)
         timeline = time_excerpt(
             excerpt,
             shape,

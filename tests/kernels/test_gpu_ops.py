@@ -19,7 +19,7 @@ from emul.ops import DTYPES, REDUCTIONS
 from emul.ops.buffers import Buffers
 from emul.ops.cuda import GpuOps
 from emul.ops.cuda.gpu_ops import BLOCKS_PER_MULTIPROCESSOR
-from emul.ops.cuda.sources import MOST_SPILLED, TILE_BYTES
+from emul.ops.cuda.kernel_sources import MOST_SPILLED, TILE_BYTES
 from emul.plans import COLLECTIVES, Program, Shape, algorithms_for, build_plan, plan_from
 from emul.plans.libraries import library_algorithms
 

@@ -5,7 +5,7 @@ from host_device import COMPILER, WITHOUT_COMPILER, HostDevice
 from same_bits import check
 
 from emul.ops import DTYPES
-from emul.ops.cuda import GpuOps, Source
+from emul.ops.cuda import GpuOps, KernelSource
 from emul.plans import COLLECTIVES, Shape, build_plan
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
@@ -115,6 +115,6 @@ def test_wrong_elements_are_found(dtype, reduction):
 
 def test_mutants_change_something():
     """A mutant of text that is no longer there would prove nothing."""
-    texts = "".join(Source(name).text for name in ("fused", "recv_reduce_copy"))
+    texts = "".join(KernelSource(name).text for name in ("fused", "recv_reduce_copy"))
     for changes in (*FUSED.values(), *STEPS.values(), list(ROUNDING.values())):
         assert all(old in texts for old, _ in changes)

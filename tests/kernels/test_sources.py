@@ -10,12 +10,16 @@ import pytest
 
 from emul import ArgumentError
 from emul.ops import DTYPES, REDUCTIONS
-from emul.ops.cuda import NVRTC_OPTIONS, Source
+from emul.ops.cuda import NVRTC_OPTIONS, KernelSource
 from emul.ops.cuda.gpu_ops import SLOTS
-from emul.ops.cuda.sources import SHARED
+from emul.ops.cuda.kernel_sources import SHARED
 
-FOLDS = [Source("fused", "float32"), Source("fused", "bfloat16"), Source("fused", "float16")]
-FOLDS += [Source("fused", "bfloat16", "avg")]
+FOLDS = [
+    KernelSource("fused", "float32"),
+    KernelSource("fused", "bfloat16"),
+    KernelSource("fused", "float16"),
+]
+FOLDS += [KernelSource("fused", "bfloat16", "avg")]
 IN_ORDER = {
     "float32": r"add(?:\.rn)?\.f32",
     "float16": r"add\.rn\.f16x2",
@@ -40,14 +44,14 @@ def sources_for(architecture):
     """Some of each kernel; over all architectures, every type, reduction and number kept."""
     turn = nvrtc.ARCHITECTURES.index(architecture)
     first, second = islice(zip(cycle(DTYPES), cycle(REDUCTIONS)), 2 * turn, 2 * turn + 2)
-    halves = Source("recv_reduce_copy", "bfloat16", ("sum", "prod", "avg", "max")[turn])
-    more = Source(("copy", "reduce", "copy", "reduce")[turn], *first)
+    halves = KernelSource("recv_reduce_copy", "bfloat16", ("sum", "prod", "avg", "max")[turn])
+    more = KernelSource(("copy", "reduce", "copy", "reduce")[turn], *first)
     return [
-        Source("fused", *second, spilled=SLOTS[turn]),
+        KernelSource("fused", *second, spilled=SLOTS[turn]),
         FOLDS[turn],
         halves,
         more,
-        *map(Source, ALONE),
+        *map(KernelSource, ALONE),
     ]
 
 
@@ -86,7 +90,9 @@ def test_a_fold_has_eight_loads_of_sixteen_bytes_under_way(turn):
 
 @needs_nvrtc
 def test_a_broken_source_does_not_compile_and_names_the_real_file():
-    text = Source("copy").text.replace("emul_carry_out<emul_copying>(input", "emul_carry(input")
+    text = KernelSource("copy").text.replace(
+        "emul_carry_out<emul_copying>(input", "emul_carry(input"
+    )
     with pytest.raises(SyntaxError, match=r"copy\.cu\(\d+\): error"):
         nvrtc.compiled(text, ["--gpu-architecture=sm_90"])
 
@@ -106,4 +112,4 @@ def test_every_kernel_is_listed_with_what_it_shares():
 @pytest.mark.parametrize("names", [("copy", "float8"), ("copy", "int8", "xor")])
 def test_unknown_names_are_refused(names):
     with pytest.raises(ArgumentError, match="unknown"):
-        Source(*names)
+        KernelSource(*names)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops.cuda.sources import ALIGNMENT, TILE_BYTES
+from emul.ops.cuda.kernel_sources import ALIGNMENT, TILE_BYTES
 from emul.ops.fusing.fusion import CODES
 from emul.ops.fusing.recipe import Recipe
 
-__all__ = ["Tapes", "spill_slots"]
+__all__ = ["TapeTables", "spill_slots"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -25,7 +25,7 @@ LOAD, SPILL, RELOAD, STORE, MOVE = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tapes:
+class TapeTables:
     """What fused.cu reads: see there.
 
     ``runs``: length, first tile, where its tape begins and ends, where its leaves and targets
@@ -43,7 +43,7 @@ class Tapes:
     @classmethod
     def of(
         cls, recipe: Recipe, itemsize: int, strides: tuple[int, int], apart: int, *, in_place: bool
-    ) -> Tapes:
+    ) -> TapeTables:
         """Return the tables for rows of input and output that are ``strides`` bytes apart.
 
         ``apart``: the address of the output less that of the input, which matters to 16 bytes.

@@ -4,7 +4,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CODES", "Followed", "Tapes"]
+__all__ = ["CODES", "Followed", "TapeWriter"]
 
 CODES: Mapping[str, int]
 
@@ -44,7 +44,7 @@ class Followed:
     ) -> None: ...
 
 @final
-class Tapes:
+class TapeWriter:
     def __init__(self, of: Followed, targets: int) -> None: ...
     @property
     def instructions(self) -> npt.NDArray[np.int32]: ...

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-__all__ = ["CODES", "Followed", "Tapes"]
+__all__ = ["CODES", "Followed", "TapeWriter"]
 
 cdef extern from "instructions.h":
     enum:
@@ -154,7 +154,7 @@ cdef class Followed:
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class Tapes:
+cdef class TapeWriter:
     """Writes tapes for groups of results; a group is worked out in one go.
 
     All leaves of a group are loaded before anything is stored, so that a group whose results go

@@ -19,7 +19,7 @@ from emul.errors import not_compiled
 from emul.plans.program import Program
 
 try:
-    from emul.ops.fusing.fusion import CODES, Followed, Tapes
+    from emul.ops.fusing.fusion import CODES, Followed, TapeWriter
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
@@ -75,7 +75,7 @@ class Recipe:
         targets, result, origin = targets.taken(order), result[order], origin[order]
         in_columns = _in_columns(program, leaves, targets, origin)
         groups = _edges((np.diff(origin) != 0) | (np.diff(targets.length) != 0), len(result))
-        tapes = Tapes(followed, len(result))
+        tapes = TapeWriter(followed, len(result))
         ends = [(0, 0)]
         copies = result[groups[:-1]] < followed.leaves
         for low, high, moved in zip(groups[:-1], groups[1:], copies.tolist(), strict=True):
@@ -189,7 +189,7 @@ def _in_columns(program: Program, leaves: Ends, targets: Ends, origin: Int32Arra
     return bool(np.array_equal(column[origin], targets.low))
 
 
-def _write_tape(tapes: Tapes, result: Int32Array, *, moves: bool, in_place: bool) -> None:
+def _write_tape(tapes: TapeWriter, result: Int32Array, *, moves: bool, in_place: bool) -> None:
     if moves:
         tapes.move(np.ascontiguousarray(result), in_place)
         return

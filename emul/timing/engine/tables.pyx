@@ -41,7 +41,7 @@ cdef class Tables:
         self.ports, self.pipes = 4 * network.world_size, len(conditions.rate)
         self.places = KEPT * (self.ports + self.pipes)
         self.fits = (
-            traffic.stands_for is None
+            traffic.multiplicity is None
             and len(conditions.classes.of_stream) == 0
             and not np.any(conditions.ramp_rtt_ps)
             and len(conditions.late) == 0

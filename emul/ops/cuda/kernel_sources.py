@@ -23,7 +23,7 @@ __all__ = [
     "SHARED",
     "THREADS",
     "TILE_BYTES",
-    "Source",
+    "KernelSource",
 ]
 
 NVRTC_OPTIONS = ("--std=c++17", "--fmad=false")
@@ -62,7 +62,7 @@ SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class KernelSource:
     """One kernel for one element type and reduction; ``spilled``: see fused.cu.
 
     Checked on construction: raises ArgumentError for names that are unknown.
