@@ -350,7 +350,7 @@ class Communicator:
 
         ``count``: elements of one rank's input, or the counts of a vector form. ``root``: of
         broadcast, reduce, gather and scatter; ``shift``: of send_recv, as there. With ``collapse``,
-        ranks that sit alike are timed once where that changes nothing (see emul.plans.Excerpt),
+        ranks that sit alike are timed once where that changes nothing (emul.plans.SymmetricPlan),
         which lets worlds of hundreds of thousands of ranks be timed; the timeline is then that of
         a few of them. Raises ArgumentError for an unknown name, a root that is no rank, a root of
         send_recv or a shift of another collective, or for ranks that are not alike where there are

@@ -14,7 +14,7 @@ from bench.worlds import exact_data
 from emul.ops import dtype_named
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device_arrays import DeviceArrays
-from emul.ops.cuda.gpu_ops import GpuOps, Work
+from emul.ops.cuda.gpu_ops import GpuOps, Launches
 from emul.ops.exact import PERIOD
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
@@ -143,7 +143,7 @@ class Job:
         arrays = DeviceArrays(self.device)
         buffers = Buffers(promise, n, self.x, self.out, None, revocable=False, arrays=arrays)
         ops = GpuOps(self.device, stepwise=stepwise)
-        self.work: Work = ops.prepare(self.program, buffers, "sum", 0)
+        self.work: Launches = ops.prepare(self.program, buffers, "sum", 0)
         self.replay = self.device.captured(self.queue)
 
     def queue(self) -> None:

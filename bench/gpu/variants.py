@@ -12,7 +12,7 @@ from bench.gpu.record import Figure
 from bench.gpu.setting import Setting
 from emul.ops.cuda.device import Kernel
 from emul.ops.cuda.gpu_ops import BLOCKS_PER_MULTIPROCESSOR
-from emul.ops.cuda.sources import Source
+from emul.ops.cuda.kernel_sources import KernelSource
 
 __all__ = ["CHANGES", "Varied", "blocks", "texts"]
 
@@ -39,7 +39,7 @@ BLOCKS = (3, 6, 64)
 
 
 @dataclass(frozen=True, slots=True)
-class Altered(Source):
+class Altered(KernelSource):
     """A source of which one text is replaced by another."""
 
     change: tuple[str, str] = ("", "")
@@ -48,7 +48,7 @@ class Altered(Source):
     def text(self) -> str:
         """The whole text, with the change."""
         old, new = self.change
-        plain = Source(self.kernel, self.dtype, self.reduction, self.kept).text
+        plain = KernelSource(self.kernel, self.dtype, self.reduction, self.spilled).text
         assert old in plain, f"{old!r} does not stand in the kernel"
         return plain.replace(old, new)
 
@@ -71,11 +71,11 @@ class Varied:
         """Return what the device has."""
         return getattr(self.device, name)
 
-    def kernel(self, source: Source) -> Kernel:
+    def kernel(self, source: KernelSource) -> Kernel:
         """Return the kernel of the changed text."""
         if self.change is None or source.kernel != "fused":
             return self.device.kernel(source)
-        parts = (source.kernel, source.dtype, source.reduction, source.kept)
+        parts = (source.kernel, source.dtype, source.reduction, source.spilled)
         return self.device.kernel(Altered(*parts, self.change))
 
 

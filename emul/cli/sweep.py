@@ -16,7 +16,7 @@ from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
 from emul.ops.integers import WRAPPING
-from emul.plans import Layout, Shape, collective_named
+from emul.plans import BufferLayout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
 from emul.runtime.planner import Planner
 from emul.runtime.prediction import Prediction
@@ -112,7 +112,7 @@ class Sweep:
         check_fits(needed, what)  # also where a device computes: data are made and checked here
         arrays = self.world.ops.arrays
         arrays.check_fits(needed, what)
-        work_shape = Layout.of(self.predict(self.world, count).plan, shape).work_shape
+        work_shape = BufferLayout.of(self.predict(self.world, count).plan, shape).work_shape
         if work_shape != shape.output_shape:
             arrays.check_fits(needed + prod(work_shape) * itemsize, what)
 

@@ -12,7 +12,7 @@ from emul.errors import ArgumentError, DTypeError, ShapeError
 from emul.ops.arrays import HOST, Arrays, in_kind_of, is_immutable
 from emul.ops.dtypes import dtype_of
 from emul.ops.extents import in_rows, shares_within
-from emul.plans import Collective, Counts, Layout, Shape
+from emul.plans import BufferLayout, Collective, Counts, Shape
 
 __all__ = ["Buffers"]
 
@@ -103,7 +103,7 @@ class Buffers:
             output = output.reshape(self.outside)
         return output if self.taken is x else in_kind_of(x, output)
 
-    def new_bytes(self, layout: Layout) -> int:
+    def new_bytes(self, layout: BufferLayout) -> int:
         """Return the bytes that ``load`` and ``unload`` will allocate with this ``layout``."""
         new = 0 if self.out is not None else prod(self.shape.output_shape)
         if self.in_place or self.works_apart(layout):
@@ -116,12 +116,12 @@ class Buffers:
         """Say whether operands can be exchanged without changing a bit that NumPy promises."""
         return reduction not in ("min", "max") or self.x.dtype.kind in "iu"
 
-    def works_apart(self, layout: Layout) -> bool:
+    def works_apart(self, layout: BufferLayout) -> bool:
         """Say whether the work buffer is not the output itself, as in reduce_scatter."""
         whole = self.collective.output_whole and layout.received == 0
         return not (whole and self.shape.output_shape == layout.work_shape)
 
-    def load(self, layout: Layout, root: int) -> Array:
+    def load(self, layout: BufferLayout, root: int) -> Array:
         """Return the work buffer with every rank's input in place.
 
         In place, a copy of the input is kept for ``restore``.
@@ -141,7 +141,7 @@ class Buffers:
             work[rank, low:high] = rows[rank][: high - low]
         return work
 
-    def unload(self, layout: Layout, work: Array, root: int) -> Array:
+    def unload(self, layout: BufferLayout, work: Array, root: int) -> Array:
         """Return the output that ``work`` holds; short rows are filled up with zeros."""
         if not self.works_apart(layout):
             return work

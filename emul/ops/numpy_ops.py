@@ -1,6 +1,6 @@
 """The arithmetic in NumPy: the specification that every other backend is held against.
 
-Rows are carried out in plan order; a reduction combines what the receiver holds with what
+RowTuples are carried out in plan order; a reduction combines what the receiver holds with what
 arrives, in the element type of the buffer, rounding once per combination.
 """
 
@@ -39,8 +39,8 @@ WINDOW_BYTES = 3 << 19
 of a core from one step to the next. Measured against one window: 24 MiB 1.2 times as fast. Threads
 and such windows together are no faster than windows alone: Python's lock is held too often."""
 
-Rows = list[tuple[int, int, int, int, int, bool]]
-Groups = list[tuple[bool, Rows]]
+RowTuples = list[tuple[int, int, int, int, int, bool]]
+Groups = list[tuple[bool, RowTuples]]
 
 
 class NumpyOps:
@@ -191,7 +191,7 @@ def _carry_out(windows: list[Groups], work: list[Array], combine: Callable[..., 
                     target[...] = source
 
 
-def _exchange(rows: Rows, work: list[Array], combine: Callable[..., Any]) -> None:
+def _exchange(rows: RowTuples, work: list[Array], combine: Callable[..., Any]) -> None:
     """Carry out rows that read what others of them write: all reads come first."""
     sources = [work[src][low : low + length].copy() for src, _, low, _, length, _ in rows]
     for source, (_, dst, _, dst_low, length, reduce) in zip(sources, rows, strict=True):

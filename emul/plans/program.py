@@ -12,9 +12,9 @@ from emul.errors import PlanError
 from emul.memory import check_fits
 from emul.plans.plan import Order, Plan, Step, Waits
 from emul.plans.runs import expand
-from emul.plans.shape import Layout, Shape
+from emul.plans.shape import BufferLayout, Shape
 
-__all__ = ["Program", "StandsFor"]
+__all__ = ["Multiplicity", "Program"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -25,7 +25,7 @@ BYTES_PER_ROW = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StandsFor:
+class Multiplicity:
     """For what each transfer of a program stands that has only some of a plan's: (transfers,).
 
     For so many ``connections`` that are alike, and for so many ``rounds``, one after the other.
@@ -36,11 +36,11 @@ class StandsFor:
     rounds: Int64Array
     not_before_ps: Int64Array
 
-    def of(self, transfers: Int64Array) -> StandsFor:
+    def of(self, transfers: Int64Array) -> Multiplicity:
         """Return what the slices of ``transfers`` stand for; of them no rounds are left out."""
         assert not self.not_before_ps.any(), "rounds are left out of whole messages only"
         columns = (self.connections, self.rounds, self.not_before_ps)
-        return StandsFor(*(each[transfers] for each in columns))
+        return Multiplicity(*(each[transfers] for each in columns))
 
     @property
     def transfers(self) -> Int64Array:
@@ -58,10 +58,10 @@ class Program:
     ``order`` is that of the plan, as are ``under_way`` and ``drains`` (which count steps that have
     rows), and ``waits`` its waits, between transfers. Transfer t is the
     rows from ``first_row[t]`` up to ``first_row[t + 1]``; it carries ``nbytes[t]`` from ``src[t]``
-    to ``dst[t]`` over ``channel[t]``. ``stands_for``: see there; None for itself.
+    to ``dst[t]`` over ``channel[t]``. ``multiplicity``: see there; None for itself.
     """
 
-    layout: Layout
+    layout: BufferLayout
     itemsize: int
     row_src: Int32Array
     row_dst: Int32Array
@@ -82,7 +82,7 @@ class Program:
     dst: Int32Array
     channel: Int32Array
     nbytes: Int64Array
-    stands_for: StandsFor | None = None
+    multiplicity: Multiplicity | None = None
 
     @classmethod
     def of(
@@ -94,7 +94,7 @@ class Program:
         Raises PlanError when a row joins places that are not of the same length then, and
         CapacityError when there are more rows than memory is there to time them.
         """
-        layout = Layout.of(plan, shape)
+        layout = BufferLayout.of(plan, shape)
         steps = _collected(plan, plan.steps() if steps is None else steps)
         rows = _joined(steps)
         _check_lengths(plan, layout, rows)
@@ -201,7 +201,7 @@ def _between_transfers(waits: Waits, keep: BoolArray, first: Int64Array) -> Wait
     return Waits(earlier[there], later[there], waits.upon_issue[there], waits.starts[there])
 
 
-def _check_lengths(plan: Plan, layout: Layout, rows: Step) -> None:
+def _check_lengths(plan: Plan, layout: BufferLayout, rows: Step) -> None:
     """Refuse rows that join a place with a longer or a shorter one."""
     lengths = np.diff(layout.edges)
     alike = len(lengths) == 1

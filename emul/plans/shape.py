@@ -1,4 +1,4 @@
-"""How many elements a call moves, and where they lie: Shape for the caller, Layout for a plan."""
+"""The elements that a call moves (Shape), and where the buffers of a plan lie (BufferLayout)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emul.errors import PlanError, ShapeError, shown
 from emul.plans.collectives import Collective
 from emul.plans.plan import Plan
 
-__all__ = ["Counts", "Layout", "Shape"]
+__all__ = ["BufferLayout", "Counts", "Shape"]
 
 Int64Array = npt.NDArray[np.int64]
 Counts = npt.ArrayLike
@@ -190,7 +190,7 @@ def _shares(lengths: Int64Array, parts: int) -> Int64Array:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class BufferLayout:
     """Where the places of a plan lie in the work buffers of a call.
 
     ``edges``, (1 or n, n_places + 1): place p of rank r is [edges[r, p], edges[r, p + 1]), in
@@ -202,7 +202,7 @@ class Layout:
     shape: Shape
 
     @classmethod
-    def of(cls, plan: Plan, shape: Shape) -> Layout:
+    def of(cls, plan: Plan, shape: Shape) -> BufferLayout:
         """Return the layout of ``plan`` for a call of ``shape``."""
         cut, blocks = plan.partition.offsets, plan.partition.blocks
         edges = cut(shape.sent(blocks))

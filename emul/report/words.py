@@ -10,7 +10,7 @@ import numpy as np
 from emul.links import Link
 from emul.ops import dtype_named
 from emul.ops.integers import advice_on, safe_range
-from emul.plans import Excerpt
+from emul.plans import SymmetricPlan
 from emul.report.perf_row import PerfRow
 from emul.runtime.prediction import Prediction, by_reason
 from emul.stacks import IDEAL
@@ -65,7 +65,7 @@ def closing_words(
         lines.append(_stack(world, prediction))
     if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
         lines.append(_bounds(prediction))
-    if isinstance(prediction.of, Excerpt):
+    if isinstance(prediction.of, SymmetricPlan):
         lines.append(_excerpt(prediction, prediction.of))
     else:
         lines += [f"Plan: {note}." for note in prediction.plan.notes]
@@ -101,7 +101,7 @@ def overflow_words(rows: list[PerfRow], reduction: str) -> str:
     )
 
 
-def _excerpt(prediction: Prediction, excerpt: Excerpt) -> str:
+def _excerpt(prediction: Prediction, excerpt: SymmetricPlan) -> str:
     timeline, more = prediction.timeline, excerpt.rounded_up(prediction.shape)
     said = (
         f"Alike: {excerpt.world_size} ranks were timed by {timeline.network.world_size} of them, "
@@ -179,7 +179,7 @@ def _choice(prediction: Prediction) -> str:
         f"{format_time(prediction.time_s)}"
     )
     alone = "and the only one" + (" that was timed" if prediction.passed_over else "")
-    if isinstance(prediction.of, Excerpt):
+    if isinstance(prediction.of, SymmetricPlan):
         said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
     passed = f" Not timed: {_passed_over(prediction)}." if prediction.passed_over else ""
     if others:
@@ -189,7 +189,7 @@ def _choice(prediction: Prediction) -> str:
 
 def _passed_over(prediction: Prediction) -> str:
     """Return the algorithms that were not timed, and why."""
-    if isinstance(prediction.of, Excerpt):
+    if isinstance(prediction.of, SymmetricPlan):
         return ", ".join(prediction.passed_over)
     return by_reason(prediction.passed_over)
 

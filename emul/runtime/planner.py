@@ -10,10 +10,10 @@ from types import MappingProxyType
 
 from emul.errors import ArgumentError, PlanError
 from emul.plans import (
-    Excerpt,
     Places,
     Plan,
     Program,
+    SymmetricPlan,
     algorithms_for,
     build_plan,
     collective_named,
@@ -232,7 +232,7 @@ class Planner:
     def _prediction(
         self,
         request: Request,
-        plan: Plan | Excerpt,
+        plan: Plan | SymmetricPlan,
         timeline: Timeline,
         stack: Stack,
         connections: int,
@@ -283,7 +283,7 @@ class Planner:
         """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
         places, timing = Places.of(self.topology.ranks_by_node), self.timing
         too_many = places.world_size > MOST_RANKS_IN_FULL  # to be timed each, exactly
-        excerpt = Excerpt.of(request.collective, algorithm, places, lengthened=too_many)
+        excerpt = SymmetricPlan.of(request.collective, algorithm, places, lengthened=too_many)
         timeline = time_excerpt(
             excerpt,
             request.shape,

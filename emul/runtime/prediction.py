@@ -8,7 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from emul.errors import ArgumentError, one_of_many
-from emul.plans import Excerpt, Plan, Shape
+from emul.plans import Plan, Shape, SymmetricPlan
 from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.topology.bound import Bounded
@@ -40,7 +40,7 @@ class Prediction:
     long, why not.
     """
 
-    of: Plan | Excerpt
+    of: Plan | SymmetricPlan
     shape: Shape
     nbytes: int
     timeline: Timeline
@@ -55,7 +55,7 @@ class Prediction:
     @property
     def plan(self) -> Plan:
         """The plan. Raises ArgumentError where only an excerpt of it was timed."""
-        if isinstance(self.of, Excerpt):
+        if isinstance(self.of, SymmetricPlan):
             raise ArgumentError(f"{self.of} is not there as a plan: needed a prediction in full")
         return self.of
 
@@ -77,7 +77,9 @@ class Prediction:
     @property
     def part_sent(self) -> float:
         """The part of the bytes of ``timeline`` that are sent: below 1 for lengthened shares."""
-        return 1 / (1 + self.of.rounded_up(self.shape)) if isinstance(self.of, Excerpt) else 1.0
+        return (
+            1 / (1 + self.of.rounded_up(self.shape)) if isinstance(self.of, SymmetricPlan) else 1.0
+        )
 
     @property
     def bound_s(self) -> float:

@@ -20,7 +20,7 @@ from bench.gpu.report import table
 from bench.gpu.setting import FIRST, FULL, LOOKED_AT, STRETCH, TINY, Job, Setting
 from emul.ops import DTYPES
 from emul.ops.cuda.cupy_device import CupyDevice
-from emul.ops.cuda.sources import NVRTC_OPTIONS
+from emul.ops.cuda.kernel_sources import NVRTC_OPTIONS
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 

@@ -141,7 +141,7 @@ def _ready(program: Program, root: int, commutes: bool) -> tuple[Fused, bool]:
         recipe.target_from,
         np.append(0, np.cumsum(recipe.length)),
         recipe.copies.view(np.uint8),
-        recipe.most_kept,
+        recipe.most_spilled,
     )
     return fused, recipe.in_columns
 

@@ -16,8 +16,8 @@ from emul.errors import BackendError
 from emul.ops.cuda.cupy_device import CupyDevice, import_cupy
 from emul.ops.cuda.device import Device
 from emul.ops.cuda.device_ops import ComputingDevice, DeviceOps
+from emul.ops.cuda.kernel_sources import KernelSource
 from emul.ops.cuda.pacing import tick_ns
-from emul.ops.cuda.sources import Source
 
 __all__ = ["FoundGpu", "find_gpu", "ops_on", "probe"]
 
@@ -90,7 +90,7 @@ def probe(device: Device) -> None:
     row = device.upload(table)
     address, at = np.uint64(device.pointer(work)), np.uint64(device.pointer(row))
     arguments = (address, address, address, at, np.int64(1), np.int64(1), np.int64(1))
-    device.launch(device.kernel(Source("reduce")), 1, 256, arguments)
+    device.launch(device.kernel(KernelSource("reduce")), 1, 256, arguments)
     found = device.download(work)
     if not np.array_equal(found[0], expected) or not np.array_equal(found[1], rows[1]):
         raise BackendError(f"{device.name} does not add up: needed a GPU that computes")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from emul.errors import BackendError, CapacityError, DTypeError
 from emul.ops.cuda.device import DeviceArray, Kernel
-from emul.ops.cuda.sources import NVRTC_OPTIONS, Source
+from emul.ops.cuda.kernel_sources import NVRTC_OPTIONS, KernelSource
 from emul.units import format_bytes
 
 __all__ = ["CupyDevice", "import_cupy"]
@@ -42,7 +42,7 @@ class CupyDevice:
         self.number = number
         self.properties: dict[str, Any] = cupy.cuda.runtime.getDeviceProperties(number)
         self.multiprocessors = int(self.properties["multiProcessorCount"])
-        self._kernels: dict[Source, Kernel] = {}
+        self._kernels: dict[KernelSource, Kernel] = {}
         with self.current():
             self._aside = cupy.cuda.Stream(non_blocking=True)
 
@@ -114,7 +114,7 @@ class CupyDevice:
         """Return the address of the first element."""
         return int(array.data.ptr)
 
-    def kernel(self, source: Source) -> Kernel:
+    def kernel(self, source: KernelSource) -> Kernel:
         """Return ``source`` compiled and loaded, so that it can be launched while capturing."""
         if source not in self._kernels:
             module = self.cupy.RawModule(code=source.text, options=NVRTC_OPTIONS)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops.cuda.sources import Source
+from emul.ops.cuda.kernel_sources import KernelSource
 
 __all__ = ["Device", "DeviceArray", "Kernel", "Launch"]
 
@@ -17,7 +17,7 @@ DeviceArray = Any
 """An array of the device's library: with shape, strides (in bytes), dtype, nbytes and slices."""
 
 Kernel = Any
-"""Whatever the device makes of a Source."""
+"""Whatever the device makes of a KernelSource."""
 
 
 class Device(Protocol):
@@ -56,7 +56,7 @@ class Device(Protocol):
     def pointer(self, array: DeviceArray) -> int:
         """Return the address of the first element."""
 
-    def kernel(self, source: Source) -> Kernel:
+    def kernel(self, source: KernelSource) -> Kernel:
         """Return ``source`` compiled; once compiled, the same again."""
 
     def launch(

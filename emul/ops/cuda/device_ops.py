@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device_arrays import ArrayDevice, DeviceArrays
-from emul.ops.cuda.gpu_ops import GpuOps, Work
+from emul.ops.cuda.gpu_ops import GpuOps, Launches
 from emul.ops.cuda.pacing import RETURN_NS, Pace, PacingDevice, Reckoning
 from emul.plans import Program
 
@@ -139,7 +139,7 @@ class DeviceOps:
         """Return where ``array`` lies."""
         return self.device.pointer(array), array.shape, array.strides
 
-    def _pace_of(self, work: Work, buffers: Buffers) -> Pace:
+    def _pace_of(self, work: Launches, buffers: Buffers) -> Pace:
         """Capture ``work``, whose last launches belong to the last step.
 
         What it holds on to are its own buffers; those of the caller are given anew with every call.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from emul.errors import BackendError
 from emul.ops.cuda.device import Device, DeviceArray, Launch
-from emul.ops.cuda.sources import Source
+from emul.ops.cuda.kernel_sources import KernelSource
 
 __all__ = ["ERRORS", "RETURN_NS", "Pace", "PacingDevice", "Reckoning", "tick_ns"]
 
@@ -109,7 +109,7 @@ class Pace:
         self.held = held
         self.reckoning = reckoning
         self.table = device.upload(np.zeros(WORDS + 2 * self.n_steps, dtype=np.int64))
-        start, wait = (device.kernel(Source(name)) for name in ("start", "wait"))
+        start, wait = (device.kernel(KernelSource(name)) for name in ("start", "wait"))
         pace = np.uint64(device.pointer(self.table))
 
         def queue() -> None:
@@ -205,7 +205,7 @@ class Reckoning:
             return
         heads = np.zeros((ROUND_TRIPS, WORDS), dtype=np.int64)
         heads[:, START] = NO_START
-        table, start = self.device.upload(heads), self.device.kernel(Source("start"))
+        table, start = self.device.upload(heads), self.device.kernel(KernelSource("start"))
         first, trips = self.device.pointer(table), []
         for number in range(ROUND_TRIPS):
             head = np.uint64(first + number * heads.strides[0])
@@ -224,7 +224,7 @@ def tick_ns(device: PacingDevice) -> tuple[int, int]:
     """
     moved = device.upload(np.zeros(TICKS, dtype=np.int64))
     arguments = (np.uint64(device.pointer(moved)), np.int32(TICKS))
-    device.launch(device.kernel(Source("tick")), 1, 1, arguments)
+    device.launch(device.kernel(KernelSource("tick")), 1, 1, arguments)
     found = device.download(moved)
     if (found <= 0).any():
         raise BackendError(f"device {device.name}: {ERRORS[2]}: needed a %globaltimer that runs")

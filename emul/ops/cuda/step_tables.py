@@ -13,12 +13,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops.cuda.sources import ALIGNMENT, TILE_BYTES
+from emul.ops.cuda.kernel_sources import ALIGNMENT, TILE_BYTES
 from emul.ops.fusing.recipe import Ends
 from emul.plans import Program
 from emul.plans.runs import expand
 
-__all__ = ["Batch", "Places", "Rows"]
+__all__ = ["Batch", "RowStrides", "StepTables"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -29,7 +29,7 @@ NOTHING = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class RowStrides:
     """Where the rows of a call lie: bytes from one to the next, in input and output.
 
     ``whole``: the output has all places of the plan, so that it is worked in. ``in_place``: it also
@@ -88,7 +88,7 @@ class _Pieces:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class StepTables:
     """All rows of a program, (rows, 5) as rows.cuh has them, and in which launches they come.
 
     ``steps`` are those of the program: what is set aside comes first, where ranks exchange.
@@ -102,7 +102,7 @@ class Rows:
     work_bytes: int
 
     @classmethod
-    def of(cls, program: Program, root: int, places: Places, *, divides: bool) -> Rows:
+    def of(cls, program: Program, root: int, places: RowStrides, *, divides: bool) -> StepTables:
         """Return the rows of ``program`` for a call with ``root``."""
         follow = _Follow(program, root, places)
         first_row = program.first_row[program.first_of_step]
@@ -115,7 +115,7 @@ class Rows:
 class _Follow:
     """Where every place is while a program goes by; tables are written on the way."""
 
-    def __init__(self, program: Program, root: int, places: Places) -> None:
+    def __init__(self, program: Program, root: int, places: RowStrides) -> None:
         self.program, self.places, self.root = program, places, root
         self.edges = program.layout.edges
         n = program.layout.shape.world_size

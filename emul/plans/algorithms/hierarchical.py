@@ -8,7 +8,7 @@ possible, if the algorithm at the top does so between K ranks. Broadcast: the ro
 its own groups, then top and way down; reduce: way up and top, then gathers in the root's groups.
 
 What happens at a level is an ordinary plan between the k children of a group; position i stands,
-for each chunk, for the rank that owns the chunk in child i. See levels.py for who owns what.
+for each chunk, for the rank that owns the chunk in child i. See group_tree.py for who owns what.
 
 Cut in pieces, one piece can be at one level while the next is at another. Every level then has
 channels of its own, on which a rank sends in the order of the plan.
@@ -29,9 +29,9 @@ from emul.errors import ArgumentError
 from emul.plans.algorithms import direct, ring
 from emul.plans.algorithms.group_phase import Phase, Scratch
 from emul.plans.algorithms.group_tree import (
-    Cut,
-    Group,
+    ChunkOwners,
     Groups,
+    Subtree,
     tree_of,
 )
 from emul.plans.places import Places
@@ -195,7 +195,7 @@ class _Hierarchy:
     def __init__(
         self,
         collective: str,
-        top: Group,
+        top: Subtree,
         root: int,
         pieces: int,
         planned: Callable[[int, str, int, int], Plan],
@@ -206,7 +206,7 @@ class _Hierarchy:
         self.at_top = planned(top.level, collective, len(top.sizes), top.child_of(root))
         by_block = collective in ("reduce_scatter", "all_gather")
         ranges = None if by_block else self.at_top.partition.edges
-        self.cut = Cut(top, ranges, self.parts)
+        self.cut = ChunkOwners(top, ranges, self.parts)
         self.scratch = Scratch(self.cut, top, self.at_top, self.chunk_in_plan(top, self.at_top))
         first, on = self.cut.first_place(pieces)
         size = self.scratch.size
@@ -233,7 +233,7 @@ class _Hierarchy:
         pieces = range(self.pieces)
         return np.hstack([self.first[like] + piece * self.on[like] for piece in pieces])
 
-    def parts(self, group: Group) -> int:
+    def parts(self, group: Subtree) -> int:
         """Return into how many parts the plans of ``group`` cut what a rank owns."""
         k, level = len(group.sizes), group.level
         if group is self.top:
@@ -241,7 +241,7 @@ class _Hierarchy:
         both = (self.planned(level, doing, k, 0) for doing in ("reduce_scatter", "all_gather"))
         return lcm(*map(_parts, both))
 
-    def chunk_in_plan(self, group: Group, plan: Plan) -> Int64Array:
+    def chunk_in_plan(self, group: Subtree, plan: Plan) -> Int64Array:
         """Return which chunk of ``plan``, between the children of ``group``, each chunk lies in."""
         if group is self.top and not self.cut.in_blocks:
             return self.cut.range_of_chunk(plan.partition.edges)
@@ -273,7 +273,7 @@ class _Hierarchy:
         group = next(g for g in self.groups[level] if 0 <= self.root - g.first < g.ranks)
         return self.phase([(group, _scatter(len(group.sizes), group.child_of(self.root), gather))])
 
-    def phase(self, plans: list[tuple[Group, Plan]]) -> Phase:
+    def phase(self, plans: list[tuple[Subtree, Plan]]) -> Phase:
         """Return the phase in which each group follows its plan."""
         with_chunks = [(group, plan, self.chunk_in_plan(group, plan)) for group, plan in plans]
         return Phase(self.cut, with_chunks, self.scratch, self.first)

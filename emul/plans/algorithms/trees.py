@@ -22,7 +22,7 @@ COLLECTIVES = ("all_reduce", "broadcast", "reduce")
 PIECES = 8
 """Of each half of the buffer. Assumed; more pieces fill deeper trees, and cost more overhead."""
 
-Edge = tuple[int, int, int]
+TreeEdge = tuple[int, int, int]
 
 
 def build(collective: str, places: Places, root: int) -> Plan:
@@ -39,7 +39,7 @@ def build(collective: str, places: Places, root: int) -> Plan:
     return Plan(collective, "double_binary_tree", n, root, Partition.uniform(2 * PIECES), steps)
 
 
-def _edges(n: int, root: int, tree: int) -> list[Edge]:
+def _edges(n: int, root: int, tree: int) -> list[TreeEdge]:
     """Return (parent, child, depth of the child) of a tree, top down.
 
     The ranks besides the root stand in a row, 1 to n - 1; in the second tree the row is turned
@@ -60,7 +60,7 @@ def _edges(n: int, root: int, tree: int) -> list[Edge]:
     return found
 
 
-def _broadcast(trees: list[list[Edge]]) -> Iterator[Step]:
+def _broadcast(trees: list[list[TreeEdge]]) -> Iterator[Step]:
     rounds: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for tree, edges in enumerate(trees):
         for parent, child, depth in edges:
@@ -71,7 +71,7 @@ def _broadcast(trees: list[list[Edge]]) -> Iterator[Step]:
         yield Step.of(sender, receiver, chunk, reduce=False)
 
 
-def _reduce(trees: list[list[Edge]]) -> Iterator[Step]:
+def _reduce(trees: list[list[TreeEdge]]) -> Iterator[Step]:
     """Yield the way up; the second child of a parent comes in a step of its own."""
     rounds: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
     for tree, edges in enumerate(trees):

@@ -16,7 +16,7 @@ from xml.parsers import expat
 
 from emul.errors import PlanError
 from emul.plans.msccl.attributes import LONGEST_NAME, MOST_CHUNKS, Attributes
-from emul.plans.msccl.notes import PassedOver, pieces_of
+from emul.plans.msccl.notes import IgnoredParts, pieces_of
 from emul.plans.proof.verify import MOST_CHANNELS
 
 __all__ = [
@@ -55,7 +55,7 @@ TYPES = {
 }
 """Of each type of step: whether it receives, and whether it sends."""
 
-Place = tuple[str, int]
+BufferIndex = tuple[str, int]
 
 PARENTS = {"algo": "", "gpu": "algo", "tb": "gpu", "step": "tb"}
 """Of each element that is read: the element it stands in."""
@@ -83,8 +83,8 @@ class Instruction:
 
     line: int
     type: str
-    source: Place
-    target: Place
+    source: BufferIndex
+    target: BufferIndex
     count: int
     depends: tuple[int, int] | None
     has_dependents: bool
@@ -145,7 +145,7 @@ class Algo:
     edges: tuple[int, ...]
     under_way: int
     drains: tuple[int, ...]
-    passed_over: PassedOver
+    passed_over: IgnoredParts
     gpus: list[Gpu] = field(default_factory=list)
 
 
@@ -181,7 +181,7 @@ class _Reader:
         self.ranks: set[int] = set()
         self.steps = self.chunks = self.ignored = 0
         self.depth: list[str] = []
-        self.passed_over = PassedOver()
+        self.passed_over = IgnoredParts()
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emul.errors import PlanError
 
-__all__ = ["PassedOver", "pieces_of"]
+__all__ = ["IgnoredParts", "pieces_of"]
 
 MOST_BYTES = 64 << 20
 """Of a file: three times a file of MOST_STEPS steps."""
@@ -20,7 +20,7 @@ MOST_KINDS = 12
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class PassedOver:
+class IgnoredParts:
     """What was passed over in a file: by kind, how often, and the line where it was first."""
 
     def __init__(self) -> None:

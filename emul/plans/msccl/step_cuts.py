@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emul.plans.msccl.machine import Machine
-from emul.plans.msccl.order import Node, Order
+from emul.plans.msccl.machine import Interpreter
+from emul.plans.msccl.order import ProgramOrder, StepNode
 from emul.plans.plan import Waits
 
 __all__ = ["Levels"]
@@ -42,7 +42,7 @@ class _Wait(NamedTuple):
 class Levels:
     """The step of each row, (rows,), and the waits that hold between steps so cut."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Interpreter) -> None:
         """Find steps that keep as much of the order as can be; ``level`` is None for none."""
         rows = len(machine.rows)
         data = [(a, b, 1) for a, b in machine.strict] + [(a, b, 0) for a, b in machine.loose]
@@ -55,7 +55,7 @@ class Levels:
         self.level = level
         self.waits = waits
 
-    def ordered(self, machine: Machine) -> list[int]:
+    def ordered(self, machine: Interpreter) -> list[int]:
         """Return the rows in the order of the plan: by step, then by who sends to whom."""
         assert self.level is not None
         level, rows = self.level, machine.rows
@@ -156,7 +156,7 @@ class _Search:
             self.groups += 1
 
 
-def _waits(order: Order, machine: Machine) -> Iterator[_Wait]:
+def _waits(order: ProgramOrder, machine: Interpreter) -> Iterator[_Wait]:
     """Yield what the steps of threadblocks and their dependencies ask for."""
     for i, node in enumerate(order.nodes):
         if node.step.type == "nop":
@@ -170,7 +170,7 @@ def _waits(order: Order, machine: Machine) -> Iterator[_Wait]:
                 yield _Wait(earlier, later, upon_issue, starts)
 
 
-def _real_before(order: Order, node: Node) -> Iterator[int]:
+def _real_before(order: ProgramOrder, node: StepNode) -> Iterator[int]:
     """Yield the steps that are waited for, looking through those that do nothing."""
     todo = list(node.local_after)
     while todo:
