@@ -61,6 +61,19 @@ def test_an_algorithm_that_cannot_win_is_neither_proven_nor_timed(kept, monkeypa
     assert not any(f" {name} " in words for name in some.ruled_out)
 
 
+def test_a_regular_ring_that_cannot_win_is_timed_by_rule(monkeypatch):
+    made, of = [], planner.Program.of
+    monkeypatch.setattr(
+        planner.Program, "of", lambda plan, *more: made.append(plan.algorithm) or of(plan, *more)
+    )
+    found = World("one-campus").predict("all_reduce", 240)
+    rings = ("ring", "ring:channels", "ring:interleaved")
+    assert not {*rings} & {*made}
+    for algorithm in rings:
+        named = World("one-campus").predict("all_reduce", 240, algorithm=algorithm)
+        assert found.considered[algorithm] == named.time_s
+
+
 def test_a_file_that_changed_is_read_again(tmp_path):
     path = tmp_path / "plan.xml"
     world, x = World(one_site(3, link())), np.ones((3, 6))

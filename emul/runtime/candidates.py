@@ -37,11 +37,15 @@ TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An algorithm that ``auto`` may choose, its least time, and its program if that is small."""
+    """An algorithm that ``auto`` may choose, its least time, and its program if that is small.
+
+    ``is_exact``: whether the least time is the time itself, known without any table.
+    """
 
     least_ps: int
     algorithm: str
-    program: Program | None
+    program: Program | None = None
+    is_exact: bool = False
 
 
 PassedOver = dict[str, Exception]

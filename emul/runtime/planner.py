@@ -47,6 +47,7 @@ from emul.timing import (
     Timeline,
     busiest_link_ps,
     check_carried,
+    generated_total_ps,
     most_in_flight,
     time_excerpt,
     time_plan,
@@ -329,9 +330,12 @@ class Planner:
         best: Prepared | None = None  # of the others the tables would fill the memory
         for each in self._by_promise(request, passed_over):
             if best is not None and each.least_ps >= best[1].total_ps:
-                ruled_out[each.algorithm] = each.least_ps / PS_PER_S
+                known = times if each.is_exact else ruled_out
+                known[each.algorithm] = each.least_ps / PS_PER_S
                 continue
             with passing_over(each.algorithm, passed_over):
+                if each.is_exact:
+                    self._check_steps(request, each.algorithm)
                 plan = self._plan(request.collective, each.algorithm, request.root)
                 timed = self._timed(request, plan, each.program)
                 times[timed[1].plan.algorithm] = timed[1].time_s
@@ -347,23 +351,39 @@ class Planner:
             passed_over=MappingProxyType(in_words(passed_over)),
         )
 
-    def _by_promise(self, request: Request, passed_over: PassedOver) -> list[Candidate]:
-        """Return all algorithms that can be timed, the least time that each can take first.
+    def _check_steps(self, request: Request, algorithm: str) -> None:
+        """Raise CapacityError for an algorithm whose proof and timing would take long."""
+        sites = self.topology.ranks_by_node
+        plan = unproven_plan(request.collective, algorithm, sites, root=request.root)
+        checked_steps(plan, self._part)
 
-        Whether memory and work of each are within bounds is looked up before its work begins.
-        """
-        shape, name, found = request.shape, request.collective, []
-        for algorithm in algorithms_for(name, uneven=shape.counts is not None):
+    def _by_promise(self, request: Request, passed_over: PassedOver) -> list[Candidate]:
+        """Return all algorithms that can be timed, sorted by the least time that each can take."""
+        names = algorithms_for(request.collective, uneven=request.shape.counts is not None)
+        found = []
+        for algorithm in names:
             with passing_over(algorithm, passed_over):
-                sites = self.topology.ranks_by_node
-                plan = unproven_plan(name, algorithm, sites, root=request.root)
-                steps = checked_steps(plan, self._part)
-                program = Program.of(plan, shape, request.itemsize, steps)
-                transfers = check_transfers(program, self.timing.slicing, self._part)
-                least_ps = max(0, busiest_link_ps(program, self.network) - transfers)  # rounding
-                kept = program if len(program) <= KEPT_TRANSFERS else None
-                found.append(Candidate(least_ps, algorithm, kept))
+                found.append(self._candidate(request, algorithm))
         return sorted(found, key=_least_ps)
+
+    def _candidate(self, request: Request, algorithm: str) -> Candidate:
+        """Return an algorithm with its least time.
+
+        A regular plan is timed by rule, without its steps. Of any other, the bounds of memory and
+        work are checked before its work begins.
+        """
+        sites, timing = self.topology.ranks_by_node, self.timing
+        plan = unproven_plan(request.collective, algorithm, sites, root=request.root)
+        exact_ps = generated_total_ps(
+            plan, request.shape, request.itemsize, self.network, timing.slicing, stack=timing.stack
+        )
+        if exact_ps is not None:
+            return Candidate(exact_ps, algorithm, is_exact=True)
+        steps = checked_steps(plan, self._part)
+        program = Program.of(plan, request.shape, request.itemsize, steps)
+        transfers = check_transfers(program, timing.slicing, self._part)
+        least_ps = max(0, busiest_link_ps(program, self.network) - transfers)  # of rounding
+        return Candidate(least_ps, algorithm, program if len(program) <= KEPT_TRANSFERS else None)
 
 
 def _predicted_ps(prediction: Prediction) -> int:
