@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from emul.plans.algorithms.ring import MOST_CHANNELS
-from emul.stacks.nccl_latency import PAT_RANK_US, PROTOCOLS
 from emul.stacks.nccl_tuner import (
     FAMILIES,
     LL,
     LL128,
     PAT,
+    PAT_RANK_US,
+    PROTOCOLS,
     RING,
     SIMPLE,
     TREE,

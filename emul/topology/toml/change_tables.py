@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emul.errors import ArgumentError
 from emul.links import Changes, Diurnal, Link, Outages, State
-from emul.links.diurnal import BUSIEST_HOUR
+from emul.links.changes import BUSIEST_HOUR
 from emul.reading.toml_table import TomlTable
 from emul.reading.values import Range
 from emul.topology.formats.mahimahi import mahimahi_states
