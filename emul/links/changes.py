@@ -1,4 +1,4 @@
-"""Links that change while messages are under way: traces, the time of day, outages.
+"""Links that change while messages are in flight: traces, the time of day, outages.
 
 All three become one list of states, each of which holds until the next.
 """

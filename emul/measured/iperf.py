@@ -59,10 +59,10 @@ def read_iperf(document: JsonText, path: Path) -> Log:
 
 def _direction(document: JsonText) -> str:
     reverse = document.get("start", "test_start", "reverse")
-    way = "from server to client" if reverse else "from client to server"
+    direction = "from server to client" if reverse else "from client to server"
     streams = document.get("start", "test_start", "num_streams")
     many = isinstance(streams, int) and streams > 1
-    return f"{way}, {streams} streams together" if many else way
+    return f"{direction}, {streams} streams together" if many else direction
 
 
 def _received_of_udp(document: JsonText, summed: str, average: float, notes: list[str]) -> float:

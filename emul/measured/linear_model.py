@@ -79,11 +79,11 @@ class Model:
         pieces = sizes / np.array([form.pieces or 1 for form in forms])
         slices = np.minimum(pieces, slice_bytes or np.inf)
         pays[:, SECONDS_PER_BYTE] -= _numbers(forms, "relays") * (pieces - slices)
-        ways = [
+        paths = [
             ring.slowest_path(int(form.latencies) if each.world_size == ring.world_size else 0)
             for each, form in zip(measurements, forms, strict=True)
         ]
-        part = np.array([way.part_measured for way in ways])
+        part = np.array([path.part_measured for path in paths])
         none = np.zeros_like(part)
         return cls(
             pays,
@@ -92,7 +92,7 @@ class Model:
             tuple(_interval(each) for each in measurements),
             _numbers(forms, "chained"),
             np.stack([none, 1 - part, 1 - part, pieces - part * slices], axis=1),
-            np.array([way.others_s(s) for way, s in zip(ways, slices, strict=True)]),
+            np.array([path.others_s(s) for path, s in zip(paths, slices, strict=True)]),
             tuple(each.source for each in measurements),
         )
 
