@@ -59,7 +59,7 @@ class State:
     """The state of a link from ``from_s`` on.
 
     Its rate is multiplied by ``rate_factor``, its delay grows by ``extra_delay_s``; ``loss`` is
-    the packet loss, None for that of the link's transport; nothing passes unless it is ``up``.
+    the packet loss, None for the loss of the link's transport; nothing passes unless it is ``up``.
     """
 
     from_s: float = 0.0
@@ -167,7 +167,7 @@ class Outages:
 class Changes:
     """A ``trace`` of states, by time, repeated every ``repeat_s`` (0: the last one holds).
 
-    Its times, like those of ``diurnal`` load and of ``outages``, count from midnight of the
+    Its times, and the times of ``diurnal`` load and of ``outages``, count from midnight of the
     first day, on which a call begins where its World says (``start_s``).
     """
 

@@ -65,7 +65,7 @@ class Calibration:
     Where the rate, or latency and overhead, are None, ``least_rate_bytes_per_s`` and
     ``most_step_s`` are the bounds that the data give of them, 0 and infinite where they give none.
     ``warnings`` say in sentences which questions the data leave open. ``typical_error`` is the
-    median of the relative errors of the fit of so many ``parameters``, ``worst_error`` the largest;
+    median of the relative errors of the fit of ``parameters`` numbers, ``worst_error`` the largest;
     ``slice_bytes`` the pieces in which it takes chunks of rings to be handed on, 0 for whole.
     """
 
@@ -151,7 +151,7 @@ def calibrate(
 class _Quantities:
     """Reads the parameters off a fit, with intervals that hold for all that was fitted together.
 
-    Of a form that is not that of the data no interval is known.
+    Of a form that does not fit the data no interval is known.
     """
 
     settled: Settled
@@ -167,7 +167,7 @@ class _Quantities:
         return Quantity(value, ends.low, ends.high, sources, holds, ends.confidence)
 
     def rate(self) -> Quantity | None:
-        """Return the rate; the ends of its interval are those of seconds per byte, turned over."""
+        """Return the rate; the ends of its interval are the inverse ends of seconds per byte."""
         found = self.of(*BYTES)
         if found is None:
             return None

@@ -68,7 +68,7 @@ def _direction(document: JsonText) -> str:
 def _received_of_udp(document: JsonText, summed: str, average: float, notes: list[str]) -> float:
     """Return the bytes per second that came of a UDP test, which must have filled the link.
 
-    Versions before 3.7 write one sum, whose rate is that of the sender.
+    Versions before 3.7 write one sum, whose rate is the rate of the sender.
     """
     packets = document.number("end", summed, "packets", least=1)
     lost = document.number("end", summed, "lost_packets", least=0)

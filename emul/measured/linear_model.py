@@ -3,10 +3,10 @@
 A row takes c b + l L + m o + f S g, less the time that is hidden where a ring hands on pieces of p
 bytes in slices of s: the next step begins after the first slice. A step then takes no longer than
 its port is busy, o + p g, or than a first slice is in flight, the larger of the two. Where a part h
-of the hops goes over the measured link and the others take r on average, that is max(o + p g, h (L
-+ o + s g) + r) in place of L + o + p g; so min(L, (1 - h) (L + o) + (p - h s) g - r) is hidden. The
-hops are those of the slowest run around the ring, which is the run that goes over most measured
-links.
+of the hops goes over the measured link and the others take r on average, a step takes
+max(o + p g, h (L + o + s g) + r) in place of L + o + p g; so
+min(L, (1 - h) (L + o) + (p - h s) g - r) is hidden. The hops are the slowest run around the ring,
+the run over most measured links.
 """
 
 from __future__ import annotations

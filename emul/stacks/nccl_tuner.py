@@ -77,7 +77,7 @@ CHANNELS_PER_NIC = 2
 """Assumed; NCCL doubles its channels where they are slow (ncclTopoDupChannels)."""
 
 LL_BYTES_PER_S = (141.0 * GB, 39.0 * GB, 20.4 * GB)
-"""llMaxBws, at most: of one node the row of Hopper, of 2 and of more nodes that of Intel."""
+"""llMaxBws, at most: of one node the row of Hopper, of 2 and of more nodes the row of Intel."""
 
 RING_LL128_BYTES_PER_S = (36.7 * GB, 36.7 * GB, 36.7 * GB)
 TREE_LL128_BYTES_PER_S = (36.7 * GB, 36.7 * GB, 29.0 * GB)
@@ -97,7 +97,7 @@ TREE_CORRECTION = {
 """treeCorrectionFactor: tenths of a tree's rate, for 64 B and each power of two above."""
 
 PLATEAU, PLATEAU_BYTES = 1.4, 64
-"""The latency of Simple rings between nodes, from so many bytes per channel and rank on."""
+"""The latency of Simple rings between nodes, from this number of bytes per channel and rank on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ ALL_SUBSETS_UP_TO = 10
 class Bounded:
     """A call and its topology, so that the bound can be asked for with either changed.
 
-    The fields are the arguments of ``lower_bound_ps``; ``connection`` is that of the run.
+    The fields are the arguments of ``lower_bound_ps``; ``connection`` is how the run sends.
     """
 
     topology: Topology
@@ -106,7 +106,7 @@ def lower_bound_ps(
     over the same link, each rounded to a picosecond; half of one per transfer is taken off, so that
     the bound holds for the rounded times as well.
 
-    With ``connection``, the bound is that of algorithms in which a rank has no more connections
+    With ``connection``, the bound is for algorithms in which a rank has no more connections
     beyond its site than it says: at most the part that windows, losses and slots allow. With more
     connections, an algorithm can beat it.
     """
