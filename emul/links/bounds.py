@@ -1,7 +1,7 @@
 """Lower bounds on the time of a collective: no algorithm is faster on given links.
 
 *Cut*: for a set of ranks, the bytes that must leave it and enter it, over the rates of the
-links that do so. *Count*: every element needs so many one-way transfers between the parts,
+links that do so. *Count*: every element needs a number of one-way transfers between the parts,
 over the sum of all rates. Both take one latency on top, because the last byte still has to
 travel. Neither allows for coding or for reducers in the network (Patarasuk and Yuan, JPDC 69,
 2009; Zhao et al., arXiv 2402.06787).
@@ -89,7 +89,7 @@ def uneven_bytes_across(
 
 
 def crossing_s(leaving: float, entering: float, cut: Cut) -> float:
-    """Return the seconds that so many bytes across ``cut`` take at least; 0 for none."""
+    """Return the seconds that the bytes across ``cut`` take at least; 0 for none."""
     if not leaving and not entering:
         return 0.0
     out_s = max(0.0, leaving - cut.out_at_once_bytes) / cut.out_bytes_per_s

@@ -1,4 +1,4 @@
-"""How long one bit is under way: glass and the boxes along it."""
+"""The delay of one bit: glass and the boxes along it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ __all__ = ["EFFECTS", "RECOVERIES", "TCP", "Jitter", "Link", "OtherTraffic", "Tr
 
 TCP = ("reno", "cubic", "bbr")
 RECOVERIES = ("none", "gbn", "sr", *TCP)
-"""How lost packets come again: not at all, go-back-N, selective repeat, or TCP's ways."""
+"""How lost packets come again: not at all, go-back-N, selective repeat, or a law of TCP."""
 
 EFFECTS = ("latency", "window", "gap", "loss", "jitter", "queue", "load", "outage")
 """Effects that can be turned off, to see their cost."""

@@ -41,7 +41,7 @@ CUBIC_RENO_SEGMENTS = 1.2
 
 
 def packets_in_flight(rate_bytes_per_s: float, *, rtt_s: float, mtu_bytes: float) -> float:
-    """Return N = 1 + RTT / t, the packets of ``mtu_bytes`` that fill a pipe, t = MTU / rate.
+    """Return N = 1 + RTT / t, the packets of ``mtu_bytes`` that fill a path, t = MTU / rate.
 
     >>> round(packets_in_flight(49.0187e9, rtt_s=0.3e-3, mtu_bytes=4096))
     3591
@@ -52,8 +52,8 @@ def packets_in_flight(rate_bytes_per_s: float, *, rtt_s: float, mtu_bytes: float
     return 1 + rtt_s * rate_bytes_per_s / mtu_bytes
 
 
-def _check_pipe(loss: float, in_flight_packets: float, window_packets: float) -> None:
-    """Refuse a pipe that holds less than the packet being sent."""
+def _check_path(loss: float, in_flight_packets: float, window_packets: float) -> None:
+    """Refuse a path that holds less than the packet being sent."""
     loss_probability(loss=loss)
     positive("packets", in_flight_packets=in_flight_packets)
     positive_or_unlimited("packets", window_packets=window_packets)
@@ -72,7 +72,7 @@ def go_back_n_efficiency(
     >>> round(go_back_n_efficiency(1e-4, 3591.23), 3)
     0.736
     """
-    _check_pipe(loss, in_flight_packets, window_packets)
+    _check_path(loss, in_flight_packets, window_packets)
     window = min(window_packets, in_flight_packets)
     return window * (1 - loss) / ((1 - loss + loss * window) * in_flight_packets)
 
@@ -88,7 +88,7 @@ def selective_repeat_efficiency(
     >>> selective_repeat_efficiency(1e-3, 3590)
     0.999
     """
-    _check_pipe(loss, in_flight_packets, window_packets)
+    _check_path(loss, in_flight_packets, window_packets)
     return (1 - loss) * min(1.0, window_packets / in_flight_packets)
 
 

@@ -47,7 +47,7 @@ def pfc_rate_bytes_per_s(
 ) -> float:
     """Return the bytes per second that stay lossless: the buffer per round trip, if too small.
 
-    The rate is that of the link as long as ``buffer_bytes`` holds the headroom.
+    The rate is the rate of the link as long as ``buffer_bytes`` holds the headroom.
     """
     positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
     not_negative("bytes", headroom_bytes=headroom_bytes, buffer_bytes=buffer_bytes)

@@ -1,7 +1,7 @@
 """CSV files of our own, with named columns in any order; lines that begin with # are passed over.
 
 Of collectives, a line for each time: ``collective, world_size, size_bytes, time_s``, and if wanted
-``algorithm``. The size is that of the whole vector, as in nccl-tests:
+``algorithm``. The size is the size of the whole vector, as in nccl-tests:
 
     collective,world_size,size_bytes,time_s
     all_reduce,8,1048576,0.00213

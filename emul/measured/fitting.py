@@ -90,7 +90,8 @@ class Fit:
         return Interval(float(np.maximum(0.0, value - down)), value + up, confidence)
 
     def _row_interval(self, row: int) -> Interval:
-        """Return the relative errors between which that of a row lies; NaN if nothing tells it."""
+        """Return the relative errors between which the error of a row lies; NaN if nothing tells
+        it."""
         told = self.model.intervals[row]
         if told is not None:
             return told
@@ -143,7 +144,7 @@ def fit(model: Model) -> Fit:
 
 
 def _start(model: Model) -> Floats:
-    """Return parameters to start from: those of least relative squares, none below 0."""
+    """Return parameters to start from: the parameters of least relative squares, none below 0."""
     scaled = model.pays / model.times_s[:, None]
     norms = np.linalg.norm(scaled, axis=0)
     norms[norms == 0] = 1.0
@@ -206,7 +207,7 @@ def _errors(model: Model, residuals: Floats, scale: Floats, freedom: float) -> F
 
     Of rows that tell none they are those of an estimate that bears outliers: the root of the mean
     square of the bounded residuals, over the mean of their slopes, with the correction for few
-    rows (P. J. Huber, Robust Statistics (1981), section 7.6). ``scale`` is that of the loss.
+    rows (P. J. Huber, Robust Statistics (1981), section 7.6). ``scale`` is the scale of the loss.
     """
     untold = model.spreads == 0
     if not freedom:

@@ -59,16 +59,16 @@ def read_iperf(document: JsonText, path: Path) -> Log:
 
 def _direction(document: JsonText) -> str:
     reverse = document.get("start", "test_start", "reverse")
-    way = "from server to client" if reverse else "from client to server"
+    direction = "from server to client" if reverse else "from client to server"
     streams = document.get("start", "test_start", "num_streams")
     many = isinstance(streams, int) and streams > 1
-    return f"{way}, {streams} streams together" if many else way
+    return f"{direction}, {streams} streams together" if many else direction
 
 
 def _received_of_udp(document: JsonText, summed: str, average: float, notes: list[str]) -> float:
     """Return the bytes per second that came of a UDP test, which must have filled the link.
 
-    Versions before 3.7 write one sum, whose rate is that of the sender.
+    Versions before 3.7 write one sum, whose rate is the rate of the sender.
     """
     packets = document.number("end", summed, "packets", least=1)
     lost = document.number("end", summed, "lost_packets", least=0)

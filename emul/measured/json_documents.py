@@ -108,7 +108,7 @@ def _lines_between(text: str, between: Sequence[tuple[int, int]]) -> Iterator[in
 
 
 def _split(text: str, path: Path, content: Any, start: int) -> Iterator[JsonText]:
-    """Yield a document, or those of a list."""
+    """Yield a document, or the documents of a list."""
     if isinstance(content, list):
         for (_, position), each in zip(members_of(text, start), content, strict=True):
             yield JsonText(text, path, each, {(): position})

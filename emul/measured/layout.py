@@ -88,7 +88,7 @@ def layout_of(
 ) -> SiteLayout:
     """Return where the ranks of the largest world among ``logs`` live.
 
-    ``ranks_of_sites`` comes from the user; without it the sites are those of ``base``, if that
+    ``ranks_of_sites`` comes from the user; without it the sites are the sites of ``base``, if that
     has as many ranks, and else there is one. Nodes are the hosts that a log lists, or those of
     ``base`` if its sites are alike, or else every rank has one of its own. Raises ArgumentError
     when the sites do not have as many ranks as the world.

@@ -3,10 +3,10 @@
 A row takes c b + l L + m o + f S g, less the time that is hidden where a ring hands on pieces of p
 bytes in slices of s: the next step begins after the first slice. A step then takes no longer than
 its port is busy, o + p g, or than a first slice is in flight, the larger of the two. Where a part h
-of the hops goes over the measured link and the others take r on average, that is max(o + p g, h (L
-+ o + s g) + r) in place of L + o + p g; so min(L, (1 - h) (L + o) + (p - h s) g - r) is hidden. The
-hops are those of the slowest run around the ring, which is the run that goes over most measured
-links.
+of the hops goes over the measured link and the others take r on average, a step takes
+max(o + p g, h (L + o + s g) + r) in place of L + o + p g; so
+min(L, (1 - h) (L + o) + (p - h s) g - r) is hidden. The hops are the slowest run around the ring,
+the run over most measured links.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ class Model:
         pieces = sizes / np.array([form.pieces or 1 for form in forms])
         slices = np.minimum(pieces, slice_bytes or np.inf)
         pays[:, SECONDS_PER_BYTE] -= _numbers(forms, "relays") * (pieces - slices)
-        ways = [
+        paths = [
             ring.slowest_path(int(form.latencies) if each.world_size == ring.world_size else 0)
             for each, form in zip(measurements, forms, strict=True)
         ]
-        part = np.array([way.part_measured for way in ways])
+        part = np.array([path.part_measured for path in paths])
         none = np.zeros_like(part)
         return cls(
             pays,
@@ -92,7 +92,7 @@ class Model:
             tuple(_interval(each) for each in measurements),
             _numbers(forms, "chained"),
             np.stack([none, 1 - part, 1 - part, pieces - part * slices], axis=1),
-            np.array([way.others_s(s) for way, s in zip(ways, slices, strict=True)]),
+            np.array([path.others_s(s) for path, s in zip(paths, slices, strict=True)]),
             tuple(each.source for each in measurements),
         )
 

@@ -19,7 +19,7 @@ MOST_RANGES = 8
 class LogSource:
     """The lines of a file without the prefix that they share; line ``i`` has number ``i + 1``.
 
-    A line that belongs to somebody else is empty here, so that numbers are those of the file.
+    A line that belongs to somebody else is empty here, so that the numbers of lines are right.
     """
 
     path: Path

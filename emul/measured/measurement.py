@@ -13,7 +13,7 @@ LATENCY = "latency"
 MESSAGE = "message"
 """One message of ``size_bytes``, from the call that sends it to its arrival."""
 STREAM = "stream"
-"""``size_bytes`` as part of a stream that is long under way: goodput."""
+"""``size_bytes`` as part of a long stream: goodput."""
 WINDOW = "window"
 """64 messages of ``size_bytes`` one after the other, then a short answer."""
 

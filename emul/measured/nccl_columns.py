@@ -83,7 +83,7 @@ def form(name: str) -> str:
 
 
 def columns_of(names: list[str], title: str, place: Place) -> NcclColumns:
-    """Return the columns of a heading, having made sure that they are those of nccl-tests.
+    """Return the columns of a heading, having made sure that nccl-tests prints them.
 
     ``title`` is the line above the heading, which names the halves.
     """

@@ -136,7 +136,7 @@ def collective_of(rows: Sequence[NcclRow], world_size: int, hints: Hints, place:
 
 
 def check_columns(rows: Sequence[NcclRow], collective: str, place: Place) -> None:
-    """Refuse a log whose operator, root and counts are not those of its program."""
+    """Refuse a log whose operator, root and counts do not fit its program."""
     _check_columns(collective, _of_columns(rows), "the program", place)
 
 
@@ -175,7 +175,8 @@ def _unchecked_in_place(rows: Sequence[NcclRow]) -> bool:
 
 
 def check_bandwidths(rows: Sequence[NcclRow], collective: str, world_size: int) -> None:
-    """Refuse a log whose algbw is not size over time, or whose busbw not that of ``collective``."""
+    """Refuse a log whose algbw is not size over time, or whose busbw does not fit
+    ``collective``."""
     for row in rows:
         for half in row.halves:
             expected = row.size_bytes / half.time_s / 1e9
@@ -235,7 +236,7 @@ def ranks_of_hosts(hosts: Sequence[tuple[int, str]], place: Place) -> tuple[int,
 
 
 def world_size_of(hosts: Sequence[int], processes: int, hints: Hints, place: Place) -> int:
-    """Return the number of ranks: those listed, or as the user says, or those of one process."""
+    """Return the number of ranks: as listed, or as the user says, or of one process."""
     found = sum(hosts) or hints.world_size or processes
     if found < 2:
         raise place.complaint(

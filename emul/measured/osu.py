@@ -42,7 +42,7 @@ CUT = "results that are not complete"
 
 @dataclass(frozen=True, slots=True)
 class OsuTest:
-    """The measure of a test: ``kind``; ``blocks`` where its size is that of a rank's block.
+    """The measure of a test: ``kind``; ``blocks`` where its size is the size of a rank's block.
 
     ``directions``: how many streams the bandwidth is the sum of, 0 where a time is printed.
     ``pairs``: whether several pairs of ranks run at once.
@@ -141,7 +141,7 @@ def _read_line(output: OsuOutput, line: str, place: Place, source: LogSource) ->
 
 
 def _results(output: OsuOutput, source: LogSource, hints: Hints) -> list[Measurement]:
-    """Return the measurements of a test; of a partial file, those of its complete lines."""
+    """Return the measurements of a test; of a partial file, only its complete lines."""
     found: list[Measurement] = []
     largest = -1
     for place, cells in output.rows:
@@ -265,7 +265,7 @@ def _window(
 def _check_messages(
     cells: list[str], columns: list[str], size_bytes: int, rate: float, place: Place
 ) -> None:
-    """Refuse a line whose messages per second are not those of its bytes per second."""
+    """Refuse a line whose messages per second do not fit its bytes per second."""
     cell = cells[columns.index(MESSAGES)]
     messages = positive(cell, place.at(MESSAGES), "messages/s")
     slack = (rounding(cells[1]) * BYTES_PER_MB + rounding(cell) * size_bytes) + ALIKE * rate

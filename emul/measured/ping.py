@@ -53,7 +53,7 @@ CUT = "lines of packets that are not complete"
 
 
 def is_ping(source: LogSource) -> bool:
-    """Say whether lines are those of a ping."""
+    """Say whether a ping printed the lines."""
     return any(
         FIRST.match(line.lstrip()) or STATISTICS.match(line) or _packet(line)
         for line in source.lines

@@ -32,7 +32,7 @@ UNLIKELY = 0.001
 """Two halves differ if noise alone made them as unlike once in a thousand calibrations."""
 APART = 0.1
 """Populations that differ by less than this part are fitted together, with a warning; a form whose
-typical error is larger is not that of the data."""
+typical error is larger does not fit the data."""
 LEAST_NOISE = 1e-4
 """Assumed: no two times are as alike as this part of them, were it for their printed digits."""
 

@@ -3,7 +3,7 @@
 srun --label, mpirun --tag-output, kubectl --timestamps, docker compose, quoting in mails and many
 others begin each line of a process with the same text, but for the time in it. So the prefix is
 not looked up in a list: it is the text before a line that tells the format, and it
-is taken off all lines that begin alike. Lines that begin otherwise are those of other processes.
+is taken off all lines that begin alike. Lines that begin otherwise come from other processes.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def _slowest_path(hops: tuple[Link | None, ...], steps: int) -> RingPath:
     around = np.resize(np.array([hop is None for hop in hops]), len(hops) + steps)
     passed = np.concatenate([[0], np.cumsum(around)])
     first = int(np.argmax(passed[steps : steps + len(hops)] - passed[: len(hops)]))
-    way = Counter(hops[i % len(hops)] for i in range(first, first + steps))
-    return RingPath(steps - 1, tuple((number, link) for link, number in way.items() if link))
+    path = Counter(hops[i % len(hops)] for i in range(first, first + steps))
+    return RingPath(steps - 1, tuple((number, link) for link, number in path.items() if link))
 
 
 ALIKE = Ring(())

@@ -57,7 +57,7 @@ def topology_text(
 ) -> str:
     """Return the TOML of a topology whose links of class ``link`` are the calibrated ones.
 
-    The others are those of ``base``, found in ``base_folder``, or assumed. ``remarks`` stand at the
+    The others come from ``base``, found in ``base_folder``, or assumed. ``remarks`` stand at the
     head as comments. The text has been read back.
     """
     tables = {each: _assumed(each, parameters) for each in LINKS}
@@ -149,7 +149,7 @@ def _site_lines(layout: SiteLayout) -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    """Return a value as TOML; its strings are those of JSON, but for the character DEL."""
+    """Return a value as TOML; its strings are written as in JSON, but for the character DEL."""
     if isinstance(value, dict):
         return f"{{ {', '.join(f'{key} = {_value(each)}' for key, each in value.items())} }}"
     if isinstance(value, list):

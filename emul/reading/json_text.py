@@ -46,7 +46,7 @@ class JsonText:
     def place(self, steps: KeyPath) -> Place:
         """Return the place of the value that ``steps``, keys and indices, lead to.
 
-        Where a step leads nowhere, the place is that of the value that should have held it.
+        Where a step leads nowhere, the place of the value that should have held it is returned.
         """
         return place_in(self.text, self.path, self.position(steps))
 

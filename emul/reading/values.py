@@ -49,7 +49,7 @@ LONGEST_NUMBER = 40
 MOST_POWER = 250
 
 LONGEST_NAME = 200
-"""Characters of a name, where that of a file is the default."""
+"""Characters of a name, where the name of a file is the default."""
 
 
 class Refuses(Protocol):

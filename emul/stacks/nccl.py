@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from emul.plans.algorithms.ring import MOST_CHANNELS
-from emul.stacks.nccl_latency import PAT_RANK_US, PROTOCOLS
 from emul.stacks.nccl_tuner import (
     FAMILIES,
     LL,
     LL128,
     PAT,
+    PAT_RANK_US,
+    PROTOCOLS,
     RING,
     SIMPLE,
     TREE,
@@ -158,7 +159,7 @@ def _sent_and_received(
 ) -> Setting:
     """Return the setting of sends and receives: LL for small messages inside a node, else Simple.
 
-    For their constants, which are not in the tuner, those of a ring stand: assumed.
+    For their constants, which are not in the tuner, the constants of a ring stand: assumed.
     """
     message = nbytes if collective == "send_recv" else -(-nbytes // nodes.world_size)
     small = message <= P2P_LL_BYTES and len(nodes.ranks) == 1

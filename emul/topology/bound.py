@@ -3,12 +3,12 @@
 Links count with the most that all transfers together can ever get: beside the least load of others,
 and at the best time of a link that changes. Random effects only add to the time.
 
-Why it holds for every algorithm. Let o be the least overhead and l the least latency of all ways
+Why it holds for every algorithm. Let o be the least overhead and l the least latency of all paths
 across a cut, each by itself. The first byte leaves a port at o or later. By a time e, a link of
 rate r with a token bucket of b bytes has let at most r (e - o) + b bytes pass, and several links at
 most the sum of this; a port has no bucket. So where X bytes have to cross, the last of them leaves
 at o + (X - b) / r or later, and is there l later. The byte that waits for o and the one that waits
-for l may take different ways. It is the same at the receivers' ports, which nothing reaches before
+for l may take different paths. It is the same at the receivers' ports, which nothing reaches before
 o + l. Every constraint on the same crossing, trunks, NICs, uplinks, downlinks, gives a bound of its
 own.
 """
@@ -58,7 +58,7 @@ ALL_SUBSETS_UP_TO = 10
 class Bounded:
     """A call and its topology, so that the bound can be asked for with either changed.
 
-    The fields are the arguments of ``lower_bound_ps``; ``connection`` is that of the run.
+    The fields are the arguments of ``lower_bound_ps``; ``connection`` is how the run sends.
     """
 
     topology: Topology
@@ -106,7 +106,7 @@ def lower_bound_ps(
     over the same link, each rounded to a picosecond; half of one per transfer is taken off, so that
     the bound holds for the rounded times as well.
 
-    With ``connection``, the bound is that of algorithms in which a rank has no more connections
+    With ``connection``, the bound is for algorithms in which a rank has no more connections
     beyond its site than it says: at most the part that windows, losses and slots allow. With more
     connections, an algorithm can beat it.
     """
@@ -192,13 +192,13 @@ def _geometry(
         for site in topology.sites
         for node, number in site.runs
     )
-    counts = [_Count(n, ((rate, 0.0),), _alpha_s(_all_ways(topology)))]
+    counts = [_Count(n, ((rate, 0.0),), _alpha_s(_all_paths(topology)))]
     if k > 1:
         trunks, sites = topology.trunks, topology.sites
         both_ways = [(2 * rate, 2 * at_once) for rate, at_once in [_over_trunks(trunks)]]
         lines = [*both_ways, _out_of(sites), _into(sites)]
         lines += _beyond_lines(sites, trunks, connection)
-        alpha_s = _alpha_s(map(_trunk_way, trunks))
+        alpha_s = _alpha_s(map(_trunk_path_cost, trunks))
         counts.append(_Count(k, tuple(_binding(lines)), alpha_s))
     return tuple(found), tuple(counts)
 
@@ -214,30 +214,30 @@ def _shifted_out(ranks: Ranks, shift: int, n: int) -> int:
     return sum(map(len, ranks)) - stay
 
 
-def _alpha_s(ways: Iterable[PathCost]) -> float:
-    """Return the least overhead and the least latency of all ``ways`` together, each by itself."""
-    overheads, latencies = zip(*ways, strict=True)
+def _alpha_s(paths: Iterable[PathCost]) -> float:
+    """Return the least overhead and the least latency of all ``paths`` together, each by itself."""
+    overheads, latencies = zip(*paths, strict=True)
     return float(min(overheads) + min(latencies))
 
 
-def _way(link: Link) -> PathCost:
+def _path_cost(link: Link) -> PathCost:
     """Return overhead and latency as the scheduler has them: in whole picoseconds."""
     latency_ps = round(link.latency_s * PS_PER_S) + round(link.queue_s * PS_PER_S)
     return round(link.overhead_s * PS_PER_S) / PS_PER_S, latency_ps / PS_PER_S
 
 
-def _trunk_way(trunk: Trunk) -> PathCost:
-    overhead_s, latency_s = _way(trunk.link)
+def _trunk_path_cost(trunk: Trunk) -> PathCost:
+    overhead_s, latency_s = _path_cost(trunk.link)
     extra_s = round(trunk.changes.least_extra_delay_s * PS_PER_S) / PS_PER_S
     return overhead_s, latency_s + extra_s
 
 
-def _all_ways(topology: Topology) -> Iterator[PathCost]:
-    """Yield every way that a transfer can take."""
+def _all_paths(topology: Topology) -> Iterator[PathCost]:
+    """Yield every path that a transfer can take."""
     for site in topology.sites:
-        yield from (_way(node.link) for node, _ in site.runs if node.ranks > 1)
-        yield from [_way(site.link)] if len(site.nodes) > 1 else []
-    yield from map(_trunk_way, topology.trunks)
+        yield from (_path_cost(node.link) for node, _ in site.runs if node.ranks > 1)
+        yield from [_path_cost(site.link)] if len(site.nodes) > 1 else []
+    yield from map(_trunk_path_cost, topology.trunks)
 
 
 def _over_trunks(trunks: Iterable[Trunk]) -> RateAndBurst:
@@ -316,8 +316,8 @@ def _inner_cuts(
 ) -> Iterator[tuple[Cut, list[Ranks]]]:
     """Yield the cuts around a node of ``ranks`` and around each of them."""
     n = topology.world_size
-    outer = _outer_ways(topology, site)
-    inner = [_way(node.link)] if node.ranks > 1 else []
+    outer = _outer_paths(topology, site)
+    inner = [_path_cost(node.link)] if node.ranks > 1 else []
     rate = _rank_rate(topology, site, node)
     if outer + inner:
         for has_root in (True, False):
@@ -331,10 +331,10 @@ def _inner_cuts(
         yield Cut(node.ranks / n, root in ranks, nics, nics, _alpha_s(outer)), [(ranks,)]
 
 
-def _outer_ways(topology: Topology, site: Site) -> list[PathCost]:
-    """Return every way out of a node of ``site``."""
-    fabric = [_way(site.link)] if len(site.nodes) > 1 else []
-    trunks = [_trunk_way(trunk) for trunk in topology.trunks if site.name in trunk.sites]
+def _outer_paths(topology: Topology, site: Site) -> list[PathCost]:
+    """Return every path out of a node of ``site``."""
+    fabric = [_path_cost(site.link)] if len(site.nodes) > 1 else []
+    trunks = [_trunk_path_cost(trunk) for trunk in topology.trunks if site.name in trunk.sites]
     return fabric + trunks
 
 
@@ -364,7 +364,7 @@ def _sites_cut(
         has_root=any(root in each for each in ranks),
         out_bytes_per_s=inf,
         in_bytes_per_s=inf,
-        alpha_s=_alpha_s(map(_trunk_way, crossing)),
+        alpha_s=_alpha_s(map(_trunk_path_cost, crossing)),
     )
     leaving = (replace(first, out_bytes_per_s=rate, out_at_once_bytes=b) for rate, b in out)
     entering = (replace(first, in_bytes_per_s=rate, in_at_once_bytes=b) for rate, b in into)
@@ -379,7 +379,7 @@ def _beyond_lines(
     yield sum(site.ranks * site.link.available_bytes_per_s for site in chosen), 0.0
     if connection is None:
         return
-    alpha_s = _alpha_s(map(_trunk_way, crossing))
+    alpha_s = _alpha_s(map(_trunk_path_cost, crossing))
     each = [connection_over(trunk, connection, alpha_s) for trunk in crossing]
     for kind in zip(*each, strict=True):
         rate, at_once = connection.number * max(r for r, _ in kind), max(b for _, b in kind)
@@ -409,7 +409,7 @@ def _farthest_s(topology: Topology, root: int | None) -> float:
     far = [[0.0 if a == b else float("inf") for b in range(k)] for a in range(k)]
     for trunk in topology.trunks:
         a, b = (names.index(name) for name in trunk.sites)
-        far[a][b] = far[b][a] = sum(_trunk_way(trunk))
+        far[a][b] = far[b][a] = sum(_trunk_path_cost(trunk))
     for via in range(k):
         for a in range(k):
             for b in range(k):

@@ -146,7 +146,7 @@ def _window_bytes(row: MeasuredRow, known: LinkMeasurements | None) -> float:
 
 
 def _lan(row: MeasuredRow, table: MeasuredLinks) -> Link:
-    """Return the link inside a campus, and of each rank to the way out."""
+    """Return the link inside a campus, and of each rank to the trunks."""
     known = table.links.get(row.link)
     inside = known.inside_goodput if known else None
     rate = inside or max(table.fastest, LAN_BYTES_PER_S / 3, 2 * row.rate_bytes_per_s)

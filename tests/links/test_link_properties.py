@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 
 from emul import ArgumentError
 from emul.links import (
+    changes,
     delay,
-    diurnal,
     formulas,
     framing,
     jitter,
@@ -304,7 +304,7 @@ def test_traces_at_the_edge():
             "goes back from 2",
         ),
         (
-            lambda: diurnal.diurnal_rate_bytes_per_s(1, 2, least_load=0, most_load=2),
+            lambda: changes.diurnal_rate_bytes_per_s(1, 2, least_load=0, most_load=2),
             "most_load = 2",
         ),
         (lambda: training.least_local_steps(1, 1, lost_part=0), "lost_part = 0"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emul.links import Changes, Diurnal, Outages, State
+from emul.stacks import Stack
 from emul.stacks.profile import load_stack, stack_names
 from emul.topology import load, preset_names
 
@@ -84,3 +85,12 @@ def test_stacks_are_equal_after_the_trip_and_have_a_hash(name, trip):
     check(stack, trip)
     with pytest.raises(TypeError):
         trip(stack).sources["x"] = "y"
+
+
+def test_a_stack_keeps_its_own_mapping():
+    overheads = {"node": 1e-6}
+    stack = Stack("mine", hop_overhead_s=overheads)
+    before = hash(stack)
+    overheads["node"] = 2.0
+    assert stack.hop_overhead_s == {"node": 1e-6}
+    assert hash(stack) == before

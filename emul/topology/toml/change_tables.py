@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emul.errors import ArgumentError
 from emul.links import Changes, Diurnal, Link, Outages, State
-from emul.links.diurnal import BUSIEST_HOUR
+from emul.links.changes import BUSIEST_HOUR
 from emul.reading.toml_table import TomlTable
 from emul.reading.values import Range
 from emul.topology.formats.mahimahi import mahimahi_states
@@ -38,7 +38,7 @@ FILE = (
 def changes_of(table: TomlTable, link: Link, folder: Path | None) -> Changes:
     """Return how the trunk of ``table``, whose link is ``link``, changes.
 
-    Files are looked for from ``folder``, that of the topology; without one there are none.
+    Files are looked for from ``folder``, the folder of the topology; without one there are none.
     """
     trace, repeat_s = _trace(table, link, folder)
     for loss in {state.loss for state in trace if state.loss is not None}:

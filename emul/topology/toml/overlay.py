@@ -24,7 +24,7 @@ NODES = ("nodes", "ranks_per_node", "node")
 def over(general: Content, own: Content) -> Content:
     """Return ``own`` over ``general``, without the keys that ``own`` displaces.
 
-    Of the ``sources`` in ``general``, those of the numbers that are left are kept.
+    Of the ``sources`` in ``general``, the sources of the numbers that are left are kept.
     """
     displaced = _displaced(general, own)
     kept = {key: value for key, value in general.items() if key not in displaced}
@@ -37,7 +37,7 @@ def over(general: Content, own: Content) -> Content:
 
 
 def _displaced(general: Content, own: Content) -> set[str]:
-    """Return the keys of ``general`` that those of ``own`` take the place of."""
+    """Return the keys of ``general`` that keys of ``own`` replace."""
     if "preset" in own:
         return set(general)
     displaced: set[str] = set()

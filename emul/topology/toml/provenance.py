@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emul.links import Link, glass_s_per_km
+from emul.links.changes import BUSIEST_HOUR
 from emul.links.delay import store_and_forward_s
-from emul.links.diurnal import BUSIEST_HOUR
 from emul.links.equipment import SWITCHES
 from emul.links.framing import FRAMINGS
 from emul.links.limits import usual_limit
