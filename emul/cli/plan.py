@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import Group, Whole
+from emul.cli.params import Subcommands, Whole
 from emul.cli.terminal import print_wide, say
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-@click.group(cls=Group)
+@click.group(cls=Subcommands)
 def plan() -> None:
     """Show plans: which rank sends which chunk to which rank."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from emul.cli.params import Group
+from emul.cli.params import Subcommands
 from emul.cli.terminal import print_wide, say
 
 __all__ = ["stack"]
 
 
-@click.group(cls=Group)
+@click.group(cls=Subcommands)
 def stack() -> None:
     """Show how communication libraries put messages on the wire."""
 

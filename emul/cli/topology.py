@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import Group
+from emul.cli.params import Subcommands
 from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["topology"]
 
 
-@click.group(cls=Group)
+@click.group(cls=Subcommands)
 def topology() -> None:
     """Show where ranks live, and the links between them."""
 
