@@ -193,7 +193,7 @@ def _print(
     found: Calibration,
     warnings: list[str],
 ) -> None:
-    from emul.report.calibration import calibration_table, file_line, fit_words
+    from emul.report.calibration_words import calibration_table, file_line, fit_words
 
     say(*(file_line(log, rows) for log, rows in taken.items()))
     print_wide(calibration_table(parameters))
@@ -214,7 +214,7 @@ def _write(
 ) -> None:
     from emul import __version__
     from emul.measured import topology_text
-    from emul.report.calibration import calibration_document
+    from emul.report.calibration_words import calibration_document
     from emul.report.documents import write_json
     from emul.report.files import write_text
 

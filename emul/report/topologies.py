@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from math import inf
 
 from emul.links import Link
-from emul.report.tables import TextTable
+from emul.report.text_table import TextTable
 from emul.topology import Figure, LinkTable, Topology, figures_of
 from emul.units import format_bytes, format_rate, format_time
 

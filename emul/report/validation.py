@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from emul.errors import FileError, MissingLibraryError
-from emul.report.documents import environment, interruption
+from emul.report.documents import document
 from emul.report.files import write_file
-from emul.report.tables import TextTable
+from emul.report.text_table import TextTable
 from emul.units import format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of
 from emul.validation.summary import errors_by_delay
@@ -75,14 +75,8 @@ def _figures(model: Summary, textbook: Summary) -> list[str]:
 def validation_document(
     version: str, found: Sequence[Predicted], *, interrupted: bool = False
 ) -> dict[str, Any]:
-    """Return the rows in input order and their summary, for programs.
-
-    Where rows are missing, it says that the run was ``interrupted``.
-    """
-    return {
-        "schema": SCHEMA,
-        "environment": environment(version),
-        **interruption(interrupted),
+    """Return the rows in input order and their summary, for programs."""
+    contents = {
         "rows": [_row(each) for each in found],
         "summary": {
             **_both(*summary_of(found)),
@@ -92,6 +86,7 @@ def validation_document(
             ],
         },
     }
+    return document(SCHEMA, version, contents, interrupted=interrupted)
 
 
 def _both(model: Summary, textbook: Summary) -> dict[str, Any]:

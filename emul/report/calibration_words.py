@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from emul.measured import Calibration, Log, Parameter, Taken
-from emul.report.documents import environment
-from emul.report.tables import TextTable
+from emul.report.documents import document
+from emul.report.text_table import TextTable
 from emul.units import format_bytes
 
 __all__ = ["calibration_document", "calibration_table", "file_line", "fit_words"]
@@ -64,9 +64,7 @@ def calibration_document(
     warnings: Sequence[str],
 ) -> dict[str, Any]:
     """Return the JSON document of a calibration; ``logs`` has the parts read of each file."""
-    return {
-        "schema": SCHEMA,
-        "environment": environment(version),
+    contents = {
         "files": [
             {
                 "file": str(log.path),
@@ -84,3 +82,4 @@ def calibration_document(
         "worst_error": calibration.worst_error,
         "warnings": list(warnings),
     }
+    return document(SCHEMA, version, contents)
