@@ -77,9 +77,9 @@ def check(file: Path) -> None:
     from emul.topology import read_document
 
     document = read_document(file)
-    found = document.topology
+    described = document.topology
     say(
-        f"{file}: good: {found.world_size} ranks at {len(found.sites)} sites, "
-        f"{len(found.trunks)} trunks"
+        f"{file}: good: {described.world_size} ranks at {len(described.sites)} sites, "
+        f"{len(described.trunks)} trunks"
     )
     _say_notes(document.tables)

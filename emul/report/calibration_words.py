@@ -38,14 +38,13 @@ def _counted(number: int, noun: str) -> str:
 
 def fit_words(calibration: Calibration) -> str:
     """Return how well the fit matches the measurements."""
-    found = calibration
-    head = _counted(found.measurements, "measurement")
-    if found.measurements <= found.parameters:
-        parameters = _counted(found.parameters, "parameter")
+    head = _counted(calibration.measurements, "measurement")
+    if calibration.measurements <= calibration.parameters:
+        parameters = _counted(calibration.parameters, "parameter")
         return f"{head} for {parameters}, so nothing is left to check the fit by"
     return (
-        f"{head}; the fit is off by {found.typical_error:.2%} in the median, by "
-        f"{found.worst_error:.2%} at worst{_slices(found)}"
+        f"{head}; the fit is off by {calibration.typical_error:.2%} in the median, by "
+        f"{calibration.worst_error:.2%} at worst{_slices(calibration)}"
     )
 
 
