@@ -3,13 +3,13 @@
     pytest bench --benchmark-only --benchmark-json=run.json
     python -m bench.compare run.json
 
-run from the root of the repository. What is compared is the ratio of each benchmark to the
+run from the root of the repository. The compared figure is the ratio of each benchmark to the
 calibration of its own run. 0: nothing is slower than its tolerance allows. 1: something is.
-2: what was given cannot be compared.
+2: the given files cannot be compared.
 
-What seems slower is measured again in new processes before it is called so (``--confirm``), after
-a pause each time, until it no longer does; of all these runs that one counts which a third are
-below. A disturbance passes, luck is rare, a regression stays.
+A benchmark that seems slower is measured again in new processes before it is called so
+(``--confirm``), after a pause each time, until it no longer does; of all these runs that one counts
+which a third are below. A disturbance passes, luck is rare, a regression stays.
 
 ``--update`` makes the baseline anew of one run or several; of several, tolerances follow from how
 far they are apart. ``--self-check 10`` runs the suites ten times, compares each run and prints the
@@ -51,12 +51,12 @@ BASELINES = ROOT / "bench" / "baselines"
 GOOD, SLOWER = 0, 1
 CONFIRM = 6
 PAUSE_S = 15.0
-"""Before a suspect is measured again: what disturbs a machine lasts from seconds to minutes."""
+"""Before a suspect is measured again: disturbances of a machine last from seconds to minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One benchmark: what was expected, and what was found."""
+    """One benchmark: the expected figures, and the found ones."""
 
     name: str
     expected: Expected
@@ -122,7 +122,7 @@ def settled(rows: Sequence[Row], again: Sequence[Mapping[str, Found]]) -> list[R
 
 
 def measure(arguments: Sequence[str], path: Path, *, quiet: bool = True) -> RunFile:
-    """Run pytest on some of the suites; return what it found."""
+    """Run pytest on some of the suites; return the run."""
     command = [sys.executable, "-m", "pytest", *arguments, "--benchmark-only"]
     command += [f"--benchmark-json={path}", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=ROOT, capture_output=quiet, text=True, check=False)
@@ -133,7 +133,7 @@ def measure(arguments: Sequence[str], path: Path, *, quiet: bool = True) -> RunF
 
 
 def confirmed(rows: list[Row], times: int) -> list[Row]:
-    """Measure what seems slower up to so many ``times`` again; return what holds then."""
+    """Measure seemingly slower benchmarks up to ``times`` times again; return the settled rows."""
     again: list[Mapping[str, Found]] = []
     with tempfile.TemporaryDirectory() as folder:
         while len(again) < times:
@@ -167,7 +167,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def summary(rows: Sequence[Row], baseline: Baseline) -> str:
-    """Return the last line: how many of which verdict, and what was not run."""
+    """Return the last line: the number of each verdict, and of benchmarks that were not run."""
     verdicts = [row.verdict for row in rows]
     line = f"{len(rows)} compared: " + ", ".join(
         f"{verdicts.count(verdict)} {verdict}" for verdict in ("ok", "slower", "faster")

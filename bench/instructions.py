@@ -1,16 +1,16 @@
-"""Counts the instructions of fixed work under callgrind: what noise cannot reach.
+"""Counts the instructions of fixed work under callgrind: a figure without noise.
 
     python -m bench.instructions --save before.json
     python -m bench.instructions --baseline before.json
 
 Each workload runs in a process of its own with a fixed environment, once with one repetition and
-once with five; a fourth of the difference is what a repetition takes, without the start of Python
+once with five; a fourth of the difference is the count of a repetition, without the start of Python
 and the imports. Counts are of this Python, NumPy, compiler and kind of processor, so both commands
 must run on the same machine: a baseline of another is refused. They say nothing of caches and of
 waiting, for which there are the benchmarks.
 
 0: nothing takes more than the tolerance allows, or there is no valgrind. 1: something does.
-2: what was given cannot be compared.
+2: the given counts cannot be compared.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _total(command: list[str]) -> int:
 
 
 def _run(command: list[str]) -> str:
-    """Run ``command`` in an environment of its own; return what it said on standard error."""
+    """Run ``command`` in an environment of its own; return its standard error."""
     fixed = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "PATH": os.defpath}
     done = subprocess.run(command, cwd=ROOT, env=fixed, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -143,7 +143,7 @@ def _run(command: list[str]) -> str:
 
 
 def build() -> dict[str, Any]:
-    """Return what counts depend on."""
+    """Return the build that counts depend on."""
     here = machine()
     del here["cores"]
     return {**here, "compiler": platform.python_compiler(), "backends": list(_backends())}
@@ -175,7 +175,7 @@ def verdicts(
 
 
 def compared(found: list[tuple[str, int, int, bool]]) -> int:
-    """Print what was counted before and now; return the exit status."""
+    """Print the counts before and now; return the exit status."""
     for name, before, now, more in found:
         verdict = "more" if more else "ok"
         print(f"{name:32} {before:15,} {now:15,} {now / before - 1:+8.2%}  {verdict}")

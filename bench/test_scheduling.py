@@ -1,6 +1,6 @@
-"""When: transfers per second of the scheduler, and what leads up to it.
+"""When: transfers per second of the scheduler, and the steps before it.
 
-The calibrations are fixed scheduler kernels of the kind of what is timed (bench/fixed.py).
+The calibrations are fixed scheduler kernels of the same kind (bench/fixed.py).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Heap:
         return self.problem.schedule(self.edges)
 
     def total_ps(self, found: Any) -> int:
-        """Return when the last transfer of what a run has ``found`` is done."""
+        """Return when the last transfer is done, from the times ``found`` by a run."""
         assert len(found["done_ps"]) == len(self.problem.traffic.src)
         return int(found["done_ps"].max())
 
@@ -128,7 +128,7 @@ ENGINES: dict[str, tuple[Callable[[int], Any], Callable[[int], Calibration]]] = 
     "ordered": (lambda ranks: Ordered(ring(ranks)), in_order),
     "generated": (Generated, lambda _: in_order(USUAL)),
 }
-"""What makes an engine of a ring, and what it is held against."""
+"""The maker of an engine of a ring, and its calibration."""
 
 RING_CASES = [(engine, ranks) for engine, several in ROUNDS.items() for ranks in several]
 
@@ -169,7 +169,7 @@ def test_shared_trunks(measured: Measured, algorithm: str) -> None:
 def preparations(
     problem: SchedulingProblem,
 ) -> dict[str, tuple[Callable[[], Any], Callable[[Any], int]]]:
-    """Return what comes before the scheduler: work, and how many transfers are in its result."""
+    """Return the preparations of the scheduler: work, and how many transfers are in its result."""
     program, plan = problem.program, build_plan("all_reduce", "ring", (316,))
     return {
         "prove": (lambda: verify(plan), lambda _: sum(len(step) for step in plan.steps())),

@@ -1,4 +1,4 @@
-"""What the suites and the peers work on: backends, topologies, plans at given sizes, data."""
+"""Work of the suites and the peers: backends, topologies, plans at given sizes, data."""
 
 from __future__ import annotations
 
@@ -121,9 +121,9 @@ def exact_data(collective: str, ranks: int, dtype: str, *, reduction: str = "sum
 class Arithmetic:
     """The arithmetic of one collective on one backend, without the world around it.
 
-    An all_reduce is done in place, so that it moves what its rows are. ``row_bytes``: of a rank's
-    longest buffer, rounded down to whole blocks. ``threads``: at most so many, None for what the
-    backend takes by itself.
+    An all_reduce is done in place, so that it moves the bytes of its rows. ``row_bytes``: of a
+    rank's longest buffer, rounded down to whole blocks. ``threads``: at most so many; None leaves
+    the number to the backend.
     """
 
     def __init__(
@@ -184,7 +184,7 @@ class Arithmetic:
 
 
 def scheduled_ring(ranks: int, chunk_bytes: int = 4000) -> Callable[[], int]:
-    """Return what times a ring all_reduce with the heap engine, and returns its end."""
+    """Return a function that times a ring all_reduce by events and returns its end."""
     problem = SchedulingProblem.of(one_site(ranks), "all_reduce", "ring", chunk_bytes=chunk_bytes)
 
     def total_ps() -> int:
@@ -198,8 +198,8 @@ def scheduled_ring(ranks: int, chunk_bytes: int = 4000) -> Callable[[], int]:
 def textbook_ring(work: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """All-reduce the rows of ``work`` in place as a textbook does it in NumPy; return it.
 
-    Each step copies what every rank sends, which is the message, then every rank adds it to what
-    it holds, or puts it in its place.
+    Each step copies the message of every rank, then every rank adds the message that it received
+    to its own chunk, or puts the message in place of the chunk.
     """
     n = len(work)
     chunks = [np.array_split(row, n) for row in work]

@@ -27,10 +27,11 @@ ROOMS = {
         for folder in sorted((ROOT / "emul").iterdir())
         if (folder / "__init__.py").exists()
     },
+    "bench": sorted((ROOT / "bench").rglob("*.py")),
 }
 PAGES = sorted(
     path
-    for pattern in ("README.md", "CONTRIBUTING.md", "emul/**/*.md", "docs/**/*.md")
+    for pattern in ("README.md", "CONTRIBUTING.md", "emul/**/*.md", "docs/**/*.md", "bench/**/*.md")
     for path in ROOT.glob(pattern)
 )
 

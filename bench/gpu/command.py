@@ -1,19 +1,19 @@
-"""Measures on a GPU what it must reach, having run the tests there.
+"""Measures a GPU against its targets, having run the tests there.
 
     python -m bench.gpu --out DIR                 # everything, within eight minutes
-    python -m bench.gpu --out DIR --first         # what tells most, within a minute and a half
+    python -m bench.gpu --out DIR --first         # the most telling sections, within 90 s
     python -m bench.gpu --out DIR --only NAMES    # sections by name, or by its first words
     python -m bench.gpu --out DIR --dry-run       # on the CPU, at tiny sizes
 
 run from the root of a clone, with a Python that has emul, its test requirements and CuPy
 installed. It needs no network. DIR gets ``gpu.json`` (device, driver, versions, every figure and
-what was asked of it), ``gpu.txt`` (the same as a table) and ``run.json``, which
+its target), ``gpu.txt`` (the same as a table) and ``run.json``, which
 ``python -m bench.compare`` holds against a baseline of that kind of GPU; they are written anew
 after each section. README.md beside this file says how to spend fifteen minutes on a machine
 without a network.
 
 Times are medians by events of the device, and figures of speed are ratios to a copy on the device
-in the same run. Work is checked before its time counts. Each section stands alone: what fails is
+in the same run. Work is checked before its time counts. Each section stands alone: a failure is
 recorded, and the rest goes on. Exit status: 0, also where something asked was missed; 1 when a
 section failed; 2 without a GPU, or for a section that is not there.
 """
@@ -45,7 +45,7 @@ FAILED = 1
 
 
 def sections(setting: Setting, folder: Path) -> list[Section]:
-    """Return all sections: what a first look needs, then the tests, then the rest."""
+    """Return all sections: those of a first look, then the tests, then the rest."""
     return [
         Section("smoke", lambda: bits.smoke(setting), first=True),
         Section("subnormals", lambda: bits.subnormals(setting), first=True),
@@ -96,7 +96,7 @@ def _waits_s(setting: Setting) -> float:
 
 
 def measure_sections(setting: Setting, out: Path, asked: list[Section]) -> int:
-    """Measure what is ``asked`` and write it to ``out``; return the exit status."""
+    """Measure the sections ``asked`` and write the figures to ``out``; return the exit status."""
     device = setting.device
     about = environment(device.facts())
     print("  ".join(f"{name}: {value}" for name, value in about["device"].items()), flush=True)
@@ -147,7 +147,7 @@ def _on_the_gpu() -> tuple[Any, str]:
 
 
 def _on_the_cpu() -> tuple[Any, str]:
-    """Return what the tests put in the place of a GPU, which needs a C++ compiler."""
+    """Return the tests' stand-in for a GPU, which needs a C++ compiler."""
     sys.path.insert(0, str(checks.ROOT / "tests"))
     from fake_cupy import FakeCupy  # type: ignore[import-not-found, unused-ignore]
 

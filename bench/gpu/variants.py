@@ -1,4 +1,4 @@
-"""The fused all_reduce with one thing in its kernel changed: what to try where it is too slow."""
+"""The fused all_reduce with one thing in its kernel changed: to be tried where it is too slow."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ CHANGES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "four pieces of a row at a time": ("EMUL_UNITS = 2", "EMUL_UNITS = 4"),
     }
 )
-"""What stands in the kernel, and what is put in its place."""
+"""A text of the kernel, and the text in its place."""
 
 BLOCKS = (3, 6, 64)
-"""Per multiprocessor, beside what the product takes; 3 are as many as there is room for."""
+"""Per multiprocessor, beside the product's number; 3 are as many as there is room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Varied:
             )
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the device has."""
+        """Return the rows on the device."""
         return getattr(self.device, name)
 
     def kernel(self, source: KernelSource) -> Kernel:
@@ -95,7 +95,7 @@ def texts(setting: Setting) -> list[Figure]:
 
 
 def _varied(setting: Setting, device: Varied, name: str) -> Figure:
-    """Return the figure of one variant; what a compiler refuses is told in its place."""
+    """Return the figure of one variant; a refusal of the compiler stands in its place."""
     name = f"fused all_reduce, float32, with {name}"
     try:
         job = all_reduce(replace(setting, device=device), "float32")

@@ -1,4 +1,4 @@
-"""What every peer is given, and the line of JSON that it prints."""
+"""The arguments of every peer, and the line of JSON that it prints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Rows:
 
     @classmethod
     def of_command_line(cls) -> Rows:
-        """Return what the command line asks for."""
+        """Return the work that the command line asks for."""
         return cls(*_numbers(3))
 
     @property
@@ -63,7 +63,7 @@ class Ring:
 
     @classmethod
     def of_command_line(cls) -> Ring:
-        """Return what the command line asks for."""
+        """Return the work that the command line asks for."""
         return cls(*_numbers(3))
 
     @property
@@ -83,17 +83,17 @@ class Ring:
 
     @property
     def overhead_ps(self) -> int:
-        """What the sender's port is kept before the first byte."""
+        """The time that the sender's port is busy before the first byte."""
         return round(LINK.overhead_s * PS_PER_S)
 
     @property
     def sending_ps(self) -> int:
-        """What a port is kept by the bytes."""
+        """The time that a port is busy with the bytes."""
         return round(self.chunk_bytes / LINK.rate_bytes_per_s * PS_PER_S)
 
     @property
     def latency_ps(self) -> int:
-        """What it takes until a byte that has left arrives."""
+        """The time until a byte that has left arrives."""
         return round(LINK.latency_s * PS_PER_S)
 
     @property
@@ -109,7 +109,7 @@ def _numbers(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def may_be_missing(name: str) -> Iterator[None]:
-    """Say that the peer is skipped, and end, when what it needs is not installed."""
+    """Say that the peer is skipped, and end, when a library that it needs is not installed."""
     try:
         yield
     except ImportError as error:
@@ -118,6 +118,6 @@ def may_be_missing(name: str) -> Iterator[None]:
 
 
 def tell(seconds: list[float], configured: str, **more: Any) -> None:
-    """Print what was measured, and how it was ``configured``."""
+    """Print the measured ``seconds``, and how the peer was ``configured``."""
     line = {"seconds": seconds, "configured": configured, **more}
     print(json.dumps(line), flush=True)

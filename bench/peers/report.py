@@ -3,9 +3,10 @@
     python -m bench peers --out bench/results/peers.json
 
 The arithmetic: an all_reduce of 8 rows of 64 MiB of float32, against scaling the same bytes in
-place right before and after. The scheduling: a ring all_reduce over 64 ranks, chunk by chunk. What
-is not installed is skipped, with the reason. Times are of the wall clock, since some peers are many
-processes: the least of several counts, and on a machine that is not idle even that says little.
+place right before and after. The scheduling: a ring all_reduce over 64 ranks, chunk by chunk. A
+peer that is not installed is skipped, with the reason. Times are of the wall clock, since some
+peers are many processes: the least of several counts, and on a machine that is not idle even that
+says little.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ Row = dict[str, Any]
 
 
 def answer(module: str, arguments: list[str], launcher: list[str]) -> Row:
-    """Return what a peer prints, or why it is skipped."""
+    """Return the answer of a peer, or why it is skipped."""
     if launcher and shutil.which(launcher[0]) is None:
         return {"skipped": f"{launcher[0]} is not installed"}
     command = [*launcher, sys.executable, "-m", f"bench.peers.{module}", *arguments]

@@ -1,4 +1,4 @@
-"""The ring in SimPy: a process for each rank, a resource for its port, a store for what comes."""
+"""The ring in SimPy: a process for each rank, a resource for its port, a store for its messages."""
 
 from collections.abc import Generator
 from typing import Any

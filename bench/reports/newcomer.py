@@ -26,7 +26,7 @@ REPEATS = 15
 
 
 def timed(command: list[str], cwd: Path, **more: Any) -> tuple[float, str]:
-    """Return the seconds that ``command`` took and what it printed; it must succeed."""
+    """Return the seconds that ``command`` took and its output; it must succeed."""
     started = time.perf_counter()
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True, **more)
     return time.perf_counter() - started, done.stdout
@@ -96,7 +96,7 @@ def suite_s() -> float:
 
 
 def report(figures: dict[str, Any]) -> str:
-    """Return the table: what was asked, what was measured."""
+    """Return the table: the bound and the figure."""
     default, hierarchical = figures["default"], figures["hierarchical"]
     lines = [
         (

@@ -84,7 +84,7 @@ def measured(collective: str, algorithm: str, sizes: tuple[int, ...]) -> dict[st
 
 
 def files() -> dict[str, Any]:
-    """Return what it takes to write and read the largest kind of file, and to refuse a bad one."""
+    """Return the seconds of writing and reading the largest kind of file, and of a refusal."""
     plan = build_plan("all_reduce", "ring", (128,))
     with tempfile.TemporaryDirectory() as folder:
         path, bad = Path(folder) / "plan.xml", Path(folder) / "bad.xml"

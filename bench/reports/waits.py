@@ -37,7 +37,7 @@ MOST_OF_SHORT_NS = {"median_ns": 200, "p99_ns": 60_000}
 LONG_NS = 10_000_000
 MOST_OF_LONG_NS = {"median_ns": 1000}
 CLOSER_NS, LEAST_CLOSER = 100_000, 100
-"""What is to be reached on a quiet core: waits up to 1 ms, from 10 ms, and beside time.sleep."""
+"""Bounds on a quiet core: waits up to 1 ms, from 10 ms, and beside time.sleep."""
 
 CALLS_S = {1e-3: 0.03, 5e-3: 0.01, 20e-3: 0.01}
 """Seconds that a collective takes, and how far it may be off in the median, as a part of them."""
@@ -55,7 +55,7 @@ def quantiles(late_ns: Any) -> dict[str, int]:
 
 
 def wait_row(errors: WaitErrors) -> dict[str, Any]:
-    """Return what waits of one length came to, and whether that is what is asked for."""
+    """Return by how much waits of one length were late, and whether that is within the bounds."""
     assert (errors.late_ns >= 0).all(), "a wait ended early"
     row: dict[str, Any] = {"wait_ns": errors.wait_ns, **quantiles(errors.late_ns)}
     row["time_sleep"] = quantiles(errors.sleep_late_ns)
@@ -104,7 +104,7 @@ def campuses() -> Topology:
 
 
 def exposed_s(world: World, x: Any) -> tuple[float, float]:
-    """Return what of the collectives of a step was not hidden: measured, and on its clock."""
+    """Return the exposed time of the collectives of a step: measured, and on its clock."""
     world.barrier()  # or some ranks would begin before others
     began_s, started = world.now_s, time.perf_counter()
     world.compute(FORWARD_S)

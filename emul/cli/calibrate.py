@@ -82,7 +82,7 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     link = asked["link"] or layout.binding_link
     layout.check(link, logs)
     known = {each: base_link(base, each) for each in LINKS}
-    found = fitted(
+    calibration = fitted(
         [each for log in logs for each in log.measurements],
         algorithm=asked["algorithm"],
         slice_bytes=asked["slice_bytes"],
@@ -91,12 +91,12 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     taken = {log: taken_of(log, asked["algorithm"]) for log in logs}
     said = f"as in {asked['base']}" if base else "no --base was given"
     words = {log.measurements[0].source: " and ".join(log.taken_as) for log in logs}
-    parameters = parameters_of(found, known[link], said, words)
+    parameters = parameters_of(calibration, known[link], said, words)
     beside = layout.warnings(link, logs) if base is None else _words_of_base(base, link, asked)
-    warnings = [*found.warnings, *beside]
-    _print(taken, link, parameters, found, warnings)
-    _write(taken, layout, link, parameters, found, base, warnings, asked)
-    if not found.measured_anything:
+    warnings = [*calibration.warnings, *beside]
+    _print(taken, link, parameters, calibration, warnings)
+    _write(taken, layout, link, parameters, calibration, base, warnings, asked)
+    if not calibration.measured_anything:
         say(f"nothing of the {link} link was measured")
         click.get_current_context().exit(1)
 
@@ -190,14 +190,14 @@ def _print(
     taken: dict[Log, tuple[Taken, ...]],
     link: str,
     parameters: tuple[Parameter, ...],
-    found: Calibration,
+    calibration: Calibration,
     warnings: list[str],
 ) -> None:
-    from emul.report.calibration import calibration_table, file_line, fit_words
+    from emul.report.calibration_words import calibration_table, file_line, fit_words
 
     say(*(file_line(log, rows) for log, rows in taken.items()))
     print_wide(calibration_table(parameters))
-    say(f"{link} link: {fit_words(found)}")
+    say(f"{link} link: {fit_words(calibration)}")
     say_each("note: ", (note for log in taken for note in log.notes))
     say_each("warning: ", warnings)
 
@@ -207,21 +207,21 @@ def _write(
     layout: SiteLayout,
     link: str,
     parameters: tuple[Parameter, ...],
-    found: Calibration,
+    calibration: Calibration,
     base: Document | None,
     warnings: list[str],
     asked: dict[str, Any],
 ) -> None:
     from emul import __version__
     from emul.measured import topology_text
-    from emul.report.calibration import calibration_document
+    from emul.report.calibration_words import calibration_document
     from emul.report.documents import write_json
     from emul.report.files import write_text
 
     if asked["json_path"] is not None:
-        document = calibration_document(__version__, taken, link, parameters, found, warnings)
+        document = calibration_document(__version__, taken, link, parameters, calibration, warnings)
         write_json(asked["json_path"], document)
-    if asked["out_path"] is not None and found.measured_anything:
+    if asked["out_path"] is not None and calibration.measured_anything:
         text = topology_text(
             layout,
             link,

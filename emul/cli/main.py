@@ -9,7 +9,7 @@ import click
 from emul import EmulError, __version__
 from emul.cli.calibrate import calibrate
 from emul.cli.info import info
-from emul.cli.params import INTERRUPTED, Group
+from emul.cli.params import INTERRUPTED, Subcommands
 from emul.cli.perf import perf
 from emul.cli.plan import plan
 from emul.cli.stack import stack
@@ -24,7 +24,8 @@ NOBODY_READS = 1
 
 
 @click.group(
-    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Subcommands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import Group, Whole
+from emul.cli.params import Subcommands, Whole
 from emul.cli.terminal import print_wide, say
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-@click.group(cls=Group)
+@click.group(cls=Subcommands)
 def plan() -> None:
     """Show plans: which rank sends which chunk to which rank."""
 
@@ -69,12 +69,12 @@ def show(collective: str, algorithm: str | None, topology: str, root: int, steps
 
     where = load(topology)
     if is_plan_file(collective):
-        found = read_plan(collective)
+        drawn = read_plan(collective)
     elif algorithm is None:
         raise click.UsageError("Missing argument 'ALGORITHM'.")
     else:
-        found = _named_plan(collective, algorithm, where, root)
-    for line in plan_sheet(found, where, steps):
+        drawn = _named_plan(collective, algorithm, where, root)
+    for line in plan_sheet(drawn, where, steps):
         say(line)
 
 
@@ -89,8 +89,8 @@ def check(file: Path) -> None:
     from emul.plans import read_plan
     from emul.report.plans import plan_words
 
-    found = read_plan(file)
-    say(f"{file}: proven: {found}", *plan_words(found))
+    proven = read_plan(file)
+    say(f"{file}: proven: {proven}", *plan_words(proven))
 
 
 @plan.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import Group
+from emul.cli.params import Subcommands
 from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["topology"]
 
 
-@click.group(cls=Group)
+@click.group(cls=Subcommands)
 def topology() -> None:
     """Show where ranks live, and the links between them."""
 
@@ -77,9 +77,9 @@ def check(file: Path) -> None:
     from emul.topology import read_document
 
     document = read_document(file)
-    found = document.topology
+    described = document.topology
     say(
-        f"{file}: good: {found.world_size} ranks at {len(found.sites)} sites, "
-        f"{len(found.trunks)} trunks"
+        f"{file}: good: {described.world_size} ranks at {len(described.sites)} sites, "
+        f"{len(described.trunks)} trunks"
     )
     _say_notes(document.tables)

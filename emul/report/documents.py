@@ -16,7 +16,7 @@ from emul.ops import NCCL_NAMES
 from emul.report.files import write_text
 from emul.report.perf_row import PerfRow
 
-__all__ = ["environment", "interruption", "json_document", "nccl_document", "write_json"]
+__all__ = ["document", "json_document", "nccl_document", "write_json"]
 
 SCHEMA = "emul-perf-1"
 NCCL_JSON_VERSION = 3
@@ -35,19 +35,27 @@ def environment(version: str) -> dict[str, Any]:
     }
 
 
+def document(
+    schema: str, version: str, contents: dict[str, Any], *, interrupted: bool = False
+) -> dict[str, Any]:
+    """Return a document of emul's own: ``contents`` behind the schema and the environment.
+
+    A document that lacks lines says that the run was ``interrupted``.
+    """
+    return {
+        "schema": schema,
+        "environment": environment(version),
+        **interruption(interrupted),
+        **contents,
+    }
+
+
 def json_document(
     version: str, rows: Sequence[PerfRow], *, interrupted: bool = False
 ) -> dict[str, Any]:
-    """Return emul's own document: one object per line of the table.
-
-    Where lines are missing, it says that the run was ``interrupted``.
-    """
-    return {
-        "schema": SCHEMA,
-        "environment": environment(version),
-        **interruption(interrupted),
-        "rows": [asdict(row) for row in rows],
-    }
+    """Return the document of ``emul perf``: one object per line of the table."""
+    contents = {"rows": [asdict(row) for row in rows]}
+    return document(SCHEMA, version, contents, interrupted=interrupted)
 
 
 def interruption(interrupted: bool) -> dict[str, bool]:

@@ -19,7 +19,7 @@ from emul.plans import (
     collective_named,
 )
 from emul.plans.libraries import library_algorithms
-from emul.report.tables import TextTable
+from emul.report.text_table import TextTable
 from emul.topology import Network, Topology, world_of
 
 __all__ = ["plan_list", "plan_sheet", "plan_words"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from math import inf
 
-from emul.report.tables import TextTable
+from emul.report.text_table import TextTable
 from emul.stacks import Stack
 from emul.units import format_bytes, format_time
 

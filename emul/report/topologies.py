@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from math import inf
 
 from emul.links import Link
-from emul.report.tables import TextTable
+from emul.report.text_table import TextTable
 from emul.topology import Figure, LinkOrigin, Topology, figures_of
 from emul.units import format_bytes, format_rate, format_time
 
@@ -62,16 +62,16 @@ def link_list(links: Iterable[LinkOrigin]) -> TextTable:
     """Return a table with a line for each preset of links."""
     figures = ("rate", "waves", "one-way delay", "loss")
     table = TextTable("link", *figures, "recovery", "its numbers are", right=figures)
-    for found in links:
-        link = found.link
+    for each in links:
+        link = each.link
         table.row(
-            found.place,
+            each.place,
             format_rate(link.rate_bytes_per_s),
             str(link.waves),
             format_time(link.latency_s),
             f"{link.transport.loss:g}",
             link.transport.recovery,
-            _statuses(figures_of(found)),
+            _statuses(figures_of(each)),
         )
     return table
 
@@ -85,8 +85,8 @@ def _statuses(figures: Iterable[Figure]) -> str:
 def link_sheets(links: Iterable[LinkOrigin]) -> Iterator[TextTable]:
     """Yield a table of the figures of each link; links that have the same share one."""
     places: dict[tuple[Figure, ...], list[str]] = {}
-    for found in links:
-        places.setdefault(figures_of(found), []).append(found.place)
+    for each in links:
+        places.setdefault(figures_of(each), []).append(each.place)
     for figures, names in places.items():
         columns = ("figure", "value", "status", "source or formula")
         table = TextTable(*columns, right=("value",), title=_joined(names))

@@ -151,9 +151,9 @@ def _remedies(prediction: Prediction) -> dict[str, float]:
         "more slots": replace(bounded, connection=replace(connection, slots_bytes=inf)),
         "more connections": replace(bounded, connection=replace(connection, number=MANY)),
     }
-    found = {name: each.by_connections_ps() for name, each in tried.items()}
+    bounds_ps = {name: each.by_connections_ps() for name, each in tried.items()}
     now = prediction.window_bound_ps
-    return {name: now / ps for name, ps in found.items() if 0 < ps < now * (1 - CHANGED)}
+    return {name: now / ps for name, ps in bounds_ps.items() if 0 < ps < now * (1 - CHANGED)}
 
 
 def _with_large_windows(topology: Topology) -> Topology:
