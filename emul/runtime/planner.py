@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import inf
 from pathlib import Path
-from types import MappingProxyType
 
 from emul.errors import ArgumentError, PlanError
+from emul.fixed_mapping import FixedMapping
 from emul.plans import (
     Places,
     Plan,
@@ -313,8 +313,8 @@ class Planner:
         times = {each.algorithm: each.time_s for each in found}
         return replace(
             best,
-            considered=MappingProxyType(times),
-            passed_over=MappingProxyType(in_words(passed_over)),
+            considered=FixedMapping(times),
+            passed_over=FixedMapping(in_words(passed_over)),
         )
 
     def _quickest(self, request: Request) -> Prepared:
@@ -346,9 +346,9 @@ class Planner:
         ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
         return best[0], replace(
             best[1],
-            considered=MappingProxyType(times),
-            ruled_out=MappingProxyType(ruled_out),
-            passed_over=MappingProxyType(in_words(passed_over)),
+            considered=FixedMapping(times),
+            ruled_out=FixedMapping(ruled_out),
+            passed_over=FixedMapping(in_words(passed_over)),
         )
 
     def _check_steps(self, request: Request, algorithm: str) -> None:

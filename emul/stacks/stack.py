@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from emul.errors import ArgumentError, unknown_name
+from emul.fixed_mapping import FixedMapping
 from emul.reading.checks import not_negative, positive, positive_or_unlimited, whole_numbers
-from emul.stacks.fixed_mapping import FixedMapping
 
 __all__ = ["HANDSHAKES", "HOP_KINDS", "IDEAL", "NO_CONSTANTS", "Choice", "Constants", "Stack"]
 
