@@ -8,7 +8,7 @@ it, what each rank holds at first, what each must hold at the end, and what busb
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -56,6 +56,10 @@ class Collective(ABC):
     @abstractmethod
     def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
         """Return what must be held at the end, and of which (rank, chunk) that is asked."""
+
+    def __reduce__(self) -> tuple[Callable[[str], Collective], tuple[str]]:
+        """Pickle the name: there is one object of each collective."""
+        return collective_named, (self.name,)
 
     @property
     def in_place(self) -> bool:

@@ -8,13 +8,25 @@ need not be held as a table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Order", "Partition", "Plan", "Step", "Waits", "place_name"]
+from emul.memory import check_fits
+
+__all__ = [
+    "Order",
+    "Partition",
+    "Plan",
+    "PlanSpec",
+    "RecordedSteps",
+    "Step",
+    "Waits",
+    "place_name",
+    "steps_that_fit",
+]
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -22,7 +34,10 @@ Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 
 Order = Literal["free", "issue", "lockstep"]
-"""What a transfer waits for besides its data: see Plan."""
+"""The constraint on the start of a transfer besides its data: see Plan."""
+
+BYTES_PER_ROW = 25
+"""Of a step: six numbers of 4 bytes and a flag."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,6 +150,47 @@ class Waits:
         return len(self.earlier)
 
 
+class PlanSpec(Protocol):
+    """The arguments from which a plan can be built anew: frozen and hashable."""
+
+    def build(self) -> Plan:
+        """Return the plan, not proven again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedSteps:
+    """Steps as data, in place of a function that generates them."""
+
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> RecordedSteps:
+        """Return all steps of ``plan``; raises CapacityError where they do not fit in memory."""
+        if isinstance(plan.steps, RecordedSteps):
+            return plan.steps
+        return cls(tuple(steps_that_fit(plan, BYTES_PER_ROW, "recording")))
+
+    def __call__(self) -> Iterator[Step]:
+        """Yield the steps."""
+        return iter(self.steps)
+
+
+def steps_that_fit(plan: Plan, bytes_per_row: int, doing: str) -> list[Step]:
+    """Return all steps of ``plan``; raises CapacityError when their rows do not fit in memory.
+
+    ``doing``, such as "timing", says in the error which work needs ``bytes_per_row``.
+    """
+    steps: list[Step] = []
+    rows, asked = 0, 1
+    for step in plan.steps():
+        steps.append(step)
+        rows += len(step)
+        if rows > asked:
+            asked = 2 * rows
+            check_fits(rows * bytes_per_row, f"{doing} {plan}, of {rows} rows and more")
+    return steps
+
+
 def _no_scratch() -> Int32Array:
     return np.zeros((1, 0), dtype=np.int32)
 
@@ -159,8 +215,13 @@ class Plan:
     A transfer starts when what it reads is there. By ``issue``, those of a rank on one channel
     also start in the order of the plan; in ``lockstep``, those of a rank do, and it begins a step
     only when what the step before brings it has arrived. With ``under_way`` steps at once, it waits
-    for the step so many before; before the steps in ``drains``, for all of them. ``waits`` holds
-    whatever else rows wait for. ``notes``: what its reader has to say of the file it was read from.
+    for the step that many before; before the steps in ``drains``, for all of them. ``waits`` holds
+    all other waits of rows. ``notes``: the remarks of its reader on the file that it was read from.
+
+    A plan of the registry has a ``spec``. It is pickled and copied as its spec, which builds the
+    steps anew, and equals every plan of an equal spec. Any other plan is pickled with its steps as
+    data (CapacityError where they do not fit in memory) and equals itself alone. A plan changed by
+    ``dataclasses.replace`` has no spec.
     """
 
     collective: str
@@ -176,6 +237,31 @@ class Plan:
     under_way: int = 1
     drains: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    spec: PlanSpec | None = field(default=None, init=False, repr=False)
+
+    def built_from(self, spec: PlanSpec) -> Plan:
+        """Return the same plan with ``spec``, which must build it."""
+        plan = replace(self)
+        object.__setattr__(plan, "spec", spec)
+        return plan
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether both are one plan, or built from equal specs."""
+        if not isinstance(other, Plan):
+            return NotImplemented
+        return self is other or (self.spec is not None and self.spec == other.spec)
+
+    def __hash__(self) -> int:
+        """Return a number that equal plans share."""
+        return id(self) if self.spec is None else hash(self.spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the spec, or without one all fields, the steps as data."""
+        if self.spec is not None:
+            return _built, (self.spec,)
+        values = [getattr(self, each.name) for each in fields(self) if each.init]
+        recorded = RecordedSteps.of(self)
+        return Plan, tuple(recorded if value is self.steps else value for value in values)
 
     @property
     def received(self) -> int:
@@ -199,3 +285,8 @@ class Plan:
     def __str__(self) -> str:
         """Name the plan as error messages do."""
         return f"{self.algorithm} {self.collective} over {self.world_size} ranks"
+
+
+def _built(spec: PlanSpec) -> Plan:
+    """Return the plan of a pickled ``spec``."""
+    return spec.build()

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import PlanError
-from emul.memory import check_fits
-from emul.plans.plan import Order, Plan, Step, Waits
+from emul.plans.plan import Order, Plan, Step, Waits, steps_that_fit
 from emul.plans.runs import expand
 from emul.plans.shape import BufferLayout, Shape
 
@@ -91,7 +90,8 @@ class Program:
         CapacityError when there are more rows than memory is there to time them.
         """
         layout = BufferLayout.of(plan, shape)
-        steps = _collected(plan)
+        steps = steps_that_fit(plan, BYTES_PER_ROW, "timing")
+        steps = steps or [Step.of([], [], [], reduce=False)]
         rows = _joined(steps)
         _check_lengths(plan, layout, rows)
         ends = layout.at(rows.src, rows.src_chunk + rows.nchunks)
@@ -144,19 +144,6 @@ class Program:
     def aligned(self) -> bool:
         """Whether every element keeps its place, so that columns are independent."""
         return bool(np.array_equal(self.src_low, self.dst_low))
-
-
-def _collected(plan: Plan) -> list[Step]:
-    """Return the steps of ``plan``, having asked now and then whether they still fit."""
-    steps: list[Step] = []
-    rows, asked = 0, 1
-    for step in plan.steps():
-        steps.append(step)
-        rows += len(step)
-        if rows > asked:
-            asked = 2 * rows
-            check_fits(rows * BYTES_PER_ROW, f"timing {plan}, of {rows} rows and more")
-    return steps or [Step.of([], [], [], reduce=False)]
 
 
 def _joined(steps: list[Step]) -> Step:

@@ -44,7 +44,7 @@ SRC, DST, SENT, WRITTEN, PLACES, REDUCE, CHANNEL, STEP, POSITION, BEGINS = range
 """Columns of the rows while they are collected; BEGINS: whether a row begins a transfer."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class SymmetricPlan:
     """Rings of ``ranks`` ranks in every site, ``top`` between the sites: ``period`` ranks of each.
 

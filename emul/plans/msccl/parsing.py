@@ -23,8 +23,7 @@ from emul.plans.msccl.machine import Interpreter, MovedRun
 from emul.plans.msccl.order import ProgramOrder
 from emul.plans.msccl.own import joined_places, numbered_rows
 from emul.plans.msccl.step_cuts import Levels
-from emul.plans.plan import Int32Array, Partition, Plan, Step, Waits
-from emul.plans.plan import Order
+from emul.plans.plan import Int32Array, Order, Partition, Plan, RecordedSteps, Step, Waits
 from emul.plans.proof.verify import verify
 
 __all__ = ["proven_plan"]
@@ -94,7 +93,7 @@ def _plan(
         algo.world_size,
         algo.root,
         partition,
-        lambda: iter(steps),
+        RecordedSteps(tuple(steps)),
         order,
         buffers.apart,
         scratch,
