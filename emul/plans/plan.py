@@ -121,8 +121,14 @@ class Step:
         Without ``dst_chunk``, chunks keep their numbers. Arguments are broadcast.
         """
         into = chunk if dst_chunk is None else dst_chunk
-        columns = np.broadcast_arrays(src, dst, chunk, into, nchunks, channel)
-        src, dst, chunk, into, nchunks, lanes = (c.astype(np.int32).ravel() for c in columns)
+        columns = [np.asarray(c, np.int32) for c in (src, dst, chunk, into, nchunks, channel)]
+        rows = max(column.size for column in columns)
+        if rows and all(column.shape in ((), (1,), (rows,)) for column in columns):
+            whole = [c.copy() if c.size == rows else np.full(rows, c, np.int32) for c in columns]
+            src, dst, chunk, into, nchunks, lanes = (column.reshape(rows) for column in whole)
+        else:
+            broad = np.broadcast_arrays(*columns)
+            src, dst, chunk, into, nchunks, lanes = (c.copy().ravel() for c in broad)
         return cls(src, dst, chunk, into, nchunks, np.full(len(src), reduce), lanes)
 
     def __len__(self) -> int:

@@ -111,7 +111,8 @@ def _prove(plan: Plan, block: Int64Array, first: int, *, part: bool) -> None:
     collective, n = collective_named(plan.collective), plan.world_size
     places = len(block) if part else plan.n_places
     held = _at_first(n, places, collective.held(n, block, plan.root))
-    proof = _Proof(plan, Holdings(held.ranks, held.origin, first, part), first)
+    holdings = Holdings(held.ranks, held.origin, first, part, plan.n_places, MOST_CHANNELS)
+    proof = _Proof(plan, holdings, first)
     for number, step in enumerate(plan.steps()):
         proof.take(number, step)
     proof.check_end(*collective.wanted(n, block, plan.root))
@@ -168,13 +169,14 @@ class _Proof:
 
     def take(self, number: int, step: Step) -> None:
         """Carry out one step, refusing what must not happen in it."""
-        _check_range(self.plan, number, step)
-        columns = (step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks)
-        src, dst, chunk, into, nchunks = (np.ascontiguousarray(c, np.int32) for c in columns)
-        fault, row, source, target = self.holdings.take(
-            number, src, dst, chunk, into, nchunks, step.reduce
-        )
+        rows = (step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks, step.channel)
+        if any(column.dtype != np.int32 for column in rows):  # wider ones could wrap
+            _check_range(self.plan, number, step)
+        columns = [np.ascontiguousarray(column, np.int32) for column in rows]
+        fault, row, source, target = self.holdings.take(number, *columns, step.reduce)
         name = FAULTS[fault]
+        if name == "out of range":
+            _check_range(self.plan, number, step)
         if name == "moved":
             raise CapacityError(
                 f"proving {self.plan}: step {number}, row {row} moves a chunk to another place, so "
@@ -232,6 +234,7 @@ class _Proof:
 
 
 def _check_range(plan: Plan, number: int, step: Step) -> None:
+    """Raise PlanError for the first row of ``step`` that names something there is not."""
     n, n_chunks = plan.world_size, plan.n_places
     columns = (
         ("rank", step.src, n),
