@@ -1,6 +1,6 @@
 """The arithmetic in NumPy: the specification that every other backend is held against.
 
-RowTuples are carried out in plan order; a reduction combines what the receiver holds with what
+Rows are carried out in plan order; a reduction combines what the receiver holds with what
 arrives, in the element type of the buffer, rounding once per combination.
 """
 

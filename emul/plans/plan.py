@@ -1,8 +1,8 @@
 """The plan: who sends which chunk to whom, and whether it is copied or reduced.
 
 A plan knows no time and no array values. It cuts the buffer of every rank into the same
-chunks and says, step by step, what is sent. Steps are generated on demand, so that a plan
-need not be held as a table.
+chunks and lists, step by step, the rows that are sent. Steps are generated on demand, so that a
+plan need not be held as a table.
 """
 
 from __future__ import annotations
@@ -86,14 +86,14 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One round: rows that all read what stood before the round, so their order is free.
+    """One round: rows that all read the state before the round, so their order is free.
 
     Row i sends ``nchunks[i]`` consecutive chunks of rank ``src[i]``, from ``src_chunk[i]`` on,
     to the chunks of rank ``dst[i]`` from ``dst_chunk[i]`` on, where they are combined with
-    what is there (``reduce[i]``) or replace it, over channel ``channel[i]``. Adjacent rows with
-    the same sender, receiver and channel travel as one transfer. No two rows of a step write the
-    same chunk; what a row reads is what stood there before the step, so ranks can exchange
-    chunks. All arrays have shape (rows,).
+    the present values (``reduce[i]``) or replace them, over channel ``channel[i]``. Adjacent rows
+    with the same sender, receiver and channel travel as one transfer. No two rows of a step write
+    the same chunk; each row reads the state before the step, so ranks can exchange chunks. All
+    arrays have shape (rows,).
     """
 
     src: Int32Array
@@ -138,7 +138,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waits:
-    """What rows wait for that does not follow from their data: (waits,) each.
+    """Waits of rows that do not follow from their data: (waits,) each.
 
     Row ``later[i]`` of a plan, counting the rows of all steps, waits for the earlier row
     ``earlier[i]``: until it is issued (``upon_issue[i]``), which is when nothing but busy links
@@ -202,7 +202,7 @@ def _no_scratch() -> Int32Array:
 
 
 def place_name(place: int, vectors: int) -> str:
-    """Return what to call a place of a rank whose scratch begins at place ``vectors``."""
+    """Return the name of a place of a rank whose scratch begins at place ``vectors``."""
     return f"chunk {place}" if place < vectors else f"scratch {place - vectors}"
 
 
@@ -214,15 +214,16 @@ class Plan:
     have one (in send_recv it is how far along each rank sends).
 
     Chunks are numbered as places in the buffers of a rank: first those of the vector. In a plan
-    that keeps input and output ``apart``, that is the vector of what is sent, and behind it come
-    as many chunks of what is received. Last come the places of ``scratch``, (1 or n, places):
+    that keeps input and output ``apart``, that is the vector that is sent, and behind it come
+    as many chunks of the one received. Last come the places of ``scratch``, (1 or n, places):
     place i is as long as chunk ``scratch[r, i]`` of rank r.
 
-    A transfer starts when what it reads is there. By ``issue``, those of a rank on one channel
+    A transfer starts when its source is written. By ``issue``, those of a rank on one channel
     also start in the order of the plan; in ``lockstep``, those of a rank do, and it begins a step
-    only when what the step before brings it has arrived. With ``under_way`` steps at once, it waits
-    for the step that many before; before the steps in ``drains``, for all of them. ``waits`` holds
-    all other waits of rows. ``notes``: the remarks of its reader on the file that it was read from.
+    only when the transfers to it in the step before have arrived. With ``under_way`` steps at once,
+    it waits for the step that many before; before the steps in ``drains``, for all of them.
+    ``waits`` holds all other waits of rows. ``notes``: the remarks of its reader on the file that
+    it was read from.
 
     A plan of the registry has a ``spec``. It is pickled and copied as its spec, which builds the
     steps anew, and equals every plan of an equal spec. Any other plan is pickled with its steps as
@@ -271,7 +272,7 @@ class Plan:
 
     @property
     def received(self) -> int:
-        """Return the place at which the vector of what is received begins."""
+        """Return the place at which the vector of received chunks begins."""
         return self.partition.n_chunks if self.apart else 0
 
     @property
@@ -285,7 +286,7 @@ class Plan:
         return self.vectors + int(self.scratch.shape[1])
 
     def place_name(self, place: int) -> str:
-        """Return what to call place ``place`` of a rank."""
+        """Return the name of place ``place`` of a rank."""
         return place_name(place, self.vectors)
 
     def __str__(self) -> str:

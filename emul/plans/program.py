@@ -24,7 +24,7 @@ BYTES_PER_ROW = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Multiplicity:
-    """For what each transfer of a program stands that has only some of a plan's: (transfers,).
+    """The transfers that each one stands for, where a program has only some: (transfers,).
 
     For so many ``connections`` that are alike, and for so many ``rounds``, one after the other.
     Where rounds are left out, the first transfers after them start ``not_before_ps`` (picoseconds).
@@ -35,7 +35,7 @@ class Multiplicity:
     not_before_ps: Int64Array
 
     def of(self, transfers: Int64Array) -> Multiplicity:
-        """Return what the slices of ``transfers`` stand for; of them no rounds are left out."""
+        """Return the multiplicity of the slices of ``transfers``, which leave no rounds out."""
         assert not self.not_before_ps.any(), "rounds are left out of whole messages only"
         columns = (self.connections, self.rounds, self.not_before_ps)
         return Multiplicity(*(each[transfers] for each in columns))

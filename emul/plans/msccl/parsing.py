@@ -1,9 +1,9 @@
 """Reads MSCCL XML: a file becomes a plan that is proven, with the order its threadblocks keep.
 
-The meaning is that of MSCCL's interpreter (msccl_interpreter.h): ``r`` and ``rcs`` write what came
-at dst; ``rrc`` and ``rrcs`` write there what came, reduced with src; ``rrs`` sends that on without
-keeping it; ``s`` sends src; ``cpy`` writes src at dst; ``re`` reduces src into dst. A protocol
-(proto) and the bytes that a file is meant for (minBytes, maxBytes) change nothing here.
+The meaning is that of MSCCL's interpreter (msccl_interpreter.h): ``r`` and ``rcs`` write the
+message at dst; ``rrc`` and ``rrcs`` write there the message, reduced with src; ``rrs`` sends that
+on without keeping it; ``s`` sends src; ``cpy`` writes src at dst; ``re`` reduces src into dst. A
+protocol (proto) and the bytes that a file is meant for (minBytes, maxBytes) change nothing here.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _plan(
     scratch: Int32Array,
     waits: Waits | None = None,
 ) -> Plan:
-    """Return the plan of these steps, called what the file calls it."""
+    """Return the plan of these steps, under the name that the file gives it."""
     algo = buffers.algo
     return Plan(
         algo.collective,

@@ -1,4 +1,4 @@
-"""Follows what every place holds while the steps of a plan go by: the inner loop of the proof."""
+"""Follows the contents of every place through the steps of a plan: the inner loop of the proof."""
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -64,8 +64,8 @@ cdef class Holdings:
              int32_t[::1] dst_chunk, int32_t[::1] nchunks, int32_t[::1] channel, reduce):
         """Carry out step ``number``; return (fault, row, source, target), the first that is wrong.
 
-        Faults are numbers in FAULTS; source and target are places. After a fault, what they held
-        before the step is still there.
+        Faults are numbers in FAULTS; source and target are places. After a fault, their contents
+        before the step are still there.
         """
         cdef uint8_t[::1] reduces = np.ascontiguousarray(reduce).view(np.uint8)
         cdef int64_t moves = 0
@@ -79,7 +79,7 @@ cdef class Holdings:
             if fault == NONE:
                 exchanging = self.reads_what_it_writes(number, src, src_chunk, nchunks)
         if fault == NONE and exchanging:
-            # All rows read what stood before the step, so what is sent is set aside first.
+            # All rows read the state before the step, so the sent values are set aside first.
             fault = self.exchange(moves, src, dst, src_chunk, dst_chunk, nchunks, reduces)
         elif fault == NONE:
             with nogil:
@@ -137,7 +137,7 @@ cdef class Holdings:
 
     cdef int32_t check(self, int64_t row, int64_t source, int64_t target,
                        bint reduce) noexcept nogil:
-        """Return what is wrong with sending ``source`` to ``target``, if anything is."""
+        """Return the fault in sending ``source`` to ``target``, or NONE."""
         cdef int64_t word
         cdef uint64_t sent = 0, stood = 0, both = 0
         cdef int32_t fault = NONE
