@@ -5,7 +5,7 @@
  * input, output: the buffers; one and the same where it is used in place
  * runs: n_runs runs of elements, cut into n_tiles tiles of EMUL_TILE_BYTES; run i has a tape
  *       (emul.plans.Recipe), and leaves and targets: byte offsets in input and output
- * ranks: what avg divides by
+ * ranks: the divisor of avg
  * EMUL_SPILLED: the most spill slots of a tape; up to four stay in registers
  * launch: any number of blocks of any number of threads, in one dimension
  * equals: emul.ops.NumpyOps.perform
@@ -32,12 +32,12 @@ typedef struct {
     long long ranks;
 } emul_pass;
 
-/* What a thread has of one rank's row, or of a combination of several. */
+/* The values that a thread has of one rank's row, or of a combination of several. */
 template <class Piece> struct emul_held {
     Piece unit[EMUL_UNITS];
 };
 
-/* What is set aside; a few are chosen among without an address, so that they stay in registers. */
+/* The spilled values; a few are chosen among without an address, so that they stay in registers. */
 template <class Piece> struct emul_spilled {
     emul_held<Piece> slot[EMUL_SLOTS];
 
@@ -102,7 +102,7 @@ static __device__ inline void emul_given(char *into, const emul_where &where,
             emul_store((Piece *)(into + where.at[k]), value.unit[k]);
 }
 
-/* What becomes of leaves that were loaded together: folded into what there is so far, ... */
+/* The use of leaves that were loaded together: combined into the accumulator, ... */
 template <bool RIGHT> struct emul_folding {
     template <class Piece>
     static __device__ inline void take(emul_held<Piece> &so_far, const emul_pass &,

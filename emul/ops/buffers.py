@@ -54,7 +54,7 @@ class Buffers:
         self.kept = False
 
     def _output_rows(self, out: object) -> Array:
-        """Return the caller's ``out`` as rows; raises what it cannot be used for."""
+        """Return the caller's ``out`` as rows; raises an error where it cannot be used."""
         collective = self.collective
         target = self.taken if out is self.given[0] else self.arrays.taken(out, "out")
         if target is not out and is_immutable(out):
@@ -92,7 +92,8 @@ class Buffers:
         return self.arrays.empty(self.shape.output_shape, self.x.dtype)
 
     def returned(self, output: Array) -> Any:
-        """Return ``output`` as the caller gets it: what was given, or of the library of the input.
+        """Return ``output`` as the caller gets it: the array given, or one of the library of the
+        input.
 
         Both are the memory of ``output``.
         """
@@ -162,7 +163,7 @@ class Buffers:
             row[high - low :] = 0
 
     def restore(self) -> None:
-        """Undo ``load`` and whatever came after it on an input that was used in place."""
+        """Undo ``load`` and all changes after it on an input that was used in place."""
         if self.kept:
             self.arrays.assign(self.x, self.backup)
 

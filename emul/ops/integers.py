@@ -30,7 +30,7 @@ Int64Array = npt.NDArray[np.int64]
 UInt64Array = npt.NDArray[np.uint64]
 
 WRAPPING = {"sum": "sum", "avg": "sum", "prod": "product"}
-"""Reductions that may leave the type, and what it must hold: of an average, what is divided."""
+"""Reductions that may leave the type, and the value that it must hold: of an average, the sum."""
 
 HALF = 32
 LOW = (1 << HALF) - 1

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from emul.errors import PlanError
-from emul.memory import check_fits
-from emul.plans.plan import Order, Plan, Step, Waits
+from emul.plans.plan import Order, Plan, Step, Waits, steps_that_fit
 from emul.plans.runs import expand
 from emul.plans.shape import BufferLayout, Shape
 
@@ -26,7 +24,7 @@ BYTES_PER_ROW = 200
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Multiplicity:
-    """For what each transfer of a program stands that has only some of a plan's: (transfers,).
+    """The transfers that each one stands for, where a program has only some: (transfers,).
 
     For so many ``connections`` that are alike, and for so many ``rounds``, one after the other.
     Where rounds are left out, the first transfers after them start ``not_before_ps`` (picoseconds).
@@ -37,7 +35,7 @@ class Multiplicity:
     not_before_ps: Int64Array
 
     def of(self, transfers: Int64Array) -> Multiplicity:
-        """Return what the slices of ``transfers`` stand for; of them no rounds are left out."""
+        """Return the multiplicity of the slices of ``transfers``, which leave no rounds out."""
         assert not self.not_before_ps.any(), "rounds are left out of whole messages only"
         columns = (self.connections, self.rounds, self.not_before_ps)
         return Multiplicity(*(each[transfers] for each in columns))
@@ -95,7 +93,8 @@ class Program:
         CapacityError when there are more rows than memory is there to time them.
         """
         layout = BufferLayout.of(plan, shape)
-        steps = _collected(plan, plan.steps() if steps is None else steps)
+        steps = steps_that_fit(plan, BYTES_PER_ROW, "timing", steps)
+        steps = steps or [Step.of([], [], [], reduce=False)]
         rows = _joined(steps)
         _check_lengths(plan, layout, rows)
         ends = layout.at(rows.src, rows.src_chunk + rows.nchunks)
@@ -148,19 +147,6 @@ class Program:
     def aligned(self) -> bool:
         """Whether every element keeps its place, so that columns are independent."""
         return bool(np.array_equal(self.src_low, self.dst_low))
-
-
-def _collected(plan: Plan, given: Iterable[Step]) -> list[Step]:
-    """Return the ``given`` steps of ``plan``, having asked now and then whether they still fit."""
-    steps: list[Step] = []
-    rows, asked = 0, 1
-    for step in given:
-        steps.append(step)
-        rows += len(step)
-        if rows > asked:
-            asked = 2 * rows
-            check_fits(rows * BYTES_PER_ROW, f"timing {plan}, of {rows} rows and more")
-    return steps or [Step.of([], [], [], reduce=False)]
 
 
 def _joined(steps: list[Step]) -> Step:

@@ -94,7 +94,7 @@ class Shape:
         return given.reshape(self.world_size, -1) if self.collective.between_all else given
 
     def sent(self, blocks: int) -> Int64Array:
-        """Return the elements of each of ``blocks`` blocks of what is sent: (1 or n, blocks).
+        """Return the elements of each of ``blocks`` sent blocks: (1 or n, blocks).
 
         Where equal blocks do not come out even, the first ones get one element more, as in MPI;
         so no block shrinks when the count grows. Where every rank has a block, ``blocks`` are as
@@ -114,7 +114,7 @@ class Shape:
         return _shares(given.reshape(-1, 1), parts).reshape(len(given), blocks)
 
     def received(self, blocks: int) -> Int64Array:
-        """Return the elements of each block of what is received, likewise."""
+        """Return the elements of each received block, likewise."""
         if self.counts is None or not self.collective.between_all:
             return self.sent(blocks)
         turned = self.table.T.ravel()
@@ -144,7 +144,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Extent:
-    """What follows from a shape, and is asked for by every call: see Shape."""
+    """Values derived from a shape, which every call needs: see Shape."""
 
     input_spans: Int64Array
     output_spans: Int64Array

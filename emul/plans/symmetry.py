@@ -1,12 +1,12 @@
 """Of a plan over ranks that sit alike: the rows that a few of them send.
 
-In a ring inside a site every rank does what the one before it does, one share further on; at the
-top, ranks at the same position of all sites do what those at any other position do. If all shares
-are of one length, all sites of one size, and the links come again every few ranks, then ranks that
-are a period apart have the same times. An excerpt has one such period of ranks per site, in a ring
-that is closed earlier: a rank whose neighbour lies beyond it sends to the one that is like that
-neighbour. It is closed after two periods of nodes, so that neighbours in the plan that are in
-different nodes are so in the excerpt.
+In a ring inside a site every rank does the same as the one before it, one share further on; at the
+top, ranks at the same position of all sites do the same as those at any other position. If all
+shares are of one length, all sites of one size, and the links come again every few ranks, then
+ranks that are a period apart have the same times. An excerpt has one such period of ranks per site,
+in a ring that is closed earlier: a rank whose neighbour lies beyond it sends to the one that is
+like that neighbour. It is closed after two periods of nodes, so that neighbours in the plan that
+are in different nodes are so in the excerpt.
 
 A share is numbered by how far behind its rank it began, for so ranks that are alike call alike
 shares the same. A ring that would take very many rounds may be shown with fewer (see
@@ -44,7 +44,7 @@ SRC, DST, SENT, WRITTEN, PLACES, REDUCE, CHANNEL, STEP, POSITION, BEGINS = range
 """Columns of the rows while they are collected; BEGINS: whether a row begins a transfer."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class SymmetricPlan:
     """Rings of ``ranks`` ranks in every site, ``top`` between the sites: ``period`` ranks of each.
 
@@ -64,7 +64,7 @@ class SymmetricPlan:
     def of(
         cls, collective: str, algorithm: str, places: Places, *, lengthened: bool = False
     ) -> SymmetricPlan:
-        """Return the excerpt of ``algorithm``; raises ArgumentError, saying what is not alike."""
+        """Return the excerpt of ``algorithm``; raises ArgumentError, naming the difference."""
         if collective not in COLLECTIVES:
             raise _refusal(algorithm, f"{collective} has no ranks that do alike")
         inner, at_top = _levels(algorithm, places)
@@ -137,7 +137,7 @@ class SymmetricPlan:
         return int(self.lengths(shape).sum()) * self.ranks / shape.width - 1
 
     def program(self, shape: Shape, itemsize: int, rounds: int) -> Program:
-        """Return what the ranks of the excerpt send in a call of ``shape``, as a program.
+        """Return the sends of the ranks of the excerpt in a call of ``shape``, as a program.
 
         Every ring takes ``rounds``. Raises CapacityError when there is not the memory to time it.
         """

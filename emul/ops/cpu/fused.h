@@ -1,7 +1,7 @@
-/* Ordered reductions of all ranks in one pass: what numpy_ops.py does step by step, with its bits.
+/* Ordered reductions of all ranks in one pass, with the bits of numpy_ops.py step by step.
  *
  * A pass carries out a tape (emul/ops/fusing/recipe.py) on a run of elements: it loads a block of a few
- * cache lines of one rank's row after the other, keeps what is reduced in registers, and stores
+ * cache lines of one rank's row after the other, keeps the accumulator in registers, and stores
  * results into the rows of those who end with them. All loads of a block come before its stores
  * where rows are used in place.
  *

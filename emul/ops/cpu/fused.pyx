@@ -1,4 +1,4 @@
-"""Carries out recipes on the rows of arrays, compiled; what is done there is in fused.h."""
+"""Carries out recipes on the rows of arrays, compiled; the kernels are in fused.h."""
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
@@ -91,7 +91,7 @@ cdef class Fused:
         """Carry out all elements; rows are so many bytes apart from the addresses given.
 
         Rows that are ``large`` together do not fit into the caches. Between ``slab`` elements at a
-        time, signals are heeded: what they raise ends the call.
+        time, signals are heeded: an exception of theirs ends the call.
         """
         cdef fused_call call
         cdef int set = NUMBERS[instructions]

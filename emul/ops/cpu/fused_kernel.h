@@ -1,12 +1,12 @@
 /* One kernel: a tape on a run of elements of one type, with one reduction, for one instruction set.
  *
- * Included with KERNEL (its name), UNIT (what a register, or two, holds), UNIT_BYTES (of memory
+ * Included with KERNEL (its name), UNIT (the contents of a register, or two), UNIT_BYTES (of memory
  * that a unit stands for), LOAD, STORE, STREAM, COMBINE, DIVIDE and SETTLE (functions on units)
  * defined.
  * A block is UNITS units, so that the additions of one do not wait for those of another; twice as
  * many were no faster (8 rows of 64 MiB).
  *
- * Where it gains, what is loaded some blocks later is fetched between the stores: else reading
+ * Where it gains, the leaves of some blocks later are fetched between the stores: else reading
  * waits while these drain (see fused_gains_by_fetching).
  */
 #define UNITS 4

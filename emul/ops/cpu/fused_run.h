@@ -15,7 +15,7 @@ typedef struct {
     const uint8_t *copies;
 } fused_recipe;
 
-/* Rows of the caller, ``stride`` bytes apart; ``moves`` carries out what only copies in place.
+/* Rows of the caller, ``stride`` bytes apart; ``moves`` carries out copies in place.
  * ``large``: together they do not fit into the caches. */
 typedef struct {
     const fused_recipe *recipe;
@@ -167,7 +167,7 @@ static void *fused_take_share(void *given)
     const fused_share *share = (const fused_share *)given;
     fused_stretch(share->call, share->low, share->high, share->workspace);
 #if EMUL_FUSED_X86
-    _mm_sfence(); /* what went past the caches is there before anybody is told so */
+    _mm_sfence(); /* stores past the caches are there before anybody is told so */
 #endif
     return NULL;
 }

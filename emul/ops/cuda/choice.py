@@ -30,7 +30,7 @@ PROBED = 1000
 
 @dataclass(frozen=True, slots=True)
 class FoundGpu:
-    """What was found: a ``device`` that computed, or None and the ``reason`` why not."""
+    """The outcome of the search: a ``device`` that computed, or None and the ``reason`` why not."""
 
     device: CupyDevice | None
     reason: str
@@ -44,9 +44,9 @@ def find_gpu() -> FoundGpu:
 
 @cache
 def _found(number: int) -> FoundGpu:
-    """Look for GPU ``number``. A warning on the way is no error, whatever the filters make of it.
+    """Look for GPU ``number``. A warning on the way is no error under any filter.
 
-    Python keeps what is found: an error then would hide the GPU from all that follows.
+    Python keeps the outcome: an error then would hide the GPU from all that follows.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -108,6 +108,6 @@ def _current(cupy: Any) -> int:
 
 
 def _line(error: Exception) -> str:
-    """Return what ``error`` says, in one line that is not too long."""
+    """Return the text of ``error``, in one line that is not too long."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said if len(said) <= 200 else f"{said[:200]} ..."

@@ -1,7 +1,7 @@
 """The arithmetic on a Device: fused into one launch, or step by step, one launch for each.
 
-Both have the bits of NumpyOps on x86-64, which is the specification; what that leaves open (which
-NaN comes of two, and its sign) is open here too.
+Both have the bits of NumpyOps on x86-64, which is the specification; the points that it leaves open
+(which NaN comes of two, and its sign) are open here too.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ SLOTS = (0, 4, 8, 32)
 class Launches:
     """The launches of a call, ready to be queued or captured in this order.
 
-    ``steps`` are those of the program, which is all of the arithmetic but for what ``last`` brings
-    together; a fused call has no steps. ``output`` holds the result when all is done.
+    ``steps`` are those of the program, which are all of the arithmetic but for ``last``, which
+    gathers the output; a fused call has no steps. ``output`` holds the result when all is done.
     """
 
     steps: tuple[tuple[Launch, ...], ...]
@@ -73,7 +73,7 @@ class GpuOps:
 
     @property
     def name(self) -> str:
-        """What reports call the backend."""
+        """The name of the backend in reports."""
         return self.device.name
 
     def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:
@@ -105,7 +105,7 @@ class GpuOps:
         return self.finish(buffers, work.output, root)
 
     def finish(self, buffers: Buffers, output: DeviceArray, root: int) -> DeviceArray:
-        """Queue what comes after the launches, and return the output of the call."""
+        """Queue the work after the launches, and return the output of the call."""
         if buffers.out is not None and output is not buffers.out:
             self.device.copy(buffers.out, output)
             output = buffers.out
@@ -124,7 +124,7 @@ class GpuOps:
         return buffers.out is not None and form.in_input == buffers.in_place
 
     def prepare(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Launches:
-        """Return the launches of a call; whatever they need is allocated, and nothing queued.
+        """Return the launches of a call; all their memory is allocated, and nothing queued.
 
         But for copies of the input, where it has to be kept or does not lie as it should.
         """
@@ -145,7 +145,7 @@ class GpuOps:
         return LaunchForm.of(program, buffers, reduction, recipe)
 
     def _side_by_side(self, buffers: Buffers) -> ArrayPair:
-        """Return input and output, or what stands in for them."""
+        """Return input and output, or packed arrays in their place."""
         x, out = buffers.x, buffers.out
         if scattered(x):
             x = self.device.empty(x.shape, x.dtype)

@@ -1,4 +1,4 @@
-"""Which text a kernel is compiled from: its definitions, what all kernels share, and its own file.
+"""Which text a kernel is compiled from: its definitions, the shared files, and its own file.
 
 A text includes nothing, so that NVRTC needs no header; ``#line`` makes a compiler name the real
 file and line.
@@ -116,7 +116,7 @@ class KernelSource:
 
     @property
     def shared(self) -> str:
-        """What it shares with others of its kind."""
+        """The text of the files that it shares with others of its kind."""
         return "".join(_file(name) for name in SHARED.get(self.kernel, ()))
 
 

@@ -21,9 +21,9 @@ __all__ = ["LaunchForm", "packed_stride", "scattered", "stride_of"]
 class LaunchForm:
     """How one call is carried out: by its ``recipe``, or step by step where there is None.
 
-    ``whole``: the output has all places of the plan. ``in_input``: what is written goes to the
-    buffer that is read. ``keeps``: the input is copied before. ``operator``: what is combined by,
-    ``sum`` where nothing is.
+    ``whole``: the output has all places of the plan. ``in_input``: the output goes to the
+    buffer that is read. ``keeps``: the input is copied before. ``operator``: of the reduction,
+    ``sum`` where there is none.
     """
 
     recipe: Recipe | None

@@ -1,7 +1,7 @@
 """The wall clock on the device: step after step, and after each a wait for the moment it is due.
 
 A whole collective is captured once and replayed as one, so launches cost no gaps and the host has
-nothing to do meanwhile. What is due when stands in a table on the device, relative to a start that
+nothing to do meanwhile. The due moments stand in a table on the device, relative to a start that
 the device stamps; new delays are one small copy into it. How late each wait ended is stamped too.
 """
 
@@ -47,7 +47,7 @@ see the event, to fetch the table and to hand the result over takes some 0.1 ms 
 TICKS = 256
 
 ROUND_TRIPS = 20
-"""From host to device and back, of which the quickest says what the two clocks differ by."""
+"""From host to device and back, of which the quickest gives the difference of the two clocks."""
 
 RECKONED_FOR_NS = 1_000_000_000
 """So long that is believed. Clocks that drift by 20 millionths (assumed) go 20 us apart in it."""
@@ -57,7 +57,7 @@ NO_START = np.iinfo(np.int64).max
 
 
 class Mark(Protocol):
-    """A place in what is queued."""
+    """A place in the queue."""
 
     @property
     def done(self) -> bool:
@@ -74,10 +74,10 @@ class PacingDevice(Device, Protocol):
         """Queue copying ``table`` into ``target``, of the same shape; it may be changed then."""
 
     def write_aside(self, target: DeviceArray, table: npt.NDArray[Any]) -> None:
-        """Copy ``table`` into ``target`` at once, beside whatever is queued."""
+        """Copy ``table`` into ``target`` at once, beside all queued work."""
 
     def captured(self, queue: Callable[[], None]) -> Callable[[], None]:
-        """Return what queues all that ``queue`` queues, as one; nothing is carried out now.
+        """Return a function that queues all work of ``queue`` as one; nothing is carried out now.
 
         ``queue`` may launch and copy; it may neither allocate nor wait.
         """
@@ -157,7 +157,7 @@ class Pace:
         self.replay()
 
     def stop(self) -> None:
-        """End all waits at once, and return when what is queued is done."""
+        """End all waits at once, and return when the queue is done."""
         word = self.table[STOP : STOP + 1]
         self.device.write_aside(word, np.ones(1, dtype=np.int64))
         self.device.mark().synchronize()
@@ -181,7 +181,7 @@ class Pace:
 
 
 class Reckoning:
-    """What the clock of a device says when that of the host says something: a sum, renewed."""
+    """The difference of the clocks of device and host, measured anew now and then."""
 
     def __init__(self, device: PacingDevice) -> None:
         """Reckon nothing yet."""

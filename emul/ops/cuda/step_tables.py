@@ -1,7 +1,7 @@
 """The tables of the step-by-step form: one launch for each step of a program.
 
 A rank's input is not copied into a work buffer first. Every place is followed: until something is
-written to it, it is read from the row of the caller. What is written goes to the output, or to a
+written to it, it is read from the row of the caller. New values go to the output, or to a
 work buffer where the plan needs places that the output does not have.
 """
 
@@ -91,9 +91,9 @@ class _Pieces:
 class StepTables:
     """All rows of a program, (rows, 5) as rows.cuh has them, and in which launches they come.
 
-    ``steps`` are those of the program: what is set aside comes first, where ranks exchange.
+    ``steps`` are those of the program, copies aside first where ranks exchange.
     ``last`` brings the output together, divided where ``divides``. ``work_bytes``: of the work
-    buffer, what is set aside included.
+    buffer, values set aside included.
     """
 
     table: Int64Array
@@ -142,7 +142,7 @@ class _Follow:
         return (*self._batch(first), *self._batch(replace(pieces, sent=sent)))
 
     def last(self, *, divides: bool) -> tuple[Batch, ...]:
-        """Write the table of what is left to do when all steps are done."""
+        """Write the table of the work that is left when all steps are done."""
         ends = Ends.of_output(self.program, self.root)
         if self.places.whole and not divides:
             ends = ends.taken(~self.written[ends.rank, ends.place])
@@ -156,7 +156,7 @@ class _Follow:
         return ()
 
     def _pieces(self, rows: slice) -> tuple[_Pieces, BoolArray]:
-        """Return the pieces of a step, place by place, and which read what the step writes."""
+        """Return the pieces of a step, and a mask of those that read a target of the step."""
         program = self.program
         run, within = expand(program.nplaces[rows])
         src, dst = program.row_src[rows][run], program.row_dst[rows][run]
@@ -191,7 +191,7 @@ class _Follow:
         return codes
 
     def _aside(self, sent: Int64Array, length: Int64Array) -> Int64Array:
-        """Return places for what is set aside, which lie to 16 bytes as what they hold."""
+        """Return places for values set aside, at the offset of these values modulo 16 bytes."""
         nbytes = length * self.program.itemsize
         off = (sent >> 2) % ALIGNMENT
         ends = np.cumsum(-(-(off + nbytes) // ALIGNMENT) * ALIGNMENT)

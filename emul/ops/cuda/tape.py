@@ -26,7 +26,7 @@ LOAD, SPILL, RELOAD, STORE, MOVE = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TapeTables:
-    """What fused.cu reads: see there.
+    """The tables that fused.cu reads: see there.
 
     ``runs``: length, first tile, where its tape begins and ends, where its leaves and targets
     begin, and whether they lie alike to 16 bytes: (runs, 7). ``leaf`` and ``target`` are byte

@@ -1,5 +1,5 @@
-"""Follows which expression every place holds while a program goes by, and turns what it ends with
-into tapes: the inner loops of the recipe."""
+"""Follows the expression in every place through a program, and turns the final ones into tapes:
+the inner loops of the recipe."""
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -37,7 +37,7 @@ CODES = MappingProxyType({
     "move": MOVE,
 })
 
-# What is next for an expression whose two parts are being worked out.
+# The next stage of an expression whose two parts are being worked out.
 cdef enum:
     BEGIN = 0
     RIGHT_IS_AT_HAND = 1
@@ -104,7 +104,7 @@ cdef class Followed:
     cdef void take_step(self, int64_t low, int64_t high, int32_t[::1] src, int32_t[::1] dst,
                         int32_t[::1] src_place, int32_t[::1] dst_place, int32_t[::1] nplaces,
                         uint8_t[::1] reduces, int32_t[::1] aside) noexcept nogil:
-        """All rows of a step read what stood before it."""
+        """All rows of a step read the state before it."""
         cdef int64_t row, i, at = 0
         cdef int32_t target
         for row in range(low, high):
@@ -185,7 +185,7 @@ cdef class TapeWriter:
     cdef bint commutes
 
     def __init__(self, Followed of, int64_t targets):
-        """Take what was followed, and how many targets there are in all groups."""
+        """Take the followed expressions, and the number of targets in all groups."""
         cdef int64_t every = of.leaves + of.joins
         self.leaves, self.commutes = of.leaves, of.commutes
         self.left, self.right, self.need = of.left, of.right, of.need

@@ -1,10 +1,10 @@
 """The recipe of a call: for every run of output elements, how it is reduced from the input rows.
 
-A plan in steps moves chunks from buffer to buffer; a recipe says what comes of it. It is worked out
-by carrying out the rows of a program on numbers of expressions, and leaves neither work buffer nor
-scratch: only what is read from the rows of the caller, combined in the order of the plan, and
-written to the rows of the output. Sums and products come out the same with operands exchanged, so
-that ranks which exchange and reduce share one expression.
+A plan in steps moves chunks from buffer to buffer; a recipe says how the result is made. It is
+worked out by carrying out the rows of a program on numbers of expressions, and leaves neither work
+buffer nor scratch: elements are read from the rows of the caller, combined in the order of the
+plan, and written to the rows of the output. Sums and products come out the same with operands
+exchanged, so that ranks which exchange and reduce share one expression.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Recipe:
     targets or spill slots (``most_spilled`` of them). A run that ``copies`` sends leaf i
     to target i.
 
-    With ``in_columns``, what is written lies where it was read, in other rows, and one buffer can
-    be both input and output.
+    With ``in_columns``, results lie in the columns of their leaves, in other rows, and one buffer
+    can be both input and output.
     """
 
     tape: Int32Array
@@ -64,7 +64,7 @@ class Recipe:
 
     @classmethod
     def of(cls, program: Program, root: int, *, commutes: bool) -> Recipe:
-        """Return what the verified ``program`` computes; ``commutes``: a + b is b + a."""
+        """Return the recipe of the verified ``program``; ``commutes``: a + b is b + a."""
         leaves = Ends.of_input(program, root)
         followed = _follow(program, leaves, commutes)
         targets = Ends.of_output(program, root)

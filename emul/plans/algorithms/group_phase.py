@@ -29,7 +29,8 @@ class Scratch:
     """The scratch of the whole plan, for that of the plan at the top.
 
     Each scratch place of the top's plan becomes, at each rank, one place for each chunk that the
-    rank owns of what the place is as long as. Where another rank owns more, some are left over.
+    rank owns of the chunk whose length the place has. Where another rank owns more, some are left
+    over.
     """
 
     def __init__(

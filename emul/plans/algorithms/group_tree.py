@@ -3,7 +3,7 @@
 Level 0 is among the ranks of an innermost group, level l among the children of a group of level l,
 the top level among the children of the whole. The vector is cut into ranges, by the plan of the top
 level; every child of the whole cuts each range among its own children in proportion to their ranks,
-these cut what they find again, and so on down to the ranks. So every rank of a child of the whole
+these cut their shares again, and so on down to the ranks. So every rank of a child of the whole
 owns an equal share of every range, and a rank's share of a range is the same run of the vector at
 every level that the rank's groups take part in.
 
@@ -107,9 +107,9 @@ def _depths(groups: Groups) -> Iterator[int]:
 class ChunkOwners:
     """The vector of one piece, cut for all groups, and who owns which chunk.
 
-    ``ranges``: the edges of the ranges, counted in whatever the last of them says; or None when
-    the collective has a block for each rank, which that rank owns in the end. ``parts``: into how
-    many parts the plan of a group cuts what a rank owns.
+    ``ranges``: the edges of the ranges, counted in units that the last of them defines; or None
+    when the collective has a block for each rank, which that rank owns in the end. ``parts``: into
+    how many parts the plan of a group cuts the share of a rank.
     """
 
     def __init__(self, top: Subtree, ranges: Int64Array | None, parts: Callable[[Subtree], int]):
@@ -133,7 +133,7 @@ class ChunkOwners:
         self._shares: dict[tuple[int, int], Int64Array] = {}
 
     def _needed(self, group: Subtree) -> int:
-        """Return what the length of a part must be a multiple of for ``group`` to cut it evenly."""
+        """Return the number that must divide the length of a part that ``group`` cuts evenly."""
         n = group.ranks
         below = n * lcm(*map(self._needed, group.inner)) if group.inner else 1
         return lcm(n * self.parts(group), *(below // gcd(below, size) for size in group.sizes))
@@ -179,7 +179,7 @@ class ChunkOwners:
     def chunk_in_plan(self, group: Subtree, parts: int) -> Int64Array:
         """Return which chunk of the plan between the children of ``group`` each chunk lies in.
 
-        That plan cuts what a child owns into ``parts``, of what each of its ranks owns alike.
+        That plan cuts the share of a child into ``parts``, alike for each of its ranks.
         """
         share = self.shares(group, parts)
         child = np.repeat(np.arange(len(group.sizes)), group.sizes)

@@ -7,8 +7,8 @@ boundaries between the children of the whole go 2(K - 1) S bytes per all-reduce,
 possible, if the algorithm at the top does so between K ranks. Broadcast: the root scatters among
 its own groups, then top and way down; reduce: way up and top, then gathers in the root's groups.
 
-What happens at a level is an ordinary plan between the k children of a group; position i stands,
-for each chunk, for the rank that owns the chunk in child i. See group_tree.py for who owns what.
+Each level is an ordinary plan between the k children of a group; position i stands,
+for each chunk, for the rank that owns the chunk in child i. See group_tree.py for the owners.
 
 Cut in pieces, one piece can be at one level while the next is at another. Every level then has
 channels of its own, on which a rank sends in the order of the plan.
@@ -62,7 +62,7 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
 """Specs with a name of their own: over fast trunks in full mesh, overlapped, and for few bytes."""
 
 PARTS = ("node", "site", "trunk", "pieces")
-"""What a spec may name: the levels, innermost first, and the number of pieces."""
+"""The parts of a spec: the levels, innermost first, and the number of pieces."""
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -115,7 +115,7 @@ def build_spec(
 
 
 def asked_levels(spec: str) -> Mapping[str, str]:
-    """Return what ``spec``, or the variant so called, asks for at each level: see PARTS.
+    """Return the parts of ``spec``, or of the variant of this name: see PARTS.
 
     Raises ArgumentError for something else than a hierarchy.
     """
@@ -161,7 +161,7 @@ def hierarchical_plan(
 
     ``algorithms``: one for each level, innermost first, which ``build_level`` builds: below the top
     one that does reduce_scatter and all_gather, at the top one that does ``collective``. The vector
-    goes through the levels in ``pieces``. ``level_names`` are for what errors say. Raises
+    goes through the levels in ``pieces``. ``level_names`` are for errors. Raises
     ArgumentError when something does not fit.
     """
     if collective not in COLLECTIVES:
@@ -234,7 +234,7 @@ class _Hierarchy:
         return np.hstack([self.first[like] + piece * self.on[like] for piece in pieces])
 
     def parts(self, group: Subtree) -> int:
-        """Return into how many parts the plans of ``group`` cut what a rank owns."""
+        """Return into how many parts the plans of ``group`` cut the share of a rank."""
         k, level = len(group.sizes), group.level
         if group is self.top:
             return _parts(self.at_top)
@@ -248,7 +248,7 @@ class _Hierarchy:
         return self.cut.chunk_in_plan(group, _parts(plan))
 
     def phases(self) -> list[Phase]:
-        """Return what is done, one after the other."""
+        """Return the phases in their order."""
         up = [self.everywhere("reduce_scatter", level) for level in range(self.top.level)]
         down = [self.everywhere("all_gather", level) for level in range(self.top.level)][::-1]
         top = [self.phase([(self.top, self.at_top)])]
@@ -292,7 +292,7 @@ class _Hierarchy:
                 yield self.of_piece(step, piece, level)
 
     def stages(self, phases: list[Phase]) -> Iterator[tuple[int, list[Step]]]:
-        """Yield the level and the steps of what a piece goes through, one after the other.
+        """Yield the level and the steps of each phase of a piece, one after the other.
 
         Each step at the top is a stage of its own: there a piece must not wait for another one to
         have crossed the longest links before it is sent.

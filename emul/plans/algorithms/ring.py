@@ -5,7 +5,7 @@ all-reduce is one after the other. Broadcast is a chain from the root through wh
 flow, one behind the other; reduce is a chain that ends at the root.
 
 ``ring`` visits the ranks in their order, site by site. ``ring:interleaved`` goes to another site
-with every hop, to show what that costs. ``ring:bidirectional`` sends half of everything the other
+with every hop, to show the cost. ``ring:bidirectional`` sends half of everything the other
 way around. ``ring:channels`` runs several rings at once, which visit the ranks of a site in
 rotated order, so that each crosses between other NICs (the rings of NCCL's channels).
 """
@@ -30,7 +30,7 @@ COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduc
 AROUND = MappingProxyType(
     {"reduce_scatter": (True,), "all_gather": (False,), "all_reduce": (True, False)}
 )
-"""The phases of what goes all around: whether they reduce block r to rank r, or spread it."""
+"""The phases of collectives that go around: whether they reduce block r to rank r, or spread it."""
 
 MOST_CHANNELS = 8
 """Of ``ring:channels``; it has as many as its largest site has ranks, if those are fewer."""

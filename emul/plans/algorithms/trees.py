@@ -44,7 +44,7 @@ def _edges(n: int, root: int, tree: int) -> list[TreeEdge]:
 
     The ranks besides the root stand in a row, 1 to n - 1; in the second tree the row is turned
     by one place, which makes leaves of the inner ones. The middle of a stretch of the row is the
-    parent of the middles of what lies left and right of it.
+    parent of the middles of the parts left and right of it.
     """
     row = [(root + 1 + (i + tree) % (n - 1)) % n for i in range(n - 1)] if n > 1 else []
     found = []

@@ -19,7 +19,7 @@ WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}\Z")
 
 
 class Reader(Protocol):
-    """Whoever goes through a file: where it is, what it passed over, and how it refuses."""
+    """A reader on its way through a file: its position, the parts it ignored, its refusals."""
 
     passed_over: IgnoredParts
 

@@ -1,10 +1,11 @@
 """The XML of MSCCL as records: algo, gpu, tb, step, each with the line it stands on.
 
-Only what can be seen in one element is checked here. Text, document types (so no entity is ever
+Checks here look at one element at a time. Text, document types (so no entity is ever
 expanded) and numbers out of range are refused. Elements and attributes that are not known are
-passed over and noted, as MSCCL and RCCL do, which look up what they know by name (microsoft/msccl,
-src/graph/xml.cc and topo.cc; ROCm/rccl, src/misc/msccl/msccl_parser.cc): TACCL and TE-CCL write
-``redop=`` and ``<copy>``. The file is read piece by piece, so that the first wrong line ends it.
+passed over and noted, as MSCCL and RCCL do, which look up known attributes by name
+(microsoft/msccl, src/graph/xml.cc and topo.cc; ROCm/rccl, src/misc/msccl/msccl_parser.cc): TACCL
+and TE-CCL write ``redop=`` and ``<copy>``. The file is read piece by piece, so that the first wrong
+line ends it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 MOST_STEPS = 1 << 16
-"""In one file: what 128 ranks need for a ring all-reduce."""
+"""In one file: the number that 128 ranks need for a ring all-reduce."""
 MOST_MOVES = 1 << 22
 """Chunks that all steps of a file move together: 11 s of proof, and 1.2 GB (measured)."""
 MOST_GPUS = 1 << 14
@@ -79,7 +80,7 @@ NEIGHBOURS = {
 
 @dataclass(slots=True)
 class Instruction:
-    """A ``step`` element: what a threadblock does next."""
+    """A ``step`` element: the next instruction of a threadblock."""
 
     line: int
     type: str
@@ -118,7 +119,7 @@ class Threadblock:
 class Gpu:
     """A ``gpu`` element: a rank, and how many chunks its input, output and scratch have.
 
-    ``scratch`` is what emul adds: see own.py.
+    ``scratch`` is an addition of emul: see own.py.
     """
 
     line: int
@@ -130,7 +131,7 @@ class Gpu:
 
 @dataclass(slots=True)
 class Algo:
-    """The ``algo`` element. From ``root`` to ``drains`` is what emul adds: see own.py."""
+    """The ``algo`` element. ``root`` to ``drains`` are additions of emul: see own.py."""
 
     line: int
     name: str
@@ -155,7 +156,7 @@ def refusal(path: str, line: int, complaint: str) -> PlanError:
 
 
 def read_document(path: str | Path) -> Algo:
-    """Return the ``algo`` of a file; raises PlanError with file and line for what is wrong."""
+    """Return the ``algo`` of a file; raises PlanError with file and line of the fault."""
     reader = _Reader(str(path))
     try:
         for piece in pieces_of(Path(path)):

@@ -1,4 +1,4 @@
-"""Runs an MSCCL program chunk by chunk: what its steps move becomes rows.
+"""Runs an MSCCL program chunk by chunk, and makes rows of the moves of its steps.
 
 Every access to a place is held against the last one that it must not overtake: a read against the
 last write, a write against the last write and the reads since. Where nothing makes sure that one
@@ -98,7 +98,7 @@ class Interpreter:
             self.sent[i] = self._new_row(node, i, target, reduce=False)
 
     def _set_aside(self, rank: int, count: int) -> range:
-        """Return places of a rank for what is only passed on."""
+        """Return places of a rank for values that are only passed on."""
         first = self.buffers.per_rank + self.aside[rank]
         self.aside[rank] += count
         return range(first, first + count)

@@ -1,4 +1,4 @@
-"""What comes before what in a program of threadblocks, and whether it can end at all.
+"""The order of the steps in a program of threadblocks, and whether it can end at all.
 
 A threadblock takes its steps in order. A step also waits for the step it depends on, and one that
 receives for the matching send: messages between two ranks on a channel come in the order in which
@@ -39,7 +39,7 @@ class StepNode:
 
 
 class ProgramOrder:
-    """The nodes of a program, an order in which they can run, and what happens before what."""
+    """The nodes of a program, an order in which they can run, and the pairs that are ordered."""
 
     def __init__(self, algo: Algo, path: str) -> None:
         """Join sends and receives; raises PlanError where they do not fit or go in a circle."""

@@ -1,4 +1,4 @@
-"""What emul adds to the files it writes, so that they are read back as the same plan.
+"""The additions of emul to the files it writes, so that they are read back as the same plan.
 
 On ``algo``: ``order``, ``root``, ``units`` and, where they do not follow from the rest, ``edges``,
 ``underway`` and ``drains``;
@@ -35,7 +35,7 @@ def cut_edges(units: int, n_units: int, ranges: list[tuple[int, int]]) -> list[i
 def numbered_rows(machine: Interpreter, buffers: BufferPlaces) -> tuple[list[int], list[int]]:
     """Return the rows in the order of their numbers, and the round of each.
 
-    Raises PlanError where numbers are missing or rounds contradict what the steps do.
+    Raises PlanError where numbers are missing or rounds contradict the steps.
     """
     order, rows = machine.order, machine.rows
     steps = [order.nodes[row.read_by].step for row in rows]

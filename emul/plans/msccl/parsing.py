@@ -1,9 +1,9 @@
 """Reads MSCCL XML: a file becomes a plan that is proven, with the order its threadblocks keep.
 
-The meaning is that of MSCCL's interpreter (msccl_interpreter.h): ``r`` and ``rcs`` write what came
-at dst; ``rrc`` and ``rrcs`` write there what came, reduced with src; ``rrs`` sends that on without
-keeping it; ``s`` sends src; ``cpy`` writes src at dst; ``re`` reduces src into dst. A protocol
-(proto) and the bytes that a file is meant for (minBytes, maxBytes) change nothing here.
+The meaning is that of MSCCL's interpreter (msccl_interpreter.h): ``r`` and ``rcs`` write the
+message at dst; ``rrc`` and ``rrcs`` write there the message, reduced with src; ``rrs`` sends that
+on without keeping it; ``s`` sends src; ``cpy`` writes src at dst; ``re`` reduces src into dst. A
+protocol (proto) and the bytes that a file is meant for (minBytes, maxBytes) change nothing here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from emul.plans.msccl.machine import Interpreter, MovedRun
 from emul.plans.msccl.order import ProgramOrder
 from emul.plans.msccl.own import joined_places, numbered_rows
 from emul.plans.msccl.step_cuts import Levels
-from emul.plans.plan import Int32Array, Order, Partition, Plan, Step, Waits
+from emul.plans.plan import Int32Array, Order, Partition, Plan, RecordedSteps, Step, Waits
 from emul.plans.proof.verify import verify
 
 __all__ = ["proven_plan"]
@@ -85,7 +85,7 @@ def _plan(
     scratch: Int32Array,
     waits: Waits | None = None,
 ) -> Plan:
-    """Return the plan of these steps, called what the file calls it."""
+    """Return the plan of these steps, under the name that the file gives it."""
     algo = buffers.algo
     return Plan(
         algo.collective,
@@ -93,7 +93,7 @@ def _plan(
         algo.world_size,
         algo.root,
         partition,
-        lambda: iter(steps),
+        RecordedSteps(tuple(steps)),
         order,
         buffers.apart,
         scratch,

@@ -1,8 +1,8 @@
-"""Cuts the rows of an MSCCL program into steps, and says what they wait for besides their data.
+"""Cuts the rows of an MSCCL program into steps, and lists their waits besides those for their data.
 
-In a plan all rows of a step read what stood before it. So a row that reads what another wrote, or
-writes over it, belongs in a later step, and one that writes what another reads in no earlier one.
-The order of the threadblocks is kept as well wherever that can be done in steps.
+In a plan all rows of a step read the state before it. So a row that reads the target of another, or
+writes over it, belongs in a later step, and one that writes the source of another in no earlier
+one. The order of the threadblocks is kept as well where steps allow it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Wait(NamedTuple):
     def edge(self) -> Edge:
         """The rows, and by how many steps they are to be apart.
 
-        What is done in a step is done after everything is issued in it; two of a kind are kept
+        The rows of a step are done after all of them are issued; two of a kind are kept
         apart, so that messages of a connection stay messages of their own.
         """
         return self.earlier, self.later, 0 if self.upon_issue and not self.starts else 1
@@ -157,7 +157,7 @@ class _Search:
 
 
 def _waits(order: ProgramOrder, machine: Interpreter) -> Iterator[_Wait]:
-    """Yield what the steps of threadblocks and their dependencies ask for."""
+    """Yield the constraints of the steps of threadblocks and of their dependencies."""
     for i, node in enumerate(order.nodes):
         if node.step.type == "nop":
             continue
