@@ -168,23 +168,30 @@ def _with_large_windows(topology: Topology) -> Topology:
 def _choice(prediction: Prediction) -> str:
     picked = prediction.algorithm
     known = sorted((time, name) for name, time in prediction.considered.items() if name != picked)
-    others = [f"{name} {format_time(time)}" for time, name in known]
-    least = [time for time in prediction.ruled_out.values() if time < inf]
-    if least:
-        others.append(
-            f"{len(least)} more, which were not timed, at least {format_time(min(least))}"
-        )
+    others = ", ".join(f"{name} {format_time(time)}" for time, name in known)
     said = (
         f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
         f"{format_time(prediction.time_s)}"
     )
-    alone = "and the only one" + (" that was timed" if prediction.passed_over else "")
+    ruled_out = _ruled_out(prediction)
+    alone = "and the only one" + (" that was timed" if prediction.passed_over or ruled_out else "")
     if isinstance(prediction.of, SymmetricPlan):
         said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
     passed = f" Not timed: {_passed_over(prediction)}." if prediction.passed_over else ""
     if others:
-        return f"{said}; the others would take: {', '.join(others)}.{passed}"
-    return f"{said}, {alone}.{passed}"
+        return f"{said}; the others would take: {others}.{ruled_out}{passed}"
+    return f"{said}, {alone}.{ruled_out}{passed}"
+
+
+def _ruled_out(prediction: Prediction) -> str:
+    """Return the number of algorithms that were not timed because they cannot win."""
+    least = [time for time in prediction.ruled_out.values() if time < inf]
+    if not least:
+        return ""
+    needed = f"at least {format_time(min(least))} for its busiest link"
+    if len(least) == 1:
+        return f" 1 more was not timed: it needs {needed}."
+    return f" {len(least)} more were not timed: each needs {needed}."
 
 
 def _passed_over(prediction: Prediction) -> str:

@@ -39,11 +39,13 @@ TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
 class Candidate:
     """An algorithm that ``auto`` may choose, its least time, and its program if that is small.
 
-    ``is_exact``: whether the least time is the time itself, known without any table.
+    ``plan`` is not proven yet. ``is_exact``: whether the least time is the time itself, known
+    without any table.
     """
 
     least_ps: int
     algorithm: str
+    plan: Plan
     program: Program | None = None
     is_exact: bool = False
 

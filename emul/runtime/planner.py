@@ -321,8 +321,8 @@ class Planner:
         """Return the algorithm that the model finds quickest, and the times of the others.
 
         The most promising ones come first, by their busiest links; an algorithm that cannot win any
-        more is neither proven nor timed. Those that cannot be timed are passed over (memory, an
-        outage, much work), unless these are all.
+        more is not timed, and only the quickest so far is proven. Those that cannot be timed are
+        passed over (memory, an outage, much work), unless these are all.
         """
         passed_over: PassedOver = {}
         times: dict[str, float] = {}
@@ -335,12 +335,12 @@ class Planner:
                 continue
             with passing_over(each.algorithm, passed_over):
                 if each.is_exact:
-                    self._check_steps(request, each.algorithm)
-                plan = self._plan(request.collective, each.algorithm, request.root)
-                timed = self._timed(request, plan, each.program)
-                times[timed[1].plan.algorithm] = timed[1].time_s
+                    checked_steps(each.plan, self._part)
+                timed = self._timed(request, each.plan, each.program)
                 if best is None or timed[1].total_ps < best[1].total_ps:
+                    self._plan(request.collective, each.algorithm, request.root)  # proves it
                     best = timed
+                times[each.algorithm] = timed[1].time_s
         if best is None:
             raise nothing_timed(request.shape, passed_over)
         ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
@@ -350,12 +350,6 @@ class Planner:
             ruled_out=FixedMapping(ruled_out),
             passed_over=FixedMapping(in_words(passed_over)),
         )
-
-    def _check_steps(self, request: Request, algorithm: str) -> None:
-        """Raise CapacityError for an algorithm whose proof and timing would take long."""
-        sites = self.topology.ranks_by_node
-        plan = unproven_plan(request.collective, algorithm, sites, root=request.root)
-        checked_steps(plan, self._part)
 
     def _by_promise(self, request: Request, passed_over: PassedOver) -> list[Candidate]:
         """Return all algorithms that can be timed, sorted by the least time that each can take."""
@@ -378,12 +372,13 @@ class Planner:
             plan, request.shape, request.itemsize, self.network, timing.slicing, stack=timing.stack
         )
         if exact_ps is not None:
-            return Candidate(exact_ps, algorithm, is_exact=True)
+            return Candidate(exact_ps, algorithm, plan, is_exact=True)
         steps = checked_steps(plan, self._part)
         program = Program.of(plan, request.shape, request.itemsize, steps)
         transfers = check_transfers(program, timing.slicing, self._part)
         least_ps = max(0, busiest_link_ps(program, self.network) - transfers)  # of rounding
-        return Candidate(least_ps, algorithm, program if len(program) <= KEPT_TRANSFERS else None)
+        kept = program if len(program) <= KEPT_TRANSFERS else None
+        return Candidate(least_ps, algorithm, plan, kept)
 
 
 def _predicted_ps(prediction: Prediction) -> int:
