@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import cache
 from itertools import cycle
 
 import pytest
@@ -41,16 +42,23 @@ NAMES = algorithms_for("all_reduce")
 
 def faulty(monkeypatch, faults):
     """Let the timing of some algorithms fail, each in its way; return whom it was tried with."""
-    timed, asked = planning.Planner._timed, []
+    timed, asked = planning.Planner._timed_within, []
 
-    def fails(self, request, plan, *others):
-        asked.append(plan.algorithm)
-        if plan.algorithm in faults:
-            raise FAULTS[faults[plan.algorithm]]
-        return timed(self, request, plan, *others)
+    def fails(self, request, candidate, *others):
+        asked.append(candidate.algorithm)
+        if candidate.algorithm in faults:
+            raise FAULTS[faults[candidate.algorithm]]
+        return timed(self, request, candidate, *others)
 
-    monkeypatch.setattr(planning.Planner, "_timed", fails)
+    monkeypatch.setattr(planning.Planner, "_timed_within", fails)
     return asked
+
+
+@cache
+def times():
+    """The seconds of each algorithm."""
+    world = World("three-campus")
+    return {name: world.predict("all_reduce", 1 << 16, algorithm=name).time_s for name in NAMES}
 
 
 @settings(max_examples=25)
@@ -59,20 +67,22 @@ def faulty(monkeypatch, faults):
     collapse=st.booleans(),
 )
 def test_what_fails_is_named_and_the_quickest_other_is_taken(faults, collapse):
-    everything = World("three-campus").predict("all_reduce", 1 << 16).considered
-    left = {name: time for name, time in everything.items() if name not in faults}
+    left = {name: time for name, time in times().items() if name not in faults}
     with pytest.MonkeyPatch.context() as monkeypatch:
-        faulty(monkeypatch, faults)
+        asked = faulty(monkeypatch, faults)
         world = World("three-campus")
         if not left:
             with pytest.raises(EmulError, match="no algorithm for all_reduce can be timed"):
                 world.predict("all_reduce", 1 << 16)
             return
         found = world.predict("all_reduce", 1 << 16, collapse=collapse)
-    assert dict(found.considered) == left
+    assert found.considered.items() <= left.items()
     assert found.time_s == min(left.values())
     reasons = {kind: str(fault) or "out of memory" for kind, fault in FAULTS.items()}
-    assert found.passed_over == {name: reasons[kind] for name, kind in faults.items()}
+    assert found.passed_over == {
+        name: reasons[kind] for name, kind in faults.items() if name in asked
+    }
+    assert {*found.considered, *found.ruled_out, *found.passed_over} == set(NAMES)
     words = closing_words(world, found, None)[-1]
     named = words.partition(" Not timed: ")[2]
     assert all(name in named for name in found.passed_over)
@@ -118,7 +128,8 @@ between = ["a", "b"]
 
 
 def test_a_thin_trunk_kills_no_answer(tmp_path):
-    # 512 MiB over 2 kbit/s take 25 days; whoever sends them more than twice takes too long
+    # 512 MiB over 2 kbit/s take 25 days. An algorithm that sends them more than twice takes longer
+    # than a timeline can be, but also longer than the best one.
     (tmp_path / "thin.toml").write_text(THIN)
     json_path = tmp_path / "out.json"
     asked = ["--clock", "virtual", "--no-data", "-b", "512M", "-e", "512M", *SMALL]
@@ -128,14 +139,11 @@ def test_a_thin_trunk_kills_no_answer(tmp_path):
     assert result.returncode == 0, result.stderr
     (row,) = json.loads(json_path.read_text())["rows"]
     assert row["modelled_s"] >= row["bound_s"]
-    assert row["passed_over"]
-    assert " Not timed: " in result.stdout
-    assert all(name in result.stdout.splitlines()[-1] for name in row["passed_over"])
+    assert not row["passed_over"]
+    assert " cannot be quicker and were not timed" in result.stdout
 
 
 def test_work_is_looked_up_before_it_begins(monkeypatch):
-    world = World("three-campus")
-    everything = world.predict("all_reduce", 1 << 20)
     proven = []
     build = planning.build_plan
     monkeypatch.setattr(
@@ -149,7 +157,7 @@ def test_work_is_looked_up_before_it_begins(monkeypatch):
     found = World("three-campus", slicing=None).predict("all_reduce", 1 << 20)
     assert found.passed_over
     assert not found.passed_over.keys() & {*proven, *made}
-    assert found.considered.keys() | found.passed_over.keys() == everything.considered.keys()
+    assert {*found.considered, *found.ruled_out, *found.passed_over} == set(NAMES)
     assert all("name the algorithm to have it timed" in why for why in found.passed_over.values())
     named = next(iter(found.passed_over))
     assert World("three-campus").predict("all_reduce", 1 << 20, algorithm=named).time_s > 0
@@ -157,7 +165,7 @@ def test_work_is_looked_up_before_it_begins(monkeypatch):
 
 def test_slices_without_memory_are_passed_over(monkeypatch):
     monkeypatch.setattr("emul.memory.ALWAYS_THERE_BYTES", 0)
-    monkeypatch.setattr("emul.memory.available_bytes", lambda: 4 << 20)
+    monkeypatch.setattr("emul.memory.available_bytes", lambda: 3 << 19)
     found = World("three-campus", slicing=Slicing(4096, 8)).predict("all_reduce", 1 << 17)
     assert found.considered
     assert any("of memory available" in why for why in found.passed_over.values())
@@ -243,10 +251,14 @@ def test_a_proof_is_not_cut_up_where_chunks_change_places(collective, algorithm,
     verify(plan)
 
 
-def test_what_is_slow_to_prove_and_cannot_win_is_not_proven(monkeypatch):
-    everything = World("three-campus").predict("all_reduce", 1 << 20)
-    monkeypatch.setattr(planning, "PROVEN_IN_AN_INSTANT", 0)
+def test_what_cannot_win_is_neither_timed_nor_proven(monkeypatch):
+    proven, build = [], planning.build_plan
+    monkeypatch.setattr(
+        planning, "build_plan", lambda *args, **more: proven.append(args[1]) or build(*args, **more)
+    )
+    asked = faulty(monkeypatch, {})
     found = World("three-campus").predict("all_reduce", 1 << 20)
-    assert found.ruled_out
-    assert found.considered.keys() | found.ruled_out.keys() == everything.considered.keys()
-    assert found.time_s == everything.time_s
+    assert found.algorithm in proven
+    assert not {*proven} & found.ruled_out.keys()
+    assert {*found.considered} <= {*asked}
+    assert len(asked) < len(NAMES) // 2

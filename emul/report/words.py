@@ -166,24 +166,23 @@ def _with_large_windows(topology: Topology) -> Topology:
 
 
 def _choice(prediction: Prediction) -> str:
-    picked = prediction.algorithm
-    known = [(time, name, "") for name, time in prediction.considered.items() if name != picked]
-    least = [
-        (time, name, "at least ")
-        for name, time in prediction.ruled_out.items()
-        if name not in prediction.passed_over
-    ]
+    times = sorted((time, name) for name, time in prediction.considered.items())
     others = ", ".join(
-        f"{name} {more}{format_time(time)}" for time, name, more in sorted(known + least)
+        f"{name} {format_time(time)}" for time, name in times if name != prediction.algorithm
     )
+    slower = sum(name not in prediction.passed_over for name in prediction.ruled_out)
     said = (
-        f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
+        f"Auto: {prediction.algorithm} is the quickest at {format_bytes(prediction.nbytes)}, "
         f"{format_time(prediction.time_s)}"
     )
     alone = "and the only one" + (" that was timed" if prediction.passed_over else "")
     if isinstance(prediction.of, Excerpt):
         said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
     passed = f" Not timed: {_passed_over(prediction)}." if prediction.passed_over else ""
+    if slower:
+        more = f"{slower} cannot be quicker and {'was' if slower == 1 else 'were'} not timed"
+        others = f"{others}; {more}" if others else more
+        return f"{said}; of the others: {others}.{passed}"
     if others:
         return f"{said}; the others would take: {others}.{passed}"
     return f"{said}, {alone}.{passed}"

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from emul.errors import CapacityError, EmulError, OutageError, TimeLimitError
-from emul.plans import Plan, Program, Rounds, Shape, passes, proof_bytes
+from emul.plans import Plan, Program, Rounds, Shape, Step, passes, proof_bytes
 from emul.runtime.prediction import by_reason
-from emul.timing import Slicing, transfers_in
+from emul.timing import Slicing, Timeline, transfers_in
 from emul.units import format_bytes
 
 __all__ = [
+    "Best",
     "Candidate",
     "PassedOver",
     "check_transfers",
-    "check_work",
     "in_words",
     "is_outage",
     "nothing_timed",
     "passing_over",
+    "within_bounds",
 ]
 
 MOST_WORK_OF_AUTO = 1 << 24
@@ -29,22 +31,34 @@ MOST_WORK_OF_AUTO = 1 << 24
 MOST_PROOF_BYTES = 8 << 30
 """As emul.plans.proof.verify counts them, of a proof that is not cut up; it comes to some 5 GB."""
 
-PROVEN_IN_AN_INSTANT = 1 << 28
-"""Bytes of a proof: that of 1,000 chunks over 1,000 ranks."""
-
 PART_FOR_COMPARISON = 8
 """By which both bounds are divided where a collective is only timed for the sake of comparison."""
 
 TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """An algorithm that ``auto`` may choose; its program, if it is timed in an instant."""
+    """An algorithm that ``auto`` may choose, and the least picoseconds that it can take.
+
+    ``plan`` is not proven. ``program``: None where it is too large to be kept, or was not needed.
+    ``is_exact``: whether ``least_ps`` is the time itself.
+    """
 
     least_ps: int
     algorithm: str
+    plan: Plan
     program: Program | None
+    is_exact: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Best:
+    """A plan that is timed and proven."""
+
+    plan: Plan
+    program: Program
+    timeline: Timeline
 
 
 PassedOver = dict[str, Exception]
@@ -62,31 +76,34 @@ def passing_over(algorithm: str, passed_over: PassedOver, *also: type[EmulError]
         passed_over[algorithm] = error
 
 
-def check_work(plan: Plan, part: int = 1) -> None:
-    """Raise CapacityError for a plan whose proof and timing would take long, before they begin.
+def within_bounds(plan: Plan, part: int = 1) -> Plan:
+    """Return ``plan`` with its steps at hand, so that they are not made twice.
 
-    Both bounds are divided by ``part``.
+    Raises CapacityError for a plan whose proof and timing would take long, before they begin. Both
+    bounds are divided by ``part``.
     """
-    rows, most = 0, MOST_WORK_OF_AUTO // part
-    for number in _rows_of_steps(plan):
+    rows, most, steps = 0, MOST_WORK_OF_AUTO // part, []
+    for step, number in _steps_and_rows(plan):
         rows += number
         if rows > most:
             raise CapacityError(f"more than {most} transfers: {TOO_MUCH_WORK}")
+        steps.append(step)
     needed = proof_bytes(plan)
     if needed > MOST_PROOF_BYTES // part:
         raise CapacityError(f"{format_bytes(needed)} for its proof: {TOO_MUCH_WORK}")
     through = passes(plan)
     if rows * through > most:
         raise CapacityError(f"{rows} transfers, proven {through} times over: {TOO_MUCH_WORK}")
+    return plan if isinstance(plan.steps, Rounds) else replace(plan, steps=partial(iter, steps))
 
 
-def _rows_of_steps(plan: Plan) -> Iterator[int]:
-    """Yield numbers of rows that add up to those of all steps, which are made only if need be."""
+def _steps_and_rows(plan: Plan) -> Iterator[tuple[Step | None, int]]:
+    """Yield the steps with their numbers of rows; of rounds, which are cheap, one number only."""
     if isinstance(plan.steps, Rounds):
-        yield len(plan.steps) * plan.steps.orders.size
+        yield None, len(plan.steps) * plan.steps.orders.size
         return
     for step in plan.steps():
-        yield len(step)
+        yield step, len(step)
 
 
 def check_transfers(program: Program, slicing: Slicing | None, part: int = 1) -> int:

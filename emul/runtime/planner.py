@@ -19,7 +19,6 @@ from emul.plans import (
     collective_named,
     is_plan_file,
     plan_from,
-    proof_bytes,
     read_plan,
     unproven_plan,
     verify,
@@ -27,15 +26,15 @@ from emul.plans import (
 from emul.plans.algorithms.hierarchical import NAME as HIERARCHICAL
 from emul.runtime.candidates import (
     PART_FOR_COMPARISON,
-    PROVEN_IN_AN_INSTANT,
+    Best,
     Candidate,
     PassedOver,
     check_transfers,
-    check_work,
     in_words,
     is_outage,
     nothing_timed,
     passing_over,
+    within_bounds,
 )
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO, Algorithm, Request
@@ -49,8 +48,10 @@ from emul.timing import (
     Timeline,
     busiest_link_ps,
     check_carried,
+    generated_total_ps,
     most_in_flight,
     time_excerpt,
+    time_if_quicker,
     time_plan,
 )
 from emul.topology import Network, Topology, world_of
@@ -69,8 +70,14 @@ SEND_RECV = "send_recv"
 MOST_RANKS_IN_FULL = 4096
 """Of worlds whose ranks may each be timed: a ring of so many has 33 million transfers."""
 
-TIMED_IN_AN_INSTANT = 1 << 18
-"""Transfers or slices: 0.1 s (bench/plans.py)."""
+KEPT_TRANSFERS = 1 << 18
+"""Transfers or slices of a program that is kept until its turn comes: 50 MB."""
+
+NEAR = 1.25
+"""Algorithms that take up to this factor of the best time are timed to their end, to be told."""
+
+LATEST_PS = 1 << 62
+"""Half of the picoseconds that int64 holds: no timeline is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ class Planner:
             sites = nodes or self.topology.ranks_by_node
             if self.bounded:
                 unproven = unproven_plan(collective, algorithm, sites, root=root)
-                check_work(unproven, self._part)
+                within_bounds(unproven, self._part)
             return build_plan(collective, algorithm, sites, root=root)
         plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
@@ -227,8 +234,12 @@ class Planner:
             start_s=timing.start_s,
             stack=stack,
         )
+        return program, self._prediction_of(request, Best(plan, program, timeline), stack)
+
+    def _prediction_of(self, request: Request, timed: Best, stack: Stack) -> Prediction:
+        program = timed.program
         number = self.network.most_connections(program.src, program.dst, program.channel)
-        return program, self._prediction(request, plan, timeline, stack, number)
+        return self._prediction(request, timed.plan, timed.timeline, stack, number)
 
     def _prediction(
         self,
@@ -320,53 +331,86 @@ class Planner:
     def _quickest(self, request: Request) -> Prepared:
         """Return the algorithm that the model finds quickest, and the times of the others.
 
-        The most promising ones come first, by their busiest links. Of those that cannot win any
-        more, only the ones that are timed in an instant are timed. Those that cannot be timed are
-        passed over (memory, an outage, much work), unless these are all.
+        The most promising ones come first, by the least time that each can take. An algorithm is
+        timed only if that is below the time of the best one so far, and proven only when it is the
+        best one. Those that cannot be timed are passed over (memory, an outage, much work), unless
+        these are all.
         """
         passed_over: PassedOver = {}
         times: dict[str, float] = {}
         ruled_out: dict[str, float] = {}
-        best: Prepared | None = None  # of the others the tables would fill the memory
+        best: Best | None = None  # of the others the tables would fill the memory
         for each in self._by_promise(request, passed_over):
-            best_ps = best[1].total_ps if best else each.least_ps
-            if each.least_ps > best_ps and each.program is None:
-                ruled_out[each.algorithm] = each.least_ps / PS_PER_S
+            if best is not None and each.least_ps >= best.timeline.total_ps:
+                known = times if each.is_exact else ruled_out
+                known[each.algorithm] = each.least_ps / PS_PER_S
                 continue
             with passing_over(each.algorithm, passed_over):
-                plan = self._plan(request.collective, each.algorithm, request.root)
-                timed = self._timed(request, plan, each.program)
-                times[timed[1].plan.algorithm] = timed[1].time_s
-                if best is None or timed[1].total_ps < best[1].total_ps:
-                    best = timed
+                limit_ps = LATEST_PS if best is None else int(best.timeline.total_ps * NEAR)
+                program, timeline = self._timed_within(request, each, limit_ps)
+                if timeline is None:
+                    ruled_out[each.algorithm] = max(each.least_ps, limit_ps) / PS_PER_S
+                    continue
+                if best is None or timeline.total_ps < best.timeline.total_ps:
+                    plan = self._plan(request.collective, each.algorithm, request.root)
+                    best = Best(plan, program, timeline)
+                times[each.plan.algorithm] = timeline.total_s
         if best is None:
             raise nothing_timed(request.shape, passed_over)
         ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
-        return best[0], replace(
-            best[1],
+        return best.program, replace(
+            self._prediction_of(request, best, self.timing.stack),
             considered=MappingProxyType(times),
             ruled_out=MappingProxyType(ruled_out),
             passed_over=MappingProxyType(in_words(passed_over)),
         )
+
+    def _timed_within(
+        self, request: Request, candidate: Candidate, limit_ps: int
+    ) -> tuple[Program, Timeline | None]:
+        """Return program and timeline; None for a timeline of ``limit_ps`` or longer."""
+        timing, stack = self.timing, self.timing.stack
+        program = candidate.program or Program.of(candidate.plan, request.shape, request.itemsize)
+        timeline = time_if_quicker(
+            program,
+            self.network,
+            Slicing.of(stack, timing.slicing),
+            than_ps=limit_ps,
+            seed=timing.seed,
+            start_s=timing.start_s,
+            stack=stack,
+        )
+        return program, timeline
 
     def _by_promise(self, request: Request, passed_over: PassedOver) -> list[Candidate]:
         """Return all algorithms that can be timed, the least time that each can take first.
 
         Whether memory and work of each are within bounds is looked up before its work begins.
         """
-        shape, name, found = request.shape, request.collective, []
-        for algorithm in algorithms_for(name, uneven=shape.counts is not None):
+        found: list[Candidate] = []
+        uneven = request.shape.counts is not None
+        for algorithm in algorithms_for(request.collective, uneven=uneven):
             with passing_over(algorithm, passed_over):
-                sites = self.topology.ranks_by_node
-                plan = unproven_plan(name, algorithm, sites, root=request.root)
-                check_work(plan, self._part)
-                program = Program.of(plan, shape, request.itemsize)
-                least_ps = busiest_link_ps(program, self.network)
-                transfers = check_transfers(program, self.timing.slicing, self._part)
-                instant = transfers <= TIMED_IN_AN_INSTANT
-                instant &= proof_bytes(plan) <= PROVEN_IN_AN_INSTANT
-                found.append(Candidate(least_ps, algorithm, program if instant else None))
+                found.append(self._candidate(request, algorithm))
         return sorted(found, key=_least_ps)
+
+    def _candidate(self, request: Request, algorithm: str) -> Candidate:
+        """Return an algorithm with the least time that it can take; of rings that is its time."""
+        sites, timing = self.topology.ranks_by_node, self.timing
+        plan = unproven_plan(request.collective, algorithm, sites, root=request.root)
+        plan = within_bounds(plan, self._part)
+        shape, itemsize, slicing = request.shape, request.itemsize, timing.slicing
+        of_stack = Slicing.of(timing.stack, slicing)
+        exact_ps = generated_total_ps(
+            plan, shape, itemsize, self.network, of_stack, stack=timing.stack
+        )
+        if exact_ps is not None:
+            return Candidate(exact_ps, algorithm, plan, None, is_exact=True)
+        program = Program.of(plan, shape, itemsize)
+        transfers = check_transfers(program, slicing, self._part)
+        least_ps = busiest_link_ps(program, self.network)
+        kept = program if transfers <= KEPT_TRANSFERS else None
+        return Candidate(least_ps, algorithm, plan, kept, is_exact=False)
 
 
 def _predicted_ps(prediction: Prediction) -> int:
