@@ -38,6 +38,20 @@ cdef int64_t NEVER = INT64_MAX
 cdef class Connections:
     """The pipes of one simulation; ``table`` is an effects.connection_table.Conditions."""
 
+    # What a checkpoint keeps, as in emul.timing.engine.scheduler, also by stream. The states of
+    # changing paths are kept as ``paths`` there; ``last_sent_to_nic`` is read where it was set.
+    STATE = {
+        "transfer": "left cwnd_held runs_from* runs sent_to_nic following* parts cwnd_until",
+        "connection": "free began last* began_last* cwnd_from cwnd_sent cwnd head_came",
+        "stream": "current* doing rest lost_at up_at resumed run_from* run",
+        "given": "of nbytes jitter heap on_link behind multi_window rate spacing first_stream "
+                 "path_of_connection latency cwnd_rtt cwnd_rate cwnd_first cwnd_most idle fluid "
+                 "connection_of first_class last_class first_state timer retries doubling "
+                 "state_from state_rate state_cap state_lifted state_term state_extra state_up "
+                 "next_down up_again",
+        "made anew": "last_sent_to_nic state too_late dead_path dead_at dead_until",
+    }
+
     def __init__(self, table, nbytes, on_link, behind):
         cdef Py_ssize_t transfers = len(nbytes), connections, streams, _
         self.of, self.nbytes, self.jitter = table.connection, nbytes, table.jitter_ps

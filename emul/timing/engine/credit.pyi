@@ -1,4 +1,4 @@
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ __all__ = ["Credit"]
 
 @final
 class Credit:
+    STATE: ClassVar[dict[str, str]]
     of: npt.NDArray[np.int32]
     stands: npt.NDArray[np.uint8]
     following: npt.NDArray[np.int32]

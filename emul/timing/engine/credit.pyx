@@ -19,6 +19,13 @@ __all__ = ["Credit"]
 cdef class Credit:
     """The credit of all connections of an emul.timing.effects.connection_table.Conditions."""
 
+    # What a checkpoint keeps, as in emul.timing.engine.scheduler.
+    STATE = {
+        "transfer": "stands following*",
+        "given": "of takes remainder",
+        "made anew": "latest left first last",
+    }
+
     def __init__(self, table):
         self.of, self.takes = table.credited, table.takes
         self.remainder = table.remainder

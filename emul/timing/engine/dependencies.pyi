@@ -1,4 +1,4 @@
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ class _Collector:
 
 @final
 class Edges:
+    STATE: ClassVar[dict[str, str]]
     before_start: npt.NDArray[np.int32]
     before_done: npt.NDArray[np.int32]
     def __init__(self, transfers: int, most: int) -> None: ...

@@ -25,6 +25,12 @@ STARTS_KIND, UPON_ISSUE_KIND, POSTS_KIND, UPON_ARRIVAL_KIND = (
 cdef class Edges:
     """For each transfer, its waiters, what keeps them, and from what."""
 
+    # What a checkpoint keeps, as in emul.timing.engine.scheduler.
+    STATE = {
+        "transfer": "before_start before_done",
+        "given": "first waiter kind upon_arrival",
+    }
+
     def __init__(self, int64_t transfers, int64_t most):
         self.first = np.zeros(transfers + 1, dtype=np.int64)
         self.waiter = np.empty(most, dtype=np.int32)

@@ -21,6 +21,12 @@ __all__ = ["Leaving"]
 cdef class Egress:
     """The queues of all ports."""
 
+    # What a checkpoint keeps, as in emul.timing.engine.scheduler.
+    STATE = {
+        "transfer": "following* head kind",
+        "port": "first* last* out time",
+    }
+
     def __init__(self, int64_t transfers, int64_t ports):
         self.first, self.last = (np.full(ports, -1, dtype=np.int32) for _ in range(2))
         self.following = np.full(transfers, -1, dtype=np.int32)

@@ -71,6 +71,18 @@ cdef class Fluid:
     ``given``: an effects.wavelengths.Classes. Its rates and caps are copied, for they change.
     """
 
+    # What a checkpoint keeps, as in emul.timing.engine.scheduler, also by stream and class; with
+    # the classes go the uplinks. The active streams of ``heap`` are kept as ``heaps`` there.
+    STATE = {
+        "stream": "until began_capped",
+        "class": "wave_rate cap cap_term credit busy rate served capped since part lifted "
+                 "lifted_rate capped_time due due_part empties active load uplink_credit "
+                 "uplink_used uplink_since uplink_part uplink_lifted uplink_busy queue place",
+        "given": "uplinks uplink_rate burst uplink_burst bucketed path_bytes first alike class_of "
+                 "joined",
+        "made anew": "heap free waiting settled",
+    }
+
     def __init__(self, given):
         cdef Py_ssize_t classes = len(given.wave_rate), streams = len(given.of_stream), _
         class_of, uplinks, uplink_rate = given.of_stream, given.uplinks, given.uplink_rate

@@ -1,4 +1,4 @@
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ TOO_LATE: str
 
 @final
 class Simulation:
+    STATE: ClassVar[dict[str, str]]
     connections: Any
     egress: Any
     credit: Credit

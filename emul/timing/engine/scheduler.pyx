@@ -120,6 +120,18 @@ cdef class Simulation:
     cdef bint too_late
     cdef Heap heap
 
+    # What a checkpoint keeps, by transfer, port and connection; a star marks numbers of transfers.
+    # What a simulation is given, and what follows from the rest or from ``put_back``.
+    STATE = {
+        "transfer": "on_link behind* finish legs arrival held_by* done waited_for* ordered_after* "
+                    "start_cause done_cause",
+        "port": "free user*",
+        "connection": "arrived_last*",
+        "given": "src dst nbytes begins host completion call not_before tail edges paths "
+                 "connections credit egress kept",
+        "made anew": "ready begun handled too_late heap",
+    }
+
     def __cinit__(self, traffic, edges, network, table, kept=0):
         # A transfer has at most three events at once, a stream and a changing way one each.
         set_up(&self.heap, 3 * len(traffic.src) + len(table.classes.of_stream)

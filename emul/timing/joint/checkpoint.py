@@ -34,39 +34,6 @@ Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 State = dict[str, npt.NDArray[Any]]
 
-# What there is by transfer, port, pipe, stream, class, uplink and way, and by which part of the
-# simulation; a star marks numbers of transfers.
-BY_TRANSFER = (
-    "on_link behind* finish legs arrival held_by* done waited_for* ordered_after* start_cause "
-    "done_cause edges.before_start edges.before_done egress.following* egress.head egress.kind "
-    "connections.left connections.cwnd_held connections.runs_from* connections.runs "
-    "connections.sent_to_nic connections.following* connections.parts connections.cwnd_until "
-    "credit.stands credit.following*"
-)
-BY_PORT = "free user* egress.first* egress.last* egress.out egress.time"
-BY_PIPE = (
-    "arrived_last* connections.free connections.began connections.last* connections.began_last* "
-    "connections.cwnd_from connections.cwnd_sent connections.cwnd connections.head_came"
-)
-BY_STREAM = (
-    "connections.current* connections.doing connections.rest connections.lost_at "
-    "connections.up_at connections.resumed connections.run_from* connections.run "
-    "connections.fluid.until connections.fluid.began_capped"
-)
-BY_CLASS = (
-    "connections.fluid.wave_rate connections.fluid.cap connections.fluid.cap_term "
-    "connections.fluid.credit connections.fluid.busy connections.fluid.rate "
-    "connections.fluid.served connections.fluid.capped connections.fluid.since "
-    "connections.fluid.part connections.fluid.lifted connections.fluid.lifted_rate "
-    "connections.fluid.capped_time connections.fluid.due connections.fluid.due_part "
-    "connections.fluid.empties connections.fluid.active connections.fluid.load "
-    "connections.fluid.uplink_credit connections.fluid.uplink_used "
-    "connections.fluid.uplink_since connections.fluid.uplink_part "
-    "connections.fluid.uplink_lifted connections.fluid.uplink_busy connections.fluid.queue "
-    "connections.fluid.place"
-)
-"""And by uplink: whichever ways are taken, a course has the classes of all trunks."""
-
 
 def are_done(simulation: Simulation) -> BoolArray:
     """Return which transfers are done, and not only about to be: (transfers,)."""
@@ -104,7 +71,7 @@ class Checkpoint:
     @property
     def size(self) -> int:
         """The number of transfers that were kept."""
-        return len(self.transfers["done"])
+        return len(self.transfers["simulation.done"])
 
     @classmethod
     def of(
@@ -123,8 +90,8 @@ class Checkpoint:
         number = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
         (which,) = np.nonzero(kept)
 
-        def taken(names: str, rows: Any = slice(None)) -> State:
-            return dict(_columns(simulation, names, rows, number))
+        def taken(kind: str, rows: Any = slice(None)) -> State:
+            return dict(_columns(simulation, kind, rows, number))
 
         connections = simulation.connections
         ends = _ends(simulation, transfers, table.connection)
@@ -135,7 +102,7 @@ class Checkpoint:
         (streams,) = np.nonzero(used[connection_of])
         renumbered = np.full(len(connection_of), -1, dtype=np.int64)
         renumbered[streams] = np.arange(len(streams))
-        of_pipes = taken(BY_PIPE)
+        of_pipes = taken("connection")
         if before is not None:
             ends, of_pipes = _united(before, ends, of_pipes)
         fluid = connections.fluid
@@ -145,15 +112,15 @@ class Checkpoint:
         order = np.lexsort((which, np.asarray(simulation.done)[which]))
         return cls(
             until_ps=until_ps,
-            transfers=taken(BY_TRANSFER, which),
+            transfers=taken("transfer", which),
             finished=number[which[order]][done[which[order]]],
-            ports=taken(BY_PORT),
+            ports=taken("port"),
             ends=ends,
             connections=of_pipes,
             stream_of=stream_of[streams],
             stream_number=streams - first[connection_of[streams]],
-            streams=taken(BY_STREAM, streams),
-            classes=taken(BY_CLASS),
+            streams=taken("stream", streams),
+            classes=taken("class"),
             heaps=renumbered[heap].astype(np.int32),
             paths=np.asarray(connections.state) - np.asarray(connections.first_state)[:-1],
             events=_renumbered(events, number, renumbered),
@@ -184,25 +151,32 @@ class Checkpoint:
         simulation.put_back(events, self.finished, self.until_ps)
 
 
+def _parts(simulation: Simulation) -> dict[str, Any]:
+    """Return the compiled objects that own the state; each names its columns in ``STATE``."""
+    connections = simulation.connections
+    return {
+        "simulation": simulation,
+        "edges": simulation.edges,
+        "egress": simulation.egress,
+        "credit": simulation.credit,
+        "connections": connections,
+        "fluid": connections.fluid,
+    }
+
+
 def _columns(
-    simulation: Simulation, names: str, rows: Any, number: Int32Array
+    simulation: Simulation, kind: str, rows: Any, number: Int32Array
 ) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """Yield copies of the named columns; in those with a star, transfers are numbered anew."""
-    for name in names.split():
-        column = np.asarray(_at(simulation, name.rstrip("*")))
-        if not len(column):
-            continue
-        column = column[rows].copy()
-        if name.endswith("*"):
-            column = np.append(number, np.int32(-1))[np.where(column < 0, len(number), column)]
-        yield name.rstrip("*"), column
-
-
-def _at(simulation: Simulation, name: str) -> Any:
-    part: Any = simulation
-    for each in name.split("."):
-        part = getattr(part, each)
-    return part
+    """Yield copies of the columns of a kind; in those with a star, transfers are numbered anew."""
+    for owner, part in _parts(simulation).items():
+        for name in part.STATE.get(kind, "").split():
+            column = np.asarray(getattr(part, name.rstrip("*")))
+            if not len(column):
+                continue
+            column = column[rows].copy()
+            if name.endswith("*"):
+                column = np.append(number, np.int32(-1))[np.where(column < 0, len(number), column)]
+            yield f"{owner}.{name}", column
 
 
 def _heaped(fluid: Any) -> Int64Array:
@@ -214,8 +188,10 @@ def _heaped(fluid: Any) -> Int64Array:
 
 def _write(simulation: Simulation, state: State, rows: Any) -> None:
     """Write columns into the rows of a simulation, where it has them."""
-    for name, column in state.items():
-        target = np.asarray(_at(simulation, name))
+    parts = _parts(simulation)
+    for key, column in state.items():
+        owner, name = key.rstrip("*").split(".")
+        target = np.asarray(getattr(parts[owner], name))
         if len(target):
             target[rows] = column
 
@@ -251,7 +227,7 @@ def _united(before: Checkpoint, ends: Int64Array, connections: State) -> tuple[I
 
 def _forgotten(name: str, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return columns of ends whose transfers are all gone: no number of these is known."""
-    return np.full_like(rows, -1) if f"{name}*" in BY_PIPE.split() else rows
+    return np.full_like(rows, -1) if name.endswith("*") else rows
 
 
 def _renumbered(events: Int64Array, number: Int32Array, streams: Int64Array) -> Int64Array:

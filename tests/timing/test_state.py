@@ -1,0 +1,48 @@
+"""Every attribute of the compiled classes is kept by a checkpoint, or said to need no keeping."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import emul.timing.engine
+from emul.timing.engine.connections import Connections
+from emul.timing.engine.credit import Credit
+from emul.timing.engine.dependencies import Edges
+from emul.timing.engine.egress import Egress
+from emul.timing.engine.fluid import Fluid
+from emul.timing.engine.scheduler import Simulation
+
+ENGINE = Path(emul.timing.engine.__file__).parent
+OWNERS = {
+    "scheduler.pyx": Simulation,
+    "dependencies.pxd": Edges,
+    "egress.pxd": Egress,
+    "credit.pxd": Credit,
+    "connections.pxd": Connections,
+    "fluid.pxd": Fluid,
+}
+KINDS = {"transfer", "port", "connection", "stream", "class", "given", "made anew"}
+ATTRIBUTE = re.compile(r"^    cdef (?:readonly )?[\w]+(?:\[[:, 1]+\])?\*? (\w+) *(?:#.*)?$", re.M)
+
+
+def attributes(source, name):
+    """The names of the C attributes that a class declares."""
+    (body,) = re.findall(rf"^cdef class {name}:\n((?:(?:    .*)?\n)+)", source, re.M)
+    return ATTRIBUTE.findall(body)
+
+
+@pytest.mark.parametrize("file", OWNERS)
+def test_each_attribute_is_kept_given_or_made_anew(file):
+    owner = OWNERS[file]
+    declared = attributes((ENGINE / file).read_text(), owner.__name__)
+    listed = [name.rstrip("*") for names in owner.STATE.values() for name in names.split()]
+    assert declared
+    assert sorted(declared) == sorted(listed)
+    assert owner.STATE.keys() <= KINDS
+
+
+def test_an_attribute_that_is_added_is_found():
+    source = "cdef class Thing:\n    cdef readonly int64_t[:, ::1] one    # a\n    cdef Heap* two\n\n"
+    source += "    cdef double three\n\n    cdef void act(self) noexcept nogil\n\ncdef class Other:\n"
+    assert attributes(source, "Thing") == ["one", "two", "three"]
