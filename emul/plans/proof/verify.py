@@ -172,8 +172,10 @@ class _Proof:
         rows = (step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks, step.channel)
         if any(column.dtype != np.int32 for column in rows):  # wider ones could wrap
             _check_range(self.plan, number, step)
-        columns = [np.ascontiguousarray(column, np.int32) for column in rows]
-        fault, row, source, target = self.holdings.take(number, *columns, step.reduce)
+        src, dst, chunk, into, nchunks, channel = (np.ascontiguousarray(c, np.int32) for c in rows)
+        fault, row, source, target = self.holdings.take(
+            number, src, dst, chunk, into, nchunks, channel, step.reduce
+        )
         name = FAULTS[fault]
         if name == "out of range":
             _check_range(self.plan, number, step)
