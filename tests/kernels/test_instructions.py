@@ -14,7 +14,7 @@ NAMES = "|".join(sorted(map(str.upper, CODES), key=len, reverse=True))
 NUMBERED = re.compile(rf"\b(?:\w+_)?(?:{NAMES})\b\s*(?:=|:\s*int\s*=)\s*\d")
 LISTED = re.compile(
     rf"\benum\b[^{{;:]*{{[^}}]*\b(?:\w+_)?(?:{NAMES})\b"  # C
-    rf"|^cp?def enum\b.*:(?:\n +.*)*?\n +(?:\w+_)?(?:{NAMES})\b",  # Cython
+    rf"|^cp?def enum\b.*:(?:\n +[^ \n].*)*?\n +(?:\w+_)?(?:{NAMES})\b",  # Cython
     re.MULTILINE,
 )
 
