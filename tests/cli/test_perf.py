@@ -213,6 +213,7 @@ def test_a_file_of_ones_own_and_a_world_of_one(tmp_path):
         (["-b", "12Q"], "size '12Q': needed a number of bytes"),
         (["-b", "-5"], "size '-5': needed a number of bytes"),
         (["-b", "1G", "-e", "1M"], "-b 1073741824 is above -e 1048576: needed the smaller"),
+        (["-b", "9", "-e", "8"], "-b 9 is above -e 8: needed the smaller"),
         (["-b", "0"], "-b 0: needed at least 1 byte"),
         (["-i", "0"], "-i 0: needed at least 1 byte"),
         (["-f", "1"], "1 is not in the range x>=2"),

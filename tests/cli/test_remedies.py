@@ -149,4 +149,7 @@ def test_a_late_call_names_the_blame_that_was_measured(tmp_path):
         assert f"; {why}: " in _too_late([replace(late, blame=blame)], 0.1)
     found = _too_late([replace(late, blame="arithmetic", enough_dilation=7.01)], 0.1)
     assert "; --dilation 7.1 would have been enough for the arithmetic" in found
+    sooner = replace(late, blame="arithmetic", enough_dilation=3.0)
+    slower = replace(sooner, enough_dilation=7.01)
+    assert "--dilation 7.1 would" in _too_late([sooner, slower], 0.1)
     assert _too_late([late], 1.0) is None

@@ -6,12 +6,9 @@ from strategies import CASES, program_of
 
 from emul.ops.fusing import recipe
 from emul.ops.fusing.recipe import Recipe
-from emul.plans import (
-    COLLECTIVES,
-    Program,
-    Shape,
-    build_plan,
-)
+from emul.plans import COLLECTIVES, Program, Shape, algorithms_for, build_plan
+
+ALGORITHMS = [name for name in algorithms_for("all_reduce") if not name.startswith("hier")]
 
 
 def recipe_of(collective, algorithm, sizes, width, *, root=0, commutes=True):
@@ -56,6 +53,60 @@ def test_ranks_that_exchange_share_an_expression_where_operands_may_be_exchanged
     assert shared.most_spilled == 2  # a balanced tree of eight
     apart = recipe_of("all_reduce", "recursive_doubling", (8,), 10, commutes=False)
     assert sum(line.startswith("store") for line in apart.text(0)) == 8
+
+
+def joined(a, b):
+    """Return a number that tells which operand was on which side."""
+    return (31 * a + 17 * b + 5) % 1_000_003
+
+
+def step_by_step(program, x):
+    """Return the work buffers after all steps, every reduction by ``joined``."""
+    work, rows = x.copy(), program.first_row[program.first_of_step]
+    for first, end in zip(rows, rows[1:], strict=False):
+        before = work.copy()
+        for i in range(first, end):
+            into = slice(program.dst_low[i], program.dst_low[i] + program.length[i])
+            sent = before[program.row_src[i]][program.src_low[i] :][: program.length[i]]
+            there = work[program.row_dst[i], into]
+            work[program.row_dst[i], into] = joined(there, sent) if program.reduce[i] else sent
+    return work
+
+
+def carried_out(recipe, run, x):
+    """Return the value of each target of ``run``, every reduction by ``joined``."""
+    length, spilled, total = int(recipe.length[run]), {}, None
+    values = [x[rank, low : low + length] for rank, low in leaves(recipe, run)]
+    stored = {}
+    for line in recipe.text(run):
+        verb, first, number = line.split()[0], *map(int, line.split()[1:])
+        if verb == "store":
+            stored |= dict.fromkeys(range(first, first + number), total)
+        elif verb in ("spill", "reload"):
+            spilled[first] = total if verb == "spill" else spilled[first]
+            total = spilled[first]
+        elif verb.endswith("spilled"):
+            operands = (spilled[first], total) if "right" in verb else (total, spilled[first])
+            total = joined(*operands)
+        elif verb != "finish":
+            for value in values[first : first + number]:
+                operands = (value, total) if verb == "combine_right" else (total, value)
+                total = value if verb == "load" else joined(*operands)
+    return [stored[i] for i in range(len(stored))]
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4, 6, 8, 13])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_operands_stay_on_their_sides(algorithm, ranks):
+    program = program_of(build_plan("all_reduce", algorithm, (ranks,)), 40, 4)
+    recipe = Recipe.of(program, 0, commutes=False)
+    width = program.layout.work_shape[1]
+    x = np.arange(ranks * width).reshape(ranks, width) * 7919 % 1_000_003
+    wanted = step_by_step(program, x)
+    for run, length in enumerate(recipe.length.tolist()):
+        stored = carried_out(recipe, run, x)
+        for value, (rank, low) in zip(stored, targets(recipe, run), strict=True):
+            assert value.tolist() == wanted[rank, low : low + length].tolist()
 
 
 def test_stores_come_after_all_loads():

@@ -11,6 +11,7 @@ from strategies import program_of, sites_of_one
 
 from emul import Link, Node, OutageError, Site, Stack, Topology, Trunk, World
 from emul.links import Changes, Jitter, OtherTraffic, Outages, State, Transport
+from emul.links.transport import TCP_INITIAL_WINDOW_BYTES
 from emul.plans import Partition, Plan, Step
 from emul.stacks import Constants
 from emul.stacks.profile import load_stack
@@ -168,6 +169,18 @@ def test_slow_start_fills_what_a_site_lets_through(limit):
     # Windows double until one holds the 2 MB of the path behind the site, not the trunk's 20.
     assert found == pytest.approx(expected, rel=1e-9)
     assert expected > 0.2 + L
+
+
+def test_windows_stop_doubling_at_the_most_that_there_is():
+    # Windows of 1, 2, and then 2.5 times the first one, five of them: six round trips, and the rest
+    # at the rate of the trunk.
+    first = TCP_INITIAL_WINDOW_BYTES
+    most, rate = 5 * first // 2, 1e9
+    tcp = Transport(recovery="cubic", slow_start=True, rto_s=9.0, window_bytes=most)
+    trunk = Link(rate, L, transport=tcp)
+    world = World(sites_of_one(lambda a, b: trunk, 2), slicing=None)
+    found = seconds(world, 3 * first + 5 * most)
+    assert found == 6 * 2 * L + most / rate + L
 
 
 # Late by chance: draws put in the place of chance
