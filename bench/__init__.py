@@ -47,9 +47,9 @@ def machine() -> dict[str, Any]:
 def machine_class() -> str:
     """Return whose ratios are alike: ``numpy-2-cores-intel-6-207``, say.
 
-    Those of two processors are not, by up to twice (emul/ARCHITECTURE.md). All backends that work
-    on NumPy arrays are measured in one run, so they belong to one class. Runs of bench.gpu are of a
-    ``gpu_class``.
+    Those of two processors are not, by up to twice (docs/decisions/bench.md). All backends that
+    work on NumPy arrays are measured in one run, so they belong to one class. Runs of bench.gpu are
+    of a ``gpu_class``.
     """
     name = re.sub(r"[^a-z0-9]+", "-", processor().lower()).strip("-")
     return f"numpy-{os.cpu_count() or 1}-cores-{name}"

@@ -4,7 +4,7 @@ streams do.
 Exact wherever the plan fixes the order on every link, as a ring does: `order_is_fixed` says what
 that is, and whatever plan has it is tried. Where transfers meet on a
 link, whether they take turns or share it, a later comer can profit from a delay elsewhere
-(Graham, 1969); the last test counts how often, and ARCHITECTURE.md says why.
+(Graham, 1969); the last test counts how often, and docs/decisions/timing.md says why.
 """
 
 from dataclasses import replace
