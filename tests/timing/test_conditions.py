@@ -172,15 +172,17 @@ def test_slow_start_fills_what_a_site_lets_through(limit):
 
 
 def test_windows_stop_doubling_at_the_most_that_there_is():
-    # Windows of 1, 2, and then 2.5 times the first one, five of them: six round trips, and the rest
-    # at the rate of the trunk.
+    # Whole messages fill windows of 1, 2, and then 2.5 times the first one, five of them: six round
+    # trips, and the last window at the rate of the trunk.
     first = TCP_INITIAL_WINDOW_BYTES
     most, rate = 5 * first // 2, 1e9
     tcp = Transport(recovery="cubic", slow_start=True, rto_s=9.0, window_bytes=most)
     trunk = Link(rate, L, transport=tcp)
-    world = World(sites_of_one(lambda a, b: trunk, 2), slicing=None)
-    found = seconds(world, 3 * first + 5 * most)
-    assert found == 6 * 2 * L + most / rate + L
+    nbytes, step = 3 * first + 5 * most, Step.of(0, 1, 0, reduce=False)
+    plan = Plan("broadcast", "by hand", 2, 0, Partition.uniform(1), lambda: iter([step]))
+    network = Network.of(sites_of_one(lambda a, b: trunk, 2))
+    found = time_plan(program_of(plan, nbytes, 1), network, stack=CONTROL)
+    assert found.total_s == pytest.approx(6 * 2 * L + most / rate + L, rel=1e-9)
 
 
 # Late by chance: draws put in the place of chance
