@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
-
-import emul.timing.engine
 from emul.timing.engine.connections import Connections
-from emul.timing.engine.credit import Credit
-from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.egress import Egress
 from emul.timing.engine.fluid import Fluid
+
+import emul.timing.engine
+from emul.timing.engine.credit import Credit
+from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.scheduler import Simulation
 
 ENGINE = Path(emul.timing.engine.__file__).parent
@@ -43,6 +43,15 @@ def test_each_attribute_is_kept_given_or_made_anew(file):
 
 
 def test_an_attribute_that_is_added_is_found():
-    source = "cdef class Thing:\n    cdef readonly int64_t[:, ::1] one    # a\n    cdef Heap* two\n\n"
-    source += "    cdef double three\n\n    cdef void act(self) noexcept nogil\n\ncdef class Other:\n"
+    source = """
+cdef class Thing:
+    cdef readonly int64_t[:, ::1] one    # a
+    cdef Heap* two
+
+    cdef double three
+
+    cdef void act(self) noexcept nogil
+
+cdef class Other:
+"""
     assert attributes(source, "Thing") == ["one", "two", "three"]

@@ -238,7 +238,9 @@ cdef class Simulation:
 
     cdef bint has_landed(self, int64_t t) noexcept nogil:
         """Say whether it is known when a transfer arrives."""
-        return self.on_link[t, RECEIVER] >= 0 and not (self.connections.is_fluid(t) and self.legs[t])
+        if self.on_link[t, RECEIVER] < 0:
+            return False
+        return not (self.connections.is_fluid(t) and self.legs[t])
 
     cdef int64_t freed_ps(self, int64_t t) noexcept nogil:
         """Return when word of a transfer's arrival is back, which is not before it has landed."""
@@ -300,7 +302,7 @@ cdef class Simulation:
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""
         cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, taken
-        if hop == PORT and not (self.connections.multi_window.shape[0] and self.connections.multi_window[t]):
+        if hop == PORT and not self.connections.needs_more_windows(t):
             self.tell(time, t, UPON_ISSUE)
         if src == dst:
             push(&self.heap, time + (self.host[t] if self.host.shape[0] else 0), t, ARRIVED)
@@ -455,7 +457,8 @@ cdef class Simulation:
         elif connections.dead_path >= 0:
             failure = (DEAD, connections.dead_path, connections.dead_at, connections.dead_until)
         elif self.handled < self.src.shape[0]:
-            going_on = (np.asarray(connections.fluid.active) > 0) & (np.asarray(connections.fluid.rate) > 0)
+            fluid = connections.fluid
+            going_on = (np.asarray(fluid.active) > 0) & (np.asarray(fluid.rate) > 0)
             assert going_on.any() or connections.timer.shape[0], "a transfer waits for itself"
             failure = TOO_LATE if going_on.any() else NEVER_ENDS
         times = {
