@@ -48,6 +48,14 @@ KERNELS = [
     f"emul/ops/cpu/fused{part}.h" for part in ("", "_set", "_half", "_type", "_kernel", "_run")
 ]
 
+# The instruction set of fused code, which the GPU's kernels read too.
+INSTRUCTIONS = "kernels/instructions.h"
+
+HEADERS = {
+    "ops.cpu.fused": [*KERNELS, INSTRUCTIONS],
+    "ops.fusing.fusion": [INSTRUCTIONS],
+}
+
 
 class Build(build):
     def initialize_options(self):
@@ -61,10 +69,10 @@ def extension(name):
     return Extension(
         f"emul.{name}",
         [source],
-        include_dirs=["emul/ops/cpu"],
+        include_dirs=["emul/ops/cpu", "kernels"],
         extra_compile_args=COMPILE_ARGS + more_args,
         extra_link_args=more_args if "-pthread" in more_args else [],
-        depends=KERNELS if name == "ops.cpu.fused" else [],
+        depends=HEADERS.get(name, []),
     )
 
 

@@ -1,4 +1,4 @@
-"""Benchmarks; their figures are kept in bench/results, what they are held against in baselines."""
+"""Benchmarks: suites with their baselines, and programs by ``python -m bench CASE``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAKERS = {"GenuineIntel": "Intel", "AuthenticAMD": "AMD"}
 def processor() -> str:
     """Return maker, family and model of the processor; if it has none, its name.
 
-    On x86-64 the name is what a hypervisor likes to call it, family and model are its own.
+    On x86-64 the name is one that a hypervisor chose, family and model are its own.
     """
     try:
         from cpuinfo import get_cpu_info
@@ -31,7 +31,7 @@ def processor() -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return what figures depend on: system, processor, Python and NumPy."""
+    """Return the machine that figures depend on: system, processor, Python and NumPy."""
     import numpy as np
 
     return {

@@ -46,19 +46,19 @@ TOLERANCE_OF_ONE_RUN = TOLERANCE_AT_MOST
 
 
 class BadInput(Exception):  # noqa: N818 - not a fault of the program
-    """What was given cannot be compared; the message says in one line why, and the way out."""
+    """The given files cannot be compared; the message says in one line why, and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What one run says of a benchmark: the quickest round, and the quickest calibration."""
+    """A benchmark in one run: the quickest round, and the quickest calibration."""
 
     seconds: float
     calibration_s: float
     calibration: str
 
     def __post_init__(self) -> None:
-        """Refuse what is no time."""
+        """Refuse a ratio that is no positive number."""
         if not all(each > 0 and math.isfinite(each) for each in (self.seconds, self.calibration_s)):
             raise ValueError(f"seconds {self.seconds}, calibration_s {self.calibration_s}")
 
@@ -69,7 +69,7 @@ class Found:
 
     @classmethod
     def together(cls, several: Sequence[Found]) -> Found:
-        """Return what several runs say together: the run that a third of them are below, by ratio.
+        """Return one figure of several runs: the run that a third of them are below, by ratio.
 
         The lowest is of a lucky one, and of seven runs it hides a slow-down of 30 % on a machine
         whose ratios stray by 8 %; above the middle are those that others on the machine disturbed.
@@ -79,7 +79,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class RunFile:
-    """One run: where it was read from, on which class of machines it was, what was found."""
+    """One run: its file, its class of machines, the benchmarks found."""
 
     path: Path
     machine_class: str
@@ -89,7 +89,7 @@ class RunFile:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a baseline says of a benchmark; ``tolerance``: so much more is no regression yet."""
+    """A benchmark in a baseline; ``tolerance``: so much more is no regression yet."""
 
     ratio: float
     calibration: str
@@ -97,7 +97,7 @@ class Expected:
     tolerance: float
 
     def __post_init__(self) -> None:
-        """Refuse what a ratio or a tolerance cannot be."""
+        """Refuse numbers that no ratio or tolerance can have."""
         if not (self.ratio > 0 and math.isfinite(self.ratio) and 0 <= self.tolerance < 1):
             raise ValueError(f"ratio {self.ratio}, tolerance {self.tolerance}")
 

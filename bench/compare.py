@@ -3,13 +3,13 @@
     pytest bench --benchmark-only --benchmark-json=run.json
     python -m bench.compare run.json
 
-run from the root of the repository. What is compared is the ratio of each benchmark to the
+run from the root of the repository. The compared figure is the ratio of each benchmark to the
 calibration of its own run. 0: nothing is slower than its tolerance allows. 1: something is.
-2: what was given cannot be compared.
+2: the given files cannot be compared.
 
-What seems slower is measured again in new processes before it is called so (``--confirm``), after
-a pause each time, until it no longer does; of all these runs that one counts which a third are
-below. A disturbance passes, luck is rare, a regression stays.
+A benchmark that seems slower is measured again in new processes before it is called so
+(``--confirm``), after a pause each time, until it no longer does; of all these runs that one counts
+which a third are below. A disturbance passes, luck is rare, a regression stays.
 
 ``--update`` makes the baseline anew of one run or several; of several, tolerances follow from how
 far they are apart. ``--self-check 10`` runs the suites ten times, compares each run and prints the
@@ -19,7 +19,6 @@ verdicts: nothing has changed, so nothing may be found.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -43,20 +42,21 @@ from bench.baseline import (
     read_run,
     write_baseline,
 )
+from bench.command import program
 
-__all__ = ["Row", "judged", "main", "settled"]
+__all__ = ["Row", "add_options", "judged", "main", "run", "settled"]
 
 ROOT = Path(__file__).resolve().parent.parent
 BASELINES = ROOT / "bench" / "baselines"
-GOOD, SLOWER, BAD_INPUT = 0, 1, 2
+GOOD, SLOWER = 0, 1
 CONFIRM = 6
 PAUSE_S = 15.0
-"""Before a suspect is measured again: what disturbs a machine lasts from seconds to minutes."""
+"""Before a suspect is measured again: disturbances of a machine last from seconds to minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One benchmark: what was expected, and what was found."""
+    """One benchmark: the expected figures, and the found ones."""
 
     name: str
     expected: Expected
@@ -122,7 +122,7 @@ def settled(rows: Sequence[Row], again: Sequence[Mapping[str, Found]]) -> list[R
 
 
 def measure(arguments: Sequence[str], path: Path, *, quiet: bool = True) -> RunFile:
-    """Run pytest on some of the suites; return what it found."""
+    """Run pytest on some of the suites; return the run."""
     command = [sys.executable, "-m", "pytest", *arguments, "--benchmark-only"]
     command += [f"--benchmark-json={path}", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=ROOT, capture_output=quiet, text=True, check=False)
@@ -133,7 +133,7 @@ def measure(arguments: Sequence[str], path: Path, *, quiet: bool = True) -> RunF
 
 
 def confirmed(rows: list[Row], times: int) -> list[Row]:
-    """Measure what seems slower up to so many ``times`` again; return what holds then."""
+    """Measure seemingly slower benchmarks up to ``times`` times again; return the settled rows."""
     again: list[Mapping[str, Found]] = []
     with tempfile.TemporaryDirectory() as folder:
         while len(again) < times:
@@ -167,7 +167,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def summary(rows: Sequence[Row], baseline: Baseline) -> str:
-    """Return the last line: how many of which verdict, and what was not run."""
+    """Return the last line: the number of each verdict, and of benchmarks that were not run."""
     verdicts = [row.verdict for row in rows]
     line = f"{len(rows)} compared: " + ", ".join(
         f"{verdicts.count(verdict)} {verdict}" for verdict in ("ok", "slower", "faster")
@@ -223,13 +223,8 @@ def _shown(path: Path) -> Path:
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.compare",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command line to ``parser``."""
     add = parser.add_argument
     add("runs", nargs="*", type=Path, metavar="RUN.json", help="of pytest --benchmark-json")
     add("--baseline", type=Path, help="instead of bench/baselines/<machine class>.json")
@@ -246,32 +241,26 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--self-check", type=int, default=0, metavar="N", help="compare N runs made now")
     add("-k", metavar="EXPRESSION", help="of --self-check: which benchmarks, as for pytest")
     add("--keep", type=Path, metavar="FOLDER", help="of --self-check: where the runs are kept")
-    options = parser.parse_args(arguments)
-    if bool(options.runs) == bool(options.self_check):
-        parser.error("needed a run, or --self-check")
-    if len(options.runs) > 1 and not options.update:
-        parser.error("needed one run, unless with --update")
-    return options
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(options: argparse.Namespace) -> int:
     """Compare, update or check; return the exit status."""
-    options = parsed(arguments)
-    try:
-        runs = [classed(read_run(path), options) for path in options.runs]
-        detected = runs[0].machine_class if runs else options.machine_class or machine_class()
-        path = options.baseline or BASELINES / f"{detected}.json"
-        if options.update:
-            return updated(runs, path)
-        baseline = read_baseline(path)
-        if options.self_check:
-            return self_checked(baseline, options)
-        return compared(runs[0], baseline, options)
-    except BadInput as error:
-        print(f"bench.compare: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
+    if bool(options.runs) == bool(options.self_check):
+        raise BadInput("needed a run, or --self-check")
+    if len(options.runs) > 1 and not options.update:
+        raise BadInput("needed one run, unless with --update")
+    runs = [classed(read_run(path), options) for path in options.runs]
+    detected = runs[0].machine_class if runs else options.machine_class or machine_class()
+    path = options.baseline or BASELINES / f"{detected}.json"
+    if options.update:
+        return updated(runs, path)
+    baseline = read_baseline(path)
+    if options.self_check:
+        return self_checked(baseline, options)
+    return compared(runs[0], baseline, options)
 
+
+main = program("compare")
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONHASHSEED", "0")
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""What the suites share: the fixture ``measured``, and what goes into the JSON of a run."""
+"""Shared by the suites: the fixture ``measured``, and the JSON of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Work = Callable[[], Any]
 
 
 class Measured(Protocol):
-    """Checks what the work does, times it, and stores what it was held against."""
+    """Checks the result of the work, times it, and stores the ratio to a calibration."""
 
     def __call__(
         self,
@@ -33,10 +33,10 @@ class Measured(Protocol):
         prepare: Callable[[], object] | None = None,
         **about: Any,
     ) -> None:
-        """``check`` gets what the work returned, asserts that it is right, returns what was done.
+        """``check`` gets the result of the work, asserts that it is right, returns the work done.
 
         That is ``bytes``, ``transfers`` or ``calls`` by number. ``prepare`` runs before every
-        round and is not timed. ``about``: what else is stored.
+        round and is not timed. ``about``: further entries to store.
         """
 
 
@@ -81,7 +81,7 @@ def measured(benchmark: Any, request: pytest.FixtureRequest) -> Measured:
 
 
 def figures(ratio: Ratio, against: Calibration, done: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is stored of a benchmark: its ratio, its calibration and its rates."""
+    """Return the stored figures of a benchmark: its ratio, its calibration and its rates."""
     least_s, calibration_s = min(ratio.rounds), min(ratio.calibrations)
     found = {
         "ratio": ratio.least,

@@ -12,10 +12,10 @@ Benchmarks = list[dict[str, Any]]
 
 
 def add_comparisons(benchmarks: Benchmarks) -> None:
-    """Add what follows from several benchmarks to the ``extra_info`` of each.
+    """Add figures that follow from several benchmarks to the ``extra_info`` of each.
 
     ``times_as_fast_as``: of the same ``task``, as who else did it. ``growth_per_decade``: of the
-    same ``engine``, what ten times as many transfers cost each, 1 where it is linear.
+    same ``engine``, the cost of a transfer among ten times as many, 1 where it is linear.
     """
     for alike in _grouped(benchmarks, "task"):
         for info in alike:
@@ -28,7 +28,7 @@ def add_comparisons(benchmarks: Benchmarks) -> None:
 
 
 def _cost(info: dict[str, Any]) -> float:
-    """Return what a transfer costs, in seconds of processor time."""
+    """Return the cost of a transfer, in seconds of processor time."""
     cost: float = info["seconds"] / info["done"]["transfers"]
     return cost
 

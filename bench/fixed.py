@@ -1,6 +1,6 @@
 """Fixed scheduler kernels as calibrations: bench/kernels.c, compiled when first asked for.
 
-What a machine is slowed down by (others on the same core, smaller pages, a lower clock) slows
+A disturbance (others on the same core, smaller pages, a lower clock) slows
 unlike work unlike much: a sort of keys by a quarter when a pass over tables by two thirds. So the
 engines of emul are held against loops that wait for the same things as they do.
 """
@@ -63,7 +63,7 @@ def _library() -> ctypes.CDLL:
 
 
 def _ring(ranks: int) -> tuple[Array, Array, Array, Array]:
-    """Return sender, receiver, what is waited for and cost of each transfer of a ring."""
+    """Return sender, receiver, predecessor and cost of each transfer of a ring."""
     steps = 2 * (ranks - 1)
     rank = np.arange(ranks, dtype=np.int32)
     number = np.arange(steps * ranks, dtype=np.int32).reshape(steps, ranks)
@@ -82,7 +82,7 @@ def _call(kernel: Any, *arguments: int | Array) -> int:
 
 
 def _repeated(once: Callable[[], int], ranks: int, at_least: int) -> tuple[Callable[[], None], int]:
-    """Return what times rings of ``ranks`` and checks each, and how many."""
+    """Return the work of timing rings of ``ranks`` and checking each, and the number of rings."""
     transfers = 2 * ranks * (ranks - 1)
     times = max(1, at_least // transfers)
     ends_ps = 2 * (ranks - 1) * (COST_PS + LATENCY_PS)

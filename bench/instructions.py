@@ -1,16 +1,16 @@
-"""Counts the instructions of fixed work under callgrind: what noise cannot reach.
+"""Counts the instructions of fixed work under callgrind: a figure without noise.
 
     python -m bench.instructions --save before.json
     python -m bench.instructions --baseline before.json
 
 Each workload runs in a process of its own with a fixed environment, once with one repetition and
-once with five; a fourth of the difference is what a repetition takes, without the start of Python
+once with five; a fourth of the difference is the count of a repetition, without the start of Python
 and the imports. Counts are of this Python, NumPy, compiler and kind of processor, so both commands
 must run on the same machine: a baseline of another is refused. They say nothing of caches and of
 waiting, for which there are the benchmarks.
 
 0: nothing takes more than the tolerance allows, or there is no valgrind. 1: something does.
-2: what was given cannot be compared.
+2: the given counts cannot be compared.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ from typing import Any
 
 from bench import machine
 from bench.baseline import BadInput, read_json
+from bench.command import program
 
-__all__ = ["WORKLOADS", "counted", "main", "verdicts"]
+__all__ = ["WORKLOADS", "add_options", "counted", "main", "run", "verdicts"]
 
 ROOT = Path(__file__).resolve().parent.parent
-GOOD, MORE, BAD_INPUT = 0, 1, 2
+GOOD, MORE = 0, 1
 SCHEMA = "emul-bench-instructions-1"
 TOLERANCE = 0.01
 """Of a count. Two runs of the same build differed by less than a thousandth."""
@@ -132,7 +133,7 @@ def _total(command: list[str]) -> int:
 
 
 def _run(command: list[str]) -> str:
-    """Run ``command`` in an environment of its own; return what it said on standard error."""
+    """Run ``command`` in an environment of its own; return its standard error."""
     fixed = {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1", "PATH": os.defpath}
     done = subprocess.run(command, cwd=ROOT, env=fixed, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -142,7 +143,7 @@ def _run(command: list[str]) -> str:
 
 
 def build() -> dict[str, Any]:
-    """Return what counts depend on."""
+    """Return the build that counts depend on."""
     here = machine()
     del here["cores"]
     return {**here, "compiler": platform.python_compiler(), "backends": list(_backends())}
@@ -174,52 +175,43 @@ def verdicts(
 
 
 def compared(found: list[tuple[str, int, int, bool]]) -> int:
-    """Print what was counted before and now; return the exit status."""
+    """Print the counts before and now; return the exit status."""
     for name, before, now, more in found:
         verdict = "more" if more else "ok"
         print(f"{name:32} {before:15,} {now:15,} {now / before - 1:+8.2%}  {verdict}")
     return MORE if any(more for *_, more in found) else GOOD
 
 
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.instructions",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command line to ``parser``."""
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the counts")
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="compare with these counts")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="default %(default)s")
     parser.add_argument("--only", choices=WORKLOADS, help="count one workload")
     parser.add_argument("--run", choices=WORKLOADS, help=argparse.SUPPRESS)
     parser.add_argument("--times", type=int, default=1, help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run(options: argparse.Namespace) -> int:
     """Count, save, compare; return the exit status."""
-    options = parsed(arguments)
     if options.run:
         carry_out(options.run, options.times)
     if shutil.which("valgrind", path=os.defpath) is None:
         print("skipped: valgrind is not installed")
         return GOOD
-    try:
-        before = read_json(options.baseline, "counts") if options.baseline else None
-        counts = {name: counted(name) for name in ([options.only] if options.only else WORKLOADS)}
-        if options.save:
-            document = {"schema": SCHEMA, "build": build(), "counts": counts}
-            options.save.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        if before is not None:
-            return compared(verdicts(counts, before, build(), options.tolerance))
-    except BadInput as error:
-        print(f"bench.instructions: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
+    before = read_json(options.baseline, "counts") if options.baseline else None
+    counts = {name: counted(name) for name in ([options.only] if options.only else WORKLOADS)}
+    if options.save:
+        document = {"schema": SCHEMA, "build": build(), "counts": counts}
+        options.save.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if before is not None:
+        return compared(verdicts(counts, before, build(), options.tolerance))
     for name, count in counts.items():
         print(f"{name:32} {count:15,}")
     return GOOD
 
+
+main = program("instructions")
 
 if __name__ == "__main__":
     sys.exit(main())

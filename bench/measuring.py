@@ -1,12 +1,12 @@
 """How a benchmark is measured: work and calibration by turns, and the ratio of the two.
 
 A machine that others use too is now fast, now slow, for seconds on end. So a calibration of the
-same kind as the work runs before every round and after the last one, and what is kept is how many
-times as long as its calibration the work takes. Calibrations are fixed: no code of emul is in
+same kind as the work runs before every round and after the last one, and the kept figure is the
+ratio of the work's time to that of its calibration. Calibrations are fixed: no code of emul is in
 them, so they do not change when emul does.
 
-Both are taken in processor time, which leaves out what a process waits for a core that others
-have; what others do to caches and memory is left to the calibration. The wall-clock times that
+Both are taken in processor time, which leaves out the wait for a core that others
+have; the calibration feels the effect of others on caches and memory too. The wall-clock times that
 pytest-benchmark shows stand beside it. Nothing here waits for anything else than a core, so on an
 idle machine the two are the same, but where work is spread over threads.
 """
@@ -36,7 +36,9 @@ __all__ = [
     "Calibration",
     "Ratio",
     "cpu_s",
+    "median_s",
     "pieces",
+    "repeated",
     "roof",
     "run_command",
 ]
@@ -57,7 +59,7 @@ def cpu_s() -> float:
 class Calibration:
     """Fixed work: its ``name`` says all that its time depends on, beside the machine.
 
-    ``nbytes``: what it moves, to be read as a rate; 0 where that says nothing.
+    ``nbytes``: the bytes that it moves, to be read as a rate; 0 where that says nothing.
     """
 
     name: str
@@ -84,7 +86,7 @@ class Ratio:
 
     @property
     def least(self) -> float:
-        """The quickest round over the quickest calibration: what neither was disturbed in."""
+        """The quickest round over the quickest calibration, of which neither was disturbed."""
         return min(self.rounds) / min(self.calibrations)
 
     @property
@@ -119,6 +121,24 @@ def roof(nbytes: int) -> Calibration:
     return Calibration(name, work, 2 * nbytes * times)
 
 
+def repeated(
+    work: Callable[[], object], repeats: int, prepare: Callable[[], object] = lambda: None
+) -> list[float]:
+    """Return the wall-clock seconds of each call of ``work``; ``prepare`` is not timed."""
+    taken = []
+    for _ in range(repeats):
+        prepare()
+        started = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started)
+    return taken
+
+
+def median_s(work: Callable[[], object], repeats: int) -> float:
+    """Return the median wall-clock seconds of calls of ``work``."""
+    return statistics.median(repeated(work, repeats))
+
+
 DONT_KEEP = "PYTHONDONTWRITEBYTECODE"
 
 PIECE_BYTES = 64 << 10
@@ -128,7 +148,7 @@ PIECES_AT_LEAST = 48 << 20
 def pieces(nbytes: int, dtype: npt.DTypeLike = np.float32) -> Calibration:
     """Return additions and copies of pieces of ``nbytes``, one after the other, in NumPy.
 
-    That is what steps of a collective over buffers of about a cache's size do: less of it waits for
+    Steps of a collective over buffers of about a cache's size do the same: less of it waits for
     memory than of ``roof``, and where NumPy converts every element, next to nothing.
     """
     kind = np.dtype(dtype)
@@ -171,9 +191,9 @@ INTERPRETER = Calibration(f"{INTERPRETED} tuples through heapq and a dict", _int
 
 
 def run_command(*command: str) -> str:
-    """Run ``command`` outside the source folder; return what it printed. It must succeed.
+    """Run ``command`` outside the source folder; return its output. It must succeed.
 
-    Python may keep what it compiles, as it does for most users: only the first run compiles.
+    Python may keep its compiled files, as it does for most users: only the first run compiles.
     """
     done = subprocess.run(
         command,

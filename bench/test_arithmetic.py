@@ -1,8 +1,8 @@
 """The arithmetic of one thread, against scaling the same bytes in place.
 
-What counts is what no way of doing it can save: the input read once, the output written once. For
-an all_reduce of N rows of S bytes that is 2 N S, as much as scaling the rows in place moves, and
-``of_roof`` says how near to that a backend comes.
+The counted work is the part that no implementation can save: the input read once, the output
+written once. For an all_reduce of N rows of S bytes that is 2 N S, as much as scaling the rows in
+place moves, and ``of_roof`` says how near to that a backend comes.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ AGAINST: dict[str, Callable[[int], Calibration]] = {
     "1-mib": pieces,
     "16-mib": roof,
 }
-"""What calls over so many bytes of all ranks are held against."""
+"""The calibration of calls, by the bytes of all ranks."""
 
 CASES = (
     ("1-kib", "hierarchical", "float32"),
@@ -53,7 +53,7 @@ CASES = (
 def one_thread(backend: str) -> World:
     """Return a World whose arithmetic is done by one thread.
 
-    Processor time says nothing of what is won by more, and where others have the cores they take
+    Processor time does not show the gain of more threads, and where others have the cores they take
     up to half as much again.
     """
     return World("three-campus", backend=BY_ONE_THREAD[backend])
@@ -126,7 +126,7 @@ def test_predict_anew(measured: Measured, algorithm: str) -> None:
 
 
 def test_making_a_world_and_a_first_call(measured: Measured) -> None:
-    """What a script pays once: topology, plan, proof, timeline."""
+    """The cost that a script pays once: topology, plan, proof, timeline."""
     x = np.ones((RANKS, 256), np.float32)
 
     def check(run: Run) -> Mapping[str, Any]:

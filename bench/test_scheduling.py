@@ -1,23 +1,21 @@
-"""When: transfers per second of the scheduler, and what leads up to it.
+"""When: transfers per second of the scheduler, and the steps before it.
 
-The calibrations are fixed scheduler kernels of the kind of what is timed (bench/fixed.py).
+The calibrations are fixed scheduler kernels of the same kind (bench/fixed.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bench.conftest import Measured
 from bench.fixed import by_events, in_order
-from bench.links import TRUNK, topology_of
 from bench.measuring import Calibration
-from bench.worlds import LINK, one_site
+from bench.reports.trunks import TRUNK
+from bench.worlds import LINK, SchedulingProblem, campuses_of_nodes, one_site
 from emul import Prediction, World
 from emul.plans import (
     ALGORITHMS,
@@ -28,13 +26,11 @@ from emul.plans import (
     build_plan,
     verify,
 )
-from emul.timing import Slicing, dependencies, schedule, time_plan
-from emul.timing.effects.connection_table import ConnectionTable
+from emul.timing import Slicing, time_plan
 from emul.timing.engine.ordered import total_in_order
 from emul.timing.engine.tables import Tables
 from emul.timing.generated import generated_total_ps
-from emul.timing.traffic import Traffic
-from emul.topology import Network, Topology
+from emul.topology import Network
 from emul.units import PS_PER_S
 
 CHUNK_BYTES = 4000
@@ -52,32 +48,10 @@ USUAL = 316
 """Ranks of the ring whose calibration is taken where the work is of another form."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Setting:
-    """Traffic, and what the scheduler has to know of its network."""
-
-    program: Program
-    network: Network
-    traffic: Traffic
-    table: ConnectionTable
-
-    @classmethod
-    def of(
-        cls, topology: Topology, collective: str, algorithm: str, slicing: Slicing | None
-    ) -> Setting:
-        n = topology.world_size
-        plan = build_plan(collective, algorithm, topology.ranks_by_node)
-        shape = Shape(COLLECTIVES[collective], n, n * CHUNK_BYTES // 4)
-        program, network = Program.of(plan, shape, 4), Network.of(topology)
-        traffic = Traffic.of(program, slicing)
-        table = ConnectionTable.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
-        return cls(program, network, traffic, table)
-
-
 @lru_cache(maxsize=1)
-def ring(ranks: int) -> Setting:
+def ring(ranks: int) -> SchedulingProblem:
     """Return a ring of ``ranks`` on one site; the last one is kept."""
-    return Setting.of(one_site(ranks), "all_reduce", "ring", None)
+    return SchedulingProblem.of(one_site(ranks), "all_reduce", "ring", chunk_bytes=CHUNK_BYTES)
 
 
 def ring_total_ps(ranks: int) -> int:
@@ -90,24 +64,21 @@ def ring_total_ps(ranks: int) -> int:
 class Heap:
     """The engine of discrete events, for any traffic."""
 
-    def __init__(self, setting: Setting) -> None:
-        """Take what is to be timed."""
-        self.setting = setting
+    def __init__(self, problem: SchedulingProblem) -> None:
+        """Take the transfers to be timed."""
+        self.problem = problem
 
     def prepare(self) -> None:
         """Count anew who waits for whom, which a run uses up."""
-        self.edges = dependencies(self.setting.traffic, self.setting.network.world_size)
+        self.edges = self.problem.edges()
 
     def run(self) -> dict[str, Any]:
         """Return the times of all transfers."""
-        of = self.setting
-        times, failure = schedule(of.traffic, self.edges, of.network, of.table)
-        assert failure is None
-        return times
+        return self.problem.schedule(self.edges)
 
     def total_ps(self, found: Any) -> int:
-        """Return when the last transfer of what a run has ``found`` is done."""
-        assert len(found["done_ps"]) == len(self.setting.traffic.src)
+        """Return when the last transfer is done, from the times ``found`` by a run."""
+        assert len(found["done_ps"]) == len(self.problem.traffic.src)
         return int(found["done_ps"].max())
 
 
@@ -118,7 +89,7 @@ class Ordered(Heap):
         """Make the tables, if they are not there; a run leaves them as they are."""
         if not hasattr(self, "tables"):
             super().prepare()
-            of = self.setting
+            of = self.problem
             self.tables = Tables(of.traffic, self.edges, of.network, of.table)
             assert self.tables.fits
 
@@ -157,7 +128,7 @@ ENGINES: dict[str, tuple[Callable[[int], Any], Callable[[int], Calibration]]] = 
     "ordered": (lambda ranks: Ordered(ring(ranks)), in_order),
     "generated": (Generated, lambda _: in_order(USUAL)),
 }
-"""What makes an engine of a ring, and what it is held against."""
+"""The maker of an engine of a ring, and its calibration."""
 
 RING_CASES = [(engine, ranks) for engine, several in ROUNDS.items() for ranks in several]
 
@@ -184,33 +155,30 @@ def test_ring(measured: Measured, engine: str, ranks: int) -> None:
 @pytest.mark.parametrize("algorithm", ["direct", "pairwise"])
 def test_shared_trunks(measured: Measured, algorithm: str) -> None:
     """3 x 64 ranks, three trunks that all of their connections share."""
-    topology = topology_of(TRUNK, np.inf)
-    setting = Setting.of(topology, "all_to_all", algorithm, Slicing())
-    ours, traffic = Heap(setting), setting.traffic
-    carried = setting.network.link_bytes(traffic.src, traffic.dst, traffic.nbytes)
-    least_ps = float((carried / setting.network.link_rate).max()) * PS_PER_S
+    problem = SchedulingProblem.of(
+        campuses_of_nodes(TRUNK), "all_to_all", algorithm, Slicing(), chunk_bytes=CHUNK_BYTES
+    )
+    ours = Heap(problem)
 
     def check(times: dict[str, Any]) -> dict[str, int]:
-        sent = traffic.src != traffic.dst
-        assert (times["done_ps"][sent] > 0).all()
-        assert times["done_ps"].max() >= least_ps
-        return {"transfers": int(sent.sum())}
+        return {"transfers": problem.check(times)}
 
     measured(ours.run, check, against=by_events(USUAL), rounds=30, prepare=ours.prepare)
 
 
-def preparations(setting: Setting) -> dict[str, tuple[Callable[[], Any], Callable[[Any], int]]]:
-    """Return what comes before the scheduler: work, and how many transfers are in its result."""
-    program, plan = setting.program, build_plan("all_reduce", "ring", (316,))
-    n = plan.world_size
+def preparations(
+    problem: SchedulingProblem,
+) -> dict[str, tuple[Callable[[], Any], Callable[[Any], int]]]:
+    """Return the preparations of the scheduler: work, and how many transfers are in its result."""
+    program, plan = problem.program, build_plan("all_reduce", "ring", (316,))
     return {
         "prove": (lambda: verify(plan), lambda _: sum(len(step) for step in plan.steps())),
         "program": (lambda: Program.of(plan, program.layout.shape, 4), len),
         "dependencies": (
-            lambda: [dependencies(setting.traffic, n) for _ in range(COUNTED)],
-            lambda found: len(setting.traffic.src) * len(found) // COUNTED,
+            lambda: [problem.edges() for _ in range(COUNTED)],
+            lambda found: len(problem.traffic.src) * len(found) // COUNTED,
         ),
-        "timeline": (lambda: time_plan(program, setting.network), len),
+        "timeline": (lambda: time_plan(program, problem.network), len),
     }
 
 

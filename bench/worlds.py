@@ -1,14 +1,17 @@
-"""What the suites and the peers work on: backends, topologies, plans at given sizes, data."""
+"""Work of the suites and the peers: backends, topologies, plans at given sizes, data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from emul import Link, Node, Site, Topology
+from emul import Link, Node, Site, Slicing, Topology, Trunk
 from emul.ops import NumpyOps, Ops, dtype_named, ops_for
 from emul.ops.buffers import Buffers
 from emul.ops.exact import ExactData
@@ -17,14 +20,18 @@ from emul.timing import dependencies, schedule
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.traffic import Traffic
 from emul.topology import Network
+from emul.units import PS_PER_S
 
 __all__ = [
     "LINK",
     "WORKERS",
     "Arithmetic",
+    "SchedulingProblem",
+    "campuses_of_nodes",
     "exact_data",
     "one_site",
     "scheduled_ring",
+    "sites_of",
     "textbook_ring",
 ]
 
@@ -39,6 +46,72 @@ def one_site(ranks: int) -> Topology:
     return Topology("bench", (Site("site", (Node(1, LINK),) * ranks, LINK),), ())
 
 
+def sites_of(sizes: Sequence[int], trunk: Link) -> Topology:
+    """Return sites of ``sizes`` nodes of one rank, every two joined by ``trunk``."""
+    sites = (Site(f"s{i}", (Node(1, LINK),) * size, LINK) for i, size in enumerate(sizes))
+    return _joined(tuple(sites), trunk)
+
+
+def campuses_of_nodes(trunk: Link, uplink_bytes_per_s: float = math.inf) -> Topology:
+    """Return 3 sites of 8 nodes of 8 ranks, every two joined by ``trunk``."""
+    nic, node = Link(12.5e9, 5e-6, 1e-6), Node(8, Link(300e9, 1e-6))
+    return _joined(tuple(Site(name, (node,) * 8, nic, uplink_bytes_per_s) for name in "abc"), trunk)
+
+
+def _joined(sites: tuple[Site, ...], trunk: Link) -> Topology:
+    pairs = combinations((site.name for site in sites), 2)
+    return Topology("bench", sites, tuple(Trunk(pair, trunk) for pair in pairs))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SchedulingProblem:
+    """The transfers of one plan, and the network that carries them."""
+
+    program: Program
+    network: Network
+    traffic: Traffic
+    table: ConnectionTable
+
+    @classmethod
+    def of(
+        cls,
+        topology: Topology,
+        collective: str,
+        algorithm: str,
+        slicing: Slicing | None = None,
+        *,
+        chunk_bytes: int = 4000,
+    ) -> SchedulingProblem:
+        """Return a collective in which each rank has a chunk of ``chunk_bytes`` for each rank."""
+        n = topology.world_size
+        plan = build_plan(collective, algorithm, topology.ranks_by_node)
+        shape = Shape(COLLECTIVES[collective], n, n * chunk_bytes // 4)
+        program, network = Program.of(plan, shape, 4), Network.of(topology)
+        traffic = Traffic.of(program, slicing)
+        table = ConnectionTable.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
+        return cls(program, network, traffic, table)
+
+    def edges(self) -> Any:
+        """Return which transfer waits for which; the scheduler uses the table up."""
+        return dependencies(self.traffic, self.network.world_size)
+
+    def schedule(self, edges: Any) -> dict[str, Any]:
+        """Return the times of all transfers, by the engine of discrete events."""
+        times, failure = schedule(self.traffic, edges, self.network, self.table)
+        assert failure is None
+        return times
+
+    def check(self, times: dict[str, Any]) -> int:
+        """Assert that all was timed and no trunk too fast; return the number of transfers."""
+        traffic, network = self.traffic, self.network
+        carried = network.link_bytes(traffic.src, traffic.dst, traffic.nbytes)
+        sent = traffic.src != traffic.dst
+        assert (times["done_ps"][sent] > 0).all(), "a transfer was not timed"
+        least_s = float((carried / network.link_rate).max())
+        assert times["done_ps"].max() / PS_PER_S >= least_s, "a trunk carried more than its rate"
+        return int(sent.sum())
+
+
 def exact_data(collective: str, ranks: int, dtype: str, *, reduction: str = "sum") -> ExactData:
     """Return data whose result is known to the last bit."""
     kind = dtype_named(dtype)
@@ -48,9 +121,9 @@ def exact_data(collective: str, ranks: int, dtype: str, *, reduction: str = "sum
 class Arithmetic:
     """The arithmetic of one collective on one backend, without the world around it.
 
-    An all_reduce is done in place, so that it moves what its rows are. ``row_bytes``: of a rank's
-    longest buffer, rounded down to whole blocks. ``threads``: at most so many, None for what the
-    backend takes by itself.
+    An all_reduce is done in place, so that it moves the bytes of its rows. ``row_bytes``: of a
+    rank's longest buffer, rounded down to whole blocks. ``threads``: at most so many; None leaves
+    the number to the backend.
     """
 
     def __init__(
@@ -111,15 +184,11 @@ class Arithmetic:
 
 
 def scheduled_ring(ranks: int, chunk_bytes: int = 4000) -> Callable[[], int]:
-    """Return what times a ring all_reduce with the heap engine, and returns its end."""
-    shape = Shape.of(COLLECTIVES["all_reduce"], ranks, ranks * chunk_bytes // 4)
-    program = Program.of(build_plan("all_reduce", "ring", (ranks,)), shape, 4)
-    traffic, network = Traffic.of(program, None), Network.of(one_site(ranks))
-    table = ConnectionTable.of(traffic, network, seed=0, start_s=0.0, until_s=60.0)
+    """Return a function that times a ring all_reduce by events and returns its end."""
+    problem = SchedulingProblem.of(one_site(ranks), "all_reduce", "ring", chunk_bytes=chunk_bytes)
 
     def total_ps() -> int:
-        times, failure = schedule(traffic, dependencies(traffic, ranks), network, table)
-        assert failure is None
+        times = problem.schedule(problem.edges())
         assert len(times["done_ps"]) == 2 * ranks * (ranks - 1)
         return int(times["done_ps"].max())
 
@@ -129,8 +198,8 @@ def scheduled_ring(ranks: int, chunk_bytes: int = 4000) -> Callable[[], int]:
 def textbook_ring(work: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """All-reduce the rows of ``work`` in place as a textbook does it in NumPy; return it.
 
-    Each step copies what every rank sends, which is the message, then every rank adds it to what
-    it holds, or puts it in its place.
+    Each step copies the message of every rank, then every rank adds the message that it received
+    to its own chunk, or puts the message in place of the chunk.
     """
     n = len(work)
     chunks = [np.array_split(row, n) for row in work]

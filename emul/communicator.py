@@ -243,7 +243,7 @@ class Communicator:
         """Give rank d block d of every rank, in rank order: (n, n*c) -> (n, n*c).
 
         With ``counts`` (n, n), rank s sends counts[s, d] elements to rank d: rows are as long as
-        the longest, and what is left of shorter ones is not read, or filled with zeros. Errors as
+        the longest, and the rest of shorter ones is not read, or filled with zeros. Errors as
         for ``all_reduce``.
         """
         return self._call("all_to_all", x, out, async_op, counts=counts, algorithm=algorithm)
@@ -346,11 +346,11 @@ class Communicator:
         shift: int = 1,
         collapse: bool = False,
     ) -> Prediction:
-        """Return what ``collective`` would cost, without arrays.
+        """Return the modelled cost of ``collective``, without arrays.
 
         ``count``: elements of one rank's input, or the counts of a vector form. ``root``: of
         broadcast, reduce, gather and scatter; ``shift``: of send_recv, as there. With ``collapse``,
-        ranks that sit alike are timed once where that changes nothing (see emul.plans.Excerpt),
+        ranks that sit alike are timed once where that changes nothing (emul.plans.SymmetricPlan),
         which lets worlds of hundreds of thousands of ranks be timed; the timeline is then that of
         a few of them. Raises ArgumentError for an unknown name, a root that is no rank, a root of
         send_recv or a shift of another collective, or for ranks that are not alike where there are

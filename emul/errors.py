@@ -57,11 +57,11 @@ class TopologyError(EmulError, ValueError):
 
 
 class MeasurementError(EmulError, ValueError):
-    """A file of measurements cannot be read, or what it says cannot be fitted."""
+    """A file of measurements cannot be read, or its values cannot be fitted."""
 
 
 class FileError(EmulError, OSError):
-    """A file cannot be written; what was there before is as it was."""
+    """A file cannot be written; an earlier file of that name is left as it was."""
 
 
 class MissingLibraryError(EmulError, ImportError):
@@ -69,21 +69,21 @@ class MissingLibraryError(EmulError, ImportError):
 
 
 class StackError(EmulError, ValueError):
-    """The profile of a stack cannot be read, or says what no library does."""
+    """The profile of a stack cannot be read, or describes no library."""
 
 
 class BackendError(EmulError, RuntimeError):
-    """A backend cannot compute on this machine, or a device did not do what it was asked."""
+    """A backend cannot compute on this machine, or a device failed to carry out a request."""
 
 
 class PlanError(EmulError, ValueError):
-    """A plan does not compute what its collective promises; nothing was run.
+    """A plan does not compute the promise of its collective; nothing was run.
 
     ``where`` is the step, rank and chunk that the message names, where there is a step.
     """
 
     def __init__(self, message: str, where: tuple[int, int, int] | None = None) -> None:
-        """Say what is wrong, and where."""
+        """Name the fault and its place."""
         super().__init__(message)
         self.where = where
 
@@ -101,7 +101,7 @@ class InFlightError(EmulError, RuntimeError):
 
 
 class TimeLimitError(EmulError, OverflowError):
-    """The modelled time passes what int64 picoseconds can hold (53 days)."""
+    """The modelled time passes the range of int64 picoseconds (53 days)."""
 
 
 class LagError(EmulError, TimeoutError):

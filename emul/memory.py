@@ -32,7 +32,7 @@ def available_bytes() -> int:
 
 
 def _cgroup_bytes() -> int:
-    """Return what the control group of this process still allows; huge without a limit."""
+    """Return the bytes that the control group of this process still allows; huge if unlimited."""
     try:
         limit = (CGROUP / "memory.max").read_text(encoding="ascii").strip()
         used = (CGROUP / "memory.current").read_text(encoding="ascii").strip()

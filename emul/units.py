@@ -27,7 +27,7 @@ __all__ = [
 PS_PER_S = 10**12
 
 LATEST_PS = 1 << 62
-"""Latest modelled moment: half of what int64 holds, so that two may be added."""
+"""Latest modelled moment: half of the range of int64, so that two may be added."""
 
 MOST_BYTES = 1 << 62
 """Likewise of bytes."""

@@ -72,22 +72,22 @@ class World(Communicator):
     seconds, or than 100 us if True, raise LagError. ``realtime``: wait at real-time priority, if
     the user may (``world.realtime`` says so); the thread's own is put back after every wait.
     ``seed``: of every random draw: jitter, lost packets, outages, and which wave a stream is on;
-    every call draws anew what the same call drew before. ``slicing``: in which pieces a chunk is
-    sent on, and how many are in flight (512 KiB and 8, as in NCCL); None for whole chunks.
+    every call draws anew what the same call drew before. ``slicing``: the pieces in which a
+    chunk is sent on, and their number in flight (512 KiB and 8, as in NCCL); None for whole chunks.
     ``start_s``: seconds after midnight of the first day, where links change with time.
     ``stack``: how a library puts messages on the wire, and which algorithm ``auto`` then is: one of
     ``ideal``, ``nccl``, ``gloo`` and ``openmpi``, the path of a profile in TOML, or a Stack. Stacks
     that send whole messages, or have slices of their own, leave ``slicing`` aside.
 
-    Buffers are arrays with one row per rank, of NumPy, of CuPy, or of whatever speaks DLPack and
-    lies where the backend computes; outputs are of the library of their inputs and lie where they
-    lie, and nothing is copied on the way. On a GPU, work is put on CuPy's current stream; a call
-    returns when it is done. A call leaves its input as it was, unless ``out`` is the input itself;
-    a call that fails leaves it as it was in any case.
+    Buffers are arrays with one row per rank, of NumPy, of CuPy, or of a library that speaks DLPack
+    and keeps its arrays where the backend computes; outputs are of the library of their inputs and
+    lie where they lie, and nothing is copied on the way. On a GPU, work is put on CuPy's current
+    stream; a call returns when it is done. A call leaves its input as it was, unless ``out`` is the
+    input itself; a call that fails leaves it as it was in any case.
 
-    Every rank has a clock of its own, and all stand still but for what ``compute`` and waiting for
-    collectives make of them; see Communicator for collectives that are under way at once. A World
-    may be used from several threads; its program is then the order in which they call.
+    Every rank has a clock of its own, and only ``compute`` and waiting for collectives make it go
+    on; see Communicator for several collectives in flight at once. A World may be used from several
+    threads; its program is then the order in which they call.
 
     >>> import numpy as np, emul
     >>> world = emul.World("three-campus")
@@ -219,7 +219,7 @@ class World(Communicator):
 
     @property
     def lag(self) -> Lag:
-        """By how much all calls so far came behind their modelled moments, and what was to blame.
+        """The lag of all calls so far behind their modelled moments, and its cause.
 
         Without any arrivals on the virtual clock. Also without those of rehearsals.
         """
@@ -228,7 +228,7 @@ class World(Communicator):
     def rehearsal(self) -> AbstractContextManager[None]:
         """Return a context in which nobody waits, and which finds ``dilation`` for its calls.
 
-        Call there what will be called later, twice or more: of calls that are alike the quickest
+        Make the calls of the program there, twice or more: of calls that are alike the quickest
         counts. On the virtual clock, nothing is found.
 
         >>> import numpy as np, emul
@@ -243,7 +243,7 @@ class World(Communicator):
     def group(self, ranks: Iterable[int]) -> Group:
         """Return a communicator of some ranks, as MPI and torch.distributed have them.
 
-        Its rank i is the i-th lowest of ``ranks``, whatever their order, as in
+        Its rank i is the i-th lowest of ``ranks``, given in any order, as in
         torch.distributed.new_group. Each group has its own connections, also one of the same ranks
         as another. Raises ArgumentError for no rank, one twice, or one that is not there.
         """
@@ -252,7 +252,7 @@ class World(Communicator):
     def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
         """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.
 
-        What is under way goes on meanwhile. On the wall clock it returns when the last of these
+        Collectives in flight go on meanwhile. On the wall clock it returns when the last of these
         ranks is through. Raises ArgumentError for seconds below 0 or ranks that are not there,
         TimeLimitError when clocks that differ would pass 26 days.
         """
@@ -274,9 +274,9 @@ class World(Communicator):
     def ranks_now_s(self) -> npt.NDArray[np.float64]:
         """The modelled clock of each rank, (n,) in seconds.
 
-        To look at a time in the middle of a program works it out by the program so far. What is
-        issued later, at an earlier moment of some rank, may share links with what is still under
-        way, and change it.
+        A time in the middle of a program is computed by the program so far. A collective that is
+        issued later, at an earlier moment of some rank, may share links with those in flight, and
+        change it.
         """
         return self.engine.clocks.clocks_ps() / PS_PER_S
 

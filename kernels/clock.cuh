@@ -10,7 +10,7 @@ typedef struct {
     long long start;   /* when the call began, by this clock: as the host reckons it, and no later
                           than emul_start finds possible */
     long long elapsed; /* nanoseconds that the call had taken when it was launched */
-    long long error;   /* what went wrong first, or EMUL_FINE */
+    long long error;   /* the first fault, or EMUL_FINE */
     long long longest; /* nanoseconds that one wait may take */
 } emul_pace;
 

@@ -1,8 +1,8 @@
-/* copy: carries out the copying rows of one step, and what comes before and after all steps.
+/* copy: carries out the copying rows of one step, and the copies before and after all steps.
  *
  * input, output, work: the buffers that rows name
  * rows: n_rows descriptors, cut into n_tiles tiles (rows.cuh)
- * ranks: with avg, what is copied is divided by it; otherwise every bit is kept
+ * ranks: with avg, copied values are divided by it; otherwise every bit is kept
  * launch: any number of blocks of any number of threads, in one dimension
  * equals: target[...] = source, for each row (emul.ops.NumpyOps); with avg NumpyOps.finish
  */

@@ -151,7 +151,7 @@ template <class T> static __device__ inline bool emul_unordered(T a, T b)
     return a != a || b != b;
 }
 
-/* ---- the element type: how it is kept, and what it is reduced in ------------------------- */
+/* ---- the element type: how it is kept, and the type of its reduction --------------------- */
 
 #if EMUL_TYPE == EMUL_FLOAT64
 typedef double emul_element;
@@ -209,7 +209,7 @@ static __device__ inline emul_element emul_narrow(emul_wide wide)
 #endif
 }
 
-/* What a minimum is decided by: values, where those of float16 and bfloat16 are widened. */
+/* The values that decide a minimum; those of float16 and bfloat16 are widened. */
 #if EMUL_TYPE == EMUL_FLOAT16 || EMUL_TYPE == EMUL_BFLOAT16
 #define EMUL_VALUE(element) emul_widen(element)
 #else
@@ -245,7 +245,7 @@ static __device__ inline emul_element emul_combine(emul_element stood, emul_elem
 #endif
 }
 
-/* What ends with avg: floats are rounded once more, whole numbers are cut towards zero. */
+/* The end of avg: floats are rounded once more, whole numbers are cut towards zero. */
 static __device__ inline emul_element emul_finish(emul_element total, long long ranks)
 {
 #if EMUL_OP != EMUL_AVG

@@ -5,8 +5,8 @@
  * input, output: the buffers; one and the same where it is used in place
  * runs: n_runs runs of elements, cut into n_tiles tiles of EMUL_TILE_BYTES; run i has a tape
  *       (emul.plans.Recipe), and leaves and targets: byte offsets in input and output
- * ranks: what avg divides by
- * EMUL_KEPT: how many values a tape sets aside at most; up to four stay in registers
+ * ranks: the divisor of avg
+ * EMUL_SPILLED: the most spill slots of a tape; up to four stay in registers
  * launch: any number of blocks of any number of threads, in one dimension
  * equals: emul.ops.NumpyOps.perform
  *
@@ -16,24 +16,7 @@
  * of a piece come before its stores, as in place needs.
  */
 
-enum {
-    EMUL_LOAD,
-    EMUL_FOLD,
-    EMUL_UNDER,
-    EMUL_KEEP,
-    EMUL_TAKE,
-    EMUL_FOLD_KEPT,
-    EMUL_UNDER_KEPT,
-    EMUL_FINISH,
-    EMUL_STORE,
-    EMUL_MOVE /* leaf i to target i, for each of them; not in place */
-};
-
-enum { EMUL_UNITS = 2, EMUL_SLOTS = EMUL_KEPT ? EMUL_KEPT : 1 };
-
-typedef struct {
-    int code, first, count;
-} emul_instruction;
+enum { EMUL_UNITS = 2, EMUL_SLOTS = EMUL_SPILLED ? EMUL_SPILLED : 1 };
 
 typedef struct {
     long long length, first_tile; /* elements; tiles of all runs before this one */
@@ -49,18 +32,18 @@ typedef struct {
     long long ranks;
 } emul_pass;
 
-/* What a thread has of one rank's row, or of a combination of several. */
+/* The values that a thread has of one rank's row, or of a combination of several. */
 template <class Piece> struct emul_held {
     Piece unit[EMUL_UNITS];
 };
 
-/* What is set aside; a few are chosen among without an address, so that they stay in registers. */
-template <class Piece> struct emul_kept {
+/* The spilled values; a few are chosen among without an address, so that they stay in registers. */
+template <class Piece> struct emul_spilled {
     emul_held<Piece> slot[EMUL_SLOTS];
 
     __device__ inline void put(int which, const emul_held<Piece> &value)
     {
-        if (EMUL_KEPT > 4)
+        if (EMUL_SPILLED > 4)
             slot[which] = value;
         else
 #pragma unroll
@@ -71,7 +54,7 @@ template <class Piece> struct emul_kept {
 
     __device__ inline emul_held<Piece> got(int which) const
     {
-        if (EMUL_KEPT > 4)
+        if (EMUL_SPILLED > 4)
             return slot[which];
         emul_held<Piece> value = slot[0];
 #pragma unroll
@@ -119,13 +102,13 @@ static __device__ inline void emul_given(char *into, const emul_where &where,
             emul_store((Piece *)(into + where.at[k]), value.unit[k]);
 }
 
-/* What becomes of leaves that were loaded together: folded into what there is so far, ... */
-template <bool UNDER> struct emul_folding {
+/* The use of leaves that were loaded together: combined into the accumulator, ... */
+template <bool RIGHT> struct emul_folding {
     template <class Piece>
     static __device__ inline void take(emul_held<Piece> &so_far, const emul_pass &,
                                        const emul_where &, int, const emul_held<Piece> &value)
     {
-        so_far = UNDER ? emul_joined(value, so_far) : emul_joined(so_far, value);
+        so_far = RIGHT ? emul_joined(value, so_far) : emul_joined(so_far, value);
     }
 };
 
@@ -183,7 +166,7 @@ template <class Piece>
 static __device__ inline void emul_play(const emul_pass &pass, const emul_where &where)
 {
     emul_held<Piece> so_far = {};
-    emul_kept<Piece> kept;
+    emul_spilled<Piece> spilled;
 #pragma unroll 1
     for (const emul_instruction *now = pass.tape; now < pass.end; now++) {
         const int first = now->first, last = first + now->count;
@@ -191,24 +174,24 @@ static __device__ inline void emul_play(const emul_pass &pass, const emul_where 
         case EMUL_LOAD:
             so_far = emul_taken<Piece>(pass.input + pass.leaf[first], where);
             break;
-        case EMUL_FOLD:
+        case EMUL_COMBINE:
             emul_all<emul_folding<false> >(so_far, pass, where, first, last);
             break;
-        case EMUL_UNDER:
+        case EMUL_COMBINE_RIGHT:
             emul_all<emul_folding<true> >(so_far, pass, where, first, last);
             break;
-#if EMUL_KEPT
-        case EMUL_KEEP:
-            kept.put(first, so_far);
+#if EMUL_SPILLED
+        case EMUL_SPILL:
+            spilled.put(first, so_far);
             break;
-        case EMUL_TAKE:
-            so_far = kept.got(first);
+        case EMUL_RELOAD:
+            so_far = spilled.got(first);
             break;
-        case EMUL_FOLD_KEPT:
-            so_far = emul_joined(so_far, kept.got(first));
+        case EMUL_COMBINE_SPILLED:
+            so_far = emul_joined(so_far, spilled.got(first));
             break;
-        case EMUL_UNDER_KEPT:
-            so_far = emul_joined(kept.got(first), so_far);
+        case EMUL_COMBINE_RIGHT_SPILLED:
+            so_far = emul_joined(spilled.got(first), so_far);
             break;
 #endif
         case EMUL_FINISH:

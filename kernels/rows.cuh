@@ -1,9 +1,9 @@
-/* The rows of one step, cut into tiles: what copy, reduce and recv_reduce_copy share.
+/* The rows of one step, cut into tiles: shared by copy, reduce and recv_reduce_copy.
  *
  * A row takes a run of elements from one or two places to a third. Tiles are EMUL_TILE_BYTES of a
  * row each, counted over all rows; the blocks of a launch, however many, take every so many-th
  * tile. Any launch of one dimension will do. No two rows of a step write the same, and none reads
- * what another one writes, so their order is free.
+ * the target of another, so their order is free.
  *
  * Where all places of a row lie alike to sixteen bytes, sixteen are carried at a time, and single
  * elements before and after them; otherwise single elements throughout.
@@ -80,8 +80,8 @@ static __device__ inline void emul_tile(const emul_places at, long long low, lon
     emul_stretch<Action, emul_element>(at, rest, (int)(high - rest), ranks);
 }
 
-/* All tiles of this block. An Action says whether a row combines two places, and what becomes of
- * what is only moved. */
+/* All tiles of this block. An Action says whether a row combines two places, and finishes
+ * values that are only moved. */
 template <class Action>
 static __device__ inline void emul_carry_out(char *input, char *output, char *work,
                                              const emul_row *rows, long long n_rows,

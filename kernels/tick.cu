@@ -2,7 +2,7 @@
  *
  * moved: (n) nanoseconds between one reading and the next that is another; 0 where it stands still
  * launch: one block of one thread
- * equals: the differences of what time.monotonic_ns returns, as often as it returns something new
+ * equals: the differences of values of time.monotonic_ns, as often as it returns a new one
  */
 
 extern "C" __global__ void emul_tick(long long *moved, int n)

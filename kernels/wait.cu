@@ -6,7 +6,7 @@
  *
  * No wait goes on for ever: one that is longer than the table allows is refused, a clock that
  * stands still is found by counting looks (a nap in which it stood is as many as had room in it),
- * and the host can end all of them. What went wrong is left in the table, and the waits that follow
+ * and the host can end all of them. The fault is left in the table, and the waits that follow
  * end at once.
  */
 

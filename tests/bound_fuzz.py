@@ -20,7 +20,7 @@ from emul.links import (
 )
 from emul.links.link import TCP
 from emul.plans import COLLECTIVES, algorithms_for
-from emul.reading.toml_table import Table
+from emul.reading.toml_table import TomlTable
 from emul.timing import Slicing
 from emul.topology.library import link_preset_names
 from emul.topology.toml.link_tables import from_preset, link_of
@@ -55,7 +55,7 @@ class Call:
 
 @lru_cache(maxsize=64)
 def preset(name, *, is_trunk):
-    return link_of(from_preset(Table({"preset": name}, "fuzz", ""), is_trunk=is_trunk))
+    return link_of(from_preset(TomlTable({"preset": name}, "fuzz", ""), is_trunk=is_trunk))
 
 
 class Draw(random.Random):

@@ -15,7 +15,7 @@ import nvrtc
 import pytest
 from host_device import COMPILER, library_of
 
-from emul.ops.cuda.sources import NVRTC_OPTIONS
+from emul.ops.cuda.kernel_sources import NVRTC_OPTIONS
 
 MACHINE = Path(__file__).parent / "kernels" / "ptx_machine.cpp"
 FLAGS = ("-std=c++17", "-O1", "-fwrapv", "-ffp-contract=off", "-shared", "-fPIC")

@@ -16,7 +16,7 @@ from fake_cupy import FakeCupy
 from gpus import Tensor
 from host_device import COMPILER, WITHOUT_COMPILER
 
-from emul.ops.cuda import NVRTC_OPTIONS, Source
+from emul.ops.cuda import NVRTC_OPTIONS, KernelSource
 
 ROWS = np.arange(24, dtype=np.float32).reshape(4, 6)
 MISALIGNED, CAPTURING, INVALID_VALUE = 716, 900, 1
@@ -78,7 +78,7 @@ def misaligned(cupy):
 def kernel_of(cupy, name, **more):
     if COMPILER is None:
         pytest.skip(WITHOUT_COMPILER)
-    source = Source(name, **more)
+    source = KernelSource(name, **more)
     return cupy.RawModule(code=source.text, options=NVRTC_OPTIONS).get_function(source.entry)
 
 

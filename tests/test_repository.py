@@ -122,17 +122,17 @@ def test_the_kernels_are_installed_with_the_package():
 
 def test_what_setup_compiles_is_in_the_archive_of_the_sources():
     manifest = (ROOT / "MANIFEST.in").read_text()
-    for path in ROOT.glob("emul/**/*"):
-        if path.suffix in (".pyx", ".pxd", ".h"):
-            assert f"*{path.suffix}" in manifest, path
-    headers = {path.name for path in ROOT.glob("emul/ops/cpu/*.h")}
-    assert headers == set(re.findall(r"fused\w*\.h", " ".join(setup_headers())))
-
-
-def setup_headers():
-    """The headers that setup.py rebuilds for, which it names by their parts."""
-    parts = re.search(r"for part in \((.*?)\)", (ROOT / "setup.py").read_text())[1]
-    return [f"fused{part}.h" for part in re.findall(r'"(.*?)"', parts)]
+    for folder in ("emul", "kernels"):
+        for path in ROOT.glob(f"{folder}/**/*"):
+            if path.suffix in (".pyx", ".pxd", ".h"):
+                line = re.search(rf"^recursive-include {folder} (.*)", manifest, re.M)[1]
+                assert f"*{path.suffix}" in line, path
+    setup = (ROOT / "setup.py").read_text()
+    parts = re.search(r"for part in \((.*?)\)", setup)[1]
+    named = {f"emul/ops/cpu/fused{part}.h" for part in re.findall(r'"(.*?)"', parts)}
+    named |= set(re.findall(r'"(kernels/\w+\.h)"', setup))
+    headers = [*ROOT.glob("emul/**/*.h"), *ROOT.glob("kernels/*.h")]
+    assert named == {path.relative_to(ROOT).as_posix() for path in headers}
 
 
 def test_every_package_is_installed():

@@ -1,1 +1,1 @@
-"""What a GPU must reach, measured there by one command; see ``__main__``."""
+"""The targets of a GPU, measured there by one command; see ``__main__``."""

@@ -25,7 +25,7 @@ SANITIZED = "sanitized"
 COUNTS = ("tests", "failures", "errors", "skipped")
 SANITIZER = "compute-sanitizer"
 WORKERS = 8
-"""Processes that share the GPU: what takes most of the tests' time is compiling kernels."""
+"""Processes that share the GPU: most of the tests' time goes into compiling kernels."""
 
 TEST_S = 60
 """After so long a test is ended, where pytest-timeout is."""

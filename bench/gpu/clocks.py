@@ -1,4 +1,4 @@
-"""Waits of the device: how exact they are, and what they leave the host to do."""
+"""Waits of the device: how exact they are, and the time that they leave to the host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORTEST_WAIT_NS = 20_000
 ASKED_MEDIAN_US, ASKED_P99_US = 2.0, 5.0
 ASKED_OFF = 0.01
 ASKED_HOST = 0.005
-"""Of one core: what is left is below what such a measurement shows."""
+"""Of one core: the rest is below the resolution of the measurement."""
 
 ASKED_STEP_US = 10.0
 LONG_S = 1e-3
@@ -128,7 +128,7 @@ def return_path(setting: Setting) -> list[Figure]:
 
 
 def small(setting: Setting) -> list[Figure]:
-    """Return what a step of a captured collective of 24 x 1 KiB takes without delays."""
+    """Return the time of a step of a captured collective of 24 x 1 KiB without delays."""
     world = World(TOPOLOGY)
     job = Job(
         setting,
@@ -153,6 +153,6 @@ def small(setting: Setting) -> list[Figure]:
 
 
 def _rows(setting: Setting, world: World, nbytes: int) -> tuple[object, np.float32]:
-    """Return rows of ones, and what their sums must be."""
+    """Return rows of ones, and their sums."""
     ones = np.ones((world.size, nbytes // 4), np.float32)
     return setting.device.upload(ones), np.float32(world.size)

@@ -1,4 +1,4 @@
-"""The arithmetic against copying on the device, and against what others would write."""
+"""The arithmetic against copying on the device, and against others' ways to write it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OTHERS = ("reduce_scatter", "all_gather", "broadcast")
 
 
 def copying(setting: Setting) -> list[Figure]:
-    """Return how fast the device copies as much as the ranks hold: what ratios are to."""
+    """Return how fast the device copies as much as the ranks hold: the denominator of ratios."""
     nbytes = setting.scale.ranks * setting.scale.row_bytes
     rate = setting.copy_bytes_per_s(nbytes)
     return [Figure("device copy, read and written", rate / 1e9, "GB/s", about={"bytes": nbytes})]
@@ -128,8 +128,8 @@ def _tensor(setting: Setting, torch: Any) -> Figure:
 def array_ring(work: Any) -> None:
     """All-reduce the rows of ``work`` in place by a ring, one call of the array library per row.
 
-    Within a step no rank writes what another one reads, so no message has to be copied: as quick
-    as such a ring can be written.
+    Within a step no rank writes data that another one reads, so no message has to be copied: as
+    quick as such a ring can be written.
     """
     n, width = work.shape
     edges = [width * chunk // n for chunk in range(n + 1)]

@@ -1,4 +1,4 @@
-"""Sections that measure something, each on its own: what one of them meets stops no other."""
+"""Sections that measure something, each on its own: an error in one of them stops no other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINES_OF_A_TRACEBACK = 12
 class Figure:
     """One figure; ``asked`` in words, and whether it was ``reached``, None where nothing was asked.
 
-    ``about``: what it was worked out from, and whatever else a reader may want to know.
+    ``about``: its raw numbers, and further facts for a reader.
     """
 
     name: str
@@ -40,10 +40,10 @@ def at_most(name: str, value: float, unit: str, most: float, **about: Any) -> Fi
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What is measured together. ``measure`` returns figures; ``needs_s`` is about what it takes.
+    """Figures that are measured together, by ``measure`` in about ``needs_s``.
 
-    It is not begun when less time is left than it needs. ``first``: what tells most about a GPU
-    that emul has not run on, and belongs to a first look.
+    A section is not begun when less time is left. ``first``: a section that tells most about
+    a GPU that emul has not run on, and belongs to a first look.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class SectionRecord:
-    """What came of a section: its figures, or the error that it met."""
+    """The outcome of a section: its figures, or the error that it met."""
 
     name: str
     seconds: float
@@ -67,7 +67,7 @@ class SectionRecord:
 
 
 def recorded(sections: Sequence[Section], ends_at_s: float) -> Iterator[SectionRecord]:
-    """Yield what comes of each section, one after the other.
+    """Yield the outcome of each section, one after the other.
 
     ``ends_at_s``: of time.monotonic, when the whole must be through.
     """

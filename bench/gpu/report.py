@@ -1,4 +1,4 @@
-"""What a run is written as: one JSON, a table, and a run that bench.compare understands."""
+"""The files of a run: one JSON, a table, and a run that bench.compare understands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CALIBRATION = "device copy of as many bytes"
 
 
 def environment(facts: Mapping[str, str]) -> dict[str, Any]:
-    """Return what figures depend on: the device, its driver, the machine, versions."""
+    """Return the environment of figures: the device, its driver, the machine, versions."""
     return {
         "device": dict(facts),
         "nvidia_smi": _nvidia_smi(),
@@ -34,7 +34,7 @@ def environment(facts: Mapping[str, str]) -> dict[str, Any]:
 def document(
     about: Mapping[str, Any], records: Sequence[SectionRecord], seconds: float
 ) -> dict[str, Any]:
-    """Return the JSON: every figure with what was asked, and what each section met."""
+    """Return the JSON: every figure with its target, and the outcome of each section."""
     return {
         "schema": SCHEMA,
         "environment": dict(about),
@@ -47,7 +47,7 @@ def document(
 
 
 def comparable(device_name: str, records: Sequence[SectionRecord]) -> dict[str, Any]:
-    """Return what bench.compare reads: times as ratios to the copy, of this class of machines."""
+    """Return the run for bench.compare: times as ratios to the copy, of this class of machines."""
     return {
         "machine_info": {"emul": {"machine_class": gpu_class(device_name), **machine()}},
         "benchmarks": [
@@ -100,7 +100,7 @@ def _version(package: str) -> str | None:
 
 
 def _nvidia_smi() -> dict[str, str] | None:
-    """Return what nvidia-smi says of the first GPU; None where it says nothing."""
+    """Return the facts that nvidia-smi prints of the first GPU; None where it says nothing."""
     command = ["nvidia-smi", f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)

@@ -1,4 +1,4 @@
-"""On which device, at which sizes, and what several sections measure against."""
+"""On which device, at which sizes, and the copy that several sections measure against."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.worlds import exact_data
 from emul.ops import dtype_named
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device_arrays import DeviceArrays
-from emul.ops.cuda.gpu_ops import GpuOps, Work
+from emul.ops.cuda.gpu_ops import GpuOps, Launches
 from emul.ops.exact import PERIOD
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
@@ -66,7 +66,7 @@ FIRST = Scale(
     limit_s=90.0,
     whole=False,
 )
-"""What tells within a minute and a half whether a GPU is as it is taken to be."""
+"""Sizes that tell within a minute and a half whether a GPU is as it is taken to be."""
 
 TINY = Scale(
     ranks=4,
@@ -81,7 +81,7 @@ TINY = Scale(
     long_row_bytes=(1 << 12) + 3,
     whole=False,
 )
-"""What shows that all of it runs; the figures say nothing."""
+"""Sizes that show that all of it runs; the figures say nothing."""
 
 
 @dataclass
@@ -143,7 +143,7 @@ class Job:
         arrays = DeviceArrays(self.device)
         buffers = Buffers(promise, n, self.x, self.out, None, revocable=False, arrays=arrays)
         ops = GpuOps(self.device, stepwise=stepwise)
-        self.work: Work = ops.prepare(self.program, buffers, "sum", 0)
+        self.work: Launches = ops.prepare(self.program, buffers, "sum", 0)
         self.replay = self.device.captured(self.queue)
 
     def queue(self) -> None:
@@ -170,7 +170,7 @@ class Job:
         assert wrong == 0, f"{wrong} elements are wrong"
 
     def wrong(self, output: Any) -> int:
-        """Return how many elements of ``output``, on the device, are not what they must be."""
+        """Return how many elements of ``output``, on the device, are wrong."""
         count = output.shape[-1]
         most = count if self.setting.scale.whole else min(count, LOOKED_AT)
         lows = sorted({0, (count - most) // 2, count - most})

@@ -1,4 +1,4 @@
-"""The fused all_reduce with one thing in its kernel changed: what to try where it is too slow."""
+"""The fused all_reduce with one thing in its kernel changed: to be tried where it is too slow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.gpu.record import Figure
 from bench.gpu.setting import Setting
 from emul.ops.cuda.device import Kernel
 from emul.ops.cuda.gpu_ops import BLOCKS_PER_MULTIPROCESSOR
-from emul.ops.cuda.sources import Source
+from emul.ops.cuda.kernel_sources import KernelSource
 
 __all__ = ["CHANGES", "Varied", "blocks", "texts"]
 
@@ -32,14 +32,14 @@ CHANGES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "four pieces of a row at a time": ("EMUL_UNITS = 2", "EMUL_UNITS = 4"),
     }
 )
-"""What stands in the kernel, and what is put in its place."""
+"""A text of the kernel, and the text in its place."""
 
 BLOCKS = (3, 6, 64)
-"""Per multiprocessor, beside what the product takes; 3 are as many as there is room for."""
+"""Per multiprocessor, beside the product's number; 3 are as many as there is room for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Altered(Source):
+class Altered(KernelSource):
     """A source of which one text is replaced by another."""
 
     change: tuple[str, str] = ("", "")
@@ -48,7 +48,7 @@ class Altered(Source):
     def text(self) -> str:
         """The whole text, with the change."""
         old, new = self.change
-        plain = Source(self.kernel, self.dtype, self.reduction, self.kept).text
+        plain = KernelSource(self.kernel, self.dtype, self.reduction, self.spilled).text
         assert old in plain, f"{old!r} does not stand in the kernel"
         return plain.replace(old, new)
 
@@ -68,14 +68,14 @@ class Varied:
             )
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the device has."""
+        """Return the rows on the device."""
         return getattr(self.device, name)
 
-    def kernel(self, source: Source) -> Kernel:
+    def kernel(self, source: KernelSource) -> Kernel:
         """Return the kernel of the changed text."""
         if self.change is None or source.kernel != "fused":
             return self.device.kernel(source)
-        parts = (source.kernel, source.dtype, source.reduction, source.kept)
+        parts = (source.kernel, source.dtype, source.reduction, source.spilled)
         return self.device.kernel(Altered(*parts, self.change))
 
 
@@ -95,7 +95,7 @@ def texts(setting: Setting) -> list[Figure]:
 
 
 def _varied(setting: Setting, device: Varied, name: str) -> Figure:
-    """Return the figure of one variant; what a compiler refuses is told in its place."""
+    """Return the figure of one variant; a refusal of the compiler stands in its place."""
     name = f"fused all_reduce, float32, with {name}"
     try:
         job = all_reduce(replace(setting, device=device), "float32")

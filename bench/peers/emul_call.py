@@ -4,7 +4,8 @@ import sys
 
 import numpy as np
 
-from bench.peers.protocol import Rows, repeated, tell
+from bench.measuring import repeated
+from bench.peers.protocol import Rows, tell
 from bench.worlds import one_site
 from emul import World
 

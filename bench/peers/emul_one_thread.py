@@ -2,7 +2,8 @@
 
 import sys
 
-from bench.peers.protocol import Rows, repeated, tell
+from bench.measuring import repeated
+from bench.peers.protocol import Rows, tell
 from bench.worlds import Arithmetic
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """emul's engine of discrete events: who waits for whom is counted, then the times."""
 
-from bench.peers.protocol import Ring, repeated, tell
+from bench.measuring import repeated
+from bench.peers.protocol import Ring, tell
 from bench.worlds import scheduled_ring
 
 if __name__ == "__main__":

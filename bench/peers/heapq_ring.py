@@ -3,7 +3,8 @@
 import heapq
 import platform
 
-from bench.peers.protocol import Ring, repeated, tell
+from bench.measuring import repeated
+from bench.peers.protocol import Ring, tell
 
 
 def total_ps(ring: Ring) -> int:

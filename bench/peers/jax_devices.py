@@ -2,7 +2,8 @@
 
 import os
 
-from bench.peers.protocol import Rows, may_be_missing, repeated, tell
+from bench.measuring import repeated
+from bench.peers.protocol import Rows, may_be_missing, tell
 
 rows = Rows.of_command_line()
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={rows.ranks}"

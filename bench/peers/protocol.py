@@ -1,13 +1,11 @@
-"""What every peer is given, and the line of JSON that it prints."""
+"""The arguments of every peer, and the line of JSON that it prints."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +16,7 @@ from bench.worlds import LINK, exact_data
 from emul.ops.exact import ExactData
 from emul.units import PS_PER_S
 
-__all__ = ["Ring", "Rows", "may_be_missing", "repeated", "tell"]
+__all__ = ["Ring", "Rows", "may_be_missing", "tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +29,8 @@ class Rows:
 
     @classmethod
     def of_command_line(cls) -> Rows:
-        """Return what the command line asks for."""
-        return cls(*_numbers("ranks", "row_bytes", "repeats"))
+        """Return the work that the command line asks for."""
+        return cls(*_numbers(3))
 
     @property
     def arguments(self) -> list[str]:
@@ -65,8 +63,8 @@ class Ring:
 
     @classmethod
     def of_command_line(cls) -> Ring:
-        """Return what the command line asks for."""
-        return cls(*_numbers("ranks", "chunk_bytes", "repeats"))
+        """Return the work that the command line asks for."""
+        return cls(*_numbers(3))
 
     @property
     def arguments(self) -> list[str]:
@@ -85,17 +83,17 @@ class Ring:
 
     @property
     def overhead_ps(self) -> int:
-        """What the sender's port is kept before the first byte."""
+        """The time that the sender's port is busy before the first byte."""
         return round(LINK.overhead_s * PS_PER_S)
 
     @property
     def sending_ps(self) -> int:
-        """What a port is kept by the bytes."""
+        """The time that a port is busy with the bytes."""
         return round(self.chunk_bytes / LINK.rate_bytes_per_s * PS_PER_S)
 
     @property
     def latency_ps(self) -> int:
-        """What it takes until a byte that has left arrives."""
+        """The time until a byte that has left arrives."""
         return round(LINK.latency_s * PS_PER_S)
 
     @property
@@ -104,30 +102,14 @@ class Ring:
         return self.steps * (self.overhead_ps + self.sending_ps + self.latency_ps)
 
 
-def _numbers(*names: str) -> list[int]:
-    parser = argparse.ArgumentParser()
-    for name in names:
-        parser.add_argument(name, type=int)
-    known, _ = parser.parse_known_args()
-    return [getattr(known, name) for name in names]
-
-
-def repeated(
-    work: Callable[[], object], repeats: int, prepare: Callable[[], object] = lambda: None
-) -> list[float]:
-    """Return the wall-clock seconds of each call of ``work``."""
-    taken = []
-    for _ in range(repeats):
-        prepare()
-        started = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - started)
-    return taken
+def _numbers(count: int) -> list[int]:
+    """Return the first ``count`` arguments of the command line."""
+    return [int(argument) for argument in sys.argv[1 : count + 1]]
 
 
 @contextlib.contextmanager
 def may_be_missing(name: str) -> Iterator[None]:
-    """Say that the peer is skipped, and end, when what it needs is not installed."""
+    """Say that the peer is skipped, and end, when a library that it needs is not installed."""
     try:
         yield
     except ImportError as error:
@@ -136,6 +118,6 @@ def may_be_missing(name: str) -> Iterator[None]:
 
 
 def tell(seconds: list[float], configured: str, **more: Any) -> None:
-    """Print what was measured, and how it was ``configured``."""
+    """Print the measured ``seconds``, and how the peer was ``configured``."""
     line = {"seconds": seconds, "configured": configured, **more}
     print(json.dumps(line), flush=True)

@@ -1,4 +1,4 @@
-"""The ring in SimGrid (s4u): an actor for each rank, a mailbox for what comes to it.
+"""The ring in SimGrid (s4u): an actor for each rank, a mailbox for its messages.
 
 SimGrid's transfers are flows that share links by max-min and take latency + bytes / rate in
 floating-point seconds; there is no occupancy and no overhead, so an actor sleeps for the overhead

@@ -1,9 +1,10 @@
-"""The ring in SimPy: a process for each rank, a resource for its port, a store for what comes."""
+"""The ring in SimPy: a process for each rank, a resource for its port, a store for its messages."""
 
 from collections.abc import Generator
 from typing import Any
 
-from bench.peers.protocol import Ring, may_be_missing, repeated, tell
+from bench.measuring import repeated
+from bench.peers.protocol import Ring, may_be_missing, tell
 
 with may_be_missing("simpy"):
     import simpy

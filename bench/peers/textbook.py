@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bench.peers.protocol import Rows, repeated, tell
+from bench.measuring import repeated
+from bench.peers.protocol import Rows, tell
 from bench.worlds import textbook_ring
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """PyTorch in one process: the rows of a tensor summed, the sum written to every row."""
 
-from bench.peers.protocol import Rows, may_be_missing, repeated, tell
+from bench.measuring import repeated
+from bench.peers.protocol import Rows, may_be_missing, tell
 
 with may_be_missing("torch"):
     import torch

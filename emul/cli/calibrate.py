@@ -12,7 +12,7 @@ from emul.cli.params import Size
 from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
-    from emul.measured import Calibration, Layout, Log, Parameter, Taken
+    from emul.measured import Calibration, Log, Parameter, SiteLayout, Taken
     from emul.topology import Document
 
 __all__ = ["calibrate"]
@@ -58,7 +58,8 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     r"""Find the latency, overhead and rate of a link from measurements, and how sure they are.
 
     Each FILE is the output of nccl-tests (as printed, or -J), of an OSU micro-benchmark, of
-    iperf3 -J or of ping, or a CSV. What it is, is told by its content.
+    iperf3 -J or of ping, or a CSV. The content
+    of a FILE tells its kind.
 
     A CSV of collectives has the columns collective, world_size, size_bytes (of the whole vector)
     and time_s, and if wanted algorithm. A CSV of a link has kind, size_bytes and time_s, where
@@ -66,8 +67,8 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     that a stream moves in the time).
 
     The time of a collective is fitted as base + steps x (latency + overhead) + factor x size /
-    rate, with steps and factor of its closed form. What the data cannot tell apart is said, and
-    put together. Needs scipy: pip install '.[calibrate]'.
+    rate, with steps and factor of its closed form. Parameters that the data cannot
+    tell apart are named and put together. Needs scipy: pip install '.[calibrate]'.
     """
     from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of, taken_of
     from emul.measured import calibrate as fitted
@@ -81,7 +82,7 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     link = asked["link"] or layout.binding_link
     layout.check(link, logs)
     known = {each: base_link(base, each) for each in LINKS}
-    found = fitted(
+    calibration = fitted(
         [each for log in logs for each in log.measurements],
         algorithm=asked["algorithm"],
         slice_bytes=asked["slice_bytes"],
@@ -90,18 +91,18 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     taken = {log: taken_of(log, asked["algorithm"]) for log in logs}
     said = f"as in {asked['base']}" if base else "no --base was given"
     words = {log.measurements[0].source: " and ".join(log.taken_as) for log in logs}
-    parameters = parameters_of(found, known[link], said, words)
+    parameters = parameters_of(calibration, known[link], said, words)
     beside = layout.warnings(link, logs) if base is None else _words_of_base(base, link, asked)
-    warnings = [*found.warnings, *beside]
-    _print(taken, link, parameters, found, warnings)
-    _write(taken, layout, link, parameters, found, base, warnings, asked)
-    if not found.measured_anything:
+    warnings = [*calibration.warnings, *beside]
+    _print(taken, link, parameters, calibration, warnings)
+    _write(taken, layout, link, parameters, calibration, base, warnings, asked)
+    if not calibration.measured_anything:
         say(f"nothing of the {link} link was measured")
         click.get_current_context().exit(1)
 
 
 def _words_of_base(base: Document, link: str, asked: dict[str, Any]) -> list[str]:
-    """Say what is lost of the link of the base that the calibrated one replaces."""
+    """Name the keys of the base link that are lost when the calibrated link replaces it."""
     from emul.measured import keys_left_out
 
     keys = keys_left_out(base, link)
@@ -189,38 +190,38 @@ def _print(
     taken: dict[Log, tuple[Taken, ...]],
     link: str,
     parameters: tuple[Parameter, ...],
-    found: Calibration,
+    calibration: Calibration,
     warnings: list[str],
 ) -> None:
-    from emul.report.calibration import calibration_table, file_line, fit_words
+    from emul.report.calibration_words import calibration_table, file_line, fit_words
 
     say(*(file_line(log, rows) for log, rows in taken.items()))
     print_wide(calibration_table(parameters))
-    say(f"{link} link: {fit_words(found)}")
+    say(f"{link} link: {fit_words(calibration)}")
     say_each("note: ", (note for log in taken for note in log.notes))
     say_each("warning: ", warnings)
 
 
 def _write(
     taken: dict[Log, tuple[Taken, ...]],
-    layout: Layout,
+    layout: SiteLayout,
     link: str,
     parameters: tuple[Parameter, ...],
-    found: Calibration,
+    calibration: Calibration,
     base: Document | None,
     warnings: list[str],
     asked: dict[str, Any],
 ) -> None:
     from emul import __version__
     from emul.measured import topology_text
-    from emul.report.calibration import calibration_document
+    from emul.report.calibration_words import calibration_document
     from emul.report.documents import write_json
     from emul.report.files import write_text
 
     if asked["json_path"] is not None:
-        document = calibration_document(__version__, taken, link, parameters, found, warnings)
+        document = calibration_document(__version__, taken, link, parameters, calibration, warnings)
         write_json(asked["json_path"], document)
-    if asked["out_path"] is not None and found.measured_anything:
+    if asked["out_path"] is not None and calibration.measured_anything:
         text = topology_text(
             layout,
             link,
@@ -239,7 +240,7 @@ def _write(
 def _remarks(
     taken: dict[Log, tuple[Taken, ...]], parameters: tuple[Parameter, ...], warnings: list[str]
 ) -> list[str]:
-    """Return what stands at the head of a topology file, beside its numbers."""
+    """Return the comments at the head of a topology file."""
     files = [
         f"By emul calibrate from {log.path.name} ({log.form}): "
         f"{'; '.join(each.words for each in rows)}."

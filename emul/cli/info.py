@@ -1,4 +1,4 @@
-"""``emul info``: what there is to compute with."""
+"""``emul info``: the machine and its backends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["info"]
 def info(clock: bool) -> None:
     """Show versions, backends (and why one is not available), processor and GPU."""
     if clock:
-        from emul.report.clock import clock_lines
+        from emul.report.clock_words import clock_lines
 
         say(*clock_lines())
         return
     from emul import __version__
-    from emul.report.info import info_lines
+    from emul.report.machine_facts import info_lines
 
     say(*info_lines(__version__))

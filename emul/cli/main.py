@@ -1,4 +1,4 @@
-"""The command ``emul``: its subcommands, and what becomes of errors."""
+"""The command ``emul``: its subcommands, and the exit status of errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from emul import EmulError, __version__
 from emul.cli.calibrate import calibrate
 from emul.cli.info import info
-from emul.cli.params import INTERRUPTED, Group
+from emul.cli.params import INTERRUPTED, Subcommands
 from emul.cli.perf import perf
 from emul.cli.plan import plan
 from emul.cli.stack import stack
@@ -24,7 +24,8 @@ NOBODY_READS = 1
 
 
 @click.group(
-    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Subcommands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
@@ -61,7 +62,7 @@ def run() -> None:
 
 
 def _status() -> int:
-    """Run the command, say what is wrong, and return the exit status."""
+    """Run the command, print its errors, and return the exit status."""
     try:
         return int(main.main(prog_name="emul", standalone_mode=False) or 0)
     except SystemExit as end:

@@ -11,7 +11,7 @@ from emul.cli.terminal import say
 from emul.errors import ArgumentError
 from emul.units import parse_size
 
-__all__ = ["INTERRUPTED", "Dilation", "Group", "Real", "Size", "Whole"]
+__all__ = ["INTERRUPTED", "Dilation", "Real", "Size", "Subcommands", "Whole"]
 
 INTERRUPTED = 130
 """Exit status: 128 + SIGINT, as shells count."""
@@ -27,8 +27,8 @@ MOST_DILATION = 1e9
 """With more, a millisecond would last 12 days."""
 
 
-class Group(click.Group):
-    """Subcommands; without any, the help page is printed, by every version of click."""
+class Subcommands(click.Group):
+    """A group of subcommands; without any, the help page is printed, by every version of click."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the arguments, or print the help page when there are none."""

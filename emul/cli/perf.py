@@ -99,9 +99,9 @@ def perf(
     """Run a collective over a range of sizes, wait for its links, and check every element.
 
     COLLECTIVE is all_reduce, reduce_scatter, all_gather, broadcast, reduce, all_to_all, gather,
-    scatter or send_recv (every rank to the next); by default all_reduce, or what a plan in FILE.xml
-    computes. Sizes may end in K, M or G for powers of 1024. The exit status is 1 when an element is
-    wrong, --strict is not met, or by a defect of emul a time is below its bound.
+    scatter or send_recv (every rank to the next); by default all_reduce, or the one that a plan in
+    FILE.xml computes. Sizes may end in K, M or G for powers of 1024. The exit status is 1 when an
+    element is wrong, --strict is not met, or by a defect of emul a time is below its bound.
     """
     from emul.cli.sweep import Sweep
     from emul.report import PerfTable
@@ -148,7 +148,7 @@ def perf(
 
 
 def _collective_and_root(collective: str | None, asked: dict[str, Any]) -> tuple[str, int]:
-    """Return what is run, and from or to which rank: as asked for, or as the plan's file says."""
+    """Return the collective and its root, from the options or from the plan's file."""
     from emul.plans import is_plan_file, read_plan
 
     root = asked["root"]
@@ -162,7 +162,7 @@ def _collective_and_root(collective: str | None, asked: dict[str, Any]) -> tuple
 
 
 def _too_late(rows: list[PerfRow], strict_s: float | None) -> str | None:
-    """Return what is wrong with the size that lagged most, if it lagged more than is allowed."""
+    """Return a sentence about the size that lagged most, if the lag is beyond the bound."""
     from emul.units import format_bytes, format_time
     from emul.wall.lag import round_up
 
@@ -236,7 +236,7 @@ def _check_sizes(asked: dict[str, Any]) -> None:
 
 
 def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:
-    """Return the counts to run, having refused whatever could not be run at the largest."""
+    """Return the counts to run; refuse options that cannot be met at the largest."""
     from emul.cli.sweep import sizes
     from emul.errors import unknown_name
     from emul.ops import REDUCTIONS
@@ -279,8 +279,8 @@ def _words(sweep: Sweep, rows: list[PerfRow], count: int) -> list[str]:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what is going on, in a line that goes away."""
+def _progress(task: str) -> Iterator[Callable[[str], None]]:
+    """Show the progress on a terminal, in a line that goes away."""
     if not sys.stderr.isatty():
         yield lambda doing: None
         return
@@ -288,8 +288,8 @@ def _progress(what: str) -> Iterator[Callable[[str], None]]:
 
     # Refreshed by hand: a refreshing thread would take time from what is measured.
     shown = console(stderr=True)
-    with Live(what, console=shown, auto_refresh=False, transient=True) as live:
-        yield lambda doing: live.update(f"{what}: {doing}", refresh=True)
+    with Live(task, console=shown, auto_refresh=False, transient=True) as live:
+        yield lambda doing: live.update(f"{task}: {doing}", refresh=True)
 
 
 def _write(

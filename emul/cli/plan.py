@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import Group, Whole
+from emul.cli.params import Subcommands, Whole
 from emul.cli.terminal import print_wide, say
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-@click.group(cls=Group)
+@click.group(cls=Subcommands)
 def plan() -> None:
-    """Show what algorithms do: who sends which chunk to whom."""
+    """Show plans: which rank sends which chunk to which rank."""
 
 
 @plan.command("list")
@@ -59,7 +59,7 @@ def _named_plan(collective: str, algorithm: str, where: Topology, root: int) -> 
 @click.option("--steps", type=Whole(0), default=8, show_default=True,
               help="Draw so many steps.")  # fmt: skip
 def show(collective: str, algorithm: str | None, topology: str, root: int, steps: int) -> None:
-    """Draw a plan: its steps, who sends what to whom, and the bytes over each link.
+    """Draw a plan: its steps with their transfers, and the bytes over each link.
 
     The plan is that of an algorithm for a collective, or that of a file in MSCCL XML.
     """
@@ -69,27 +69,28 @@ def show(collective: str, algorithm: str | None, topology: str, root: int, steps
 
     where = load(topology)
     if is_plan_file(collective):
-        found = read_plan(collective)
+        drawn = read_plan(collective)
     elif algorithm is None:
         raise click.UsageError("Missing argument 'ALGORITHM'.")
     else:
-        found = _named_plan(collective, algorithm, where, root)
-    for line in plan_sheet(found, where, steps):
+        drawn = _named_plan(collective, algorithm, where, root)
+    for line in plan_sheet(drawn, where, steps):
         say(line)
 
 
 @plan.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Prove that FILE, a plan in MSCCL XML, computes its collective, and say what it does.
+    """Prove that FILE, a plan in MSCCL XML, computes its collective, and describe it.
 
-    Exit status 2, with the line, for what is not understood, a race, a deadlock, or a wrong result.
+    Exit status 2, with the line, for an element that emul does not know, a race, a deadlock, or a
+    wrong result.
     """
     from emul.plans import read_plan
     from emul.report.plans import plan_words
 
-    found = read_plan(file)
-    say(f"{file}: proven: {found}", *plan_words(found))
+    proven = read_plan(file)
+    say(f"{file}: proven: {proven}", *plan_words(proven))
 
 
 @plan.command()

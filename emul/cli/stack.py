@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from emul.cli.params import Group
+from emul.cli.params import Subcommands
 from emul.cli.terminal import print_wide, say
 
 __all__ = ["stack"]
 
 
-@click.group(cls=Group)
+@click.group(cls=Subcommands)
 def stack() -> None:
     """Show how communication libraries put messages on the wire."""
 
@@ -31,8 +31,8 @@ def show(name: str) -> None:
     from emul.report.stacks import choice_table, number_table
     from emul.stacks.profile import load_stack
 
-    found = load_stack(name)
-    say(f"{found.name}: {found.description or 'no description'}")
-    print_wide(number_table(found))
-    if found.choices:
-        print_wide(choice_table(found))
+    profile = load_stack(name)
+    say(f"{profile.name}: {profile.description or 'no description'}")
+    print_wide(number_table(profile))
+    if profile.choices:
+        print_wide(choice_table(profile))

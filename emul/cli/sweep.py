@@ -16,7 +16,7 @@ from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
 from emul.ops.integers import WRAPPING
-from emul.plans import Layout, Shape, collective_named
+from emul.plans import BufferLayout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
 from emul.runtime.planner import Planner
 from emul.runtime.prediction import Prediction
@@ -46,7 +46,7 @@ def sizes(first: int, last: int, *, step: int | None, factor: int) -> Iterator[i
 
 @dataclass(frozen=True)
 class Sweep:
-    """What to run at every size, and how often; with ``no_data`` nothing is run, only timed."""
+    """The calls of every size, and how often; with ``no_data`` they are only timed."""
 
     world: World
     collective: str
@@ -86,9 +86,9 @@ class Sweep:
     def counts(self, wanted_bytes: Iterator[int]) -> list[int]:
         """Return the input counts of one rank for the wanted sizes of the whole vector.
 
-        Sizes are rounded down to what the collective can cut up, but never to nothing; sizes
-        that then are the same are run once. Where it has a block for each rank, that is a multiple
-        of the ranks, as in nccl-tests; elsewhere it is any whole number of elements.
+        Sizes are rounded down to a number of elements that the collective can cut up, at least
+        one; equal sizes are run once. A collective with a block for each rank needs a multiple
+        of the ranks, as in nccl-tests; other collectives take any whole number of elements.
         """
         collective = collective_named(self.collective)
         itemsize = dtype_named(self.dtype).itemsize
@@ -100,8 +100,8 @@ class Sweep:
     def check_feasible(self, count: int) -> None:
         """Raise CapacityError when the buffers for ``count`` would not fit.
 
-        Those of the caller are looked at first, so that what is far too large is refused at once.
-        Without data, raise what is wrong with timing it.
+        The buffers of the caller come first, so that a size far too large is refused at once.
+        Without data, raise the error of timing the size.
         """
         if self.no_data:
             self.predict(self.world, count)
@@ -112,7 +112,7 @@ class Sweep:
         check_fits(needed, what)  # also where a device computes: data are made and checked here
         arrays = self.world.ops.arrays
         arrays.check_fits(needed, what)
-        work_shape = Layout.of(self.predict(self.world, count).plan, shape).work_shape
+        work_shape = BufferLayout.of(self.predict(self.world, count).plan, shape).work_shape
         if work_shape != shape.output_shape:
             arrays.check_fits(needed + prod(work_shape) * itemsize, what)
 
@@ -147,7 +147,7 @@ class Sweep:
             return None
 
     def row(self, count: int, advance: Advance) -> PerfRow:
-        """Run one size and return its line; ``advance`` is told now and then what is going on."""
+        """Run one size and return its line; ``advance`` is called with the progress."""
         if self.no_data:
             advance("timing")
             return modelled_row(

@@ -60,7 +60,7 @@ def complain(message: str) -> None:
 
 
 def silence() -> None:
-    """Let what is still to be printed lead nowhere, where nobody reads it any more."""
+    """Discard all further output: nobody reads it any more."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -74,7 +74,7 @@ def console(*, stderr: bool = False, width: int | None = None) -> Console:
 
 def print_wide(table: RenderableType) -> None:
     """Print a rich table, as wide as it needs where there is no terminal to fit in."""
-    found = console()
-    if not found.is_terminal:
-        found = console(width=WIDTH_WITHOUT_TERMINAL)
-    found.print(table)
+    wide = console()
+    if not wide.is_terminal:
+        wide = console(width=WIDTH_WITHOUT_TERMINAL)
+    wide.print(table)

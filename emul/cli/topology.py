@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import Group
+from emul.cli.params import Subcommands
 from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
-    from emul.topology import LinkTable
+    from emul.topology import LinkOrigin
 
 __all__ = ["topology"]
 
 
-@click.group(cls=Group)
+@click.group(cls=Subcommands)
 def topology() -> None:
-    """Show where ranks live and what joins them."""
+    """Show where ranks live, and the links between them."""
 
 
 @topology.command("list")
@@ -56,7 +56,7 @@ def show(name: str, sources: bool) -> None:
         _say_notes(document.tables)
 
 
-def _show_links(links: Sequence[LinkTable]) -> None:
+def _show_links(links: Sequence[LinkOrigin]) -> None:
     from emul.report import link_sheets
 
     for sheet in link_sheets(links):
@@ -64,7 +64,7 @@ def _show_links(links: Sequence[LinkTable]) -> None:
     _say_notes(links)
 
 
-def _say_notes(links: Sequence[LinkTable]) -> None:
+def _say_notes(links: Sequence[LinkOrigin]) -> None:
     from emul.topology import notes_of
 
     say_each("note: ", (note for link in links for note in notes_of(link)))
@@ -73,13 +73,13 @@ def _say_notes(links: Sequence[LinkTable]) -> None:
 @topology.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Check a topology file, and say what it describes."""
+    """Check a topology file, and describe it."""
     from emul.topology import read_document
 
     document = read_document(file)
-    found = document.topology
+    described = document.topology
     say(
-        f"{file}: good: {found.world_size} ranks at {len(found.sites)} sites, "
-        f"{len(found.trunks)} trunks"
+        f"{file}: good: {described.world_size} ranks at {len(described.sites)} sites, "
+        f"{len(described.trunks)} trunks"
     )
     _say_notes(document.tables)

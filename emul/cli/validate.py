@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from emul.stacks import Stack
-    from emul.validation import LinkTable, MeasuredRow, Predicted, Predictor, Summary
+    from emul.validation import MeasuredLinks, MeasuredRow, Predicted, Predictor, Summary
 
 __all__ = ["validate"]
 
@@ -53,10 +53,10 @@ def validate(
     max_median: float | None,
     max_p90: float | None,
 ) -> None:
-    """Predict timed collectives from measurements of their links, and say how far off that is.
+    """Predict timed collectives from measurements of their links, and print the errors.
 
-    Columns of both files: see emul/validation/columns.py. Beside every prediction stands what the
-    textbook formula says, alpha the one-way delay and beta the rate.
+    Columns of both files: see emul/validation/columns.py. Beside every prediction stands that
+    of the textbook formula, with the one-way delay as alpha and the rate as beta.
     """
     from emul import __version__
     from emul.report.documents import write_json
@@ -74,15 +74,17 @@ def validate(
     if not rows:
         raise click.UsageError(f"no row has a one-way delay of {min_delay_us:g} us or more")
     predictor = _predictor(all_rows, table, load_stack(stack) if stack else None, calibrate)
-    found, interrupted = _predict(rows, predictor)
-    if not found:
+    predictions, interrupted = _predict(rows, predictor)
+    if not predictions:
         sys.exit(INTERRUPTED)
-    _print(found, only_summary)
+    _print(predictions, only_summary)
     if json_path is not None:
-        write_json(json_path, validation_document(__version__, found, interrupted=interrupted))
+        write_json(
+            json_path, validation_document(__version__, predictions, interrupted=interrupted)
+        )
     if plot_path is not None:
-        save_picture(plot_path, found)
-    model, _ = summary_of(found)
+        save_picture(plot_path, predictions)
+    model, _ = summary_of(predictions)
     broken = _broken(model, max_median, max_p90)
     if interrupted:
         sys.exit(INTERRUPTED)
@@ -91,9 +93,9 @@ def validate(
 
 
 def _predictor(
-    rows: Sequence[MeasuredRow], table: LinkTable, stack: Stack | None, calibrate: bool
+    rows: Sequence[MeasuredRow], table: MeasuredLinks, stack: Stack | None, calibrate: bool
 ) -> Predictor:
-    """Return what predicts rows, with constants fitted to the unshaped ones if asked for."""
+    """Return the predictor of rows; ``calibrate`` fits its constants to the unshaped rows."""
     from emul.validation import Predictor
     from emul.validation.constants import calibrated_stacks
 
@@ -116,25 +118,25 @@ def _predict(rows: Sequence[MeasuredRow], predictor: Predictor) -> tuple[list[Pr
     """Return the predictions, with progress on a terminal, and whether they were interrupted."""
     from rich.progress import track
 
-    found: list[Predicted] = []
+    predictions: list[Predicted] = []
     shown = console(stderr=True)
     try:
         for row in track(rows, "predicting", console=shown, transient=True,
                          disable=not shown.is_terminal):  # fmt: skip
-            found.append(predictor.predict(row))
+            predictions.append(predictor.predict(row))
     except KeyboardInterrupt:
-        complain(f"emul: interrupted after {len(found)} of {len(rows)} rows")
-        return found, True
-    return found, False
+        complain(f"emul: interrupted after {len(predictions)} of {len(rows)} rows")
+        return predictions, True
+    return predictions, False
 
 
-def _print(found: Sequence[Predicted], only_summary: bool) -> None:
+def _print(predictions: Sequence[Predicted], only_summary: bool) -> None:
     from emul.report.validation import validation_summary, validation_table
 
     if not only_summary:
-        print_wide(validation_table(found))
-    print_wide(validation_summary(found))
-    say_each("# ", (note for each in found for note in each.notes))
+        print_wide(validation_table(predictions))
+    print_wide(validation_summary(predictions))
+    say_each("# ", (note for each in predictions for note in each.notes))
 
 
 def _broken(model: Summary, max_median: float | None, max_p90: float | None) -> bool:

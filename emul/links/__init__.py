@@ -1,4 +1,5 @@
-"""The link model: what a link is, and pure functions of numbers; no topology, plan or clock."""
+"""The link model: the numbers of a link, and pure functions of numbers; no topology, plan or
+clock."""
 
 from emul.links.changes import Changes, Diurnal, Outages, State
 from emul.links.delay import GLASS_GROUP_INDEX, glass_s_per_km, one_way_delay_s

@@ -1,7 +1,7 @@
-"""Lower bounds on the time of a collective: what no algorithm can beat on given links.
+"""Lower bounds on the time of a collective: no algorithm is faster on given links.
 
-*Cut*: for a set of ranks, what must leave it and what must enter it, over the rates of the
-links that do so. *Count*: every element needs so many one-way transfers between the parts,
+*Cut*: for a set of ranks, the bytes that must leave it and enter it, over the rates of the
+links that do so. *Count*: every element needs a number of one-way transfers between the parts,
 over the sum of all rates. Both take one latency on top, because the last byte still has to
 travel. Neither allows for coding or for reducers in the network (Patarasuk and Yuan, JPDC 69,
 2009; Zhao et al., arXiv 2402.06787).
@@ -29,7 +29,7 @@ class Cut:
 
     ``share`` is the part of all ranks that is inside; ``alpha_s`` the least overhead of any
     transfer across plus the least latency of any, which may be of another one; rates are the sums
-    over the links out and in, and ``at_once`` what their token buckets let pass on top of that.
+    over the links out and in, and ``at_once`` the bytes that their token buckets let pass besides.
     """
 
     share: float
@@ -89,7 +89,7 @@ def uneven_bytes_across(
 
 
 def crossing_s(leaving: float, entering: float, cut: Cut) -> float:
-    """Return the seconds that so many bytes across ``cut`` take at least; 0 for none."""
+    """Return the seconds that the bytes across ``cut`` take at least; 0 for none."""
     if not leaving and not entering:
         return 0.0
     out_s = max(0.0, leaving - cut.out_at_once_bytes) / cut.out_bytes_per_s

@@ -1,4 +1,4 @@
-"""Links that change while messages are under way: traces, the time of day, outages.
+"""Links that change while messages are in flight: traces, the time of day, outages.
 
 All three become one list of states, each of which holds until the next.
 """
@@ -11,22 +11,55 @@ from dataclasses import dataclass, replace
 
 from emul.errors import ArgumentError
 from emul.links.draws import exponential, key_of
-from emul.links.traces import BUSIEST_HOUR, diurnal_rate_bytes_per_s
 from emul.reading.checks import fraction, loss_probability, not_negative, positive
 
-__all__ = ["CONSTANT", "Changes", "Diurnal", "Outages", "State"]
+__all__ = [
+    "BUSIEST_HOUR",
+    "CONSTANT",
+    "Changes",
+    "Diurnal",
+    "Outages",
+    "State",
+    "diurnal_rate_bytes_per_s",
+]
 
 SECONDS_PER_HOUR = 3600.0
 DIURNAL_STEP_S = 900.0
 """How long the load of an hour of the day is taken to be constant."""
 
+BUSIEST_HOUR = 14.0
+"""Hour of the day of most other traffic; assumed."""
+
+
+def diurnal_rate_bytes_per_s(
+    rate_bytes_per_s: float,
+    hour: float,
+    *,
+    least_load: float,
+    most_load: float,
+    busiest_hour: float = BUSIEST_HOUR,
+) -> float:
+    """Return C (1 - b), the rate beside other traffic at an hour of the day.
+
+    b = b0 + (b1 - b0) (1 + cos(2 pi (h - h1) / 24)) / 2 between the least and the most load,
+    which are fractions of the rate; the shape is assumed.
+
+    >>> round(diurnal_rate_bytes_per_s(100.0, 14, least_load=0.1, most_load=0.6), 9)
+    40.0
+    """
+    positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
+    fraction(least_load=least_load, most_load=most_load)
+    not_negative("hours", hour=hour, busiest_hour=busiest_hour)
+    swing = (1 + math.cos(2 * math.pi * (hour - busiest_hour) / 24)) / 2
+    return rate_bytes_per_s * (1 - least_load - (most_load - least_load) * swing)
+
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a link is like from ``from_s`` on.
+    """The state of a link from ``from_s`` on.
 
     Its rate is multiplied by ``rate_factor``, its delay grows by ``extra_delay_s``; ``loss`` is
-    the packet loss, None for that of the link's transport; nothing passes unless it is ``up``.
+    the packet loss, None for the loss of the link's transport; nothing passes unless it is ``up``.
     """
 
     from_s: float = 0.0
@@ -134,7 +167,7 @@ class Outages:
 class Changes:
     """A ``trace`` of states, by time, repeated every ``repeat_s`` (0: the last one holds).
 
-    Its times, like those of ``diurnal`` load and of ``outages``, count from midnight of the
+    Its times, and the times of ``diurnal`` load and of ``outages``, count from midnight of the
     first day, on which a call begins where its World says (``start_s``).
     """
 
@@ -190,7 +223,7 @@ class Changes:
         )
 
     def states(self, seed: int, link: str, until_s: float) -> Iterator[State]:
-        """Yield what the link called ``link`` is like, by time, from 0 s on.
+        """Yield the states of the link called ``link``, by time, from 0 s on.
 
         The last state is the first one that begins after ``until_s``, if there is any.
         """
@@ -227,7 +260,7 @@ def _repeated(trace: tuple[State, ...], repeat_s: float) -> Iterator[State]:
 
 
 def _joined(sources: list[Iterator[State]], until_s: float) -> Iterator[State]:
-    """Yield what all sources together say, whenever one of them says something new."""
+    """Yield the state that all sources together make, at every change of one of them."""
     current = [next(source) for source in sources]
     following = [next(source, None) for source in sources]
     now_s = 0.0

@@ -1,4 +1,4 @@
-"""How long one bit is under way: glass and the boxes along it."""
+"""The delay of one bit: glass and the boxes along it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def equipment_s(
     ``hops`` counts the switches and routers that cut through and ``store_and_forward_hops``
     those that take in a whole packet first: each costs ``hop_s``, the latter also
     ``packet_s`` (of `store_and_forward_s`). ``transponder_pair_s`` contains the pair's own
-    error correction; what an older OTN layer adds on top is ``error_correction_s`` (15 to
+    error correction; the further delay of an older OTN layer is ``error_correction_s`` (15 to
     150 us; mapyourtech.com, fec-and-latency). ``macsec_s`` is per link, 1 to 3 us
     (trueneutral.eu, macsec-perf).
 

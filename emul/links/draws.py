@@ -1,7 +1,7 @@
 """Random numbers that are keyed, never drawn in turn: the same key, the same number.
 
-A key is mixed from a seed, names and numbers; who asks first does not matter, and what one link
-draws does not change when another is added. Only additions, products and shifts are used, so
+A key is mixed from a seed, names and numbers; the order of calls does not matter, and the draws of
+one link do not change when another link is added. Only additions, products and shifts are used, so
 the bits are the same on every machine, which library functions do not promise.
 """
 
@@ -97,7 +97,7 @@ def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Floats:
 
 
 def _exp(x: Floats) -> Floats:
-    """Return e^x: a power of two, and a series of Taylor for what is left."""
+    """Return e^x: a power of two, and a series of Taylor for the remainder."""
     power = np.rint(x / LN_2)
     rest = x - power * LN_2
     series = np.ones_like(rest)

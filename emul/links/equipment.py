@@ -1,4 +1,4 @@
-"""Switches and routers by generation: what each adds to the delay of a packet."""
+"""Switches and routers by generation: the delay that each adds to a packet."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Closed forms of collectives over equal links: what the algorithm costs, without sharing.
+"""Closed forms of collectives over equal links: the time of an algorithm, without sharing.
 
 ``alpha_s`` is o + L of a step that others wait for, ``nbytes`` the full vector in bytes,
-``rate_bytes_per_s`` what each rank sends at. One rank takes no time. The reduction itself
+``rate_bytes_per_s`` the rate at which each rank sends. One rank takes no time. The reduction itself
 is in alpha or in the rate (Thakur, Rabenseifner and Gropp, IJHPCA 19, 2005).
 """
 

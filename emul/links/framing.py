@@ -1,4 +1,4 @@
-"""What is left of the line rate after headers and gaps between frames."""
+"""The rate of payload on a line: the line rate less headers and gaps between frames."""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ HARDLY = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Bytes per second, and what sets them: ``window``, ``loss``, or ``share`` for nothing."""
+    """Bytes per second, and the term that sets them: ``window``, ``loss``, or ``share`` for
+    nothing."""
 
     bytes_per_s: float
     term: str
@@ -42,9 +43,9 @@ def connection_limit(
 ) -> Limit:
     """Return the limit of a connection, which has all streams of the link's transport.
 
-    ``rate_bytes_per_s`` is what the link has at the time, over all of its waves, ``rtt_s`` the
-    round trip in seconds, and ``loss`` what is lost, where it is not the transport's. A stream
-    has a wave to itself, or where there are more streams than waves its part of one.
+    ``rate_bytes_per_s`` is the rate of the link at the time, over all of its waves, ``rtt_s`` the
+    round trip in seconds, and ``loss`` the part that is lost, where it is not the transport's. A
+    stream has a wave to itself, or where there are more streams than waves its part of one.
 
     >>> metro = Link(49e9, 0.25e-3, transport=Transport(window_bytes=2**22, streams=2))
     >>> connection_limit(metro, rate_bytes_per_s=49e9, rtt_s=0.5e-3)
@@ -76,10 +77,10 @@ def connection_limit(
 def lifted_limit_bytes_per_s(
     link: Link, *, port_bytes_per_s: float, rtt_s: float, loss: float | None = None
 ) -> float:
-    """Return what a connection gets while tokens lift the limit of ``link``, in bytes per second.
+    """Return the rate of a connection while tokens lift the limit of ``link``, in bytes per second.
 
     Bytes then come as fast as the sender's port lets them go, and windows and losses hold the
-    connection to what they leave of that.
+    connection to a part of that rate.
     """
     one_wave = replace(link, waves=1)
     limit = connection_limit(one_wave, rate_bytes_per_s=port_bytes_per_s, rtt_s=rtt_s, loss=loss)
@@ -87,7 +88,7 @@ def lifted_limit_bytes_per_s(
 
 
 def _loss_rate(transport: Transport, line: float, rtt_s: float, loss: float) -> float:
-    """Return what losses leave of a stream's ``line``, in bytes per second."""
+    """Return the rate of a stream on its ``line`` with losses, in bytes per second."""
     if not loss:
         return line
     if transport.recovery == "bbr":

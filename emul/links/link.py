@@ -1,7 +1,7 @@
-"""A link: what one direction of a path does to a message.
+"""A link: the effect of one direction of a path on a message.
 
-Three numbers, rate, latency and overhead, are always there. What else real links have is in four
-parts, each off unless it is given: transport, jitter, other traffic, and waves.
+Three numbers, rate, latency and overhead, are always there. Further effects of real links are in
+four parts, each off unless it is given: transport, jitter, other traffic, and waves.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = ["EFFECTS", "RECOVERIES", "TCP", "Jitter", "Link", "OtherTraffic", "Tr
 
 TCP = ("reno", "cubic", "bbr")
 RECOVERIES = ("none", "gbn", "sr", *TCP)
-"""How what is lost comes again: not at all, go-back-N, selective repeat, or TCP's ways."""
+"""How lost packets come again: not at all, go-back-N, selective repeat, or a law of TCP."""
 
 EFFECTS = ("latency", "window", "gap", "loss", "jitter", "queue", "load", "outage")
-"""What can be turned off, to see what it costs."""
+"""Effects that can be turned off, to see their cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Jitter:
 
 @dataclass(frozen=True, slots=True)
 class OtherTraffic:
-    """What others do to the link, and the buffer in front of it.
+    """Traffic of others on the link, and the buffer in front of it.
 
     ``load`` is the part of the rate that others take; ``queue_bytes`` of theirs stand in the
     queue, as far as ``buffer_bytes`` hold them. On a ``lossless`` link a buffer shorter than the
@@ -197,7 +197,8 @@ class Link:
 
     @property
     def available_bytes_per_s(self) -> float:
-        """What all transfers together get: what others leave, and a short buffer lets through.
+        """The rate of all transfers together: less the load of others, and as a short buffer
+        allows.
 
         A buffer that is too short for its length either caps the rate at buffer / RTT or, where
         go-back-N and a loss are given, loses.

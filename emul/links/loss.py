@@ -1,4 +1,4 @@
-"""What loss leaves of the rate, by the way in which what was lost comes again.
+"""The rate with losses, by the law of recovery.
 
 Loss is a probability per packet or segment, 0 to less than 1. The rates of TCP are per
 stream; without loss they are unlimited, so each takes the rate of the link as its limit.
@@ -34,14 +34,14 @@ CUBIC_C = 0.4
 """Segments per second cubed by which a CUBIC window grows (RFC 9438, section 5)."""
 
 CUBIC_BETA = 0.7
-"""What a loss leaves of a CUBIC window (RFC 9438, section 4.6)."""
+"""The part of a CUBIC window after a loss (RFC 9438, section 4.6)."""
 
 CUBIC_RENO_SEGMENTS = 1.2
 """Mean window times the root of the loss in CUBIC's Reno-friendly region (RFC 9438, tables)."""
 
 
 def packets_in_flight(rate_bytes_per_s: float, *, rtt_s: float, mtu_bytes: float) -> float:
-    """Return N = 1 + RTT / t, the packets of ``mtu_bytes`` that fill a pipe, t = MTU / rate.
+    """Return N = 1 + RTT / t, the packets of ``mtu_bytes`` that fill a path, t = MTU / rate.
 
     >>> round(packets_in_flight(49.0187e9, rtt_s=0.3e-3, mtu_bytes=4096))
     3591
@@ -52,8 +52,8 @@ def packets_in_flight(rate_bytes_per_s: float, *, rtt_s: float, mtu_bytes: float
     return 1 + rtt_s * rate_bytes_per_s / mtu_bytes
 
 
-def _check_pipe(loss: float, in_flight_packets: float, window_packets: float) -> None:
-    """Refuse a pipe that holds less than the packet being sent."""
+def _check_path(loss: float, in_flight_packets: float, window_packets: float) -> None:
+    """Refuse a path that holds less than the packet being sent."""
     loss_probability(loss=loss)
     positive("packets", in_flight_packets=in_flight_packets)
     positive_or_unlimited("packets", window_packets=window_packets)
@@ -72,7 +72,7 @@ def go_back_n_efficiency(
     >>> round(go_back_n_efficiency(1e-4, 3591.23), 3)
     0.736
     """
-    _check_pipe(loss, in_flight_packets, window_packets)
+    _check_path(loss, in_flight_packets, window_packets)
     window = min(window_packets, in_flight_packets)
     return window * (1 - loss) / ((1 - loss + loss * window) * in_flight_packets)
 
@@ -82,13 +82,13 @@ def selective_repeat_efficiency(
 ) -> float:
     """Return the part of the rate that selective repeat turns into payload: (1 - p) min(1, W / N).
 
-    Only what was lost is sent again, as by NICs in the manner of IRN (Mittal et al.,
+    Only lost packets are sent again, as by NICs in the manner of IRN (Mittal et al.,
     SIGCOMM 2018).
 
     >>> selective_repeat_efficiency(1e-3, 3590)
     0.999
     """
-    _check_pipe(loss, in_flight_packets, window_packets)
+    _check_path(loss, in_flight_packets, window_packets)
     return (1 - loss) * min(1.0, window_packets / in_flight_packets)
 
 
@@ -159,7 +159,7 @@ def bbr_rate_bytes_per_s(
 ) -> float:
     """Return C (1 - p), the bytes per second of BBR, and 0 where more than it bears is lost.
 
-    Beyond ``most_loss`` the probes no longer make good what is lost, and the estimate of the
+    Beyond ``most_loss`` the probes no longer make good the losses, and the estimate of the
     rate falls without end. Versions 2 and 3 give way at about 0.02 (assumed).
     """
     positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)

@@ -15,7 +15,7 @@ CABLE_S_PER_KM = 4.897e-6
 """Of fibre at 1550 nm, in the three digits after the point that data sheets give."""
 
 JUMBO_FRAME_BYTES = 9216
-"""The largest frame that common switches carry, and so what may be under way at a pause."""
+"""The largest frame that common switches carry, which may be in flight at a pause."""
 
 
 def pfc_headroom_bytes(
@@ -47,7 +47,7 @@ def pfc_rate_bytes_per_s(
 ) -> float:
     """Return the bytes per second that stay lossless: the buffer per round trip, if too small.
 
-    The rate is that of the link as long as ``buffer_bytes`` holds the headroom.
+    The rate is the rate of the link as long as ``buffer_bytes`` holds the headroom.
     """
     positive("bytes per second", rate_bytes_per_s=rate_bytes_per_s)
     not_negative("bytes", headroom_bytes=headroom_bytes, buffer_bytes=buffer_bytes)

@@ -1,4 +1,4 @@
-"""What one transfer gets from a link without loss: windows, gaps, slow start, time.
+"""The rate of one transfer on a link without loss: windows and streams.
 
 A window turns latency into bandwidth: no more than the window is in flight per round trip.
 """

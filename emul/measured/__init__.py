@@ -1,13 +1,13 @@
-"""From what people measure to the numbers of links: readers, the fit, and the topology file."""
+"""From measurements to the numbers of links: readers, the fit, and the topology file."""
 
 from emul.errors import MeasurementError, MissingLibraryError
 from emul.measured.calibration import Calibration, Quantity, calibrate
 from emul.measured.detection import read_measurements
 from emul.measured.forms import COLLECTIVES
-from emul.measured.layout import LINKS, Layout, layout_of
+from emul.measured.layout import LINKS, SiteLayout, layout_of
 from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.parameters import Parameter, parameters_of
-from emul.measured.ring import ALIKE, Ring
+from emul.measured.ring_paths import ALIKE, Ring
 from emul.measured.taken import Taken, only_half, taken_of
 from emul.measured.topology_file import base_link, keys_left_out, topology_text
 
@@ -17,7 +17,6 @@ __all__ = [
     "LINKS",
     "Calibration",
     "Hints",
-    "Layout",
     "Log",
     "Measurement",
     "MeasurementError",
@@ -25,6 +24,7 @@ __all__ = [
     "Parameter",
     "Quantity",
     "Ring",
+    "SiteLayout",
     "Taken",
     "base_link",
     "calibrate",

@@ -1,4 +1,4 @@
-"""What measurements tell of a link and of the software over it, and what they cannot tell."""
+"""The numbers of a link and of the software over it from measurements, and the open ones."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from emul.measured.determined import (
     words_of_undetermined,
 )
 from emul.measured.forms import check_algorithm
-from emul.measured.linear_model import BASE, LATENCY, OVERHEAD
+from emul.measured.linear_model import BASE, LATENCY, OVERHEAD, Model
 from emul.measured.measurement import STREAM, Measurement
 from emul.measured.medians import CONFIDENCE, FEWEST, Interval
 from emul.measured.merging import BLURRED, SLICES, Settled, settled
 from emul.measured.misfits import has_another_form, words_of_misfit
 from emul.measured.populations import Apart, apart
-from emul.measured.ring import ALIKE, Ring
-from emul.measured.sources import sources_of
+from emul.measured.ring_paths import ALIKE, Ring
 from emul.units import format_rate, format_time
 
 __all__ = ["Calibration", "Quantity", "calibrate"]
@@ -38,6 +37,9 @@ NAMES = {
     "rate_bytes_per_s": "the rate",
 }
 
+LEAST_SHARE = 0.1
+"""A file whose lines have less than this part of all influence on a parameter is not named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
@@ -45,7 +47,7 @@ class Quantity:
 
     Both ends are NaN where no interval is known; ``high`` is infinite where it is open.
     ``sources`` are the files that the value comes from, the one that tells most first; ``holds``
-    says what is in it beside what it is named for.
+    names the other quantities that it contains.
     """
 
     value: float
@@ -58,12 +60,12 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was measured: seconds, and bytes per second; None where nothing was.
+    """The measured numbers: seconds, and bytes per second; None where nothing was measured.
 
     Where the rate, or latency and overhead, are None, ``least_rate_bytes_per_s`` and
     ``most_step_s`` are the bounds that the data give of them, 0 and infinite where they give none.
-    ``warnings`` say in sentences what the data cannot tell. ``typical_error`` is the median of the
-    relative errors of the fit of so many ``parameters``, ``worst_error`` the largest;
+    ``warnings`` say in sentences which questions the data leave open. ``typical_error`` is the
+    median of the relative errors of the fit of ``parameters`` numbers, ``worst_error`` the largest;
     ``slice_bytes`` the pieces in which it takes chunks of rings to be handed on, 0 for whole.
     """
 
@@ -93,10 +95,10 @@ def calibrate(
     slice_bytes: int | None = None,
     ring: Ring = ALIKE,
 ) -> Calibration:
-    """Return what ``measurements`` tell.
+    """Return the numbers that ``measurements`` determine.
 
     ``algorithm`` is how collectives were done whose files do not say it; ``slice_bytes`` the pieces
-    in which a ring hands chunks on, 0 for whole, None for what fits better; ``ring`` the
+    in which a ring hands chunks on, 0 for whole, None for the better fit; ``ring`` the
     links that rings go over, where some are known. Raises MeasurementError when the
     measurements are too few or too much alike, or of two links; ArgumentError for an unknown
     algorithm.
@@ -149,7 +151,7 @@ def calibrate(
 class _Quantities:
     """Reads the parameters off a fit, with intervals that hold for all that was fitted together.
 
-    Of a form that is not that of the data no interval is known.
+    Of a form that does not fit the data no interval is known.
     """
 
     settled: Settled
@@ -161,11 +163,11 @@ class _Quantities:
         if column not in self.settled.fit.model.active:
             return None
         ends, value = self._interval(column), float(self.settled.fit.theta[column])
-        sources = sources_of(self.settled.fit.model, column)
+        sources = _sources_of(self.settled.fit.model, column)
         return Quantity(value, ends.low, ends.high, sources, holds, ends.confidence)
 
     def rate(self) -> Quantity | None:
-        """Return the rate; the ends of its interval are those of seconds per byte, turned over."""
+        """Return the rate; the ends of its interval are the inverse ends of seconds per byte."""
         found = self.of(*BYTES)
         if found is None:
             return None
@@ -225,3 +227,19 @@ def _words_of_samples(measurements: Sequence[Measurement]) -> Iterator[str]:
         else:
             ends = f"{format_time(least)} to {format_time(most)}"
             yield f"{name}: single times vary {fold}, from {ends}"
+
+
+def _sources_of(model: Model, column: int) -> tuple[str, ...]:
+    """Return the files that a parameter comes from, the one of most influence first.
+
+    Of least squares, a parameter is a weighted sum of the measurements; the influence of a file is
+    the sum of its weights, without their signs.
+    """
+    scaled = (model.pays / model.times_s[:, None])[:, model.active]
+    weights = np.abs(np.linalg.pinv(scaled / np.linalg.norm(scaled, axis=0)))
+    by_file: dict[str, float] = {}
+    for source, weight in zip(model.sources, weights[model.active.index(column)], strict=True):
+        by_file[source] = by_file.get(source, 0.0) + float(weight)
+    least = LEAST_SHARE * sum(by_file.values())
+    named = [source for source in by_file if by_file[source] >= least]
+    return tuple(sorted(named, key=lambda source: -by_file[source]))

@@ -1,12 +1,12 @@
 """CSV files of our own, with named columns in any order; lines that begin with # are passed over.
 
 Of collectives, a line for each time: ``collective, world_size, size_bytes, time_s``, and if wanted
-``algorithm``. The size is that of the whole vector, as in nccl-tests:
+``algorithm``. The size is the size of the whole vector, as in nccl-tests:
 
     collective,world_size,size_bytes,time_s
     all_reduce,8,1048576,0.00213
 
-Of what is measured between two ranks: ``kind, size_bytes, time_s``. The kind is ``latency`` (one
+Of measurements between two ranks: ``kind, size_bytes, time_s``. The kind is ``latency`` (one
 way, of next to nothing), ``rtt`` (there and back), ``message`` (one message, from the send to its
 arrival) or ``goodput`` (bytes that a long stream moves in a time):
 
@@ -24,10 +24,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from emul.measured.forms import COLLECTIVES
+from emul.measured.log_source import LogSource
 from emul.measured.measurement import LATENCY, MESSAGE, STREAM, Hints, Log, Measurement
-from emul.measured.source import Source
-from emul.reading.numbers import count, positive, whole_size
 from emul.reading.place import Place
+from emul.reading.values import choice, count, positive, whole_size
 
 __all__ = ["ANCHORS", "RESULT", "is_csv", "read_csv"]
 
@@ -41,10 +41,10 @@ NAME = r"(?:collective|world_size|size_bytes|time_s|algorithm|kind)"
 COMMENT = "comments that look like results"
 ANCHORS = (re.compile(rf"\b{NAME}(?:\s*,\s*{NAME})+\s*$"),)
 RESULT = re.compile(r"(?:\w+\s*,\s*){2,}[\w.+-]+\s*$")
-"""What a line of results holds, also behind text that is not known."""
+"""A part of every line of results, also behind text that is not known."""
 
 
-def is_csv(source: Source) -> bool:
+def is_csv(source: LogSource) -> bool:
     """Say whether the first line that says something names columns of ours."""
     for line in source.lines:
         if line.strip() and not line.lstrip().startswith("#"):
@@ -53,8 +53,8 @@ def is_csv(source: Source) -> bool:
     return False
 
 
-def read_csv(source: Source, hints: Hints) -> Log:
-    """Return what a CSV says."""
+def read_csv(source: LogSource, hints: Hints) -> Log:
+    """Return the measurements of a CSV file."""
     rows = _rows(source)
     first = next(rows, None)
     if first is None:
@@ -70,7 +70,7 @@ def read_csv(source: Source, hints: Hints) -> Log:
     return Log(source.path, "CSV", tuple(found))
 
 
-def _rows(source: Source) -> Iterator[tuple[Place, list[str]]]:
+def _rows(source: LogSource) -> Iterator[tuple[Place, list[str]]]:
     """Yield the cells of each line, with its place; no cell spans lines."""
     for place, line in source.numbered():
         if line.lstrip().startswith("#") and RESULT.search(line):
@@ -109,21 +109,19 @@ def _measured(row: dict[str, str], place: Place) -> Measurement:
     size_bytes = whole_size(row["size_bytes"], place.at("size_bytes"))
     if "kind" in row:
         return _of_link(row["kind"], size_bytes, time_s, place)
-    if row["collective"] not in COLLECTIVES:
-        raise place.at("collective").refusal(row["collective"], f"one of {', '.join(COLLECTIVES)}")
+    collective = choice(row["collective"], COLLECTIVES, place.at("collective"))
     if not size_bytes:
         raise place.at("size_bytes").refusal(0, "1 byte or more")
     ranks = count(row["world_size"], place.at("world_size"), "ranks", 2, MOST_RANKS)
     algorithm = row.get("algorithm", "")
-    return Measurement(row["collective"], time_s, place.path.name, size_bytes, ranks, algorithm)
+    return Measurement(collective, time_s, place.file_name, size_bytes, ranks, algorithm)
 
 
 def _of_link(kind: str, size_bytes: int, time_s: float, place: Place) -> Measurement:
-    if kind not in KINDS:
-        raise place.at("kind").refusal(kind, f"one of {', '.join(KINDS)}")
+    choice(kind, KINDS, place.at("kind"))
     if kind in WITHOUT_SIZE and size_bytes:
         raise place.at("size_bytes").refusal(size_bytes, f"0 bytes for kind {kind}")
     if kind == "goodput" and not size_bytes:
         raise place.at("size_bytes").refusal(0, "1 byte or more for kind goodput")
     one_way_s = time_s / 2 if kind == "rtt" else time_s
-    return Measurement(KINDS[kind], one_way_s, place.path.name, size_bytes)
+    return Measurement(KINDS[kind], one_way_s, place.file_name, size_bytes)

@@ -1,4 +1,4 @@
-"""From a file to what it says: its format is told by its content, never by its name."""
+"""From a file to its measurements: the format follows from the content, never from the name."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from emul.errors import MeasurementError
+from emul.errors import EmulError
 from emul.measured import csv_table, iperf, nccl_json, nccl_text, osu, ping
 from emul.measured.json_documents import START, documents_of
+from emul.measured.log_source import LogSource
 from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.neighbours import neighbour_of
 from emul.measured.prefixes import plain_lines, streams_of
-from emul.measured.source import Source
+from emul.reading.bounded_text import lines_of, text_of
 from emul.reading.json_text import JsonText
-from emul.reading.numbers import lines_of, text_of
 from emul.reading.place import Place
 
 __all__ = ["FORMATS", "read_measurements"]
@@ -35,15 +35,16 @@ NO_JSON = "text that is not JSON"
 
 @dataclass(frozen=True)
 class Format:
-    """A format of lines: what it is known by, and its reader.
+    """A format of lines: the marks that tell it, and its reader.
 
-    ``anchors`` find where its lines begin behind a prefix, ``result`` what a line of results holds.
+    ``anchors`` find where its lines begin behind a prefix, ``result`` a part of every line of
+    results.
     """
 
     anchors: Sequence[re.Pattern[str]]
     result: re.Pattern[str]
-    knows: Callable[[Source], bool]
-    read: Callable[[Source, Hints], Log]
+    knows: Callable[[LogSource], bool]
+    read: Callable[[LogSource, Hints], Log]
 
 
 OF_LINES = (
@@ -56,7 +57,7 @@ OF_LINES = (
 
 
 def read_measurements(path: Path, hints: Hints | None = None) -> Log:
-    """Return what the file at ``path`` says; ``hints`` are what the user knows beside it.
+    """Return the log in the file at ``path``; ``hints`` are facts that the user adds.
 
     Raises MeasurementError, with line and column, when the file cannot be read, is of no known
     format, is cut short, or holds a number that cannot be one.
@@ -74,13 +75,13 @@ def read_measurements(path: Path, hints: Hints | None = None) -> Log:
 
 
 def _of_lines(lines: list[str], path: Path, hints: Hints) -> Log | None:
-    """Return what a file of lines says, of each process in it; None if it is of no format."""
+    """Return the logs of all processes in a file of lines; None if it is of no format."""
     long = [number for number, line in enumerate(lines, start=1) if len(line) > LONGEST_LINE]
     lines = [line if len(line) <= LONGEST_LINE else "" for line in lines]
     for form in OF_LINES:
         logs: list[Log] = []
         for prefix, found, strangers in streams_of(lines, form.anchors):
-            source = Source(path, found, prefix)
+            source = LogSource(path, found, prefix)
             if form.knows(source):
                 for number in strangers if not logs else []:
                     if form.result.search(lines[number - 1]):
@@ -94,7 +95,7 @@ def _of_lines(lines: list[str], path: Path, hints: Hints) -> Log | None:
 
 
 def _of_json(lines: list[str], path: Path, hints: Hints) -> Log | None:
-    """Return what the JSON documents of a file say, None if there are none."""
+    """Return the log of the JSON documents of a file, None if there are none."""
     source = _json_source(lines, path)
     documents, strangers = documents_of("\n".join(source.lines), path)
     if not documents:
@@ -107,18 +108,18 @@ def _of_json(lines: list[str], path: Path, hints: Hints) -> Log | None:
     return replace(log, notes=(*several, *log.notes, *source.notes()))
 
 
-def _json_source(lines: list[str], path: Path) -> Source:
+def _json_source(lines: list[str], path: Path) -> LogSource:
     """Return the lines of JSON without the prefix that stands before the first brace."""
     starts = ((i, match.start()) for i, line in enumerate(lines) if (match := START.search(line)))
     first, at = next(starts, (0, 0))
     before = lines[first][:at]
     if not before.strip():
-        return Source(path, lines)
+        return LogSource(path, lines)
     anchor = re.compile(rf"(?<={re.escape(before)}){START.pattern}")
     prefix, rest, _ = streams_of(lines, [anchor])[0]
     if not prefix:
         rest = [*lines[:first], lines[first][at:], *lines[first + 1 :]]
-    return Source(path, rest, prefix)
+    return LogSource(path, rest, prefix)
 
 
 def _read_document(document: JsonText, path: Path, hints: Hints) -> Log:
@@ -153,7 +154,7 @@ def _numbered(logs: Sequence[Log]) -> tuple[Measurement, ...]:
     )
 
 
-def _unknown(lines: list[str], path: Path) -> MeasurementError:
+def _unknown(lines: list[str], path: Path) -> EmulError:
     """Return the error for a file of no format that is read, with the name of its own if known."""
     known = neighbour_of(lines)
     if known:

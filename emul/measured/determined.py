@@ -1,4 +1,4 @@
-"""What a fit determines of the link, and the bounds that it gives of the rest."""
+"""The numbers that a fit determines, and the bounds that it gives of the others."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def upper_end(found: Fit, columns: Sequence[int]) -> float:
 
 
 def words_of_undetermined(found: Fit) -> Iterator[str]:
-    """Yield what is not determined, with the reason and with the bound that there is."""
+    """Yield each parameter that is not determined, with the reason and with its bound."""
     for columns, name, pronoun, regime in (
         (BYTES, "the rate is", "it", "latency"),
         (STEP, "latency and overhead are", "them", "bandwidth"),
@@ -60,7 +60,7 @@ def words_of_undetermined(found: Fit) -> Iterator[str]:
 
 
 def _why(found: Fit, columns: Sequence[int], regime: str, pronoun: str) -> str:
-    """Return the reason: all times are of one regime, whatever the noise, or the noise."""
+    """Return the reason: all times are of one regime at any noise, or the noise."""
     most = upper_end(found, columns)
     times_s = found.model.predict(found.theta)
     paid = found.model.slopes(found.theta)[:, list(columns)].max(axis=1)

@@ -45,9 +45,9 @@ class Fit:
     """Parameters of a model, SI units, and the covariance of those that are active.
 
     ``half_widths`` are as of normal errors, NaN where there is nothing to tell them from;
-    ``influence``, (4, rows), is what a parameter changes by with the relative error of a row;
-    ``residuals`` the logarithms of model over measurement, ``deviations`` what they are expected
-    to be, and ``errors`` the relative errors of rows from which intervals are made.
+    ``influence``, (4, rows), is the change of a parameter with the relative error of a row;
+    ``residuals`` the logarithms of model over measurement, ``deviations`` their expected
+    sizes, and ``errors`` the relative errors of rows from which intervals are made.
     """
 
     model: Model
@@ -70,10 +70,10 @@ class Fit:
     def interval(self, weights: Floats) -> Interval:
         """Return the interval of a weighted sum of the parameters.
 
-        The ends of the intervals of all rows are put together as squares, each side for itself
-        (G. Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693: recovery of variances). So
-        what comes from one median alone has its interval, exactly; and none is surer than the
-        least sure of the medians that it comes from.
+        The ends of the intervals of all rows are put together as squares, each side for itself (G.
+        Y. Zou, A. Donner, Statistics in Medicine 27 (2008) 1693: recovery of variances). So a
+        number that comes from one median alone has its interval, exactly; and none is surer than
+        the least sure of the medians that it comes from.
         """
         moved = weights @ self.influence
         counts = np.flatnonzero(np.abs(moved) > NO_WEIGHT * np.abs(moved).max())
@@ -90,7 +90,8 @@ class Fit:
         return Interval(float(np.maximum(0.0, value - down)), value + up, confidence)
 
     def _row_interval(self, row: int) -> Interval:
-        """Return the relative errors between which that of a row lies; NaN if nothing tells it."""
+        """Return the relative errors between which the error of a row lies; NaN if nothing tells
+        it."""
         told = self.model.intervals[row]
         if told is not None:
             return told
@@ -143,7 +144,7 @@ def fit(model: Model) -> Fit:
 
 
 def _start(model: Model) -> Floats:
-    """Return parameters to start from: those of least relative squares, none below 0."""
+    """Return parameters to start from: the parameters of least relative squares, none below 0."""
     scaled = model.pays / model.times_s[:, None]
     norms = np.linalg.norm(scaled, axis=0)
     norms[norms == 0] = 1.0
@@ -153,7 +154,7 @@ def _start(model: Model) -> Floats:
 
 
 def _solve(model: Model, deviations: Floats, start: Floats) -> Floats:
-    """Return the parameters of least loss; their logarithms are what is sought."""
+    """Return the parameters of least loss; their logarithms are the unknowns."""
     active = model.active
     scaled = (model.pays / model.times_s[:, None])[:, active]
     least = LEAST_PART / scaled.max(axis=0)
@@ -186,7 +187,7 @@ def _residuals(model: Model, theta: Floats) -> Floats:
 
 
 def _deviations(model: Model, theta: Floats, before: Floats) -> Floats:
-    """Return the relative error of each row: what its file tells, else that of the residuals.
+    """Return the relative error of each row: from its file, else from the residuals.
 
     ``before`` are those from which the freedom of the residuals is found.
     """
@@ -206,7 +207,7 @@ def _errors(model: Model, residuals: Floats, scale: Floats, freedom: float) -> F
 
     Of rows that tell none they are those of an estimate that bears outliers: the root of the mean
     square of the bounded residuals, over the mean of their slopes, with the correction for few
-    rows (P. J. Huber, Robust Statistics (1981), section 7.6). ``scale`` is that of the loss.
+    rows (P. J. Huber, Robust Statistics (1981), section 7.6). ``scale`` is the scale of the loss.
     """
     untold = model.spreads == 0
     if not freedom:

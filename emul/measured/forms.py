@@ -16,15 +16,15 @@ from emul.errors import MeasurementError, unknown_name
 from emul.links import formulas
 from emul.measured.measurement import LATENCY, MESSAGE, STREAM, WINDOW, Measurement
 
-__all__ = ["ALGORITHMS", "COLLECTIVES", "Form", "algorithm_of", "form_of"]
+__all__ = ["ALGORITHMS", "COLLECTIVES", "ClosedForm", "algorithm_of", "form_of"]
 
 WINDOW_MESSAGES = 64
 """Messages between two answers in osu_bw and osu_bibw, their default (-W)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """How often a measurement pays for what; ``calls``: the base.
+class ClosedForm:
+    """How often a measurement pays for each cost; ``calls``: the base.
 
     Where ranks hand on pieces, slices of them hide time: ``pieces`` are in the vector, 0 where no
     piece is handed on. After the first, ``chained`` steps wait for the latency of a piece
@@ -40,15 +40,15 @@ class Form:
     relays: int = 0
 
 
-Builder = Callable[[int], Form]
+Builder = Callable[[int], ClosedForm]
 Formula = Callable[..., float]
 
 
 def _steps(steps: Callable[[int], float], copies: Callable[[int], float]) -> Builder:
     """Return the form of an algorithm whose steps wait for each other."""
 
-    def form(n: int) -> Form:
-        return Form(1, steps(n), steps(n), copies(n))
+    def form(n: int) -> ClosedForm:
+        return ClosedForm(1, steps(n), steps(n), copies(n))
 
     return form
 
@@ -56,10 +56,10 @@ def _steps(steps: Callable[[int], float], copies: Callable[[int], float]) -> Bui
 def _of(formula: Formula, *, per_pair: bool = False) -> Builder:
     """Return the form that a closed form of `emul.links.formulas` says; it is linear."""
 
-    def form(n: int) -> Form:
+    def form(n: int) -> ClosedForm:
         steps = formula(n, 0.0, alpha_s=1.0, rate_bytes_per_s=1.0)
         copies = formula(n, 1.0, alpha_s=0.0, rate_bytes_per_s=1.0)
-        return Form(1, steps, steps, copies / n if per_pair else copies)
+        return ClosedForm(1, steps, steps, copies / n if per_pair else copies)
 
     return form
 
@@ -68,7 +68,7 @@ def _ring(formula: Formula) -> Builder:
     """Return the form of a ring, in which all hand on a piece in every step."""
     whole = _of(formula)
 
-    def form(n: int) -> Form:
+    def form(n: int) -> ClosedForm:
         found = whole(n)
         return replace(found, pieces=n, chained=found.latencies - 1)
 
@@ -81,14 +81,14 @@ def _tree(n: int, nbytes: float, *, alpha_s: float, rate_bytes_per_s: float) -> 
     )
 
 
-def _fan(n: int) -> Form:
+def _fan(n: int) -> ClosedForm:
     """Return the form of n - 1 messages that one port sends or takes in, one after the other."""
-    return Form(1, 1, n - 1, (n - 1) / n)
+    return ClosedForm(1, 1, n - 1, (n - 1) / n)
 
 
-def _rooted_ring(n: int) -> Form:
+def _rooted_ring(n: int) -> ClosedForm:
     """Return the form of a chain of ranks that hand on a vector in n chunks."""
-    return Form(1, n - 1, 2 * (n - 1), 2 * (n - 1) / n, pieces=n, relays=n - 2)
+    return ClosedForm(1, n - 1, 2 * (n - 1), 2 * (n - 1) / n, pieces=n, relays=n - 2)
 
 
 _chain = _steps(lambda n: n - 1, lambda n: 1)
@@ -115,22 +115,23 @@ ALGORITHMS: Mapping[str, Mapping[str, Builder]] = MappingProxyType(
         },
         "gather": {"direct": _fan},
         "scatter": {"direct": _fan},
-        "send_recv": {"direct": lambda n: Form(1, 1, 1, 1)},
+        "send_recv": {"direct": lambda n: ClosedForm(1, 1, 1, 1)},
     }
 )
 """By collective, the algorithms that have a closed form; the first is the default."""
 
 COLLECTIVES = tuple(ALGORITHMS)
 
-POINT_TO_POINT: Mapping[str, Form] = MappingProxyType(
+POINT_TO_POINT: Mapping[str, ClosedForm] = MappingProxyType(
     {
-        LATENCY: Form(0, 1, 0, 0),
-        MESSAGE: Form(0, 1, 1, 1),
-        STREAM: Form(0, 0, 0, 1),
-        WINDOW: Form(0, 2, WINDOW_MESSAGES + 1, WINDOW_MESSAGES),
+        LATENCY: ClosedForm(0, 1, 0, 0),
+        MESSAGE: ClosedForm(0, 1, 1, 1),
+        STREAM: ClosedForm(0, 0, 0, 1),
+        WINDOW: ClosedForm(0, 2, WINDOW_MESSAGES + 1, WINDOW_MESSAGES),
     }
 )
-"""What is measured between two ranks; the answer at the end of a window is a message as well."""
+"""The kinds of measurements between two ranks; the answer at the end of a window is a message as
+well."""
 
 
 def algorithm_of(measurement: Measurement, asked: str) -> str:
@@ -157,11 +158,11 @@ def check_algorithm(asked: str, kinds: set[str]) -> None:
         raise unknown_name("algorithm", asked, sorted(known) or ["none: no collective is measured"])
 
 
-def form_of(measurement: Measurement, asked: str = "") -> Form:
+def form_of(measurement: Measurement, asked: str = "") -> ClosedForm:
     """Return the form of a measurement; ``asked`` is the algorithm that the user names.
 
     >>> form_of(Measurement("all_reduce", 1.0, "a.log", world_size=4))
-    Form(calls=1, latencies=6.0, overheads=6.0, copies=1.5, pieces=4, chained=5.0, relays=0)
+    ClosedForm(calls=1, latencies=6.0, overheads=6.0, copies=1.5, pieces=4, chained=5.0, relays=0)
     """
     if measurement.kind in POINT_TO_POINT:
         return POINT_TO_POINT[measurement.kind]
@@ -169,5 +170,5 @@ def form_of(measurement: Measurement, asked: str = "") -> Form:
 
 
 @lru_cache(maxsize=1024)
-def _built(collective: str, algorithm: str, world_size: int) -> Form:
+def _built(collective: str, algorithm: str, world_size: int) -> ClosedForm:
     return ALGORITHMS[collective][algorithm](world_size)

@@ -51,7 +51,7 @@ def read_iperf(document: JsonText, path: Path) -> Log:
             raise document.refusal(("intervals",), rate, "a rate above 0 in most intervals")
         samples = tuple(rates)
         what = f"the median of {len(rates)} intervals after {skipped} of the ramp"
-    notes = [f"rate is {what}", *notes, *_other_way(document), *_also(document)]
+    notes = [f"rate is {what}", *notes, *_other_direction(document), *_also(document)]
     how = f"{protocol} {_direction(document)}"
     measured = Measurement(STREAM, 1.0, path.name, rate, how=how, samples=samples)
     return Log(path, "iperf3", (measured,), notes=tuple(f"{path.name}: {each}" for each in notes))
@@ -59,16 +59,16 @@ def read_iperf(document: JsonText, path: Path) -> Log:
 
 def _direction(document: JsonText) -> str:
     reverse = document.get("start", "test_start", "reverse")
-    way = "from server to client" if reverse else "from client to server"
+    direction = "from server to client" if reverse else "from client to server"
     streams = document.get("start", "test_start", "num_streams")
     many = isinstance(streams, int) and streams > 1
-    return f"{way}, {streams} streams together" if many else way
+    return f"{direction}, {streams} streams together" if many else direction
 
 
 def _received_of_udp(document: JsonText, summed: str, average: float, notes: list[str]) -> float:
     """Return the bytes per second that came of a UDP test, which must have filled the link.
 
-    Versions before 3.7 write one sum, whose rate is that of the sender.
+    Versions before 3.7 write one sum, whose rate is the rate of the sender.
     """
     packets = document.number("end", summed, "packets", least=1)
     lost = document.number("end", summed, "lost_packets", least=0)
@@ -89,7 +89,8 @@ def _received_of_udp(document: JsonText, summed: str, average: float, notes: lis
 
 
 def _sum_key(document: JsonText) -> str:
-    """Return the key of what the receiver had; of UDP older versions write only ``sum``."""
+    """Return the key of the bytes that the receiver had; of UDP older versions write only
+    ``sum``."""
     for key in ("sum_received", "sum"):
         if document.get("end", key) is not None:
             return key
@@ -130,8 +131,8 @@ def _after_ramp(rates: list[float]) -> tuple[list[float], int]:
     return rates[first:], first
 
 
-def _other_way(document: JsonText) -> list[str]:
-    """Return in words what went the other way at the same time (--bidir)."""
+def _other_direction(document: JsonText) -> list[str]:
+    """Return in words the traffic in the other direction at the same time (--bidir)."""
     for key in ("sum_received_bidir_reverse", "sum_bidir_reverse"):
         if document.get("end", key) is not None:
             other = document.number("end", key, "bits_per_second", least=0) / 8
@@ -145,7 +146,7 @@ def _other_way(document: JsonText) -> list[str]:
 
 
 def _also(document: JsonText) -> list[str]:
-    """Return in words what the test says beside the rate."""
+    """Return in words the figures of the test beside the rate."""
     notes = []
     streams = document.get("start", "test_start", "num_streams")
     if isinstance(streams, int) and streams > 1:

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from emul.errors import MeasurementError
+from emul.errors import EmulError, MeasurementError
 from emul.reading.json_text import JsonText, members_of, place_in
 from emul.reading.place import Place
 
 __all__ = ["START", "documents_of"]
 
 START = re.compile(r"(?:\{\s*(?:\"|$)|\[\s*(?:\{|$))")
-"""What a document begins with, also behind a prefix."""
+"""The beginning of a document, also behind a prefix."""
 DOCUMENT = re.compile(r"^[ \t]*(?=\{|\[\s*[{\]])", re.MULTILINE)
 BEHIND = re.compile(r"[ \t\r\n,]*(?=\{)")
 STRING_OR_NOT_FINITE = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<bad>NaN|-?Infinity)', re.DOTALL)
@@ -76,7 +76,7 @@ def _object_of_single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _repeated_key(text: str, path: Path, start: int) -> MeasurementError:
+def _repeated_key(text: str, path: Path, start: int) -> EmulError:
     """Return the error for the first key that comes twice in one object."""
     waiting = [start]
     while waiting:
@@ -108,7 +108,7 @@ def _lines_between(text: str, between: Sequence[tuple[int, int]]) -> Iterator[in
 
 
 def _split(text: str, path: Path, content: Any, start: int) -> Iterator[JsonText]:
-    """Yield a document, or those of a list."""
+    """Yield a document, or the documents of a list."""
     if isinstance(content, list):
         for (_, position), each in zip(members_of(text, start), content, strict=True):
             yield JsonText(text, path, each, {(): position})
@@ -132,7 +132,7 @@ def _joined(found: Sequence[JsonText]) -> list[JsonText]:
 
 
 def _add_event(document: JsonText, event: str, data: Any, start: int) -> None:
-    """Put what a stream says into the document that it makes."""
+    """Put an event of a stream into the document that the stream makes."""
     if event == "interval":
         intervals = document.content.setdefault("intervals", [])
         document.origins[("intervals", len(intervals))] = start

@@ -9,10 +9,10 @@ from emul.errors import ArgumentError
 from emul.links import Link
 from emul.measured.forms import COLLECTIVES
 from emul.measured.measurement import Log
-from emul.measured.ring import Ring
+from emul.measured.ring_paths import Ring
 from emul.topology import Topology
 
-__all__ = ["LINKS", "Layout", "layout_of"]
+__all__ = ["LINKS", "SiteLayout", "layout_of"]
 
 LINKS = ("trunk", "site", "node")
 """The classes of links, from the farthest: between sites, between nodes, inside a node."""
@@ -23,7 +23,7 @@ PAIR = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class SiteLayout:
     """The ranks of each node, by the name of the site; ``sites`` are in the order of ranks."""
 
     sites: tuple[tuple[str, tuple[int, ...]], ...]
@@ -61,7 +61,7 @@ class Layout:
             )
 
     def warnings(self, link: str, logs: Sequence[Log]) -> list[str]:
-        """Return what is wrong with charging every step of a collective to links of one class."""
+        """Return why not every step of a collective can be charged to links of one class."""
         ring = self.ring
         if not _collectives(logs) or set(ring) == {link}:
             return []
@@ -85,10 +85,10 @@ def _collectives(logs: Sequence[Log]) -> bool:
 
 def layout_of(
     logs: Sequence[Log], ranks_of_sites: Mapping[str, int], base: Topology | None = None
-) -> Layout:
+) -> SiteLayout:
     """Return where the ranks of the largest world among ``logs`` live.
 
-    ``ranks_of_sites`` is what the user says; without it the sites are those of ``base``, if that
+    ``ranks_of_sites`` comes from the user; without it the sites are the sites of ``base``, if that
     has as many ranks, and else there is one. Nodes are the hosts that a log lists, or those of
     ``base`` if its sites are alike, or else every rank has one of its own. Raises ArgumentError
     when the sites do not have as many ranks as the world.
@@ -108,8 +108,8 @@ def layout_of(
         )
     hosts = next((h for h in (log.ranks_of_hosts for log in logs) if sum(h) == world_size), ())
     if not hosts and sites == {name: sum(nodes) for name, nodes in of_base.items()}:
-        return Layout(tuple((name, of_base[name]) for name in sites))
-    return Layout(tuple(zip(sites, _nodes_of_sites(list(sites.values()), hosts), strict=True)))
+        return SiteLayout(tuple((name, of_base[name]) for name in sites))
+    return SiteLayout(tuple(zip(sites, _nodes_of_sites(list(sites.values()), hosts), strict=True)))
 
 
 def _nodes_by_site(base: Topology | None) -> dict[str, tuple[int, ...]]:

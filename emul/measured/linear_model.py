@@ -1,11 +1,12 @@
 """All measurements as rows of one model: base b, latency L, overhead o and seconds per byte g.
 
-A row takes c b + l L + m o + f S g, less what is hidden where a ring hands on pieces of p bytes in
-slices of s: the next step begins after the first slice. A step then takes no longer than its port
-is busy, o + p g, or than a first slice is under way, whichever is more. Where a part h of the hops
-goes over the measured link and the others take r on average, that is max(o + p g, h (L + o + s g) +
-r) in place of L + o + p g; so min(L, (1 - h) (L + o) + (p - h s) g - r) is hidden. The hops are
-those of the slowest way around the ring, which is the one that goes over most measured links.
+A row takes c b + l L + m o + f S g, less the time that is hidden where a ring hands on pieces of p
+bytes in slices of s: the next step begins after the first slice. A step then takes no longer than
+its port is busy, o + p g, or than a first slice is in flight, the larger of the two. Where a part h
+of the hops goes over the measured link and the others take r on average, a step takes
+max(o + p g, h (L + o + s g) + r) in place of L + o + p g; so
+min(L, (1 - h) (L + o) + (p - h s) g - r) is hidden. The hops are the slowest run around the ring,
+the run over most measured links.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.measured.forms import Form, form_of
+from emul.measured.forms import ClosedForm, form_of
 from emul.measured.measurement import Measurement
 from emul.measured.medians import Interval, deviation_of, median_interval
-from emul.measured.ring import ALIKE, Ring
+from emul.measured.ring_paths import ALIKE, Ring
 
 __all__ = ["BASE", "LATENCY", "OVERHEAD", "SECONDS_PER_BYTE", "Model"]
 
@@ -40,12 +41,13 @@ SAME = 1e-6
 
 @dataclass(frozen=True)
 class Model:
-    """Rows of measurements: how often each pays for what, and the seconds it took.
+    """Rows of measurements: how often each pays for each cost, and its seconds.
 
     ``pays`` is (rows, 4), how often a row pays each parameter; ``spreads`` the relative standard
     errors that files tell, 0 where they do not; ``intervals`` those of the rows that are medians,
     from relative error to relative error, None for others. Each of ``waits`` steps hides latency,
-    but no more than what a row of ``hides``, (rows, 4), makes of the parameters, less ``other_s``.
+    but no more than the time that a row of ``hides``, (rows, 4), makes of the parameters, less
+    ``other_s``.
     """
 
     pays: Floats
@@ -77,11 +79,11 @@ class Model:
         pieces = sizes / np.array([form.pieces or 1 for form in forms])
         slices = np.minimum(pieces, slice_bytes or np.inf)
         pays[:, SECONDS_PER_BYTE] -= _numbers(forms, "relays") * (pieces - slices)
-        ways = [
-            ring.slowest_way(int(form.latencies) if each.world_size == ring.world_size else 0)
+        paths = [
+            ring.slowest_path(int(form.latencies) if each.world_size == ring.world_size else 0)
             for each, form in zip(measurements, forms, strict=True)
         ]
-        part = np.array([way.part_measured for way in ways])
+        part = np.array([path.part_measured for path in paths])
         none = np.zeros_like(part)
         return cls(
             pays,
@@ -90,7 +92,7 @@ class Model:
             tuple(_interval(each) for each in measurements),
             _numbers(forms, "chained"),
             np.stack([none, 1 - part, 1 - part, pieces - part * slices], axis=1),
-            np.array([way.others_s(s) for way, s in zip(ways, slices, strict=True)]),
+            np.array([path.others_s(s) for path, s in zip(paths, slices, strict=True)]),
             tuple(each.source for each in measurements),
         )
 
@@ -119,7 +121,8 @@ class Model:
         return replace(self, pays=pays)
 
     def spanned(self, column: int, others: Sequence[int]) -> bool:
-        """Say whether what the rows pay of ``column`` is a mixture of active ``others``."""
+        """Say whether the payments of the rows for ``column`` are a mixture of active
+        ``others``."""
         scaled = self.pays / self.times_s[:, None]
         mixed, wanted = scaled[:, list(others)], scaled[:, column]
         mixed = mixed / np.linalg.norm(mixed, axis=0)
@@ -152,5 +155,5 @@ def _interval(measurement: Measurement) -> Interval | None:
     return Interval(min(0.0, low), max(0.0, high), found.confidence)
 
 
-def _numbers(forms: Sequence[Form], name: str) -> Floats:
+def _numbers(forms: Sequence[ClosedForm], name: str) -> Floats:
     return np.array([getattr(form, name) for form in forms], float)

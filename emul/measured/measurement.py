@@ -1,4 +1,4 @@
-"""What a file of measurements comes to, whatever its format."""
+"""The measurements of a file, in one form for all formats."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 __all__ = ["LATENCY", "MESSAGE", "STREAM", "WINDOW", "Hints", "Log", "Measurement"]
 
 LATENCY = "latency"
-"""One way, of next to nothing: what half a ping takes."""
+"""One way, of next to nothing: half the time of a ping."""
 MESSAGE = "message"
 """One message of ``size_bytes``, from the call that sends it to its arrival."""
 STREAM = "stream"
-"""``size_bytes`` as part of a stream that is long under way: goodput."""
+"""``size_bytes`` as part of a long stream: goodput."""
 WINDOW = "window"
 """64 messages of ``size_bytes`` one after the other, then a short answer."""
 
@@ -52,14 +52,14 @@ class Measurement:
 
     @property
     def single_times_s(self) -> tuple[float, ...]:
-        """The samples as seconds that each took, infinite for what did not move."""
+        """The samples as seconds that each took, infinite where no byte moved."""
         if self.kind != STREAM:
             return self.samples
         return tuple(self.size_bytes / each if each else math.inf for each in self.samples)
 
     @property
     def taken_as(self) -> str:
-        """What the file was read as, in words: the collective and its ranks, or the protocol."""
+        """The measurement in words: the collective and its ranks, or the protocol."""
         if self.kind not in BETWEEN_TWO:
             return f"{self.kind} over {self.world_size} ranks"
         return f"{self.kind}, {self.how}" if self.how else self.kind
@@ -67,10 +67,10 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What one file says.
+    """The measurements of one file.
 
     ``form`` names its format. ``ranks_of_hosts`` are the ranks of each host in the order of ranks,
-    empty where the file does not tell. ``notes`` say what was made of the file, in sentences.
+    empty where the file does not tell. ``notes`` say how the file was read, in sentences.
     """
 
     path: Path
@@ -81,13 +81,13 @@ class Log:
 
     @property
     def taken_as(self) -> tuple[str, ...]:
-        """What the measurements were read as, each once, in their order."""
+        """The measurements in words, each once, in their order."""
         return tuple(dict.fromkeys(each.taken_as for each in self.measurements))
 
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What the user says of a file that does not say it: 0 and empty where there is nothing.
+    """Facts that the user adds to a file: 0 and empty where there is none.
 
     ``partial``: complete lines are taken from a log that is cut, damaged or not closed.
     """

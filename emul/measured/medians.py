@@ -1,4 +1,4 @@
-"""The interval of a median, by order statistics: exact, whatever the distribution.
+"""The interval of a median, by order statistics: exact for every distribution.
 
 Of n independent draws, the number below the true median is binomial with one half. So the k-th
 smallest and the k-th largest draw enclose the true median with the probability 1 - 2 P(B < k).

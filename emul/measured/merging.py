@@ -19,14 +19,15 @@ from emul.measured.linear_model import (
 )
 from emul.measured.measurement import LATENCY as LATENCY_OF_A_PING
 from emul.measured.measurement import Measurement
-from emul.measured.ring import Ring
+from emul.measured.ring_paths import Ring
 
 __all__ = ["BLURRED", "SLICES", "Settled", "settled"]
 
 BLURRED = 0.5
 """Parameters are told apart, and intervals are not wide, when they are within this part of them."""
 SLICES = (0, 512 << 10)
-"""What is tried where nobody says it: whole chunks, and the slices of NCCL and of emul perf."""
+"""The sizes that are tried where none is given: whole chunks, and the slices of NCCL and of emul
+perf."""
 CLEARLY = 0.9
 """A fit is better when its errors are less than this part of another's."""
 
@@ -40,8 +41,8 @@ WITH_BASE = "the base of the call included, spread over its steps"
 class Settled:
     """The best fit of the finest parameters that the data tell apart.
 
-    ``words`` say what was put together; ``in_latency`` and ``in_overhead`` what is in these beside
-    what they are named for.
+    ``words`` name the parameters that were put together; ``in_latency`` and ``in_overhead`` the
+    other quantities that these two contain.
     """
 
     fit: Fit
@@ -172,7 +173,7 @@ def _would_tell(remedy: str) -> str:
 
 
 def _blurred(found: Fit, one: int, other: int) -> bool:
-    """Say whether the intervals of two parameters are as wide as what both are together."""
+    """Say whether the intervals of two parameters are as wide as their sum."""
     if not {one, other} <= set(found.model.active) or one == other:
         return False
     paid = (found.model.pays / found.model.times_s[:, None])[:, [one, other]]

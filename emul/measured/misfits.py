@@ -28,7 +28,7 @@ def has_another_form(found: Settled, measurements: Sequence[Measurement]) -> boo
     """Say whether the errors of a fit are large, and follow a pattern that noise does not make.
 
     Along the sizes, noise changes its sign at random. If signs come in so few runs that chance
-    makes as few less often than CHANCE, the form is not that of the data (A. Wald, J. Wolfowitz,
+    makes as few less often than CHANCE, the form does not fit the data (A. Wald, J. Wolfowitz,
     Annals of Mathematical Statistics 11 (1940) 147).
     """
     return found.typical_error > APART and _chance_of_runs(_signs(found, measurements)) < CHANCE
@@ -91,7 +91,7 @@ def _of_form(another: bool) -> str:
 def _others(
     found: Settled, measurements: Sequence[Measurement], algorithm: str, by: ByAlgorithm
 ) -> str:
-    """Return what the other closed forms of the collectives come to."""
+    """Return the errors of the other closed forms of the collectives."""
     open_kinds = {each.kind for each in measurements if not each.algorithm} & set(ALGORITHMS)
     names = list(dict.fromkeys(name for kind in sorted(open_kinds) for name in ALGORITHMS[kind]))
     taken = algorithm or (names[0] if names else "")

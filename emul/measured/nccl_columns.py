@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emul.measured.measurement import IN_PLACE, OUT_OF_PLACE
-from emul.reading.numbers import NUMBER
 from emul.reading.place import Place
+from emul.reading.values import NUMBER
 
-__all__ = ["Columns", "columns_of"]
+__all__ = ["NcclColumns", "columns_of"]
 
 BANDWIDTHS = ["algbw", "busbw"]
 HALF = ["time", *BANDWIDTHS]
@@ -32,11 +32,11 @@ FORMS = {
     "#wrong": r"(?:N/A|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)",
     "error": rf"(?:N/A|{NUMBER.pattern})",
 }
-"""What a cell looks like; those of other columns are numbers."""
+"""Patterns of cells; cells of other columns are numbers."""
 
 
 @dataclass(frozen=True)
-class Columns:
+class NcclColumns:
     """The names of the columns in their order, and where the numbers of each half begin.
 
     ``places`` are the halves that the table has. A ``timestamp`` at the end of a line is no column.
@@ -69,7 +69,7 @@ class Columns:
         )
 
     def row_pattern(self) -> re.Pattern[str]:
-        """Return what finds a line of the table among other text in the same line."""
+        """Return the pattern of a line of the table among other text in the same line."""
         cells = [
             rf"(?:\s+{form(name)})" + ("?" if name == "redop" else "") for name in self.names[1:]
         ]
@@ -82,8 +82,8 @@ def form(name: str) -> str:
     return FORMS.get(name, NUMBER.pattern)
 
 
-def columns_of(names: list[str], title: str, place: Place) -> Columns:
-    """Return the columns of a heading, having made sure that they are those of nccl-tests.
+def columns_of(names: list[str], title: str, place: Place) -> NcclColumns:
+    """Return the columns of a heading, having made sure that nccl-tests prints them.
 
     ``title`` is the line above the heading, which names the halves.
     """
@@ -105,4 +105,4 @@ def columns_of(names: list[str], title: str, place: Place) -> Columns:
             "..., and time, algbw, busbw, #wrong out of place and in place"
         )
     alone = IN_PLACE if "in-place" in title and "out-of-place" not in title else OUT_OF_PLACE
-    return Columns(tuple(names), (OUT_OF_PLACE, IN_PLACE) if times == 2 else (alone,))
+    return NcclColumns(tuple(names), (OUT_OF_PLACE, IN_PLACE) if times == 2 else (alone,))

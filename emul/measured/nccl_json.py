@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emul.measured import nccl_names
 from emul.measured.measurement import IN_PLACE, OUT_OF_PLACE, Hints, Log
-from emul.measured.nccl_names import Half, Row
+from emul.measured.nccl_names import Half, NcclRow
 from emul.reading.json_text import JsonText
 
 __all__ = ["is_nccl_json", "read_nccl_json"]
@@ -24,7 +24,7 @@ def is_nccl_json(document: JsonText) -> bool:
 
 
 def read_nccl_json(document: JsonText, path: Path, hints: Hints) -> Log:
-    """Return what a document says: its results in place and out of place."""
+    """Return the log of a document: its results in place and out of place."""
     results = document.items("results")
     if document.get("out_of_bounds") is None:
         raise document.place(()).complaint("the document has no 'out_of_bounds': needed all of it")
@@ -65,7 +65,7 @@ def _ranks_of_hosts(document: JsonText) -> tuple[int, ...]:
     return nccl_names.ranks_of_hosts(every, document.place(at))
 
 
-def _collective(document: JsonText, rows: Sequence[Row], world_size: int, hints: Hints) -> str:
+def _collective(document: JsonText, rows: Sequence[NcclRow], world_size: int, hints: Hints) -> str:
     """Return the collective: of emul's name for a result, or by the name of the program."""
     own = nccl_names.algorithm_named(rows[0].experiment)[0]
     program = nccl_names.PROGRAM.search(str(document.get("args", 0)))
@@ -76,14 +76,14 @@ def _collective(document: JsonText, rows: Sequence[Row], world_size: int, hints:
     return nccl_names.collective_of(rows, world_size, hints, document.place(("results",)))
 
 
-def _row(document: JsonText, i: int) -> Row:
+def _row(document: JsonText, i: int) -> NcclRow:
     """Return a result; a half that was not run is null."""
     at = ("results", i)
     missing = [name for name in PLACES if name not in (document.get(*at) or {})]
     if missing:
         raise document.refusal((*at, missing[0]), None, "a half, or null where it was not run")
     halves = [name for name in PLACES if document.get(*at, name) is not None]
-    return Row(
+    return NcclRow(
         here=lambda: document.place(at),
         size_bytes=document.whole(*at, "size"),
         count=document.whole(*at, "count"),

@@ -1,4 +1,4 @@
-"""What nccl-tests calls things, and what its columns must agree with (src/common.cu, src/*.cu)."""
+"""The names that nccl-tests uses, and the checks of its columns (src/common.cu, src/*.cu)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from emul.errors import MeasurementError
+from emul.errors import EmulError
 from emul.measured.forms import COLLECTIVES
 from emul.measured.measurement import IN_PLACE, Hints, Measurement
 from emul.plans import collective_named
@@ -16,7 +16,7 @@ from emul.reading.place import Place
 __all__ = [
     "PROGRAM",
     "Half",
-    "Row",
+    "NcclRow",
     "algorithm_named",
     "check_bandwidths",
     "check_columns",
@@ -87,7 +87,7 @@ class Half:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NcclRow:
     """A line of the table, with its halves.
 
     ``experiment`` is the name that JSON gives to a line; its ``here`` is sought only when needed.
@@ -111,7 +111,7 @@ def program_named(name: str, place: Place) -> str:
     return PROGRAMS[name]
 
 
-def collective_of(rows: Sequence[Row], world_size: int, hints: Hints, place: Place) -> str:
+def collective_of(rows: Sequence[NcclRow], world_size: int, hints: Hints, place: Place) -> str:
     """Return the collective that a log without the name of its program is of.
 
     Operator, root, the elements that ``count`` counts, busbw and the checks in place leave one
@@ -135,8 +135,8 @@ def collective_of(rows: Sequence[Row], world_size: int, hints: Hints, place: Pla
     return left[0]
 
 
-def check_columns(rows: Sequence[Row], collective: str, place: Place) -> None:
-    """Refuse a log whose operator, root and counts are not those of its program."""
+def check_columns(rows: Sequence[NcclRow], collective: str, place: Place) -> None:
+    """Refuse a log whose operator, root and counts do not fit its program."""
     _check_columns(collective, _of_columns(rows), "the program", place)
 
 
@@ -148,8 +148,8 @@ def _check_columns(collective: str, known: Sequence[str], said_by: str, place: P
         )
 
 
-def _of_columns(rows: Sequence[Row]) -> list[str]:
-    """Return the collectives that operator, root and what ``count`` counts allow.
+def _of_columns(rows: Sequence[NcclRow]) -> list[str]:
+    """Return the collectives that operator, root and the unit of ``count`` allow.
 
     All rows have elements, so the first tells as much as any other.
     """
@@ -168,14 +168,15 @@ def _of_columns(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _unchecked_in_place(rows: Sequence[Row]) -> bool:
+def _unchecked_in_place(rows: Sequence[NcclRow]) -> bool:
     """Say whether results were checked out of place, and none in place."""
     both = [row.halves for row in rows if len(row.halves) == 2]
     return bool(both) and all(out.checked and not inside.checked for out, inside in both)
 
 
-def check_bandwidths(rows: Sequence[Row], collective: str, world_size: int) -> None:
-    """Refuse a log whose algbw is not size over time, or whose busbw not that of ``collective``."""
+def check_bandwidths(rows: Sequence[NcclRow], collective: str, world_size: int) -> None:
+    """Refuse a log whose algbw is not size over time, or whose busbw does not fit
+    ``collective``."""
     for row in rows:
         for half in row.halves:
             expected = row.size_bytes / half.time_s / 1e9
@@ -191,7 +192,7 @@ def check_bandwidths(rows: Sequence[Row], collective: str, world_size: int) -> N
         raise misfit
 
 
-def _busbw_misfit(rows: Sequence[Row], collective: str, world_size: int) -> MeasurementError | None:
+def _busbw_misfit(rows: Sequence[NcclRow], collective: str, world_size: int) -> EmulError | None:
     """Return the error for the first busbw that is not of ``collective``, if there is one."""
     factor = collective_named(collective).bus_factor(world_size)
     for row in rows:
@@ -207,7 +208,7 @@ def _busbw_misfit(rows: Sequence[Row], collective: str, world_size: int) -> Meas
     return None
 
 
-def check_errors(rows: Sequence[Row], world_size: int) -> None:
+def check_errors(rows: Sequence[NcclRow], world_size: int) -> None:
     """Refuse relative errors that old versions do not allow, where no closing line tells."""
     for row in rows:
         allowed = ERROR_ALLOWED.get(row.dtype, 0.0) * (world_size - 1)
@@ -235,7 +236,7 @@ def ranks_of_hosts(hosts: Sequence[tuple[int, str]], place: Place) -> tuple[int,
 
 
 def world_size_of(hosts: Sequence[int], processes: int, hints: Hints, place: Place) -> int:
-    """Return the number of ranks: those listed, or as the user says, or those of one process."""
+    """Return the number of ranks: as listed, or as the user says, or of one process."""
     found = sum(hosts) or hints.world_size or processes
     if found < 2:
         raise place.complaint(
@@ -246,7 +247,7 @@ def world_size_of(hosts: Sequence[int], processes: int, hints: Hints, place: Pla
 
 
 def measurements_of(
-    rows: Sequence[Row], collective: str, world_size: int, source: str
+    rows: Sequence[NcclRow], collective: str, world_size: int, source: str
 ) -> tuple[Measurement, ...]:
     """Return a measurement for each half of each row."""
     return tuple(
@@ -272,6 +273,6 @@ def algorithm_named(experiment: str) -> tuple[str, str]:
     return "", ""
 
 
-def no_rows(place: Place) -> MeasurementError:
+def no_rows(place: Place) -> EmulError:
     """Return the error for a log without a line that can be used."""
     return place.complaint("no line of results: needed at least one with a size above 0")

@@ -1,7 +1,7 @@
 """The lines of the table of nccl-tests, also where other processes write into them.
 
-A line is printed in three pieces: what is run, the times out of place, those in place. A message of
-NCCL may come between two pieces, behind the last or before the first.
+A line is printed in three pieces: the collective, the times out of place, the times in place. A
+message of NCCL may come between two pieces, behind the last or before the first.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from emul.errors import MeasurementError
-from emul.measured.nccl_columns import Columns
-from emul.measured.nccl_names import Half, Row
-from emul.measured.source import Source
-from emul.reading.numbers import (
+from emul.errors import EmulError, MeasurementError
+from emul.measured.log_source import LogSource
+from emul.measured.nccl_columns import NcclColumns
+from emul.measured.nccl_names import Half, NcclRow
+from emul.reading.place import Place
+from emul.reading.values import (
     NUMBER,
     count,
     number,
@@ -22,14 +23,13 @@ from emul.reading.numbers import (
     rounding,
     whole_size,
 )
-from emul.reading.place import Place
 
-__all__ = ["Table"]
+__all__ = ["NcclTable"]
 
 MESSAGE = re.compile(
     r"(?:\[[\d-]+[ T][\d:.]+\]\s*)?(?<![\w.-])[\w.-]+:\d+:\d+ \[[-\d]+\] |\[[\w.-]+:\d+\] "
 )
-"""What a message of NCCL (host:process:thread [device]) and one of Open MPI begin with."""
+"""The beginning of a message of NCCL (host:process:thread [device]) and of Open MPI."""
 GLUED = re.compile(rf"(N/A|{NUMBER.pattern})([A-Za-z_][\w.-]*)?$", re.ASCII)
 TIMESTAMP = re.compile(r"(?<!\s)\s+\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s*$")
 """The last column with -T."""
@@ -45,14 +45,14 @@ DAMAGED = "rows that are not complete"
 
 
 @dataclass
-class Table:
+class NcclTable:
     """The rows below one heading, and the row of which only the beginning has come."""
 
-    source: Source
-    columns: Columns
+    source: LogSource
+    columns: NcclColumns
     hosts: Sequence[str] = ()
     partial: bool = False
-    rows: list[Row] = field(default_factory=list)
+    rows: list[NcclRow] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
     begun: Place | None = None
     interrupted: bool = False
@@ -62,7 +62,7 @@ class Table:
         self.pattern = self.columns.row_pattern()
 
     def read(self, line: str, place: Place) -> None:
-        """Take what a line has of rows."""
+        """Take the rows, or the parts of them, that a line has."""
         line = TIMESTAMP.sub("", line)
         own, message = self._own(line)
         read = own if self.pattern.search(own) else line
@@ -151,7 +151,7 @@ class Table:
         except MeasurementError as error:
             self._leave_out(place, error)
 
-    def _leave_out(self, place: Place, error: MeasurementError) -> None:
+    def _leave_out(self, place: Place, error: EmulError) -> None:
         if not self.partial:
             raise error
         self.source.leave_out(place.line, DAMAGED)
@@ -166,12 +166,12 @@ def _number_first(rest: str) -> bool:
     return any(CELL.fullmatch(cell) for cell in rest.split()[:1])
 
 
-def _row(columns: Columns, cells: list[str], place: Place) -> Row:
+def _row(columns: NcclColumns, cells: list[str], place: Place) -> NcclRow:
     """Return a line of the table whose cells are complete, each refused where it cannot be."""
     by_name = dict(zip(columns.names, cells, strict=True))
     halves = [_half(columns, cells, at, name, place)
               for at, name in zip(columns.halves, columns.places, strict=True)]  # fmt: skip
-    return Row(
+    return NcclRow(
         _here(place),
         whole_size(by_name["size"], place.at("size")),
         count(by_name["count"], place.at("count"), "elements", 0, MOST_COUNT),
@@ -186,7 +186,7 @@ def _here(place: Place) -> Callable[[], Place]:
     return lambda: place
 
 
-def _half(columns: Columns, cells: list[str], at: int, name: str, place: Place) -> Half:
+def _half(columns: NcclColumns, cells: list[str], at: int, name: str, place: Place) -> Half:
     time, algbw, busbw, verdict = cells[at : at + 4]
     _check_verdict(columns.verdict, verdict, place)
     time_us = positive(time, place.at("time"), "us")

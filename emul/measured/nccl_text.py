@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from emul.errors import MeasurementError
+from emul.errors import EmulError
 from emul.measured import nccl_names
+from emul.measured.log_source import LogSource
 from emul.measured.measurement import Hints, Log, Measurement
 from emul.measured.nccl_columns import columns_of
-from emul.measured.nccl_names import Row
-from emul.measured.nccl_rows import Table
-from emul.measured.source import Source
+from emul.measured.nccl_names import NcclRow
+from emul.measured.nccl_rows import NcclTable
 from emul.reading.place import Place
 
 __all__ = ["ANCHORS", "RESULT", "is_nccl_text", "read_nccl_text"]
@@ -30,7 +30,7 @@ END = re.compile(r"(?:#\s*)?\bAvg bus bandwidth\s*:\s*\S+")
 CONCLUDED = re.compile(r"(?:#\s*)?\bCollective test concluded")
 WRONG = re.compile(r"(?:#\s*)?\bOut of bounds values\s*:\s*(\d+)")
 RESULT = re.compile(r"\b\d+\s+\d+\s+[a-z]\w*\s+(?:[a-z]\w*\s+)?(?:-?\d+\s+)?\d+\.\d")
-"""What a row holds, also behind text that is not known."""
+"""A part of every row, also behind text that is not known."""
 
 ANCHORS = (HEADER, RUN)
 CLOSING = "the closing lines '# Out of bounds values' and '# Avg bus bandwidth'"
@@ -38,14 +38,14 @@ NO_HEADING = "rows that stand under no heading"
 WAY_OUT = "or --partial, which takes the complete rows"
 
 
-def is_nccl_text(source: Source) -> bool:
+def is_nccl_text(source: LogSource) -> bool:
     """Say whether lines hold the head or the heading of a log of nccl-tests."""
     return any(RUN.search(line) or HEADER.search(line) for line in source.lines)
 
 
 @dataclass
-class Run:
-    """One run of a program: what its head says, and its lines, as far as they are read.
+class ProgramRun:
+    """One run of a program: the words of its head, and its lines, as far as they are read.
 
     ``heads`` counts the processes that print a head of their own, all in one log.
     """
@@ -57,8 +57,8 @@ class Run:
     ranks: list[tuple[int, int, str]] = field(default_factory=list)
     ranks_cut: list[Place] = field(default_factory=list)
     title: str = ""
-    table: Table | None = None
-    rows: list[Row] = field(default_factory=list)
+    table: NcclTable | None = None
+    rows: list[NcclRow] = field(default_factory=list)
     checked: bool = False
     ended: bool = False
 
@@ -75,8 +75,9 @@ class Run:
             self.table = None
 
 
-def read_nccl_text(source: Source, hints: Hints) -> Log:
-    """Return what a log says; it may hold several runs, and lines of others among its own."""
+def read_nccl_text(source: LogSource, hints: Hints) -> Log:
+    """Return the measurements of a log; it may hold several runs, and lines of others among its
+    own."""
     runs = list(_runs(source, hints.partial))
     measurements: list[Measurement] = []
     for number, run in enumerate(runs, start=1):
@@ -91,7 +92,7 @@ def read_nccl_text(source: Source, hints: Hints) -> Log:
                (*notes, *_unclosed(runs, source)))  # fmt: skip
 
 
-def _unclosed(runs: list[Run], source: Source) -> Iterator[str]:
+def _unclosed(runs: list[ProgramRun], source: LogSource) -> Iterator[str]:
     for run in runs:
         if not (run.ended and run.checked):
             yield (
@@ -100,9 +101,9 @@ def _unclosed(runs: list[Run], source: Source) -> Iterator[str]:
             )
 
 
-def _runs(source: Source, partial: bool) -> Iterator[Run]:
+def _runs(source: LogSource, partial: bool) -> Iterator[ProgramRun]:
     """Yield the runs of a log, each of which must have come to its end."""
-    run, program = Run(Place(source.path, 1)), ""
+    run, program = ProgramRun(Place(source.path, 1)), ""
     closings = sum(1 for line in source.lines if END.search(line))
     heads = sum(1 for line in source.lines if RUN.search(line))
     for place, line in source.numbered():
@@ -113,7 +114,7 @@ def _runs(source: Source, partial: bool) -> Iterator[Run]:
         if begins and not mixed:
             if run.begun:
                 yield _closed(run, place, partial)
-            run = Run(place)
+            run = ProgramRun(place)
         if begins:
             run.heads, heads = run.heads + 1, heads - 1
             run.processes = int(begins[1]) * int(begins[2])
@@ -122,12 +123,12 @@ def _runs(source: Source, partial: bool) -> Iterator[Run]:
         if END.search(line):
             run.ended, closings = True, closings - 1
             yield _closed(run, place, partial)
-            run, program = Run(place), ""
+            run, program = ProgramRun(place), ""
     if run.begun:
         yield _closed(run, source.end, partial)
 
 
-def _closed(run: Run, place: Place, partial: bool) -> Run:
+def _closed(run: ProgramRun, place: Place, partial: bool) -> ProgramRun:
     """Return a run at its end; one that has not come to its closing lines is refused."""
     run.close_table()
     _check_processes(run)
@@ -138,7 +139,7 @@ def _closed(run: Run, place: Place, partial: bool) -> Run:
     return run
 
 
-def _check_processes(run: Run) -> None:
+def _check_processes(run: ProgramRun) -> None:
     """Refuse the log of several processes that do not know of each other."""
     numbers = [number for number, _, _ in run.ranks]
     times = max(run.heads, numbers.count(0))
@@ -151,7 +152,7 @@ def _check_processes(run: Run) -> None:
         )
 
 
-def _read_line(run: Run, line: str, place: Place, source: Source, partial: bool) -> None:
+def _read_line(run: ProgramRun, line: str, place: Place, source: LogSource, partial: bool) -> None:
     ranks, header = RANK.findall(line), HEADER.search(line)
     if ranks:
         run.ranks += [(int(rank), int(group or 0), host) for rank, group, host in ranks]
@@ -162,7 +163,7 @@ def _read_line(run: Run, line: str, place: Place, source: Source, partial: bool)
         names = ["size", "count", "type", *header[1].split()]
         hosts = [host for _, _, host in run.ranks]
         columns = columns_of(names, run.title, place)
-        run.table = Table(source, columns, hosts, partial)
+        run.table = NcclTable(source, columns, hosts, partial)
     elif TITLE.search(line):
         run.title = line
     elif run.table:
@@ -173,14 +174,14 @@ def _read_line(run: Run, line: str, place: Place, source: Source, partial: bool)
         source.leave_out(place.line, NO_HEADING)
 
 
-def _of_table(run: Run, table: Table, line: str, place: Place) -> str:
+def _of_table(run: ProgramRun, table: NcclTable, line: str, place: Place) -> str:
     """Return the part of a line that belongs to the rows: behind the units, before the closing."""
     if UNITS.search(line):
         return _behind_units(table, line, place)
     return _of_closing(run, line, place)
 
 
-def _of_closing(run: Run, line: str, place: Place) -> str:
+def _of_closing(run: ProgramRun, line: str, place: Place) -> str:
     """Return the part of a line before the closing lines, having read whether all is right."""
     wrong, end = WRONG.search(line), END.search(line)
     if wrong:
@@ -194,7 +195,7 @@ def _check_wrong(wrong: int, place: Place) -> None:
         raise place.refusal(wrong, "0 values out of bounds, for only what is right counts")
 
 
-def _behind_units(table: Table, line: str, place: Place) -> str:
+def _behind_units(table: NcclTable, line: str, place: Place) -> str:
     """Return the text behind the units, which must be bytes, microseconds and GB/s."""
     found = UNITS.search(line)
     needed = ["(B)", "(elements)"]
@@ -211,13 +212,13 @@ def _behind_units(table: Table, line: str, place: Place) -> str:
     return behind if table.pattern.search(behind) else ""
 
 
-def _hosts(run: Run) -> tuple[int, ...]:
+def _hosts(run: ProgramRun) -> tuple[int, ...]:
     """Return the ranks of each host, of nothing where not all lines of ranks can be read."""
     hosts = [(group, host) for _, group, host in run.ranks]
     return () if _missing_rank(run) else nccl_names.ranks_of_hosts(hosts, run.first)
 
 
-def _missing_rank(run: Run) -> MeasurementError | None:
+def _missing_rank(run: ProgramRun) -> EmulError | None:
     """Return the error for a rank whose line cannot be read; the lines give the world size."""
     numbers = {number for number, _, _ in run.ranks}
     missing = [number for number in range(len(numbers)) if number not in numbers]
@@ -234,8 +235,8 @@ def _missing_rank(run: Run) -> MeasurementError | None:
     return None
 
 
-def _measurements(run: Run, source: Source, hints: Hints) -> tuple[Measurement, ...]:
-    """Return what the lines of a run say; those of 0 bytes, which move nothing, are left out."""
+def _measurements(run: ProgramRun, source: LogSource, hints: Hints) -> tuple[Measurement, ...]:
+    """Return the measurements of a run; lines of 0 bytes, which move nothing, are left out."""
     rows = [row for row in run.rows if row.size_bytes]
     if not rows:
         return ()

@@ -1,4 +1,5 @@
-"""Outputs of other tools, known by name so that a refusal says what to bring in their place."""
+"""Outputs of other tools, known by name so that an error names the output to bring in their
+place."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ NEIGHBOURS: Mapping[str, tuple[str, str]] = MappingProxyType(
         r"^nvbandwidth Version": ("nvbandwidth", "nccl-tests (sendrecv_perf)"),
     }
 )
-"""A pattern of a tool's output, the name of the tool, and what to bring in its place."""
+"""A pattern of a tool's output, the name of the tool, and the output to bring in its place."""
 
 MOST_LINES, LONGEST_LINE = 2_000, 500
 """Lines with text, and their characters, in which the name of a tool is sought."""
@@ -59,7 +60,7 @@ PATTERNS = [(re.compile(pattern, re.MULTILINE), *said) for pattern, said in NEIG
 
 
 def neighbour_of(lines: Sequence[str]) -> tuple[str, str, int] | None:
-    """Return the tool that printed ``lines``, what is needed instead, and the line that tells."""
+    """Return the tool that printed ``lines``, the output to bring, and the line that tells."""
     told = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
     first = [(number, line[:LONGEST_LINE]) for number, line in islice(told, MOST_LINES)]
     for pattern, name, needed in PATTERNS:

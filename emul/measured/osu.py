@@ -9,16 +9,16 @@ from types import MappingProxyType
 
 from emul.errors import MeasurementError
 from emul.measured.forms import WINDOW_MESSAGES
+from emul.measured.log_source import LogSource
 from emul.measured.measurement import MESSAGE, WINDOW, Hints, Log, Measurement
-from emul.measured.source import Source
-from emul.reading.numbers import (
+from emul.reading.place import Place
+from emul.reading.values import (
     NUMBER,
     ROW,
     positive,
     rounding,
     whole_size,
 )
-from emul.reading.place import Place
 
 __all__ = ["ANCHORS", "RESULT", "is_osu", "read_osu"]
 
@@ -26,7 +26,7 @@ TITLE = re.compile(r"(?:#\s*)?\bOSU (MPI|NCCL|RCCL|OpenSHMEM|UPC\S*|OSHM\S*)(\S*
 HEADING = re.compile(r"(?:#\s*)?\bSize\s+[A-Z(]")
 PAIRS = re.compile(r"\[ pairs: (\d{1,9}) \]\s*\[ window size: (\d{1,9}|varied) \]")
 RESULT = re.compile(r"(?<![\w.])\d+\s+\d+\.\d\d(?:\s+\d+\.\d\d)*\s*$", re.ASCII)
-"""What a line of results holds, also behind text that is not known."""
+"""A part of every line of results, also behind text that is not known."""
 
 ANCHORS = (TITLE, HEADING)
 ONE_SIDED = re.compile(r"_(?:Put|Get|Acc|Fetch|Compare)|\b(?:Put|Get|mem(?:put|get)|Atomic)", re.I)
@@ -41,8 +41,8 @@ CUT = "results that are not complete"
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
-    """What a test measures: ``kind``; ``blocks`` where its size is that of a rank's block.
+class OsuTest:
+    """The measure of a test: ``kind``; ``blocks`` where its size is the size of a rank's block.
 
     ``directions``: how many streams the bandwidth is the sum of, 0 where a time is printed.
     ``pairs``: whether several pairs of ranks run at once.
@@ -54,24 +54,24 @@ class Test:
     pairs: bool = False
 
 
-TESTS: Mapping[str, Test] = MappingProxyType(
+TESTS: Mapping[str, OsuTest] = MappingProxyType(
     {
-        "Latency": Test(MESSAGE),
-        "Multi Latency": Test(MESSAGE, pairs=True),
-        "Bandwidth": Test(WINDOW, directions=1),
-        "Bi-Directional Bandwidth": Test(WINDOW, directions=2),
-        "Multiple Bandwidth / Message Rate": Test(WINDOW, directions=1, pairs=True),
-        "Allreduce Latency": Test("all_reduce"),
-        "Broadcast Latency": Test("broadcast"),
-        "Reduce Latency": Test("reduce"),
-        "Allgather Latency": Test("all_gather", blocks=True),
-        "Reduce_scatter Latency": Test("reduce_scatter"),
-        "All-to-All Personalized Exchange Latency": Test("all_to_all", blocks=True),
-        "Gather Latency": Test("gather", blocks=True),
-        "Scatter Latency": Test("scatter", blocks=True),
+        "Latency": OsuTest(MESSAGE),
+        "Multi Latency": OsuTest(MESSAGE, pairs=True),
+        "Bandwidth": OsuTest(WINDOW, directions=1),
+        "Bi-Directional Bandwidth": OsuTest(WINDOW, directions=2),
+        "Multiple Bandwidth / Message Rate": OsuTest(WINDOW, directions=1, pairs=True),
+        "Allreduce Latency": OsuTest("all_reduce"),
+        "Broadcast Latency": OsuTest("broadcast"),
+        "Reduce Latency": OsuTest("reduce"),
+        "Allgather Latency": OsuTest("all_gather", blocks=True),
+        "Reduce_scatter Latency": OsuTest("reduce_scatter"),
+        "All-to-All Personalized Exchange Latency": OsuTest("all_to_all", blocks=True),
+        "Gather Latency": OsuTest("gather", blocks=True),
+        "Scatter Latency": OsuTest("scatter", blocks=True),
     }
 )
-"""By what stands between "OSU MPI" and "Test"."""
+"""By the words between "OSU MPI" and "Test"."""
 OLD_NAMES = {"Bidirectional Bandwidth": "Bi-Directional Bandwidth"}
 
 COLUMN = re.compile(r"(?:(?:Avg|Min|Max) )?[A-Z][a-z]+ ?\([^)]*\)|\S+")
@@ -80,24 +80,24 @@ RATES = ("Bandwidth (MB/s)", "MB/s")
 MESSAGES = "Messages/s"
 
 
-def is_osu(source: Source) -> bool:
+def is_osu(source: LogSource) -> bool:
     """Say whether lines hold the title of a test."""
     return any(TITLE.search(line) for line in source.lines)
 
 
 @dataclass
-class Output:
+class OsuOutput:
     """One test: its columns, the pairs that run at once, and its lines of results."""
 
-    test: Test
+    test: OsuTest
     columns: list[str] = field(default_factory=list)
     pairs: int = 0
     rows: list[tuple[Place, list[str]]] = field(default_factory=list)
 
 
-def read_osu(source: Source, hints: Hints) -> Log:
-    """Return what an output says, of one test or of several."""
-    outputs: list[Output] = []
+def read_osu(source: LogSource, hints: Hints) -> Log:
+    """Return the measurements of an output, of one test or of several."""
+    outputs: list[OsuOutput] = []
     if source.lines[-1].strip() and not hints.partial:
         raise source.end.refusal(
             source.lines[-1].strip(),
@@ -106,7 +106,7 @@ def read_osu(source: Source, hints: Hints) -> Log:
         )
     for place, line in source.numbered():
         if TITLE.search(line):
-            outputs.append(Output(_test(line, place)))
+            outputs.append(OsuOutput(_test(line, place)))
         elif outputs:
             _read_line(outputs[-1], line, place, source)
     found = [each for output in outputs for each in _results(output, source, hints)]
@@ -116,7 +116,7 @@ def read_osu(source: Source, hints: Hints) -> Log:
     return Log(source.path, "OSU micro-benchmarks", tuple(found), notes=notes)
 
 
-def _notes(outputs: Sequence[Output]) -> list[str]:
+def _notes(outputs: Sequence[OsuOutput]) -> list[str]:
     notes = []
     if any(each.test.kind == WINDOW and not each.test.pairs for each in outputs):
         notes.append(f"windows of {WINDOW_MESSAGES} messages, which is OSU's default")
@@ -127,7 +127,7 @@ def _notes(outputs: Sequence[Output]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _read_line(output: Output, line: str, place: Place, source: Source) -> None:
+def _read_line(output: OsuOutput, line: str, place: Place, source: LogSource) -> None:
     pairs = PAIRS.search(line)
     if pairs:
         _check_window(pairs[2], place)
@@ -140,8 +140,8 @@ def _read_line(output: Output, line: str, place: Place, source: Source) -> None:
         source.leave_out(place.line, NO_RESULT)
 
 
-def _results(output: Output, source: Source, hints: Hints) -> list[Measurement]:
-    """Return what the lines of a test say; of a partial file, what the complete ones say."""
+def _results(output: OsuOutput, source: LogSource, hints: Hints) -> list[Measurement]:
+    """Return the measurements of a test; of a partial file, only its complete lines."""
     found: list[Measurement] = []
     largest = -1
     for place, cells in output.rows:
@@ -159,7 +159,7 @@ def _results(output: Output, source: Source, hints: Hints) -> list[Measurement]:
 
 
 def _check_whole(
-    output: Output, cells: list[str], largest: int, place: Place, without_end: bool
+    output: OsuOutput, cells: list[str], largest: int, place: Place, without_end: bool
 ) -> None:
     """Refuse a line that may have lost its end or its beginning.
 
@@ -193,7 +193,7 @@ def _check_window(messages: str, place: Place) -> None:
         )
 
 
-def _test(line: str, place: Place) -> Test:
+def _test(line: str, place: Place) -> OsuTest:
     title = line.strip("# \t")
     name = TITLE.search(line)
     library, of_library, words = (name[1], name[2], name[3]) if name else ("", "", "")
@@ -208,8 +208,8 @@ def _test(line: str, place: Place) -> Test:
     return found
 
 
-def _columns(line: str, test: Test, place: Place) -> list[str]:
-    """Return the names of the columns; the second must be what the test is read for."""
+def _columns(line: str, test: OsuTest, place: Place) -> list[str]:
+    """Return the names of the columns; the second must be the measure of the test."""
     heading = line[line.index("Size") :].strip()
     known = RATES if test.directions else TIMES
     names = re.split(r"\s{2,}|\t", heading)
@@ -222,8 +222,8 @@ def _columns(line: str, test: Test, place: Place) -> list[str]:
     return names
 
 
-def _measured(output: Output, cells: list[str], hints: Hints, place: Place) -> list[Measurement]:
-    """Return what a line says: nothing where its size is 0 and a bandwidth is printed."""
+def _measured(output: OsuOutput, cells: list[str], hints: Hints, place: Place) -> list[Measurement]:
+    """Return the measurements of a line: none where its size is 0 and a bandwidth is printed."""
     columns, test = output.columns, output.test
     if len(cells) != len(columns):
         raise place.complaint(
@@ -234,7 +234,7 @@ def _measured(output: Output, cells: list[str], hints: Hints, place: Place) -> l
         raise place.at("Validation").refusal(cells[-1], "Pass, for only what is right counts")
     if test.directions:
         return _window(output, cells, size_bytes, place) if size_bytes else []
-    source = place.path.name
+    source = place.file_name
     time_s = positive(cells[1], place.at(columns[1]), "us") / 1e6
     if test.kind == MESSAGE:
         return [Measurement(MESSAGE, time_s, source, size_bytes, how="two-sided")]
@@ -246,7 +246,9 @@ def _measured(output: Output, cells: list[str], hints: Hints, place: Place) -> l
     return [Measurement(test.kind, time_s, source, whole_bytes, hints.world_size)]
 
 
-def _window(output: Output, cells: list[str], size_bytes: int, place: Place) -> list[Measurement]:
+def _window(
+    output: OsuOutput, cells: list[str], size_bytes: int, place: Place
+) -> list[Measurement]:
     """Return the time of a window of one pair, from the rate of all of them together."""
     columns, test = output.columns, output.test
     rate = positive(cells[1], place.at(columns[1]), "MB/s") * BYTES_PER_MB
@@ -257,13 +259,13 @@ def _window(output: Output, cells: list[str], size_bytes: int, place: Place) -> 
     pairs = output.pairs if test.pairs else 1
     time_s = WINDOW_MESSAGES * test.directions * pairs * size_bytes / rate
     how = "both ways at once" if test.directions > 1 else "one way"
-    return [Measurement(WINDOW, time_s, place.path.name, size_bytes, how=how)]
+    return [Measurement(WINDOW, time_s, place.file_name, size_bytes, how=how)]
 
 
 def _check_messages(
     cells: list[str], columns: list[str], size_bytes: int, rate: float, place: Place
 ) -> None:
-    """Refuse a line whose messages per second are not those of its bytes per second."""
+    """Refuse a line whose messages per second do not fit its bytes per second."""
     cell = cells[columns.index(MESSAGES)]
     messages = positive(cell, place.at(MESSAGES), "messages/s")
     slack = (rounding(cells[1]) * BYTES_PER_MB + rounding(cell) * size_bytes) + ALIKE * rate

@@ -18,14 +18,14 @@ GBIT_PER_BYTE = 8 / 1e9
 DIGITS = 6
 """Significant digits that are written: more than any measurement has."""
 NOTHING = 1e-3
-"""What is below this part of the upper end of its interval is written as 0."""
+"""A number below this part of the upper end of its interval is written as 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A number of the calibrated link, named and counted as in a topology file.
 
-    ``base_us``, which no link has, is of the software: what a call costs beside its steps. ``low``
+    ``base_us``, which no link has, is of the software: the cost of a call beside its steps. ``low``
     and ``high`` are the ends of the interval that holds the true value with ``confidence``, None
     where they are open or not known. ``status`` is ``measured`` or ``assumed``, ``source`` the
     files or the reason.
@@ -42,7 +42,7 @@ class Parameter:
 
     @property
     def source_line(self) -> str:
-        """What a topology file says of the number."""
+        """The source of the number in a topology file."""
         interval = self.interval
         return f"{self.status}: {self.source}{f'; {interval} {self.unit}' if interval else ''}"
 
@@ -74,10 +74,11 @@ def parameters_of(
     said: str,
     taken: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Parameter, ...]:
-    """Return the numbers of the calibrated link; what was not measured is as in ``otherwise``.
+    """Return the numbers of the calibrated link; numbers that were not measured are as in
+    ``otherwise``.
 
     It is never better than the data allow, nor worse: where they give a bound, it keeps to that.
-    ``said`` says where ``otherwise`` is from; ``taken`` what was taken from each file.
+    ``said`` says where ``otherwise`` is from; ``taken`` the measurements taken from each file.
     """
     latency, overhead = calibration.latency_s, calibration.overhead_s
     assumed_latency_s, assumed_overhead_s, assumed_rate, bound = _within(calibration, otherwise)

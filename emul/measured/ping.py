@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 from emul.errors import MeasurementError
+from emul.measured.log_source import LogSource
 from emul.measured.measurement import LATENCY, Hints, Log, Measurement
-from emul.measured.source import Source
-from emul.reading.numbers import number, positive
 from emul.reading.place import Place
+from emul.reading.values import number, positive
 
 __all__ = ["ANCHORS", "RESULT", "is_ping", "read_ping"]
 
@@ -39,7 +39,7 @@ FROM = re.compile(
     r"(?<![\w.:])(\d{1,3}(?:\.\d{1,3}){3}|[\da-fA-F]*:[\da-fA-F:]+(?:%\w+)?)(?=[\s:,)]|$)"
 )
 RESULT = PACKET
-"""What a line of a packet holds, also behind text that is not known."""
+"""A part of every line of a packet, also behind text that is not known."""
 NO_TIME = re.compile(r"unreachable|exceeded|timed? ?out|no answer|DUP!|redirect|Frag needed", re.I)
 
 ANCHORS = (FIRST, STATISTICS, re.compile(r"\b\d+ bytes from "))
@@ -52,8 +52,8 @@ MOST_NAMED = 4
 CUT = "lines of packets that are not complete"
 
 
-def is_ping(source: Source) -> bool:
-    """Say whether lines are those of a ping."""
+def is_ping(source: LogSource) -> bool:
+    """Say whether a ping printed the lines."""
     return any(
         FIRST.match(line.lstrip()) or STATISTICS.match(line) or _packet(line)
         for line in source.lines
@@ -76,7 +76,7 @@ class Pings:
     average_s: float = 0.0
 
 
-def read_ping(source: Source, hints: Hints) -> Log:
+def read_ping(source: LogSource, hints: Hints) -> Log:
     """Return the one-way latency that a ping tells, which is half the round trip.
 
     The round trip is the median of the packets where there are lines for them, else the average of
@@ -102,7 +102,7 @@ def read_ping(source: Source, hints: Hints) -> Log:
     return Log(source.path, "ping", tuple(measured), notes=tuple(notes))
 
 
-def _pings(source: Source, partial: bool) -> Iterator[Pings]:
+def _pings(source: LogSource, partial: bool) -> Iterator[Pings]:
     """Yield the pings of a file; without first lines they are told apart by who answers."""
     ping = Pings(Place(source.path, 1))
     for place, line in source.numbered():
@@ -136,7 +136,7 @@ def _packet(line: str) -> re.Match[str] | None:
     return PACKET.search(line) or WINDOWS_PACKET.search(line)
 
 
-def _read_line(ping: Pings, line: str, place: Place, source: Source) -> None:
+def _read_line(ping: Pings, line: str, place: Place, source: LogSource) -> None:
     if packet := PACKET.search(line):
         if DUPLICATE not in line:
             ping.sequence.append(int(packet[1][:18]))
@@ -185,8 +185,8 @@ def _average_s(line: str, place: Place) -> float:
     return positive(parts[1], place.at("avg"), "ms") / 1e3
 
 
-def _measured(ping: Pings, source: Source) -> tuple[Measurement, list[str]]:
-    """Return the latency with what was made of the packets."""
+def _measured(ping: Pings, source: LogSource) -> tuple[Measurement, list[str]]:
+    """Return the latency, and how it follows from the packets."""
     packets_s = ping.packets_s
     rtt_s, samples, what = ping.average_s, tuple[float, ...](), "the average"
     if len(packets_s) >= FEWEST_PACKETS or (packets_s and not rtt_s):
@@ -215,7 +215,7 @@ def _check_censored(ping: Pings) -> None:
 
 
 def _doubts(ping: Pings) -> Iterator[str]:
-    """Yield in words what was lost, and where lines and closing lines do not agree."""
+    """Yield in words the losses, and where lines and closing lines do not agree."""
     number = len(ping.packets_s)
     if ping.counts is None:
         missing = max(ping.sequence, default=0) - min(ping.sequence, default=0) + 1 - number

@@ -1,4 +1,4 @@
-"""What was measured twice must be one thing: where it is not, that is said, or refused.
+"""Two measurements of one thing must agree: where they do not, a warning or an error says so.
 
 One link has one latency and one rate. Two halves of a log, two pings, two streams or two logs of
 one collective that differ beyond their noise are two populations, and no fit of both is right.
@@ -31,8 +31,8 @@ HALVES = (OUT_OF_PLACE, IN_PLACE)
 UNLIKELY = 0.001
 """Two halves differ if noise alone made them as unlike once in a thousand calibrations."""
 APART = 0.1
-"""What differs by less than this part is fitted together, and said; a form whose typical error is
-larger is not that of the data."""
+"""Populations that differ by less than this part are fitted together, with a warning; a form whose
+typical error is larger does not fit the data."""
 LEAST_NOISE = 1e-4
 """Assumed: no two times are as alike as this part of them, were it for their printed digits."""
 
@@ -50,7 +50,8 @@ class Apart:
 
 @dataclass(frozen=True)
 class Population:
-    """What one run of one file measured; ``runs`` are in that ``file``, and this is the ``run``."""
+    """The measurements of one run of one file; ``runs`` are in that ``file``, and this is the
+    ``run``."""
 
     name: str
     measurements: tuple[Measurement, ...]
@@ -129,7 +130,7 @@ def _halves(population: Population, settle: Settle) -> Iterator[Apart]:
 
 
 def _collectives(one: Population, other: Population, settle: Settle) -> Iterator[Apart]:
-    """Compare what two runs measured of one collective, or of messages between two ranks."""
+    """Compare two runs of one collective, or of messages between two ranks."""
     kinds = {each.kind for each in one.measurements} - {LATENCY, STREAM}
     for kind in sorted(kinds & {each.kind for each in other.measurements}):
         first, second = (Population(each.name, each.of_kind(kind)) for each in (one, other))
@@ -140,7 +141,7 @@ def _collectives(one: Population, other: Population, settle: Settle) -> Iterator
 def _paired(
     one: Population, other: Population, settle: Settle, where: str, remedy: str
 ) -> Iterator[Apart]:
-    """Compare populations at what both have measured, cell by cell.
+    """Compare populations at the sizes that both measured, cell by cell.
 
     If one form with other parameters explains how they differ, beyond the noise of the cells by the
     F test of nested models, they differ. Where there are no more cells than parameters nothing
@@ -210,7 +211,7 @@ def _chance(seen: Floats, smooth: Floats, parameters: int) -> float | None:
 
 
 def _values(found: Settled) -> str:
-    """Return in words what one population says of the link."""
+    """Return in words the link according to one population."""
     fit = found.fit
     step = format_time(float(fit.theta[list(STEP)].sum())) if is_determined(fit, STEP) else ""
     rate = format_rate(1 / float(fit.theta[BYTES])) if is_determined(fit, BYTES) else ""
@@ -254,7 +255,7 @@ def _value_in_words(kind: str, value: float) -> str:
 
 
 def _across(one: str, first: Settled | None, other: str, second: Settled | None) -> Iterator[Apart]:
-    """Compare what is found of the link from measurements that are not alike."""
+    """Compare the numbers of the link from measurements that are not alike."""
     if first is None or second is None:
         return
     for ping, pinged, log, logged in (
@@ -288,7 +289,7 @@ def _check_step(ping: str, pinged: Settled, log: str, logged: Settled) -> None:
 
 
 def _claim(found: Fit, columns: Sequence[int]) -> Interval | None:
-    """Return the interval of what is determined; the value alone where it has none."""
+    """Return the interval of each parameter; the value alone where it has none."""
     if not is_determined(found, columns):
         return None
     value, interval = float(found.theta[list(columns)].sum()), interval_of(found, columns)
@@ -296,6 +297,6 @@ def _claim(found: Fit, columns: Sequence[int]) -> Interval | None:
 
 
 def _far(one: Interval, other: Interval) -> bool:
-    """Say whether two intervals do not meet, not even if one is APART of what it is."""
+    """Say whether two intervals do not meet, not even if one is scaled by APART."""
     low, high = sorted((one, other), key=lambda each: each.low)
     return low.high * (1 + APART) < high.low

@@ -1,9 +1,9 @@
-"""What launchers put before the lines of a log, and how it is taken off: for every format here.
+"""Prefixes that launchers put before the lines of a log, and their removal, for every format.
 
 srun --label, mpirun --tag-output, kubectl --timestamps, docker compose, quoting in mails and many
 others begin each line of a process with the same text, but for the time in it. So the prefix is
-not looked up in a list: it is what stands before a line that the format is known by, and it
-is taken off all lines that begin alike. Lines that begin otherwise are those of other processes.
+not looked up in a list: it is the text before a line that tells the format, and it
+is taken off all lines that begin alike. Lines that begin otherwise come from other processes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ TIME = re.compile(
     rf"|(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\s+)|{HOUR}"
     r"|\b[IWEF]\d{4}(?=\s)|\d{9,}(?:[.,]\d+)?|(?<![\d.])\d+\.\d+(?![\d.])(?=[s\])\s]|$)"
 )
-"""A time of day, of an epoch or since a start: what differs in a prefix from line to line."""
+"""A time of day, of an epoch or since a start: the part of a prefix that differs from line to
+line."""
 DIGITS = re.compile(r"\d+")
 FEWEST_LINES = 2
 """Lines that a prefix must be before: a text before one line alone is no prefix."""
@@ -71,7 +72,7 @@ def streams_of(
 
 
 def _prefixes(lines: Sequence[str], anchor: re.Pattern[str]) -> dict[str, re.Pattern[str] | None]:
-    """Return the prefixes before ``anchor``, the longest first, each with what it matches."""
+    """Return the prefixes before ``anchor``, the longest first, each with its pattern."""
     found: dict[str, re.Pattern[str] | None] = {}
     rejected = 0
     for line in lines:
@@ -87,7 +88,7 @@ def _prefixes(lines: Sequence[str], anchor: re.Pattern[str]) -> dict[str, re.Pat
 
 
 def _rule(lines: Sequence[str], prefix: str) -> re.Pattern[str] | None:
-    """Return what lines with this prefix begin with, None if it is before one line alone."""
+    """Return the beginning of lines with this prefix, None if it is before one line alone."""
     for varying in (TIME, DIGITS):
         rule = _pattern(prefix, varying)
         if len(list(islice(filter(rule.match, lines), FEWEST_LINES))) == FEWEST_LINES:

@@ -1,4 +1,4 @@
-"""What was taken from a file: which collective over how many ranks, by which algorithm, how."""
+"""The measurements that were taken from a file: collective, ranks, algorithm, protocol."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Taken:
 
 
 def taken_of(log: Log, asked: str) -> tuple[Taken, ...]:
-    """Return what was taken from a file; ``asked`` is the algorithm that the user names."""
+    """Return the measurements taken from a file; ``asked`` is the algorithm that the user names."""
     groups: dict[tuple[str, int, str, str], list[Measurement]] = {}
     for each in log.measurements:
         key = (each.kind, each.world_size, each.algorithm, each.how)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from emul.links import Link
-from emul.measured.layout import LINKS, Layout
+from emul.measured.layout import LINKS, SiteLayout
 from emul.measured.parameters import ASSUMED, TYPICAL, Parameter, rounded
-from emul.topology import Document, LinkTable
+from emul.topology import Document, LinkOrigin
 from emul.topology.toml.reader import parse_document
 
 __all__ = ["base_link", "keys_left_out", "topology_text"]
 
-Content = Mapping[str, Any]
+TomlContent = Mapping[str, Any]
 
 KEYS = {"node": "node_link", "site": "site_link", "trunk": "trunk"}
 CALIBRATED = {"rate_gbit_per_s", "latency_us", "overhead_us", "sources"}
@@ -25,18 +25,18 @@ FILES_OF_TRACES = ("file", "mahimahi")
 
 
 def base_link(base: Document | None, link: str) -> Link:
-    """Return the first link of a class that ``base`` has, else what is assumed."""
+    """Return the first link of a class that ``base`` has, else the assumed one."""
     tables = [] if base is None else _of_class(base, link)
     return tables[0].link if tables else ASSUMED[link]
 
 
 def keys_left_out(base: Document | None, link: str) -> list[str]:
-    """Return what ``base`` says of a class of links beside the numbers that are calibrated."""
+    """Return the keys of a class of links in ``base`` that are not calibrated."""
     tables = [] if base is None else _of_class(base, link)
     return sorted(set(tables[0].table.content) - CALIBRATED) if tables else []
 
 
-def _of_class(base: Document, link: str) -> list[LinkTable]:
+def _of_class(base: Document, link: str) -> list[LinkOrigin]:
     """Return the tables of a class of links: nodes and sites site by site, then the trunks."""
     inside = [table for table in base.tables if table.place.startswith("inside ")]
     nodes = [table for table in inside if table.place.startswith("inside a node of ")]
@@ -46,7 +46,7 @@ def _of_class(base: Document, link: str) -> list[LinkTable]:
 
 
 def topology_text(
-    layout: Layout,
+    layout: SiteLayout,
     link: str,
     parameters: Sequence[Parameter],
     *,
@@ -57,8 +57,8 @@ def topology_text(
 ) -> str:
     """Return the TOML of a topology whose links of class ``link`` are the calibrated ones.
 
-    The others are those of ``base``, found in ``base_folder``, or assumed. ``remarks`` stand at the
-    head as comments. What is written has been read back.
+    The others come from ``base``, found in ``base_folder``, or assumed. ``remarks`` stand at the
+    head as comments. The text has been read back.
     """
     tables = {each: _assumed(each, parameters) for each in LINKS}
     if base is not None:
@@ -84,7 +84,7 @@ def _comment(remark: str) -> str:
     return "# " + "".join(each if each.isprintable() else " " for each in remark)
 
 
-def _description(layout: Layout, link: str, parameters: Sequence[Parameter]) -> str:
+def _description(layout: SiteLayout, link: str, parameters: Sequence[Parameter]) -> str:
     """Say which numbers of the calibrated link were measured, and which were not."""
     ranks = sum(sum(nodes) for _, nodes in layout.sites)
     said = [
@@ -95,7 +95,7 @@ def _description(layout: Layout, link: str, parameters: Sequence[Parameter]) -> 
     return f"calibrated: {ranks} ranks; of {link} links {'; '.join(said)}"
 
 
-def _calibrated(parameters: Sequence[Parameter]) -> Content:
+def _calibrated(parameters: Sequence[Parameter]) -> TomlContent:
     of_link = [each for each in parameters if each.name != "base_us"]
     return {
         **{each.name: each.value for each in of_link},
@@ -103,8 +103,8 @@ def _calibrated(parameters: Sequence[Parameter]) -> Content:
     }
 
 
-def _assumed(link: str, parameters: Sequence[Parameter]) -> Content:
-    """Return what is assumed of a link that was not calibrated: never slower than that which was.
+def _assumed(link: str, parameters: Sequence[Parameter]) -> TomlContent:
+    """Return the assumed link in place of one that was not calibrated: never slower than the other.
 
     So its rate does not bind; its latency is one that such links have.
     """
@@ -118,8 +118,9 @@ def _assumed(link: str, parameters: Sequence[Parameter]) -> Content:
     }
 
 
-def _from_base(found: LinkTable, base_name: str, folder: Path) -> Content:
-    """Return the table of a link of the base, where what has no source has the base for it."""
+def _from_base(found: LinkOrigin, base_name: str, folder: Path) -> TomlContent:
+    """Return the table of a link of the base, where the base is the source of numbers without
+    one."""
     content = {**found.table.content}
     said = content.pop("sources", {})
     trace = content.get("trace")
@@ -132,7 +133,7 @@ def _from_base(found: LinkTable, base_name: str, folder: Path) -> Content:
     return {**content, "sources": {key: said.get(key, given) for key in content}}
 
 
-def _table_lines(name: str, content: Content) -> Iterator[str]:
+def _table_lines(name: str, content: TomlContent) -> Iterator[str]:
     yield f"[{name}]"
     yield from (f"{key} = {_value(value)}" for key, value in content.items() if key != "sources")
     yield f"\n[{name}.sources]"
@@ -140,7 +141,7 @@ def _table_lines(name: str, content: Content) -> Iterator[str]:
     yield ""
 
 
-def _site_lines(layout: Layout) -> Iterator[str]:
+def _site_lines(layout: SiteLayout) -> Iterator[str]:
     for name, nodes in layout.sites:
         yield f"[[site]]\nname = {_value(name)}\nnodes = {_value(list(nodes))}\n"
     for pair in combinations([name for name, _ in layout.sites], 2):
@@ -148,7 +149,7 @@ def _site_lines(layout: Layout) -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    """Return a value as TOML; its strings are those of JSON, but for the character DEL."""
+    """Return a value as TOML; its strings are written as in JSON, but for the character DEL."""
     if isinstance(value, dict):
         return f"{{ {', '.join(f'{key} = {_value(each)}' for key, each in value.items())} }}"
     if isinstance(value, list):

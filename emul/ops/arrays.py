@@ -1,7 +1,7 @@
-"""Whose arrays a backend computes on, and what other libraries' arrays become on the way.
+"""The arrays that a backend computes on, and the views it takes of other libraries' arrays.
 
-A backend computes on arrays of one library: NumPy, or that of a device. Whatever speaks DLPack and
-lies in the same memory goes in as a view of it and comes out as what it was, without a copy.
+A backend computes on arrays of one library: NumPy, or that of a device. An array that speaks DLPack
+and lies in the same memory goes in as a view and comes out as its own type, without a copy.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def gpu_of(array: object) -> int | None:
 
 
 def from_dlpack(take: Any, array: object, what: str) -> Array:
-    """Return what ``take``, a library's from_dlpack, makes of ``array``.
+    """Return ``array`` as ``take``, the from_dlpack of a library, imports it.
 
     Raises DTypeError where the two do not agree, as on an element type.
     """

@@ -23,15 +23,15 @@ GPU_BACKEND = "cupy"
 BACKENDS = (AUTO_BACKEND, "cpu", "numpy", GPU_BACKEND)
 
 OF_OPS = ("name", "arrays", "new_bytes", "perform")
-"""What Ops of one's own have; see there."""
+"""The attributes that a user's own Ops must have; see there."""
 
 
 class Ops(Protocol):
-    """What a backend can do: the arithmetic of a whole call. NumpyOps is the specification."""
+    """A backend: the arithmetic of a whole call. NumpyOps is the specification."""
 
     @property
     def name(self) -> str:
-        """What reports call the backend."""
+        """The name of the backend in reports."""
 
     @property
     def arrays(self) -> Arrays:
@@ -49,7 +49,7 @@ class Ops(Protocol):
 
 @runtime_checkable
 class TimedOps(Ops, Protocol):
-    """What a backend can do that waits by itself, step by step, on the device that computes."""
+    """A backend that waits by itself, step by step, on the device that computes."""
 
     def perform_on_time(
         self,
@@ -91,7 +91,7 @@ def ops_for(backend: str | Ops) -> Ops:
 
 
 def ops_taking(x: object, otherwise: Ops) -> Ops:
-    """Return what ``auto`` computes with on ``x``: the GPU if it lies there, else ``otherwise``.
+    """Return the backend of ``auto`` for ``x``: the GPU if it lies there, else ``otherwise``.
 
     Raises BackendError for an array of a GPU that cannot be computed on.
     """

@@ -28,8 +28,8 @@ CODE_AT = 20
 """Bytes into a DLTensor: behind data (8), device (4 + 4) and ndim (4)."""
 
 TENSOR_AT = {b"dltensor": 0, b"dltensor_versioned": 32}
-"""Bytes into what a capsule of that name holds: behind version (4 + 4), manager_ctx, deleter and
-flags (8 each) of a DLManagedTensorVersioned."""
+"""Bytes into the structure of a capsule of that name: behind version (4 + 4), manager_ctx, deleter
+and flags (8 each) of a DLManagedTensorVersioned."""
 
 
 def is_bfloat16(array: object) -> bool:

@@ -12,7 +12,7 @@ from emul.errors import ArgumentError, DTypeError, ShapeError
 from emul.ops.arrays import HOST, Arrays, in_kind_of, is_immutable
 from emul.ops.dtypes import dtype_of
 from emul.ops.extents import in_rows, shares_within
-from emul.plans import Collective, Counts, Layout, Shape
+from emul.plans import BufferLayout, Collective, Counts, Shape
 
 __all__ = ["Buffers"]
 
@@ -54,7 +54,7 @@ class Buffers:
         self.kept = False
 
     def _output_rows(self, out: object) -> Array:
-        """Return the caller's ``out`` as rows; raises what it cannot be used for."""
+        """Return the caller's ``out`` as rows; raises an error where it cannot be used."""
         collective = self.collective
         target = self.taken if out is self.given[0] else self.arrays.taken(out, "out")
         if target is not out and is_immutable(out):
@@ -92,7 +92,8 @@ class Buffers:
         return self.arrays.empty(self.shape.output_shape, self.x.dtype)
 
     def returned(self, output: Array) -> Any:
-        """Return ``output`` as the caller gets it: what was given, or of the library of the input.
+        """Return ``output`` as the caller gets it: the array given, or one of the library of the
+        input.
 
         Both are the memory of ``output``.
         """
@@ -103,7 +104,7 @@ class Buffers:
             output = output.reshape(self.outside)
         return output if self.taken is x else in_kind_of(x, output)
 
-    def new_bytes(self, layout: Layout) -> int:
+    def new_bytes(self, layout: BufferLayout) -> int:
         """Return the bytes that ``load`` and ``unload`` will allocate with this ``layout``."""
         new = 0 if self.out is not None else prod(self.shape.output_shape)
         if self.in_place or self.works_apart(layout):
@@ -116,12 +117,12 @@ class Buffers:
         """Say whether operands can be exchanged without changing a bit that NumPy promises."""
         return reduction not in ("min", "max") or self.x.dtype.kind in "iu"
 
-    def works_apart(self, layout: Layout) -> bool:
+    def works_apart(self, layout: BufferLayout) -> bool:
         """Say whether the work buffer is not the output itself, as in reduce_scatter."""
         whole = self.collective.output_whole and layout.received == 0
         return not (whole and self.shape.output_shape == layout.work_shape)
 
-    def load(self, layout: Layout, root: int) -> Array:
+    def load(self, layout: BufferLayout, root: int) -> Array:
         """Return the work buffer with every rank's input in place.
 
         In place, a copy of the input is kept for ``restore``.
@@ -141,7 +142,7 @@ class Buffers:
             work[rank, low:high] = rows[rank][: high - low]
         return work
 
-    def unload(self, layout: Layout, work: Array, root: int) -> Array:
+    def unload(self, layout: BufferLayout, work: Array, root: int) -> Array:
         """Return the output that ``work`` holds; short rows are filled up with zeros."""
         if not self.works_apart(layout):
             return work
@@ -162,7 +163,7 @@ class Buffers:
             row[high - low :] = 0
 
     def restore(self) -> None:
-        """Undo ``load`` and whatever came after it on an input that was used in place."""
+        """Undo ``load`` and all changes after it on an input that was used in place."""
         if self.kept:
             self.arrays.assign(self.x, self.backup)
 

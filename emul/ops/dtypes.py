@@ -30,7 +30,7 @@ DTYPES: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
 NCCL_NAMES: Mapping[str, str] = MappingProxyType(
     {"float64": "double", "float32": "float", "float16": "half"}
 )
-"""What nccl-tests calls a type where it differs (src/common.cu)."""
+"""The names of types in nccl-tests where they differ (src/common.cu)."""
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _BY_ANY_NAME = {**{nccl: ours for ours, nccl in NCCL_NAMES.items()}, **{n: n for n in DTYPES}}

@@ -63,9 +63,10 @@ class ExactData:
             row[...] = self._values(rank, 0, len(row))
 
     def wrong(self, output: Array, *, count: int | None = None, low: int = 0) -> int:
-        """Return how many elements of ``output`` are not what they must be.
+        """Return the number of wrong elements of ``output``.
 
-        With ``count``, its rows are what begins at element ``low`` of rows of so many.
+        With ``count``, its rows are the parts from element ``low`` on of rows of ``count``
+        elements.
         """
         rows = {self.root: output} if output.ndim == 1 else dict(enumerate(output))
         width = output.shape[-1]

@@ -15,7 +15,7 @@ from emul.ops.numpy_ops import REDUCTIONS
 
 __all__ = [
     "WRAPPING",
-    "Columns",
+    "ExactColumns",
     "advice_on",
     "exact_columns",
     "reduced_as_it_is",
@@ -30,13 +30,13 @@ Int64Array = npt.NDArray[np.int64]
 UInt64Array = npt.NDArray[np.uint64]
 
 WRAPPING = {"sum": "sum", "avg": "sum", "prod": "product"}
-"""Reductions that may leave the type, and what it must hold: of an average, what is divided."""
+"""Reductions that may leave the type, and the value that it must hold: of an average, the sum."""
 
 HALF = 32
 LOW = (1 << HALF) - 1
 
 
-class Columns(NamedTuple):
+class ExactColumns(NamedTuple):
     """The exact reduction of each column, (width,).
 
     Its value is high * 2^32 + low over ``divisor``, the number of ranks for an average, else 1;
@@ -59,7 +59,7 @@ class Columns(NamedTuple):
         return off
 
 
-class Products(Columns):
+class Products(ExactColumns):
     """Columns of products, whose halves say nothing where they overflowed."""
 
     __slots__ = ()
@@ -69,7 +69,7 @@ class Products(Columns):
         return np.where(self.overflowed, np.abs(values - self.value), super().distance(values))
 
 
-def exact_columns(x: Array, reduction: str) -> Columns:
+def exact_columns(x: Array, reduction: str) -> ExactColumns:
     """Return the exact reduction of the rows of ``x``, (n, width), of whole numbers."""
     if sure_to_fit(x, reduction):
         high, low = _halves(reduced_as_it_is(x, reduction).astype(np.int64))
@@ -80,7 +80,7 @@ def exact_columns(x: Array, reduction: str) -> Columns:
         high, low = _sums(x)
         overflowed = _outside(high, low, np.iinfo(x.dtype))
     divisor = len(x) if reduction == "avg" else 1
-    return Columns(high, low, divisor, overflowed, _value(high, low) / divisor)
+    return ExactColumns(high, low, divisor, overflowed, _value(high, low) / divisor)
 
 
 def reduced_as_it_is(x: Array, reduction: str) -> Array:

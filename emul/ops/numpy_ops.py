@@ -1,7 +1,7 @@
 """The arithmetic in NumPy: the specification that every other backend is held against.
 
-Rows are carried out in plan order; a reduction combines what the receiver holds with what
-arrives, in the element type of the buffer, rounding once per combination.
+Rows are carried out in plan order; a reduction combines the values of the receiver with
+those that arrive, in the element type of the buffer, rounding once per combination.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ WINDOW_BYTES = 3 << 19
 of a core from one step to the next. Measured against one window: 24 MiB 1.2 times as fast. Threads
 and such windows together are no faster than windows alone: Python's lock is held too often."""
 
-Rows = list[tuple[int, int, int, int, int, bool]]
-Groups = list[tuple[bool, Rows]]
+RowTuples = list[tuple[int, int, int, int, int, bool]]
+Groups = list[tuple[bool, RowTuples]]
 
 
 class NumpyOps:
@@ -138,7 +138,7 @@ def _rows(
 ) -> Groups:
     """Return the rows as plain numbers, cut down to the columns [low, high) they write.
 
-    They come in groups of consecutive steps, each with whether its rows read what they write.
+    They come in groups of consecutive steps, each with whether its rows read their own targets.
     """
     touched = np.flatnonzero((program.dst_low < high) & (program.dst_low + program.length > low))
     target, whole = program.dst_low[touched], program.length[touched]
@@ -191,8 +191,8 @@ def _carry_out(windows: list[Groups], work: list[Array], combine: Callable[..., 
                     target[...] = source
 
 
-def _exchange(rows: Rows, work: list[Array], combine: Callable[..., Any]) -> None:
-    """Carry out rows that read what others of them write: all reads come first."""
+def _exchange(rows: RowTuples, work: list[Array], combine: Callable[..., Any]) -> None:
+    """Carry out rows that read the targets of others: all reads come first."""
     sources = [work[src][low : low + length].copy() for src, _, low, _, length, _ in rows]
     for source, (_, dst, _, dst_low, length, reduce) in zip(sources, rows, strict=True):
         target = work[dst][dst_low : dst_low + length]

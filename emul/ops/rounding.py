@@ -35,8 +35,8 @@ class RoundingError:
     many elements are whole numbers whose exact sum or product lies outside the type, so that they
     wrapped; of an average, it is the sum that is held against the type. Sums that leave the type
     on the way and come back are right, and do not count; minima and maxima never overflow. Floats
-    overflow to infinity, which shows in the errors. ``advice``: in words what overflowed and the
-    ways out; empty where nothing did.
+    overflow to infinity, which shows in the errors. ``advice``: in words the values that overflowed
+    and the ways out; empty where nothing did.
     """
 
     max_ulp: float
@@ -108,7 +108,7 @@ def _add_floats(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
 
 
 def _add_whole(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
-    """Add whole numbers; what is right, and ranks that hold the same, take one look."""
+    """Add whole numbers; right values, and equal ranks, are looked at once."""
     if reduction != "avg" and sure_to_fit(x, reduction):
         right = reduced_as_it_is(x, reduction)
         if (values == right).all():
@@ -125,7 +125,7 @@ def _add_whole(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
 
 
 def _reference(x: Float64Array, reduction: str) -> tuple[Float64Array, Float64Array]:
-    """Return the exact reduction as a float64 and what that leaves over."""
+    """Return the exact reduction as a float64 and its remainder."""
     nothing = np.zeros(x.shape[1])
     combine: Any = {"prod": np.multiply, "min": np.minimum, "max": np.maximum}.get(reduction)
     if combine is not None:

@@ -13,21 +13,21 @@ from emul.plans.expressions import Expressions
 from emul.plans.msccl import PLAN_FILES, is_plan_file, plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
-from emul.plans.program import Program, StandsFor
+from emul.plans.program import Multiplicity, Program
 from emul.plans.proof.verify import passes, proof_bytes, verify
 from emul.plans.rounds import Rounds
-from emul.plans.shape import Counts, Layout, Shape
-from emul.plans.symmetry import Excerpt
+from emul.plans.shape import BufferLayout, Counts, Shape
+from emul.plans.symmetry import SymmetricPlan
 
 __all__ = [
     "ALGORITHMS",
     "COLLECTIVES",
     "PLAN_FILES",
+    "BufferLayout",
     "Collective",
     "Counts",
-    "Excerpt",
     "Expressions",
-    "Layout",
+    "Multiplicity",
     "Order",
     "Partition",
     "Places",
@@ -37,8 +37,8 @@ __all__ = [
     "Schedule",
     "Send",
     "Shape",
-    "StandsFor",
     "Step",
+    "SymmetricPlan",
     "Waits",
     "algorithms_for",
     "build_hierarchy",

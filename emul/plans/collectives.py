@@ -1,14 +1,14 @@
-"""What each collective promises, one small class per collective.
+"""The promise of each collective, one small class per collective.
 
 Each answers four questions: whether a rank's input and output are the whole vector or a block of
-it, what each rank holds at first, what each must hold at the end, and what busbw makes of the time
+it, the contents of each rank at first and at the end, and the factor from algbw to busbw
 (nccl-tests, doc/PERFORMANCE.md).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -51,11 +51,15 @@ class Collective(ABC):
 
     @abstractmethod
     def held(self, world_size: int, block: Int64Array, root: int) -> Contents:
-        """Return what each rank holds of each chunk of the vector at first."""
+        """Return the contents of each chunk of the vector on each rank at first."""
 
     @abstractmethod
     def wanted(self, world_size: int, block: Int64Array, root: int) -> Asked:
-        """Return what must be held at the end, and of which (rank, chunk) that is asked."""
+        """Return the contents at the end, and the (rank, chunk) for which they are required."""
+
+    def __reduce__(self) -> tuple[Callable[[str], Collective], tuple[str]]:
+        """Pickle the name: there is one object of each collective."""
+        return collective_named, (self.name,)
 
     @property
     def in_place(self) -> bool:

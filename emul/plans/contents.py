@@ -1,4 +1,4 @@
-"""What a place in a buffer holds: contributions of ranks, to one chunk of the vector.
+"""The contents of a place in a buffer: contributions of ranks, to one chunk of the vector.
 
 Contributions are sets of ranks, one bit per rank in uint64 words; ``origin`` is the chunk of the
 initial buffers that the value belongs to. Both together tell any two values apart that are not

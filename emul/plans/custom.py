@@ -17,7 +17,7 @@ __all__ = ["Schedule", "Send", "plan_from"]
 class Send(NamedTuple):
     """One row of a step: ``nchunks`` chunks from ``chunk`` on, from rank ``src`` to ``dst``.
 
-    They are combined with what ``dst`` holds (``reduce``) or replace it, at ``into`` or, without
+    They are combined with the chunks of ``dst`` (``reduce``) or replace it, at ``into`` or, without
     it, in the chunks of the same number. ``channel``: the connection that they take.
     """
 
@@ -39,8 +39,8 @@ def plan_from(
 ) -> Plan:
     """Return the plan that ``schedule`` yields; it is not verified yet.
 
-    The vector is cut into one chunk per rank; all_to_all has as many for what is received behind
-    those for what is sent, and send_recv one each. Number n and following (2n in all_to_all, 2 in
+    The vector is cut into one chunk per rank; all_to_all has as many for its output behind
+    those of its input, and send_recv one each. Number n and following (2n in all_to_all, 2 in
     send_recv) are ``scratch`` places, each as long as chunk 0.
 
     >>> def star(n):

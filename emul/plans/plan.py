@@ -1,20 +1,32 @@
 """The plan: who sends which chunk to whom, and whether it is copied or reduced.
 
 A plan knows no time and no array values. It cuts the buffer of every rank into the same
-chunks and says, step by step, what is sent. Steps are generated on demand, so that a plan
-need not be held as a table.
+chunks and lists, step by step, the rows that are sent. Steps are generated on demand, so that a
+plan need not be held as a table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Order", "Partition", "Plan", "Step", "Waits", "place_name"]
+from emul.memory import check_fits
+
+__all__ = [
+    "Order",
+    "Partition",
+    "Plan",
+    "PlanSpec",
+    "RecordedSteps",
+    "Step",
+    "Waits",
+    "place_name",
+    "steps_that_fit",
+]
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -22,7 +34,10 @@ Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 
 Order = Literal["free", "issue", "lockstep"]
-"""What a transfer waits for besides its data: see Plan."""
+"""The constraint on the start of a transfer besides its data: see Plan."""
+
+BYTES_PER_ROW = 25
+"""Of a step: six numbers of 4 bytes and a flag."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,14 +86,14 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One round: rows that all read what stood before the round, so their order is free.
+    """One round: rows that all read the state before the round, so their order is free.
 
     Row i sends ``nchunks[i]`` consecutive chunks of rank ``src[i]``, from ``src_chunk[i]`` on,
     to the chunks of rank ``dst[i]`` from ``dst_chunk[i]`` on, where they are combined with
-    what is there (``reduce[i]``) or replace it, over channel ``channel[i]``. Adjacent rows with
-    the same sender, receiver and channel travel as one transfer. No two rows of a step write the
-    same chunk; what a row reads is what stood there before the step, so ranks can exchange
-    chunks. All arrays have shape (rows,).
+    the present values (``reduce[i]``) or replace them, over channel ``channel[i]``. Adjacent rows
+    with the same sender, receiver and channel travel as one transfer. No two rows of a step write
+    the same chunk; each row reads the state before the step, so ranks can exchange chunks. All
+    arrays have shape (rows,).
     """
 
     src: Int32Array
@@ -106,8 +121,14 @@ class Step:
         Without ``dst_chunk``, chunks keep their numbers. Arguments are broadcast.
         """
         into = chunk if dst_chunk is None else dst_chunk
-        columns = np.broadcast_arrays(src, dst, chunk, into, nchunks, channel)
-        src, dst, chunk, into, nchunks, lanes = (c.astype(np.int32).ravel() for c in columns)
+        columns = [np.asarray(c, np.int32) for c in (src, dst, chunk, into, nchunks, channel)]
+        rows = max(column.size for column in columns)
+        if rows and all(column.shape in ((), (1,), (rows,)) for column in columns):
+            whole = [c.copy() if c.size == rows else np.full(rows, c, np.int32) for c in columns]
+            src, dst, chunk, into, nchunks, lanes = (column.reshape(rows) for column in whole)
+        else:
+            broad = np.broadcast_arrays(*columns)
+            src, dst, chunk, into, nchunks, lanes = (c.copy().ravel() for c in broad)
         return cls(src, dst, chunk, into, nchunks, np.full(len(src), reduce), lanes)
 
     def __len__(self) -> int:
@@ -117,7 +138,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waits:
-    """What rows wait for that does not follow from their data: (waits,) each.
+    """Waits of rows that do not follow from their data: (waits,) each.
 
     Row ``later[i]`` of a plan, counting the rows of all steps, waits for the earlier row
     ``earlier[i]``: until it is issued (``upon_issue[i]``), which is when nothing but busy links
@@ -135,12 +156,56 @@ class Waits:
         return len(self.earlier)
 
 
+class PlanSpec(Protocol):
+    """The arguments from which a plan can be built anew: frozen and hashable."""
+
+    def build(self) -> Plan:
+        """Return the plan, not proven again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordedSteps:
+    """Steps as data, in place of a function that generates them."""
+
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> RecordedSteps:
+        """Return all steps of ``plan``; raises CapacityError where they do not fit in memory."""
+        if isinstance(plan.steps, RecordedSteps):
+            return plan.steps
+        return cls(tuple(steps_that_fit(plan, BYTES_PER_ROW, "recording")))
+
+    def __call__(self) -> Iterator[Step]:
+        """Yield the steps."""
+        return iter(self.steps)
+
+
+def steps_that_fit(
+    plan: Plan, bytes_per_row: int, doing: str, given: Iterable[Step] | None = None
+) -> list[Step]:
+    """Return all steps of ``plan``; raises CapacityError when their rows do not fit in memory.
+
+    ``doing``, such as "timing", says in the error which work needs ``bytes_per_row``. ``given``:
+    the steps, where somebody has generated them already.
+    """
+    steps: list[Step] = []
+    rows, asked = 0, 1
+    for step in plan.steps() if given is None else given:
+        steps.append(step)
+        rows += len(step)
+        if rows > asked:
+            asked = 2 * rows
+            check_fits(rows * bytes_per_row, f"{doing} {plan}, of {rows} rows and more")
+    return steps
+
+
 def _no_scratch() -> Int32Array:
     return np.zeros((1, 0), dtype=np.int32)
 
 
 def place_name(place: int, vectors: int) -> str:
-    """Return what to call a place of a rank whose scratch begins at place ``vectors``."""
+    """Return the name of a place of a rank whose scratch begins at place ``vectors``."""
     return f"chunk {place}" if place < vectors else f"scratch {place - vectors}"
 
 
@@ -152,15 +217,21 @@ class Plan:
     have one (in send_recv it is how far along each rank sends).
 
     Chunks are numbered as places in the buffers of a rank: first those of the vector. In a plan
-    that keeps input and output ``apart``, that is the vector of what is sent, and behind it come
-    as many chunks of what is received. Last come the places of ``scratch``, (1 or n, places):
+    that keeps input and output ``apart``, that is the vector that is sent, and behind it come
+    as many chunks of the one received. Last come the places of ``scratch``, (1 or n, places):
     place i is as long as chunk ``scratch[r, i]`` of rank r.
 
-    A transfer starts when what it reads is there. By ``issue``, those of a rank on one channel
+    A transfer starts when its source is written. By ``issue``, those of a rank on one channel
     also start in the order of the plan; in ``lockstep``, those of a rank do, and it begins a step
-    only when what the step before brings it has arrived. With ``under_way`` steps at once, it waits
-    for the step so many before; before the steps in ``drains``, for all of them. ``waits`` holds
-    whatever else rows wait for. ``notes``: what its reader has to say of the file it was read from.
+    only when the transfers to it in the step before have arrived. With ``under_way`` steps at once,
+    it waits for the step that many before; before the steps in ``drains``, for all of them.
+    ``waits`` holds all other waits of rows. ``notes``: the remarks of its reader on the file that
+    it was read from.
+
+    A plan of the registry has a ``spec``. It is pickled and copied as its spec, which builds the
+    steps anew, and equals every plan of an equal spec. Any other plan is pickled with its steps as
+    data (CapacityError where they do not fit in memory) and equals itself alone. A plan changed by
+    ``dataclasses.replace`` has no spec.
     """
 
     collective: str
@@ -176,10 +247,35 @@ class Plan:
     under_way: int = 1
     drains: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    spec: PlanSpec | None = field(default=None, init=False, repr=False)
+
+    def built_from(self, spec: PlanSpec) -> Plan:
+        """Return the same plan with ``spec``, which must build it."""
+        plan = replace(self)
+        object.__setattr__(plan, "spec", spec)
+        return plan
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether both are one plan, or built from equal specs."""
+        if not isinstance(other, Plan):
+            return NotImplemented
+        return self is other or (self.spec is not None and self.spec == other.spec)
+
+    def __hash__(self) -> int:
+        """Return a number that equal plans share."""
+        return id(self) if self.spec is None else hash(self.spec)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the spec, or without one all fields, the steps as data."""
+        if self.spec is not None:
+            return _built, (self.spec,)
+        values = [getattr(self, each.name) for each in fields(self) if each.init]
+        recorded = RecordedSteps.of(self)
+        return Plan, tuple(recorded if value is self.steps else value for value in values)
 
     @property
     def received(self) -> int:
-        """Return the place at which the vector of what is received begins."""
+        """Return the place at which the vector of received chunks begins."""
         return self.partition.n_chunks if self.apart else 0
 
     @property
@@ -193,9 +289,14 @@ class Plan:
         return self.vectors + int(self.scratch.shape[1])
 
     def place_name(self, place: int) -> str:
-        """Return what to call place ``place`` of a rank."""
+        """Return the name of place ``place`` of a rank."""
         return place_name(place, self.vectors)
 
     def __str__(self) -> str:
         """Name the plan as error messages do."""
         return f"{self.algorithm} {self.collective} over {self.world_size} ranks"
+
+
+def _built(spec: PlanSpec) -> Plan:
+    """Return the plan of a pickled ``spec``."""
+    return spec.build()

@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import PlanError
-from emul.memory import check_fits
-from emul.plans.plan import Order, Plan, Step, Waits
+from emul.plans.plan import Order, Plan, Step, Waits, steps_that_fit
 from emul.plans.runs import expand
-from emul.plans.shape import Layout, Shape
+from emul.plans.shape import BufferLayout, Shape
 
-__all__ = ["Program", "StandsFor"]
+__all__ = ["Multiplicity", "Program"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -24,8 +23,8 @@ BYTES_PER_ROW = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StandsFor:
-    """For what each transfer of a program stands that has only some of a plan's: (transfers,).
+class Multiplicity:
+    """The transfers that each one stands for, where a program has only some: (transfers,).
 
     For so many ``connections`` that are alike, and for so many ``rounds``, one after the other.
     Where rounds are left out, the first transfers after them start ``not_before_ps`` (picoseconds).
@@ -35,11 +34,11 @@ class StandsFor:
     rounds: Int64Array
     not_before_ps: Int64Array
 
-    def of(self, transfers: Int64Array) -> StandsFor:
-        """Return what the slices of ``transfers`` stand for; of them no rounds are left out."""
+    def of(self, transfers: Int64Array) -> Multiplicity:
+        """Return the multiplicity of the slices of ``transfers``, which leave no rounds out."""
         assert not self.not_before_ps.any(), "rounds are left out of whole messages only"
         columns = (self.connections, self.rounds, self.not_before_ps)
-        return StandsFor(*(each[transfers] for each in columns))
+        return Multiplicity(*(each[transfers] for each in columns))
 
     @property
     def transfers(self) -> Int64Array:
@@ -57,10 +56,10 @@ class Program:
     ``order`` is that of the plan, as are ``under_way`` and ``drains`` (which count steps that have
     rows), and ``waits`` its waits, between transfers. Transfer t is the
     rows from ``first_row[t]`` up to ``first_row[t + 1]``; it carries ``nbytes[t]`` from ``src[t]``
-    to ``dst[t]`` over ``channel[t]``. ``stands_for``: see there; None for itself.
+    to ``dst[t]`` over ``channel[t]``. ``multiplicity``: see there; None for itself.
     """
 
-    layout: Layout
+    layout: BufferLayout
     itemsize: int
     row_src: Int32Array
     row_dst: Int32Array
@@ -81,17 +80,21 @@ class Program:
     dst: Int32Array
     channel: Int32Array
     nbytes: Int64Array
-    stands_for: StandsFor | None = None
+    multiplicity: Multiplicity | None = None
 
     @classmethod
-    def of(cls, plan: Plan, shape: Shape, itemsize: int) -> Program:
+    def of(
+        cls, plan: Plan, shape: Shape, itemsize: int, steps: list[Step] | None = None
+    ) -> Program:
         """Return ``plan`` for a call of ``shape`` with elements of ``itemsize`` bytes.
 
+        ``steps``: those of the plan, where they are there already.
         Raises PlanError when a row joins places that are not of the same length then, and
         CapacityError when there are more rows than memory is there to time them.
         """
-        layout = Layout.of(plan, shape)
-        steps = _collected(plan)
+        layout = BufferLayout.of(plan, shape)
+        steps = steps_that_fit(plan, BYTES_PER_ROW, "timing", steps)
+        steps = steps or [Step.of([], [], [], reduce=False)]
         rows = _joined(steps)
         _check_lengths(plan, layout, rows)
         ends = layout.at(rows.src, rows.src_chunk + rows.nchunks)
@@ -146,19 +149,6 @@ class Program:
         return bool(np.array_equal(self.src_low, self.dst_low))
 
 
-def _collected(plan: Plan) -> list[Step]:
-    """Return the steps of ``plan``, having asked now and then whether they still fit."""
-    steps: list[Step] = []
-    rows, asked = 0, 1
-    for step in plan.steps():
-        steps.append(step)
-        rows += len(step)
-        if rows > asked:
-            asked = 2 * rows
-            check_fits(rows * BYTES_PER_ROW, f"timing {plan}, of {rows} rows and more")
-    return steps or [Step.of([], [], [], reduce=False)]
-
-
 def _joined(steps: list[Step]) -> Step:
     """Return the rows of all steps, in the types that the scheduler takes."""
 
@@ -197,7 +187,7 @@ def _between_transfers(waits: Waits, keep: BoolArray, first: Int64Array) -> Wait
     return Waits(earlier[there], later[there], waits.upon_issue[there], waits.starts[there])
 
 
-def _check_lengths(plan: Plan, layout: Layout, rows: Step) -> None:
+def _check_lengths(plan: Plan, layout: BufferLayout, rows: Step) -> None:
     """Refuse rows that join a place with a longer or a shorter one."""
     lengths = np.diff(layout.edges)
     alike = len(lengths) == 1

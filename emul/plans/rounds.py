@@ -51,16 +51,16 @@ class Rounds:
         return self.steps_of_a_phase * len(self.reduces)
 
     def __call__(self) -> Iterator[Step]:
-        """Yield the steps."""
+        """Yield the steps; the columns that do not change are the same arrays in all of them."""
         channels, n = self.orders.shape
         receivers = np.roll(self.orders, -1, axis=1).ravel()
         channel = np.repeat(np.arange(channels), n)
+        parts = self.orders * channels + np.arange(channels)[:, None]
+        twice = np.hstack([parts, parts]).astype(np.int32)
+        src, dst, lane = (c.astype(np.int32) for c in (self.orders.ravel(), receivers, channel))
+        one = np.ones(channels * n, dtype=np.int32)
+        reduce = [np.full(channels * n, each) for each in self.reduces]
         for step, behind in enumerate(self.behind(np.arange(len(self))).tolist()):
-            block = np.roll(self.orders, behind, axis=1).ravel()
-            yield Step.of(
-                self.orders.ravel(),
-                receivers,
-                block * channels + channel,
-                reduce=self.reduces[step // self.steps_of_a_phase],
-                channel=channel,
-            )
+            sent = twice[:, n - behind : 2 * n - behind].ravel()
+            adds = reduce[step // self.steps_of_a_phase]
+            yield Step(src, dst, sent, sent, one, adds, lane)

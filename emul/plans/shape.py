@@ -1,4 +1,4 @@
-"""How many elements a call moves, and where they lie: Shape for the caller, Layout for a plan."""
+"""The elements that a call moves (Shape), and where the buffers of a plan lie (BufferLayout)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emul.errors import PlanError, ShapeError, shown
 from emul.plans.collectives import Collective
 from emul.plans.plan import Plan
 
-__all__ = ["Counts", "Layout", "Shape"]
+__all__ = ["BufferLayout", "Counts", "Shape"]
 
 Int64Array = npt.NDArray[np.int64]
 Counts = npt.ArrayLike
@@ -94,7 +94,7 @@ class Shape:
         return given.reshape(self.world_size, -1) if self.collective.between_all else given
 
     def sent(self, blocks: int) -> Int64Array:
-        """Return the elements of each of ``blocks`` blocks of what is sent: (1 or n, blocks).
+        """Return the elements of each of ``blocks`` sent blocks: (1 or n, blocks).
 
         Where equal blocks do not come out even, the first ones get one element more, as in MPI;
         so no block shrinks when the count grows. Where every rank has a block, ``blocks`` are as
@@ -114,7 +114,7 @@ class Shape:
         return _shares(given.reshape(-1, 1), parts).reshape(len(given), blocks)
 
     def received(self, blocks: int) -> Int64Array:
-        """Return the elements of each block of what is received, likewise."""
+        """Return the elements of each received block, likewise."""
         if self.counts is None or not self.collective.between_all:
             return self.sent(blocks)
         turned = self.table.T.ravel()
@@ -144,7 +144,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Extent:
-    """What follows from a shape, and is asked for by every call: see Shape."""
+    """Values derived from a shape, which every call needs: see Shape."""
 
     input_spans: Int64Array
     output_spans: Int64Array
@@ -190,7 +190,7 @@ def _shares(lengths: Int64Array, parts: int) -> Int64Array:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class BufferLayout:
     """Where the places of a plan lie in the work buffers of a call.
 
     ``edges``, (1 or n, n_places + 1): place p of rank r is [edges[r, p], edges[r, p + 1]), in
@@ -202,7 +202,7 @@ class Layout:
     shape: Shape
 
     @classmethod
-    def of(cls, plan: Plan, shape: Shape) -> Layout:
+    def of(cls, plan: Plan, shape: Shape) -> BufferLayout:
         """Return the layout of ``plan`` for a call of ``shape``."""
         cut, blocks = plan.partition.offsets, plan.partition.blocks
         edges = cut(shape.sent(blocks))

@@ -1,12 +1,12 @@
 """Of a plan over ranks that sit alike: the rows that a few of them send.
 
-In a ring inside a site every rank does what the one before it does, one share further on; at the
-top, ranks at the same position of all sites do what those at any other position do. If all shares
-are of one length, all sites of one size, and the links come again every few ranks, then ranks that
-are a period apart have the same times. An excerpt has one such period of ranks per site, in a ring
-that is closed earlier: a rank whose neighbour lies beyond it sends to the one that is like that
-neighbour. It is closed after two periods of nodes, so that neighbours in the plan that are in
-different nodes are so in the excerpt.
+In a ring inside a site every rank does the same as the one before it, one share further on; at the
+top, ranks at the same position of all sites do the same as those at any other position. If all
+shares are of one length, all sites of one size, and the links come again every few ranks, then
+ranks that are a period apart have the same times. An excerpt has one such period of ranks per site,
+in a ring that is closed earlier: a rank whose neighbour lies beyond it sends to the one that is
+like that neighbour. It is closed after two periods of nodes, so that neighbours in the plan that
+are in different nodes are so in the excerpt.
 
 A share is numbered by how far behind its rank it began, for so ranks that are alike call alike
 shares the same. A ring that would take very many rounds may be shown with fewer (see
@@ -30,10 +30,10 @@ from emul.plans.algorithms.registry import ALGORITHMS, build_plan
 from emul.plans.collectives import collective_named
 from emul.plans.places import Places
 from emul.plans.plan import Plan
-from emul.plans.program import BYTES_PER_ROW, Program, StandsFor
-from emul.plans.shape import Layout, Shape
+from emul.plans.program import BYTES_PER_ROW, Multiplicity, Program
+from emul.plans.shape import BufferLayout, Shape
 
-__all__ = ["Excerpt"]
+__all__ = ["SymmetricPlan"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -44,8 +44,8 @@ SRC, DST, SENT, WRITTEN, PLACES, REDUCE, CHANNEL, STEP, POSITION, BEGINS = range
 """Columns of the rows while they are collected; BEGINS: whether a row begins a transfer."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Excerpt:
+@dataclass(frozen=True, slots=True)
+class SymmetricPlan:
     """Rings of ``ranks`` ranks in every site, ``top`` between the sites: ``period`` ranks of each.
 
     ``top`` is a proven plan between as many ranks as there are sites. Rank i of site s is number
@@ -63,8 +63,8 @@ class Excerpt:
     @classmethod
     def of(
         cls, collective: str, algorithm: str, places: Places, *, lengthened: bool = False
-    ) -> Excerpt:
-        """Return the excerpt of ``algorithm``; raises ArgumentError, saying what is not alike."""
+    ) -> SymmetricPlan:
+        """Return the excerpt of ``algorithm``; raises ArgumentError, naming the difference."""
         if collective not in COLLECTIVES:
             raise _refusal(algorithm, f"{collective} has no ranks that do alike")
         inner, at_top = _levels(algorithm, places)
@@ -137,7 +137,7 @@ class Excerpt:
         return int(self.lengths(shape).sum()) * self.ranks / shape.width - 1
 
     def program(self, shape: Shape, itemsize: int, rounds: int) -> Program:
-        """Return what the ranks of the excerpt send in a call of ``shape``, as a program.
+        """Return the sends of the ranks of the excerpt in a call of ``shape``, as a program.
 
         Every ring takes ``rounds``. Raises CapacityError when there is not the memory to time it.
         """
@@ -167,7 +167,7 @@ class Excerpt:
     def _scratch(self) -> int:
         return int(self.top.scratch.shape[1])
 
-    def _layout(self, shape: Shape, lengths: Int64Array, rounds: int) -> Layout:
+    def _layout(self, shape: Shape, lengths: Int64Array, rounds: int) -> BufferLayout:
         """Return the places of a rank: its shares, each in the chunks of the top, and scratch."""
         ranks = self.sites * self.period
         here = Shape(shape.collective, ranks, int(lengths.sum()) * (rounds + 1))
@@ -175,7 +175,7 @@ class Excerpt:
         if self._scratch:
             like = np.repeat(self.top.scratch, ranks // len(self.top.scratch), axis=0)
             alike = np.hstack([np.broadcast_to(alike, (len(like), alike.shape[1])), lengths[like]])
-        return Layout(np.cumsum(np.pad(alike, ((0, 0), (1, 0))), axis=1), 0, here)
+        return BufferLayout(np.cumsum(np.pad(alike, ((0, 0), (1, 0))), axis=1), 0, here)
 
     def _rows(self, rounds: int) -> Int64Array:
         """Return the rows in the order of the plan, (columns, rows)."""
@@ -245,7 +245,9 @@ class Excerpt:
         return self.ranks // self.period + (position < self.ranks % self.period)
 
 
-def _program(excerpt: Excerpt, rows: Int64Array, layout: Layout, itemsize: int) -> Program:
+def _program(
+    excerpt: SymmetricPlan, rows: Int64Array, layout: BufferLayout, itemsize: int
+) -> Program:
     """Return ``rows`` as a program whose transfers stand for those of all ranks."""
     first = np.flatnonzero(rows[BEGINS])
     edges = layout.edges
@@ -278,7 +280,7 @@ def _program(excerpt: Excerpt, rows: Int64Array, layout: Layout, itemsize: int) 
         dst=narrow[DST][first],
         channel=narrow[CHANNEL][first],
         nbytes=np.add.reduceat(length, first) * itemsize if len(first) else length,
-        stands_for=StandsFor(excerpt.connections(rows[POSITION][first]), one, one * 0),
+        multiplicity=Multiplicity(excerpt.connections(rows[POSITION][first]), one, one * 0),
     )
 
 

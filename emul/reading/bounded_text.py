@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from emul.errors import EmulError, TopologyError
+from emul.errors import EmulError, MeasurementError, TopologyError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,15 +18,24 @@ else:
 __all__ = [
     "BYTE_ORDER_MARK",
     "MOST_FILE_BYTES",
+    "MOST_MEASURED_BYTES",
     "MOST_TRACE_BYTES",
+    "lines_of",
     "read_bytes",
     "read_text",
+    "text_of",
     "toml_document",
 ]
 
 MOST_FILE_BYTES = 512 << 10
 MOST_TRACE_BYTES = 64 << 20
 """Of a trace: two minutes of packets of 1 Gbit/s."""
+
+MOST_MEASURED_BYTES = 64 << 20
+"""Of a file of measurements."""
+
+UTF16_SAMPLE = 400
+"""Bytes at the beginning of a file that tell UTF-16 without a mark."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """With which some editors begin a text in UTF-8; no part of it."""
@@ -82,10 +92,38 @@ def read_text(
         raise error_class(f"{path}: byte {error.start} is not UTF-8: needed {what}") from None
 
 
+def text_of(path: Path) -> str:
+    """Return the text of the file at ``path``, refusing a file that is too large before it is
+    parsed.
+
+    The text is UTF-8 or, as a redirect of PowerShell writes it, UTF-16. A byte that is neither
+    becomes U+FFFD, which no number has.
+    """
+    content = read_bytes(path, "a file of measurements", MOST_MEASURED_BYTES, MeasurementError)
+    return content.decode(_encoding(content), errors="replace")
+
+
+def _encoding(content: bytes) -> str:
+    """Return the encoding: by the mark at the beginning, or by where the zero bytes stand."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    start = content[:UTF16_SAMPLE]
+    if start[1::2].count(0) > len(start) // 4:
+        return "utf-16-le"
+    if start[::2].count(0) > len(start) // 4:
+        return "utf-16-be"
+    return "utf-8-sig"
+
+
+def lines_of(text: str) -> list[str]:
+    r"""Return the lines of ``text`` as editors count them, which end at \n, \r\n or \r."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
 def toml_document(
     text: str, where: str, error_class: type[EmulError] = TopologyError
 ) -> dict[str, Any]:
-    """Return what the TOML in ``text`` says; ``where`` names its source in errors."""
+    """Return the document of the TOML in ``text``; ``where`` names its source in errors."""
     deep = DEEP_KEY.search(text)
     if deep:
         line = text.count("\n", 0, deep.start()) + 1

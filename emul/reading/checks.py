@@ -65,7 +65,7 @@ def finite(value: object, what: str, needed: str, least: float = -math.inf) -> f
 
 
 def rank(value: object, what: str, ranks: int) -> int:
-    """Return ``value`` as one of so many ``ranks``; raises ArgumentError."""
+    """Return ``value`` as one of the ``ranks``; raises ArgumentError."""
     number = whole(value, what)
     if not 0 <= number < ranks:
         raise ArgumentError(f"{what} {shown(number)}: needed a rank from 0 to {ranks - 1}")

@@ -6,43 +6,51 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emul.errors import MeasurementError
-from emul.reading.numbers import LEAST, MOST, MOST_BYTES
+from emul.errors import EmulError
+from emul.reading import values
 from emul.reading.place import Place
+from emul.reading.values import LEAST, MEASURED, MOST, MOST_BYTES, Range
 
 __all__ = ["JsonText", "members_of", "place_in"]
 
-Steps = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 PLAIN = json.JSONDecoder()
 SPACE = re.compile(r"[ \t\r\n]*")
 
+LARGEST = 1e300
+"""Numbers of a larger amount count as infinite."""
+
+LONGEST_VALUE = 60
+"""Characters of a refused value that are shown."""
+
 
 class JsonText:
-    """A parsed document that finds the line and column of what it has to refuse.
+    """A parsed document that finds the line and column of a value that it refuses.
 
     ``origins`` are the positions in the text of values that steps lead to: of the document itself,
     and of its parts where they stand in several documents of a stream.
     """
 
-    def __init__(self, text: str, path: Path, content: Any, origins: dict[Steps, int]) -> None:
+    def __init__(self, text: str, path: Path, content: Any, origins: dict[KeyPath, int]) -> None:
         """Take ``content``, which stands at ``origins`` in ``text``."""
         self.text = text
         self.path = path
         self.content = content
         self.origins = origins
 
-    def place(self, steps: Steps) -> Place:
+    def place(self, steps: KeyPath) -> Place:
         """Return the place of the value that ``steps``, keys and indices, lead to.
 
-        Where a step leads nowhere, that is the place of what should have held it.
+        Where a step leads nowhere, the place of the value that should have held it is returned.
         """
         return place_in(self.text, self.path, self.position(steps))
 
-    def position(self, steps: Steps) -> int:
+    def position(self, steps: KeyPath) -> int:
         """Return where in the text the value begins that ``steps`` lead to."""
         known = max((each for each in self.origins if steps[: len(each)] == each), key=len)
         position = self.origins[known]
@@ -53,12 +61,9 @@ class JsonText:
             position = inside
         return position
 
-    def refusal(self, steps: Steps, came: object, needed: str) -> MeasurementError:
+    def refusal(self, steps: KeyPath, came: object, needed: str) -> EmulError:
         """Return the error for the value that ``steps`` lead to."""
-        name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-        return self.place(steps).complaint(
-            f"{name.lstrip('.') or 'the document'} = {str(came)[:60]!r}: needed {needed}"
-        )
+        return JsonValue(self, steps).refusal(came, needed)
 
     def get(self, *steps: str | int) -> Any:
         """Return the value that ``steps`` lead to, None where they lead nowhere."""
@@ -79,19 +84,16 @@ class JsonText:
 
     def number(self, *steps: str | int, least: float = -math.inf) -> float:
         """Return the finite number that ``steps`` lead to, at least ``least``."""
-        value = self.get(*steps)
-        finite = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not finite or not max(least, -1e300) <= value <= 1e300:
-            at_least = "" if least == -math.inf else f", {least:g} or more"
-            raise self.refusal(steps, value, f"a finite number{at_least}")
-        return float(value)
+        at_least = "" if least == -math.inf else f", {least:g} or more"
+        allowed = Range(max(least, -LARGEST), LARGEST, "")
+        place = JsonValue(self, steps)
+        return values.real(self.get(*steps), allowed, place, f"a finite number{at_least}")
 
     def positive(self, *steps: str | int) -> float:
         """Return the number above 0 that ``steps`` lead to."""
-        value = self.number(*steps)
-        if not LEAST <= value <= MOST:
-            raise self.refusal(steps, value, f"a number above 0, from {LEAST:g} to {MOST:g}")
-        return value
+        value, place = self.number(*steps), JsonValue(self, steps)
+        needed = f"a number above 0, from {LEAST:g} to {MOST:g}"
+        return values.within(value, MEASURED, place, value, needed)
 
     def whole(self, *steps: str | int, least: int = 0) -> int:
         """Return the whole number that ``steps`` lead to, at least ``least``."""
@@ -99,6 +101,20 @@ class JsonText:
         if value != int(value) or value > MOST_BYTES:
             raise self.refusal(steps, value, f"a whole number to {MOST_BYTES}")
         return int(value)
+
+
+@dataclass(frozen=True, slots=True)
+class JsonValue:
+    """A value of a document; its line and column are looked for when it has to be refused."""
+
+    document: JsonText
+    steps: KeyPath
+
+    def refusal(self, came: object, needed: str) -> EmulError:
+        """Return the error for this value."""
+        name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.steps)
+        place = self.document.place(self.steps).of(name.lstrip(".") or "the document")
+        return place.refusal(str(came)[:LONGEST_VALUE], needed)
 
 
 def members_of(text: str, position: int) -> Iterator[tuple[str | int, int]]:

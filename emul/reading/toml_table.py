@@ -1,68 +1,20 @@
-"""Reading one table of a TOML file: every refusal names file, key, value and what was needed."""
+"""One table of a TOML file: every error names file, key, value and the values that are allowed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from emul.errors import EmulError, TopologyError, listed
+from emul.reading import values
+from emul.reading.place import LONGEST_VALUE, Place
+from emul.reading.values import Range
 
-__all__ = ["Range", "Table"]
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The numbers a key may take, in ``unit``.
-
-    ``low`` itself is among them only when ``closed``, ``high`` itself unless ``below``.
-    """
-
-    low: float
-    high: float
-    unit: str
-    closed: bool = True
-    below: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        """Say whether ``value`` is finite and in range."""
-        # A whole number may be too large for a float: compare before asking whether it is finite.
-        if not self.low <= value <= self.high or (self.below and value == self.high):
-            return False
-        return value != self.low or self.closed
-
-    def __str__(self) -> str:
-        """Say the range in words, with its unit."""
-        above = f"{self.low:g}" if self.closed else f"above {self.low:g}"
-        high = f"below {self.high:g}" if self.below else f"{self.high:g}"
-        return f"a number from {above} to {high} {self.unit}".rstrip()
+__all__ = ["TomlTable"]
 
 
-LONGEST_NAME = 200
-"""Characters of a name, where that of a file is the default."""
-
-LONGEST_VALUE = 200
-"""Characters of a refused value that are shown."""
-
-
-def _said(value: object) -> str:
-    """Return a value as a refusal shows it: the beginning of what is very long."""
-    if isinstance(value, (str, list)):
-        value = value[:LONGEST_VALUE]
-    try:
-        said = repr(value)
-    except ValueError:  # Python refuses to write out integers of very many digits
-        bits = value.bit_length() if isinstance(value, int) else 0
-        return f"an integer of {bits} bits" if bits else "a value with a very large integer"
-    return said if len(said) <= LONGEST_VALUE else f"{said[:LONGEST_VALUE]} ..."
-
-
-def _whole(allowed: Range) -> str:
-    return f"a whole {str(allowed).removeprefix('a ')}"
-
-
-class Table:
-    """A table of a TOML document that remembers where it stands and what was read from it."""
+class TomlTable:
+    """A table of a TOML document that remembers its place in the file."""
 
     def __init__(
         self,
@@ -73,7 +25,7 @@ class Table:
     ) -> None:
         """Wrap ``content``, found at ``path`` of the file called ``where``.
 
-        What cannot be used raises an ``error_class``.
+        A value that cannot be used raises an ``error_class``.
         """
         self.where = where
         self.path = path
@@ -82,15 +34,17 @@ class Table:
             raise self.refusal("", content, "a table")
         self.content: dict[str, Any] = content
 
+    def at(self, key: str) -> Place:
+        """Return the place of ``key`` in this table, or of the table where it is empty."""
+        full = f"{self.path}.{key[:LONGEST_VALUE]}".strip(".") if key else self.path
+        return Place(self.where, key=full or "the file", error_class=self.error_class)
+
     def refusal(self, key: str, came: object, needed: str) -> EmulError:
         """Return the error for a value that cannot be used."""
-        at = f"{self.path}.{key[:LONGEST_VALUE]}".strip(".") if key else self.path
-        return self.error_class(
-            f"{self.where}: {at or 'the file'} = {_said(came)}: needed {needed}"
-        )
+        return self.at(key).refusal(came, needed)
 
     def converted(self, error: Exception) -> EmulError:
-        """Return what the constructor of what this table says has refused, with file and place."""
+        """Return the error of a constructor, with file and place of this table."""
         return self.error_class(f"{self.where}: {self.path}: {error}")
 
     def converted_key(self, error: Exception) -> EmulError:
@@ -122,25 +76,19 @@ class Table:
 
     def real(self, key: str, value: object, allowed: Range) -> float:
         """Return ``value`` if it is a number in ``allowed``."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.refusal(key, value, str(allowed))
-        if value not in allowed:
-            raise self.refusal(key, value, str(allowed))
-        return float(value)
+        return values.real(value, allowed, self.at(key))
 
     def integer(self, key: str, allowed: Range, default: int | None = None) -> int:
         """Return the whole number at ``key``, which must lie in ``allowed``."""
         if key not in self.content:
             if default is None:
-                raise self.missing(key, _whole(allowed))
+                raise self.missing(key, allowed.whole)
             return default
         return self.whole(key, self.content[key], allowed)
 
     def whole(self, key: str, value: object, allowed: Range) -> int:
         """Return ``value`` if it is a whole number in ``allowed``."""
-        if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-            raise self.refusal(key, value, _whole(allowed))
-        return value
+        return values.whole(value, allowed, self.at(key))
 
     def text(self, key: str, default: str | None = None) -> str:
         """Return the string at ``key``."""
@@ -154,25 +102,16 @@ class Table:
         return value
 
     def name(self, key: str, default: str | None = None) -> str:
-        """Return the string at ``key``, which is printed wherever this is named."""
-        value = self.text(key, default)
-        if len(value) > LONGEST_NAME:
-            raise self.refusal(key, value, f"a name of at most {LONGEST_NAME} characters")
-        return value
+        """Return the string at ``key``, which stands in every report about this table."""
+        return values.name(self.text(key, default), self.at(key))
 
     def choice(self, key: str, known: Iterable[str], default: str) -> str:
         """Return the string at ``key``, which must be one of ``known``."""
-        value, known = self.content.get(key, default), tuple(known)
-        if value not in known:
-            raise self.refusal(key, value, f"one of {', '.join(known)}")
-        return str(value)
+        return values.choice(self.content.get(key, default), known, self.at(key))
 
     def flag(self, key: str) -> bool:
         """Return the truth at ``key``, false when there is none."""
-        value = self.content.get(key, False)
-        if not isinstance(value, bool):
-            raise self.refusal(key, value, "true or false")
-        return value
+        return values.flag(self.content.get(key, False), self.at(key))
 
     def rows(self, key: str, value: object, most: int, needed: str) -> list[list[object]]:
         """Return ``value``, found at ``key``, if it is a list of 1 to ``most`` lists."""
@@ -185,12 +124,12 @@ class Table:
                 raise self.refusal(f"{key}[{i}]", row, needed)
         return value
 
-    def table(self, key: str) -> Table:
+    def table(self, key: str) -> TomlTable:
         """Return the table at ``key``, empty when there is none."""
         path = f"{self.path}.{key}".strip(".")
-        return Table(self.content.get(key, {}), self.where, path, self.error_class)
+        return TomlTable(self.content.get(key, {}), self.where, path, self.error_class)
 
-    def tables(self, key: str, most: int) -> list[Table]:
+    def tables(self, key: str, most: int) -> list[TomlTable]:
         """Return the array of tables at ``key``, refusing more than ``most``."""
         value = self.content.get(key, [])
         if not isinstance(value, list):
@@ -199,6 +138,6 @@ class Table:
             raise self.error_class(f"{self.where}: {len(value)} x [[{key}]]: needed at most {most}")
         prefix = f"{self.path}.{key}".strip(".")
         return [
-            Table(item, self.where, f"{prefix}[{i}]", self.error_class)
+            TomlTable(item, self.where, f"{prefix}[{i}]", self.error_class)
             for i, item in enumerate(value)
         ]

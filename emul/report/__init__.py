@@ -1,4 +1,4 @@
-"""What people and programs read: the table, the words under it, and the JSON files."""
+"""Output for people and programs: the table, the words under it, and the JSON files."""
 
 from emul.report.documents import json_document, nccl_document, write_json
 from emul.report.perf_row import PerfRow, modelled_row, perf_row

@@ -16,7 +16,7 @@ from emul.ops import NCCL_NAMES
 from emul.report.files import write_text
 from emul.report.perf_row import PerfRow
 
-__all__ = ["environment", "interruption", "json_document", "nccl_document", "write_json"]
+__all__ = ["document", "json_document", "nccl_document", "write_json"]
 
 SCHEMA = "emul-perf-1"
 NCCL_JSON_VERSION = 3
@@ -24,7 +24,7 @@ NCCL_JSON_VERSION = 3
 
 
 def environment(version: str) -> dict[str, Any]:
-    """Return what a reader needs to know about where the figures were measured."""
+    """Return the machine and the versions that the figures depend on."""
     return {
         "emul": version,
         "python": platform.python_version(),
@@ -35,23 +35,31 @@ def environment(version: str) -> dict[str, Any]:
     }
 
 
-def json_document(
-    version: str, rows: Sequence[PerfRow], *, interrupted: bool = False
+def document(
+    schema: str, version: str, contents: dict[str, Any], *, interrupted: bool = False
 ) -> dict[str, Any]:
-    """Return emul's own document: one object per line of the table.
+    """Return a document of emul's own: ``contents`` behind the schema and the environment.
 
-    Where lines are missing, it says that the run was ``interrupted``.
+    A document that lacks lines says that the run was ``interrupted``.
     """
     return {
-        "schema": SCHEMA,
+        "schema": schema,
         "environment": environment(version),
         **interruption(interrupted),
-        "rows": [asdict(row) for row in rows],
+        **contents,
     }
 
 
+def json_document(
+    version: str, rows: Sequence[PerfRow], *, interrupted: bool = False
+) -> dict[str, Any]:
+    """Return the document of ``emul perf``: one object per line of the table."""
+    contents = {"rows": [asdict(row) for row in rows]}
+    return document(SCHEMA, version, contents, interrupted=interrupted)
+
+
 def interruption(interrupted: bool) -> dict[str, bool]:
-    """Return what a document says of a run that was interrupted; nothing of a complete one."""
+    """Return the key of a document that marks an interrupted run; no key for a complete one."""
     return {"interrupted": True} if interrupted else {}
 
 

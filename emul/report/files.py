@@ -99,7 +99,7 @@ def _replace(target: Path, mode: int | None, write: Callable[[BinaryIO], object]
 
 
 def _mode(path: Path) -> int | None:
-    """Return what is at ``path``, behind all links; None for nothing yet."""
+    """Return the mode of the file at ``path``, behind all links; None where there is no file."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:

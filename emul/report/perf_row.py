@@ -1,4 +1,4 @@
-"""One line of ``emul perf``: what was asked, what the model says, what was measured."""
+"""One line of ``emul perf``: the request, the modelled figures, the measured figures."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def modelled_row(
 
 
 def _slowest_trunk_gb_per_s(world: World, prediction: Prediction) -> float | None:
-    """Return what the busier direction of the slowest trunk carries per second of the run."""
+    """Return the rate in the busier direction of the slowest trunk, over the time of the run."""
     trunk = world.topology.slowest_trunk
     if trunk is None or not prediction.timeline.total_ps:
         return None

@@ -19,7 +19,7 @@ from emul.plans import (
     collective_named,
 )
 from emul.plans.libraries import library_algorithms
-from emul.report.tables import TextTable
+from emul.report.text_table import TextTable
 from emul.topology import Network, Topology, world_of
 
 __all__ = ["plan_list", "plan_sheet", "plan_words"]
@@ -72,7 +72,7 @@ def _program(plan: Plan) -> tuple[Program, int]:
 
 
 def plan_words(plan: Plan) -> Iterator[str]:
-    """Yield what ``plan`` computes, how much it moves, and in which order it reduces."""
+    """Yield the result of ``plan``, the bytes that it moves, and its order of reduction."""
     yield from _words(plan, *_program(plan))
 
 
@@ -93,8 +93,8 @@ def _words(plan: Plan, program: Program, vector: int) -> Iterator[str]:
     yield from plan.notes
 
 
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _small(program: Program) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from math import inf
 
-from emul.report.tables import TextTable
+from emul.report.text_table import TextTable
 from emul.stacks import Stack
 from emul.units import format_bytes, format_time
 
@@ -22,7 +22,7 @@ def stack_list(stacks: Iterable[Stack]) -> TextTable:
 
 
 def number_table(stack: Stack) -> TextTable:
-    """Return what a stack says of messages, with its sources."""
+    """Return the numbers of a stack about messages, with their sources."""
     table = TextTable("what", "value", "source")
     for what, value, key in _numbers(stack):
         table.row(what, value, stack.sources.get(key, ""))

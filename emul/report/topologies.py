@@ -1,4 +1,4 @@
-"""Topologies as tables: what there is, and what one derives for each of its links."""
+"""Topologies as tables: the list of presets, and the derived numbers of each link."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from math import inf
 
 from emul.links import Link
-from emul.report.tables import TextTable
-from emul.topology import Figure, LinkTable, Topology, figures_of
+from emul.report.text_table import TextTable
+from emul.topology import Figure, LinkOrigin, Topology, figures_of
 from emul.units import format_bytes, format_rate, format_time
 
 __all__ = ["link_list", "link_sheets", "topology_list", "topology_sheet"]
@@ -58,20 +58,20 @@ def _figures(link: Link) -> tuple[str, ...]:
     )
 
 
-def link_list(links: Iterable[LinkTable]) -> TextTable:
+def link_list(links: Iterable[LinkOrigin]) -> TextTable:
     """Return a table with a line for each preset of links."""
     figures = ("rate", "waves", "one-way delay", "loss")
     table = TextTable("link", *figures, "recovery", "its numbers are", right=figures)
-    for found in links:
-        link = found.link
+    for each in links:
+        link = each.link
         table.row(
-            found.place,
+            each.place,
             format_rate(link.rate_bytes_per_s),
             str(link.waves),
             format_time(link.latency_s),
             f"{link.transport.loss:g}",
             link.transport.recovery,
-            _statuses(figures_of(found)),
+            _statuses(figures_of(each)),
         )
     return table
 
@@ -82,11 +82,11 @@ def _statuses(figures: Iterable[Figure]) -> str:
     return ", ".join(f"{known.count(each)} {each}" for each in dict.fromkeys(sorted(known)))
 
 
-def link_sheets(links: Iterable[LinkTable]) -> Iterator[TextTable]:
+def link_sheets(links: Iterable[LinkOrigin]) -> Iterator[TextTable]:
     """Yield a table of the figures of each link; links that have the same share one."""
     places: dict[tuple[Figure, ...], list[str]] = {}
-    for found in links:
-        places.setdefault(figures_of(found), []).append(found.place)
+    for each in links:
+        places.setdefault(figures_of(each), []).append(each.place)
     for figures, names in places.items():
         columns = ("figure", "value", "status", "source or formula")
         table = TextTable(*columns, right=("value",), title=_joined(names))

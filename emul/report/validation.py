@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from emul.errors import FileError, MissingLibraryError
-from emul.report.documents import environment, interruption
+from emul.report.documents import document
 from emul.report.files import write_file
-from emul.report.tables import TextTable
+from emul.report.text_table import TextTable
 from emul.units import format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of
 from emul.validation.summary import errors_by_delay
@@ -23,10 +23,10 @@ COLUMNS = ("sw", "collective", "algorithm", "ranks", "placement", "delay", "rate
 TEXTS = ("sw", "collective", "algorithm", "placement", "binding")
 
 
-def validation_table(found: Iterable[Predicted]) -> TextTable:
+def validation_table(predictions: Iterable[Predicted]) -> TextTable:
     """Return a table with a line for each row."""
     table = TextTable(*COLUMNS, right=[each for each in COLUMNS if each not in TEXTS])
-    for each in found:
+    for each in predictions:
         row = each.row
         rate = f"{row.rate_bytes_per_s * 8 / 1e6:g} Mbit/s" if row.rate_bytes_per_s else "-"
         table.row(
@@ -48,14 +48,14 @@ def validation_table(found: Iterable[Predicted]) -> TextTable:
     return table
 
 
-def validation_summary(found: Sequence[Predicted]) -> TextTable:
+def validation_summary(predictions: Sequence[Predicted]) -> TextTable:
     """Return the errors by one-way delay and of all rows, the model's beside the textbook's."""
     ours = ("rows", "median", "90th percentile", "worst", "within 10 %")
     figures = (*ours, "textbook: median", "90th percentile", "within 10 %")
     table = TextTable("one-way delay", *figures, right=figures)
-    for delay_s, both in errors_by_delay(found).items():
+    for delay_s, both in errors_by_delay(predictions).items():
         table.row(format_time(delay_s), *_figures(*both))
-    table.row("all", *_figures(*summary_of(found)))
+    table.row("all", *_figures(*summary_of(predictions)))
     return table
 
 
@@ -73,25 +73,20 @@ def _figures(model: Summary, textbook: Summary) -> list[str]:
 
 
 def validation_document(
-    version: str, found: Sequence[Predicted], *, interrupted: bool = False
+    version: str, predictions: Sequence[Predicted], *, interrupted: bool = False
 ) -> dict[str, Any]:
-    """Return the rows in input order and their summary, for programs.
-
-    Where rows are missing, it says that the run was ``interrupted``.
-    """
-    return {
-        "schema": SCHEMA,
-        "environment": environment(version),
-        **interruption(interrupted),
-        "rows": [_row(each) for each in found],
+    """Return the rows in input order and their summary, for programs."""
+    contents = {
+        "rows": [_row(each) for each in predictions],
         "summary": {
-            **_both(*summary_of(found)),
+            **_both(*summary_of(predictions)),
             "by_delay": [
                 {"delay_s": delay_s, **_both(*both)}
-                for delay_s, both in errors_by_delay(found).items()
+                for delay_s, both in errors_by_delay(predictions).items()
             ],
         },
     }
+    return document(SCHEMA, version, contents, interrupted=interrupted)
 
 
 def _both(model: Summary, textbook: Summary) -> dict[str, Any]:
@@ -138,7 +133,7 @@ def _form(path: Path) -> str:
     return path.suffix.removeprefix(".").lower()
 
 
-def save_picture(path: Path, found: Sequence[Predicted]) -> None:
+def save_picture(path: Path, predictions: Sequence[Predicted]) -> None:
     """Draw predicted over measured, and the textbook's, into the file at ``path``.
 
     Raises FileError; ``check_picture`` says before whether it can be drawn.
@@ -147,23 +142,23 @@ def save_picture(path: Path, found: Sequence[Predicted]) -> None:
 
     figure = Figure(figsize=(7, 7), layout="constrained")
     axes = figure.subplots()
-    measured = [each.row.measured_s for each in found]
+    measured = [each.row.measured_s for each in predictions]
     ends = [min(measured) / 2, max(measured) * 2]
     axes.plot(ends, ends, color="black", linewidth=0.8, label="predicted = measured")
     axes.fill_between(
         ends, [end / 1.1 for end in ends], [end * 1.1 for end in ends], color="0.88", label="±10 %"
     )
     axes.scatter(
-        measured, [each.textbook_s for each in found], s=10, color="tab:orange", marker="x",
+        measured, [each.textbook_s for each in predictions], s=10, color="tab:orange", marker="x",
         label="textbook: alpha + beta S",
     )  # fmt: skip
     axes.scatter(
-        measured, [each.predicted_s for each in found], s=12, color="tab:blue", label="emul"
+        measured, [each.predicted_s for each in predictions], s=12, color="tab:blue", label="emul"
     )
     axes.set(
         xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal",
         xlabel="measured (s)", ylabel="predicted (s)",
-        title=f"{len(found)} collectives, predicted from their links",
+        title=f"{len(predictions)} collectives, predicted from their links",
     )  # fmt: skip
     axes.legend(loc="upper left")
     write_file(path, lambda file: figure.savefig(file, format=_form(path), dpi=120))

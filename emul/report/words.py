@@ -1,4 +1,4 @@
-"""Lines in words under the table: what distance costs, which link binds, what auto chose."""
+"""Lines in words under the table: the cost of distance, the link that binds, auto's choice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from emul.links import Link
 from emul.ops import dtype_named
 from emul.ops.integers import advice_on, safe_range
-from emul.plans import Excerpt
+from emul.plans import SymmetricPlan
 from emul.report.perf_row import PerfRow
 from emul.runtime.prediction import Prediction, by_reason
 from emul.stacks import IDEAL
@@ -33,7 +33,7 @@ MEANINGS = {
     "jitter": "jitter",
     "overhead": "overhead",
 }
-"""What each term of a critical path's segments means, in the order in which they are told."""
+"""The meaning of each term of a critical path's segments, in the order of the line."""
 
 INSIDE_NODE = "inside_node"
 """The source of a stack that says how ranks of one node are taken to send."""
@@ -65,7 +65,7 @@ def closing_words(
         lines.append(_stack(world, prediction))
     if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
         lines.append(_bounds(prediction))
-    if isinstance(prediction.of, Excerpt):
+    if isinstance(prediction.of, SymmetricPlan):
         lines.append(_excerpt(prediction, prediction.of))
     else:
         lines += [f"Plan: {note}." for note in prediction.plan.notes]
@@ -101,7 +101,7 @@ def overflow_words(rows: list[PerfRow], reduction: str) -> str:
     )
 
 
-def _excerpt(prediction: Prediction, excerpt: Excerpt) -> str:
+def _excerpt(prediction: Prediction, excerpt: SymmetricPlan) -> str:
     timeline, more = prediction.timeline, excerpt.rounded_up(prediction.shape)
     said = (
         f"Alike: {excerpt.world_size} ranks were timed by {timeline.network.world_size} of them, "
@@ -139,9 +139,9 @@ def _bounds(prediction: Prediction) -> str:
 
 
 def _remedies(prediction: Prediction) -> dict[str, float]:
-    """Return what lowers the bound of this many connections, alone and as far as it goes.
+    """Return by how many times each remedy lowers the bound, alone and as far as it goes.
 
-    Each was tried: the bound was worked out anew with it.
+    Each remedy was tried: the bound was worked out anew with it.
     """
     bounded = prediction.bounded
     topology, connection = bounded.topology, bounded.connection
@@ -151,9 +151,9 @@ def _remedies(prediction: Prediction) -> dict[str, float]:
         "more slots": replace(bounded, connection=replace(connection, slots_bytes=inf)),
         "more connections": replace(bounded, connection=replace(connection, number=MANY)),
     }
-    found = {name: each.by_connections_ps() for name, each in tried.items()}
+    bounds_ps = {name: each.by_connections_ps() for name, each in tried.items()}
     now = prediction.window_bound_ps
-    return {name: now / ps for name, ps in found.items() if 0 < ps < now * (1 - CHANGED)}
+    return {name: now / ps for name, ps in bounds_ps.items() if 0 < ps < now * (1 - CHANGED)}
 
 
 def _with_large_windows(topology: Topology) -> Topology:
@@ -166,31 +166,37 @@ def _with_large_windows(topology: Topology) -> Topology:
 
 
 def _choice(prediction: Prediction) -> str:
-    times = sorted((time, name) for name, time in prediction.considered.items())
-    others = ", ".join(
-        f"{name} {format_time(time)}" for time, name in times if name != prediction.algorithm
-    )
-    slower = sum(name not in prediction.passed_over for name in prediction.ruled_out)
+    picked = prediction.algorithm
+    known = sorted((time, name) for name, time in prediction.considered.items() if name != picked)
+    others = ", ".join(f"{name} {format_time(time)}" for time, name in known)
     said = (
-        f"Auto: {prediction.algorithm} is the quickest at {format_bytes(prediction.nbytes)}, "
+        f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
         f"{format_time(prediction.time_s)}"
     )
-    alone = "and the only one" + (" that was timed" if prediction.passed_over else "")
-    if isinstance(prediction.of, Excerpt):
+    ruled_out = _ruled_out(prediction)
+    alone = "and the only one" + (" that was timed" if prediction.passed_over or ruled_out else "")
+    if isinstance(prediction.of, SymmetricPlan):
         said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
     passed = f" Not timed: {_passed_over(prediction)}." if prediction.passed_over else ""
-    if slower:
-        more = f"{slower} cannot be quicker and {'was' if slower == 1 else 'were'} not timed"
-        others = f"{others}; {more}" if others else more
-        return f"{said}; of the others: {others}.{passed}"
     if others:
-        return f"{said}; the others would take: {others}.{passed}"
-    return f"{said}, {alone}.{passed}"
+        return f"{said}; the others would take: {others}.{ruled_out}{passed}"
+    return f"{said}, {alone}.{ruled_out}{passed}"
+
+
+def _ruled_out(prediction: Prediction) -> str:
+    """Return the number of algorithms that were not timed because they cannot win."""
+    least = [time for time in prediction.ruled_out.values() if time < inf]
+    if not least:
+        return ""
+    needed = f"at least {format_time(min(least))} for its busiest link"
+    if len(least) == 1:
+        return f" 1 more was not timed: it needs {needed}."
+    return f" {len(least)} more were not timed: each needs {needed}."
 
 
 def _passed_over(prediction: Prediction) -> str:
     """Return the algorithms that were not timed, and why."""
-    if isinstance(prediction.of, Excerpt):
+    if isinstance(prediction.of, SymmetricPlan):
         return ", ".join(prediction.passed_over)
     return by_reason(prediction.passed_over)
 
@@ -227,8 +233,8 @@ def _binding(prediction: Prediction) -> str:
 def _rate(network: Network, place: str) -> str:
     """Return the rate of the links called ``place``, or their range; of hosts, nothing.
 
-    Of a trunk that is not all there for what is sent (a stream has one of its waves, all trunks
-    of a site have one uplink, its rate changes with time), it is the most that it can be.
+    Some trunks give a stream less than their rate: it has one of several waves, the trunks of a
+    site share an uplink, or the rate changes with time. The rate is then the largest possible.
     """
     links = [
         link

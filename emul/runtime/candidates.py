@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 from emul.errors import CapacityError, EmulError, OutageError, TimeLimitError
 from emul.plans import Plan, Program, Rounds, Shape, Step, passes, proof_bytes
 from emul.runtime.prediction import by_reason
-from emul.timing import Slicing, Timeline, transfers_in
+from emul.timing import Slicing, transfers_in
 from emul.units import format_bytes
 
 __all__ = [
-    "Best",
     "Candidate",
     "PassedOver",
     "check_transfers",
+    "checked_steps",
     "in_words",
     "is_outage",
     "nothing_timed",
     "passing_over",
-    "within_bounds",
 ]
 
 MOST_WORK_OF_AUTO = 1 << 24
@@ -37,28 +35,19 @@ PART_FOR_COMPARISON = 8
 TOO_MUCH_WORK = "too much for auto to time; name the algorithm to have it timed"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """An algorithm that ``auto`` may choose, and the least picoseconds that it can take.
+    """An algorithm that ``auto`` may choose, its least time, and its program if that is small.
 
-    ``plan`` is not proven. ``program``: None where it is too large to be kept, or was not needed.
-    ``is_exact``: whether ``least_ps`` is the time itself.
+    ``plan`` is not proven yet. ``is_exact``: whether the least time is the time itself, known
+    without any table.
     """
 
     least_ps: int
     algorithm: str
     plan: Plan
-    program: Program | None
-    is_exact: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Best:
-    """A plan that is timed and proven."""
-
-    plan: Plan
-    program: Program
-    timeline: Timeline
+    program: Program | None = None
+    is_exact: bool = False
 
 
 PassedOver = dict[str, Exception]
@@ -76,34 +65,35 @@ def passing_over(algorithm: str, passed_over: PassedOver, *also: type[EmulError]
         passed_over[algorithm] = error
 
 
-def within_bounds(plan: Plan, part: int = 1) -> Plan:
-    """Return ``plan`` with its steps at hand, so that they are not made twice.
+def checked_steps(plan: Plan, part: int = 1) -> list[Step]:
+    """Return the steps of a plan, whose proof and timing would not take long.
 
-    Raises CapacityError for a plan whose proof and timing would take long, before they begin. Both
-    bounds are divided by ``part``.
+    Raises CapacityError for a plan that is more work, before it begins. Both bounds are divided by
+    ``part``.
     """
-    rows, most, steps = 0, MOST_WORK_OF_AUTO // part, []
-    for step, number in _steps_and_rows(plan):
-        rows += number
-        if rows > most:
-            raise CapacityError(f"more than {most} transfers: {TOO_MUCH_WORK}")
-        steps.append(step)
+    most = MOST_WORK_OF_AUTO // part
+    steps, rows = [], _rows_of_rounds(plan)
+    if rows <= most:
+        rows = 0
+        for step in plan.steps():
+            steps.append(step)
+            rows += len(step)
+            if rows > most:
+                break
+    if rows > most:
+        raise CapacityError(f"more than {most} transfers: {TOO_MUCH_WORK}")
     needed = proof_bytes(plan)
     if needed > MOST_PROOF_BYTES // part:
         raise CapacityError(f"{format_bytes(needed)} for its proof: {TOO_MUCH_WORK}")
     through = passes(plan)
     if rows * through > most:
         raise CapacityError(f"{rows} transfers, proven {through} times over: {TOO_MUCH_WORK}")
-    return plan if isinstance(plan.steps, Rounds) else replace(plan, steps=partial(iter, steps))
+    return steps
 
 
-def _steps_and_rows(plan: Plan) -> Iterator[tuple[Step | None, int]]:
-    """Yield the steps with their numbers of rows; of rounds, which are cheap, one number only."""
-    if isinstance(plan.steps, Rounds):
-        yield None, len(plan.steps) * plan.steps.orders.size
-        return
-    for step in plan.steps():
-        yield step, len(step)
+def _rows_of_rounds(plan: Plan) -> int:
+    """Return the rows of a plan in Rounds, whose steps need not be made to count them; else 0."""
+    return len(plan.steps) * plan.steps.orders.size if isinstance(plan.steps, Rounds) else 0
 
 
 def check_transfers(program: Program, slicing: Slicing | None, part: int = 1) -> int:

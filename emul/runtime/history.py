@@ -124,7 +124,7 @@ class History:
         self._size = 0  # transfers of all
 
     def add(self, entry: HistoryEntry) -> None:
-        """Take note of one more, and forget what is long past."""
+        """Add an entry, and forget the oldest ones beyond the limits."""
         self._entries.append(entry)
         self._size += entry.size
         while self._size > KEPT_TRANSFERS and self._bare < len(self._entries) - 1:

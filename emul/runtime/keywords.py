@@ -1,4 +1,4 @@
-"""What may be said of a collective by keyword, for those who check types."""
+"""The keywords of each collective, for type checkers."""
 
 from __future__ import annotations
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import inf
 from pathlib import Path
-from types import MappingProxyType
 
 from emul.errors import ArgumentError, PlanError
+from emul.fixed_mapping import FixedMapping
 from emul.plans import (
-    Excerpt,
     Places,
     Plan,
     Program,
+    SymmetricPlan,
     algorithms_for,
     build_plan,
     collective_named,
@@ -26,15 +26,14 @@ from emul.plans import (
 from emul.plans.algorithms.hierarchical import NAME as HIERARCHICAL
 from emul.runtime.candidates import (
     PART_FOR_COMPARISON,
-    Best,
     Candidate,
     PassedOver,
     check_transfers,
+    checked_steps,
     in_words,
     is_outage,
     nothing_timed,
     passing_over,
-    within_bounds,
 )
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO, Algorithm, Request
@@ -51,12 +50,11 @@ from emul.timing import (
     generated_total_ps,
     most_in_flight,
     time_excerpt,
-    time_if_quicker,
     time_plan,
 )
 from emul.topology import Network, Topology, world_of
 from emul.topology.bound import Bounded
-from emul.topology.connection_limit import Connection
+from emul.topology.connection_limit import SiteConnections
 from emul.units import PS_PER_S
 
 __all__ = ["MOST_RANKS_IN_FULL", "Planner", "Timing"]
@@ -71,13 +69,8 @@ MOST_RANKS_IN_FULL = 4096
 """Of worlds whose ranks may each be timed: a ring of so many has 33 million transfers."""
 
 KEPT_TRANSFERS = 1 << 18
-"""Transfers or slices of a program that is kept until its turn comes: 50 MB."""
-
-NEAR = 1.25
-"""Algorithms that take up to this factor of the best time are timed to their end, to be told."""
-
-LATEST_PS = 1 << 62
-"""Half of the picoseconds that int64 holds: no timeline is longer."""
+"""Of the program of a candidate that is kept until its turn comes: 20 MB; larger ones are made
+again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +151,7 @@ class Planner:
             sites = nodes or self.topology.ranks_by_node
             if self.bounded:
                 unproven = unproven_plan(collective, algorithm, sites, root=root)
-                within_bounds(unproven, self._part)
+                checked_steps(unproven, self._part)
             return build_plan(collective, algorithm, sites, root=root)
         plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
@@ -234,17 +227,13 @@ class Planner:
             start_s=timing.start_s,
             stack=stack,
         )
-        return program, self._prediction_of(request, Best(plan, program, timeline), stack)
-
-    def _prediction_of(self, request: Request, timed: Best, stack: Stack) -> Prediction:
-        program = timed.program
         number = self.network.most_connections(program.src, program.dst, program.channel)
-        return self._prediction(request, timed.plan, timed.timeline, stack, number)
+        return program, self._prediction(request, plan, timeline, stack, number)
 
     def _prediction(
         self,
         request: Request,
-        plan: Plan | Excerpt,
+        plan: Plan | SymmetricPlan,
         timeline: Timeline,
         stack: Stack,
         connections: int,
@@ -262,7 +251,7 @@ class Planner:
             request.root,
             timeline.roundings,
             None if shape.counts is None else shape.table * request.itemsize,
-            Connection(
+            SiteConnections(
                 max(1, connections),
                 most_in_flight(timeline.transfers),
                 stack is not IDEAL and stack.sends_whole_messages,
@@ -295,7 +284,7 @@ class Planner:
         """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
         places, timing = Places.of(self.topology.ranks_by_node), self.timing
         too_many = places.world_size > MOST_RANKS_IN_FULL  # to be timed each, exactly
-        excerpt = Excerpt.of(request.collective, algorithm, places, lengthened=too_many)
+        excerpt = SymmetricPlan.of(request.collective, algorithm, places, lengthened=too_many)
         timeline = time_excerpt(
             excerpt,
             request.shape,
@@ -324,93 +313,72 @@ class Planner:
         times = {each.algorithm: each.time_s for each in found}
         return replace(
             best,
-            considered=MappingProxyType(times),
-            passed_over=MappingProxyType(in_words(passed_over)),
+            considered=FixedMapping(times),
+            passed_over=FixedMapping(in_words(passed_over)),
         )
 
     def _quickest(self, request: Request) -> Prepared:
         """Return the algorithm that the model finds quickest, and the times of the others.
 
-        The most promising ones come first, by the least time that each can take. An algorithm is
-        timed only if that is below the time of the best one so far, and proven only when it is the
-        best one. Those that cannot be timed are passed over (memory, an outage, much work), unless
-        these are all.
+        The most promising ones come first, by their busiest links; an algorithm that cannot win any
+        more is not timed, and only the quickest so far is proven. Those that cannot be timed are
+        passed over (memory, an outage, much work), unless these are all.
         """
         passed_over: PassedOver = {}
         times: dict[str, float] = {}
         ruled_out: dict[str, float] = {}
-        best: Best | None = None  # of the others the tables would fill the memory
+        best: Prepared | None = None  # of the others the tables would fill the memory
         for each in self._by_promise(request, passed_over):
-            if best is not None and each.least_ps >= best.timeline.total_ps:
+            if best is not None and each.least_ps >= best[1].total_ps:
                 known = times if each.is_exact else ruled_out
                 known[each.algorithm] = each.least_ps / PS_PER_S
                 continue
             with passing_over(each.algorithm, passed_over):
-                limit_ps = LATEST_PS if best is None else int(best.timeline.total_ps * NEAR)
-                program, timeline = self._timed_within(request, each, limit_ps)
-                if timeline is None:
-                    ruled_out[each.algorithm] = max(each.least_ps, limit_ps) / PS_PER_S
-                    continue
-                if best is None or timeline.total_ps < best.timeline.total_ps:
-                    plan = self._plan(request.collective, each.algorithm, request.root)
-                    best = Best(plan, program, timeline)
-                times[each.plan.algorithm] = timeline.total_s
+                if each.is_exact:
+                    checked_steps(each.plan, self._part)
+                timed = self._timed(request, each.plan, each.program)
+                if best is None or timed[1].total_ps < best[1].total_ps:
+                    self._plan(request.collective, each.algorithm, request.root)  # proves it
+                    best = timed
+                times[each.algorithm] = timed[1].time_s
         if best is None:
             raise nothing_timed(request.shape, passed_over)
         ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
-        return best.program, replace(
-            self._prediction_of(request, best, self.timing.stack),
-            considered=MappingProxyType(times),
-            ruled_out=MappingProxyType(ruled_out),
-            passed_over=MappingProxyType(in_words(passed_over)),
+        return best[0], replace(
+            best[1],
+            considered=FixedMapping(times),
+            ruled_out=FixedMapping(ruled_out),
+            passed_over=FixedMapping(in_words(passed_over)),
         )
-
-    def _timed_within(
-        self, request: Request, candidate: Candidate, limit_ps: int
-    ) -> tuple[Program, Timeline | None]:
-        """Return program and timeline; None for a timeline of ``limit_ps`` or longer."""
-        timing, stack = self.timing, self.timing.stack
-        program = candidate.program or Program.of(candidate.plan, request.shape, request.itemsize)
-        timeline = time_if_quicker(
-            program,
-            self.network,
-            Slicing.of(stack, timing.slicing),
-            than_ps=limit_ps,
-            seed=timing.seed,
-            start_s=timing.start_s,
-            stack=stack,
-        )
-        return program, timeline
 
     def _by_promise(self, request: Request, passed_over: PassedOver) -> list[Candidate]:
-        """Return all algorithms that can be timed, the least time that each can take first.
-
-        Whether memory and work of each are within bounds is looked up before its work begins.
-        """
-        found: list[Candidate] = []
-        uneven = request.shape.counts is not None
-        for algorithm in algorithms_for(request.collective, uneven=uneven):
+        """Return all algorithms that can be timed, sorted by the least time that each can take."""
+        names = algorithms_for(request.collective, uneven=request.shape.counts is not None)
+        found = []
+        for algorithm in names:
             with passing_over(algorithm, passed_over):
                 found.append(self._candidate(request, algorithm))
         return sorted(found, key=_least_ps)
 
     def _candidate(self, request: Request, algorithm: str) -> Candidate:
-        """Return an algorithm with the least time that it can take; of rings that is its time."""
+        """Return an algorithm with its least time.
+
+        A regular plan is timed by rule, without its steps. Of any other, the bounds of memory and
+        work are checked before its work begins.
+        """
         sites, timing = self.topology.ranks_by_node, self.timing
         plan = unproven_plan(request.collective, algorithm, sites, root=request.root)
-        plan = within_bounds(plan, self._part)
-        shape, itemsize, slicing = request.shape, request.itemsize, timing.slicing
-        of_stack = Slicing.of(timing.stack, slicing)
         exact_ps = generated_total_ps(
-            plan, shape, itemsize, self.network, of_stack, stack=timing.stack
+            plan, request.shape, request.itemsize, self.network, timing.slicing, stack=timing.stack
         )
         if exact_ps is not None:
-            return Candidate(exact_ps, algorithm, plan, None, is_exact=True)
-        program = Program.of(plan, shape, itemsize)
-        transfers = check_transfers(program, slicing, self._part)
-        least_ps = busiest_link_ps(program, self.network)
-        kept = program if transfers <= KEPT_TRANSFERS else None
-        return Candidate(least_ps, algorithm, plan, kept, is_exact=False)
+            return Candidate(exact_ps, algorithm, plan, is_exact=True)
+        steps = checked_steps(plan, self._part)
+        program = Program.of(plan, request.shape, request.itemsize, steps)
+        transfers = check_transfers(program, timing.slicing, self._part)
+        least_ps = max(0, busiest_link_ps(program, self.network) - transfers)  # of rounding
+        kept = program if len(program) <= KEPT_TRANSFERS else None
+        return Candidate(least_ps, algorithm, plan, kept)
 
 
 def _predicted_ps(prediction: Prediction) -> int:

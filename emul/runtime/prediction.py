@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 
 from emul.errors import ArgumentError, one_of_many
-from emul.plans import Excerpt, Plan, Shape
+from emul.fixed_mapping import FixedMapping
+from emul.plans import Plan, Shape, SymmetricPlan
 from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.topology.bound import Bounded
@@ -29,18 +29,17 @@ def by_reason(passed_over: Mapping[str, str]) -> str:
 class Prediction:
     """The modelled time of a collective, and why.
 
-    ``of``: the plan, or of a plan over very many ranks that sit alike the excerpt that was timed.
-    ``nbytes`` is the whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the
-    input of reduce_scatter, scatter and all_to_all (of whoever sends most), the output of
-    all_gather and gather. ``bounded``: what the bounds are of. ``stack``: as which the call is
-    sent. ``considered``: the modelled seconds of each algorithm that ``auto`` chose from; empty
-    when the algorithm was named, or is a library's own. ``ruled_out``: of those that it did not
-    time, the seconds for which their busiest link is busy; infinity for those that an outage kills.
-    ``passed_over``: of those that cannot be timed, for want of memory or as they would take too
-    long, why not.
+    ``of``: the plan, or the part of a symmetric plan that was timed for all. ``nbytes`` is the
+    whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the input of
+    reduce_scatter, scatter and all_to_all (the longest one), the output of all_gather and gather.
+    ``bounded``: the terms of the bounds. ``stack``: the library that sends. ``considered``: the
+    modelled seconds of each algorithm that ``auto`` timed; empty when the algorithm was named,
+    or is a library's own. ``ruled_out``: of each algorithm that can take no less than the quickest,
+    the seconds for which its busiest link is busy; infinity for those that an outage kills.
+    ``passed_over``: of each that cannot be timed (memory, an outage, much work), the reason.
     """
 
-    of: Plan | Excerpt
+    of: Plan | SymmetricPlan
     shape: Shape
     nbytes: int
     timeline: Timeline
@@ -48,14 +47,14 @@ class Prediction:
     window_bound_ps: int
     bounded: Bounded
     stack: Stack = IDEAL
-    considered: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    ruled_out: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    passed_over: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    considered: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
+    ruled_out: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
+    passed_over: Mapping[str, str] = field(default_factory=lambda: FixedMapping())
 
     @property
     def plan(self) -> Plan:
         """The plan. Raises ArgumentError where only an excerpt of it was timed."""
-        if isinstance(self.of, Excerpt):
+        if isinstance(self.of, SymmetricPlan):
             raise ArgumentError(f"{self.of} is not there as a plan: needed a prediction in full")
         return self.of
 
@@ -77,7 +76,9 @@ class Prediction:
     @property
     def part_sent(self) -> float:
         """The part of the bytes of ``timeline`` that are sent: below 1 for lengthened shares."""
-        return 1 / (1 + self.of.rounded_up(self.shape)) if isinstance(self.of, Excerpt) else 1.0
+        return (
+            1 / (1 + self.of.rounded_up(self.shape)) if isinstance(self.of, SymmetricPlan) else 1.0
+        )
 
     @property
     def bound_s(self) -> float:
@@ -93,8 +94,8 @@ class Prediction:
     def window_bound_s(self) -> float:
         """Seconds that no algorithm can beat whose ranks have no more connections between sites.
 
-        No more than ``connections``. That is what windows, losses and slots leave; what it is above
-        ``bound_s`` can be won by larger windows or more connections.
+        No more than ``connections``. It is the bound under windows, losses and slots; its excess
+        over ``bound_s`` can be won by larger windows or more connections.
         """
         return self.window_bound_ps / PS_PER_S
 
@@ -105,7 +106,7 @@ class Prediction:
 
     @cached_property
     def critical_path(self) -> CriticalPath:
-        """The chain of causes that makes the time what it is."""
+        """The chain of causes that adds up to the time."""
         return critical_path(self.timeline)
 
     @property

@@ -1,7 +1,7 @@
 """Stacks: communication libraries, as data.
 
-``load_stack`` and ``stack_names`` are in ``emul.stacks.profile``, which reads files; what is here
-knows numbers only.
+``load_stack`` and ``stack_names`` are in ``emul.stacks.profile``, which reads files; the names
+here know numbers only.
 """
 
 from emul.stacks.stack import (

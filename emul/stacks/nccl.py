@@ -1,4 +1,4 @@
-"""What NCCL makes of a call: which algorithm and protocol, and how they send.
+"""NCCL's choice for a call: algorithm and protocol, and how they send.
 
 The quickest by the estimate of its own tuner is taken (see nccl_tuner.py; NVIDIA/nccl 2.30.7,
 src/enqueue.cc), and carried out by plans of emul with the constants of the protocol.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import inf
-from types import MappingProxyType
 
 from emul.plans.algorithms.ring import MOST_CHANNELS
-from emul.stacks.nccl_latency import PAT_RANK_US, PROTOCOLS
 from emul.stacks.nccl_tuner import (
     FAMILIES,
     LL,
     LL128,
     PAT,
+    PAT_RANK_US,
+    PROTOCOLS,
     RING,
     SIMPLE,
     TREE,
@@ -60,7 +60,7 @@ P2P_FAR_BYTES, P2P_NEAR_BYTES = 128 << 10, 512 << 10
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a call is carried out with.
+    """The algorithm and protocol of a call.
 
     ``algorithm``: a name of emul.plans. ``family``: whose constants hold, of tree, ring and
     pat. ``protocol``: LL, LL128 or Simple.
@@ -80,8 +80,8 @@ class Setting:
 def choose(collective: str, nodes: Nodes, nbytes: int, algorithm: str | None = None) -> Setting:
     """Return the quickest setting by NCCL's estimate, for a whole vector of ``nbytes``.
 
-    With ``algorithm``, only the protocol is open: what the tuner takes for rings, trees or PAT.
-    What NCCL does not do itself goes by Simple.
+    With ``algorithm``, only the protocol is open: the choice of the tuner for rings, trees or PAT.
+    Algorithms that NCCL lacks go by Simple.
 
     >>> h100 = Nodes((8,), 371e9, 49e9)
     >>> choose("all_reduce", h100, 1024).protocol, choose("all_reduce", h100, 1 << 30).protocol
@@ -108,9 +108,10 @@ def choose(collective: str, nodes: Nodes, nbytes: int, algorithm: str | None = N
 def stack_for(base: Stack, setting: Setting, nodes: Nodes) -> Stack:
     """Return ``base``, the profile, as it sends a call with this setting.
 
-    What a step takes beyond the latency that its link has in a room is overhead: so a step over
-    such links takes what the table says, and over longer ones that much more. Of trees, all steps
-    that follow each other are counted once per call, for a message of the plan is but a piece.
+    The time of a step beyond the latency of its link in a room is overhead: so a step over such
+    links takes the time in the table, and over longer ones more by their latency. Of trees, all
+    steps that follow each other are counted once per call, for a message of the plan is but a
+    piece.
     """
     steps = steps_of(setting.family, setting.protocol, nodes)
     call_us = steps.base_us
@@ -130,15 +131,13 @@ def stack_for(base: Stack, setting: Setting, nodes: Nodes) -> Stack:
         name=f"{base.name} {setting.protocol}",
         slice_bytes=_slice_bytes(base, setting, nodes),
         wire_factor=base.wire_factor * WIRE_FACTOR[setting.protocol],
-        hop_overhead_s=MappingProxyType(
-            {"node": near_us / 1e6, "site": far_us / 1e6, "trunk": far_us / 1e6}
-        ),
+        hop_overhead_s={"node": near_us / 1e6, "site": far_us / 1e6, "trunk": far_us / 1e6},
         constants=replace(base.constants, call_s=base.constants.call_s + call_us / 1e6),
     )
 
 
 def _family(algorithm: str) -> str | None:
-    """Return which family an algorithm is of, None for what is none of NCCL's."""
+    """Return the family of an algorithm, None where it is none of NCCL's."""
     if algorithm == NODE_TREES:
         return TREE
     name = algorithm.partition(":")[0]
@@ -160,7 +159,7 @@ def _sent_and_received(
 ) -> Setting:
     """Return the setting of sends and receives: LL for small messages inside a node, else Simple.
 
-    For their constants, which are not in the tuner, those of a ring stand: assumed.
+    For their constants, which are not in the tuner, the constants of a ring stand: assumed.
     """
     message = nbytes if collective == "send_recv" else -(-nbytes // nodes.world_size)
     small = message <= P2P_LL_BYTES and len(nodes.ranks) == 1

@@ -1,8 +1,8 @@
-"""What NCCL's own tuner reckons that a collective takes, by algorithm and protocol.
+"""The time of a collective by NCCL's own tuner, by algorithm and protocol.
 
 Latency + bytes / bandwidth (NVIDIA/nccl 2.30.7, src/graph/tuning.cc). It knows nodes, kinds of hops
-and the rates of ports. It knows no sites, no trunk, what others leave of a rate, or how long a link
-is; so it chooses as if all stood in one room.
+and the rates of ports. It knows no sites, no trunks, no load of others and no length of a link: the
+InfiniBand plugin reports a latency of 0. So it chooses as if all stood in one room.
 
 NVLS and CollNet are left out: switches that reduce are not modelled. Assumed throughout: GPUs
 of the Hopper generation, hosts with Intel processors, and two channels per NIC.
@@ -16,25 +16,43 @@ from math import inf
 from types import MappingProxyType
 
 from emul.reading.checks import positive, whole_numbers
-from emul.stacks.nccl_latency import (
-    BASE_US,
-    NETWORK_OVERHEAD_US,
-    PAT_BASE_US,
-    PAT_RANK_US,
-    PAT_STEP_PART,
-    PROTOCOLS,
-    STEP_US,
-)
 from emul.topology import Topology
 
 __all__ = [
+    "BASE_US",
     "FAMILIES",
+    "PAT_RANK_US",
+    "PROTOCOLS",
+    "STEP_US",
     "Nodes",
     "Steps",
     "estimate_s",
     "steps_of",
     "tree_us",
 ]
+
+PROTOCOLS = ("LL", "LL128", "Simple")
+
+BASE_US = {"ring": (6.6, 14.0, 8.4), "tree": (6.8, 14.0, 8.4)}
+"""Once per collective, in us, by protocol."""
+
+STEP_US = {
+    ("ring", "NVLink"): (0.6, 1.9, 3.4),
+    ("ring", "PCI"): (1.0, 2.5, 5.7),
+    ("ring", "NET"): (2.7, 4.0, 14.0),
+    ("tree", "NVLink"): (0.6, 1.25, 4.0),
+    ("tree", "PCI"): (1.0, 1.9, 4.0),
+    ("tree", "NET"): (5.0, 8.5, 14.0),
+}
+"""Per step over a hop of that kind, in us, by protocol."""
+
+NETWORK_OVERHEAD_US = {"Intel": 1.0, "AMD": 2.0}
+"""Of the host per step of a ring over several nodes, in us; three times as much for Simple."""
+
+PAT_BASE_US = 8.0
+PAT_STEP_PART = 1 / 3.5
+PAT_RANK_US = 2.8
+"""PAT: once, as a part of a network step, and per rank; us."""
 
 LL, LL128, SIMPLE = PROTOCOLS
 TREE, RING, PAT = "tree", "ring", "pat"
@@ -59,7 +77,7 @@ CHANNELS_PER_NIC = 2
 """Assumed; NCCL doubles its channels where they are slow (ncclTopoDupChannels)."""
 
 LL_BYTES_PER_S = (141.0 * GB, 39.0 * GB, 20.4 * GB)
-"""llMaxBws, at most: of one node the row of Hopper, of 2 and of more nodes that of Intel."""
+"""llMaxBws, at most: of one node the row of Hopper, of 2 and of more nodes the row of Intel."""
 
 RING_LL128_BYTES_PER_S = (36.7 * GB, 36.7 * GB, 36.7 * GB)
 TREE_LL128_BYTES_PER_S = (36.7 * GB, 36.7 * GB, 29.0 * GB)
@@ -69,7 +87,7 @@ TREE_BYTES_PER_S = (38.7 * GB, 41.4 * GB, 36.0 * GB)
 RING_PART = {LL: 0.5, LL128: 0.92, SIMPLE: 1.0}
 TREE_PART, TREE_LL_PART, PLAIN_TREE_PART, PAT_PART = 0.92, 1 / 3.8, 0.85, 0.75
 TREE_LL128_PART = (7 / 9, 120 / 128, 120 / 128)
-"""What is left of the rate of the ports; plain are trees of nodes with one GPU."""
+"""Part of the rate of the ports; plain are trees of nodes with one GPU."""
 
 TREE_CORRECTION = {
     LL: (10, 10, 10, 10, 9, 8, 7, 7, 7, 7, 6, 5, 4, 4, 5, 6, 7, 8, 9, 10, 10, 10, 10),
@@ -79,12 +97,12 @@ TREE_CORRECTION = {
 """treeCorrectionFactor: tenths of a tree's rate, for 64 B and each power of two above."""
 
 PLATEAU, PLATEAU_BYTES = 1.4, 64
-"""The latency of Simple rings between nodes, from so many bytes per channel and rank on."""
+"""The latency of Simple rings between nodes, from this number of bytes per channel and rank on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """What NCCL sees of a topology.
+    """A topology as NCCL sees it.
 
     ``ranks``: of each node; the payload rate of a rank's port ``inside`` its node, and of its NIC,
     ``between`` nodes, in bytes per second.
@@ -130,7 +148,7 @@ class Nodes:
 
     @property
     def bus_bytes_per_s(self) -> float:
-        """What rings through all nodes carry, which use the NICs of all ranks."""
+        """The rate of rings through all nodes, which use the NICs of all ranks."""
         far = min(self.ranks) * self.between_bytes_per_s if len(self.ranks) > 1 else inf
         return far if self.single else min(self.inside_bytes_per_s, far)
 
@@ -146,7 +164,7 @@ class Nodes:
 
 
 def estimate_s(collective: str, family: str, protocol: str, nodes: Nodes, nbytes: int) -> float:
-    """Return the seconds that NCCL's tuner reckons with; infinity for what NCCL does not do.
+    """Return the seconds that NCCL's tuner reckons with; infinity where NCCL has no such algorithm.
 
     >>> h100 = Nodes((8,) * 3, 371e9, 49e9)
     >>> round(estimate_s("all_reduce", "tree", "LL", h100, 0) * 1e6, 1)  # 6.8 + 2 (7 x 0.6 + 5)
@@ -245,7 +263,7 @@ class Steps:
 
 
 def steps_of(family: str, protocol: str, nodes: Nodes) -> Steps:
-    """Return what the tuner takes for steps.
+    """Return the time of steps by the tuner.
 
     A step of a ring over several nodes is not shorter than the network's overhead (Simple has three
     times as much, which is below its steps). Nothing hides the network from GPUs that are alone in

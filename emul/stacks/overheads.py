@@ -1,4 +1,4 @@
-"""A topology whose links cost their senders what a library says."""
+"""A topology whose links cost their senders the overhead of a library."""
 
 from __future__ import annotations
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from emul.errors import ArgumentError, StackError, unknown_name
 from emul.plans import COLLECTIVES
 from emul.reading.bounded_text import read_text, toml_document
 from emul.reading.complaints import Complaints
-from emul.reading.toml_table import Range, Table
+from emul.reading.toml_table import TomlTable
+from emul.reading.values import Range, choice
 from emul.stacks.stack import HANDSHAKES, IDEAL, Choice, Constants, Stack
 
 __all__ = ["PROFILE_FILE", "load_stack", "read_stack", "stack_names"]
@@ -68,7 +68,7 @@ def read_stack(path: Path) -> Stack:
 
 
 def _stack(text: str, where: str, name: str) -> Stack:
-    table = Table(toml_document(text, where, StackError), where, "", StackError)
+    table = TomlTable(toml_document(text, where, StackError), where, "", StackError)
     complaints = Complaints(where, StackError)
     with complaints.noted():
         table.check_keys(KEYS)
@@ -97,13 +97,13 @@ def _stack(text: str, where: str, name: str) -> Stack:
         raise table.converted(error) from None
 
 
-def _constants(table: Table) -> Constants:
+def _constants(table: TomlTable) -> Constants:
     table.check_keys((*CONSTANTS, "byte_ns"))
     seconds = {f"{key[:-3]}_s": table.number(key, MICROSECONDS, 0.0) / 1e6 for key in CONSTANTS}
     return Constants(**seconds, byte_s=table.number("byte_ns", NANOSECONDS, 0.0) / 1e9)
 
 
-def _choices(table: Table) -> MappingProxyType[str, tuple[Choice, ...]]:
+def _choices(table: TomlTable) -> dict[str, tuple[Choice, ...]]:
     found: dict[str, list[Choice]] = {}
     for each in table.tables("choice", MOST_CHOICES):
         each.check_keys(
@@ -117,20 +117,17 @@ def _choices(table: Table) -> MappingProxyType[str, tuple[Choice, ...]]:
             each.integer("least_segments", Range(1, 1e4, "segments"), 1),
         )
         found.setdefault(_collective(each), []).append(choice)
-    return MappingProxyType({name: tuple(choices) for name, choices in found.items()})
+    return {name: tuple(choices) for name, choices in found.items()}
 
 
-def _collective(table: Table) -> str:
-    name = table.text("collective")
-    if name not in COLLECTIVES:
-        raise table.refusal("collective", name, f"one of {', '.join(COLLECTIVES)}")
-    return name
+def _collective(table: TomlTable) -> str:
+    return choice(table.text("collective"), COLLECTIVES, table.at("collective"))
 
 
-def _sources(table: Table) -> MappingProxyType[str, str]:
+def _sources(table: TomlTable) -> dict[str, str]:
     sources = table.table("sources")
     for key in sources.content:
         text = sources.text(key)
         if not text.startswith(STATUSES):
             raise sources.refusal(key, text, f"a text that begins with {', '.join(STATUSES)}")
-    return MappingProxyType(dict(sources.content))
+    return dict(sources.content)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from emul.errors import ArgumentError, unknown_name
+from emul.fixed_mapping import FixedMapping
 from emul.reading.checks import not_negative, positive, positive_or_unlimited, whole_numbers
 
 __all__ = ["HANDSHAKES", "HOP_KINDS", "IDEAL", "NO_CONSTANTS", "Choice", "Constants", "Stack"]
@@ -23,7 +23,7 @@ HOP_KINDS = ("node", "site", "trunk")
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """What the software of a host takes, in seconds; all of it delays, and the first two occupy.
+    """The times of the software of a host, in seconds; all of them delay, and the first two occupy.
 
     ``call_s`` once per collective before anything is sent, ``message_s`` of the sender for each
     message, ``control_s`` of the sender for each notice or answer, ``completion_s`` of the receiver
@@ -78,11 +78,11 @@ class Stack:
 
     A message of at most ``eager_bytes`` goes without ``handshake``. Its notices and answers take
     ``control_bytes``; in order, they wait behind bulk data of the same connection. With
-    ``slice_bytes`` a rank sends on what it has got of a chunk, of which ``slots`` slices may be in
-    flight; else messages are whole. ``choices`` says by collective which algorithm the library
-    takes; the first that fits counts; with the ``tuner`` of ``nccl``, NCCL's own does (see
+    ``slice_bytes`` a rank sends on the part of a chunk that has come, of which ``slots`` slices may
+    be in flight; else messages are whole. ``choices`` says by collective which algorithm the
+    library takes; the first that fits counts; with the ``tuner`` of ``nccl``, NCCL's own does (see
     emul.stacks.nccl). A byte takes ``wire_factor`` bytes of the links; ``hop_overhead_s`` says by
-    ``node``, ``site`` and ``trunk`` what a message costs its sender in place of the link's own
+    ``node``, ``site`` and ``trunk`` the cost of a message for its sender in place of the link's own
     overhead. ``sources`` says by name where a number comes from.
     """
 
@@ -96,13 +96,15 @@ class Stack:
     slots: int = 8
     tuner: str = "none"
     wire_factor: float = 1.0
-    hop_overhead_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    hop_overhead_s: Mapping[str, float] = field(default_factory=FixedMapping)
     constants: Constants = field(default=NO_CONSTANTS)
-    choices: Mapping[str, tuple[Choice, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    choices: Mapping[str, tuple[Choice, ...]] = field(default_factory=FixedMapping)
+    sources: Mapping[str, str] = field(default_factory=FixedMapping)
 
     def __post_init__(self) -> None:
-        """Refuse what no library does."""
+        """Refuse numbers of no library; keep mappings that nobody can change."""
+        for name in ("hop_overhead_s", "choices", "sources"):
+            object.__setattr__(self, name, FixedMapping(getattr(self, name)))
         if self.handshake not in HANDSHAKES:
             raise unknown_name("handshake", self.handshake, HANDSHAKES)
         if not self.eager_bytes >= 0:

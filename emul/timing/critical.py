@@ -248,8 +248,8 @@ class _Walk:
 
     def _part(self, transfer: int, place: str, term: str, duration_ps: int) -> Segment:
         """Return a stretch of ``transfer``, and of the rounds that it stands for."""
-        stands_for = self.timeline.transfers.stands_for
-        rounds = 1 if stands_for is None else int(stands_for.rounds[transfer])
+        multiplicity = self.timeline.transfers.multiplicity
+        rounds = 1 if multiplicity is None else int(multiplicity.rounds[transfer])
         return Segment(place, term, duration_ps * rounds)
 
     def _over_streams(self, transfer: int) -> bool:

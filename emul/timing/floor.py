@@ -1,4 +1,4 @@
-"""The least time a program can take: its busiest link, without any waiting."""
+"""The least time of a program: its busiest link, without any waiting."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ __all__ = ["busiest_link_ps"]
 
 
 def busiest_link_ps(program: Program, network: Network) -> int:
-    """Return how long the bytes of ``program`` occupy the link that has most to do with them.
+    """Return the time for which the bytes of ``program`` occupy its busiest link.
 
-    What the token bucket of a trunk lets pass at once occupies it for no time.
+    The burst of a token bucket occupies its trunk for no time. A timeline, which rounds each
+    occupancy to the nearest picosecond, may be half a picosecond of each transfer below.
     """
     carried = network.link_bytes(program.src, program.dst, program.nbytes)
     rate = network.link_rate.copy()

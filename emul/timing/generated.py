@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from emul.plans import Layout, Plan, Rounds, Shape
+from emul.plans import BufferLayout, Plan, Rounds, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.rounds import total_of_rounds
@@ -118,7 +118,7 @@ def generated_total_ps(
     whole = stack is not IDEAL and stack.sends_whole_messages
     if not isinstance(rounds, Rounds) or not regular or whole:
         return None
-    nbytes = _block_bytes(rounds, Layout.of(plan, shape), itemsize, slicing)
+    nbytes = _block_bytes(rounds, BufferLayout.of(plan, shape), itemsize, slicing)
     if nbytes is None:
         return None
     if not len(rounds):
@@ -139,7 +139,7 @@ def generated_total_ps(
 
 
 def _block_bytes(
-    rounds: Rounds, layout: Layout, itemsize: int, slicing: Slicing | None
+    rounds: Rounds, layout: BufferLayout, itemsize: int, slicing: Slicing | None
 ) -> Int64Array | None:
     """Return the bytes of each position's block, (channels, n); None if they are irregular."""
     channels = len(rounds.orders)
@@ -173,7 +173,7 @@ def _first_step(rounds: Rounds, nbytes: Int64Array, stack: Stack) -> Transfers:
         host_ps=nothing if stack is IDEAL else np.full(len(src), message_ps),
         completion_ps=nothing,
         call_ps=0 if stack is IDEAL else round(stack.constants.call_s * PS_PER_S),
-        stands_for=None,
+        multiplicity=None,
     )
 
 

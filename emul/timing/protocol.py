@@ -144,7 +144,7 @@ def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
         host_ps=picoseconds(host),
         completion_ps=picoseconds(completion),
         call_ps=round(constants.call_s * PS_PER_S),
-        stands_for=None,
+        multiplicity=None,
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError
-from emul.plans import Excerpt, Program, Shape
+from emul.plans import Program, Shape, SymmetricPlan
 from emul.timing.critical import CONNECTION, critical_path
 from emul.timing.effects.drawn_delays import can_be_late
 from emul.timing.timeline import Timeline, time_plan
@@ -38,7 +38,7 @@ PERIODS_AFTER = 4
 
 
 def time_excerpt(
-    excerpt: Excerpt,
+    excerpt: SymmetricPlan,
     shape: Shape,
     itemsize: int,
     topology: Topology,
@@ -66,7 +66,7 @@ def time_excerpt(
     return timed(excerpt.program(shape, itemsize, excerpt.rounds))
 
 
-def _fewer_rounds(excerpt: Excerpt, topology: Topology) -> Iterator[int]:
+def _fewer_rounds(excerpt: SymmetricPlan, topology: Topology) -> Iterator[int]:
     """Yield ever more rounds that a ring may settle in, from which whole periods are missing."""
     links = [link for site in topology.sites for link in (site.link, site.nodes[0].link)]
     if any(link.transport.slow_start for link in links):
@@ -90,7 +90,9 @@ class _Gap:
 class _Shortened:
     """An excerpt of ``rounds`` per ring, in whose rings the same periods again are left out."""
 
-    def __init__(self, excerpt: Excerpt, program: Program, timeline: Timeline, rounds: int) -> None:
+    def __init__(
+        self, excerpt: SymmetricPlan, program: Program, timeline: Timeline, rounds: int
+    ) -> None:
         """Take an excerpt that goes on without a gap after ``rounds``, and its timeline."""
         self.excerpt, self.program, self.timeline = excerpt, program, timeline
         self.rounds = rounds
@@ -112,9 +114,9 @@ class _Shortened:
 
     def _keep_causes(self, behind: Int64Array) -> None:
         """Let who paused be behind whoever it was behind without the pause."""
-        stands_for = self.program.stands_for
-        assert stands_for is not None
-        paused = stands_for.not_before_ps > 0
+        multiplicity = self.program.multiplicity
+        assert multiplicity is not None
+        paused = multiplicity.not_before_ps > 0
         self.timeline.behind[paused] = behind[paused]
 
     def holds(self) -> bool:
@@ -165,9 +167,9 @@ class _Shortened:
 
     def _paused(self, gaps: list[_Gap]) -> Program:
         """Return the program in which the first transfers after ``gaps`` start later."""
-        stands_for = self.program.stands_for
-        assert stands_for is not None
-        rounds, not_before = stands_for.rounds.copy(), stands_for.not_before_ps.copy()
+        multiplicity = self.program.multiplicity
+        assert multiplicity is not None
+        rounds, not_before = multiplicity.rounds.copy(), multiplicity.not_before_ps.copy()
         for gap in gaps:
             lines = self._lines(gap.ring, gap.site)
             start = self.timeline.start_ps[lines]
@@ -177,7 +179,7 @@ class _Shortened:
             not_before[lines[first]] = start[first] + self.left_out * gap.period_ps
         return replace(
             self.program,
-            stands_for=replace(stands_for, rounds=rounds, not_before_ps=not_before),
+            multiplicity=replace(multiplicity, rounds=rounds, not_before_ps=not_before),
         )
 
     def _disturbed(self, gap: _Gap) -> bool:
@@ -207,7 +209,7 @@ def _first_of_share(chosen: BoolArray) -> BoolArray:
     return found
 
 
-def _few(topology: Topology, excerpt: Excerpt) -> Topology:
+def _few(topology: Topology, excerpt: SymmetricPlan) -> Topology:
     """Return ``topology`` with a period of ranks at each site; refuse one that is not alike."""
     for trunk in topology.trunks:
         name = f"trunk {' - '.join(trunk.sites)}"

@@ -146,7 +146,7 @@ class Timeline:
         A link is a port, a trunk, or all trunks of a site that have a limit together. On each of
         them the time of each transfer is rounded to a picosecond.
         """
-        given, ones = self.transfers.stands_for, np.ones(len(self), dtype=np.int64)
+        given, ones = self.transfers.multiplicity, np.ones(len(self), dtype=np.int64)
         rounds = ones if given is None else given.rounds
         ports = self.network.port_bytes(self.src, self.dst, rounds)
         trunks = self.network.site_bytes(self.src, self.dst, self._stand_for)
@@ -164,7 +164,7 @@ class Timeline:
     @property
     def _stand_for(self) -> Int64Array:
         """How many transfers of the plan each line stands for: (transfers,)."""
-        given = self.transfers.stands_for
+        given = self.transfers.multiplicity
         return np.ones(len(self), dtype=np.int64) if given is None else given.transfers
 
     @property
@@ -357,9 +357,9 @@ def _is_settled(failure: Failure | None, reached_s: float, until_s: float) -> bo
 
 def check_carried(timeline: Timeline) -> None:
     """Refuse more bytes over all links together than int64 can count: ShapeError."""
-    stands_for = timeline.transfers.stands_for
+    multiplicity = timeline.transfers.multiplicity
     carried = (
-        timeline.nbytes if stands_for is None else timeline.nbytes * 1.0 * stands_for.transfers
+        timeline.nbytes if multiplicity is None else timeline.nbytes * 1.0 * multiplicity.transfers
     )
     if float(carried.sum(dtype=np.float64)) > MOST_BYTES:
         raise ShapeError(

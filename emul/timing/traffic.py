@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError, shown
 from emul.memory import check_fits
-from emul.plans import Order, Program, StandsFor, Waits
+from emul.plans import Multiplicity, Order, Program, Waits
 from emul.plans.runs import expand
 from emul.reading.checks import whole
 from emul.stacks import IDEAL, Stack
@@ -116,8 +116,8 @@ class Transfers:
     of its connection, bytes or slots; a ``remainder`` goes with the slice before it. Without a
     limit both are empty and the credit is 0.
     ``host_ps``: what its sender's software takes before it; ``completion_ps``: what its receiver's
-    takes when it has come; both may be empty. Nothing starts before ``call_ps``. ``stands_for``: of
-    how many each is one, where that is not one.
+    takes when it has come; both may be empty. Nothing starts before ``call_ps``.
+    ``multiplicity``: of how many each is one, where that is not one.
     """
 
     src: Int32Array
@@ -131,7 +131,7 @@ class Transfers:
     host_ps: Int64Array
     completion_ps: Int64Array
     call_ps: int
-    stands_for: StandsFor | None
+    multiplicity: Multiplicity | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,7 +200,7 @@ class Traffic(Transfers):
             begins=np.ones(len(program), dtype=np.uint8),
             **_NO_CREDIT,
             **_NO_HOSTS,
-            stands_for=program.stands_for,
+            multiplicity=program.multiplicity,
             order=program.order,
             under_way=program.under_way,
             drains=program.drains,
@@ -236,7 +236,7 @@ class Traffic(Transfers):
             begins=(number[first] == 0).astype(np.uint8),
             **_NO_CREDIT,
             **_NO_HOSTS,
-            stands_for=None if program.stands_for is None else program.stands_for.of(of),
+            multiplicity=None if program.multiplicity is None else program.multiplicity.of(of),
             order=program.order,
             under_way=program.under_way,
             drains=program.drains,
@@ -246,9 +246,9 @@ class Traffic(Transfers):
 
 def connections_of(transfers: Transfers) -> Int64Array:
     """Return for how many connections each transfer stands: (transfers,)."""
-    if transfers.stands_for is None:
+    if transfers.multiplicity is None:
         return np.ones(len(transfers.src), dtype=np.int64)
-    return transfers.stands_for.connections
+    return transfers.multiplicity.connections
 
 
 def most_in_flight(transfers: Transfers) -> float:
@@ -274,7 +274,7 @@ def most_in_flight(transfers: Transfers) -> float:
 
 def not_before_ps(transfers: Transfers) -> Int64Array:
     """Return before when each transfer does not start, (transfers,), or nothing."""
-    given = transfers.stands_for
+    given = transfers.multiplicity
     return _NOTHING if given is None else given.not_before_ps
 
 

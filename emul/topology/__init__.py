@@ -1,4 +1,4 @@
-"""Where ranks live and what joins them: the model, its files, and the presets."""
+"""Where ranks live and how they are joined: the model, its files, and the presets."""
 
 from emul.topology.library import link_preset_names
 from emul.topology.model import Site, Topology, Trunk
@@ -13,7 +13,7 @@ from emul.topology.toml.provenance import (
 )
 from emul.topology.toml.reader import (
     Document,
-    LinkTable,
+    LinkOrigin,
     read_document,
     read_topology,
 )
@@ -21,7 +21,7 @@ from emul.topology.toml.reader import (
 __all__ = [
     "Document",
     "Figure",
-    "LinkTable",
+    "LinkOrigin",
     "Network",
     "Node",
     "NodeRuns",

@@ -1,14 +1,14 @@
 """The lower bound of a collective on a topology: the largest over its cuts and counts.
 
-Links count with what all transfers together can ever get: what others leave of them, and at the
-best time of a link that changes. What happens by chance only adds to that.
+Links count with the most that all transfers together can ever get: beside the least load of others,
+and at the best time of a link that changes. Random effects only add to the time.
 
-Why it holds for every algorithm. Let o be the least overhead and l the least latency of all ways
+Why it holds for every algorithm. Let o be the least overhead and l the least latency of all paths
 across a cut, each by itself. The first byte leaves a port at o or later. By a time e, a link of
 rate r with a token bucket of b bytes has let at most r (e - o) + b bytes pass, and several links at
 most the sum of this; a port has no bucket. So where X bytes have to cross, the last of them leaves
 at o + (X - b) / r or later, and is there l later. The byte that waits for o and the one that waits
-for l may take different ways. It is the same at the receivers' ports, which nothing reaches before
+for l may take different paths. It is the same at the receivers' ports, which nothing reaches before
 o + l. Every constraint on the same crossing, trunks, NICs, uplinks, downlinks, gives a bound of its
 own.
 """
@@ -32,7 +32,7 @@ from emul.links.bounds import (
     crossing_s,
     uneven_bytes_across,
 )
-from emul.topology.connection_limit import Connection, connection_over
+from emul.topology.connection_limit import SiteConnections, connection_over
 from emul.topology.model import Node, Site, Topology, Trunk
 from emul.units import PS_PER_S
 
@@ -41,13 +41,13 @@ __all__ = ["Bounded", "lower_bound_ps"]
 Int64Array = npt.NDArray[np.int64]
 
 Ranks = tuple[range, ...]
-Machine = tuple[Site, Node, range]
+NodeRanks = tuple[Site, Node, range]
 """A node of a site, and its ranks."""
 
-Way = tuple[float, float]
-"""Overhead and latency of a way between two ranks, in seconds."""
+PathCost = tuple[float, float]
+"""Overhead and latency of the path between two ranks, in seconds."""
 
-Line = tuple[float, float]
+RateAndBurst = tuple[float, float]
 """Bytes per second that some links carry, and bytes that pass at once on top of that."""
 
 ALL_SUBSETS_UP_TO = 10
@@ -56,9 +56,9 @@ ALL_SUBSETS_UP_TO = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bounded:
-    """A call, and what it ran over, so that its bound can be asked for with either changed.
+    """A call and its topology, so that the bound can be asked for with either changed.
 
-    The fields are the arguments of ``lower_bound_ps``; ``connection`` is that of the run.
+    The fields are the arguments of ``lower_bound_ps``; ``connection`` is how the run sends.
     """
 
     topology: Topology
@@ -67,7 +67,7 @@ class Bounded:
     root: int
     transfers: int
     uneven_bytes: Int64Array | None
-    connection: Connection
+    connection: SiteConnections
 
     def by_links_ps(self) -> int:
         """Return the picoseconds that no algorithm can beat."""
@@ -77,7 +77,7 @@ class Bounded:
         """Return those that none can beat with these connections beyond a site."""
         return self._ps(self.connection)
 
-    def _ps(self, connection: Connection | None) -> int:
+    def _ps(self, connection: SiteConnections | None) -> int:
         return lower_bound_ps(
             self.topology,
             self.collective,
@@ -97,7 +97,7 @@ def lower_bound_ps(
     transfers: int,
     uneven_bytes: Int64Array | None = None,
     *,
-    connection: Connection | None = None,
+    connection: SiteConnections | None = None,
 ) -> int:
     """Return the picoseconds that no algorithm can beat for ``nbytes`` of whole vector.
 
@@ -106,8 +106,8 @@ def lower_bound_ps(
     over the same link, each rounded to a picosecond; half of one per transfer is taken off, so that
     the bound holds for the rounded times as well.
 
-    With ``connection``, the bound is that of algorithms in which a rank has no more connections
-    beyond its site than it says: at most what windows, losses and slots leave of them. With more
+    With ``connection``, the bound is for algorithms in which a rank has no more connections
+    beyond its site than it says: at most the part that windows, losses and slots allow. With more
     connections, an algorithm can beat it.
     """
     if not transfers:
@@ -125,9 +125,9 @@ def _uneven_bounds_s(
     collective: str,
     nbytes: Int64Array,
     root: int,
-    connection: Connection | None,
+    connection: SiteConnections | None,
 ) -> Iterator[float]:
-    """Yield the cut bounds of a vector form; whoever has nothing to tell needs no latency."""
+    """Yield the cut bounds of a vector form; a rank without data needs no latency."""
     for cuts, sets in _cuts(topology, _machines(topology), root, connection):
         for ranks in sets:
             inside = np.zeros(len(nbytes), dtype=bool)
@@ -143,7 +143,7 @@ def _bounds_s(
     collective: str,
     nbytes: int,
     root: int,
-    connection: Connection | None,
+    connection: SiteConnections | None,
 ) -> Iterator[float]:
     cuts, counts = _geometry(topology, root, connection)
     n = topology.world_size
@@ -165,20 +165,21 @@ def _bounds_s(
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """Parts between which transfers are counted, what carries them, and how long each takes."""
+    """Parts between which transfers are counted, the links that carry them, and the time of
+    each."""
 
     parts: int
-    lines: tuple[Line, ...]
+    lines: tuple[RateAndBurst, ...]
     alpha_s: float
 
 
 @lru_cache(maxsize=64)
 def _geometry(
-    topology: Topology, root: int, connection: Connection | None
+    topology: Topology, root: int, connection: SiteConnections | None
 ) -> tuple[tuple[tuple[Cut, int], ...], tuple[_Count, ...]]:
     """Return the distinct cuts, each with how many ranks send across it by a shift of ``root``.
 
-    And over what to count.
+    And the links over which to count.
     """
     n, k = topology.world_size, len(topology.sites)
     found = {
@@ -191,13 +192,13 @@ def _geometry(
         for site in topology.sites
         for node, number in site.runs
     )
-    counts = [_Count(n, ((rate, 0.0),), _alpha_s(_all_ways(topology)))]
+    counts = [_Count(n, ((rate, 0.0),), _alpha_s(_all_paths(topology)))]
     if k > 1:
         trunks, sites = topology.trunks, topology.sites
         both_ways = [(2 * rate, 2 * at_once) for rate, at_once in [_over_trunks(trunks)]]
         lines = [*both_ways, _out_of(sites), _into(sites)]
         lines += _beyond_lines(sites, trunks, connection)
-        alpha_s = _alpha_s(map(_trunk_way, trunks))
+        alpha_s = _alpha_s(map(_trunk_path_cost, trunks))
         counts.append(_Count(k, tuple(_binding(lines)), alpha_s))
     return tuple(found), tuple(counts)
 
@@ -213,34 +214,34 @@ def _shifted_out(ranks: Ranks, shift: int, n: int) -> int:
     return sum(map(len, ranks)) - stay
 
 
-def _alpha_s(ways: Iterable[Way]) -> float:
-    """Return the least overhead and the least latency of all ``ways`` together, each by itself."""
-    overheads, latencies = zip(*ways, strict=True)
+def _alpha_s(paths: Iterable[PathCost]) -> float:
+    """Return the least overhead and the least latency of all ``paths`` together, each by itself."""
+    overheads, latencies = zip(*paths, strict=True)
     return float(min(overheads) + min(latencies))
 
 
-def _way(link: Link) -> Way:
+def _path_cost(link: Link) -> PathCost:
     """Return overhead and latency as the scheduler has them: in whole picoseconds."""
     latency_ps = round(link.latency_s * PS_PER_S) + round(link.queue_s * PS_PER_S)
     return round(link.overhead_s * PS_PER_S) / PS_PER_S, latency_ps / PS_PER_S
 
 
-def _trunk_way(trunk: Trunk) -> Way:
-    overhead_s, latency_s = _way(trunk.link)
+def _trunk_path_cost(trunk: Trunk) -> PathCost:
+    overhead_s, latency_s = _path_cost(trunk.link)
     extra_s = round(trunk.changes.least_extra_delay_s * PS_PER_S) / PS_PER_S
     return overhead_s, latency_s + extra_s
 
 
-def _all_ways(topology: Topology) -> Iterator[Way]:
-    """Yield every way that a transfer can take."""
+def _all_paths(topology: Topology) -> Iterator[PathCost]:
+    """Yield every path that a transfer can take."""
     for site in topology.sites:
-        yield from (_way(node.link) for node, _ in site.runs if node.ranks > 1)
-        yield from [_way(site.link)] if len(site.nodes) > 1 else []
-    yield from map(_trunk_way, topology.trunks)
+        yield from (_path_cost(node.link) for node, _ in site.runs if node.ranks > 1)
+        yield from [_path_cost(site.link)] if len(site.nodes) > 1 else []
+    yield from map(_trunk_path_cost, topology.trunks)
 
 
-def _over_trunks(trunks: Iterable[Trunk]) -> Line:
-    """Return what trunks carry each way, at their best time, and what their buckets hold."""
+def _over_trunks(trunks: Iterable[Trunk]) -> RateAndBurst:
+    """Return the rate of trunks in each direction, at their best time, and the bytes of buckets."""
     chosen = list(trunks)
     rate = sum(
         trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor for trunk in chosen
@@ -248,17 +249,17 @@ def _over_trunks(trunks: Iterable[Trunk]) -> Line:
     return rate, sum(trunk.link.others.burst_bytes for trunk in chosen)
 
 
-def _out_of(sites: Iterable[Site]) -> Line:
+def _out_of(sites: Iterable[Site]) -> RateAndBurst:
     chosen = list(sites)
     at_once = sum(site.uplink_burst_bytes for site in chosen)
     return sum(site.uplink_bytes_per_s for site in chosen), at_once
 
 
-def _into(sites: Iterable[Site]) -> Line:
+def _into(sites: Iterable[Site]) -> RateAndBurst:
     return sum(site.into_bytes_per_s for site in sites), 0.0
 
 
-def _binding(lines: Iterable[Line]) -> Iterator[Line]:
+def _binding(lines: Iterable[RateAndBurst]) -> Iterator[RateAndBurst]:
     """Yield those ``lines`` that can bind: of those that let nothing pass at once, the slowest."""
     steady = inf
     for rate, at_once in lines:
@@ -269,7 +270,7 @@ def _binding(lines: Iterable[Line]) -> Iterator[Line]:
     yield steady, 0.0
 
 
-def _machines(topology: Topology) -> Iterator[Machine]:
+def _machines(topology: Topology) -> Iterator[NodeRanks]:
     """Yield every node."""
     first = 0
     for site in topology.sites:
@@ -278,7 +279,7 @@ def _machines(topology: Topology) -> Iterator[Machine]:
             first += node.ranks
 
 
-def _unlike_machines(topology: Topology, root: int) -> Iterator[Machine]:
+def _unlike_machines(topology: Topology, root: int) -> Iterator[NodeRanks]:
     """Yield one of every kind of nodes: of equal ones in a row the root's, and another one."""
     first = 0
     for site in topology.sites:
@@ -291,7 +292,7 @@ def _unlike_machines(topology: Topology, root: int) -> Iterator[Machine]:
 
 
 def _cuts(
-    topology: Topology, machines: Iterable[Machine], root: int, connection: Connection | None
+    topology: Topology, machines: Iterable[NodeRanks], root: int, connection: SiteConnections | None
 ) -> Iterator[tuple[list[Cut], list[Ranks]]]:
     """Yield the cuts, as many as can bind, with the sets of ranks that they may stand for."""
     for site, node, ranks in machines:
@@ -315,8 +316,8 @@ def _inner_cuts(
 ) -> Iterator[tuple[Cut, list[Ranks]]]:
     """Yield the cuts around a node of ``ranks`` and around each of them."""
     n = topology.world_size
-    outer = _outer_ways(topology, site)
-    inner = [_way(node.link)] if node.ranks > 1 else []
+    outer = _outer_paths(topology, site)
+    inner = [_path_cost(node.link)] if node.ranks > 1 else []
     rate = _rank_rate(topology, site, node)
     if outer + inner:
         for has_root in (True, False):
@@ -330,10 +331,10 @@ def _inner_cuts(
         yield Cut(node.ranks / n, root in ranks, nics, nics, _alpha_s(outer)), [(ranks,)]
 
 
-def _outer_ways(topology: Topology, site: Site) -> list[Way]:
-    """Return every way out of a node of ``site``."""
-    fabric = [_way(site.link)] if len(site.nodes) > 1 else []
-    trunks = [_trunk_way(trunk) for trunk in topology.trunks if site.name in trunk.sites]
+def _outer_paths(topology: Topology, site: Site) -> list[PathCost]:
+    """Return every path out of a node of ``site``."""
+    fabric = [_path_cost(site.link)] if len(site.nodes) > 1 else []
+    trunks = [_trunk_path_cost(trunk) for trunk in topology.trunks if site.name in trunk.sites]
     return fabric + trunks
 
 
@@ -345,7 +346,7 @@ def _rank_rate(topology: Topology, site: Site, node: Node) -> float:
 
 
 def _sites_cut(
-    topology: Topology, inside: frozenset[int], root: int, connection: Connection | None
+    topology: Topology, inside: frozenset[int], root: int, connection: SiteConnections | None
 ) -> tuple[list[Cut], list[Ranks]]:
     names = {topology.sites[i].name for i in inside}
     crossing = [trunk for trunk in topology.trunks if len(names & set(trunk.sites)) == 1]
@@ -363,7 +364,7 @@ def _sites_cut(
         has_root=any(root in each for each in ranks),
         out_bytes_per_s=inf,
         in_bytes_per_s=inf,
-        alpha_s=_alpha_s(map(_trunk_way, crossing)),
+        alpha_s=_alpha_s(map(_trunk_path_cost, crossing)),
     )
     leaving = (replace(first, out_bytes_per_s=rate, out_at_once_bytes=b) for rate, b in out)
     entering = (replace(first, in_bytes_per_s=rate, in_at_once_bytes=b) for rate, b in into)
@@ -371,14 +372,14 @@ def _sites_cut(
 
 
 def _beyond_lines(
-    sites: Iterable[Site], trunks: Iterable[Trunk], connection: Connection | None
-) -> Iterator[Line]:
-    """Yield what the NICs of ``sites`` carry, and their ranks' connections over ``trunks``."""
+    sites: Iterable[Site], trunks: Iterable[Trunk], connection: SiteConnections | None
+) -> Iterator[RateAndBurst]:
+    """Yield the rate of the NICs of ``sites``, and their ranks' connections over ``trunks``."""
     chosen, crossing = list(sites), list(trunks)
     yield sum(site.ranks * site.link.available_bytes_per_s for site in chosen), 0.0
     if connection is None:
         return
-    alpha_s = _alpha_s(map(_trunk_way, crossing))
+    alpha_s = _alpha_s(map(_trunk_path_cost, crossing))
     each = [connection_over(trunk, connection, alpha_s) for trunk in crossing]
     for kind in zip(*each, strict=True):
         rate, at_once = connection.number * max(r for r, _ in kind), max(b for _, b in kind)
@@ -408,7 +409,7 @@ def _farthest_s(topology: Topology, root: int | None) -> float:
     far = [[0.0 if a == b else float("inf") for b in range(k)] for a in range(k)]
     for trunk in topology.trunks:
         a, b = (names.index(name) for name in trunk.sites)
-        far[a][b] = far[b][a] = sum(_trunk_way(trunk))
+        far[a][b] = far[b][a] = sum(_trunk_path_cost(trunk))
     for via in range(k):
         for a in range(k):
             for b in range(k):

@@ -1,4 +1,4 @@
-"""The most that connections over a trunk get: what windows, losses and slots leave of them."""
+"""The most that connections over a trunk get, by windows, losses and slots."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from emul.links import State
 from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
 from emul.topology.model import Trunk
 
-__all__ = ["Connection", "connection_over"]
+__all__ = ["SiteConnections", "connection_over"]
 
 BEYOND_ANY_PORT = 1e18
-"""Bytes per second: what comes to a trunk whose tokens let it pass comes no faster."""
+"""Bytes per second: no bytes come faster to a trunk whose tokens let them pass."""
 
-Line = tuple[float, float]
+RateAndBurst = tuple[float, float]
 """Bytes per second, and bytes that pass at once on top of that."""
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class SiteConnections:
     """How a run sends beyond a site.
 
-    A rank has ``number`` connections at most. ``slots_bytes``: what slots let each have in flight,
-    infinity for anything. ``window_at_once``: a window is sent at once, each round trip anew, as
-    stacks of whole messages do; else it is a rate.
+    A rank has ``number`` connections at most. ``slots_bytes``: the bytes of each in flight by its
+    slots, infinity for anything. ``window_at_once``: a window is sent at once, each round trip
+    anew, as stacks of whole messages do; else it is a rate.
     """
 
     number: int = 1
@@ -33,8 +33,10 @@ class Connection:
     window_at_once: bool = False
 
 
-def connection_over(trunk: Trunk, connection: Connection, alpha_s: float) -> tuple[Line, Line]:
-    """Return what windows and losses leave of a connection, and what is in flight at most.
+def connection_over(
+    trunk: Trunk, connection: SiteConnections, alpha_s: float
+) -> tuple[RateAndBurst, RateAndBurst]:
+    """Return the rate of a connection by windows and losses, and by the most bytes in flight.
 
     ``alpha_s`` is from when on the first counts.
     """
@@ -43,12 +45,13 @@ def connection_over(trunk: Trunk, connection: Connection, alpha_s: float) -> tup
     return _by_transport(trunk), _by_slots(trunk, connection.slots_bytes, alpha_s)
 
 
-def _by_slots(trunk: Trunk, slots_bytes: float, alpha_s: float) -> Line:
-    """Return what slots let a connection send; where the link has a window, they do not count.
+def _by_slots(trunk: Trunk, slots_bytes: float, alpha_s: float) -> RateAndBurst:
+    """Return the rate and bytes that slots allow a connection; where the link has a window, they do
+    not count.
 
     Each byte takes its own of them from when it is handed over until one trip back after its
-    arrival, a round trip or more. So what is sent by a time T, times the round trip, is at most the
-    bytes of the slots times T and the trip back.
+    arrival, a round trip or more. So the bytes sent by a time T, times the round trip, are at most
+    the bytes of the slots times T and the trip back.
     """
     back_s = trunk.link.latency_s + trunk.link.queue_s
     rtt_s = 2 * back_s + trunk.changes.least_extra_delay_s
@@ -58,25 +61,25 @@ def _by_slots(trunk: Trunk, slots_bytes: float, alpha_s: float) -> Line:
     return rate, rate * (alpha_s + back_s)
 
 
-def _by_round_trips(trunk: Trunk) -> Line:
-    """Return what a window lets pass that is sent at once, and again each round trip."""
+def _by_round_trips(trunk: Trunk) -> RateAndBurst:
+    """Return the rate and bytes of a window that is sent at once, and again each round trip."""
     transport, rtt_s = trunk.link.transport, trunk.link.rtt_s
     window = transport.window_bytes * transport.streams
     return (window / rtt_s, window) if window and rtt_s else (inf, 0.0)
 
 
-def _by_losses(trunk: Trunk) -> Line:
+def _by_losses(trunk: Trunk) -> RateAndBurst:
     transport = replace(trunk.link.transport, window_bytes=0.0)
     return _by_transport(replace(trunk, link=replace(trunk.link, transport=transport)))
 
 
-def _by_transport(trunk: Trunk) -> Line:
-    """Return what windows and losses leave of a connection at the best of the trunk's states."""
+def _by_transport(trunk: Trunk) -> RateAndBurst:
+    """Return the rate of a connection by windows and losses at the best of the trunk's states."""
     return max(_limit(trunk, state) for state in _states(trunk)), 0.0
 
 
 def _states(trunk: Trunk) -> Iterator[State]:
-    """Yield what the trunk may be like while it is up, its load by the hour at its least."""
+    """Yield the states of the trunk while it is up, its load by the hour at its least."""
     yield from (state for state in trunk.changes.trace if state.up)
     if not any(state.up for state in trunk.changes.trace):
         yield State()

@@ -1,4 +1,4 @@
-"""What comes with emul: the texts of its topologies, and its presets of links."""
+"""The texts of the topologies and the presets of links that come with emul."""
 
 from __future__ import annotations
 

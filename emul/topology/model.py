@@ -180,7 +180,7 @@ class Topology:
         return Topology(name, tuple(sites), trunks, self.description)
 
     def in_one_place(self) -> Topology:
-        """Return the same nodes gathered at one site: what remains when distance is gone.
+        """Return the same nodes gathered at one site: the time without distance.
 
         The fabric is the slowest of the sites' fabrics, number by number, so that the
         comparison never flatters the single place.

@@ -1,7 +1,7 @@
 """The model held against collectives that were timed on a real network."""
 
 from emul.validation.columns import (
-    LinkTable,
+    MeasuredLinks,
     MeasuredRow,
     read_links,
     read_measured,
@@ -10,7 +10,7 @@ from emul.validation.prediction import Predicted, Predictor
 from emul.validation.summary import Summary, summary_of
 
 __all__ = [
-    "LinkTable",
+    "MeasuredLinks",
     "MeasuredRow",
     "Predicted",
     "Predictor",

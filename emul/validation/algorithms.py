@@ -33,7 +33,7 @@ DEFAULT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The plan of a row, the name of its family, and the stack with what the row changes of it."""
+    """The plan of a row, the name of its family, and the stack with the changes of the row."""
 
     plan: Plan
     family: str

@@ -1,4 +1,4 @@
-"""The topology of a measured row: campuses, who lives where, and what joins them."""
+"""The topology of a measured row: campuses, the ranks of each, and their links."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emul.links.link import Jitter, OtherTraffic
 from emul.links.loss import cubic_window_segments
 from emul.reading.place import Place
 from emul.topology import Node, Site, Topology, Trunk
-from emul.validation.columns import LinkMeasurements, LinkTable, MeasuredRow
+from emul.validation.columns import LinkMeasurements, MeasuredLinks, MeasuredRow
 
 __all__ = ["Campuses", "campus_of_ranks", "campuses_of"]
 
@@ -26,7 +26,7 @@ ETHERNET_BYTES = 14
 
 BUCKET_PACKETS = 2.2
 BUCKET_S = 100e-6
-"""What a token bucket lets pass at once: so many packets, or its rate times this if that is more
+"""Size of a token bucket: this number of packets, or its rate times this if that is more
 (as the links of the files were shaped)."""
 
 USABLE_OF_BUFFER = 0.62
@@ -52,7 +52,7 @@ LAN_BYTES_PER_S = 1.25e9
 
 @dataclass(frozen=True, slots=True)
 class Campuses:
-    """A topology, the rank of it that each rank of the row is, and what had to be assumed."""
+    """A topology, the rank of it that each rank of the row is, and the assumptions."""
 
     topology: Topology
     rank: tuple[int, ...]
@@ -78,7 +78,7 @@ def campus_of_ranks(placement: str, ranks: int, campuses: int, place: Place) -> 
     )
 
 
-def campuses_of(row: MeasuredRow, table: LinkTable, flight_bytes: float) -> Campuses:
+def campuses_of(row: MeasuredRow, table: MeasuredLinks, flight_bytes: float) -> Campuses:
     """Return where the ranks of ``row`` live, joined as ``table`` says.
 
     ``flight_bytes``: the most that a connection has to send at a time.
@@ -113,7 +113,7 @@ def _notes(row: MeasuredRow, known: LinkMeasurements | None) -> tuple[str, ...]:
 
 
 def payload_bytes_per_s(row: MeasuredRow, known: LinkMeasurements | None) -> float:
-    """Return what the shaped links carry of payload; the best goodput where nothing shapes them."""
+    """Return the payload rate of the shaped links; the best goodput where nothing shapes them."""
     seen = max(known.goodput.values(), default=0.0) if known else 0.0
     if not row.rate_bytes_per_s or row.shape == UNSHAPED:
         return seen or LAN_BYTES_PER_S
@@ -133,9 +133,9 @@ def _median_rtt_s(row: MeasuredRow, known: LinkMeasurements | None) -> float:
 
 
 def _window_bytes(row: MeasuredRow, known: LinkMeasurements | None) -> float:
-    """Return what socket buffers let be in flight, infinity where none are given.
+    """Return the bytes that socket buffers let be in flight, infinity where none are given.
 
-    Where that is what bound a measured stream, the stream says it.
+    Where the buffers bound a measured stream, the stream tells the bytes.
     """
     usable = row.buffer_bytes * USABLE_OF_BUFFER or math.inf
     rtt_s, configured = _median_rtt_s(row, known), _configured(row)
@@ -145,8 +145,8 @@ def _window_bytes(row: MeasuredRow, known: LinkMeasurements | None) -> float:
     return seen * rtt_s
 
 
-def _lan(row: MeasuredRow, table: LinkTable) -> Link:
-    """Return the link inside a campus, and of each rank to the way out."""
+def _lan(row: MeasuredRow, table: MeasuredLinks) -> Link:
+    """Return the link inside a campus, and of each rank to the trunks."""
     known = table.links.get(row.link)
     inside = known.inside_goodput if known else None
     rate = inside or max(table.fastest, LAN_BYTES_PER_S / 3, 2 * row.rate_bytes_per_s)
@@ -168,7 +168,7 @@ def _site(
 
 
 def _trunk(
-    row: MeasuredRow, table: LinkTable, a: int, b: int, lan: Link, flight_bytes: float
+    row: MeasuredRow, table: MeasuredLinks, a: int, b: int, lan: Link, flight_bytes: float
 ) -> Link:
     known = table.links.get(row.link)
     rtt_s = _rtt_s(row, table, a, b)
@@ -187,8 +187,8 @@ def _trunk(
     )
 
 
-def _rtt_s(row: MeasuredRow, table: LinkTable, a: int, b: int) -> float:
-    """Return the measured round trip, else the configured one and what hosts add to it."""
+def _rtt_s(row: MeasuredRow, table: MeasuredLinks, a: int, b: int) -> float:
+    """Return the measured round trip, else the configured one and the part of the hosts."""
     known = table.links.get(row.link)
     pairs = known.rtt_s if known else {}
     found = pairs.get((a, b), pairs.get((b, a)))
@@ -204,9 +204,9 @@ def _transport(
 ) -> Transport:
     """Return how TCP sends over the links of ``row``.
 
-    Windows come from socket buffers and, with losses, from what CUBIC's mean window is then; a
+    Windows come from socket buffers and, with losses, from CUBIC's mean window; a
     lost packet comes again a round trip later. A connection that was idle begins anew: its window,
-    which was what it had to send or what the path holds, is halved for each timer that has passed
+    which was the message or the bytes that the path holds, is halved for each timer that has passed
     (RFC 2861; tcp_cwnd_restart of Linux).
     """
     segment = row.mtu_bytes - IP_AND_TCP_BYTES

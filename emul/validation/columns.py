@@ -21,16 +21,11 @@ from pathlib import Path
 from statistics import median
 
 from emul.errors import MeasurementError
-from emul.reading.numbers import (
-    count,
-    lines_of,
-    number,
-    positive,
-    text_of,
-)
+from emul.reading.bounded_text import lines_of, text_of
 from emul.reading.place import Place
+from emul.reading.values import Range, amount, count, positive
 
-__all__ = ["LinkMeasurements", "LinkTable", "MeasuredRow", "read_links", "read_measured"]
+__all__ = ["LinkMeasurements", "MeasuredLinks", "MeasuredRow", "read_links", "read_measured"]
 
 NEEDED = ("sw", "coll", "algo", "ranks", "placement", "delay_us", "rate_bps", "shape", "bytes",
           "median_s", "link")  # fmt: skip
@@ -85,7 +80,7 @@ class MeasuredRow:
 
 @dataclass(frozen=True, slots=True)
 class LinkMeasurements:
-    """What was measured of one link: by pairs of campuses, and inside one. Seconds, bytes/s."""
+    """The measurements of one link: by pairs of campuses, and inside one. Seconds, bytes/s."""
 
     rtt_s: dict[tuple[int, int], float]
     goodput: dict[tuple[int, int], float]
@@ -94,7 +89,7 @@ class LinkMeasurements:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkTable:
+class MeasuredLinks:
     """All links of a file, by name."""
 
     path: Path
@@ -118,12 +113,12 @@ class LinkTable:
 def read_measured(path: Path) -> list[MeasuredRow]:
     """Return the collectives of a file in its order.
 
-    Raises MeasurementError with file, line and column of what cannot be used.
+    Raises MeasurementError with file, line and column of a value that cannot be used.
     """
     return [_measured(cells, place) for place, cells in _table(path, NEEDED, OPTIONAL)]
 
 
-def read_links(path: Path) -> LinkTable:
+def read_links(path: Path) -> MeasuredLinks:
     """Return the links of a file; raises MeasurementError as ``read_measured`` does."""
     rtt: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
     goodput: dict[str, dict[tuple[int, int], float]] = defaultdict(dict)
@@ -146,7 +141,7 @@ def read_links(path: Path) -> LinkTable:
                 kind, f"ping_rtt_ms, ping_rtt_ms_intra or a name that begins with {GOODPUT}"
             )
     names = dict.fromkeys([*rtt, *goodput, *inside])
-    return LinkTable(
+    return MeasuredLinks(
         path,
         {
             name: LinkMeasurements(
@@ -197,11 +192,9 @@ def _table(
 
 
 def _measured(cells: dict[str, str], place: Place) -> MeasuredRow:
-    def amount(name: str, unit: str, most: float) -> float:
-        value = number(cells[name], place.at(name), f"0 to {most:g} {unit}")
-        if not 0 <= value <= most:
-            raise place.at(name).refusal(cells[name], f"0 to {most:g} {unit}")
-        return value
+    def up_to(name: str, unit: str, most: float) -> float:
+        needed = f"0 to {most:g} {unit}"
+        return amount(cells[name], Range(0, most, unit), place.at(name), needed)
 
     def text(name: str) -> str:
         if not cells[name]:
@@ -211,7 +204,7 @@ def _measured(cells: dict[str, str], place: Place) -> MeasuredRow:
     collective = cells["coll"].lower()
     if collective not in COLLECTIVES and collective not in COLLECTIVES.values():
         raise place.at("coll").refusal(cells["coll"], f"one of {', '.join(COLLECTIVES)}")
-    buffers = [amount(name, "bytes", 1e15) for name in ("wmax", "rmax", "buf")]
+    buffers = [up_to(name, "bytes", 1e15) for name in ("wmax", "rmax", "buf")]
     measured_s = positive(cells["median_s"], place.at("median_s"), "seconds")
     if measured_s > LONGEST_CALL_S:
         raise place.at("median_s").refusal(measured_s, f"at most {LONGEST_CALL_S:g} seconds")
@@ -223,16 +216,16 @@ def _measured(cells: dict[str, str], place: Place) -> MeasuredRow:
         algorithm=text("algo"),
         ranks=count(cells["ranks"], place.at("ranks"), "ranks", 2, MOST_RANKS),
         placement=text("placement"),
-        delay_s=amount("delay_us", "us", 1e9) / 1e6,
-        rate_bytes_per_s=amount("rate_bps", "bit/s", 1e15) / 8,
+        delay_s=up_to("delay_us", "us", 1e9) / 1e6,
+        rate_bytes_per_s=up_to("rate_bps", "bit/s", 1e15) / 8,
         shape=text("shape"),
         mtu_bytes=count(cells["mtu"], place.at("mtu"), "bytes", 100, 1 << 20),
         congestion_control=cells["cc"],
-        restarts_after_idle=amount("ssai", "or 1", 1) > 0,
+        restarts_after_idle=up_to("ssai", "or 1", 1) > 0,
         buffer_bytes=min((each for each in buffers if each), default=0.0),
-        jitter_s=amount("jitter_us", "us", 1e9) / 1e6,
-        loss=_loss(amount("loss", "of all packets", 1), place),
-        idle_s=amount("idle_s", "seconds", 1e6),
+        jitter_s=up_to("jitter_us", "us", 1e9) / 1e6,
+        loss=_loss(up_to("loss", "of all packets", 1), place),
+        idle_s=up_to("idle_s", "seconds", 1e6),
         nbytes=count(cells["bytes"], place.at("bytes"), "bytes", 1, 1 << 50),
         measured_s=measured_s,
         link=text("link"),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from emul.measured.fitting import scipy_module
 from emul.stacks import Constants, Stack
-from emul.validation.columns import LinkMeasurements, LinkTable, MeasuredRow
+from emul.validation.columns import LinkMeasurements, MeasuredLinks, MeasuredRow
 from emul.validation.prediction import Predictor
 
 __all__ = ["calibrated_stacks"]
@@ -25,7 +25,7 @@ when the processes were started anew."""
 
 TRUST = 0.5
 """Logarithm by which a constant may be off the profile's before it weighs as much as a row that is
-off by SPREAD: assumed. It keeps what the rows do not tell where the profile has it."""
+off by SPREAD: assumed. A constant that the rows do not tell stays as in the profile."""
 
 LOOSE = 2.0
 """The same of the rate of the hosts themselves, of which the profile knows nothing."""
@@ -39,10 +39,11 @@ class _Fit:
 
     stack: Stack
     rows: Sequence[MeasuredRow]
-    table: LinkTable
+    table: MeasuredLinks
 
     def residuals(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return weighted logarithms of predicted over measured, and of what the profile says."""
+        """Return weighted logarithms of predicted over measured, and of the constants of the
+        profile."""
         predictor = Predictor(self._table(float(x[-1])), self.constants(x))
         off = [math.log(predictor.seconds(row) / row.measured_s) for row in self.rows]
         trust = np.append(np.full(len(x) - 1, TRUST), LOOSE)
@@ -54,7 +55,7 @@ class _Fit:
         scaled = {name: getattr(self.stack.constants, name) * scales[name] for name in NAMES}
         return replace(self.stack, constants=Constants(**scaled))
 
-    def _table(self, x: float) -> LinkTable:
+    def _table(self, x: float) -> MeasuredLinks:
         """Return the links with the rate of the hosts scaled by exp(x - 1)."""
         scale = math.exp(x - 1)
 
@@ -62,13 +63,13 @@ class _Fit:
             goodput = {ends: rate * scale for ends, rate in link.goodput.items()}
             return replace(link, goodput=goodput)
 
-        return LinkTable(
+        return MeasuredLinks(
             self.table.path, {name: scaled(link) for name, link in self.table.links.items()}
         )
 
 
 def calibrated_stacks(
-    rows: Sequence[MeasuredRow], table: LinkTable, predictor: Predictor
+    rows: Sequence[MeasuredRow], table: MeasuredLinks, predictor: Predictor
 ) -> dict[str, Stack]:
     """Return the stacks of the unshaped rows with constants fitted to these, by name.
 

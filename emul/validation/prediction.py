@@ -14,7 +14,7 @@ from emul.timing import Timeline, critical_path, time_plan
 from emul.topology import Network
 from emul.validation.algorithms import STACK_OF, Chosen, chosen
 from emul.validation.campuses import Campuses, campuses_of, payload_bytes_per_s
-from emul.validation.columns import LinkTable, MeasuredRow
+from emul.validation.columns import MeasuredLinks, MeasuredRow
 from emul.validation.textbook import textbook_s
 
 __all__ = ["Predicted", "Predictor"]
@@ -28,7 +28,7 @@ DRAWS = 9
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """A row and what was predicted for it, in seconds; ``binding`` rules the predicted time."""
+    """A row and its prediction, in seconds; ``binding`` rules the predicted time."""
 
     row: MeasuredRow
     predicted_s: float
@@ -51,11 +51,14 @@ class Predictor:
     """Predicts rows over the links of a table.
 
     ``stacks``: those to take in place of the built-in ones, by name; ``stack``: the one of all
-    rows, whatever they say.
+    rows, in place of their own.
     """
 
     def __init__(
-        self, table: LinkTable, stack: Stack | None = None, stacks: dict[str, Stack] | None = None
+        self,
+        table: MeasuredLinks,
+        stack: Stack | None = None,
+        stacks: dict[str, Stack] | None = None,
     ) -> None:
         """Take the links, and the stacks that are not the built-in ones."""
         self.table = table
@@ -96,7 +99,7 @@ class Predictor:
         )
 
     def seconds(self, row: MeasuredRow) -> float:
-        """Return the predicted seconds of ``row``, and nothing of what rules them."""
+        """Return the predicted seconds of ``row``, without the term that binds."""
         return self._timed(row, chosen(row, self.stack_of(row)))[0].total_s
 
     def _timed(self, row: MeasuredRow, found: Chosen) -> tuple[Timeline, Campuses]:

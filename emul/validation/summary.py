@@ -1,4 +1,4 @@
-"""How far predictions are from what was measured: median, 90th percentile, worst, within 10 %."""
+"""How far predictions are from measurements: median, 90th percentile, worst, within 10 %."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the alpha-beta formula says of a measured row: alpha the one-way delay, beta the rate."""
+"""The alpha-beta formula for a measured row: alpha the one-way delay, beta the rate."""
 
 from __future__ import annotations
 

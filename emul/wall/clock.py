@@ -46,7 +46,7 @@ REHEARSALS = 3
 the first one compiles, allocates and fills caches."""
 
 HEADROOM = 1.25
-"""By how much a dilation that was found is larger than what the rehearsal needed: no call is as
+"""By how much a dilation that was found is larger than the rehearsal needed: no call is as
 quick as the quickest. An assumption."""
 
 STRICT_S = 1e-4
@@ -64,7 +64,7 @@ Int64Array = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The arithmetic of one call: whose it is, on what, and by which plan."""
+    """The arithmetic of one call: its backend, its arrays and its program."""
 
     ops: Ops
     program: Program
@@ -130,7 +130,7 @@ class WallClock:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """Let calls take what they take, and find the dilation with which they would be on time.
+        """Let calls take their time, and find the dilation with which they would be on time.
 
         It is at least 1. A rehearsal that fails, or in which nothing was called, finds none.
         """
@@ -144,7 +144,7 @@ class WallClock:
             self._dilation = max(1.0, round_up(HEADROOM * max(rehearsed.values())))
 
     def begin(self) -> int:
-        """Return the time at which a call begins, when what waits need to know is known."""
+        """Return the time at which a call begins, after the margin of waits is known."""
         margin_ns()  # unknown at first, and in a process that was forked
         return now_ns()
 
@@ -195,8 +195,8 @@ class WallClock:
     def set_about(self, work: Work, timeline: Timeline, started_ns: int) -> Pending[Result]:
         """Begin with the work of a call, and return at once; a worker does it in order of issue.
 
-        Its input is left as it was if that fails. Only what is done on a device, which goes its own
-        way anyway, and in a rehearsal, which takes its time, is there when this returns.
+        Its input is left as it was if that fails. When this returns, only the work of a device,
+        which goes its own way anyway, and of a rehearsal, which takes its time, is done.
         """
 
         def task() -> Result:
@@ -291,7 +291,7 @@ def too_late(name: str, times: CallTimes, strict_s: float, dilation: float) -> L
 
 
 def checked_dilation(given: float | str) -> float | None:
-    """Return the dilation ``given``, None for ``auto``; raises ArgumentError for what is none."""
+    """Return the dilation ``given``, None for ``auto``; raises ArgumentError for others."""
     if isinstance(given, str) and given == AUTO_DILATION:
         return None
     needed = f"a finite number above 0, or {AUTO_DILATION!r}"

@@ -1,4 +1,4 @@
-"""By how much results came behind their modelled moments, as measured, and what was to blame."""
+"""The measured lag of results behind their modelled moments, and its causes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CallTimes:
 
     All of the monotonic clock. ``asked_ns``: when the wait for it began. ``modelled_s``: from its
     start until it was due, before dilation. ``ended_ns`` is set at last: little is left to do then,
-    for whatever comes after a long sleep is slow.
+    for code that runs after a long sleep is slow.
     """
 
     started_ns: int
@@ -136,7 +136,7 @@ class Lag:
 
     @property
     def blame(self) -> str:
-        """What most of the lag is due to: ``arithmetic``, ``program``, ``waiting``, or ``none``."""
+        """The cause of most of the lag: ``arithmetic``, ``program``, ``waiting``, or ``none``."""
         causes = {name: getattr(self, f"{name}_s") for name in ("waiting", "program", "arithmetic")}
         return max(causes, key=causes.__getitem__) if any(causes.values()) else "none"
 
@@ -168,13 +168,13 @@ class LagRecord:
         self._pending.append(arrival)
 
     def tidy(self) -> None:
-        """Count in what was added, if it has become much."""
+        """Count the pending ones in, if they have become many."""
         if len(self._pending) >= PENDING_AT_MOST:
             with _LOCK:
                 self._count_in()
 
     def _count_in(self) -> None:
-        """Count in what was added; the lock is held."""
+        """Count the pending ones in; the lock is held."""
         while self._pending:
             arrival = self._pending.popleft()
             lag_ns = arrival.lag_ns
@@ -189,7 +189,7 @@ class LagRecord:
             self._enough_dilation = max(self._enough_dilation, arrival.enough_dilation())
 
     def summary(self, dilation: float) -> Lag:
-        """Return the distribution of what was added; all 0 without any."""
+        """Return the distribution of all that were added; 0 without any."""
         with _LOCK:
             self._count_in()
             lags_ns = np.array(sorted(self._counts), dtype=np.int64)

@@ -3,7 +3,7 @@
 A sleeper wakes late. By how much is measured once in a process, and so much is spun: the margin.
 Linux sleeps on an absolute deadline with a timer slack of 1 ns and, where that is asked for and
 allowed, at real-time priority; elsewhere a relative sleep does. Both belong to the thread, are put
-back before anything of Python runs, and are so for whatever a signal handler starts. Between naps
+back before anything of Python runs, also for code that a signal handler starts. Between naps
 a thread heeds signals, and exceptions that others set for it.
 """
 
@@ -35,7 +35,7 @@ cdef extern from *:
         return (int64_t)step.tv_sec * 1000000000 + step.tv_nsec;
     }
 
-    /* What a thread is while it waits, and what it was before. */
+    /* The scheduling of a thread while it waits, and before. */
     typedef struct {
         long slack_ns;
         int policy; /* -1: not changed */
@@ -153,7 +153,7 @@ cdef int64_t HELD_NS = 5_000
 # wake later (20 ms: 65 us; 2 ms: 20 us), and the margin is measured by naps like this.
 cdef int64_t APPROACH_NS = 2_000_000
 
-# A margin is twice the median lateness of naps, and some more: what comes later than that is not
+# A margin is twice the median lateness of naps, and some more: a nap that is later than that is not
 # the timer but others on the core, against which no margin helps. The median heeds them least.
 cdef enum:
     NAPS = 12
@@ -222,7 +222,7 @@ def wait_until(int64_t due_ns, *, bint realtime=False):
     signal handler raises, such as KeyboardInterrupt, or that another thread sets for this one, ends
     the wait.
 
-    Signals are looked at before the spin, not after it: what comes after a sleep of milliseconds is
+    Signals are looked at before the spin, not after it: code after a sleep of milliseconds is
     slow, because others have used the caches (15 us were measured for a system call and the GIL).
     One that comes during the spin is heeded by the interpreter, on return.
     """

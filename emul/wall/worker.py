@@ -20,10 +20,10 @@ NAP_S = 0.02
 
 
 class Pending(Generic[T]):
-    """What somebody is about to find out, or has."""
+    """A result that is there, or will be."""
 
     def __init__(self, future: Future[T] | None, found: T | None = None) -> None:
-        """Take what tells when it is there, or what was found."""
+        """Take the future of the result, or the result itself."""
         self._future = future
         self._found = found
 
@@ -33,7 +33,7 @@ class Pending(Generic[T]):
         return self._future is None or self._future.done()
 
     def result(self) -> T:
-        """Wait for it. Raises what kept it from being found; an interrupt ends the wait only."""
+        """Wait for it. Raises the error of its task; an interrupt ends the wait only."""
         if self._future is None:
             return cast("T", self._found)
         from concurrent.futures import wait
@@ -46,7 +46,7 @@ class Pending(Generic[T]):
 class Worker:
     """Does one task after the other, in the order in which they were given.
 
-    Safe to use from several threads. Before the process is forked, whatever was given is done, so
+    Safe to use from several threads. Before the process is forked, all given tasks are done, so
     that a child finds all results; it has a thread of its own as soon as it needs one.
     """
 

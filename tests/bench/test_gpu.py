@@ -14,14 +14,13 @@ pytest.importorskip("pytest_benchmark")
 
 from bench import compare, gpu_class
 from bench.baseline import read_run
-from bench.gpu import __main__ as command
-from bench.gpu import bits, checks, memory, variants
+from bench.gpu import bits, checks, command, memory, variants
 from bench.gpu.record import Figure, Section, at_least, at_most, recorded
 from bench.gpu.report import table
 from bench.gpu.setting import FIRST, FULL, LOOKED_AT, STRETCH, TINY, Job, Setting
 from emul.ops import DTYPES
 from emul.ops.cuda.cupy_device import CupyDevice
-from emul.ops.cuda.sources import NVRTC_OPTIONS
+from emul.ops.cuda.kernel_sources import NVRTC_OPTIONS
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
 
@@ -136,7 +135,7 @@ def test_a_section_that_fails_stops_no_other():
 
 def test_a_failed_section_makes_the_exit_status_1(tmp_path, monkeypatch):
     sections = [Section("bad", lambda: 1 / 0)]
-    assert command.measure(Setting(StandIn(), TINY), tmp_path, sections) == 1
+    assert command.measure_sections(Setting(StandIn(), TINY), tmp_path, sections) == 1
     assert json.loads((tmp_path / "gpu.json").read_text())["failed"] == ["bad"]
 
 

@@ -52,7 +52,7 @@ def test_info_says_what_there_is():
 
 
 def test_info_measures_how_exact_waits_are(monkeypatch):
-    monkeypatch.setattr("emul.report.clock.TIMES", 2)
+    monkeypatch.setattr("emul.report.clock_words.TIMES", 2)
     lines = invoke("info", "--clock").splitlines()
     assert [line.split("  ")[0] for line in lines[:3]] == [
         "monotonic clock", "margin", "real-time priority",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emul.errors import ArgumentError, unknown_name
 from emul.reading.checks import not_negative, whole_numbers
-from emul.stacks.nccl_latency import (
+from emul.stacks.nccl_tuner import (
     BASE_US,
     NETWORK_OVERHEAD_US,
     PAT_BASE_US,

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from emul.errors import ArgumentError
-from emul.links.traces import MAHIMAHI_PACKET_BYTES
 from emul.reading.checks import not_negative, positive
+from emul.topology.formats.mahimahi import MAHIMAHI_PACKET_BYTES
 
 __all__ = [
     "recorded_packets_time_s",

@@ -3,8 +3,8 @@
 import pytest
 from strategies import width_for
 
-from emul.ops.cuda.step_tables import NOTHING, Places, Rows
-from emul.ops.cuda.tape import Tapes
+from emul.ops.cuda.step_tables import NOTHING, RowStrides, StepTables
+from emul.ops.cuda.tape import TapeTables
 from emul.ops.fusing.fusion import CODES
 from emul.ops.fusing.recipe import Recipe
 from emul.plans import (
@@ -14,7 +14,8 @@ from emul.plans import (
     build_plan,
 )
 
-STORE = CODES.index("store")
+READS = {CODES[name] for name in ("load", "combine", "combine_right", "move")}
+WRITES = {CODES[name] for name in ("store", "move")}
 N = 8
 ROW_BYTES = 4096
 
@@ -27,19 +28,18 @@ def program_of(name, algorithm):
 def moved_in_one(program):
     """Bytes read and written by the fused launch: of each run, by its instructions."""
     recipe = Recipe.of(program, 0, commutes=True)
-    tapes = Tapes.of(recipe, 4, (ROW_BYTES, ROW_BYTES), 0, in_place=False)
+    tapes = TapeTables.of(recipe, 4, (ROW_BYTES, ROW_BYTES), 0, in_place=False)
     read = written = 0
     for length, _, first, end, *_ in tapes.runs.tolist():
         for code, _, count in tapes.tape[first:end].tolist():
-            is_read = CODES[code : code + 1] in (("load",), ("fold",), ("under",), ())
-            read += length * 4 * count * is_read
-            written += length * 4 * count * (code == STORE or code == len(CODES))
+            read += length * 4 * count * (code in READS)
+            written += length * 4 * count * (code in WRITES)
     return read, written
 
 
 def moved_in_steps(program, **places):
     """The same of all steps, and of what comes after them."""
-    rows = Rows.of(program, 0, Places(ROW_BYTES, ROW_BYTES, **places), divides=False)
+    rows = StepTables.of(program, 0, RowStrides(ROW_BYTES, ROW_BYTES, **places), divides=False)
     stood, length = rows.table[:, 0], rows.table[:, 3]
     per_row = 4 * length * (2 + (stood != NOTHING))
     last = sum(batch.rows for batch in rows.last)
@@ -75,6 +75,6 @@ def test_a_ring_in_steps_copies_no_input_first(in_place):
 def test_only_ranks_that_exchange_what_they_have_written_set_it_aside():
     program = program_of("all_reduce", "recursive_doubling")
     for in_place, launches in ((False, [1, 2, 2]), (True, [2, 2, 2])):
-        places = Places(ROW_BYTES, ROW_BYTES, whole=True, in_place=in_place)
-        rows = Rows.of(program, 0, places, divides=False)
+        places = RowStrides(ROW_BYTES, ROW_BYTES, whole=True, in_place=in_place)
+        rows = StepTables.of(program, 0, places, divides=False)
         assert [len(step) for step in rows.steps] == launches

@@ -19,7 +19,7 @@ from emul.ops import DTYPES, REDUCTIONS
 from emul.ops.buffers import Buffers
 from emul.ops.cuda import GpuOps
 from emul.ops.cuda.gpu_ops import BLOCKS_PER_MULTIPROCESSOR
-from emul.ops.cuda.sources import MOST_KEPT, TILE_BYTES
+from emul.ops.cuda.kernel_sources import MOST_SPILLED, TILE_BYTES
 from emul.plans import COLLECTIVES, Program, Shape, algorithms_for, build_plan, plan_from
 from emul.plans.libraries import library_algorithms
 
@@ -235,7 +235,7 @@ def test_rows_whose_elements_are_apart_are_copied_first(ops):
 def test_what_keeps_too_much_at_once_is_done_in_another_way(build):
     """In place, from a copy of the input; a plan that keeps too much itself, step by step."""
     ops = FORMS[build]["fused"]
-    n = MOST_KEPT + 3
+    n = MOST_SPILLED + 3
     plan = build_plan("send_recv", "direct", (n,), root=1)
     check(ops, plan, Shape(COLLECTIVES["send_recv"], n, 5), DTYPES["float32"], "sum")
     plan = build_plan("all_reduce", "recursive_doubling", (n,))

@@ -6,7 +6,7 @@ import nvrtc
 import pytest
 from ptx import EVERY
 
-from emul.ops.cuda import NVRTC_OPTIONS, Source
+from emul.ops.cuda import NVRTC_OPTIONS, KernelSource
 
 OPTIONS = nvrtc.as_cupy((*NVRTC_OPTIONS, "--ptxas-options=-v"))
 
@@ -18,15 +18,15 @@ FOLDS = {"float32": "FADD", "bfloat16": r"H(?:ADD2|FMA2)(?:\.MMA)?\.BF16\w*"}
 """The instructions that fold the sum of each."""
 
 MOST = {
-    Source("fused", "float32", "sum"): (80, 0, 0),
-    Source("fused", "bfloat16", "sum"): (80, 0, 0),
-    Source("fused", "uint8", "min"): (80, 8, 4),
-    Source("reduce", "float32", "sum"): (64, 0, 0),
-    Source("recv_reduce_copy", "float32", "sum"): (71, 0, 0),
-    Source("copy", "float32", "sum"): (54, 0, 0),
-    Source("wait"): (20, 0, 0),
-    Source("start"): (16, 0, 0),
-    Source("tick"): (16, 0, 0),
+    KernelSource("fused", "float32", "sum"): (80, 0, 0),
+    KernelSource("fused", "bfloat16", "sum"): (80, 0, 0),
+    KernelSource("fused", "uint8", "min"): (80, 8, 4),
+    KernelSource("reduce", "float32", "sum"): (64, 0, 0),
+    KernelSource("recv_reduce_copy", "float32", "sum"): (71, 0, 0),
+    KernelSource("copy", "float32", "sum"): (54, 0, 0),
+    KernelSource("wait"): (20, 0, 0),
+    KernelSource("start"): (16, 0, 0),
+    KernelSource("tick"): (16, 0, 0),
 }
 """Registers of a thread, bytes of its own memory, and bytes that it spills there, at most.
 
@@ -34,20 +34,20 @@ As NVRTC 13.0.48 and 13.5.37 have them. With 80 registers, three blocks of 256 t
 a multiprocessor, and with 128 two. Eight values and more that are set aside lie in memory.
 """
 if EVERY:
-    MOST[Source("fused", "float32", "sum", kept=4)] = (124, 0, 0)
-    MOST[Source("fused", "float32", "sum", kept=8)] = (92, 256, 0)
-    MOST[Source("fused", "float32", "sum", kept=32)] = (92, 1024, 0)
-    MOST[Source("fused", "float16", "min")] = (80, 0, 0)
-    MOST[Source("fused", "int8", "min")] = (80, 0, 0)
-    MOST[Source("fused", "uint8", "max")] = (80, 8, 4)
-    MOST[Source("fused", "int64", "avg")] = (92, 0, 0)
+    MOST[KernelSource("fused", "float32", "sum", spilled=4)] = (124, 0, 0)
+    MOST[KernelSource("fused", "float32", "sum", spilled=8)] = (92, 256, 0)
+    MOST[KernelSource("fused", "float32", "sum", spilled=32)] = (92, 1024, 0)
+    MOST[KernelSource("fused", "float16", "min")] = (80, 0, 0)
+    MOST[KernelSource("fused", "int8", "min")] = (80, 0, 0)
+    MOST[KernelSource("fused", "uint8", "max")] = (80, 8, 4)
+    MOST[KernelSource("fused", "int64", "avg")] = (92, 0, 0)
 
 
 @needs_nvrtc
 @pytest.mark.parametrize(
     ("source", "most"),
     MOST.items(),
-    ids=[f"{each.kernel}-{each.dtype}-{each.reduction}-{each.kept}" for each in MOST],
+    ids=[f"{each.kernel}-{each.dtype}-{each.reduction}-{each.spilled}" for each in MOST],
 )
 def test_registers_and_memory_of_a_thread_are_no_more_than_they_were(source, most):
     log = nvrtc.compiled(source.text, OPTIONS).log
@@ -88,7 +88,7 @@ def folds(code, combined):
 @needs_nvdisasm
 @pytest.mark.parametrize("dtype", FOLDS)
 def test_eight_loads_of_sixteen_bytes_are_under_way_before_the_first_is_combined(dtype):
-    code = instructions(Source("fused", dtype, "sum"))
+    code = instructions(KernelSource("fused", dtype, "sum"))
     assert (8, True) in folds(code, FOLDS[dtype])
     assert any(re.search(r"STG\.E\.128 ", each) for each in code)
     assert not any(re.search(r"\b(?:LDL|STL)\b", each) for each in code)

@@ -5,7 +5,7 @@ from host_device import COMPILER, WITHOUT_COMPILER, HostDevice
 from same_bits import check
 
 from emul.ops import DTYPES
-from emul.ops.cuda import GpuOps, Source
+from emul.ops.cuda import GpuOps, KernelSource
 from emul.plans import COLLECTIVES, Shape, build_plan
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason=WITHOUT_COMPILER)
@@ -15,7 +15,7 @@ FUSED = {
         ("pass.input + pass.leaf[first], where", "pass.input + pass.leaf[first + 2], where"),
         ("pass.leaf[first + j];", "pass.leaf[first + j == 2 ? 0 : first + j];"),
     ),
-    "operands exchanged": (("UNDER ? emul_joined(value, so_far)", "0 ? so_far"),),
+    "operands exchanged": (("RIGHT ? emul_joined(value, so_far)", "0 ? so_far"),),
     "dropped tail of a tile": (("where.there[k] = which < n;", "where.there[k] = which < n - 1;"),),
     "dropped elements behind the vectors": (("end ? length - rest : lead", "end ? 0 : lead"),),
     "the run before": (("[middle].first_tile <= tile", "[middle].first_tile < tile"),),
@@ -27,7 +27,7 @@ FUSED = {
     "one byte too far": (
         ("    *into = value;\n}", "    *into = value;\n    *(char *)(into + 1) = 0x33;\n}"),
     ),
-    "a kept value forgotten": (("slot[s] = value;", ";"),),
+    "a spilled value forgotten": (("slot[s] = value;", ";"),),
     "one of many kept values forgotten": (("slot[which] = value;", ";"),),
 }  # fmt: skip
 
@@ -115,6 +115,6 @@ def test_wrong_elements_are_found(dtype, reduction):
 
 def test_mutants_change_something():
     """A mutant of text that is no longer there would prove nothing."""
-    texts = "".join(Source(name).text for name in ("fused", "recv_reduce_copy"))
+    texts = "".join(KernelSource(name).text for name in ("fused", "recv_reduce_copy"))
     for changes in (*FUSED.values(), *STEPS.values(), list(ROUNDING.values())):
         assert all(old in texts for old, _ in changes)

@@ -15,7 +15,7 @@ from emul.ops import DTYPES, REDUCTIONS
 from emul.ops.cuda import GpuOps
 from emul.ops.cuda.choice import find_gpu
 from emul.ops.cuda.gpu_ops import BLOCKS_PER_MULTIPROCESSOR
-from emul.ops.cuda.sources import TILE_BYTES
+from emul.ops.cuda.kernel_sources import TILE_BYTES
 from emul.plans import COLLECTIVES, Shape, build_plan, plan_from
 
 REDUCED = [case for case in CASES if COLLECTIVES[case[0]].reduces]

@@ -11,9 +11,9 @@ from paced_device import Clock
 from ptx import EVERY, OPTIONS, InPtx, MisalignedError, UnknownError, in_ptx, needed
 
 from emul.ops import DTYPES
-from emul.ops.cuda import NVRTC_OPTIONS, Source
+from emul.ops.cuda import NVRTC_OPTIONS, KernelSource
 from emul.ops.cuda.gpu_ops import SLOTS
-from emul.ops.cuda.sources import OPERATORS, SHARED
+from emul.ops.cuda.kernel_sources import OPERATORS, SHARED
 
 pytestmark = needed
 
@@ -303,23 +303,25 @@ def test_what_the_machine_does_not_have_is_refused_by_its_name(body, named):
 OWN = (*NVRTC_OPTIONS, "-arch=compute_90")
 FLOAT_TYPES = [name for name in DTYPES if name not in ("int8", "int32", "int64", "uint8")]
 
-FEW = [Source("reduce", *each) for each in product(FLOAT_TYPES, ("sum", "prod", "min"))]
-FEW += [Source("copy", dtype, "avg") for dtype in FLOAT_TYPES]
-FEW += [Source("fused", "float32", "sum", kept=4)]
-FEW += [Source(name) for name, shared in SHARED.items() if "element" not in shared]
+FEW = [KernelSource("reduce", *each) for each in product(FLOAT_TYPES, ("sum", "prod", "min"))]
+FEW += [KernelSource("copy", dtype, "avg") for dtype in FLOAT_TYPES]
+FEW += [KernelSource("fused", "float32", "sum", spilled=4)]
+FEW += [KernelSource(name) for name, shared in SHARED.items() if "element.cuh" not in shared]
 
 
 def every_kernel():
     for each in product(DTYPES, OPERATORS):
-        yield from (Source("fused", *each, kept=kept) for kept in SLOTS)
-        yield from (Source(name, *each) for name in ("copy", "reduce", "recv_reduce_copy"))
-    yield from (Source(name) for name, shared in SHARED.items() if "element" not in shared)
+        yield from (KernelSource("fused", *each, spilled=spilled) for spilled in SLOTS)
+        yield from (KernelSource(name, *each) for name in ("copy", "reduce", "recv_reduce_copy"))
+    yield from (
+        KernelSource(name) for name, shared in SHARED.items() if "element.cuh" not in shared
+    )
 
 
 @pytest.mark.parametrize(
     "source",
     every_kernel() if EVERY else FEW,
-    ids=lambda each: f"{each.kernel}-{each.dtype}-{each.reduction}-{each.kept}",
+    ids=lambda each: f"{each.kernel}-{each.dtype}-{each.reduction}-{each.spilled}",
 )
 def test_no_option_of_cupy_changes_an_instruction(source):
     own, of_cupy = (nvrtc.compiled(source.text, each).ptx for each in (OWN, OPTIONS))
@@ -330,7 +332,7 @@ def test_no_option_of_cupy_changes_an_instruction(source):
 
 def test_an_option_that_counts_is_seen():
     """The comparison above would fail for a plain +, which is flushed under CuPy's options."""
-    text = Source("reduce").text
+    text = KernelSource("reduce").text
     plain = text.replace("emul_sum(emul_widen(stood), emul_widen(sent))", "stood + sent")
     assert plain != text
     own, of_cupy = (nvrtc.compiled(plain, each).ptx for each in (OWN, OPTIONS))
@@ -339,12 +341,12 @@ def test_an_option_that_counts_is_seen():
 
 
 def test_a_kernel_is_decoded_once_for_each_ptx():
-    source = Source("tick")
+    source = KernelSource("tick")
     assert in_ptx(source.text, source.entry) is in_ptx(source.text, source.entry, OWN)
 
 
 def test_ptx_is_the_same_with_machine_code_and_without():
-    source = Source("tick")
+    source = KernelSource("tick")
     machine = nvrtc.compiled(source.text, nvrtc.as_cupy(NVRTC_OPTIONS))
     assert machine.ptx == nvrtc.compiled(source.text, OPTIONS).ptx
     assert machine.code[:4] == b"\x7fELF"

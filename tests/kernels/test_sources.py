@@ -10,12 +10,16 @@ import pytest
 
 from emul import ArgumentError
 from emul.ops import DTYPES, REDUCTIONS
-from emul.ops.cuda import NVRTC_OPTIONS, Source
+from emul.ops.cuda import NVRTC_OPTIONS, KernelSource
 from emul.ops.cuda.gpu_ops import SLOTS
-from emul.ops.cuda.sources import SHARED
+from emul.ops.cuda.kernel_sources import SHARED
 
-FOLDS = [Source("fused", "float32"), Source("fused", "bfloat16"), Source("fused", "float16")]
-FOLDS += [Source("fused", "bfloat16", "avg")]
+FOLDS = [
+    KernelSource("fused", "float32"),
+    KernelSource("fused", "bfloat16"),
+    KernelSource("fused", "float16"),
+]
+FOLDS += [KernelSource("fused", "bfloat16", "avg")]
 IN_ORDER = {
     "float32": r"add(?:\.rn)?\.f32",
     "float16": r"add\.rn\.f16x2",
@@ -25,7 +29,7 @@ IN_ORDER = {
 
 needs_nvrtc = pytest.mark.skipif(nvrtc.library() is None, reason=nvrtc.WITHOUT)
 
-ALONE = [name for name, shared in SHARED.items() if "element" not in shared]
+ALONE = [name for name, shared in SHARED.items() if "element.cuh" not in shared]
 ASIDE = {"sm_80": 0, "sm_90": 0, "sm_100": 0, "sm_120": 16}
 """Bytes of a thread for which there is no register, where nothing is kept; outside of loops."""
 
@@ -40,14 +44,14 @@ def sources_for(architecture):
     """Some of each kernel; over all architectures, every type, reduction and number kept."""
     turn = nvrtc.ARCHITECTURES.index(architecture)
     first, second = islice(zip(cycle(DTYPES), cycle(REDUCTIONS)), 2 * turn, 2 * turn + 2)
-    halves = Source("recv_reduce_copy", "bfloat16", ("sum", "prod", "avg", "max")[turn])
-    more = Source(("copy", "reduce", "copy", "reduce")[turn], *first)
+    halves = KernelSource("recv_reduce_copy", "bfloat16", ("sum", "prod", "avg", "max")[turn])
+    more = KernelSource(("copy", "reduce", "copy", "reduce")[turn], *first)
     return [
-        Source("fused", *second, kept=SLOTS[turn]),
+        KernelSource("fused", *second, spilled=SLOTS[turn]),
         FOLDS[turn],
         halves,
         more,
-        *map(Source, ALONE),
+        *map(KernelSource, ALONE),
     ]
 
 
@@ -57,7 +61,7 @@ def test_every_type_reduction_and_number_kept_has_its_turn():
     assert {each.kernel for each in every} == set(SHARED)
     assert {each.dtype for each in every} == set(DTYPES)
     assert {each.reduction for each in fused} == set(REDUCTIONS)
-    assert {each.kept for each in fused} == set(SLOTS)
+    assert {each.spilled for each in fused} == set(SLOTS)
 
 
 @needs_nvrtc
@@ -68,7 +72,7 @@ def test_kernels_compile_for_every_gpu(architecture):
         assert ".ftz" not in ptx
         assert f".entry {source.entry}(" in ptx
         assert "error" not in said
-        if not source.kept:
+        if not source.spilled:
             assert int(re.search(r"(\d+) bytes stack frame", said)[1]) <= ASIDE[architecture]
 
 
@@ -86,7 +90,9 @@ def test_a_fold_has_eight_loads_of_sixteen_bytes_under_way(turn):
 
 @needs_nvrtc
 def test_a_broken_source_does_not_compile_and_names_the_real_file():
-    text = Source("copy").text.replace("emul_carry_out<emul_copying>(input", "emul_carry(input")
+    text = KernelSource("copy").text.replace(
+        "emul_carry_out<emul_copying>(input", "emul_carry(input"
+    )
     with pytest.raises(SyntaxError, match=r"copy\.cu\(\d+\): error"):
         nvrtc.compiled(text, ["--gpu-architecture=sm_90"])
 
@@ -100,10 +106,10 @@ def test_kernels_include_nothing():
 def test_every_kernel_is_listed_with_what_it_shares():
     names = {entry.name for entry in files("emul.kernels").iterdir()}
     assert {f"{kernel}.cu" for kernel in SHARED} == {n for n in names if n.endswith(".cu")}
-    assert {f"{each}.cuh" for shared in SHARED.values() for each in shared} <= names
+    assert {each for shared in SHARED.values() for each in shared} <= names
 
 
 @pytest.mark.parametrize("names", [("copy", "float8"), ("copy", "int8", "xor")])
 def test_unknown_names_are_refused(names):
     with pytest.raises(ArgumentError, match="unknown"):
-        Source(*names)
+        KernelSource(*names)

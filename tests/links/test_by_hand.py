@@ -18,7 +18,17 @@ from closed_forms import (
 from closed_forms.site_bounds import cut_bound_s
 
 from emul import ArgumentError
-from emul.links import delay, draws, formulas, framing, jitter, loss, queues, traces, transport
+from emul.links import (
+    changes,
+    delay,
+    draws,
+    formulas,
+    framing,
+    jitter,
+    loss,
+    queues,
+    transport,
+)
 from emul.links.bounds import Cut, count_bound_s, crossing_s
 
 
@@ -230,7 +240,7 @@ def test_flows_that_cross_a_link_twice_and_start_late():
 def test_days_and_packets_of_traces():
     numbers = {"least_load": 0.2, "most_load": 0.6}
     for hour, left in ((14, 40), (2, 80), (20, 60), (8, 60)):
-        found = traces.diurnal_rate_bytes_per_s(100.0, hour, **numbers)
+        found = changes.diurnal_rate_bytes_per_s(100.0, hour, **numbers)
         assert found == pytest.approx(left)
     assert recorded.recorded_packets_time_s(1500, [5, 7]) == 5e-3
     assert recorded.recorded_packets_time_s(4500, [5, 7]) == 12e-3

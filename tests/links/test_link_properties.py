@@ -23,7 +23,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emul import ArgumentError
-from emul.links import delay, formulas, framing, jitter, loss, queues, traces, transport
+from emul.links import (
+    changes,
+    delay,
+    formulas,
+    framing,
+    jitter,
+    loss,
+    queues,
+    transport,
+)
 
 ROUNDING = 1 + 1e-12
 rates = st.floats(1e6, 1e12)
@@ -294,7 +303,10 @@ def test_traces_at_the_edge():
             lambda: recorded.traced_transfer_time_s(1, [(0, 1.0), (2, 1), (1, 1)]),
             "goes back from 2",
         ),
-        (lambda: traces.diurnal_rate_bytes_per_s(1, 2, least_load=0, most_load=2), "most_load = 2"),
+        (
+            lambda: changes.diurnal_rate_bytes_per_s(1, 2, least_load=0, most_load=2),
+            "most_load = 2",
+        ),
         (lambda: training.least_local_steps(1, 1, lost_part=0), "lost_part = 0"),
     ],
 )

@@ -10,7 +10,7 @@ from measured import logs
 
 from emul.errors import EmulError
 from emul.measured import Hints, MeasurementError, read_measurements
-from emul.reading import numbers as texts
+from emul.reading import bounded_text
 
 TIMES = [(64, 31e-6, 30e-6), (65536, 48e-6, 47e-6), (1 << 20, 92e-6, 91e-6)]
 NCCL = logs.nccl_log("all_reduce", [2], TIMES)
@@ -271,7 +271,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 def test_a_file_too_large_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
-    monkeypatch.setattr(texts, "MOST_FILE_BYTES", 100)
+    monkeypatch.setattr(bounded_text, "MOST_MEASURED_BYTES", 100)
     assert f"{len(NCCL)} bytes: needed at most 100" in refusal(NCCL, tmp_path)
 
 

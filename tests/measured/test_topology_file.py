@@ -11,11 +11,11 @@ from emul.errors import ArgumentError
 from emul.links import Link
 from emul.measured import (
     Calibration,
-    Layout,
     Log,
     Measurement,
     Quantity,
     Ring,
+    SiteLayout,
     base_link,
     calibrate,
     layout_of,
@@ -74,19 +74,19 @@ def test_sites_must_have_as_many_ranks_as_the_largest_log(tmp_path):
         layout_of(both, {"a": 4, "b": 2})
 
 
-THREE = Layout((("a", (2, 1)), ("b", (1,))))
+THREE = SiteLayout((("a", (2, 1)), ("b", (1,))))
 
 
 def test_the_ring_goes_over_the_links_between_neighbours(tmp_path):
     assert THREE.ring == ["node", "site", "trunk", "trunk"]
     assert THREE.binding_link == "trunk"
-    assert Layout((("a", (2, 2)),)).ring == ["node", "site", "node", "site"]
-    assert Layout((("a", (2, 2)),)).binding_link == "site"
-    assert Layout((("a", (4,)),)).binding_link == "node"
+    assert SiteLayout((("a", (2, 2)),)).ring == ["node", "site", "node", "site"]
+    assert SiteLayout((("a", (2, 2)),)).binding_link == "site"
+    assert SiteLayout((("a", (4,)),)).binding_link == "node"
 
 
 def test_links_that_no_hop_goes_over_are_refused(tmp_path):
-    one_host = Layout((("a", (4,)),))
+    one_host = SiteLayout((("a", (4,)),))
     with pytest.raises(ArgumentError, match=r"--link trunk: .* needed one of node"):
         one_host.check("trunk", logs(tmp_path, 4))
     one_host.check("node", logs(tmp_path, 4))
@@ -96,7 +96,7 @@ def test_links_that_no_hop_goes_over_are_refused(tmp_path):
 def test_hops_of_several_classes_are_said(tmp_path):
     (said,) = THREE.warnings("trunk", logs(tmp_path, 4))
     assert said.startswith("only 2 of the 4 hops of a ring over these ranks are trunk links")
-    assert Layout((("a", (1, 1)),)).warnings("site", logs(tmp_path, 2)) == []
+    assert SiteLayout((("a", (1, 1)),)).warnings("site", logs(tmp_path, 2)) == []
 
 
 FAST, SLOW = Link(1e9, 2e-6, 1e-6), Link(1e8, 5e-6)
@@ -109,7 +109,7 @@ FAST, SLOW = Link(1e9, 2e-6, 1e-6), Link(1e8, 5e-6)
 )
 def test_the_slowest_way_is_the_window_with_most_measured_hops(hops, passes, nbytes):
     n, steps = len(hops), passes * (len(hops) - 1)
-    way = Ring(tuple(hops)).slowest_way(steps)
+    way = Ring(tuple(hops)).slowest_path(steps)
     if None not in hops:
         assert way.others == ()
         return
@@ -283,7 +283,7 @@ def test_remarks_are_comments_whatever_is_in_them():
 @given(name=st.text(min_size=1, max_size=20), file=st.text(min_size=1, max_size=20))
 def test_any_name_of_a_site_and_of_a_file_is_read_back(name, file):
     latency = Quantity(5e-6, 4e-6, 6e-6, (file,))
-    text = written(Layout(((name, (1, 1)),)), "site", calibrated=calibration(latency_s=latency))
+    text = written(SiteLayout(((name, (1, 1)),)), "site", calibrated=calibration(latency_s=latency))
     content = tomllib.loads(text)
     assert content["site"][0]["name"] == name
     said = content["defaults"]["site_link"]["sources"]["latency_us"]

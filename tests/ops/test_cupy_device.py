@@ -19,7 +19,7 @@ from test_world import call
 from emul import BackendError, CapacityError, DTypeError, World
 from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops.buffers import Buffers
-from emul.ops.cuda import GpuOps, Source, choice, cupy_device
+from emul.ops.cuda import GpuOps, KernelSource, choice, cupy_device
 from emul.ops.cuda.choice import find_gpu, probe
 from emul.ops.cuda.cupy_device import CupyDevice
 from emul.ops.cuda.device_arrays import DeviceArrays
@@ -107,7 +107,7 @@ def test_a_pace_is_kept(device):
 
 
 def test_kernels_are_compiled_once(device):
-    source = Source("copy", "int8")
+    source = KernelSource("copy", "int8")
     assert device.kernel(source) is device.kernel(source)
 
 
@@ -161,7 +161,7 @@ def test_work_goes_to_the_current_stream():
     with stream:
         device.copy(array, array)
         device.write(array, ROWS)
-        device.launch(device.kernel(Source("tick")), 1, 1, (np.uint64(0), np.int32(0)))
+        device.launch(device.kernel(KernelSource("tick")), 1, 1, (np.uint64(0), np.int32(0)))
         replay()
     assert len(queued) == 4
 
@@ -320,7 +320,7 @@ def test_a_kernel_is_loaded_before_it_is_captured_also_without_assertions():
     needs_compiler()
     module = types.ModuleType("optimized")
     exec(compile(inspect.getsource(cupy_device), "optimized", "exec", optimize=2), vars(module))
-    device, tick = module.CupyDevice(FakeCupy(), 0), Source("tick")
+    device, tick = module.CupyDevice(FakeCupy(), 0), KernelSource("tick")
     moved = device.upload(np.zeros(4, np.int64))
     arguments = (np.uint64(device.pointer(moved)), np.int32(4))
     device.captured(lambda: device.launch(device.kernel(tick), 1, 1, arguments))()
@@ -331,7 +331,7 @@ def test_a_kernel_that_cupy_does_not_load_is_refused(monkeypatch):
     needs_compiler()
     monkeypatch.setattr(fake_cupy.Kernel, "num_regs", 0)
     with pytest.raises(BackendError, match="emul_tick was not loaded"):
-        CupyDevice(FakeCupy(), 0).kernel(Source("tick"))
+        CupyDevice(FakeCupy(), 0).kernel(KernelSource("tick"))
 
 
 def test_the_first_launch_of_a_graph_makes_no_step_late(monkeypatch):

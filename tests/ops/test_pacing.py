@@ -12,7 +12,7 @@ from paced_device import BusyDevice, Monotonic, PacedDevice, SteppedClock, Threa
 from ptx import BUILDS, in_each
 
 from emul import BackendError
-from emul.ops.cuda import Source
+from emul.ops.cuda import KernelSource
 from emul.ops.cuda.pacing import (
     ELAPSED,
     NO_START,
@@ -300,7 +300,7 @@ def test_tick_of_a_clock_that_stands_is_refused(build):
     ],
 )
 def test_mutants_of_the_waits_are_caught(build, monkeypatch, kernel, old, new):
-    assert old in Source(kernel).text
+    assert old in KernelSource(kernel).text
 
     def mutate(text):
         return impatient(text).replace(old, new)

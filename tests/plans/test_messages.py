@@ -23,7 +23,7 @@ from emul.plans.algorithms.group_tree import tree_of
 from emul.plans.collectives import collective_named
 from emul.plans.contents import everyone, ranks_in, sets_of
 from emul.plans.proof.verify import MOST_CHANNELS, _bytes_per_place, verify
-from emul.plans.symmetry import Excerpt
+from emul.plans.symmetry import SymmetricPlan
 
 
 def test_sets_of_ranks_may_have_any_size():
@@ -236,7 +236,8 @@ def test_an_excerpt_of_shares_that_are_unlike_is_refused_or_lengthened():
     """Two sites of six nodes of two ranks: 12 ranks of a ring of which each has two chunks."""
     places = Places.of([(2,) * 6, (2,) * 6])
     exact, longer = (
-        Excerpt.of("all_reduce", "hierarchical", places, lengthened=each) for each in (False, True)
+        SymmetricPlan.of("all_reduce", "hierarchical", places, lengthened=each)
+        for each in (False, True)
     )
     whole = int(exact.top.partition.edges[-1]) * exact.ranks
 
@@ -251,10 +252,10 @@ def test_an_excerpt_of_shares_that_are_unlike_is_refused_or_lengthened():
 
 
 def test_excerpts_stand_for_all_rounds():
-    excerpt = Excerpt.of("all_reduce", "hierarchical", Places.of([(2,) * 6, (2,) * 6]))
+    excerpt = SymmetricPlan.of("all_reduce", "hierarchical", Places.of([(2,) * 6, (2,) * 6]))
     assert (excerpt.rounds, excerpt.period, excerpt.ranks, excerpt.rings) == (11, 4, 12, 2)
     assert excerpt.connections(np.arange(4)).tolist() == [3, 3, 3, 3]
-    unlike = Excerpt.of("all_reduce", "hierarchical", Places.of([(2,) * 6, (3,) * 4]))
+    unlike = SymmetricPlan.of("all_reduce", "hierarchical", Places.of([(2,) * 6, (3,) * 4]))
     assert unlike.period == 12
 
 

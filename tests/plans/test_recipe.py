@@ -35,12 +35,12 @@ def test_a_ring_adds_up_each_chunk_from_another_rank_on():
     recipe = recipe_of("all_reduce", "ring", (3,), 30)
     assert recipe.length.tolist() == [10, 10, 10]
     for run in range(3):
-        assert recipe.text(run) == ["load 0 1", "fold 1 2", "finish 0 1", "store 0 3"]
+        assert recipe.text(run) == ["load 0 1", "combine 1 2", "finish 0 1", "store 0 3"]
         assert {low for _, low in leaves(recipe, run)} == {10 * run}
         assert targets(recipe, run) == [(rank, 10 * run) for rank in range(3)]
     assert len({tuple(leaves(recipe, run)) for run in range(3)}) == 3
     assert recipe.in_columns
-    assert recipe.most_kept == 0
+    assert recipe.most_spilled == 0
 
 
 def test_chunks_of_one_order_are_one_run():
@@ -53,7 +53,7 @@ def test_ranks_that_exchange_share_an_expression_where_operands_may_be_exchanged
     shared = recipe_of("all_reduce", "recursive_doubling", (8,), 10)
     assert shared.text(0)[-1] == "store 0 8"
     assert int(shared.leaf_from[1]) == 8
-    assert shared.most_kept == 2  # a balanced tree of eight
+    assert shared.most_spilled == 2  # a balanced tree of eight
     apart = recipe_of("all_reduce", "recursive_doubling", (8,), 10, commutes=False)
     assert sum(line.startswith("store") for line in apart.text(0)) == 8
 
@@ -65,7 +65,7 @@ def test_stores_come_after_all_loads():
             for run in range(len(recipe)):
                 verbs = [line.split()[0] for line in recipe.text(run)]
                 first = verbs.index("store") if "store" in verbs else len(verbs)
-                assert not {"load", "fold", "under"} & set(verbs[first:])
+                assert not {"load", "combine", "combine_right"} & set(verbs[first:])
 
 
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
@@ -117,4 +117,4 @@ def test_runs_are_one_where_all_of_them_goes_on(change, runs):
 
 def test_long_chains_need_no_stack():
     recipe = recipe_of("all_reduce", "direct:one_shot", (1200,), 3)
-    assert recipe.text(0)[:2] == ["load 0 1", "fold 1 1199"]
+    assert recipe.text(0)[:2] == ["load 0 1", "combine 1 1199"]

@@ -211,7 +211,7 @@ def test_the_middle_call_stands_for_all(tmp_path):
     run = world.broadcast(np.zeros((3, 4), dtype=np.float32))
     ms = 1_000_000
     runs = [
-        replace(run, dilation=1.0, arrival=CallTimes(0, ms, due * ms, ms, ended * ms, due / 1e3))
+        replace(run, dilation=1.0, call_times=CallTimes(0, ms, due * ms, ms, ended * ms, due / 1e3))
         for ended, due in ((90, 30), (10, 8), (20, 15))
     ]
     row = perf_row(world, runs, redop="sum", root=0, seed=0, wrong=None)

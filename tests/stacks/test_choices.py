@@ -4,8 +4,7 @@ import pytest
 
 from emul import Link, Node, Site, Topology
 from emul.stacks.nccl import CHANNELS, _plan
-from emul.stacks.nccl_latency import PROTOCOLS
-from emul.stacks.nccl_tuner import Nodes
+from emul.stacks.nccl_tuner import PROTOCOLS, Nodes
 from emul.stacks.stack import Choice, Stack
 
 LL, _, SIMPLE = PROTOCOLS

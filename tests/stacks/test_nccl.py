@@ -13,8 +13,7 @@ from strategies import CASES, cases, count_for, one_site, root_of, sites_of_one,
 from emul import Link, Send, World
 from emul.plans import COLLECTIVES, Shape, build_plan
 from emul.stacks.nccl import NODE_TREES, Setting, choose, stack_for
-from emul.stacks.nccl_latency import BASE_US, PROTOCOLS, STEP_US
-from emul.stacks.nccl_tuner import Nodes, steps_of
+from emul.stacks.nccl_tuner import BASE_US, PROTOCOLS, STEP_US, Nodes, steps_of
 from emul.stacks.profile import load_stack
 
 

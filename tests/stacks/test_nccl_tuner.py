@@ -12,8 +12,7 @@ from stacks.rooms import EIGHT_ALONE, H100, MIB, THREE, latency_us, nodes_of
 
 from emul import ArgumentError
 from emul.stacks.nccl import NODE_TREES, Setting, choose
-from emul.stacks.nccl_latency import BASE_US, PROTOCOLS
-from emul.stacks.nccl_tuner import FAMILIES, Nodes, estimate_s
+from emul.stacks.nccl_tuner import BASE_US, FAMILIES, PROTOCOLS, Nodes, estimate_s
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

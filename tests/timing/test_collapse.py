@@ -10,7 +10,7 @@ from emul import World
 from emul.errors import ArgumentError
 from emul.links import Link
 from emul.links.link import Jitter, OtherTraffic, Transport
-from emul.plans import Excerpt, Places, build_plan
+from emul.plans import Places, SymmetricPlan, build_plan
 from emul.timing import NCCL_SLICING, Slicing, critical_path, time_excerpt, time_plan
 from emul.timing import symmetry as module
 from emul.topology import Network, Node, Site, Topology, Trunk
@@ -63,7 +63,7 @@ def cases(draw):
 def both(topology, collective, algorithm, times, slicing=NCCL_SLICING):
     """The timelines of the whole plan and of its excerpt, for the same call."""
     places = Places.of(topology.ranks_by_node)
-    excerpt = Excerpt.of(collective, algorithm, places)
+    excerpt = SymmetricPlan.of(collective, algorithm, places)
     plan = build_plan(collective, algorithm, topology.ranks_by_node)
     width = int(excerpt.top.partition.edges[-1]) * excerpt.ranks * times
     program = program_of(plan, width, 4)

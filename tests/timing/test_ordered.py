@@ -25,13 +25,13 @@ from emul import Link, Node, Site, Topology, Trunk
 from emul.links import Jitter, Transport
 from emul.plans import (
     COLLECTIVES,
-    Excerpt,
     Partition,
     Places,
     Plan,
     Program,
     Shape,
     Step,
+    SymmetricPlan,
     Waits,
     build_plan,
 )
@@ -242,7 +242,7 @@ def test_more_may_be_under_way_than_the_queues_of_the_heap_hold():
 
 
 def test_an_excerpt_is_left_to_the_heap():
-    excerpt = Excerpt.of("all_reduce", "hierarchical", Places.of((4, 4)))
+    excerpt = SymmetricPlan.of("all_reduce", "hierarchical", Places.of((4, 4)))
     sites = tuple(Site(name, (Node(1, link()),) * 4, link()) for name in "ab")
     topology = Topology("two", sites, (Trunk(("a", "b"), link()),))
     with pytest.raises(HeapError), no_heap():

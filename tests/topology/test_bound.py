@@ -9,7 +9,7 @@ from emul import Link, Node, Site, Topology, Trunk
 from emul.links import OtherTraffic, Transport
 from emul.links.changes import Changes, State
 from emul.topology.bound import lower_bound_ps
-from emul.topology.connection_limit import Connection
+from emul.topology.connection_limit import SiteConnections
 
 PS = 10**12
 FABRIC = Link(1e12, 0.0)
@@ -141,11 +141,11 @@ def test_one_connection_has_no_more_than_its_slots_each_round_trip():
     world = pair(Link(1e12, 1e-3))
     assert bound_s(world, "broadcast", 10**6) == about(1e-3 + 1e-6)
     # From one rank 4 MB at once, and when word of them is back, after 2 ms, the rest.
-    slots = Connection(slots_bytes=4e6)
+    slots = SiteConnections(slots_bytes=4e6)
     assert bound_s(world, "broadcast", 8 * 10**6, connection=slots) == about(2e-3 + 1e-3)
     assert bound_s(world, "broadcast", 8 * 10**6) == about(1e-3 + 8e-6)
     windowed = pair(Link(1e12, 1e-3, transport=Transport(window_bytes=2e6)))
-    few = Connection(slots_bytes=1e3)  # which do not count where there is a window
+    few = SiteConnections(slots_bytes=1e3)  # which do not count where there is a window
     assert bound_s(windowed, "broadcast", 8 * 10**6, connection=few) == about(1e-3 + 8e-3)
 
 

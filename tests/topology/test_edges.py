@@ -4,10 +4,10 @@ import pytest
 
 from emul import TopologyError
 from emul.reading.bounded_text import read_text
-from emul.reading.toml_table import Table
+from emul.reading.toml_table import TomlTable
 from emul.topology import figures_of, read_topology
 from emul.topology.toml.link_tables import from_preset, link_of
-from emul.topology.toml.reader import MOST_RANKS, LinkTable
+from emul.topology.toml.reader import MOST_RANKS, LinkOrigin
 
 LINKS = """
 [defaults]
@@ -81,7 +81,7 @@ def test_a_file_may_have_the_most_bytes(tmp_path):
 
 def test_a_wave_is_a_part_of_the_rate():
     table = from_preset(
-        Table(
+        TomlTable(
             {
                 "line_gbit_per_s": 8,
                 "waves": 4,
@@ -95,7 +95,7 @@ def test_a_wave_is_a_part_of_the_rate():
         is_trunk=True,
     )
     values = {
-        each.name: each.value for each in figures_of(LinkTable("a - b", table, link_of(table)))
+        each.name: each.value for each in figures_of(LinkOrigin("a - b", table, link_of(table)))
     }
     assert (values["rate"], values["rate of a wave"]) == (4e9, 1e9)
     # A wave has 2 MB under way in 2 ms, which two windows hold; two streams get 1 GB/s of 4.

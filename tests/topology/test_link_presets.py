@@ -8,7 +8,7 @@ import pytest
 from emul.links.limits import connection_limit
 from emul.links.loss import cubic_rate_bytes_per_s, go_back_n_efficiency, packets_in_flight
 from emul.links.transport import streams_to_fill, window_rate_bytes_per_s
-from emul.reading.toml_table import Table
+from emul.reading.toml_table import TomlTable
 from emul.topology.library import link_preset, link_preset_names
 from emul.topology.toml.link_tables import SOURCE, from_preset, link_of
 
@@ -24,7 +24,7 @@ DIGITS = 1e-9
 
 
 def preset_link(name):
-    return link_of(from_preset(Table({"preset": name}, "test", ""), is_trunk=True))
+    return link_of(from_preset(TomlTable({"preset": name}, "test", ""), is_trunk=True))
 
 
 def test_every_worked_preset_is_there():

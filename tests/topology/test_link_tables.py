@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from emul import TopologyError
 from emul.links import Jitter, OtherTraffic, Transport
-from emul.reading.toml_table import Table
+from emul.reading.toml_table import TomlTable
 from emul.topology import read_topology
 from emul.topology.toml.keys import COUNTS, NUMBERS
 from emul.topology.toml.link_tables import from_preset, link_of
@@ -17,7 +17,7 @@ GLASS_S_PER_KM = 1.4682 / 299792.458
 def link(nics=None, **content):
     content = {"rate_gbit_per_s": 8, "latency_us": 1, **content}
     content = {key: value for key, value in content.items() if value is not None}
-    table = from_preset(Table(content, "file.toml", "trunk[1]"), is_trunk=True)
+    table = from_preset(TomlTable(content, "file.toml", "trunk[1]"), is_trunk=True)
     return link_of(table, nics)
 
 
@@ -181,11 +181,11 @@ def test_a_number_that_is_none_is_refused_with_its_key(key, bad):
 def test_oversubscription_and_changes_are_for_trunks_only():
     for key in ("oversubscription", "trace", "outages"):
         with pytest.raises(TopologyError, match=f"unknown key 'site_link.{key}'"):
-            from_preset(Table({key: 1}, "file.toml", "site_link"))
+            from_preset(TomlTable({key: 1}, "file.toml", "site_link"))
 
 
 def test_an_aging_preset_serves_inside_a_site_too():
-    table = from_preset(Table({"preset": "aging_metro_10g"}, "file.toml", "site_link"))
+    table = from_preset(TomlTable({"preset": "aging_metro_10g"}, "file.toml", "site_link"))
     assert link_of(table).waves == 8
 
 

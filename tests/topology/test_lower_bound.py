@@ -15,7 +15,7 @@ from emul.links.link import OtherTraffic
 from emul.report import closing_words
 from emul.timing import Slicing
 from emul.topology.bound import lower_bound_ps
-from emul.topology.connection_limit import Connection
+from emul.topology.connection_limit import SiteConnections
 
 MB = 10**6
 NIC = Link(1e9, 0.0)
@@ -118,7 +118,7 @@ def test_a_link_that_changes_counts_at_its_best():
     topology = replace(topology, trunks=(replace(trunk, changes=Changes(trace=trace)),))
     assert bound_ps(topology, "broadcast", MB) == pytest.approx(13 * MS, abs=3)  # 2 ms + 11 ms
     # In the second state nothing is lost: a connection has all of its quarter, 4 ms a MB.
-    with_connection = bound_ps(topology, "broadcast", MB, connection=Connection())
+    with_connection = bound_ps(topology, "broadcast", MB, connection=SiteConnections())
     assert with_connection == pytest.approx(15 * MS, abs=3)
     load = Changes(diurnal=Diurnal(0.5, 0.75))
     topology = replace(topology, trunks=(replace(trunk, changes=load),))
@@ -130,7 +130,7 @@ def test_slots_wait_for_one_round_trip_less_than_there_are(number, expected_ms):
     # 3 MB in slots of 1 MB, 20 ms of round trip: the third goes 40 ms after the first, and
     # arrives 10 ms later. Over two connections go one and a half each, over four less than one.
     topology = sites((1, 1), lambda a, b: replace(SLOW, rate_bytes_per_s=1e15), Link(1e15, 0.0))
-    connection = Connection(number, slots_bytes=MB)
+    connection = SiteConnections(number, slots_bytes=MB)
     found = bound_ps(topology, "broadcast", 3 * MB, connection=connection)
     assert found == pytest.approx(expected_ms * MS, rel=1e-6)
 
@@ -138,8 +138,8 @@ def test_slots_wait_for_one_round_trip_less_than_there_are(number, expected_ms):
 def test_a_window_at_once_is_a_head_start():
     link = replace(SLOW, rate_bytes_per_s=1e15, transport=Transport(window_bytes=MB))
     topology = sites((1, 1), lambda a, b: link, Link(1e15, 0.0))
-    as_rate = bound_ps(topology, "broadcast", 3 * MB, connection=Connection())
-    at_once = Connection(window_at_once=True)
+    as_rate = bound_ps(topology, "broadcast", 3 * MB, connection=SiteConnections())
+    at_once = SiteConnections(window_at_once=True)
     assert as_rate == pytest.approx((60 + 10) * MS, rel=1e-6)
     assert bound_ps(topology, "broadcast", 3 * MB, connection=at_once) == pytest.approx(
         (40 + 10) * MS, rel=1e-6

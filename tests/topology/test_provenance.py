@@ -3,18 +3,18 @@
 import pytest
 
 from emul.links.limits import connection_limit
-from emul.reading.toml_table import Table
+from emul.reading.toml_table import TomlTable
 from emul.topology import figures_of, link_preset_names, load_document, notes_of, preset_table
 from emul.topology.toml.link_tables import from_preset, link_of
 from emul.topology.toml.provenance import UNSPOKEN
-from emul.topology.toml.reader import LinkTable, read_document
+from emul.topology.toml.reader import LinkOrigin, read_document
 
 STATUSES = {"measured", "published", "assumed", "given", "derived"}
 
 
 def found(nics=None, **content):
-    table = from_preset(Table(content, "file.toml", "trunk[0]"), is_trunk=True)
-    return LinkTable("a - b", table, link_of(table, nics), nics)
+    table = from_preset(TomlTable(content, "file.toml", "trunk[0]"), is_trunk=True)
+    return LinkOrigin("a - b", table, link_of(table, nics), nics)
 
 
 def figures(*arguments, **content):

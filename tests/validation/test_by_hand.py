@@ -11,7 +11,7 @@ from emul.stacks.profile import load_stack
 from emul.validation import Summary, read_links, read_measured
 from emul.validation.algorithms import chosen
 from emul.validation.campuses import campuses_of
-from emul.validation.columns import LinkMeasurements, LinkTable
+from emul.validation.columns import LinkMeasurements, MeasuredLinks
 from emul.validation.prediction import Predicted, Predictor, _middle
 from emul.validation.textbook import textbook_s
 
@@ -62,7 +62,7 @@ def test_links_keep_each_direction_and_the_best_stream(tmp_path):
 
 def measured(**changed):
     known = {"rtt_s": {(1, 0): 20e-3}, "goodput": {}, "inside_rtt_s": 1e-3, "inside_goodput": 1e9}
-    return LinkTable(Path("links.csv"), {"far": LinkMeasurements(**{**known, **changed})})
+    return MeasuredLinks(Path("links.csv"), {"far": LinkMeasurements(**{**known, **changed})})
 
 
 def trunk_of(row, table):

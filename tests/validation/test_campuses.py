@@ -12,7 +12,7 @@ from emul.stacks.profile import load_stack
 from emul.validation import read_links, read_measured
 from emul.validation.algorithms import chosen
 from emul.validation.campuses import campus_of_ranks, campuses_of
-from emul.validation.columns import LinkMeasurements, LinkTable
+from emul.validation.columns import LinkMeasurements, MeasuredLinks
 from emul.validation.textbook import textbook_s
 
 FIDELITY = Path(__file__).parents[1] / "fidelity"
@@ -76,7 +76,7 @@ def test_one_bucket_for_each_campus_is_a_matter_of_trunks():
 def test_a_rate_that_was_not_reached_does_not_hold():
     row = row_like()
     slow = LinkMeasurements({(0, 1): 10.2e-3}, {(0, 1): 5e6}, None, None)
-    table = LinkTable(TABLE.path, {row.link: slow})
+    table = MeasuredLinks(TABLE.path, {row.link: slow})
     assert campuses_of(row, table, 1e6).topology.sites[0].uplink_bytes_per_s == 5e6
 
 

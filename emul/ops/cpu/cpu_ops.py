@@ -46,7 +46,7 @@ STREAMED_FROM_BYTES = 4 << 20
 """Of output: so much is written past the caches, which else fetch every line before it is written
 (in place it is in them already; then rows are only aligned, and fetched ahead where that gains).
 Measured with 8 ranks: 1.2 times as fast at 2 MiB, 1.5 at 4 MiB, 1.7 to 1.8 from 16 MiB on;
-below, what was written is better left in the cache of the core for whoever reads it next."""
+below, the output is better left in the cache of the core, for its next reader."""
 
 SLAB_BYTES = 256 << 20
 """Read and written between two looks at whether the call was interrupted: some 20 ms."""
@@ -81,9 +81,9 @@ class CpuOps:
     def perform(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Array:
         """Carry out ``program`` on the caller's rows and return the output.
 
-        Rows whose elements do not lie side by side are left to NumpyOps. What an interrupt leaves
-        of an input that is used in place: if it was kept, what ``restore`` brings back; else the
-        arithmetic is not interrupted.
+        Rows whose elements do not lie side by side are left to NumpyOps. After an
+        interrupt in place, ``restore`` brings an input back that was kept; otherwise the arithmetic
+        is not interrupted.
         """
         if not _rows_are_whole(buffers):
             return self._in_steps.perform(program, buffers, reduction, root)
@@ -141,7 +141,7 @@ def _ready(program: Program, root: int, commutes: bool) -> tuple[Fused, bool]:
         recipe.target_from,
         np.append(0, np.cumsum(recipe.length)),
         recipe.copies.view(np.uint8),
-        recipe.most_kept,
+        recipe.most_spilled,
     )
     return fused, recipe.in_columns
 

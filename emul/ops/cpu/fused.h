@@ -1,7 +1,7 @@
-/* Ordered reductions of all ranks in one pass: what numpy_ops.py does step by step, with its bits.
+/* Ordered reductions of all ranks in one pass, with the bits of numpy_ops.py step by step.
  *
  * A pass carries out a tape (emul/ops/fusing/recipe.py) on a run of elements: it loads a block of a few
- * cache lines of one rank's row after the other, keeps what is reduced in registers, and stores
+ * cache lines of one rank's row after the other, keeps the accumulator in registers, and stores
  * results into the rows of those who end with them. All loads of a block come before its stores
  * where rows are used in place.
  *
@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "instructions.h"
+
 #if defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -28,37 +30,19 @@
 #define EMUL_FUSED_X86 0
 #endif
 
-/* Instructions of a tape: the accumulator is what a rank holds, or is sent, so far. */
-enum {
-    FUSED_LOAD,       /* take a leaf */
-    FUSED_FOLD,       /* combine the accumulator with leaves, one after the other */
-    FUSED_UNDER,      /* combine leaves with the accumulator */
-    FUSED_KEEP,       /* set the accumulator aside */
-    FUSED_TAKE,       /* take what was set aside */
-    FUSED_FOLD_KEPT,  /* combine the accumulator with what was set aside */
-    FUSED_UNDER_KEPT, /* combine what was set aside with the accumulator */
-    FUSED_FINISH,     /* divide by the number of ranks, for avg */
-    FUSED_STORE       /* write the accumulator to targets */
-};
-
-/* ``first`` and ``count``: leaves, targets, or what is kept. */
-typedef struct {
-    int32_t op, first, count;
-} fused_instruction;
-
 /* One run of elements: pointers to the first byte of every leaf and target, which may be the same
  * where a buffer is used in place. ``divisor`` is the number of ranks for avg, otherwise 1. With
  * ``streams``, stores go past the caches; targets are aligned then. With ``fetches``, leaves are
  * fetched ahead. */
 typedef struct {
-    const fused_instruction *tape;
+    const emul_instruction *tape;
     int64_t length;
     const char **leaf;
     char **target;
-    int64_t leaves, targets, kept_slots;
+    int64_t leaves, targets, spill_slots;
     int64_t divisor;
     bool streams, fetches;
-    char *kept;
+    char *spilled;
     char *padded;
 } fused_pass;
 
@@ -68,7 +52,7 @@ typedef void (*fused_kernel)(const fused_pass *pass, int64_t low, int64_t high);
 /* A kernel works in blocks of so many bytes, and sets aside so many per value at most. */
 #define FUSED_WIDEST_VECTOR 64
 #define FUSED_MOST_BLOCK 256
-#define FUSED_MOST_KEPT 512
+#define FUSED_MOST_SPILLED 512
 
 /* Fetches as much as a block, that far ahead, into the second cache; past the end, nothing. */
 #define FUSED_LINE 64

@@ -24,7 +24,7 @@ class Fused:
         target_from: npt.NDArray[np.int64],
         starts: npt.NDArray[np.int64],
         copies: npt.NDArray[np.uint8],
-        most_kept: int,
+        most_spilled: int,
     ) -> None: ...
     @property
     def arrays(self) -> tuple[Any, ...]: ...

@@ -1,4 +1,4 @@
-"""Carries out recipes on the rows of arrays, compiled; what is done there is in fused.h."""
+"""Carries out recipes on the rows of arrays, compiled; the kernels are in fused.h."""
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
@@ -9,14 +9,14 @@ import numpy as np
 __all__ = ["INSTRUCTION_SETS", "Fused"]
 
 cdef extern from "fused.h":
-    ctypedef struct fused_instruction:
+    ctypedef struct emul_instruction:
         pass
 
     ctypedef void (*fused_kernel)(const void*, int64_t, int64_t) noexcept nogil
 
     ctypedef struct fused_recipe:
-        int64_t runs, most_kept, most_leaves, most_targets
-        const fused_instruction* tape
+        int64_t runs, most_spilled, most_leaves, most_targets
+        const emul_instruction* tape
         const int64_t* tape_from
         const int64_t* leaf_from
         const int64_t* target_from
@@ -66,7 +66,7 @@ cdef class Fused:
     def __init__(self, int32_t[:, ::1] tape, int64_t[::1] tape_from, int32_t[::1] leaf_rank,
                  int64_t[::1] leaf_low, int64_t[::1] leaf_from, int32_t[::1] target_rank,
                  int64_t[::1] target_low, int64_t[::1] target_from, int64_t[::1] starts,
-                 uint8_t[::1] copies, int64_t most_kept):
+                 uint8_t[::1] copies, int64_t most_spilled):
         """Take the columns of a recipe, and where each of its runs starts, counted over all."""
         self.arrays = (tape, tape_from, leaf_rank, leaf_low, leaf_from, target_rank, target_low,
                        target_from, starts, copies)
@@ -74,10 +74,10 @@ cdef class Fused:
         self.elements = starts[self.recipe.runs]
         if not self.recipe.runs:
             return
-        self.recipe.most_kept = most_kept
+        self.recipe.most_spilled = most_spilled
         self.recipe.most_leaves = int(np.diff(leaf_from).max())
         self.recipe.most_targets = int(np.diff(target_from).max())
-        self.recipe.tape = <const fused_instruction*>&tape[0, 0] if tape.shape[0] else NULL
+        self.recipe.tape = <const emul_instruction*>&tape[0, 0] if tape.shape[0] else NULL
         self.recipe.tape_from = &tape_from[0]
         self.recipe.leaf_from, self.recipe.target_from = &leaf_from[0], &target_from[0]
         self.recipe.starts = &starts[0]
@@ -91,7 +91,7 @@ cdef class Fused:
         """Carry out all elements; rows are so many bytes apart from the addresses given.
 
         Rows that are ``large`` together do not fit into the caches. Between ``slab`` elements at a
-        time, signals are heeded: what they raise ends the call.
+        time, signals are heeded: an exception of theirs ends the call.
         """
         cdef fused_call call
         cdef int set = NUMBERS[instructions]

@@ -194,7 +194,7 @@ SHARED BITS NAME(float16, narrow)(FLOATS value)
     return narrow | (bits >> 16 & 0x8000);
 }
 
-/* Adding 1/2 leaves multiples of 2**-24, which is what there is below 2**-14. */
+/* Adding 1/2 leaves multiples of 2**-24, the spacing of numbers below 2**-14. */
 SHARED FLOATS NAME(float16, round)(FLOATS value)
 {
     const BITS bits = (BITS)value, magnitude = bits & 0x7fffffff;

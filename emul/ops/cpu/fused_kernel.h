@@ -1,12 +1,12 @@
 /* One kernel: a tape on a run of elements of one type, with one reduction, for one instruction set.
  *
- * Included with KERNEL (its name), UNIT (what a register, or two, holds), UNIT_BYTES (of memory
+ * Included with KERNEL (its name), UNIT (the contents of a register, or two), UNIT_BYTES (of memory
  * that a unit stands for), LOAD, STORE, STREAM, COMBINE, DIVIDE and SETTLE (functions on units)
  * defined.
  * A block is UNITS units, so that the additions of one do not wait for those of another; twice as
  * many were no faster (8 rows of 64 MiB).
  *
- * Where it gains, what is loaded some blocks later is fetched between the stores: else reading
+ * Where it gains, the leaves of some blocks later are fetched between the stores: else reading
  * waits while these drain (see fused_gains_by_fetching).
  */
 #define UNITS 4
@@ -41,24 +41,24 @@ TARGET static __attribute__((noinline)) void FUSED_JOIN(KERNEL, rest)(const fuse
 
 TARGET static void KERNEL(const fused_pass *pass, int64_t low, int64_t high)
 {
-    const fused_instruction *const end = pass->tape + pass->length;
+    const emul_instruction *const end = pass->tape + pass->length;
     const char **const leaf = pass->leaf;
     char **const target = pass->target;
-    UNIT *const kept = (UNIT *)pass->kept;
+    UNIT *const spilled = (UNIT *)pass->spilled;
     int64_t at = low;
     for (; at + BLOCK <= high; at += BLOCK) {
 #define DO(k) UNIT a##k = {0};
         EACH(DO)
 #undef DO
-        for (const fused_instruction *now = pass->tape; now < end; now++) {
+        for (const emul_instruction *now = pass->tape; now < end; now++) {
             const int32_t first = now->first, last = first + now->count;
-            switch (now->op) {
-            case FUSED_LOAD:
+            switch (now->code) {
+            case EMUL_LOAD:
 #define DO(k) a##k = LOAD(AT(leaf[first] + at, k));
                 EACH(DO)
 #undef DO
                 break;
-            case FUSED_FOLD:
+            case EMUL_COMBINE:
                 for (int32_t i = first; i < last; i++) {
                     const char *from = leaf[i] + at;
 #define DO(k) a##k = COMBINE(a##k, LOAD(AT(from, k)));
@@ -66,7 +66,7 @@ TARGET static void KERNEL(const fused_pass *pass, int64_t low, int64_t high)
 #undef DO
                 }
                 break;
-            case FUSED_UNDER:
+            case EMUL_COMBINE_RIGHT:
                 for (int32_t i = first; i < last; i++) {
                     const char *from = leaf[i] + at;
 #define DO(k) a##k = COMBINE(LOAD(AT(from, k)), a##k);
@@ -74,27 +74,27 @@ TARGET static void KERNEL(const fused_pass *pass, int64_t low, int64_t high)
 #undef DO
                 }
                 break;
-            case FUSED_KEEP:
-#define DO(k) kept[first * UNITS + k] = a##k;
+            case EMUL_SPILL:
+#define DO(k) spilled[first * UNITS + k] = a##k;
                 EACH(DO)
 #undef DO
                 break;
-            case FUSED_TAKE:
-#define DO(k) a##k = kept[first * UNITS + k];
+            case EMUL_RELOAD:
+#define DO(k) a##k = spilled[first * UNITS + k];
                 EACH(DO)
 #undef DO
                 break;
-            case FUSED_FOLD_KEPT:
-#define DO(k) a##k = COMBINE(a##k, kept[first * UNITS + k]);
+            case EMUL_COMBINE_SPILLED:
+#define DO(k) a##k = COMBINE(a##k, spilled[first * UNITS + k]);
                 EACH(DO)
 #undef DO
                 break;
-            case FUSED_UNDER_KEPT:
-#define DO(k) a##k = COMBINE(kept[first * UNITS + k], a##k);
+            case EMUL_COMBINE_RIGHT_SPILLED:
+#define DO(k) a##k = COMBINE(spilled[first * UNITS + k], a##k);
                 EACH(DO)
 #undef DO
                 break;
-            case FUSED_FINISH:
+            case EMUL_FINISH:
                 if (pass->divisor > 1) {
 #define DO(k) a##k = DIVIDE(a##k, pass->divisor);
                     EACH(DO)
@@ -104,7 +104,7 @@ TARGET static void KERNEL(const fused_pass *pass, int64_t low, int64_t high)
                 EACH(DO)
 #undef DO
                 break;
-            case FUSED_STORE:
+            case EMUL_STORE:
                 for (int32_t i = first; i < last; i++) {
                     char *into = target[i] + at;
                     if (pass->fetches && i < pass->leaves)

@@ -7,15 +7,15 @@
  * are each an element of the row of a rank, where the run begins. A run that ``copies`` reduces
  * nothing; leaf j goes to target j. */
 typedef struct {
-    int64_t runs, most_kept, most_leaves, most_targets;
-    const fused_instruction *tape;
+    int64_t runs, most_spilled, most_leaves, most_targets;
+    const emul_instruction *tape;
     const int64_t *tape_from, *leaf_from, *target_from, *starts;
     const int32_t *leaf_rank, *target_rank;
     const int64_t *leaf_low, *target_low;
     const uint8_t *copies;
 } fused_recipe;
 
-/* Rows of the caller, ``stride`` bytes apart; ``moves`` carries out what only copies in place.
+/* Rows of the caller, ``stride`` bytes apart; ``moves`` carries out copies in place.
  * ``large``: together they do not fit into the caches. */
 typedef struct {
     const fused_recipe *recipe;
@@ -131,9 +131,9 @@ static int64_t fused_run_at(const fused_recipe *recipe, int64_t element)
 static void fused_stretch(const fused_call *call, int64_t low, int64_t high, char *workspace)
 {
     const fused_recipe *recipe = call->recipe;
-    fused_pass pass = {.divisor = call->divisor, .fetches = call->fetches, .kept = workspace};
+    fused_pass pass = {.divisor = call->divisor, .fetches = call->fetches, .spilled = workspace};
     pass.streams = false;
-    pass.padded = pass.kept + recipe->most_kept * FUSED_MOST_KEPT;
+    pass.padded = pass.spilled + recipe->most_spilled * FUSED_MOST_SPILLED;
     pass.leaf = (const char **)(pass.padded + (recipe->most_leaves + recipe->most_targets) *
                                                   (FUSED_MOST_BLOCK + sizeof(char *)));
     pass.target = (char **)(pass.leaf + recipe->most_leaves);
@@ -150,7 +150,7 @@ static void fused_stretch(const fused_call *call, int64_t low, int64_t high, cha
 static size_t fused_workspace_bytes(const fused_recipe *recipe)
 {
     const size_t pointers = (size_t)(recipe->most_leaves + recipe->most_targets);
-    return (size_t)recipe->most_kept * FUSED_MOST_KEPT +
+    return (size_t)recipe->most_spilled * FUSED_MOST_SPILLED +
            pointers * (FUSED_MOST_BLOCK + 2 * sizeof(char *)) + 64;
 }
 
@@ -167,7 +167,7 @@ static void *fused_take_share(void *given)
     const fused_share *share = (const fused_share *)given;
     fused_stretch(share->call, share->low, share->high, share->workspace);
 #if EMUL_FUSED_X86
-    _mm_sfence(); /* what went past the caches is there before anybody is told so */
+    _mm_sfence(); /* stores past the caches are there before anybody is told so */
 #endif
     return NULL;
 }

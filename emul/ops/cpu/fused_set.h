@@ -23,7 +23,7 @@ SHARED void NAME(past, cache)(char *into, NAME(wide, whole) value)
 #endif
 }
 
-/* What has no arithmetic: the bits of memory in a register. */
+/* Without arithmetic: the bits of memory in a register. */
 #define IN_AND_OUT(type, unit, load, store, stream)                                                \
     SHARED NAME(type, unit) NAME(type, load)(const char *from)                                     \
     {                                                                                              \

@@ -6,7 +6,16 @@ the same sources and a C++ compiler.
 """
 
 from emul.ops.cuda.device import Device, DeviceArray, Kernel, Launch
-from emul.ops.cuda.gpu_ops import GpuOps, Work
-from emul.ops.cuda.sources import NVRTC_OPTIONS, Source
+from emul.ops.cuda.gpu_ops import GpuOps, Launches
+from emul.ops.cuda.kernel_sources import NVRTC_OPTIONS, KernelSource
 
-__all__ = ["NVRTC_OPTIONS", "Device", "DeviceArray", "GpuOps", "Kernel", "Launch", "Source", "Work"]
+__all__ = [
+    "NVRTC_OPTIONS",
+    "Device",
+    "DeviceArray",
+    "GpuOps",
+    "Kernel",
+    "KernelSource",
+    "Launch",
+    "Launches",
+]

@@ -16,8 +16,8 @@ from emul.errors import BackendError
 from emul.ops.cuda.cupy_device import CupyDevice, import_cupy
 from emul.ops.cuda.device import Device
 from emul.ops.cuda.device_ops import ComputingDevice, DeviceOps
+from emul.ops.cuda.kernel_sources import KernelSource
 from emul.ops.cuda.pacing import tick_ns
-from emul.ops.cuda.sources import Source
 
 __all__ = ["FoundGpu", "find_gpu", "ops_on", "probe"]
 
@@ -30,7 +30,7 @@ PROBED = 1000
 
 @dataclass(frozen=True, slots=True)
 class FoundGpu:
-    """What was found: a ``device`` that computed, or None and the ``reason`` why not."""
+    """The outcome of the search: a ``device`` that computed, or None and the ``reason`` why not."""
 
     device: CupyDevice | None
     reason: str
@@ -44,9 +44,9 @@ def find_gpu() -> FoundGpu:
 
 @cache
 def _found(number: int) -> FoundGpu:
-    """Look for GPU ``number``. A warning on the way is no error, whatever the filters make of it.
+    """Look for GPU ``number``. A warning on the way is no error under any filter.
 
-    Python keeps what is found: an error then would hide the GPU from all that follows.
+    Python keeps the outcome: an error then would hide the GPU from all that follows.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -90,7 +90,7 @@ def probe(device: Device) -> None:
     row = device.upload(table)
     address, at = np.uint64(device.pointer(work)), np.uint64(device.pointer(row))
     arguments = (address, address, address, at, np.int64(1), np.int64(1), np.int64(1))
-    device.launch(device.kernel(Source("reduce")), 1, 256, arguments)
+    device.launch(device.kernel(KernelSource("reduce")), 1, 256, arguments)
     found = device.download(work)
     if not np.array_equal(found[0], expected) or not np.array_equal(found[1], rows[1]):
         raise BackendError(f"{device.name} does not add up: needed a GPU that computes")
@@ -108,6 +108,6 @@ def _current(cupy: Any) -> int:
 
 
 def _line(error: Exception) -> str:
-    """Return what ``error`` says, in one line that is not too long."""
+    """Return the text of ``error``, in one line that is not too long."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said if len(said) <= 200 else f"{said[:200]} ..."

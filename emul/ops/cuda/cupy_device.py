@@ -1,7 +1,7 @@
 """An NVIDIA GPU through CuPy, 13 or newer: the only module that imports it.
 
-Nothing is decided here, so that what only a GPU can show is little. Work goes to CuPy's current
-stream, whichever the caller has made that.
+Nothing is decided here, so that little can be tested on a GPU alone. Work goes to CuPy's current
+stream, which the caller may choose.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from emul.errors import BackendError, CapacityError, DTypeError
 from emul.ops.cuda.device import DeviceArray, Kernel
-from emul.ops.cuda.sources import NVRTC_OPTIONS, Source
+from emul.ops.cuda.kernel_sources import NVRTC_OPTIONS, KernelSource
 from emul.units import format_bytes
 
 __all__ = ["CupyDevice", "import_cupy"]
@@ -37,12 +37,12 @@ class CupyDevice:
     """The GPU called ``number`` by CUDA, in memory of CuPy's own pool."""
 
     def __init__(self, cupy: Any, number: int) -> None:
-        """Ask what it is; ``cupy`` is the module."""
+        """Ask for its properties; ``cupy`` is the module."""
         self.cupy = cupy
         self.number = number
         self.properties: dict[str, Any] = cupy.cuda.runtime.getDeviceProperties(number)
         self.multiprocessors = int(self.properties["multiProcessorCount"])
-        self._kernels: dict[Source, Kernel] = {}
+        self._kernels: dict[KernelSource, Kernel] = {}
         with self.current():
             self._aside = cupy.cuda.Stream(non_blocking=True)
 
@@ -63,7 +63,7 @@ class CupyDevice:
         return isinstance(value, self.cupy.ndarray) and value.device.id == self.number
 
     def from_dlpack(self, array: object) -> DeviceArray:
-        """Return a view of what another library has on this GPU, ordered before what follows."""
+        """Return a view of another library's array on this GPU, ordered before later work."""
         return self.cupy.from_dlpack(array)
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> DeviceArray:
@@ -86,7 +86,7 @@ class CupyDevice:
             ) from error
 
     def upload(self, table: npt.NDArray[Any]) -> DeviceArray:
-        """Return a copy of ``table`` that is there: whatever stream it is used on."""
+        """Return a copy of ``table`` on the device, ready for use on any stream."""
         array = self.empty(table.shape, table.dtype)
         self.write(array, table)
         self.synchronize()
@@ -106,7 +106,7 @@ class CupyDevice:
         target.set(table, stream=self.cupy.cuda.get_current_stream())
 
     def write_aside(self, target: DeviceArray, table: npt.NDArray[Any]) -> None:
-        """Copy ``table`` into ``target`` at once, beside whatever is queued."""
+        """Copy ``table`` into ``target`` at once, beside all queued work."""
         target.set(table, stream=self._aside)
         self._aside.synchronize()
 
@@ -114,7 +114,7 @@ class CupyDevice:
         """Return the address of the first element."""
         return int(array.data.ptr)
 
-    def kernel(self, source: Source) -> Kernel:
+    def kernel(self, source: KernelSource) -> Kernel:
         """Return ``source`` compiled and loaded, so that it can be launched while capturing."""
         if source not in self._kernels:
             module = self.cupy.RawModule(code=source.text, options=NVRTC_OPTIONS)
@@ -131,7 +131,8 @@ class CupyDevice:
         kernel((grid,), (block,), tuple(arguments))
 
     def captured(self, queue: Callable[[], None]) -> Callable[[], None]:
-        """Return what launches all that ``queue`` queues as one CUDA graph, on the current stream.
+        """Return a launcher of all work that ``queue`` queues: one CUDA graph, on the current
+        stream.
 
         It is captured on a stream of its own: the default one cannot be.
         """
@@ -158,7 +159,7 @@ class CupyDevice:
         return event
 
     def elapsed_s(self, work: Callable[[], object]) -> float:
-        """Return how many seconds the device takes for what ``work`` queues."""
+        """Return the seconds that the device takes for the work that ``work`` queues."""
         begin, end = self.cupy.cuda.Event(), self.cupy.cuda.Event()
         begin.record()
         work()
@@ -167,7 +168,7 @@ class CupyDevice:
         return float(self.cupy.cuda.get_elapsed_time(begin, end)) / 1e3
 
     def free_bytes(self) -> int:
-        """Return what the GPU has free, and CuPy's pool within its limit, together."""
+        """Return the free bytes of the GPU and of CuPy's pool within its limit, together."""
         pool = self.cupy.get_default_memory_pool()
         free, _ = self.cupy.cuda.runtime.memGetInfo()
         there = int(free) + int(pool.free_bytes())
@@ -175,7 +176,7 @@ class CupyDevice:
         return min(there, limit - int(pool.used_bytes())) if limit else there
 
     def facts(self) -> dict[str, str]:
-        """Return what a reader of figures wants to know of it."""
+        """Return the facts about it that stand beside measured figures."""
         runtime = self.cupy.cuda.runtime
         with self.current():
             free, total = runtime.memGetInfo()

@@ -1,4 +1,4 @@
-"""What the arithmetic asks of a GPU, and nothing else: a Device."""
+"""The operations that the arithmetic needs of a GPU, and no others: a Device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops.cuda.sources import Source
+from emul.ops.cuda.kernel_sources import KernelSource
 
 __all__ = ["Device", "DeviceArray", "Kernel", "Launch"]
 
@@ -17,11 +17,11 @@ DeviceArray = Any
 """An array of the device's library: with shape, strides (in bytes), dtype, nbytes and slices."""
 
 Kernel = Any
-"""Whatever the device makes of a Source."""
+"""The compiled form of a KernelSource on the device."""
 
 
 class Device(Protocol):
-    """A GPU, or what the tests put in its place.
+    """A GPU, or its stand-in of the tests.
 
     Work is queued in the order of the calls, as on one CUDA stream, the one that the caller works
     on; only ``download`` waits for it.
@@ -29,7 +29,7 @@ class Device(Protocol):
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """Its name in reports."""
 
     @property
     def multiprocessors(self) -> int:
@@ -56,7 +56,7 @@ class Device(Protocol):
     def pointer(self, array: DeviceArray) -> int:
         """Return the address of the first element."""
 
-    def kernel(self, source: Source) -> Kernel:
+    def kernel(self, source: KernelSource) -> Kernel:
         """Return ``source`` compiled; once compiled, the same again."""
 
     def launch(

@@ -24,7 +24,7 @@ class ArrayDevice(Device, Protocol):
 
     @property
     def number(self) -> int:
-        """What CUDA and DLPack call it."""
+        """Its number in CUDA and DLPack."""
 
     def current(self) -> AbstractContextManager[None]:
         """Make it the device that work is queued on, and memory is asked of."""
@@ -37,7 +37,7 @@ class DeviceArrays:
     """Arrays of one device."""
 
     def __init__(self, device: ArrayDevice, relieve: Callable[[], bool] = lambda: False) -> None:
-        """Take ``device``; ``relieve`` frees what can be done without, and says if it did."""
+        """Take ``device``; ``relieve`` frees memory that is not needed, and says if it did."""
         self.device = device
         self.relieve = relieve
 

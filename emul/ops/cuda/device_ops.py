@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device_arrays import ArrayDevice, DeviceArrays
-from emul.ops.cuda.gpu_ops import GpuOps, Work
+from emul.ops.cuda.gpu_ops import GpuOps, Launches
 from emul.ops.cuda.pacing import RETURN_NS, Pace, PacingDevice, Reckoning
 from emul.plans import Program
 
@@ -80,10 +80,10 @@ class DeviceOps:
     ) -> tuple[Array, Int64Array]:
         """Carry out ``program`` so that no step ends before it is due; see TimedOps.
 
-        What is due in the last RETURN_NS may end early: the way back to the host takes as long, and
-        there the rest is waited for. It is captured when it is first asked for with these buffers,
-        and replayed when it is asked for again. Raises BackendError when the device did not wait,
-        CapacityError without room.
+        A step that is due in the last RETURN_NS may end early: the way back to the host takes as
+        long, and there the rest is waited for. It is captured when it is first asked for with these
+        buffers, and replayed when it is asked for again. Raises BackendError when the device did
+        not wait, CapacityError without room.
         """
         with self.device.current():
             pace, output = self._with_room(lambda: self._paced(program, buffers, reduction, root))
@@ -93,14 +93,14 @@ class DeviceOps:
         return output, late_ns
 
     def forget(self) -> bool:
-        """Free what captured collectives hold; say whether there was any."""
+        """Free the buffers of captured collectives; say whether there were any."""
         with self._lock:
             there = bool(self._captured)
             self._captured.clear()
         return there
 
     def _with_room(self, work: Callable[[], Result]) -> Result:
-        """Return what ``work`` does; where there is no room, having freed what can be freed."""
+        """Return the result of ``work``, called again with memory freed where there was no room."""
         try:
             return work()
         except MemoryError:
@@ -139,10 +139,10 @@ class DeviceOps:
         """Return where ``array`` lies."""
         return self.device.pointer(array), array.shape, array.strides
 
-    def _pace_of(self, work: Work, buffers: Buffers) -> Pace:
+    def _pace_of(self, work: Launches, buffers: Buffers) -> Pace:
         """Capture ``work``, whose last launches belong to the last step.
 
-        What it holds on to are its own buffers; those of the caller are given anew with every call.
+        It holds on to its own buffers; those of the caller are given anew with every call.
         """
         steps = [list(step) for step in work.steps]
         before = [] if steps else list(work.last)

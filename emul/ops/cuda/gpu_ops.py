@@ -1,7 +1,7 @@
 """The arithmetic on a Device: fused into one launch, or step by step, one launch for each.
 
-Both have the bits of NumpyOps on x86-64, which is the specification; what that leaves open (which
-NaN comes of two, and its sign) is open here too.
+Both have the bits of NumpyOps on x86-64, which is the specification; the points that it leaves open
+(which NaN comes of two, and its sign) are open here too.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import numpy.typing as npt
 
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device import Device, DeviceArray, Launch
+from emul.ops.cuda.kernel_sources import ALIGNMENT, THREADS, KernelSource
 from emul.ops.cuda.launch_form import (
-    Form,
+    LaunchForm,
     packed_stride,
     scattered,
     stride_of,
 )
-from emul.ops.cuda.sources import ALIGNMENT, THREADS, Source
-from emul.ops.cuda.step_tables import Batch, Places, Rows
-from emul.ops.cuda.tape import Tapes
+from emul.ops.cuda.step_tables import Batch, RowStrides, StepTables
+from emul.ops.cuda.tape import TapeTables
 from emul.ops.fusing.recipe import Recipe
 from emul.plans import Program
 
-__all__ = ["GpuOps", "Work"]
+__all__ = ["GpuOps", "Launches"]
 
-Arrays = tuple[DeviceArray, DeviceArray]
+ArrayPair = tuple[DeviceArray, DeviceArray]
 
 BLOCKS_PER_MULTIPROCESSOR = 16
 """At most, assumed: some five times those that there is room for, so that early ones take more."""
@@ -40,11 +40,11 @@ SLOTS = (0, 4, 8, 32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Work:
+class Launches:
     """The launches of a call, ready to be queued or captured in this order.
 
-    ``steps`` are those of the program, which is all of the arithmetic but for what ``last`` brings
-    together; a fused call has no steps. ``output`` holds the result when all is done.
+    ``steps`` are those of the program, which are all of the arithmetic but for ``last``, which
+    gathers the output; a fused call has no steps. ``output`` holds the result when all is done.
     """
 
     steps: tuple[tuple[Launch, ...], ...]
@@ -73,7 +73,7 @@ class GpuOps:
 
     @property
     def name(self) -> str:
-        """What reports call the backend."""
+        """The name of the backend in reports."""
         return self.device.name
 
     def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:
@@ -98,14 +98,14 @@ class GpuOps:
         """
         return self.queue(self.prepare(program, buffers, reduction, root), buffers, root)
 
-    def queue(self, work: Work, buffers: Buffers, root: int) -> DeviceArray:
+    def queue(self, work: Launches, buffers: Buffers, root: int) -> DeviceArray:
         """Queue all of ``work`` and return the output; it is to be held until that is done."""
         for launch in work.launches():
             launch.queue(self.device)
         return self.finish(buffers, work.output, root)
 
     def finish(self, buffers: Buffers, output: DeviceArray, root: int) -> DeviceArray:
-        """Queue what comes after the launches, and return the output of the call."""
+        """Queue the work after the launches, and return the output of the call."""
         if buffers.out is not None and output is not buffers.out:
             self.device.copy(buffers.out, output)
             output = buffers.out
@@ -123,8 +123,8 @@ class GpuOps:
         form = self._form(program, buffers, reduction, root)
         return buffers.out is not None and form.in_input == buffers.in_place
 
-    def prepare(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Work:
-        """Return the launches of a call; whatever they need is allocated, and nothing queued.
+    def prepare(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Launches:
+        """Return the launches of a call; all their memory is allocated, and nothing queued.
 
         But for copies of the input, where it has to be kept or does not lie as it should.
         """
@@ -138,14 +138,14 @@ class GpuOps:
             return self._in_steps(form, program, (x, out), root)
         return self._in_one(form, form.recipe, program, (x, out))
 
-    def _form(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Form:
+    def _form(self, program: Program, buffers: Buffers, reduction: str, root: int) -> LaunchForm:
         recipe = None
         if not self.stepwise:
             recipe = self._recipe(program, root, buffers.commutes(reduction))
-        return Form.of(program, buffers, reduction, recipe)
+        return LaunchForm.of(program, buffers, reduction, recipe)
 
-    def _side_by_side(self, buffers: Buffers) -> Arrays:
-        """Return input and output, or what stands in for them."""
+    def _side_by_side(self, buffers: Buffers) -> ArrayPair:
+        """Return input and output, or packed arrays in their place."""
         x, out = buffers.x, buffers.out
         if scattered(x):
             x = self.device.empty(x.shape, x.dtype)
@@ -156,13 +156,15 @@ class GpuOps:
             out = self.device.empty(buffers.shape.output_shape, x.dtype)
         return x, out
 
-    def _in_one(self, form: Form, recipe: Recipe, program: Program, arrays: Arrays) -> Work:
+    def _in_one(
+        self, form: LaunchForm, recipe: Recipe, program: Program, arrays: ArrayPair
+    ) -> Launches:
         pointers = [self.device.pointer(each) for each in arrays]
         strides = stride_of(arrays[0]), stride_of(arrays[1])
         apart = (pointers[1] - pointers[0]) % ALIGNMENT
         key = (recipe, program.itemsize, strides, apart, form.in_input)
         tapes, tables = self._tapes(*key)
-        kept = next(each for each in self.slots if each >= tapes.kept)
+        spilled = next(each for each in self.slots if each >= tapes.spilled)
         runs, tape, leaf, target = (np.uint64(self.device.pointer(each)) for each in tables)
         arguments = (
             *map(np.uint64, pointers),
@@ -174,18 +176,20 @@ class GpuOps:
             target,
             np.int64(form.ranks),
         )
-        source = Source("fused", form.dtype, form.operator, kept)
+        source = KernelSource("fused", form.dtype, form.operator, spilled)
         launch = self._launch(source, tapes.tiles, arguments, (*arrays, *tables))
-        return Work((), (launch,), arrays[1])
+        return Launches((), (launch,), arrays[1])
 
     def _upload_tapes(
         self, recipe: Recipe, itemsize: int, strides: tuple[int, int], apart: int, in_place: bool
-    ) -> tuple[Tapes, tuple[DeviceArray, ...]]:
-        tapes = Tapes.of(recipe, itemsize, strides, apart, in_place=in_place)
+    ) -> tuple[TapeTables, tuple[DeviceArray, ...]]:
+        tapes = TapeTables.of(recipe, itemsize, strides, apart, in_place=in_place)
         tables: tuple[npt.NDArray[Any], ...] = (tapes.runs, tapes.tape, tapes.leaf, tapes.target)
         return tapes, tuple(map(self.device.upload, tables))
 
-    def _in_steps(self, form: Form, program: Program, arrays: Arrays, root: int) -> Work:
+    def _in_steps(
+        self, form: LaunchForm, program: Program, arrays: ArrayPair, root: int
+    ) -> Launches:
         places = form.places(*map(stride_of, arrays))
         table, rows = self._rows(program, root, places, form.divides)
         buffers = (*arrays, self.device.empty((rows.work_bytes,), np.dtype(np.uint8)))
@@ -200,7 +204,7 @@ class GpuOps:
                 np.int64(batch.tiles),
                 np.int64(form.ranks),
             )
-            source = Source(batch.kernel, form.dtype, operator)
+            source = KernelSource(batch.kernel, form.dtype, operator)
             return self._launch(source, batch.tiles, arguments, (*buffers, table))
 
         combining = "sum" if form.divides else form.operator
@@ -209,17 +213,17 @@ class GpuOps:
             for step in rows.steps
         )
         last = tuple(launch(batch, "avg" if form.divides else "sum") for batch in rows.last)
-        return Work(steps, last, arrays[1])
+        return Launches(steps, last, arrays[1])
 
     def _upload_rows(
-        self, program: Program, root: int, places: Places, divides: bool
-    ) -> tuple[DeviceArray, Rows]:
-        rows = Rows.of(program, root, places, divides=divides)
+        self, program: Program, root: int, places: RowStrides, divides: bool
+    ) -> tuple[DeviceArray, StepTables]:
+        rows = StepTables.of(program, root, places, divides=divides)
         return self.device.upload(rows.table), rows
 
     def _launch(
         self,
-        source: Source,
+        source: KernelSource,
         tiles: int,
         arguments: tuple[np.generic, ...],
         held: tuple[DeviceArray, ...],

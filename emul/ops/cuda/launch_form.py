@@ -7,23 +7,23 @@ from math import prod
 
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device import DeviceArray
-from emul.ops.cuda.sources import MOST_KEPT
-from emul.ops.cuda.step_tables import Places
-from emul.ops.cuda.tape import kept_of
+from emul.ops.cuda.kernel_sources import MOST_SPILLED
+from emul.ops.cuda.step_tables import RowStrides
+from emul.ops.cuda.tape import spill_slots
 from emul.ops.dtypes import name_of
 from emul.ops.fusing.recipe import Recipe
 from emul.plans import Program
 
-__all__ = ["Form", "packed_stride", "scattered", "stride_of"]
+__all__ = ["LaunchForm", "packed_stride", "scattered", "stride_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Form:
+class LaunchForm:
     """How one call is carried out: by its ``recipe``, or step by step where there is None.
 
-    ``whole``: the output has all places of the plan. ``in_input``: what is written goes to the
-    buffer that is read. ``keeps``: the input is copied before. ``operator``: what is combined by,
-    ``sum`` where nothing is.
+    ``whole``: the output has all places of the plan. ``in_input``: the output goes to the
+    buffer that is read. ``keeps``: the input is copied before. ``operator``: of the reduction,
+    ``sum`` where there is none.
     """
 
     recipe: Recipe | None
@@ -35,15 +35,17 @@ class Form:
     keeps: bool
 
     @classmethod
-    def of(cls, program: Program, buffers: Buffers, reduction: str, recipe: Recipe | None) -> Form:
+    def of(
+        cls, program: Program, buffers: Buffers, reduction: str, recipe: Recipe | None
+    ) -> LaunchForm:
         """Return the form of a call that is to be carried out by ``recipe``, if that can be."""
         collective, whole = buffers.collective, not buffers.works_apart(program.layout)
-        if recipe is not None and kept_of(recipe, in_place=False) > MOST_KEPT:
+        if recipe is not None and spill_slots(recipe, in_place=False) > MOST_SPILLED:
             recipe = None
         if recipe is None:
             fits = whole
         else:
-            fits = recipe.in_columns and kept_of(recipe, in_place=True) <= MOST_KEPT
+            fits = recipe.in_columns and spill_slots(recipe, in_place=True) <= MOST_SPILLED
         return cls(
             recipe,
             name_of(buffers.x.dtype),
@@ -59,9 +61,9 @@ class Form:
         """Whether the last of it is a division, for ``avg``."""
         return self.operator == "avg"
 
-    def places(self, input_stride: int, output_stride: int) -> Places:
+    def places(self, input_stride: int, output_stride: int) -> RowStrides:
         """Return where the rows of a call step by step lie."""
-        return Places(input_stride, output_stride, self.whole, self.in_input)
+        return RowStrides(input_stride, output_stride, self.whole, self.in_input)
 
 
 def scattered(array: DeviceArray) -> bool:

@@ -1,7 +1,7 @@
 """The wall clock on the device: step after step, and after each a wait for the moment it is due.
 
 A whole collective is captured once and replayed as one, so launches cost no gaps and the host has
-nothing to do meanwhile. What is due when stands in a table on the device, relative to a start that
+nothing to do meanwhile. The due moments stand in a table on the device, relative to a start that
 the device stamps; new delays are one small copy into it. How late each wait ended is stamped too.
 """
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from emul.errors import BackendError
 from emul.ops.cuda.device import Device, DeviceArray, Launch
-from emul.ops.cuda.sources import Source
+from emul.ops.cuda.kernel_sources import KernelSource
 
 __all__ = ["ERRORS", "RETURN_NS", "Pace", "PacingDevice", "Reckoning", "tick_ns"]
 
@@ -47,7 +47,7 @@ see the event, to fetch the table and to hand the result over takes some 0.1 ms 
 TICKS = 256
 
 ROUND_TRIPS = 20
-"""From host to device and back, of which the quickest says what the two clocks differ by."""
+"""From host to device and back, of which the quickest gives the difference of the two clocks."""
 
 RECKONED_FOR_NS = 1_000_000_000
 """So long that is believed. Clocks that drift by 20 millionths (assumed) go 20 us apart in it."""
@@ -57,7 +57,7 @@ NO_START = np.iinfo(np.int64).max
 
 
 class Mark(Protocol):
-    """A place in what is queued."""
+    """A place in the queue."""
 
     @property
     def done(self) -> bool:
@@ -74,10 +74,10 @@ class PacingDevice(Device, Protocol):
         """Queue copying ``table`` into ``target``, of the same shape; it may be changed then."""
 
     def write_aside(self, target: DeviceArray, table: npt.NDArray[Any]) -> None:
-        """Copy ``table`` into ``target`` at once, beside whatever is queued."""
+        """Copy ``table`` into ``target`` at once, beside all queued work."""
 
     def captured(self, queue: Callable[[], None]) -> Callable[[], None]:
-        """Return what queues all that ``queue`` queues, as one; nothing is carried out now.
+        """Return a function that queues all work of ``queue`` as one; nothing is carried out now.
 
         ``queue`` may launch and copy; it may neither allocate nor wait.
         """
@@ -109,7 +109,7 @@ class Pace:
         self.held = held
         self.reckoning = reckoning
         self.table = device.upload(np.zeros(WORDS + 2 * self.n_steps, dtype=np.int64))
-        start, wait = (device.kernel(Source(name)) for name in ("start", "wait"))
+        start, wait = (device.kernel(KernelSource(name)) for name in ("start", "wait"))
         pace = np.uint64(device.pointer(self.table))
 
         def queue() -> None:
@@ -157,7 +157,7 @@ class Pace:
         self.replay()
 
     def stop(self) -> None:
-        """End all waits at once, and return when what is queued is done."""
+        """End all waits at once, and return when the queue is done."""
         word = self.table[STOP : STOP + 1]
         self.device.write_aside(word, np.ones(1, dtype=np.int64))
         self.device.mark().synchronize()
@@ -181,7 +181,7 @@ class Pace:
 
 
 class Reckoning:
-    """What the clock of a device says when that of the host says something: a sum, renewed."""
+    """The difference of the clocks of device and host, measured anew now and then."""
 
     def __init__(self, device: PacingDevice) -> None:
         """Reckon nothing yet."""
@@ -205,7 +205,7 @@ class Reckoning:
             return
         heads = np.zeros((ROUND_TRIPS, WORDS), dtype=np.int64)
         heads[:, START] = NO_START
-        table, start = self.device.upload(heads), self.device.kernel(Source("start"))
+        table, start = self.device.upload(heads), self.device.kernel(KernelSource("start"))
         first, trips = self.device.pointer(table), []
         for number in range(ROUND_TRIPS):
             head = np.uint64(first + number * heads.strides[0])
@@ -224,7 +224,7 @@ def tick_ns(device: PacingDevice) -> tuple[int, int]:
     """
     moved = device.upload(np.zeros(TICKS, dtype=np.int64))
     arguments = (np.uint64(device.pointer(moved)), np.int32(TICKS))
-    device.launch(device.kernel(Source("tick")), 1, 1, arguments)
+    device.launch(device.kernel(KernelSource("tick")), 1, 1, arguments)
     found = device.download(moved)
     if (found <= 0).any():
         raise BackendError(f"device {device.name}: {ERRORS[2]}: needed a %globaltimer that runs")

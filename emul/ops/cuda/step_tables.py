@@ -1,7 +1,7 @@
 """The tables of the step-by-step form: one launch for each step of a program.
 
 A rank's input is not copied into a work buffer first. Every place is followed: until something is
-written to it, it is read from the row of the caller. What is written goes to the output, or to a
+written to it, it is read from the row of the caller. New values go to the output, or to a
 work buffer where the plan needs places that the output does not have.
 """
 
@@ -13,12 +13,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops.cuda.sources import ALIGNMENT, TILE_BYTES
+from emul.ops.cuda.kernel_sources import ALIGNMENT, TILE_BYTES
 from emul.ops.fusing.recipe import Ends
 from emul.plans import Program
 from emul.plans.runs import expand
 
-__all__ = ["Batch", "Places", "Rows"]
+__all__ = ["Batch", "RowStrides", "StepTables"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int32Array = npt.NDArray[np.int32]
@@ -29,7 +29,7 @@ NOTHING = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class RowStrides:
     """Where the rows of a call lie: bytes from one to the next, in input and output.
 
     ``whole``: the output has all places of the plan, so that it is worked in. ``in_place``: it also
@@ -88,12 +88,12 @@ class _Pieces:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class StepTables:
     """All rows of a program, (rows, 5) as rows.cuh has them, and in which launches they come.
 
-    ``steps`` are those of the program: what is set aside comes first, where ranks exchange.
+    ``steps`` are those of the program, copies aside first where ranks exchange.
     ``last`` brings the output together, divided where ``divides``. ``work_bytes``: of the work
-    buffer, what is set aside included.
+    buffer, values set aside included.
     """
 
     table: Int64Array
@@ -102,7 +102,7 @@ class Rows:
     work_bytes: int
 
     @classmethod
-    def of(cls, program: Program, root: int, places: Places, *, divides: bool) -> Rows:
+    def of(cls, program: Program, root: int, places: RowStrides, *, divides: bool) -> StepTables:
         """Return the rows of ``program`` for a call with ``root``."""
         follow = _Follow(program, root, places)
         first_row = program.first_row[program.first_of_step]
@@ -115,7 +115,7 @@ class Rows:
 class _Follow:
     """Where every place is while a program goes by; tables are written on the way."""
 
-    def __init__(self, program: Program, root: int, places: Places) -> None:
+    def __init__(self, program: Program, root: int, places: RowStrides) -> None:
         self.program, self.places, self.root = program, places, root
         self.edges = program.layout.edges
         n = program.layout.shape.world_size
@@ -142,7 +142,7 @@ class _Follow:
         return (*self._batch(first), *self._batch(replace(pieces, sent=sent)))
 
     def last(self, *, divides: bool) -> tuple[Batch, ...]:
-        """Write the table of what is left to do when all steps are done."""
+        """Write the table of the work that is left when all steps are done."""
         ends = Ends.of_output(self.program, self.root)
         if self.places.whole and not divides:
             ends = ends.taken(~self.written[ends.rank, ends.place])
@@ -156,7 +156,7 @@ class _Follow:
         return ()
 
     def _pieces(self, rows: slice) -> tuple[_Pieces, BoolArray]:
-        """Return the pieces of a step, place by place, and which read what the step writes."""
+        """Return the pieces of a step, and a mask of those that read a target of the step."""
         program = self.program
         run, within = expand(program.nplaces[rows])
         src, dst = program.row_src[rows][run], program.row_dst[rows][run]
@@ -191,7 +191,7 @@ class _Follow:
         return codes
 
     def _aside(self, sent: Int64Array, length: Int64Array) -> Int64Array:
-        """Return places for what is set aside, which lie to 16 bytes as what they hold."""
+        """Return places for values set aside, at the offset of these values modulo 16 bytes."""
         nbytes = length * self.program.itemsize
         off = (sent >> 2) % ALIGNMENT
         ends = np.cumsum(-(-(off + nbytes) // ALIGNMENT) * ALIGNMENT)

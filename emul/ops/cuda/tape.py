@@ -9,28 +9,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.ops.cuda.sources import ALIGNMENT, TILE_BYTES
+from emul.ops.cuda.kernel_sources import ALIGNMENT, TILE_BYTES
 from emul.ops.fusing.fusion import CODES
 from emul.ops.fusing.recipe import Recipe
 
-__all__ = ["Tapes", "kept_of"]
+__all__ = ["TapeTables", "spill_slots"]
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 Instructions = list[tuple[int, int, int]]
 
-LOAD, KEEP, TAKE, STORE = map(CODES.index, ("load", "keep", "take", "store"))
-MOVE = len(CODES)
-"""Leaf i to target i, for each of them; an instruction that only the GPU has."""
+LOAD, SPILL, RELOAD, STORE, MOVE = (
+    CODES[name] for name in ("load", "spill", "reload", "store", "move")
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tapes:
-    """What fused.cu reads: see there.
+class TapeTables:
+    """The tables that fused.cu reads: see there.
 
     ``runs``: length, first tile, where its tape begins and ends, where its leaves and targets
     begin, and whether they lie alike to 16 bytes: (runs, 7). ``leaf`` and ``target`` are byte
-    offsets from the first element of input and output. ``kept``: most values set aside at once.
+    offsets from the first element of input and output. ``spilled``: most values spilled at once.
     """
 
     runs: Int64Array
@@ -38,12 +38,12 @@ class Tapes:
     leaf: Int64Array
     target: Int64Array
     tiles: int
-    kept: int
+    spilled: int
 
     @classmethod
     def of(
         cls, recipe: Recipe, itemsize: int, strides: tuple[int, int], apart: int, *, in_place: bool
-    ) -> Tapes:
+    ) -> TapeTables:
         """Return the tables for rows of input and output that are ``strides`` bytes apart.
 
         ``apart``: the address of the output less that of the input, which matters to 16 bytes.
@@ -56,14 +56,16 @@ class Tapes:
         runs += [recipe.leaf_from[:-1], recipe.target_from[:-1]]
         runs += [_alike(recipe, leaf, target + apart)]
         table = np.stack(runs, axis=1).astype(np.int64)
-        return cls(table, tape, leaf, target, int(tiles[-1]), kept_of(recipe, in_place=in_place))
+        return cls(
+            table, tape, leaf, target, int(tiles[-1]), spill_slots(recipe, in_place=in_place)
+        )
 
 
-def kept_of(recipe: Recipe, *, in_place: bool) -> int:
-    """Return how many values the runs of ``recipe`` set aside at once, at most."""
+def spill_slots(recipe: Recipe, *, in_place: bool) -> int:
+    """Return the number of spill slots that the runs of ``recipe`` need, at most."""
     reduces = np.repeat(~recipe.copies, np.diff(recipe.tape_from))
-    kept = recipe.tape[reduces & (recipe.tape[:, 0] == KEEP), 1]
-    most = int(kept.max(initial=-1)) + 1
+    spilled = recipe.tape[reduces & (recipe.tape[:, 0] == SPILL), 1]
+    most = int(spilled.max(initial=-1)) + 1
     if in_place:
         exchanges = [len(groups) - 1 for groups in _groups(recipe).values() if len(groups) > 2]
         most = max([most, *exchanges])
@@ -114,9 +116,9 @@ def _exchange(groups: list[int]) -> Instructions:
     """Return a tape that does the same having read all leaves before anything is written."""
     tape: Instructions = []
     for slot, low in enumerate(groups[:-1]):
-        tape += [(LOAD, low, 1), (KEEP, slot, 1)]
+        tape += [(LOAD, low, 1), (SPILL, slot, 1)]
     for slot, (low, high) in enumerate(pairwise(groups)):
-        tape += [(TAKE, slot, 1), (STORE, low, high - low)]
+        tape += [(RELOAD, slot, 1), (STORE, low, high - low)]
     return tape
 
 

@@ -1,11 +1,12 @@
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CODES", "Followed", "Tapes"]
+__all__ = ["CODES", "Followed", "TapeWriter"]
 
-CODES: tuple[str, ...]
+CODES: Mapping[str, int]
 
 @final
 class Followed:
@@ -43,7 +44,7 @@ class Followed:
     ) -> None: ...
 
 @final
-class Tapes:
+class TapeWriter:
     def __init__(self, of: Followed, targets: int) -> None: ...
     @property
     def instructions(self) -> npt.NDArray[np.int32]: ...
@@ -54,7 +55,7 @@ class Tapes:
     @property
     def leaves_used(self) -> int: ...
     @property
-    def most_kept(self) -> int: ...
+    def most_spilled(self) -> int: ...
     def reduce(
         self, results: npt.NDArray[np.int32], first_target: npt.NDArray[np.int64]
     ) -> None: ...

@@ -1,35 +1,51 @@
-"""Follows which expression every place holds while a program goes by, and turns what it ends with
-into tapes: the inner loops of the recipe."""
+"""Follows the expression in every place through a program, and turns the final ones into tapes:
+the inner loops of the recipe."""
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
+from types import MappingProxyType
+
 import numpy as np
 
-__all__ = ["CODES", "Followed", "Tapes"]
+__all__ = ["CODES", "Followed", "TapeWriter"]
 
-cdef enum:
-    LOAD = 0
-    FOLD = 1
-    UNDER = 2
-    KEEP = 3
-    TAKE = 4
-    FOLD_KEPT = 5
-    UNDER_KEPT = 6
-    FINISH = 7
-    STORE = 8
+cdef extern from "instructions.h":
+    enum:
+        LOAD "EMUL_LOAD"
+        COMBINE "EMUL_COMBINE"
+        COMBINE_RIGHT "EMUL_COMBINE_RIGHT"
+        SPILL "EMUL_SPILL"
+        RELOAD "EMUL_RELOAD"
+        COMBINE_SPILLED "EMUL_COMBINE_SPILLED"
+        COMBINE_RIGHT_SPILLED "EMUL_COMBINE_RIGHT_SPILLED"
+        FINISH "EMUL_FINISH"
+        STORE "EMUL_STORE"
+        MOVE "EMUL_MOVE"
 
-CODES = ("load", "fold", "under", "keep", "take", "fold kept", "under kept", "finish", "store")
+# Codes of the header by their names.
+CODES = MappingProxyType({
+    "load": LOAD,
+    "combine": COMBINE,
+    "combine_right": COMBINE_RIGHT,
+    "spill": SPILL,
+    "reload": RELOAD,
+    "combine_spilled": COMBINE_SPILLED,
+    "combine_right_spilled": COMBINE_RIGHT_SPILLED,
+    "finish": FINISH,
+    "store": STORE,
+    "move": MOVE,
+})
 
-# What is next for an expression whose two parts are being worked out.
+# The next stage of an expression whose two parts are being worked out.
 cdef enum:
     BEGIN = 0
     RIGHT_IS_AT_HAND = 1
     LEFT_IS_AT_HAND = 2
     LEFT_IS_DONE = 3
     RIGHT_IS_DONE = 4
-    BOTH_LEFT_KEPT = 5
-    BOTH_RIGHT_KEPT = 6
+    BOTH_LEFT_SPILLED = 5
+    BOTH_RIGHT_SPILLED = 6
 
 
 @cython.final
@@ -88,7 +104,7 @@ cdef class Followed:
     cdef void take_step(self, int64_t low, int64_t high, int32_t[::1] src, int32_t[::1] dst,
                         int32_t[::1] src_place, int32_t[::1] dst_place, int32_t[::1] nplaces,
                         uint8_t[::1] reduces, int32_t[::1] aside) noexcept nogil:
-        """All rows of a step read what stood before it."""
+        """All rows of a step read the state before it."""
         cdef int64_t row, i, at = 0
         cdef int32_t target
         for row in range(low, high):
@@ -123,11 +139,11 @@ cdef class Followed:
         self.table[slot] = known
         self.stood[known], self.sent[known] = a, b
         self.from_place[self.leaves + known] = self.from_place[a]
-        self.needs[self.leaves + known] = self.kept_at_once(a, b)
+        self.needs[self.leaves + known] = self.spilled_at_once(a, b)
         self.joins += 1
         return <int32_t>self.leaves + known
 
-    cdef int32_t kept_at_once(self, int32_t a, int32_t b) noexcept nogil:
+    cdef int32_t spilled_at_once(self, int32_t a, int32_t b) noexcept nogil:
         """Return how many values must be set aside at once while a and b are worked out."""
         if b < self.leaves:
             return self.needs[a]
@@ -138,7 +154,7 @@ cdef class Followed:
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class Tapes:
+cdef class TapeWriter:
     """Writes tapes for groups of results; a group is worked out in one go.
 
     All leaves of a group are loaded before anything is stored, so that a group whose results go
@@ -149,7 +165,7 @@ cdef class Tapes:
     cdef readonly object leaf_order
     cdef readonly int64_t length
     cdef readonly int64_t leaves_used
-    cdef readonly int64_t most_kept
+    cdef readonly int64_t most_spilled
     cdef int32_t[:, ::1] tape
     cdef int32_t[::1] leaf
     cdef int32_t[::1] left
@@ -169,7 +185,7 @@ cdef class Tapes:
     cdef bint commutes
 
     def __init__(self, Followed of, int64_t targets):
-        """Take what was followed, and how many targets there are in all groups."""
+        """Take the followed expressions, and the number of targets in all groups."""
         cdef int64_t every = of.leaves + of.joins
         self.leaves, self.commutes = of.leaves, of.commutes
         self.left, self.right, self.need = of.left, of.right, of.need
@@ -193,11 +209,11 @@ cdef class Tapes:
             for i in range(last + 1):
                 self.work_out(results[i])
                 if i < last and self.slot[results[i]] < 0:
-                    self.keep(results[i])
+                    self.spill(results[i])
             for i in range(last, -1, -1):
                 # The last one is still in the accumulator.
                 if i < last:
-                    self.put(TAKE, self.slot[results[i]], 1)
+                    self.put(RELOAD, self.slot[results[i]], 1)
                 self.used(results[i])
                 self.put(FINISH, 0, 1)
                 self.put(STORE, <int32_t>first_target[i],
@@ -215,12 +231,12 @@ cdef class Tapes:
             self.leaves_used += 1
             if in_place:
                 self.put(LOAD, i, 1)
-                self.put(KEEP, i, 1)
+                self.put(SPILL, i, 1)
         if in_place:
             for i in range(leaves.shape[0]):
-                self.put(TAKE, i, 1)
+                self.put(RELOAD, i, 1)
                 self.put(STORE, i, 1)
-            self.most_kept = max(self.most_kept, <int64_t>leaves.shape[0])
+            self.most_spilled = max(self.most_spilled, <int64_t>leaves.shape[0])
 
     cdef void begin(self) noexcept nogil:
         self.group_leaf, self.group_tape = self.leaves_used, self.length
@@ -268,15 +284,15 @@ cdef class Tapes:
                 self.n_free += 1
                 self.slot[e] = -1
 
-    cdef void keep(self, int32_t e) noexcept nogil:
+    cdef void spill(self, int32_t e) noexcept nogil:
         if self.n_free:
             self.n_free -= 1
             self.slot[e] = self.free[self.n_free]
         else:
             self.slot[e] = self.slots
             self.slots += 1
-            self.most_kept = max(self.most_kept, <int64_t>self.slots)
-        self.put(KEEP, self.slot[e], 1)
+            self.most_spilled = max(self.most_spilled, <int64_t>self.slots)
+        self.put(SPILL, self.slot[e], 1)
 
     cdef bint at_hand(self, int32_t e) noexcept nogil:
         return e < self.leaves or self.slot[e] >= 0
@@ -285,13 +301,13 @@ cdef class Tapes:
         self.stack[self.deep], self.stage[self.deep] = e, BEGIN
         self.deep += 1
 
-    cdef void combine(self, int32_t e, bint under) noexcept nogil:
-        """Combine the accumulator with what is at hand; always fold where that is the same."""
-        under = under and not self.commutes
+    cdef void combine(self, int32_t e, bint right) noexcept nogil:
+        """Combine the accumulator with ``e``, from the left where both sides are the same."""
+        right = right and not self.commutes
         if e < self.leaves:
-            self.put_leaf(UNDER if under else FOLD, e)
+            self.put_leaf(COMBINE_RIGHT if right else COMBINE, e)
         else:
-            self.put(UNDER_KEPT if under else FOLD_KEPT, self.slot[e], 1)
+            self.put(COMBINE_RIGHT_SPILLED if right else COMBINE_SPILLED, self.slot[e], 1)
             self.used(e)
 
     cdef void work_out(self, int32_t result) noexcept nogil:
@@ -307,7 +323,7 @@ cdef class Tapes:
                 self.put_leaf(LOAD, e)
                 self.deep -= 1
             elif self.slot[e] >= 0:
-                self.put(TAKE, self.slot[e], 1)
+                self.put(RELOAD, self.slot[e], 1)
                 self.deep -= 1
             else:
                 a, b = self.left[e - self.leaves], self.right[e - self.leaves]
@@ -331,17 +347,17 @@ cdef class Tapes:
             if stage == RIGHT_IS_DONE:
                 a, b = b, a
             if self.slot[a] < 0:
-                self.keep(a)
-            self.stage[self.deep - 1] = (BOTH_LEFT_KEPT if stage == LEFT_IS_DONE
-                                         else BOTH_RIGHT_KEPT)
+                self.spill(a)
+            self.stage[self.deep - 1] = (BOTH_LEFT_SPILLED if stage == LEFT_IS_DONE
+                                         else BOTH_RIGHT_SPILLED)
             self.push(b)
             return
-        if stage == RIGHT_IS_AT_HAND or stage == BOTH_RIGHT_KEPT:
+        if stage == RIGHT_IS_AT_HAND or stage == BOTH_RIGHT_SPILLED:
             self.combine(b, False)
             self.used(a)
         else:
             self.combine(a, True)
             self.used(b)
         if self.uses[e] > 1 and self.slot[e] < 0:
-            self.keep(e)
+            self.spill(e)
         self.deep -= 1

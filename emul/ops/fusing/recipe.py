@@ -1,10 +1,10 @@
 """The recipe of a call: for every run of output elements, how it is reduced from the input rows.
 
-A plan in steps moves chunks from buffer to buffer; a recipe says what comes of it. It is worked out
-by carrying out the rows of a program on numbers of expressions, and leaves neither work buffer nor
-scratch: only what is read from the rows of the caller, combined in the order of the plan, and
-written to the rows of the output. Sums and products come out the same with operands exchanged, so
-that ranks which exchange and reduce share one expression.
+A plan in steps moves chunks from buffer to buffer; a recipe says how the result is made. It is
+worked out by carrying out the rows of a program on numbers of expressions, and leaves neither work
+buffer nor scratch: elements are read from the rows of the caller, combined in the order of the
+plan, and written to the rows of the output. Sums and products come out the same with operands
+exchanged, so that ranks which exchange and reduce share one expression.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from emul.errors import not_compiled
 from emul.plans.program import Program
 
 try:
-    from emul.ops.fusing.fusion import CODES, Followed, Tapes
+    from emul.ops.fusing.fusion import CODES, Followed, TapeWriter
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
@@ -31,6 +31,8 @@ Int64Array = npt.NDArray[np.int64]
 
 NOTHING = -1
 
+NAMES = {code: name for name, code in CODES.items()}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recipe:
@@ -39,12 +41,12 @@ class Recipe:
     Run i covers ``length[i]`` elements. Its tape are the instructions (code, first, count) of
     ``tape`` from ``tape_from[i]`` up to ``tape_from[i + 1]``; its leaves are the elements from
     ``leaf_low`` on in the input rows of ``leaf_rank``, its targets elements of output rows,
-    likewise. Codes are numbers in emul.ops.fusing.fusion.CODES; ``first`` and ``count`` are leaves,
-    targets or places to keep something (``most_kept`` of them). A run that ``copies`` sends leaf i
+    likewise. Codes are those of kernels/instructions.h; ``first`` and ``count`` are leaves,
+    targets or spill slots (``most_spilled`` of them). A run that ``copies`` sends leaf i
     to target i.
 
-    With ``in_columns``, what is written lies where it was read, in other rows, and one buffer can
-    be both input and output.
+    With ``in_columns``, results lie in the columns of their leaves, in other rows, and one buffer
+    can be both input and output.
     """
 
     tape: Int32Array
@@ -57,12 +59,12 @@ class Recipe:
     target_from: Int64Array
     length: Int64Array
     copies: BoolArray
-    most_kept: int
+    most_spilled: int
     in_columns: bool
 
     @classmethod
     def of(cls, program: Program, root: int, *, commutes: bool) -> Recipe:
-        """Return what the verified ``program`` computes; ``commutes``: a + b is b + a."""
+        """Return the recipe of the verified ``program``; ``commutes``: a + b is b + a."""
         leaves = Ends.of_input(program, root)
         followed = _follow(program, leaves, commutes)
         targets = Ends.of_output(program, root)
@@ -73,7 +75,7 @@ class Recipe:
         targets, result, origin = targets.taken(order), result[order], origin[order]
         in_columns = _in_columns(program, leaves, targets, origin)
         groups = _edges((np.diff(origin) != 0) | (np.diff(targets.length) != 0), len(result))
-        tapes = Tapes(followed, len(result))
+        tapes = TapeWriter(followed, len(result))
         ends = [(0, 0)]
         copies = result[groups[:-1]] < followed.leaves
         for low, high, moved in zip(groups[:-1], groups[1:], copies.tolist(), strict=True):
@@ -93,7 +95,7 @@ class Recipe:
                 target_from=groups,
                 length=targets.length[groups[:-1]],
                 copies=copies,
-                most_kept=tapes.most_kept,
+                most_spilled=tapes.most_spilled,
                 in_columns=in_columns,
             )
         )
@@ -105,7 +107,7 @@ class Recipe:
     def text(self, run: int) -> list[str]:
         """Return the instructions of a run in words."""
         rows = self.tape[self.tape_from[run] : self.tape_from[run + 1]].tolist()
-        return [f"{CODES[code]} {first} {count}" for code, first, count in rows]
+        return [f"{NAMES[code]} {first} {count}" for code, first, count in rows]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,7 +189,7 @@ def _in_columns(program: Program, leaves: Ends, targets: Ends, origin: Int32Arra
     return bool(np.array_equal(column[origin], targets.low))
 
 
-def _write_tape(tapes: Tapes, result: Int32Array, *, moves: bool, in_place: bool) -> None:
+def _write_tape(tapes: TapeWriter, result: Int32Array, *, moves: bool, in_place: bool) -> None:
     if moves:
         tapes.move(np.ascontiguousarray(result), in_place)
         return
@@ -228,7 +230,7 @@ def _merged(recipe: Recipe) -> Recipe:
         target_from,
         np.add.reduceat(recipe.length, first),
         recipe.copies[first],
-        recipe.most_kept,
+        recipe.most_spilled,
         recipe.in_columns,
     )
 

@@ -2,7 +2,7 @@
 
 All-gather: at distance d a rank passes on the min(d, n - d) blocks nearest behind it (Bruck et
 al., IEEE TPDS 8(11), 1997). Reduce-scatter is that backwards, all-reduce one after the other.
-All-to-all: what has to travel j ranks moves at the distances of the bits of j; whatever is on the
+All-to-all: a block for j ranks on moves at the distances of the bits of j; every block on the
 way waits at the place where it will stay when it has arrived, so nothing is rotated. A rank takes
 one step after the other, as with MPI_Sendrecv, also where the next one needs nothing of the last.
 """

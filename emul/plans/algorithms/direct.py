@@ -67,7 +67,7 @@ def build_one_shot(collective: str, places: Places, root: int) -> Plan:
 
 
 def _one_shot(n: int) -> Iterator[Step]:
-    """Yield the steps; place 0 is the chunk itself, in place 1 + r waits what rank r sends."""
+    """Yield the steps; place 0 is the chunk itself, in place 1 + r waits the buffer of rank r."""
     rank = np.arange(n)
     for k in range(n):
         yield Step.of(rank, (rank + k) % n, 0, dst_chunk=1 + rank, reduce=False)

@@ -1,9 +1,9 @@
 """Recursive doubling and halving: partners whose numbers differ in one bit.
 
 recursive_doubling: in an all-reduce, partners exchange and reduce the whole buffer in each of
-log2 n steps; in an all-gather what they hold doubles; broadcast, reduce, gather and scatter are
+log2 n steps; in an all-gather their data double; broadcast, reduce, gather and scatter are
 binomial trees. halving_doubling (Thakur, Rabenseifner and Gropp, IJHPCA 19(1), 2005): a
-reduce-scatter in which what partners exchange halves, nearest partners first, so that the far ones
+reduce-scatter in which the exchanged data halve, nearest partners first, so that the far ones
 exchange least; the all-gather is that backwards, all-reduce one after the other.
 halving_doubling:far_first begins with the farthest partners, which then exchange most.
 
@@ -85,7 +85,7 @@ def _power_below(n: int) -> int:
 def doubling_all_gather(n: int, *, near_last: bool = True) -> Iterator[Step]:
     """Yield the all-gather of recursive doubling, nearest partners last or first.
 
-    With the nearest last, what goes far is least; run backwards it is recursive halving.
+    With the nearest last, the fewest bytes go far; run backwards it is recursive halving.
     """
     size = _power_below(n)
     rank, folded = np.arange(size), np.arange(size, n)

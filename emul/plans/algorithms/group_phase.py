@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError
-from emul.plans.algorithms.group_tree import Cut, Group
+from emul.plans.algorithms.group_tree import ChunkOwners, Subtree
 from emul.plans.plan import Plan, Step
 from emul.plans.runs import expand
 
@@ -29,10 +29,13 @@ class Scratch:
     """The scratch of the whole plan, for that of the plan at the top.
 
     Each scratch place of the top's plan becomes, at each rank, one place for each chunk that the
-    rank owns of what the place is as long as. Where another rank owns more, some are left over.
+    rank owns of the chunk whose length the place has. Where another rank owns more, some are left
+    over.
     """
 
-    def __init__(self, cut: Cut, top: Group, plan: Plan, chunk_in_plan: Int64Array) -> None:
+    def __init__(
+        self, cut: ChunkOwners, top: Subtree, plan: Plan, chunk_in_plan: Int64Array
+    ) -> None:
         """Number the places, and note the chunk that each is as long as."""
         shape = (len(top.sizes), plan.scratch.shape[1])
         self.like = np.broadcast_to(plan.scratch, shape)
@@ -61,7 +64,7 @@ class Scratch:
         self.chunk_of = np.hstack([self.chunk_of, like])
 
 
-def _owners(cut: Cut, group: Group) -> Int64Array:
+def _owners(cut: ChunkOwners, group: Subtree) -> Int64Array:
     """Return, for each child of ``group``, the rank that owns each chunk."""
     if group.inner:
         return np.array([cut.owners(child) for child in group.inner])
@@ -166,8 +169,8 @@ class Phase:
 
     def __init__(
         self,
-        cut: Cut,
-        plans: Sequence[tuple[Group, Plan, Int64Array]],
+        cut: ChunkOwners,
+        plans: Sequence[tuple[Subtree, Plan, Int64Array]],
         scratch: Scratch,
         first: Int32Array,
     ) -> None:
@@ -193,7 +196,7 @@ class Phase:
         self.first_run = np.concatenate([[0], np.cumsum(counts)])
 
     def _runs(
-        self, group: Group, plan: Plan, chunk_in_plan: Int64Array
+        self, group: Subtree, plan: Plan, chunk_in_plan: Int64Array
     ) -> tuple[Int64Array, Int64Array, Int64Array]:
         """Return first chunk and length of each run, and how many each chunk of ``plan`` has."""
         changes = np.diff(self.first[: len(chunk_in_plan)]) != 1

@@ -3,7 +3,7 @@
 Level 0 is among the ranks of an innermost group, level l among the children of a group of level l,
 the top level among the children of the whole. The vector is cut into ranges, by the plan of the top
 level; every child of the whole cuts each range among its own children in proportion to their ranks,
-these cut what they find again, and so on down to the ranks. So every rank of a child of the whole
+these cut their shares again, and so on down to the ranks. So every rank of a child of the whole
 owns an equal share of every range, and a rank's share of a range is the same run of the vector at
 every level that the rank's groups take part in.
 
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from emul.errors import ArgumentError
 from emul.plans.plan import Partition
 
-__all__ = ["Cut", "Group", "Groups", "tree_of"]
+__all__ = ["ChunkOwners", "Groups", "Subtree", "tree_of"]
 
 Int64Array = npt.NDArray[np.int64]
 Numbers = npt.NDArray[Any]
@@ -41,7 +41,7 @@ multiplied by a count."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class Subtree:
     """The ranks from ``first`` on, in children of ``sizes`` ranks each.
 
     ``inner`` holds the children; it is empty at level 0, where they are single ranks.
@@ -49,7 +49,7 @@ class Group:
 
     first: int
     sizes: tuple[int, ...]
-    inner: tuple[Group, ...]
+    inner: tuple[Subtree, ...]
 
     @property
     def ranks(self) -> int:
@@ -66,7 +66,7 @@ class Group:
         ends = np.cumsum(self.sizes) + self.first
         return int(np.searchsorted(ends, rank, side="right"))
 
-    def by_level(self) -> list[list[Group]]:
+    def by_level(self) -> list[list[Subtree]]:
         """Return the groups of each level, in rank order."""
         levels = [[self]]
         while levels[0][0].inner:
@@ -74,7 +74,7 @@ class Group:
         return levels
 
 
-def tree_of(groups: Groups) -> Group:
+def tree_of(groups: Groups) -> Subtree:
     """Return nested ``groups`` as a tree; raises ArgumentError when they are not of one depth."""
     top = _tree(groups, 0)
     depths = set(_depths(groups))
@@ -83,18 +83,18 @@ def tree_of(groups: Groups) -> Group:
     return top
 
 
-def _tree(groups: Groups, first: int) -> Group:
+def _tree(groups: Groups, first: int) -> Subtree:
     if isinstance(groups, int) and not isinstance(groups, bool) and groups > 0:
-        return Group(first, (1,) * groups, ())
+        return Subtree(first, (1,) * groups, ())
     if not isinstance(groups, tuple) or not groups:
         raise ArgumentError(
             f"group {groups!r}: needed a number of ranks from 1 on, or a tuple of groups"
         )
-    inner: list[Group] = []
+    inner: list[Subtree] = []
     for each in groups:
         inner.append(_tree(each, first))
         first += inner[-1].ranks
-    return Group(inner[0].first, tuple(child.ranks for child in inner), tuple(inner))
+    return Subtree(inner[0].first, tuple(child.ranks for child in inner), tuple(inner))
 
 
 def _depths(groups: Groups) -> Iterator[int]:
@@ -104,15 +104,15 @@ def _depths(groups: Groups) -> Iterator[int]:
         yield from (depth + 1 for each in groups for depth in _depths(each))
 
 
-class Cut:
+class ChunkOwners:
     """The vector of one piece, cut for all groups, and who owns which chunk.
 
-    ``ranges``: the edges of the ranges, counted in whatever the last of them says; or None when
-    the collective has a block for each rank, which that rank owns in the end. ``parts``: into how
-    many parts the plan of a group cuts what a rank owns.
+    ``ranges``: the edges of the ranges, counted in units that the last of them defines; or None
+    when the collective has a block for each rank, which that rank owns in the end. ``parts``: into
+    how many parts the plan of a group cuts the share of a rank.
     """
 
-    def __init__(self, top: Group, ranges: Int64Array | None, parts: Callable[[Group], int]):
+    def __init__(self, top: Subtree, ranges: Int64Array | None, parts: Callable[[Subtree], int]):
         """Cut the vector; ``parts`` is asked about ``top`` only when there are no ``ranges``."""
         self.top, self.parts, self.in_blocks = top, parts, ranges is None
         if ranges is None:
@@ -125,20 +125,20 @@ class Cut:
             starts = ranges.astype(object)
         length = self.blocks * self.units
         self.kind: Any = np.int64 if length < MOST_UNITS else object
-        self.entry: dict[Group, Numbers] = {}
+        self.entry: dict[Subtree, Numbers] = {}
         """Of each group: the edges of the parts that it cuts among its ranks."""
         self.starts: Numbers = (starts * self.units).astype(self.kind)
         for group in (top,) if ranges is None else top.inner:
             self._enter(group, self.starts)
         self._shares: dict[tuple[int, int], Int64Array] = {}
 
-    def _needed(self, group: Group) -> int:
-        """Return what the length of a part must be a multiple of for ``group`` to cut it evenly."""
+    def _needed(self, group: Subtree) -> int:
+        """Return the number that must divide the length of a part that ``group`` cuts evenly."""
         n = group.ranks
         below = n * lcm(*map(self._needed, group.inner)) if group.inner else 1
         return lcm(n * self.parts(group), *(below // gcd(below, size) for size in group.sizes))
 
-    def _enter(self, group: Group, edges: Numbers) -> None:
+    def _enter(self, group: Subtree, edges: Numbers) -> None:
         """Note the edges of the parts that ``group`` cuts, and of those that its children cut."""
         self.entry[group] = edges
         if group.inner:
@@ -162,7 +162,7 @@ class Cut:
         """Number of chunks of a piece."""
         return len(self.edges) - 1
 
-    def shares(self, group: Group, parts: int = 1) -> Int64Array:
+    def shares(self, group: Subtree, parts: int = 1) -> Int64Array:
         """Return which share of its part each chunk lies in, of ``parts`` shares per rank."""
         edges, n = self.entry[group], group.ranks * parts
         if (id(edges), n) not in self._shares:
@@ -172,14 +172,14 @@ class Cut:
             self._shares[id(edges), n] = found.astype(np.int64)
         return self._shares[id(edges), n]
 
-    def owners(self, group: Group) -> Int64Array:
+    def owners(self, group: Subtree) -> Int64Array:
         """Return the rank of ``group`` that owns each chunk: (n_chunks,)."""
         return group.first + self.shares(group)
 
-    def chunk_in_plan(self, group: Group, parts: int) -> Int64Array:
+    def chunk_in_plan(self, group: Subtree, parts: int) -> Int64Array:
         """Return which chunk of the plan between the children of ``group`` each chunk lies in.
 
-        That plan cuts what a child owns into ``parts``, of what each of its ranks owns alike.
+        That plan cuts the share of a child into ``parts``, alike for each of its ranks.
         """
         share = self.shares(group, parts)
         child = np.repeat(np.arange(len(group.sizes)), group.sizes)

@@ -7,8 +7,8 @@ boundaries between the children of the whole go 2(K - 1) S bytes per all-reduce,
 possible, if the algorithm at the top does so between K ranks. Broadcast: the root scatters among
 its own groups, then top and way down; reduce: way up and top, then gathers in the root's groups.
 
-What happens at a level is an ordinary plan between the k children of a group; position i stands,
-for each chunk, for the rank that owns the chunk in child i. See levels.py for who owns what.
+Each level is an ordinary plan between the k children of a group; position i stands,
+for each chunk, for the rank that owns the chunk in child i. See group_tree.py for the owners.
 
 Cut in pieces, one piece can be at one level while the next is at another. Every level then has
 channels of its own, on which a rank sends in the order of the plan.
@@ -29,9 +29,9 @@ from emul.errors import ArgumentError
 from emul.plans.algorithms import direct, ring
 from emul.plans.algorithms.group_phase import Phase, Scratch
 from emul.plans.algorithms.group_tree import (
-    Cut,
-    Group,
+    ChunkOwners,
     Groups,
+    Subtree,
     tree_of,
 )
 from emul.plans.places import Places
@@ -62,7 +62,7 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
 """Specs with a name of their own: over fast trunks in full mesh, overlapped, and for few bytes."""
 
 PARTS = ("node", "site", "trunk", "pieces")
-"""What a spec may name: the levels, innermost first, and the number of pieces."""
+"""The parts of a spec: the levels, innermost first, and the number of pieces."""
 
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
@@ -115,7 +115,7 @@ def build_spec(
 
 
 def asked_levels(spec: str) -> Mapping[str, str]:
-    """Return what ``spec``, or the variant so called, asks for at each level: see PARTS.
+    """Return the parts of ``spec``, or of the variant of this name: see PARTS.
 
     Raises ArgumentError for something else than a hierarchy.
     """
@@ -161,7 +161,7 @@ def hierarchical_plan(
 
     ``algorithms``: one for each level, innermost first, which ``build_level`` builds: below the top
     one that does reduce_scatter and all_gather, at the top one that does ``collective``. The vector
-    goes through the levels in ``pieces``. ``level_names`` are for what errors say. Raises
+    goes through the levels in ``pieces``. ``level_names`` are for errors. Raises
     ArgumentError when something does not fit.
     """
     if collective not in COLLECTIVES:
@@ -195,7 +195,7 @@ class _Hierarchy:
     def __init__(
         self,
         collective: str,
-        top: Group,
+        top: Subtree,
         root: int,
         pieces: int,
         planned: Callable[[int, str, int, int], Plan],
@@ -206,7 +206,7 @@ class _Hierarchy:
         self.at_top = planned(top.level, collective, len(top.sizes), top.child_of(root))
         by_block = collective in ("reduce_scatter", "all_gather")
         ranges = None if by_block else self.at_top.partition.edges
-        self.cut = Cut(top, ranges, self.parts)
+        self.cut = ChunkOwners(top, ranges, self.parts)
         self.scratch = Scratch(self.cut, top, self.at_top, self.chunk_in_plan(top, self.at_top))
         first, on = self.cut.first_place(pieces)
         size = self.scratch.size
@@ -233,22 +233,22 @@ class _Hierarchy:
         pieces = range(self.pieces)
         return np.hstack([self.first[like] + piece * self.on[like] for piece in pieces])
 
-    def parts(self, group: Group) -> int:
-        """Return into how many parts the plans of ``group`` cut what a rank owns."""
+    def parts(self, group: Subtree) -> int:
+        """Return into how many parts the plans of ``group`` cut the share of a rank."""
         k, level = len(group.sizes), group.level
         if group is self.top:
             return _parts(self.at_top)
         both = (self.planned(level, doing, k, 0) for doing in ("reduce_scatter", "all_gather"))
         return lcm(*map(_parts, both))
 
-    def chunk_in_plan(self, group: Group, plan: Plan) -> Int64Array:
+    def chunk_in_plan(self, group: Subtree, plan: Plan) -> Int64Array:
         """Return which chunk of ``plan``, between the children of ``group``, each chunk lies in."""
         if group is self.top and not self.cut.in_blocks:
             return self.cut.range_of_chunk(plan.partition.edges)
         return self.cut.chunk_in_plan(group, _parts(plan))
 
     def phases(self) -> list[Phase]:
-        """Return what is done, one after the other."""
+        """Return the phases in their order."""
         up = [self.everywhere("reduce_scatter", level) for level in range(self.top.level)]
         down = [self.everywhere("all_gather", level) for level in range(self.top.level)][::-1]
         top = [self.phase([(self.top, self.at_top)])]
@@ -273,7 +273,7 @@ class _Hierarchy:
         group = next(g for g in self.groups[level] if 0 <= self.root - g.first < g.ranks)
         return self.phase([(group, _scatter(len(group.sizes), group.child_of(self.root), gather))])
 
-    def phase(self, plans: list[tuple[Group, Plan]]) -> Phase:
+    def phase(self, plans: list[tuple[Subtree, Plan]]) -> Phase:
         """Return the phase in which each group follows its plan."""
         with_chunks = [(group, plan, self.chunk_in_plan(group, plan)) for group, plan in plans]
         return Phase(self.cut, with_chunks, self.scratch, self.first)
@@ -292,7 +292,7 @@ class _Hierarchy:
                 yield self.of_piece(step, piece, level)
 
     def stages(self, phases: list[Phase]) -> Iterator[tuple[int, list[Step]]]:
-        """Yield the level and the steps of what a piece goes through, one after the other.
+        """Yield the level and the steps of each phase of a piece, one after the other.
 
         Each step at the top is a stage of its own: there a piece must not wait for another one to
         have crossed the longest links before it is sent.

@@ -37,6 +37,44 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
+class NamedSpec:
+    """The arguments of ``build_plan``, with the places of all ranks."""
+
+    collective: str
+    algorithm: str
+    places: Places
+    root: int
+
+    def build(self) -> Plan:
+        """Return the plan, not proven again."""
+        plan = _built(self.collective, self.algorithm, self.places, self.root)
+        return plan.built_from(self)
+
+
+@dataclass(frozen=True, slots=True)
+class HierarchySpec:
+    """The arguments of ``build_hierarchy``."""
+
+    collective: str
+    groups: Groups
+    algorithms: tuple[str, ...]
+    root: int
+    pieces: int
+
+    def build(self) -> Plan:
+        """Return the plan, not proven again."""
+        plan = hierarchical.hierarchical_plan(
+            self.collective,
+            self.groups,
+            self.algorithms,
+            root=self.root,
+            pieces=self.pieces,
+            build_level=_build_level,
+        )
+        return plan.built_from(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Algorithm:
     """Builds plans from a collective, the places of the ranks and a root.
 
@@ -117,7 +155,7 @@ def unproven_plan(
     n = places.world_size
     if not 0 <= root < n:
         raise ArgumentError(f"root {root}: needed a rank from 0 to {n - 1}")
-    return _built(collective, algorithm, places, root)
+    return NamedSpec(collective, algorithm, places, root).build()
 
 
 def build_hierarchy(
@@ -138,11 +176,14 @@ def build_hierarchy(
     >>> plan.world_size
     16
     """
-    plan = hierarchical.hierarchical_plan(
-        collective, groups, algorithms, root=root, pieces=pieces, build_level=_build_level
-    )
+    plan = HierarchySpec(collective, _nested(groups), tuple(algorithms), root, pieces).build()
     verify(plan)
     return plan
+
+
+def _nested(groups: Groups) -> Groups:
+    """Return ``groups`` in tuples."""
+    return tuple(map(_nested, groups)) if isinstance(groups, list | tuple) else groups
 
 
 def _built(collective: str, algorithm: str, places: Places, root: int) -> Plan:

@@ -5,7 +5,7 @@ all-reduce is one after the other. Broadcast is a chain from the root through wh
 flow, one behind the other; reduce is a chain that ends at the root.
 
 ``ring`` visits the ranks in their order, site by site. ``ring:interleaved`` goes to another site
-with every hop, to show what that costs. ``ring:bidirectional`` sends half of everything the other
+with every hop, to show the cost. ``ring:bidirectional`` sends half of everything the other
 way around. ``ring:channels`` runs several rings at once, which visit the ranks of a site in
 rotated order, so that each crosses between other NICs (the rings of NCCL's channels).
 """
@@ -30,37 +30,37 @@ COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduc
 AROUND = MappingProxyType(
     {"reduce_scatter": (True,), "all_gather": (False,), "all_reduce": (True, False)}
 )
-"""The phases of what goes all around: whether they reduce block r to rank r, or spread it."""
+"""The phases of collectives that go around: whether they reduce block r to rank r, or spread it."""
 
 MOST_CHANNELS = 8
 """Of ``ring:channels``; it has as many as its largest site has ranks, if those are fewer."""
 
-Order = npt.NDArray[np.int64]
+RingOrder = npt.NDArray[np.int64]
 Sites = list[list[int]]
 
 
-def _site_by_site(sites: Sites) -> list[Order]:
+def _site_by_site(sites: Sites) -> list[RingOrder]:
     return [np.array(list(chain(*sites)))]
 
 
-def _interleaved(sites: Sites) -> list[Order]:
+def _interleaved(sites: Sites) -> list[RingOrder]:
     rounds = chain(*zip_longest(*sites))
     return [np.array([rank for rank in rounds if rank is not None])]
 
 
-def _bidirectional(sites: Sites) -> list[Order]:
+def _bidirectional(sites: Sites) -> list[RingOrder]:
     (order,) = _site_by_site(sites)
     return [order, order[::-1]]
 
 
-def _channels(sites: Sites) -> list[Order]:
+def _channels(sites: Sites) -> list[RingOrder]:
     number = min(MOST_CHANNELS, max(map(len, sites)))
     rotated = [[np.roll(ranks, -channel).tolist() for ranks in sites] for channel in range(number)]
     return [np.array(list(chain(*each))) for each in rotated]
 
 
 def _builder(
-    name: str, orders_of: Callable[[Sites], list[Order]]
+    name: str, orders_of: Callable[[Sites], list[RingOrder]]
 ) -> Callable[[str, Places, int], Plan]:
     def build(collective: str, places: Places, root: int) -> Plan:
         """Return the plan of the rings through sites of the given sizes."""
@@ -93,7 +93,7 @@ BUILDERS: Mapping[str, Callable[[str, Places, int], Plan]] = MappingProxyType(
 )
 
 
-def _chain(orders: list[Order], root: int, *, reduce: bool) -> Iterator[Step]:
+def _chain(orders: list[RingOrder], root: int, *, reduce: bool) -> Iterator[Step]:
     """Yield the steps of chains that begin at the root, or end there with ``reduce``."""
     n = len(orders[0])
     starts = [int(np.flatnonzero(order == root)[0]) + (1 if reduce else 0) for order in orders]
@@ -112,6 +112,6 @@ def _chain(orders: list[Order], root: int, *, reduce: bool) -> Iterator[Step]:
         )
 
 
-def _part(block: Order, orders: list[Order], channel: int) -> Order:
-    part: Order = block * len(orders) + channel
+def _part(block: RingOrder, orders: list[RingOrder], channel: int) -> RingOrder:
+    part: RingOrder = block * len(orders) + channel
     return part

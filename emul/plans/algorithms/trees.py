@@ -22,7 +22,7 @@ COLLECTIVES = ("all_reduce", "broadcast", "reduce")
 PIECES = 8
 """Of each half of the buffer. Assumed; more pieces fill deeper trees, and cost more overhead."""
 
-Edge = tuple[int, int, int]
+TreeEdge = tuple[int, int, int]
 
 
 def build(collective: str, places: Places, root: int) -> Plan:
@@ -39,12 +39,12 @@ def build(collective: str, places: Places, root: int) -> Plan:
     return Plan(collective, "double_binary_tree", n, root, Partition.uniform(2 * PIECES), steps)
 
 
-def _edges(n: int, root: int, tree: int) -> list[Edge]:
+def _edges(n: int, root: int, tree: int) -> list[TreeEdge]:
     """Return (parent, child, depth of the child) of a tree, top down.
 
     The ranks besides the root stand in a row, 1 to n - 1; in the second tree the row is turned
     by one place, which makes leaves of the inner ones. The middle of a stretch of the row is the
-    parent of the middles of what lies left and right of it.
+    parent of the middles of the parts left and right of it.
     """
     row = [(root + 1 + (i + tree) % (n - 1)) % n for i in range(n - 1)] if n > 1 else []
     found = []
@@ -60,7 +60,7 @@ def _edges(n: int, root: int, tree: int) -> list[Edge]:
     return found
 
 
-def _broadcast(trees: list[list[Edge]]) -> Iterator[Step]:
+def _broadcast(trees: list[list[TreeEdge]]) -> Iterator[Step]:
     rounds: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for tree, edges in enumerate(trees):
         for parent, child, depth in edges:
@@ -71,7 +71,7 @@ def _broadcast(trees: list[list[Edge]]) -> Iterator[Step]:
         yield Step.of(sender, receiver, chunk, reduce=False)
 
 
-def _reduce(trees: list[list[Edge]]) -> Iterator[Step]:
+def _reduce(trees: list[list[TreeEdge]]) -> Iterator[Step]:
     """Yield the way up; the second child of a parent comes in a step of its own."""
     rounds: dict[tuple[int, int], list[tuple[int, int, int]]] = defaultdict(list)
     for tree, edges in enumerate(trees):

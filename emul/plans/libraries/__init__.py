@@ -1,4 +1,4 @@
-"""Algorithms as communication libraries carry them out: who waits for what, message by message."""
+"""Algorithms as communication libraries carry them out: with their waits, message by message."""
 
 from emul.plans.libraries.names import LIBRARY_ALGORITHMS, build_library_plan, library_algorithms
 

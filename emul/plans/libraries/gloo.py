@@ -1,7 +1,7 @@
 """The algorithms of gloo (pytorch/gloo: gloo/allreduce.cc, allgather.cc, broadcast.cc).
 
 Its rings send to the rank before, in at least two segments per block, and keep two under way: a
-rank goes on with segment i when what it sent and received as segment i - 2 is through. Between
+rank goes on with segment i when its messages of segment i - 2 are through. Between
 reduce-scatter and all-gather it waits for everything. Its broadcast is a binomial tree, and
 torch's reduce_scatter over gloo is its all-reduce (ProcessGroupGloo.cpp).
 """

@@ -103,7 +103,7 @@ def _halving(fold: Fold) -> Iterator[tuple[Step, Step]]:
 def _recursive_halving(
     collective: str, name: str, places: Places, root: int, segments: int
 ) -> Plan:
-    """Return the reduce-scatter that halves what is exchanged, far partners first."""
+    """Return the reduce-scatter that halves the exchanged data, far partners first."""
     n = places.world_size
     fold = Fold.of(n)
     # A rank that is still there owns its block and that of the one that sits out for it.

@@ -1,4 +1,4 @@
-"""What the algorithms of several libraries have in common: rings, trees, folds."""
+"""The common parts of the algorithms of several libraries: rings, trees, folds."""
 
 from __future__ import annotations
 

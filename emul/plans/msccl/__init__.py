@@ -31,8 +31,8 @@ def read_plan(path: str | Path) -> Plan:
     """Return the verified plan of an MSCCL XML file.
 
     A file that says it runs both in place and out of place is proven for both, and the plan is
-    the one in place. Raises PlanError, with file and line, for what is not understood, a race, a
-    deadlock, or a file that does not compute what its collective promises.
+    the one in place. Raises PlanError, with file and line, for unknown content, a race, a
+    deadlock, or a file that does not compute its collective.
     """
     from emul.plans.msccl.parsing import proven_plan
 

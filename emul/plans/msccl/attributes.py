@@ -6,7 +6,7 @@ import re
 from typing import NoReturn, Protocol
 
 from emul.errors import unknown_name
-from emul.plans.msccl.notes import PassedOver
+from emul.plans.msccl.notes import IgnoredParts
 
 __all__ = ["LONGEST_NAME", "MOST_CHUNKS", "Attributes", "Reader"]
 
@@ -19,9 +19,9 @@ WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}\Z")
 
 
 class Reader(Protocol):
-    """Whoever goes through a file: where it is, what it passed over, and how it refuses."""
+    """A reader on its way through a file: its position, the parts it ignored, its refusals."""
 
-    passed_over: PassedOver
+    passed_over: IgnoredParts
 
     @property
     def line(self) -> int:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from emul.plans.collectives import collective_named
-from emul.plans.msccl.document import Algo, Gpu, Place, refusal
+from emul.plans.msccl.document import Algo, BufferIndex, Gpu, refusal
 
-__all__ = ["Buffers"]
+__all__ = ["BufferPlaces"]
 
 
 @dataclass(frozen=True, slots=True)
-class Buffers:
+class BufferPlaces:
     """Places in the chunks of the file; ``apart`` when the program runs out of place."""
 
     path: str
@@ -57,7 +57,7 @@ class Buffers:
                         f"nchunksperloop={chunks}, or 0",
                     )
 
-    def range_of(self, gpu: Gpu, place: Place, count: int, line: int) -> range:
+    def range_of(self, gpu: Gpu, place: BufferIndex, count: int, line: int) -> range:
         """Return the places of ``count`` chunks; raises PlanError beyond the buffer's end."""
         buffer, offset = place
         size = self._size(gpu, buffer)

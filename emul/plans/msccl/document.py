@@ -1,10 +1,11 @@
 """The XML of MSCCL as records: algo, gpu, tb, step, each with the line it stands on.
 
-Only what can be seen in one element is checked here. Text, document types (so no entity is ever
+Checks here look at one element at a time. Text, document types (so no entity is ever
 expanded) and numbers out of range are refused. Elements and attributes that are not known are
-passed over and noted, as MSCCL and RCCL do, which look up what they know by name (microsoft/msccl,
-src/graph/xml.cc and topo.cc; ROCm/rccl, src/misc/msccl/msccl_parser.cc): TACCL and TE-CCL write
-``redop=`` and ``<copy>``. The file is read piece by piece, so that the first wrong line ends it.
+passed over and noted, as MSCCL and RCCL do, which look up known attributes by name
+(microsoft/msccl, src/graph/xml.cc and topo.cc; ROCm/rccl, src/misc/msccl/msccl_parser.cc): TACCL
+and TE-CCL write ``redop=`` and ``<copy>``. The file is read piece by piece, so that the first wrong
+line ends it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from xml.parsers import expat
 
 from emul.errors import PlanError
 from emul.plans.msccl.attributes import LONGEST_NAME, MOST_CHUNKS, Attributes
-from emul.plans.msccl.notes import PassedOver, pieces_of
+from emul.plans.msccl.notes import IgnoredParts, pieces_of
 from emul.plans.proof.verify import MOST_CHANNELS
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 MOST_STEPS = 1 << 16
-"""In one file: what 128 ranks need for a ring all-reduce."""
+"""In one file: the number that 128 ranks need for a ring all-reduce."""
 MOST_MOVES = 1 << 22
 """Chunks that all steps of a file move together: 11 s of proof, and 1.2 GB (measured)."""
 MOST_GPUS = 1 << 14
@@ -55,7 +56,7 @@ TYPES = {
 }
 """Of each type of step: whether it receives, and whether it sends."""
 
-Place = tuple[str, int]
+BufferIndex = tuple[str, int]
 
 PARENTS = {"algo": "", "gpu": "algo", "tb": "gpu", "step": "tb"}
 """Of each element that is read: the element it stands in."""
@@ -79,12 +80,12 @@ NEIGHBOURS = {
 
 @dataclass(slots=True)
 class Instruction:
-    """A ``step`` element: what a threadblock does next."""
+    """A ``step`` element: the next instruction of a threadblock."""
 
     line: int
     type: str
-    source: Place
-    target: Place
+    source: BufferIndex
+    target: BufferIndex
     count: int
     depends: tuple[int, int] | None
     has_dependents: bool
@@ -118,7 +119,7 @@ class Threadblock:
 class Gpu:
     """A ``gpu`` element: a rank, and how many chunks its input, output and scratch have.
 
-    ``scratch`` is what emul adds: see own.py.
+    ``scratch`` is an addition of emul: see own.py.
     """
 
     line: int
@@ -130,7 +131,7 @@ class Gpu:
 
 @dataclass(slots=True)
 class Algo:
-    """The ``algo`` element. From ``root`` to ``drains`` is what emul adds: see own.py."""
+    """The ``algo`` element. ``root`` to ``drains`` are additions of emul: see own.py."""
 
     line: int
     name: str
@@ -145,7 +146,7 @@ class Algo:
     edges: tuple[int, ...]
     under_way: int
     drains: tuple[int, ...]
-    passed_over: PassedOver
+    passed_over: IgnoredParts
     gpus: list[Gpu] = field(default_factory=list)
 
 
@@ -155,7 +156,7 @@ def refusal(path: str, line: int, complaint: str) -> PlanError:
 
 
 def read_document(path: str | Path) -> Algo:
-    """Return the ``algo`` of a file; raises PlanError with file and line for what is wrong."""
+    """Return the ``algo`` of a file; raises PlanError with file and line of the fault."""
     reader = _Reader(str(path))
     try:
         for piece in pieces_of(Path(path)):
@@ -181,7 +182,7 @@ class _Reader:
         self.ranks: set[int] = set()
         self.steps = self.chunks = self.ignored = 0
         self.depth: list[str] = []
-        self.passed_over = PassedOver()
+        self.passed_over = IgnoredParts()
         self.parser = expat.ParserCreate()
         self.parser.StartElementHandler = self.start
         self.parser.EndElementHandler = self.end

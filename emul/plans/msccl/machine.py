@@ -1,4 +1,4 @@
-"""Runs an MSCCL program chunk by chunk: what its steps move becomes rows.
+"""Runs an MSCCL program chunk by chunk, and makes rows of the moves of its steps.
 
 Every access to a place is held against the last one that it must not overtake: a read against the
 last write, a write against the last write and the reads since. Where nothing makes sure that one
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from emul.plans.msccl.buffer_places import Buffers
-from emul.plans.msccl.order import Node, Order
+from emul.plans.msccl.buffer_places import BufferPlaces
+from emul.plans.msccl.order import ProgramOrder, StepNode
 from emul.plans.plan import place_name
 
-__all__ = ["Machine", "Row"]
+__all__ = ["Interpreter", "MovedRun"]
 
 Key = tuple[int, int]
 
 
 @dataclass(slots=True)
-class Row:
+class MovedRun:
     """One run of places that is moved: read at one node, written at another or the same.
 
     ``origins`` are the chunks of the vector that its values belong to.
@@ -37,7 +37,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class _Place:
+class _PlaceState:
     """Who wrote a place last, and who has read it since: (row, node); which chunk it holds."""
 
     writer: tuple[int, int] | None = None
@@ -45,30 +45,30 @@ class _Place:
     origin: int = -1
 
 
-class Machine:
+class Interpreter:
     """The rows of a program, and which of them must come before which.
 
     ``strict`` holds pairs of rows of which the second must be in a later step, ``loose`` those of
     which it must not be in an earlier one.
     """
 
-    def __init__(self, order: Order, buffers: Buffers) -> None:
+    def __init__(self, order: ProgramOrder, buffers: BufferPlaces) -> None:
         """Run the program; raises PlanError for a place out of range, or a race."""
         self.order = order
         self.buffers = buffers
         self.gpus = buffers.algo.gpus
-        self.rows: list[Row] = []
+        self.rows: list[MovedRun] = []
         self.strict: list[tuple[int, int]] = []
         self.loose: list[tuple[int, int]] = []
         self.sent: dict[int, int] = {}
         self.received: dict[int, int] = {}
         self.aside = dict.fromkeys(range(len(self.gpus)), 0)
-        self.places: dict[Key, _Place] = {}
+        self.places: dict[Key, _PlaceState] = {}
         self.origin_of_scratch: dict[Key, int] = {}
         for i in order.sequence:
             self._take(i, order.nodes[i])
 
-    def _take(self, i: int, node: Node) -> None:
+    def _take(self, i: int, node: StepNode) -> None:
         step = node.step
         if step.type in ("cpy", "re"):
             row = self._new_row(node, i, self._range(node, "source"), reduce=step.type == "re")
@@ -79,7 +79,7 @@ class Machine:
         if step.type == "s":
             self.sent[i] = self._new_row(node, i, self._range(node, "source"), reduce=False)
 
-    def _receive(self, i: int, node: Node) -> None:
+    def _receive(self, i: int, node: StepNode) -> None:
         """Take a message in, and pass it on if the step does."""
         step = node.step
         reduces = step.type.startswith("rr")
@@ -98,22 +98,22 @@ class Machine:
             self.sent[i] = self._new_row(node, i, target, reduce=False)
 
     def _set_aside(self, rank: int, count: int) -> range:
-        """Return places of a rank for what is only passed on."""
+        """Return places of a rank for values that are only passed on."""
         first = self.buffers.per_rank + self.aside[rank]
         self.aside[rank] += count
         return range(first, first + count)
 
-    def _range(self, node: Node, end: str) -> range:
+    def _range(self, node: StepNode, end: str) -> range:
         place = node.step.source if end == "source" else node.step.target
         return self.buffers.range_of(self.gpus[node.rank], place, node.step.count, node.step.line)
 
-    def _new_row(self, node: Node, i: int, source: range, *, reduce: bool) -> int:
+    def _new_row(self, node: StepNode, i: int, source: range, *, reduce: bool) -> int:
         """Return the number of a new row that reads ``source`` now."""
         number = len(self.rows)
         states = [self._state(node.rank, place) for place in source]
         origins = [state.origin for state in states]
         channel = node.block.channel
-        self.rows.append(Row(node.rank, -1, source, range(0), reduce, channel, i, -1, origins))
+        self.rows.append(MovedRun(node.rank, -1, source, range(0), reduce, channel, i, -1, origins))
         for place, state in zip(source, states, strict=True):
             if state.writer is not None:
                 self._must_follow(state.writer, number, i, place, strictly=True)
@@ -152,9 +152,9 @@ class Machine:
                 "either order: needed a dependency (depid, deps) between them",
             )
 
-    def _state(self, rank: int, place: int) -> _Place:
+    def _state(self, rank: int, place: int) -> _PlaceState:
         state = self.places.get((rank, place))
         if state is None:
             origin = place % self.buffers.algo.n_chunks if place < self.buffers.vectors else -1
-            state = self.places[rank, place] = _Place(origin=origin)
+            state = self.places[rank, place] = _PlaceState(origin=origin)
         return state

@@ -1,4 +1,4 @@
-"""What a reader of plans passes over, and the plans of a neighbour, which are named."""
+"""The parts of a file that a reader of plans ignores, and the plans of other tools, by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emul.errors import PlanError
 
-__all__ = ["PassedOver", "pieces_of"]
+__all__ = ["IgnoredParts", "pieces_of"]
 
 MOST_BYTES = 64 << 20
 """Of a file: three times a file of MOST_STEPS steps."""
@@ -20,8 +20,8 @@ MOST_KINDS = 12
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class PassedOver:
-    """What was passed over in a file: by kind, how often, and the line where it was first."""
+class IgnoredParts:
+    """The ignored parts of a file: by kind, how often, and the line where it was first."""
 
     def __init__(self) -> None:
         """Begin with nothing passed over."""
@@ -29,7 +29,7 @@ class PassedOver:
         self._others = 0
 
     def add(self, what: str, line: int) -> None:
-        """Note ``what`` on ``line``."""
+        """Note an ignored part on ``line``."""
         times, first = self._kinds.get(what, (0, line))
         if times or len(self._kinds) < MOST_KINDS:
             self._kinds[what] = times + 1, first

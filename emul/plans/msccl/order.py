@@ -1,4 +1,4 @@
-"""What comes before what in a program of threadblocks, and whether it can end at all.
+"""The order of the steps in a program of threadblocks, and whether it can end at all.
 
 A threadblock takes its steps in order. A step also waits for the step it depends on, and one that
 receives for the matching send: messages between two ranks on a channel come in the order in which
@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from emul.plans.msccl.document import Algo, Instruction, Threadblock, refusal
 
-__all__ = ["Node", "Order"]
+__all__ = ["ProgramOrder", "StepNode"]
 
-Connection = tuple[int, int, int]
+ConnectionKey = tuple[int, int, int]
 
 
 @dataclass(slots=True)
-class Node:
+class StepNode:
     """A step with its place in the program, and the nodes that must come before it."""
 
     step: Instruction
@@ -38,13 +38,13 @@ class Node:
         return f"{at} (line {self.step.line})"
 
 
-class Order:
-    """The nodes of a program, an order in which they can run, and what happens before what."""
+class ProgramOrder:
+    """The nodes of a program, an order in which they can run, and the pairs that are ordered."""
 
     def __init__(self, algo: Algo, path: str) -> None:
         """Join sends and receives; raises PlanError where they do not fit or go in a circle."""
         self.path = path
-        self.nodes: list[Node] = []
+        self.nodes: list[StepNode] = []
         self.first: dict[tuple[int, int], int] = {}
         self.blocks = {gpu.id: len(gpu.threadblocks) for gpu in algo.gpus}
         for gpu in algo.gpus:
@@ -52,7 +52,7 @@ class Order:
                 self.first[gpu.id, block.id] = len(self.nodes)
                 for number, step in enumerate(block.steps):
                     before = [len(self.nodes) - 1] if number else []
-                    self.nodes.append(Node(step, gpu.id, block, number, before, list(before)))
+                    self.nodes.append(StepNode(step, gpu.id, block, number, before, list(before)))
         self._add_dependencies()
         self.message_from: dict[int, int] = {}
         self._join_messages()
@@ -66,7 +66,7 @@ class Order:
                 node.after.append(earlier)
                 node.local_after.append(earlier)
 
-    def _signal(self, node: Node, block: int, number: int) -> int:
+    def _signal(self, node: StepNode, block: int, number: int) -> int:
         """Return the node whose end lets ``node`` go on.
 
         A threadblock only says that a step is done if it hasdep=1; the next one that does, says it
@@ -111,10 +111,10 @@ class Order:
                 self.message_from[receipt] = send
                 self.nodes[receipt].after.append(send)
 
-    def _ends(self, *, sending: bool) -> dict[Connection, list[int]]:
+    def _ends(self, *, sending: bool) -> dict[ConnectionKey, list[int]]:
         """Return the nodes that send, or receive, on each connection, in order."""
-        ends: dict[Connection, list[int]] = {}
-        users: dict[Connection, int] = {}
+        ends: dict[ConnectionKey, list[int]] = {}
+        users: dict[ConnectionKey, int] = {}
         for i, node in enumerate(self.nodes):
             if not (node.step.sends if sending else node.step.receives):
                 continue
@@ -161,7 +161,7 @@ class Order:
         shown = ", which waits for ".join(str(node) for node in [*circle[:6], circle[0]])
         self.refuse(circle[0], f"deadlock, a circular wait of {len(circle)} steps: {shown}")
 
-    def refuse(self, node: Node, complaint: str) -> NoReturn:
+    def refuse(self, node: StepNode, complaint: str) -> NoReturn:
         """Raise PlanError about the line of a node."""
         raise refusal(self.path, node.step.line, complaint)
 
@@ -189,7 +189,7 @@ class Order:
                 self._clocks[j] = self._joined(self.nodes[j])
         return self._clocks[i]
 
-    def _joined(self, node: Node) -> npt.NDArray[np.int32]:
+    def _joined(self, node: StepNode) -> npt.NDArray[np.int32]:
         clock = np.full(self.blocks[node.rank], -1, dtype=np.int32)
         for earlier in node.local_after:
             np.maximum(clock, self._clocks[earlier], out=clock)

@@ -1,4 +1,4 @@
-"""What emul adds to the files it writes, so that they are read back as the same plan.
+"""The additions of emul to the files it writes, so that they are read back as the same plan.
 
 On ``algo``: ``order``, ``root``, ``units`` and, where they do not follow from the rest, ``edges``,
 ``underway`` and ``drains``;
@@ -16,9 +16,9 @@ from itertools import pairwise
 import numpy as np
 
 from emul.plans.msccl.attributes import MOST_CHUNKS
-from emul.plans.msccl.buffer_places import Buffers
+from emul.plans.msccl.buffer_places import BufferPlaces
 from emul.plans.msccl.document import Algo, Gpu
-from emul.plans.msccl.machine import Machine, Row
+from emul.plans.msccl.machine import Interpreter, MovedRun
 from emul.plans.plan import Partition
 
 __all__ = ["cut_edges", "joined_places", "numbered_rows"]
@@ -32,10 +32,10 @@ def cut_edges(units: int, n_units: int, ranges: list[tuple[int, int]]) -> list[i
     return sorted(edges)
 
 
-def numbered_rows(machine: Machine, buffers: Buffers) -> tuple[list[int], list[int]]:
+def numbered_rows(machine: Interpreter, buffers: BufferPlaces) -> tuple[list[int], list[int]]:
     """Return the rows in the order of their numbers, and the round of each.
 
-    Raises PlanError where numbers are missing or rounds contradict what the steps do.
+    Raises PlanError where numbers are missing or rounds contradict the steps.
     """
     order, rows = machine.order, machine.rows
     steps = [order.nodes[row.read_by].step for row in rows]
@@ -63,7 +63,7 @@ def numbered_rows(machine: Machine, buffers: Buffers) -> tuple[list[int], list[i
 
 
 def joined_places(
-    algo: Algo, rows: list[Row], buffers: Buffers
+    algo: Algo, rows: list[MovedRun], buffers: BufferPlaces
 ) -> tuple[Partition, list[tuple[int, int]]]:
     """Return the partition, and for each row its first place and number of places, twice.
 
@@ -88,7 +88,7 @@ def joined_places(
     return partition, found
 
 
-def _starts(gpu: Gpu, edges: list[int], buffers: Buffers) -> list[int]:
+def _starts(gpu: Gpu, edges: list[int], buffers: BufferPlaces) -> list[int]:
     """Return where each place of a gpu begins, in chunks of the file, and where the last ends."""
     n_units = edges[-1]
     lengths = [high - low for low, high in pairwise(edges)]
@@ -102,7 +102,7 @@ def _starts(gpu: Gpu, edges: list[int], buffers: Buffers) -> list[int]:
     return [*starts, at]
 
 
-def _ranges(rows: list[Row], vectors: int, n_units: int) -> list[tuple[int, int]]:
+def _ranges(rows: list[MovedRun], vectors: int, n_units: int) -> list[tuple[int, int]]:
     """Return the parts of a vector that rows read or write."""
     ranges = [each for row in rows for each in (row.source, row.target)]
     return [

@@ -1,9 +1,9 @@
 """Reads MSCCL XML: a file becomes a plan that is proven, with the order its threadblocks keep.
 
-The meaning is that of MSCCL's interpreter (msccl_interpreter.h): ``r`` and ``rcs`` write what came
-at dst; ``rrc`` and ``rrcs`` write there what came, reduced with src; ``rrs`` sends that on without
-keeping it; ``s`` sends src; ``cpy`` writes src at dst; ``re`` reduces src into dst. A protocol
-(proto) and the bytes that a file is meant for (minBytes, maxBytes) change nothing here.
+The meaning is that of MSCCL's interpreter (msccl_interpreter.h): ``r`` and ``rcs`` write the
+message at dst; ``rrc`` and ``rrcs`` write there the message, reduced with src; ``rrs`` sends that
+on without keeping it; ``s`` sends src; ``cpy`` writes src at dst; ``re`` reduces src into dst. A
+protocol (proto) and the bytes that a file is meant for (minBytes, maxBytes) change nothing here.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ import numpy as np
 
 from emul.errors import PlanError
 from emul.plans.collectives import collective_named
-from emul.plans.msccl.buffer_places import Buffers
+from emul.plans.msccl.buffer_places import BufferPlaces
 from emul.plans.msccl.document import Algo, read_document
-from emul.plans.msccl.machine import Machine, Row
-from emul.plans.msccl.order import Order
+from emul.plans.msccl.machine import Interpreter, MovedRun
+from emul.plans.msccl.order import ProgramOrder
 from emul.plans.msccl.own import joined_places, numbered_rows
 from emul.plans.msccl.step_cuts import Levels
-from emul.plans.plan import Int32Array, Partition, Plan, Step, Waits
-from emul.plans.plan import Order as PlanOrder
+from emul.plans.plan import Int32Array, Order, Partition, Plan, RecordedSteps, Step, Waits
 from emul.plans.proof.verify import verify
 
 __all__ = ["proven_plan"]
@@ -33,15 +32,15 @@ __all__ = ["proven_plan"]
 def proven_plan(path: str | Path) -> Plan:
     """Return the plan of a file: see emul.plans.read_plan."""
     algo = read_document(path)
-    order = Order(algo, str(path))
+    order = ProgramOrder(algo, str(path))
     forms = [apart for apart, there in ((False, algo.in_place), (True, algo.out_of_place)) if there]
-    plans = [_proven(algo, order, Buffers(str(path), algo, apart)) for apart in forms]
+    plans = [_proven(algo, order, BufferPlaces(str(path), algo, apart)) for apart in forms]
     return plans[0]
 
 
-def _proven(algo: Algo, order: Order, buffers: Buffers) -> Plan:
+def _proven(algo: Algo, order: ProgramOrder, buffers: BufferPlaces) -> Plan:
     buffers.check()
-    machine = Machine(order, buffers)
+    machine = Interpreter(order, buffers)
     plan, rows = (_foreign if algo.order is None else _own)(algo, machine, buffers)
     try:
         verify(plan)
@@ -53,7 +52,9 @@ def _proven(algo: Algo, order: Order, buffers: Buffers) -> Plan:
     return plan
 
 
-def _foreign(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list[Row]]:
+def _foreign(
+    algo: Algo, machine: Interpreter, buffers: BufferPlaces
+) -> tuple[Plan, list[MovedRun]]:
     """Return the plan of a file that others wrote: its steps are found, its order is kept."""
     levels = Levels(machine)
     if levels.level is None:
@@ -77,14 +78,14 @@ def _foreign(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list
 
 
 def _plan(
-    buffers: Buffers,
+    buffers: BufferPlaces,
     partition: Partition,
     steps: list[Step],
-    order: PlanOrder,
+    order: Order,
     scratch: Int32Array,
     waits: Waits | None = None,
 ) -> Plan:
-    """Return the plan of these steps, called what the file calls it."""
+    """Return the plan of these steps, under the name that the file gives it."""
     algo = buffers.algo
     return Plan(
         algo.collective,
@@ -92,7 +93,7 @@ def _plan(
         algo.world_size,
         algo.root,
         partition,
-        lambda: iter(steps),
+        RecordedSteps(tuple(steps)),
         order,
         buffers.apart,
         scratch,
@@ -101,7 +102,7 @@ def _plan(
     )
 
 
-def _scratch(machine: Machine, buffers: Buffers) -> Int32Array:
+def _scratch(machine: Interpreter, buffers: BufferPlaces) -> Int32Array:
     """Return the chunk that each place of scratch is as long as: the first that it holds."""
     number = buffers.scratch + max(machine.aside.values())
     like = np.zeros((buffers.algo.world_size, number), dtype=np.int32)
@@ -110,7 +111,7 @@ def _scratch(machine: Machine, buffers: Buffers) -> Int32Array:
     return like
 
 
-def _own(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list[Row]]:
+def _own(algo: Algo, machine: Interpreter, buffers: BufferPlaces) -> tuple[Plan, list[MovedRun]]:
     """Return the plan of a file that emul wrote, as it was."""
     if algo.n_chunks % algo.units:
         buffers.refuse(algo.line, f"nchunksperloop: needed a multiple of units={algo.units}")
@@ -123,11 +124,11 @@ def _own(algo: Algo, machine: Machine, buffers: Buffers) -> tuple[Plan, list[Row
         buffers.refuse(algo.line, "scratch=: needed as many places on every gpu")
     each = [gpu.scratch for gpu in algo.gpus][: 1 if len(like) == 1 else None]
     scratch = np.array(each, dtype=np.int32).reshape(len(each), -1)
-    plan = _plan(buffers, partition, steps, cast("PlanOrder", algo.order), scratch)
+    plan = _plan(buffers, partition, steps, cast("Order", algo.order), scratch)
     return replace(plan, under_way=algo.under_way, drains=algo.drains), rows
 
 
-def _steps(rows: list[Row], places: list[tuple[int, int]], level: list[int]) -> list[Step]:
+def _steps(rows: list[MovedRun], places: list[tuple[int, int]], level: list[int]) -> list[Step]:
     """Return the steps; ``places`` holds first place and length of both ends of every row."""
     if not rows:
         return []
@@ -142,7 +143,7 @@ def _steps(rows: list[Row], places: list[tuple[int, int]], level: list[int]) -> 
     return [Step(*(column[a:b] for column in whole)) for a, b in pairwise(edges)]
 
 
-def _line(error: PlanError, plan: Plan, rows: list[Row], machine: Machine) -> int | None:
+def _line(error: PlanError, plan: Plan, rows: list[MovedRun], machine: Interpreter) -> int | None:
     """Return the line of the step at which the proof failed, if it was at one."""
     if error.where is None:
         return None

@@ -1,8 +1,8 @@
-"""Cuts the rows of an MSCCL program into steps, and says what they wait for besides their data.
+"""Cuts the rows of an MSCCL program into steps, and lists their waits besides those for their data.
 
-In a plan all rows of a step read what stood before it. So a row that reads what another wrote, or
-writes over it, belongs in a later step, and one that writes what another reads in no earlier one.
-The order of the threadblocks is kept as well wherever that can be done in steps.
+In a plan all rows of a step read the state before it. So a row that reads the target of another, or
+writes over it, belongs in a later step, and one that writes the source of another in no earlier
+one. The order of the threadblocks is kept as well where steps allow it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emul.plans.msccl.machine import Machine
-from emul.plans.msccl.order import Node, Order
+from emul.plans.msccl.machine import Interpreter
+from emul.plans.msccl.order import ProgramOrder, StepNode
 from emul.plans.plan import Waits
 
 __all__ = ["Levels"]
@@ -33,7 +33,7 @@ class _Wait(NamedTuple):
     def edge(self) -> Edge:
         """The rows, and by how many steps they are to be apart.
 
-        What is done in a step is done after everything is issued in it; two of a kind are kept
+        The rows of a step are done after all of them are issued; two of a kind are kept
         apart, so that messages of a connection stay messages of their own.
         """
         return self.earlier, self.later, 0 if self.upon_issue and not self.starts else 1
@@ -42,7 +42,7 @@ class _Wait(NamedTuple):
 class Levels:
     """The step of each row, (rows,), and the waits that hold between steps so cut."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Interpreter) -> None:
         """Find steps that keep as much of the order as can be; ``level`` is None for none."""
         rows = len(machine.rows)
         data = [(a, b, 1) for a, b in machine.strict] + [(a, b, 0) for a, b in machine.loose]
@@ -55,7 +55,7 @@ class Levels:
         self.level = level
         self.waits = waits
 
-    def ordered(self, machine: Machine) -> list[int]:
+    def ordered(self, machine: Interpreter) -> list[int]:
         """Return the rows in the order of the plan: by step, then by who sends to whom."""
         assert self.level is not None
         level, rows = self.level, machine.rows
@@ -156,8 +156,8 @@ class _Search:
             self.groups += 1
 
 
-def _waits(order: Order, machine: Machine) -> Iterator[_Wait]:
-    """Yield what the steps of threadblocks and their dependencies ask for."""
+def _waits(order: ProgramOrder, machine: Interpreter) -> Iterator[_Wait]:
+    """Yield the constraints of the steps of threadblocks and of their dependencies."""
     for i, node in enumerate(order.nodes):
         if node.step.type == "nop":
             continue
@@ -170,7 +170,7 @@ def _waits(order: Order, machine: Machine) -> Iterator[_Wait]:
                 yield _Wait(earlier, later, upon_issue, starts)
 
 
-def _real_before(order: Order, node: Node) -> Iterator[int]:
+def _real_before(order: ProgramOrder, node: StepNode) -> Iterator[int]:
     """Yield the steps that are waited for, looking through those that do nothing."""
     todo = list(node.local_after)
     while todo:

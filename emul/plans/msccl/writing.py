@@ -1,12 +1,12 @@
 """Writes a plan as MSCCL XML.
 
-Every connection has a threadblock of its own at both ends; what moves inside a rank has one more.
-A step depends on those that wrote what it reads, and on those that still had to read what it
+Every connection has a threadblock of its own at both ends; moves inside a rank have one more.
+A step depends on those that wrote its source, and on those that still had to read the place that it
 writes. In a step of the plan every rank sends first, then works inside itself, then receives, so
-that everything reads what stood before the step.
+that everything reads the state before the step.
 
 The files keep to MSCCL's format, not to the limits of its run time (256 steps a threadblock, 71
-chunks a step). See own.py for what they hold beyond it.
+chunks a step). See own.py for the additions.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class _Writer:
             number += len(rows)
 
     def take(self, at: int, number: int, rows: list[_Row]) -> None:
-        """Take in one step: what is sent, what moves inside ranks, what is received."""
+        """Take in one step: its sends, its moves inside ranks, its receives."""
         numbered = [((at, number + i), row) for i, row in enumerate(rows)]
         remote = [each for each in numbered if each[1].src != each[1].dst]
         for key, row in remote:
@@ -312,7 +312,7 @@ def _rows(step: Step) -> Iterator[_Row]:
 
 
 def _readers_first(plan: Plan, rows: list[NumberedRow]) -> list[NumberedRow]:
-    """Return rows within ranks so that what one writes has been read by the others before."""
+    """Return rows within ranks so that the target of each has been read by the others before."""
     readers: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for i, (_, row) in enumerate(rows):
         for place in row.source:

@@ -15,6 +15,8 @@ class Holdings:
         origin: npt.NDArray[np.int64],
         first: int,
         part: bool,
+        places: int,
+        channels: int,
     ) -> None: ...
     @property
     def ranks(self) -> npt.NDArray[np.uint64]: ...
@@ -28,5 +30,6 @@ class Holdings:
         src_chunk: npt.NDArray[np.int32],
         dst_chunk: npt.NDArray[np.int32],
         nchunks: npt.NDArray[np.int32],
+        channel: npt.NDArray[np.int32],
         reduce: npt.NDArray[np.bool_],
     ) -> tuple[int, int, int, int]: ...

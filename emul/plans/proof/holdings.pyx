@@ -1,4 +1,4 @@
-"""Follows what every place holds while the steps of a plan go by: the inner loop of the proof."""
+"""Follows the contents of every place through the steps of a plan: the inner loop of the proof."""
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -15,9 +15,10 @@ cdef enum:
     MIXED = 4
     COUNTED_TWICE = 5
     MOVED = 6
+    OUT_OF_RANGE = 7
 
 FAULTS = ("none", "written twice", "sent empty", "reduced into empty", "mixed", "counted twice",
-          "moved")
+          "moved", "out of range")
 
 
 @cython.final
@@ -39,16 +40,20 @@ cdef class Holdings:
     cdef int64_t first
     cdef int64_t chunks
     cdef int64_t n
+    cdef int64_t places
+    cdef int64_t channels
     cdef bint part
     cdef int64_t row
     cdef int64_t source
     cdef int64_t target
 
-    def __init__(self, ranks, origin, int64_t first, bint part):
+    def __init__(self, ranks, origin, int64_t first, bint part, int64_t places, int64_t channels):
         """Take sets of ranks, (chunks, n, words), and chunks, (chunks, n), to be changed here.
 
-        With ``part``, they are not all the chunks that there are.
+        With ``part``, they are not all the chunks that there are. Rows must stay within ``places``
+        places of a rank and ``channels`` channels.
         """
+        self.places, self.channels = places, channels
         self.ranks, self.origin = ranks, origin
         self.chunks, self.n = origin.shape
         self.held, self.belongs = ranks.reshape(self.chunks * self.n, -1), origin.reshape(-1)
@@ -56,27 +61,43 @@ cdef class Holdings:
         self.first, self.part = first, part
 
     def take(self, int32_t number, int32_t[::1] src, int32_t[::1] dst, int32_t[::1] src_chunk,
-             int32_t[::1] dst_chunk, int32_t[::1] nchunks, reduce):
+             int32_t[::1] dst_chunk, int32_t[::1] nchunks, int32_t[::1] channel, reduce):
         """Carry out step ``number``; return (fault, row, source, target), the first that is wrong.
 
-        Faults are numbers in FAULTS; source and target are places. After a fault, what they held
-        before the step is still there.
+        Faults are numbers in FAULTS; source and target are places. After a fault, their contents
+        before the step are still there.
         """
         cdef uint8_t[::1] reduces = np.ascontiguousarray(reduce).view(np.uint8)
         cdef int64_t moves = 0
         cdef int32_t fault
         cdef bint exchanging = False
         with nogil:
-            fault = self.mark(number, dst, src_chunk, dst_chunk, nchunks, &moves)
+            if self.within(src, dst, src_chunk, dst_chunk, nchunks, channel):
+                fault = self.mark(number, dst, src_chunk, dst_chunk, nchunks, &moves)
+            else:
+                fault = OUT_OF_RANGE
             if fault == NONE:
                 exchanging = self.reads_what_it_writes(number, src, src_chunk, nchunks)
         if fault == NONE and exchanging:
-            # All rows read what stood before the step, so what is sent is set aside first.
+            # All rows read the state before the step, so the sent values are set aside first.
             fault = self.exchange(moves, src, dst, src_chunk, dst_chunk, nchunks, reduces)
         elif fault == NONE:
             with nogil:
                 fault = self.pass_on(src, dst, src_chunk, dst_chunk, nchunks, reduces)
         return fault, self.row, self.source, self.target
+
+    cdef bint within(self, int32_t[::1] src, int32_t[::1] dst, int32_t[::1] src_chunk,
+                     int32_t[::1] dst_chunk, int32_t[::1] nchunks,
+                     int32_t[::1] channel) noexcept nogil:
+        """Say whether all rows name ranks, places and channels that there are."""
+        cdef int64_t row, last
+        for row in range(src.shape[0]):
+            last = self.places - nchunks[row]
+            if not (0 <= src[row] < self.n and 0 <= dst[row] < self.n and nchunks[row] >= 1
+                    and 0 <= src_chunk[row] <= last and 0 <= dst_chunk[row] <= last
+                    and 0 <= channel[row] < self.channels):
+                return False
+        return True
 
     cdef int64_t begins(self, int32_t chunk) noexcept nogil:
         """Return how many chunks of a run from ``chunk`` on come before the first one here."""
@@ -116,7 +137,7 @@ cdef class Holdings:
 
     cdef int32_t check(self, int64_t row, int64_t source, int64_t target,
                        bint reduce) noexcept nogil:
-        """Return what is wrong with sending ``source`` to ``target``, if anything is."""
+        """Return the fault in sending ``source`` to ``target``, or NONE."""
         cdef int64_t word
         cdef uint64_t sent = 0, stood = 0, both = 0
         cdef int32_t fault = NONE

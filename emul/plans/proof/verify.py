@@ -1,4 +1,4 @@
-"""Proves that a plan computes what its collective promises, before anything runs.
+"""Proves that a plan computes its collective, before anything runs.
 
 The proof follows, for every rank and chunk, whose contributions it holds and to which chunk they
 belong (proof.pyx). Steps are taken in one after the other as they are generated. Where all
@@ -30,10 +30,10 @@ BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
 
 MOST_CHANNELS = 1 << 12
-"""Far beyond what any network card has; so a channel and a rank fit in one number."""
+"""Far beyond any network card; so a channel and a rank fit in one number."""
 
 SHARE_OF_MEMORY = 0.5
-"""Of what is available, for a proof that has to be cut up."""
+"""Of the available memory, for a proof that has to be cut up."""
 
 MOST_BYTES_AT_ONCE = 2 << 30
 """Of a proof that can be cut up without loss."""
@@ -45,7 +45,7 @@ MOST_PASSES = 64
 def verify(plan: Plan) -> None:
     """Return when every output chunk of ``plan`` holds every contribution exactly once.
 
-    Raises PlanError otherwise, naming step, rank, chunk and what is missing or double, and
+    Raises PlanError otherwise, naming step, rank, chunk and the missing or double contribution, and
     CapacityError when the proof would not fit in memory.
     """
     _check_waits(plan)
@@ -101,7 +101,7 @@ def _keeps_places(plan: Plan) -> bool:
 
 
 def _bytes_per_place(plan: Plan) -> int:
-    """Return the bytes of what all ranks hold at a place, and of what is wanted there."""
+    """Return the bytes of the contents of a place on all ranks, present and wanted."""
     words = (plan.world_size + BITS - 1) // BITS
     return 2 * plan.world_size * (words + 1) * 8
 
@@ -111,7 +111,8 @@ def _prove(plan: Plan, block: Int64Array, first: int, *, part: bool) -> None:
     collective, n = collective_named(plan.collective), plan.world_size
     places = len(block) if part else plan.n_places
     held = _at_first(n, places, collective.held(n, block, plan.root))
-    proof = _Proof(plan, Holdings(held.ranks, held.origin, first, part), first)
+    holdings = Holdings(held.ranks, held.origin, first, part, plan.n_places, MOST_CHANNELS)
+    proof = _Proof(plan, holdings, first)
     for number, step in enumerate(plan.steps()):
         proof.take(number, step)
     proof.check_end(*collective.wanted(n, block, plan.root))
@@ -160,21 +161,26 @@ def _check_waits(plan: Plan) -> None:
 
 @dataclass
 class _Proof:
-    """What the places of every rank, from number ``first`` on, hold so far."""
+    """The contents so far of the places of every rank, from number ``first`` on."""
 
     plan: Plan
     holdings: Holdings
     first: int
 
     def take(self, number: int, step: Step) -> None:
-        """Carry out one step, refusing what must not happen in it."""
-        _check_range(self.plan, number, step)
-        columns = (step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks)
-        src, dst, chunk, into, nchunks = (np.ascontiguousarray(c, np.int32) for c in columns)
+        """Carry out one step; raises PlanError for a fault in it."""
+        rows = (step.src, step.dst, step.src_chunk, step.dst_chunk, step.nchunks, step.channel)
+        if any(column.dtype != np.int32 for column in rows):  # wider ones could wrap
+            _check_range(self.plan, number, step)
+        src, dst, src_chunk, dst_chunk, nchunks, channel = (
+            np.ascontiguousarray(column, np.int32) for column in rows
+        )
         fault, row, source, target = self.holdings.take(
-            number, src, dst, chunk, into, nchunks, step.reduce
+            number, src, dst, src_chunk, dst_chunk, nchunks, channel, step.reduce
         )
         name = FAULTS[fault]
+        if name == "out of range":
+            _check_range(self.plan, number, step)
         if name == "moved":
             raise CapacityError(
                 f"proving {self.plan}: step {number}, row {row} moves a chunk to another place, so "
@@ -185,7 +191,7 @@ class _Proof:
             self.refuse(number, place, self.complaint(name, source, target))
 
     def complaint(self, name: str, source: int, target: int) -> str:
-        """Return what is wrong, in words."""
+        """Return the fault in words."""
         if name == "mixed":
             belongs = self.holdings.origin.ravel()[[target, source]] + self.first
             return f"would mix values of chunk {belongs[0]} with values of chunk {belongs[1]}"
@@ -209,7 +215,7 @@ class _Proof:
         )
 
     def check_end(self, wanted: Contents, asked: BoolArray) -> None:
-        """Refuse a plan that leaves anything else than what is wanted where it is asked for."""
+        """Refuse a plan whose output differs from the wanted contents where they are required."""
         received = self.plan.received
         there = slice(received, received + asked.shape[1])
         ranks, origin = self.holdings.ranks[there].swapaxes(0, 1), self.holdings.origin[there].T
@@ -232,6 +238,7 @@ class _Proof:
 
 
 def _check_range(plan: Plan, number: int, step: Step) -> None:
+    """Raise PlanError for the first row of ``step`` that names something there is not."""
     n, n_chunks = plan.world_size, plan.n_places
     columns = (
         ("rank", step.src, n),

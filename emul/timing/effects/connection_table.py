@@ -251,7 +251,7 @@ def _credited(traffic: Transfers, network: Network, paths: Int32Array) -> Int32A
     none: Int32Array = np.zeros(0, dtype=np.int32)
     if not traffic.credit:
         return none
-    all_count = traffic.stands_for is not None
+    all_count = traffic.multiplicity is not None
     if not all_count and np.bincount(traffic.src, traffic.takes).max(initial=0) <= traffic.credit:
         return none
     windowed = np.zeros(len(network.path_latency_ps), dtype=bool)

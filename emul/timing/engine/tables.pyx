@@ -41,7 +41,7 @@ cdef class Tables:
         self.ports, self.connections = 4 * network.world_size, len(table.rate)
         self.places = KEPT * (self.ports + self.connections)
         self.fits = (
-            traffic.stands_for is None
+            traffic.multiplicity is None
             and len(table.classes.of_stream) == 0
             and not np.any(table.cwnd_rtt_ps)
             and len(table.multi_window) == 0

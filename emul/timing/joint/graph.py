@@ -151,7 +151,7 @@ class JointGraph:
             for name in COLUMNS
         }
         credit = max(each.credit for each in self._columns)
-        self._columns = [Transfers(**columns, credit=credit, call_ps=0, stands_for=None)]
+        self._columns = [Transfers(**columns, credit=credit, call_ps=0, multiplicity=None)]
         earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
         self._edges = [(earlier, later, kind)]
 
@@ -277,7 +277,7 @@ class JointGraph:
                 host_ps=host_ps.astype(np.int64),
                 completion_ps=nothing,
                 call_ps=0,
-                stands_for=None,
+                multiplicity=None,
             )
         )
         numbers = np.arange(lines.start, lines.stop)

@@ -82,7 +82,7 @@ class Footprint:
         host_ps: Int64Array = (more[network.paths(src, dst)] * transfers.begins).astype(np.int64)
         if len(transfers.host_ps):
             host_ps += transfers.host_ps
-        assert transfers.stands_for is None, "an excerpt stands for ranks that are not there"
+        assert transfers.multiplicity is None, "an excerpt stands for ranks that are not there"
         placed = replace(
             _alone(transfers),
             src=src,

@@ -11,13 +11,15 @@ import numpy.typing as npt
 
 from emul.errors import TopologyError
 from emul.links import State
-from emul.links.traces import MAHIMAHI_PACKET_BYTES
 from emul.reading.bounded_text import BYTE_ORDER_MARK, MOST_TRACE_BYTES, read_bytes
 from emul.topology.formats.traces import MOST_STATES
 
-__all__ = ["mahimahi_states"]
+__all__ = ["MAHIMAHI_PACKET_BYTES", "mahimahi_states"]
 
 Int64Array = npt.NDArray[np.int64]
+
+MAHIMAHI_PACKET_BYTES = 1500
+"""Bytes that one line of a Mahimahi trace lets through (mm-link(1))."""
 
 LONGEST_STAMP = 12
 """Digits of milliseconds: 31 years."""
@@ -87,7 +89,7 @@ def _stamps(path: Path) -> Int64Array:
 
 
 def _parsed(path: Path, content: bytes) -> Iterator[Int64Array]:
-    """Yield the stamps of ``content`` in parts; raises TopologyError for what is no stamp."""
+    """Yield the stamps of ``content`` in parts; raises TopologyError for other text."""
     first, number = 0, 0
     while first < len(content):
         end = re.compile(rb"\s|\Z").search(content, first + PARSED_AT_ONCE)

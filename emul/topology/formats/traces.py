@@ -9,6 +9,8 @@ from pathlib import Path
 
 from emul.errors import TopologyError
 from emul.reading.bounded_text import MOST_TRACE_BYTES, read_text
+from emul.reading.place import Place
+from emul.reading.values import Range
 
 __all__ = ["COLUMNS", "MOST_STATES", "recorded_rows"]
 
@@ -42,6 +44,9 @@ WITHOUT_NAMES = (
 )
 DELIMITERS = (";", "\t", ",")
 """In this order: numbers in a table with semicolons may have a comma, and are refused."""
+ROUNDING = 1e-9
+"""Part of the rate of a link by which a recorded rate may be above the rate."""
+
 TRUTH = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -58,12 +63,12 @@ def recorded_rows(
     rows = _split(path, lines)
     number, first = next(rows, (1, []))
     if columns:
-        table = _Table(path, tuple(columns), rate_bytes_per_s, f"columns = {list(columns)}")
+        table = _TraceTable(path, tuple(columns), rate_bytes_per_s, f"columns = {list(columns)}")
         if first and not any(map(_is_number, first)):
             number, first = next(rows, (number, []))  # names of others
     else:
         shown = f"line {number} = {lines[0][1][:200] if lines else ''!r}"
-        table = _Table(path, tuple(first), rate_bytes_per_s, shown)
+        table = _TraceTable(path, tuple(first), rate_bytes_per_s, shown)
         number, first = next(rows, (number, []))
     if not first:
         raise TopologyError(f"{path}: no line with numbers: needed at least one")
@@ -112,7 +117,7 @@ def _is_number(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class _TraceTable:
     """The columns of a trace: their names, and the rate that absolute rates are parts of."""
 
     path: Path
@@ -152,26 +157,23 @@ class _Table:
         if name == "rate_factor":
             return value
         most = self.rate_bytes_per_s / RATES[name]
-        if not 0 <= value <= most * (1 + 1e-9):
-            raise TopologyError(
-                f"{self.path}: line {number}: {name} = {value:g}: needed a number from 0 to "
-                f"{most:g}, the rate of the link"
-            )
+        if value not in Range(0, most * (1 + ROUNDING), ""):
+            needed = f"a number from 0 to {most:g}, the rate of the link"
+            raise self._at(number).complaint(f"{name} = {value:g}: needed {needed}")
         return min(1.0, value / most)
 
     def _cell(self, number: int, name: str, text: str) -> object:
         if name != "up":
             return self._number(number, name, text)
         if text.lower() not in TRUTH:
-            raise self._refusal(number, name, text, "1, 0, true or false")
+            raise self._at(number).of(name).refusal(text, "1, 0, true or false")
         return TRUTH[text.lower()]
 
     def _number(self, number: int, name: str, text: str) -> float:
         if not _is_number(text):
-            raise self._refusal(number, name, text, "a number, with a point and not a comma")
+            needed = "a number, with a point and not a comma"
+            raise self._at(number).of(name).refusal(text, needed)
         return float(text)
 
-    def _refusal(self, number: int, name: str, text: str, needed: str) -> TopologyError:
-        return TopologyError(
-            f"{self.path}: line {number}: {name} = {text[:200]!r}: needed {needed}"
-        )
+    def _at(self, number: int) -> Place:
+        return Place(f"{self.path}: line {number}", error_class=TopologyError)

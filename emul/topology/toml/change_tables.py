@@ -7,8 +7,9 @@ from pathlib import Path
 
 from emul.errors import ArgumentError
 from emul.links import Changes, Diurnal, Link, Outages, State
-from emul.links.traces import BUSIEST_HOUR
-from emul.reading.toml_table import Range, Table
+from emul.links.changes import BUSIEST_HOUR
+from emul.reading.toml_table import TomlTable
+from emul.reading.values import Range
 from emul.topology.formats.mahimahi import mahimahi_states
 from emul.topology.formats.traces import COLUMNS, recorded_rows
 
@@ -34,10 +35,10 @@ FILE = (
 )
 
 
-def changes_of(table: Table, link: Link, folder: Path | None) -> Changes:
+def changes_of(table: TomlTable, link: Link, folder: Path | None) -> Changes:
     """Return how the trunk of ``table``, whose link is ``link``, changes.
 
-    Files are looked for from ``folder``, that of the topology; without one there are none.
+    Files are looked for from ``folder``, the folder of the topology; without one there are none.
     """
     trace, repeat_s = _trace(table, link, folder)
     for loss in {state.loss for state in trace if state.loss is not None}:
@@ -51,7 +52,7 @@ def changes_of(table: Table, link: Link, folder: Path | None) -> Changes:
         raise table.converted_key(error) from None
 
 
-def _trace(table: Table, link: Link, folder: Path | None) -> tuple[tuple[State, ...], float]:
+def _trace(table: TomlTable, link: Link, folder: Path | None) -> tuple[tuple[State, ...], float]:
     repeat_s = table.number("repeat_s", PERIOD, 0.0)
     if "trace" not in table.content:
         if repeat_s:
@@ -69,7 +70,7 @@ def _trace(table: Table, link: Link, folder: Path | None) -> tuple[tuple[State, 
         raise table.refusal("trace", given, FILE)
     if "file" in given:
         path = _path(source, "file", folder)
-        csv = Table({}, str(path), "")
+        csv = TomlTable({}, str(path), "")
         recorded = recorded_rows(path, link.rate_bytes_per_s, _columns(source))
         return tuple(_state(csv, *row) for row in recorded), repeat_s
     if repeat_s:
@@ -79,7 +80,7 @@ def _trace(table: Table, link: Link, folder: Path | None) -> tuple[tuple[State, 
     return mahimahi_states(path, bin_ms, link.rate_bytes_per_s)
 
 
-def _columns(source: Table) -> list[str]:
+def _columns(source: TomlTable) -> list[str]:
     """Return the names of the columns of a trace, if its table gives them."""
     given = source.content.get("columns", [])
     needed = f"a list of names, each one of {', '.join(COLUMNS)} (to be passed over)"
@@ -91,14 +92,14 @@ def _columns(source: Table) -> list[str]:
     return given
 
 
-def _path(source: Table, key: str, folder: Path | None) -> Path:
+def _path(source: TomlTable, key: str, folder: Path | None) -> Path:
     name = source.text(key)
     if folder is None:
         raise source.refusal(key, name, "rows, for what comes with emul has no files of its own")
     return folder / name
 
 
-def _state(table: Table, at: str, row: list[object]) -> State:
+def _state(table: TomlTable, at: str, row: list[object]) -> State:
     """Return the state of a row found ``at`` a place of ``table``."""
     if not 2 <= len(row) <= 5:
         raise table.refusal(at, row, ROW)
@@ -115,7 +116,7 @@ def _state(table: Table, at: str, row: list[object]) -> State:
     )
 
 
-def _diurnal(table: Table) -> Diurnal | None:
+def _diurnal(table: TomlTable) -> Diurnal | None:
     if "diurnal" not in table.content:
         return None
     day = table.table("diurnal")
@@ -130,7 +131,7 @@ def _diurnal(table: Table) -> Diurnal | None:
         raise day.converted(error) from None
 
 
-def _outages(table: Table) -> Outages | None:
+def _outages(table: TomlTable) -> Outages | None:
     if "outages" not in table.content:
         return None
     down = table.table("outages")
@@ -155,7 +156,7 @@ def _outages(table: Table) -> Outages | None:
         raise down.converted(error) from None
 
 
-def _schedule(down: Table) -> tuple[tuple[float, float], ...]:
+def _schedule(down: TomlTable) -> tuple[tuple[float, float], ...]:
     if "schedule" not in down.content:
         return ()
     needed = "a list of [from_s, seconds]"
@@ -172,7 +173,7 @@ def _schedule(down: Table) -> tuple[tuple[float, float], ...]:
     )
 
 
-def _lasting_s(down: Table, what: str) -> float:
+def _lasting_s(down: TomlTable, what: str) -> float:
     hours, seconds = f"{what}_hours", f"{what}_s"
     if hours in down.content and seconds in down.content:
         raise down.refusal(seconds, down.content[seconds], f"either {seconds} or {hours}")

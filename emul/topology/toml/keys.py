@@ -6,7 +6,7 @@ from emul.links import RECOVERIES
 from emul.links.delay import AMPLIFIER_S, GLASS_GROUP_INDEX, TRANSPONDER_PAIR_S
 from emul.links.framing import FRAMINGS
 from emul.links.transport import TCP_INITIAL_WINDOW_BYTES
-from emul.reading.toml_table import Range
+from emul.reading.values import Range
 
 __all__ = [
     "CHANGE_KEYS",

@@ -11,7 +11,7 @@ from emul.links.delay import equipment_s, store_and_forward_s
 from emul.links.equipment import SWITCHES, Switch
 from emul.links.framing import FRAMINGS
 from emul.reading.complaints import Complaints
-from emul.reading.toml_table import Table
+from emul.reading.toml_table import TomlTable
 from emul.topology.library import link_preset, link_preset_names
 from emul.topology.toml.keys import (
     CHOICES,
@@ -52,27 +52,27 @@ STATUSES = ("measured", "published", "assumed")
 SOURCE = re.compile(rf"({'|'.join(STATUSES)}): \S")
 
 
-def number(table: Table, key: str) -> float:
-    """Return the number at ``key`` of a link's table, or what it is when it is not given."""
+def number(table: TomlTable, key: str) -> float:
+    """Return the number at ``key`` of a link's table, or its default."""
     return table.number(key, NUMBERS[key], DEFAULTS.get(key, 0.0))
 
 
-def _count(table: Table, key: str, default: int = 0) -> int:
+def _count(table: TomlTable, key: str, default: int = 0) -> int:
     return table.integer(key, COUNTS[key], default)
 
 
-def from_preset(table: Table, *, is_trunk: bool = False) -> Table:
+def from_preset(table: TomlTable, *, is_trunk: bool = False) -> TomlTable:
     """Return a link's table over the preset that it names, if any; keys and sources are known."""
     table.check_keys(TRUNK_KEYS if is_trunk else LINK_KEYS)
     if "preset" in table.content:
         name = table.choice("preset", link_preset_names(), "")
         own = {key: value for key, value in table.content.items() if key != "preset"}
-        table = Table(over(link_preset(name), own), table.where, table.path)
+        table = TomlTable(over(link_preset(name), own), table.where, table.path)
     _check_sources(table)
     return table
 
 
-def _check_sources(table: Table) -> None:
+def _check_sources(table: TomlTable) -> None:
     sources = table.table("sources")
     sources.check_keys(key for key in table.content if key not in ("preset", "sources"))
     for key in sources.content:
@@ -82,7 +82,7 @@ def _check_sources(table: Table) -> None:
             )
 
 
-def link_of(table: Table, nics_bytes_per_s: float | None = None) -> Link:
+def link_of(table: TomlTable, nics_bytes_per_s: float | None = None) -> Link:
     """Return the link that a table of `from_preset` describes.
 
     ``nics_bytes_per_s`` is the sum of the NICs at the smaller end of a trunk, which its
@@ -95,7 +95,7 @@ def link_of(table: Table, nics_bytes_per_s: float | None = None) -> Link:
         raise
 
 
-def _raise_all(table: Table, first: TopologyError) -> None:
+def _raise_all(table: TomlTable, first: TopologyError) -> None:
     """Raise all that is wrong with the values of a link's table, of which ``first`` is told."""
     complaints = Complaints(table.where, TopologyError)
     complaints.add(first)
@@ -112,7 +112,7 @@ def _raise_all(table: Table, first: TopologyError) -> None:
     complaints.raise_any()
 
 
-def _link_of(table: Table, nics_bytes_per_s: float | None) -> Link:
+def _link_of(table: TomlTable, nics_bytes_per_s: float | None) -> Link:
     rate = rate_bytes_per_s(table, nics_bytes_per_s)
     latency_s = _latency_s(table, wave_bytes_per_s(table, rate))
     try:
@@ -138,7 +138,7 @@ def _link_of(table: Table, nics_bytes_per_s: float | None) -> Link:
     return link
 
 
-def _transport(table: Table) -> Transport:
+def _transport(table: TomlTable) -> Transport:
     return Transport(
         window_bytes=number(table, "window_bytes"),
         streams=_count(table, "streams", 1),
@@ -155,7 +155,7 @@ def _transport(table: Table) -> Transport:
     )
 
 
-def _others(table: Table) -> OtherTraffic:
+def _others(table: TomlTable) -> OtherTraffic:
     return OtherTraffic(
         load=number(table, "load"),
         queue_bytes=number(table, "queue_bytes"),
@@ -165,7 +165,7 @@ def _others(table: Table) -> OtherTraffic:
     )
 
 
-def efficiency(table: Table) -> float:
+def efficiency(table: TomlTable) -> float:
     """Return the part of the line that carries payload."""
     if "framing" not in table.content:
         return number(table, "efficiency")
@@ -174,14 +174,14 @@ def efficiency(table: Table) -> float:
     return FRAMINGS[table.choice("framing", CHOICES["framing"], "")].efficiency
 
 
-def oversubscribed_bytes_per_s(table: Table, nics_bytes_per_s: float | None) -> float:
-    """Return what an oversubscription leaves, or infinity when there is none."""
+def oversubscribed_bytes_per_s(table: TomlTable, nics_bytes_per_s: float | None) -> float:
+    """Return the rate after oversubscription, or infinity when there is none."""
     if nics_bytes_per_s is None or "oversubscription" not in table.content:
         return math.inf
     return nics_bytes_per_s / number(table, "oversubscription")
 
 
-def rate_bytes_per_s(table: Table, nics_bytes_per_s: float | None) -> float:
+def rate_bytes_per_s(table: TomlTable, nics_bytes_per_s: float | None) -> float:
     """Return the payload rate of all waves together: the smallest that the table gives."""
     left = oversubscribed_bytes_per_s(table, nics_bytes_per_s)
     line = [key for key in LINE_KEYS if key in table.content]
@@ -203,14 +203,14 @@ def rate_bytes_per_s(table: Table, nics_bytes_per_s: float | None) -> float:
     )
 
 
-def wave_bytes_per_s(table: Table, rate_bytes_per_s: float) -> float:
+def wave_bytes_per_s(table: TomlTable, rate_bytes_per_s: float) -> float:
     """Return the bytes per second at which a packet goes onto one wave."""
     if "line_gbit_per_s" in table.content:
         return number(table, "line_gbit_per_s") * BYTES_PER_GBIT
     return rate_bytes_per_s / _count(table, "waves", 1)
 
 
-def sight_km(table: Table) -> float | None:
+def sight_km(table: TomlTable) -> float | None:
     """Return the line of sight in kilometres, if a distance is given."""
     if "km" in table.content and "miles" in table.content:
         raise table.refusal("miles", table.content["miles"], "either miles or km")
@@ -219,7 +219,7 @@ def sight_km(table: Table) -> float | None:
     return number(table, "km") if "km" in table.content else None
 
 
-def fitted_switches(table: Table) -> list[Switch]:
+def fitted_switches(table: TomlTable) -> list[Switch]:
     """Return the switches along the path that are given by their generation."""
     names = table.content.get("switches", [])
     if not isinstance(names, list) or len(names) > MOST_SWITCHES:
@@ -230,14 +230,14 @@ def fitted_switches(table: Table) -> list[Switch]:
     return [SWITCHES[name] for name in names]
 
 
-def frame_bytes(table: Table) -> float:
+def frame_bytes(table: TomlTable) -> float:
     """Return the bytes that a box takes in before it sends on the first of them."""
     if "frame_bytes" in table.content:
         return number(table, "frame_bytes")
     return table.number("mtu_bytes", NUMBERS["mtu_bytes"])
 
 
-def _latency_s(table: Table, wave_bytes_per_s: float) -> float:
+def _latency_s(table: TomlTable, wave_bytes_per_s: float) -> float:
     given = [key for key in PATH_KEYS if key in table.content]
     if "latency_us" in table.content:
         if given:
@@ -259,7 +259,7 @@ def _latency_s(table: Table, wave_bytes_per_s: float) -> float:
     )
 
 
-def _equipment_s(table: Table, wave_bytes_per_s: float) -> float:
+def _equipment_s(table: TomlTable, wave_bytes_per_s: float) -> float:
     switches = fitted_switches(table)
     storing = _count(table, "store_and_forward_hops")
     stored = storing + sum(switch.stores for switch in switches)

@@ -1,4 +1,4 @@
-"""One table over another: what a file says on top of a preset, or a trunk on top of the defaults.
+"""One table over another: a file on top of a preset, or a trunk on top of the defaults.
 
 Keys that say the same thing in another way displace each other: a delay may be given as such or as
 a distance, a distance in kilometres or miles, a rate as such or by its line, nodes by their number
@@ -22,9 +22,9 @@ NODES = ("nodes", "ranks_per_node", "node")
 
 
 def over(general: Content, own: Content) -> Content:
-    """Return ``own`` over ``general``, without what ``own`` displaces.
+    """Return ``own`` over ``general``, without the keys that ``own`` displaces.
 
-    Of the ``sources`` in ``general``, those of the numbers that are left are kept.
+    Of the ``sources`` in ``general``, the sources of the numbers that are left are kept.
     """
     displaced = _displaced(general, own)
     kept = {key: value for key, value in general.items() if key not in displaced}
@@ -37,7 +37,7 @@ def over(general: Content, own: Content) -> Content:
 
 
 def _displaced(general: Content, own: Content) -> set[str]:
-    """Return the keys of ``general`` that those of ``own`` take the place of."""
+    """Return the keys of ``general`` that keys of ``own`` replace."""
     if "preset" in own:
         return set(general)
     displaced: set[str] = set()

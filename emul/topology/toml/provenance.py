@@ -1,4 +1,4 @@
-"""What each number of a link is, and where it comes from; and what to know before trusting it."""
+"""The numbers of a link with their sources, and the warnings for a reader who trusts them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emul.links import Link, glass_s_per_km
+from emul.links.changes import BUSIEST_HOUR
 from emul.links.delay import store_and_forward_s
 from emul.links.equipment import SWITCHES
 from emul.links.framing import FRAMINGS
 from emul.links.limits import usual_limit
-from emul.links.traces import BUSIEST_HOUR
 from emul.links.transport import streams_to_fill, window_rate_bytes_per_s
-from emul.reading.toml_table import Table
+from emul.reading.toml_table import TomlTable
 from emul.topology.library import link_preset
 from emul.topology.toml.keys import (
     COUNTS,
@@ -32,7 +32,7 @@ from emul.topology.toml.link_tables import (
     sight_km,
     wave_bytes_per_s,
 )
-from emul.topology.toml.reader import LinkTable
+from emul.topology.toml.reader import LinkOrigin
 from emul.units import format_bytes, format_rate
 
 __all__ = ["Figure", "figures_of", "notes_of", "preset_table"]
@@ -64,14 +64,14 @@ class Figure:
     source: str
 
 
-def preset_table(name: str) -> LinkTable:
+def preset_table(name: str) -> LinkOrigin:
     """Return the preset of links called ``name`` as if a trunk were nothing else."""
-    table = from_preset(Table(link_preset(name), f"preset {name}", ""), is_trunk=True)
-    return LinkTable(name, table, link_of(table))
+    table = from_preset(TomlTable(link_preset(name), f"preset {name}", ""), is_trunk=True)
+    return LinkOrigin(name, table, link_of(table))
 
 
-def figures_of(found: LinkTable) -> tuple[Figure, ...]:
-    """Return the figures of a link: what its table says, and then what follows from that."""
+def figures_of(found: LinkOrigin) -> tuple[Figure, ...]:
+    """Return the figures of a link: from its table, and then those that follow."""
     derived = [*_rate(found)]
     if sight_km(found.table) is not None:
         derived += _delay(found)
@@ -79,7 +79,7 @@ def figures_of(found: LinkTable) -> tuple[Figure, ...]:
     return (*said, *derived, *_behaviour(found.link))
 
 
-def _said(table: Table) -> Iterator[Figure]:
+def _said(table: TomlTable) -> Iterator[Figure]:
     for key in TRUNK_KEYS:
         value = table.content.get(key)
         if key in ("preset", "sources", "switches") or value is None:
@@ -96,7 +96,7 @@ def _said(table: Table) -> Iterator[Figure]:
 
 
 def _short(value: object) -> str:
-    """Return what is no number in a few words."""
+    """Return in a few words a value that is no number."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -109,7 +109,7 @@ def _short(value: object) -> str:
     return str(value)
 
 
-def _source(table: Table, key: str) -> tuple[str, str]:
+def _source(table: TomlTable, key: str) -> tuple[str, str]:
     text = table.content.get("sources", {}).get(key)
     if text is None:
         return "given", ""
@@ -117,7 +117,7 @@ def _source(table: Table, key: str) -> tuple[str, str]:
     return status, source
 
 
-def _unspoken(table: Table) -> Iterator[Figure]:
+def _unspoken(table: TomlTable) -> Iterator[Figure]:
     """Yield the defaults that the link is made of."""
     content = table.content
     used = {
@@ -134,12 +134,12 @@ def _unspoken(table: Table) -> Iterator[Figure]:
         yield Figure("busiest_hour", BUSIEST_HOUR, "hours", "assumed", "(default)")
 
 
-def _boxes_given(table: Table, key: str) -> int:
+def _boxes_given(table: TomlTable, key: str) -> int:
     """Return how many boxes of a kind the table counts."""
     return table.integer(key, COUNTS[key], 0)
 
 
-def _rate(found: LinkTable) -> Iterator[Figure]:
+def _rate(found: LinkOrigin) -> Iterator[Figure]:
     table, link = found.table, found.link
     if "framing" in table.content:
         framing = FRAMINGS[table.content["framing"]]
@@ -161,7 +161,7 @@ def _rate(found: LinkTable) -> Iterator[Figure]:
         yield Figure("rate for transfers", link.available_bytes_per_s, "B/s", "derived", why)
 
 
-def _delay(found: LinkTable) -> Iterator[Figure]:
+def _delay(found: LinkOrigin) -> Iterator[Figure]:
     """Yield the parts of the one-way delay that are there, in the order of the path."""
     table, wave = found.table, wave_bytes_per_s(found.table, found.link.rate_bytes_per_s)
     route_km = (sight_km(table) or 0.0) * number(table, "route_factor")
@@ -193,7 +193,7 @@ def _delay(found: LinkTable) -> Iterator[Figure]:
     yield Figure("one-way delay", found.link.latency_s, "s", "derived", "glass and boxes together")
 
 
-def _boxes(table: Table, count: str, each_us: str) -> float:
+def _boxes(table: TomlTable, count: str, each_us: str) -> float:
     return _boxes_given(table, count) * number(table, each_us) / 1e6
 
 
@@ -228,17 +228,17 @@ def _behaviour(link: Link) -> Iterator[Figure]:
 
 
 def _limit_bytes_per_s(link: Link) -> tuple[float, str]:
-    """Return what a connection that is alone gets, and what sets that."""
+    """Return the rate of a connection that is alone, and the term that sets it."""
     limit = usual_limit(link)
     return min(link.available_bytes_per_s, limit.bytes_per_s), limit.term
 
 
-def notes_of(found: LinkTable) -> tuple[str, ...]:
-    """Return what a reader should know about a link, in one sentence each."""
+def notes_of(found: LinkOrigin) -> tuple[str, ...]:
+    """Return warnings about a link for its readers, one sentence each."""
     return tuple(_notes(found))
 
 
-def _notes(found: LinkTable) -> Iterator[str]:
+def _notes(found: LinkOrigin) -> Iterator[str]:
     link, place = found.link, found.place
     if link.short_of_headroom:
         loses = link.transport.recovery == "gbn" and link.transport.loss > 0

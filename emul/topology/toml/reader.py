@@ -1,8 +1,8 @@
 """Topologies from TOML files.
 
 A file may start from a ``preset``. Keys carry their unit. ``[defaults.node_link]``,
-``[defaults.site_link]`` and ``[defaults.trunk]`` hold what most links share; a site or trunk
-overrides key by key.
+``[defaults.site_link]`` and ``[defaults.trunk]`` hold the keys that most links share; a site or
+trunk overrides key by key.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from emul.errors import TopologyError
 from emul.links import Link
 from emul.reading.bounded_text import read_text, toml_document
 from emul.reading.complaints import Complaints
-from emul.reading.toml_table import Range, Table
+from emul.reading.toml_table import TomlTable
+from emul.reading.values import Range
 from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Site, Topology, Trunk
 from emul.topology.nodes import Node, NodeRuns
@@ -30,7 +31,7 @@ from emul.topology.toml.link_tables import (
 )
 from emul.topology.toml.overlay import over, over_preset
 
-__all__ = ["Document", "LinkTable", "parse_document", "read_document", "read_topology"]
+__all__ = ["Document", "LinkOrigin", "parse_document", "read_document", "read_topology"]
 
 MOST_SITES = 1_000
 MOST_RANKS = 1_000_000
@@ -52,7 +53,7 @@ SITE_KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class LinkTable:
+class LinkOrigin:
     """The table that a link was read from, with all that it inherits.
 
     ``place`` is the name that reports use for the link; ``nics_bytes_per_s`` the sum of the NICs
@@ -60,21 +61,21 @@ class LinkTable:
     """
 
     place: str
-    table: Table
+    table: TomlTable
     link: Link
     nics_bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file describes: the topology, and the table of every distinct kind of link."""
+    """The content of a file: the topology, and the table of every distinct kind of link."""
 
     topology: Topology
-    tables: tuple[LinkTable, ...]
+    tables: tuple[LinkOrigin, ...]
 
 
 def read_document(path: Path) -> Document:
-    """Return what the TOML file at ``path`` describes.
+    """Return the document in the TOML file at ``path``.
 
     Raises TopologyError when the file cannot be read or does not describe a topology.
     """
@@ -91,8 +92,8 @@ def read_topology(path: Path) -> Topology:
 
 
 def parse_document(text: str, *, name: str, where: str, folder: Path | None = None) -> Document:
-    """Return what ``text`` describes; the files that it names are looked for from ``folder``."""
-    root = _over_preset(Table(toml_document(text, where), where, ""))
+    """Return the document in ``text``; the files that it names are looked for from ``folder``."""
+    root = _over_preset(TomlTable(toml_document(text, where), where, ""))
     complaints = Complaints(where, TopologyError)
     with complaints.noted():
         root.check_keys(("name", "description", "defaults", "site", "trunk"))
@@ -102,7 +103,7 @@ def parse_document(text: str, *, name: str, where: str, folder: Path | None = No
     called = name
     with complaints.noted():
         called = root.name("name", name)
-    read: list[LinkTable] = []
+    read: list[LinkOrigin] = []
     sites = tuple(_sites(root, defaults, read, complaints))
     nics = {site.name: site.ranks * site.link.rate_bytes_per_s for site in sites}
     trunks = tuple(_trunks(root, defaults, nics, read, complaints, folder))
@@ -116,24 +117,24 @@ def parse_document(text: str, *, name: str, where: str, folder: Path | None = No
 
 
 def _sites(
-    root: Table, defaults: Table, read: list[LinkTable], complaints: Complaints
+    root: TomlTable, defaults: TomlTable, read: list[LinkOrigin], complaints: Complaints
 ) -> Iterator[Site]:
-    """Yield the sites, and note what is wrong with others."""
+    """Yield the sites, and note the errors of others."""
     for table in root.tables("site", MOST_SITES):
         with complaints.noted():
             yield _site(table, defaults, read)
 
 
 def _trunks(
-    root: Table,
-    defaults: Table,
+    root: TomlTable,
+    defaults: TomlTable,
     nics: dict[str, float],
-    read: list[LinkTable],
+    read: list[LinkOrigin],
     complaints: Complaints,
     folder: Path | None,
 ) -> Iterator[Trunk]:
-    """Yield the trunks, and note what is wrong with others."""
-    if complaints:  # what a trunk may take of a wrong site's NICs is not known
+    """Yield the trunks, and note the errors of others."""
+    if complaints:  # the rate of a wrong site's NICs is not known
         names = [table.content.get("name") for table in root.tables("site", MOST_SITES)]
         nics = {name: 1.0 for name in names if isinstance(name, str)}
     for table in root.tables("trunk", MOST_SITES * (MOST_SITES - 1) // 2):
@@ -143,7 +144,7 @@ def _trunks(
             yield _trunk(found, table.content["between"], folder)
 
 
-def _over_preset(root: Table) -> Table:
+def _over_preset(root: TomlTable) -> TomlTable:
     """Return a document over the preset that it starts from, if it names one."""
     if "preset" not in root.content:
         return root
@@ -151,7 +152,7 @@ def _over_preset(root: Table) -> Table:
     if preset not in preset_names():
         raise root.refusal("preset", preset, f"one of {', '.join(preset_names())}")
     base = toml_document(preset_text(preset), f"preset {preset}")
-    return Table(over_preset(base, root.content), root.where, root.path)
+    return TomlTable(over_preset(base, root.content), root.where, root.path)
 
 
 def _check_ranks(where: str, ranks: int) -> None:
@@ -159,7 +160,7 @@ def _check_ranks(where: str, ranks: int) -> None:
         raise TopologyError(f"{where}: {ranks} ranks: needed at most {MOST_RANKS}")
 
 
-def _site(table: Table, defaults: Table, read: list[LinkTable]) -> Site:
+def _site(table: TomlTable, defaults: TomlTable, read: list[LinkOrigin]) -> Site:
     """Return a site; the tables of its links come after those in ``read``."""
     table.check_keys(SITE_KEYS)
     name = table.name("name")
@@ -178,7 +179,7 @@ def _site(table: Table, defaults: Table, read: list[LinkTable]) -> Site:
         raise table.converted(error) from None
 
 
-def _ways_out(table: Table) -> tuple[float, float | None, float]:
+def _ways_out(table: TomlTable) -> tuple[float, float | None, float]:
     """Return uplink, downlink and the burst of the uplink, in bytes per second and bytes."""
     rates = [
         table.number(key, NUMBERS["rate_gbit_per_s"], math.inf) * BYTES_PER_GBIT
@@ -188,12 +189,12 @@ def _ways_out(table: Table) -> tuple[float, float | None, float]:
     return rates[0], rates[1] if "downlink_gbit_per_s" in table.content else None, burst
 
 
-def _link(place: str, table: Table) -> LinkTable:
+def _link(place: str, table: TomlTable) -> LinkOrigin:
     table = from_preset(table)
-    return LinkTable(place, table, link_of(table))
+    return LinkOrigin(place, table, link_of(table))
 
 
-def _nodes(table: Table, place: str, node_link: Table, read: list[LinkTable]) -> NodeRuns:
+def _nodes(table: TomlTable, place: str, node_link: TomlTable, read: list[LinkOrigin]) -> NodeRuns:
     """Return nodes that are given one by one; those without a link of their own share one."""
     nodes: list[Node] = []
     shared: Link | None = None
@@ -209,7 +210,7 @@ def _nodes(table: Table, place: str, node_link: Table, read: list[LinkTable]) ->
     return NodeRuns.of(nodes)
 
 
-def _ranks_of_nodes(table: Table) -> list[tuple[int, int]]:
+def _ranks_of_nodes(table: TomlTable) -> list[tuple[int, int]]:
     """Return the ranks of nodes, each with how many of these follow one another."""
     nodes = table.content.get("nodes")
     if isinstance(nodes, list):
@@ -221,7 +222,7 @@ def _ranks_of_nodes(table: Table) -> list[tuple[int, int]]:
     return [(per_node, number)]
 
 
-def _trunk_table(table: Table, defaults: Table, nics: dict[str, float]) -> LinkTable:
+def _trunk_table(table: TomlTable, defaults: TomlTable, nics: dict[str, float]) -> LinkOrigin:
     """Return the link of a trunk; ``nics`` is the sum of the NICs of each site by its name."""
     table.check_keys(("between", *TRUNK_KEYS))
     between = table.content.get("between")
@@ -232,17 +233,17 @@ def _trunk_table(table: Table, defaults: Table, nics: dict[str, float]) -> LinkT
     if not all(isinstance(name, str) for name in between):
         raise table.refusal("between", between, "the names of two sites")
     own = {key: value for key, value in table.content.items() if key != "between"}
-    merged = _overlay(defaults.table("trunk"), Table(own, table.where, table.path))
+    merged = _overlay(defaults.table("trunk"), TomlTable(own, table.where, table.path))
     merged = from_preset(merged, is_trunk=True)
     least = min((nics[name] for name in between if name in nics), default=None)
-    return LinkTable(" - ".join(between), merged, link_of(merged, least), least)
+    return LinkOrigin(" - ".join(between), merged, link_of(merged, least), least)
 
 
-def _trunk(found: LinkTable, between: list[str], folder: Path | None) -> Trunk:
+def _trunk(found: LinkOrigin, between: list[str], folder: Path | None) -> Trunk:
     changes = changes_of(found.table, found.link, folder)
     return Trunk((between[0], between[1]), found.link, sight_km(found.table), changes)
 
 
-def _overlay(general: Table, own: Table) -> Table:
+def _overlay(general: TomlTable, own: TomlTable) -> TomlTable:
     """Return ``own`` over ``general``; a delay given in one form displaces the other form."""
-    return Table(over(general.content, own.content), own.where, own.path)
+    return TomlTable(over(general.content, own.content), own.where, own.path)

@@ -1,4 +1,4 @@
-"""What this machine offers: versions, backends and why one is not there, processor, device."""
+"""This machine: versions, backends and why one is missing, processor, device."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Facts = list[tuple[str, str]]
 
 
 def info_lines(version: str) -> list[str]:
-    """Return what ``emul info`` prints; asks for a GPU by letting it compute."""
-    found = choice.find_gpu()
-    auto = "cpu" if found.device is None else "cupy for arrays of the GPU, cpu for the host's"
+    """Return the lines of ``emul info``; a GPU counts as there when a kernel ran on it."""
+    gpu = choice.find_gpu()
+    auto = "cpu" if gpu.device is None else "cupy for arrays of the GPU, cpu for the host's"
     backends = {
         "auto": auto,
         "cpu": "available: compiled, all steps of a plan in one pass",
         "numpy": "available: step by step, the specification of the others",
-        "cupy": f"{'not ' if found.device is None else ''}available: {found.reason}",
+        "cupy": f"{'not ' if gpu.device is None else ''}available: {gpu.reason}",
     }
     facts: Facts = [
         ("emul", version),
@@ -35,10 +35,10 @@ def info_lines(version: str) -> list[str]:
         ("instruction set", f"{CpuOps(1).instructions} (of {', '.join(INSTRUCTION_SETS)})"),
         ("cores", str(usable_cores())),
     ]
-    if found.device is not None:
-        facts += found.device.facts().items()
-        with found.device.current():
-            least, median = tick_ns(found.device)
+    if gpu.device is not None:
+        facts += gpu.device.facts().items()
+        with gpu.device.current():
+            least, median = tick_ns(gpu.device)
         facts.append(("globaltimer", f"moves on by {least} ns at least, {median} ns in the median"))
     width = max(len(name) for name, _ in facts)
     return [f"{name:<{width}}  {said}" for name, said in facts]

@@ -1,4 +1,4 @@
-"""What ``emul info --clock`` says: the clock, the margin, and how exact waits are."""
+"""Output of ``emul info --clock``: the clock, the margin, and how exact waits are."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Measures what plans cost: building, proving and timing them, reading and writing them.
-
-    python -m bench.plans --out bench/results/plans.json
+"""Plans: the cost of building, proving, timing, reading and writing.
 
 Every figure is the median of several runs, with the time of a calibration of the same run beside
 it: copying as many rows as a plan has transfers, seven columns of int32 each. That the plan is
@@ -10,18 +8,15 @@ right and of the expected size is asserted before its time counts.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench import machine
-from emul import Link, Node, PlanError, Site, Topology, Trunk
+from bench.measuring import median_s
+from bench.worlds import sites_of
+from emul import Link, PlanError
 from emul.plans import (
     COLLECTIVES,
     Plan,
@@ -35,6 +30,8 @@ from emul.plans import (
 from emul.timing import time_plan
 from emul.topology import Network
 
+__all__ = ["add_options", "measure"]
+
 REPEATS = 3
 CASES = (
     ("all_reduce", "ring", (236,) * 3),
@@ -46,24 +43,11 @@ CASES = (
     ("all_reduce", "hierarchical:pieces", (205,) * 3),
     ("all_reduce", "hierarchical", (97, 101, 103, 107, 109, 113, 127, 131)),
 )
-LINK = Link(1e10, 5e-6, 1e-6)
+TRUNK = Link(1e11, 1e-4, 1e-6)
 
 
-def median_s(work: Callable[[], object]) -> float:
-    """Return the median seconds of ``work``."""
-    taken = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
-
-
-def topology_of(sizes: tuple[int, ...]) -> Topology:
-    """Return sites of single-rank nodes, every two joined by a trunk."""
-    sites = tuple(Site(f"s{i}", (Node(1, LINK),) * size, LINK) for i, size in enumerate(sizes))
-    pairs = [(a.name, b.name) for i, a in enumerate(sites) for b in sites[i + 1 :]]
-    return Topology("bench", sites, tuple(Trunk(pair, Link(1e11, 1e-4, 1e-6)) for pair in pairs))
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: every option is common to all reports."""
 
 
 def measured(collective: str, algorithm: str, sizes: tuple[int, ...]) -> dict[str, Any]:
@@ -71,17 +55,17 @@ def measured(collective: str, algorithm: str, sizes: tuple[int, ...]) -> dict[st
     plan = build_plan(collective, algorithm, sizes)
     n = plan.world_size
     shape = Shape(COLLECTIVES[collective], n, n * 1000)
-    program, network = Program.of(plan, shape, 4), Network.of(topology_of(sizes))
+    program, network = Program.of(plan, shape, 4), Network.of(sites_of(sizes, TRUNK))
     transfers = int(np.count_nonzero(program.src != program.dst))
     timeline = time_plan(program, network)
     assert timeline.sent == transfers, "a transfer was not timed"
     rows = np.ones((transfers, 7), dtype=np.int32)
     seconds = {
-        "build_and_prove_s": median_s(lambda: build_plan(collective, algorithm, sizes)),
-        "prove_s": median_s(lambda: verify(plan)),
-        "program_s": median_s(lambda: Program.of(plan, shape, 4)),
-        "time_s": median_s(lambda: time_plan(program, network)),
-        "calibration_s": median_s(rows.copy),
+        "build_and_prove_s": median_s(lambda: build_plan(collective, algorithm, sizes), REPEATS),
+        "prove_s": median_s(lambda: verify(plan), REPEATS),
+        "program_s": median_s(lambda: Program.of(plan, shape, 4), REPEATS),
+        "time_s": median_s(lambda: time_plan(program, network), REPEATS),
+        "calibration_s": median_s(rows.copy, REPEATS),
     }
     return {
         "collective": collective,
@@ -100,7 +84,7 @@ def measured(collective: str, algorithm: str, sizes: tuple[int, ...]) -> dict[st
 
 
 def files() -> dict[str, Any]:
-    """Return what it takes to write and read the largest kind of file, and to refuse a bad one."""
+    """Return the seconds of writing and reading the largest kind of file, and of a refusal."""
     plan = build_plan("all_reduce", "ring", (128,))
     with tempfile.TemporaryDirectory() as folder:
         path, bad = Path(folder) / "plan.xml", Path(folder) / "bad.xml"
@@ -109,9 +93,9 @@ def files() -> dict[str, Any]:
         bad.write_text(million_steps(), encoding="utf-8")
         return {
             "steps": steps,
-            "write_s": median_s(lambda: plan_xml(plan)),
-            "read_and_prove_s": median_s(lambda: read_plan(path)),
-            "refuse_a_million_steps_s": median_s(lambda: refused(bad)),
+            "write_s": median_s(lambda: plan_xml(plan), REPEATS),
+            "read_and_prove_s": median_s(lambda: read_plan(path), REPEATS),
+            "refuse_a_million_steps_s": median_s(lambda: refused(bad), REPEATS),
         }
 
 
@@ -134,11 +118,8 @@ def refused(path: Path) -> Plan | None:
     raise AssertionError(f"{plan} was accepted")
 
 
-def main() -> None:
-    """Measure, print a table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    out = parser.parse_args().out
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure and print every case; return the figures."""
     rows = []
     for case in CASES:
         rows.append(measured(*case))
@@ -154,9 +135,4 @@ def main() -> None:
         "file of {steps} steps: {write_s:.2f} s to write, {read_and_prove_s:.2f} s to read and "
         "prove; a million steps refused in {refuse_a_million_steps_s:.2f} s".format(**found)
     )
-    document = {"machine": machine(), "plans": rows, "files": found}
-    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    return {"plans": rows, "files": found}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from emul.errors import ArgumentError, CapacityError
-from emul.plans import Excerpt, Places, Program, Shape, build_plan, collective_named
+from emul.plans import Places, Program, Shape, SymmetricPlan, build_plan, collective_named
 
 SITES = [(4, 4), (4, 4), (4, 4)]
 DIRECT = "hierarchical:site=ring,trunk=direct"
@@ -30,23 +30,23 @@ def test_an_excerpt_sends_what_the_ranks_it_shows_send(collective, algorithm):
     if algorithm.endswith("one_shot") and collective != "all_reduce":
         pytest.skip("one_shot is an all_reduce")
     sites = [(2,) * 6] * 3
-    excerpt = Excerpt.of(collective, algorithm, Places.of(sites))
+    excerpt = SymmetricPlan.of(collective, algorithm, Places.of(sites))
     shape = shape_of(collective, 36, 36 * 5)
     few = excerpt.program(shape, 4, excerpt.rounds)
     whole = Program.of(build_plan(collective, algorithm, sites), shape, 4)
     assert excerpt.period == 4
     everything, shown = sent(whole, 12, 4), np.flatnonzero(whole.src % 12 < 4)
     assert sent(few, 4, 4) == [everything[t] for t in shown]  # in the order of the plan, too
-    assert int(few.stands_for.transfers.sum()) == len(whole)
+    assert int(few.multiplicity.transfers.sum()) == len(whole)
 
 
 def test_every_rank_is_stood_for_where_the_period_does_not_divide_their_number():
-    excerpt = Excerpt.of("all_reduce", "hierarchical", Places.of([(1,) * 7] * 2))
+    excerpt = SymmetricPlan.of("all_reduce", "hierarchical", Places.of([(1,) * 7] * 2))
     assert excerpt.connections(np.arange(excerpt.period)).tolist() == [4, 3]
 
 
 def test_a_ring_at_one_site_is_a_hierarchy_of_one_level():
-    excerpt = Excerpt.of("all_reduce", "ring", Places.of([(1,) * 6]))
+    excerpt = SymmetricPlan.of("all_reduce", "ring", Places.of([(1,) * 6]))
     assert (excerpt.sites, excerpt.ranks, str(excerpt)) == (1, 6, "ring all_reduce over 6 ranks")
 
 
@@ -67,12 +67,12 @@ def test_a_ring_at_one_site_is_a_hierarchy_of_one_level():
 )
 def test_plans_whose_ranks_are_not_alike_are_refused(collective, algorithm, sites, complaint):
     with pytest.raises(ArgumentError, match=complaint):
-        Excerpt.of(collective, algorithm, Places.of(sites))
+        SymmetricPlan.of(collective, algorithm, Places.of(sites))
 
 
 @pytest.mark.parametrize("width", [25, 32, 0])
 def test_shares_of_unlike_length_are_refused(width):
-    excerpt = Excerpt.of("all_reduce", "hierarchical", Places.of(SITES))
+    excerpt = SymmetricPlan.of("all_reduce", "hierarchical", Places.of(SITES))
     complaint = f"{width} elements are not cut alike: needed a number of elements that 24 divides"
     with pytest.raises(ArgumentError, match=complaint):
         excerpt.program(shape_of("all_reduce", 24, width), 4, 7)
@@ -80,6 +80,6 @@ def test_shares_of_unlike_length_are_refused(width):
 
 def test_an_excerpt_that_does_not_fit_in_memory_is_refused(monkeypatch):
     monkeypatch.setattr("emul.memory.available_bytes", lambda: 1 << 20)
-    excerpt = Excerpt.of("all_reduce", "hierarchical", Places.of([(1,) * 90_000]))
+    excerpt = SymmetricPlan.of("all_reduce", "hierarchical", Places.of([(1,) * 90_000]))
     with pytest.raises(CapacityError, match="timing hierarchical by 359996 transfers"):
         excerpt.program(shape_of("all_reduce", 90_000, 90_000), 4, excerpt.rounds)

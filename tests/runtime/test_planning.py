@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from strategies import cases, count_for, link, one_site, root_of, topologies
 
 from emul import PlanError, World
-from emul.plans import build_plan, plan_xml
+from emul.plans import algorithms_for, build_plan, plan_xml
 from emul.report import closing_words
+from emul.runtime import planner
 from emul.runtime.request import Request
 from emul.timing import busiest_link_ps, transfers_in
+from emul.units import format_time
 
 
 @given(topologies(), cases, st.integers(0, 3000), st.data())
@@ -36,24 +38,43 @@ def test_the_busiest_link_is_that_of_a_star():
     assert busiest_link_ps(program, world.network) == 4 * 4000 * 1000
 
 
-def test_what_cannot_win_is_ruled_out_by_the_least_time_that_it_takes(monkeypatch):
-    world = World("three-campus")
-    kept = world.predict("all_reduce", 1 << 20)
-    monkeypatch.setattr("emul.runtime.planner.KEPT_TRANSFERS", 0)
+@pytest.mark.parametrize("kept", [0, 1 << 18])
+def test_an_algorithm_that_cannot_win_is_neither_proven_nor_timed(kept, monkeypatch):
+    world, built = World("three-campus"), []
+    names = algorithms_for("all_reduce")
+    times = {name: world.predict("all_reduce", 1 << 20, algorithm=name).time_s for name in names}
+    build = planner.build_plan
+    monkeypatch.setattr(
+        planner, "build_plan", lambda *args, **more: built.append(args[1]) or build(*args, **more)
+    )
+    monkeypatch.setattr(planner, "KEPT_TRANSFERS", kept)
     some = World("three-campus").predict("all_reduce", 1 << 20)
-    assert some.plan.algorithm == kept.plan.algorithm
-    assert (some.time_s, some.considered, some.ruled_out) == (
-        kept.time_s, kept.considered, kept.ruled_out
-    )  # fmt: skip
-    assert some.ruled_out
-    assert not some.considered.keys() & some.ruled_out.keys()
-    for algorithm, least_s in some.ruled_out.items():
-        time_s = world.predict("all_reduce", 1 << 20, algorithm=algorithm).time_s
-        assert some.time_s <= least_s <= time_s
+    assert some.time_s == min(times.values()) == times[some.plan.algorithm]
+    assert some.considered.items() <= times.items()
+    assert built
+    assert built[-1] == some.plan.algorithm
+    assert {*built} <= some.considered.keys()
+    assert some.ruled_out.keys() == times.keys() - some.considered.keys()
+    assert all(some.time_s <= least_s <= times[name] for name, least_s in some.ruled_out.items())
     words = closing_words(world, some, some)[-1]
-    assert f"; {len(some.ruled_out)} cannot be quicker and were not timed." in words
-    assert all(f" {name} " in words for name in some.considered)
+    least = format_time(min(some.ruled_out.values()))
+    needed = f"each needs at least {least} for its busiest link."
+    assert f". {len(some.ruled_out)} more were not timed: {needed}" in words
+    assert all(f"{name} " in words for name in some.considered)
     assert not any(f" {name} " in words for name in some.ruled_out)
+
+
+def test_a_regular_ring_that_cannot_win_is_timed_by_rule(monkeypatch):
+    made, of = [], planner.Program.of
+    monkeypatch.setattr(
+        planner.Program, "of", lambda plan, *more: made.append(plan.algorithm) or of(plan, *more)
+    )
+    found = World("one-campus").predict("all_reduce", 240)
+    rings = ("ring", "ring:channels", "ring:interleaved")
+    assert not {*rings} & {*made}
+    for algorithm in rings:
+        named = World("one-campus").predict("all_reduce", 240, algorithm=algorithm)
+        assert found.considered[algorithm] == named.time_s
 
 
 def test_a_file_that_changed_is_read_again(tmp_path):

@@ -9,17 +9,17 @@ from pathlib import Path
 
 from emul.reading.place import Place
 
-__all__ = ["Source"]
+__all__ = ["LogSource"]
 
 MOST_RANGES = 8
 """Ranges of line numbers that one note names; of further ones only the number is told."""
 
 
 @dataclass
-class Source:
+class LogSource:
     """The lines of a file without the prefix that they share; line ``i`` has number ``i + 1``.
 
-    A line that belongs to somebody else is empty here, so that numbers are those of the file.
+    A line that belongs to somebody else is empty here, so that the numbers of lines are right.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Source:
         self.left_out.append((number, why))
 
     def notes(self) -> tuple[str, ...]:
-        """Return in sentences what was taken off the lines, and which lines were left out."""
+        """Return in sentences which prefixes and which lines were left out."""
         name = self.path.name
         taken = [f"{name}: the prefix {self.prefix!r} of the lines is taken off"]
         return (*(taken if self.prefix else []), *_left_out_notes(name, self.left_out))

@@ -1,4 +1,4 @@
-"""Which text a kernel is compiled from: its definitions, what all kernels share, and its own file.
+"""Which text a kernel is compiled from: its definitions, the shared files, and its own file.
 
 A text includes nothing, so that NVRTC needs no header; ``#line`` makes a compiler name the real
 file and line.
@@ -17,13 +17,13 @@ from emul.ops.dtypes import DTYPES
 
 __all__ = [
     "ALIGNMENT",
-    "MOST_KEPT",
+    "MOST_SPILLED",
     "NVRTC_OPTIONS",
     "OPERATORS",
     "SHARED",
     "THREADS",
     "TILE_BYTES",
-    "Source",
+    "KernelSource",
 ]
 
 NVRTC_OPTIONS = ("--std=c++17", "--fmad=false")
@@ -42,28 +42,28 @@ ALIGNMENT = 16
 TILE_BYTES = 16 << 10
 """Of one row of elements: four vectors of 16 bytes for each thread of a block."""
 
-MOST_KEPT = 32
-"""Values that the fused kernel sets aside at most, 16 bytes each for every thread."""
+MOST_SPILLED = 32
+"""Values that the fused kernel spills at most, 16 bytes each for every thread."""
 
 OPERATORS = ("sum", "prod", "min", "max", "avg")
 
 SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "copy": ("element", "tiles", "rows"),
-        "reduce": ("element", "tiles", "rows"),
-        "recv_reduce_copy": ("element", "tiles", "rows"),
-        "fused": ("element", "tiles"),
-        "start": ("clock",),
-        "wait": ("clock",),
-        "tick": ("clock",),
+        "copy": ("element.cuh", "tiles.cuh", "rows.cuh"),
+        "reduce": ("element.cuh", "tiles.cuh", "rows.cuh"),
+        "recv_reduce_copy": ("element.cuh", "tiles.cuh", "rows.cuh"),
+        "fused": ("element.cuh", "tiles.cuh", "instructions.h"),
+        "start": ("clock.cuh",),
+        "wait": ("clock.cuh",),
+        "tick": ("clock.cuh",),
     }
 )
-"""What each kernel of the arithmetic is compiled with: *.cuh beside it. Others need nothing."""
+"""The files beside each kernel that its text begins with. Other kernels need none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One kernel for one element type and reduction; ``kept``: see fused.cu.
+class KernelSource:
+    """One kernel for one element type and reduction; ``spilled``: see fused.cu.
 
     Checked on construction: raises ArgumentError for names that are unknown.
     """
@@ -71,7 +71,7 @@ class Source:
     kernel: str
     dtype: str = "float32"
     reduction: str = "sum"
-    kept: int = 0
+    spilled: int = 0
 
     def __post_init__(self) -> None:
         """Refuse element types and reductions that no kernel knows."""
@@ -98,7 +98,7 @@ class Source:
         minima and maxima of uint8 spill any: four bytes.
         """
         wide_quotient = self.reduction == "avg" and DTYPES[self.dtype].itemsize == 8
-        return 2 if self.kept or wide_quotient else 3
+        return 2 if self.spilled or wide_quotient else 3
 
     @property
     def definitions(self) -> str:
@@ -107,7 +107,7 @@ class Source:
         values |= {f"EMUL_{name.upper()}": number for number, name in enumerate(OPERATORS)}
         values["EMUL_TYPE"] = tuple(DTYPES).index(self.dtype)
         values["EMUL_OP"] = OPERATORS.index(self.reduction)
-        values |= {"EMUL_BLOCKS": self.blocks, "EMUL_KEPT": self.kept}
+        values |= {"EMUL_BLOCKS": self.blocks, "EMUL_SPILLED": self.spilled}
         values |= {"EMUL_THREADS": THREADS, "EMUL_TILE_BYTES": TILE_BYTES}
         lines = [f"#define {name} {value}\n" for name, value in values.items()]
         return "".join(
@@ -116,8 +116,8 @@ class Source:
 
     @property
     def shared(self) -> str:
-        """What it shares with others of its kind."""
-        return "".join(_file(f"{name}.cuh") for name in SHARED.get(self.kernel, ()))
+        """The text of the files that it shares with others of its kind."""
+        return "".join(_file(name) for name in SHARED.get(self.kernel, ()))
 
 
 @cache

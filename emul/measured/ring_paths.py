@@ -10,12 +10,12 @@ import numpy as np
 
 from emul.links import Link
 
-__all__ = ["ALIKE", "Ring", "Way"]
+__all__ = ["ALIKE", "Ring", "RingPath"]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """What the steps after the first go over: a part over the measured link, and ``others``.
+class RingPath:
+    """The links of the steps after the first: a part over the measured link, and ``others``.
 
     ``others`` are numbers of hops and their links; ``steps`` are all steps but the first.
     """
@@ -29,7 +29,7 @@ class Way:
         return 1 - sum(number for number, _ in self.others) / max(1, self.steps)
 
     def others_s(self, nbytes: float) -> float:
-        """Return what the other hops take with ``nbytes``, spread over all steps."""
+        """Return the seconds of the other hops with ``nbytes``, spread over all steps."""
         return sum(
             number * (link.overhead_s + link.latency_s + nbytes / link.available_bytes_per_s)
             for number, link in self.others
@@ -47,20 +47,20 @@ class Ring:
         """Number of ranks."""
         return len(self.hops)
 
-    def slowest_way(self, steps: int) -> Way:
+    def slowest_path(self, steps: int) -> RingPath:
         """Return the ``steps`` hops in a row that go most often over the measured link."""
-        return _slowest_way(self.hops, steps)
+        return _slowest_path(self.hops, steps)
 
 
 @lru_cache(maxsize=16)
-def _slowest_way(hops: tuple[Link | None, ...], steps: int) -> Way:
+def _slowest_path(hops: tuple[Link | None, ...], steps: int) -> RingPath:
     if steps < 1 or None not in hops:
-        return Way(steps)
+        return RingPath(steps)
     around = np.resize(np.array([hop is None for hop in hops]), len(hops) + steps)
     passed = np.concatenate([[0], np.cumsum(around)])
     first = int(np.argmax(passed[steps : steps + len(hops)] - passed[: len(hops)]))
-    way = Counter(hops[i % len(hops)] for i in range(first, first + steps))
-    return Way(steps - 1, tuple((number, link) for link, number in way.items() if link))
+    path = Counter(hops[i % len(hops)] for i in range(first, first + steps))
+    return RingPath(steps - 1, tuple((number, link) for link, number in path.items() if link))
 
 
 ALIKE = Ring(())

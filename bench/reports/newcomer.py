@@ -1,11 +1,8 @@
-"""Measures what the main job promises: installation, start-up, the default sweep, the tests.
+"""A newcomer's first quarter of an hour: installation, start-up, the default sweep, the tests.
 
-    python -m bench.main_job --out bench/results/main_job.json
-
-run from the root of a clone, with a Python that has emul's test requirements installed. A fresh
-clone is installed into a fresh virtual environment, as the README says. Prints a table and writes
-JSON; figures are as measured, with what was asked beside them. Nothing is judged but that the
-work was done.
+Run from the root of a clone, with a Python that has emul's test requirements installed. A fresh
+clone is installed into a fresh virtual environment, as the README says. The table has each figure
+beside its bound. No bound is enforced; a command that fails ends the report.
 """
 
 from __future__ import annotations
@@ -21,14 +18,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench.measuring import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["add_options", "measure"]
+
 REPEATS = 15
 
 
 def timed(command: list[str], cwd: Path, **more: Any) -> tuple[float, str]:
-    """Return the seconds that ``command`` took and what it printed; it must succeed."""
+    """Return the seconds that ``command`` took and its output; it must succeed."""
     started = time.perf_counter()
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True, **more)
     return time.perf_counter() - started, done.stdout
@@ -98,7 +96,7 @@ def suite_s() -> float:
 
 
 def report(figures: dict[str, Any]) -> str:
-    """Return the table: what was asked, what was measured."""
+    """Return the table: the bound and the figure."""
     default, hierarchical = figures["default"], figures["hierarchical"]
     lines = [
         (
@@ -126,25 +124,21 @@ def report(figures: dict[str, Any]) -> str:
     return "\n".join(f"{what:34} {asked:>9} {measured:>12}" for what, asked, measured in lines)
 
 
-def main() -> None:
-    """Measure everything, print the table, write the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    out = parser.parse_args().out
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add nothing: every option is common to all reports."""
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure everything, print the table; return the figures."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         figures, bin_dir = first_table(scratch)
-        results: dict[str, Any] = {
-            "machine": machine(),
+        found: dict[str, Any] = {
             **figures,
             **start_up(bin_dir, scratch),
             "default": default_sweep(bin_dir, scratch, "auto"),
             "hierarchical": default_sweep(bin_dir, scratch, "hierarchical"),
             "test_suite_s": suite_s(),
         }
-    print(report(results))
-    out.write_text(json.dumps(results, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    print(report(found))
+    return found

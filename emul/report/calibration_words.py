@@ -1,4 +1,4 @@
-"""What `emul calibrate` prints and writes: its parameters, and how sure they are."""
+"""Output of `emul calibrate`: the parameters, and how sure they are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from emul.measured import Calibration, Log, Parameter, Taken
-from emul.report.documents import environment
-from emul.report.tables import TextTable
+from emul.report.documents import document
+from emul.report.text_table import TextTable
 from emul.units import format_bytes
 
 __all__ = ["calibration_document", "calibration_table", "file_line", "fit_words"]
@@ -27,9 +27,9 @@ def calibration_table(parameters: Sequence[Parameter]) -> TextTable:
 
 
 def file_line(log: Log, taken: Sequence[Taken]) -> str:
-    """Return what was taken from a file as one line."""
-    what = "; ".join(each.words for each in taken)
-    return f"{log.path}: {log.form}, {_counted(len(log.measurements), 'measurement')}: {what}"
+    """Return the line that counts the measurements of a file."""
+    parts = "; ".join(each.words for each in taken)
+    return f"{log.path}: {log.form}, {_counted(len(log.measurements), 'measurement')}: {parts}"
 
 
 def _counted(number: int, noun: str) -> str:
@@ -37,15 +37,14 @@ def _counted(number: int, noun: str) -> str:
 
 
 def fit_words(calibration: Calibration) -> str:
-    """Return how well the fit matches what was measured."""
-    found = calibration
-    head = _counted(found.measurements, "measurement")
-    if found.measurements <= found.parameters:
-        parameters = _counted(found.parameters, "parameter")
+    """Return how well the fit matches the measurements."""
+    head = _counted(calibration.measurements, "measurement")
+    if calibration.measurements <= calibration.parameters:
+        parameters = _counted(calibration.parameters, "parameter")
         return f"{head} for {parameters}, so nothing is left to check the fit by"
     return (
-        f"{head}; the fit is off by {found.typical_error:.2%} in the median, by "
-        f"{found.worst_error:.2%} at worst{_slices(found)}"
+        f"{head}; the fit is off by {calibration.typical_error:.2%} in the median, by "
+        f"{calibration.worst_error:.2%} at worst{_slices(calibration)}"
     )
 
 
@@ -63,10 +62,8 @@ def calibration_document(
     calibration: Calibration,
     warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the JSON document of a calibration; ``logs`` stand with what was taken from each."""
-    return {
-        "schema": SCHEMA,
-        "environment": environment(version),
+    """Return the JSON document of a calibration; ``logs`` has the parts read of each file."""
+    contents = {
         "files": [
             {
                 "file": str(log.path),
@@ -84,3 +81,4 @@ def calibration_document(
         "worst_error": calibration.worst_error,
         "warnings": list(warnings),
     }
+    return document(SCHEMA, version, contents)
