@@ -196,13 +196,6 @@ cdef class Simulation:
     cdef inline bint has_failed(self) noexcept nogil:
         return (self.too_late or self.connections.too_late) or self.connections.dead_path >= 0
 
-    @property
-    def goes_on(self):
-        """Whether transfers are in flight and an event is still to come."""
-        if self.handled == self.src.shape[0] or self.has_failed():
-            return False
-        return min(earliest(&self.heap).time, self.connections.fluid.next_due()) < INT64_MAX
-
     def events(self):
         """Return what is to come: times in picoseconds, numbers, kinds (see engine.connections)."""
         cdef int64_t at, size = size_of(&self.heap)
