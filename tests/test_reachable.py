@@ -14,10 +14,8 @@ EXCEPTIONS = {
     "emul.plans.algorithms.registry:build_hierarchy": "a hierarchy of three levels, for plans of "
     "one's own; no name of an algorithm stands for it yet",
     "emul.plans.plan:UInt8Array": "goes when the aliases of array types have one module",
-    "emul.timing.engine.ordered:total_in_order": "the end of a ring alone, for `auto`",
-    "emul.timing.engine.rounds:*": "the same, by rule",
-    "emul.timing.generated:*": "the same, by rule",
-    "emul.timing.timeline:total_ps": "the same, in the quicker form",
+    "emul.timing.engine.ordered:total_in_order": "bench.test_scheduling holds the pass against a "
+    "machine's speed by it",
 }
 """Places that no user comes to, and why they stay."""
 

@@ -22,7 +22,7 @@ from emul.timing.joint.rank_ops import (
     Wait,
 )
 from emul.timing.symmetry import time_excerpt
-from emul.timing.timeline import Timeline, check_carried, time_if_quicker, time_plan
+from emul.timing.timeline import Timeline, check_carried, time_plan
 from emul.timing.traffic import (
     NCCL_SLICING,
     UNLIMITED,
@@ -55,7 +55,6 @@ __all__ = [
     "most_in_flight",
     "schedule",
     "time_excerpt",
-    "time_if_quicker",
     "time_plan",
     "transfers_in",
 ]

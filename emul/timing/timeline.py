@@ -14,8 +14,8 @@ from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.effects.link_states import NEVER, LinkStates
 from emul.timing.engine.dependencies import Edges, dependencies
-from emul.timing.engine.ordered import times_in_order, total_in_order
-from emul.timing.engine.scheduler import NEVER_ENDS, TOO_LATE, Simulation, schedule
+from emul.timing.engine.ordered import times_in_order
+from emul.timing.engine.scheduler import NEVER_ENDS, TOO_LATE, schedule
 from emul.timing.engine.tables import Tables
 from emul.timing.protocol import (
     on_the_wire,
@@ -33,7 +33,6 @@ __all__ = [
     "check_carried",
     "maker",
     "simulated",
-    "time_if_quicker",
     "time_plan",
 ]
 
@@ -200,48 +199,6 @@ def time_plan(
     return simulated(make, table_of, _times, start_s)
 
 
-def time_if_quicker(
-    program: Program,
-    network: Network,
-    slicing: Slicing | None = None,
-    *,
-    than_ps: int,
-    seed: int = 0,
-    start_s: float = 0.0,
-    stack: Stack = IDEAL,
-) -> Timeline | None:
-    """Return the timeline of ``time_plan``, or None where it takes ``than_ps`` or longer.
-
-    For candidates of which only the quickest one matters: the simulation of a slower one ends at
-    ``than_ps``, and no timeline is made of it. Where trunks change after the first second, it runs
-    to its end.
-
-    Raises
-    ------
-    TimeLimitError, OutageError
-        As ``time_plan`` does, for failures that come before ``than_ps``.
-    """
-    make, windows = maker(program, network, slicing, stack)
-
-    def table_of(transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
-        return ConnectionTable.of(
-            transfers, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
-        )
-
-    def times_of(
-        transfers: Transfers, edges: Edges, seen: Network, table: ConnectionTable
-    ) -> Timed:
-        if table.states.more:
-            return _times(transfers, edges, seen, table)
-        return _times_before(than_ps, transfers, edges, seen, table)
-
-    try:
-        timeline = simulated(make, table_of, times_of, start_s)
-    except _SlowerError:
-        return None
-    return timeline if timeline.total_ps < than_ps else None
-
-
 def simulated(
     make: Callable[[], Made],
     table_of: Callable[[Transfers, Network, float], ConnectionTable],
@@ -273,28 +230,6 @@ def _times(transfers: Transfers, edges: Edges, network: Network, table: Connecti
     """Return what ``schedule`` does: from a pass in plan order where that is every link's order."""
     times = times_in_order(Tables(transfers, edges, network, table))
     return schedule(transfers, edges, network, table) if times is None else (times, None)
-
-
-class _SlowerError(Exception):
-    """A simulation has come to the time before which it was to end."""
-
-
-def _times_before(
-    limit_ps: int, transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable
-) -> Timed:
-    """Return the times of ``_times``; raise _SlowerError where they reach the limit."""
-    tables = Tables(transfers, edges, network, table)
-    total = total_in_order(tables)
-    if total is not None and total >= limit_ps:
-        raise _SlowerError
-    times = None if total is None else times_in_order(tables)
-    if times is not None:
-        return times, None
-    simulation = Simulation(transfers, edges, network, table)
-    simulation.advance(limit_ps)
-    if simulation.goes_on:
-        raise _SlowerError
-    return simulation.times()
 
 
 def maker(

@@ -1,5 +1,7 @@
 """Recipes: what is read, in which order it is combined, what is kept on the way."""
 
+import itertools
+
 import numpy as np
 import pytest
 from strategies import CASES, program_of
@@ -63,7 +65,7 @@ def joined(a, b):
 def step_by_step(program, x):
     """Return the work buffers after all steps, every reduction by ``joined``."""
     work, rows = x.copy(), program.first_row[program.first_of_step]
-    for first, end in zip(rows, rows[1:], strict=False):
+    for first, end in itertools.pairwise(rows):
         before = work.copy()
         for i in range(first, end):
             into = slice(program.dst_low[i], program.dst_low[i] + program.length[i])

@@ -107,6 +107,18 @@ def test_rounds_need_no_tables_at_one_site(place, n, collective, algorithm, more
     assert found in (None, by_heap(plan, width, network))
 
 
+def test_each_connection_of_a_ring_has_the_rate_of_its_own_trunk():
+    windows = {(0, 1): 4000, (1, 2): 1000, (0, 2): 2000}
+    topology = sites_of_one(
+        lambda a, b: Link(1e9, 1e-3, transport=Transport(window_bytes=windows[a, b])), 3
+    )
+    network, plan = Network.of(topology), build_plan("all_gather", "ring", (1, 1, 1))
+    found = generated(plan, 3 * 5000, network)
+    assert found == by_heap(plan, 3 * 5000, network)
+    # Every block goes over the narrowest window of 1,000 bytes per round trip of 2 ms once.
+    assert found >= 2 * 5000 * ITEMSIZE // 1000 * 2 * 10**9
+
+
 @pytest.mark.parametrize("n", [2, 3, 8, 31, 32, 33, 64, 100, 257])
 @pytest.mark.parametrize("more", [0, 1, -1])
 def test_rounds_are_exact_at_any_number_of_ranks(n, more):

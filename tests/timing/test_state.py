@@ -43,10 +43,15 @@ def test_each_attribute_is_kept_given_or_made_anew(file):
 
 
 def test_an_attribute_that_is_added_is_found():
-    source = (
-        "cdef class Thing:\n    cdef readonly int64_t[:, ::1] one    # a\n    cdef Heap* two\n\n"
-    )
-    source += (
-        "    cdef double three\n\n    cdef void act(self) noexcept nogil\n\ncdef class Other:\n"
-    )
+    source = """
+cdef class Thing:
+    cdef readonly int64_t[:, ::1] one    # a
+    cdef Heap* two
+
+    cdef double three
+
+    cdef void act(self) noexcept nogil
+
+cdef class Other:
+"""
     assert attributes(source, "Thing") == ["one", "two", "three"]

@@ -66,7 +66,8 @@ cdef class Connections:
     cdef double[::1] cwnd_rate
     cdef double[::1] cwnd_first
     cdef double[::1] cwnd_most
-    cdef readonly int64_t[::1] last_sent_to_nic         # when the last window of its last transfer begins
+    # When the last window of its last transfer begins.
+    cdef readonly int64_t[::1] last_sent_to_nic
     cdef int64_t[::1] idle
     cdef readonly int64_t[::1] cwnd_from
     cdef readonly double[::1] cwnd_sent
@@ -107,6 +108,10 @@ cdef class Connections:
     cdef int64_t dead_path
     cdef int64_t dead_at
     cdef int64_t dead_until
+
+    cdef inline bint needs_more_windows(self, int64_t t) noexcept nogil:
+        """Say whether a transfer is more than one window holds."""
+        return self.multi_window.shape[0] > 0 and self.multi_window[t]
 
     cdef bint is_fluid(self, int64_t t) noexcept nogil
     cdef void open(self) noexcept nogil

@@ -74,7 +74,9 @@ cdef class Connections:
         classes = table.classes
         self.fluid = Fluid(classes)
         streams = len(classes.of_stream)
-        self.connection_of = np.repeat(np.arange(connections, dtype=np.int32), np.diff(self.first_stream))
+        self.connection_of = np.repeat(
+            np.arange(connections, dtype=np.int32), np.diff(self.first_stream)
+        )
         self.current = np.full(streams, -1, dtype=np.int32)
         self.doing = np.zeros(streams, dtype=np.uint8)
         self.rest = np.zeros(streams)
@@ -134,11 +136,13 @@ cdef class Connections:
         self.left[t] = max(self.left[t], through)
         self.cwnd_held[t] = self.left[t] - through
         self.on_link[t, CONNECTION] = start
-        self.began[connection], self.free[connection], self.last[connection] = start, self.left[t], t
+        self.began[connection], self.free[connection] = start, self.left[t]
+        self.last[connection] = t
         self._pass_on(start, t, connection)
         return self.left[t]
 
-    cdef int64_t _through_cwnd(self, int64_t time, int32_t connection, double nbytes) noexcept nogil:
+    cdef int64_t _through_cwnd(self, int64_t time, int32_t connection,
+                               double nbytes) noexcept nogil:
         """Return when windows let ``nbytes`` more, begun at ``time``, be through.
 
         One window goes each round trip; in slow start, each is twice the one before, up to the most
@@ -166,7 +170,9 @@ cdef class Connections:
         if rounds * self.cwnd_rtt[connection] + rest > LIMIT_PS - self.cwnd_from[connection]:
             self.too_late = True
             return time
-        self.last_sent_to_nic[connection] = self.cwnd_from[connection] + <int64_t>rounds * self.cwnd_rtt[connection]
+        self.last_sent_to_nic[connection] = (
+            self.cwnd_from[connection] + <int64_t>rounds * self.cwnd_rtt[connection]
+        )
         return self.last_sent_to_nic[connection] + <int64_t>rest
 
     cdef void _acknowledge(self, int64_t time, int32_t connection) noexcept nogil:
@@ -183,10 +189,11 @@ cdef class Connections:
             acknowledged = min(self.cwnd_sent[connection], self.cwnd[connection])
             self.cwnd_sent[connection] -= acknowledged
             self.cwnd[connection] = min(self.cwnd[connection] + acknowledged,
-                                         self.cwnd_most[connection])
+                                        self.cwnd_most[connection])
             self.cwnd_from[connection] += self.cwnd_rtt[connection]
             rounds -= 1
-        if rounds > 0 and self.cwnd_sent[connection] > 0:  # windows that grow no more go all at once
+        # Windows that grow no more go all at once.
+        if rounds > 0 and self.cwnd_sent[connection] > 0:
             acknowledged = min(self.cwnd_sent[connection], rounds * self.cwnd[connection])
             self.cwnd_sent[connection] -= acknowledged
             self.cwnd_from[connection] += rounds * self.cwnd_rtt[connection]
@@ -195,7 +202,7 @@ cdef class Connections:
 
     cdef void _send_to_nic(self, int64_t time, int32_t t, int32_t connection) noexcept nogil:
         """Say when the last window of a transfer begins, if it is more than one window."""
-        if self.multi_window.shape[0] and self.multi_window[t]:
+        if self.needs_more_windows(t):
             self.sent_to_nic[t] = max(time, self.last_sent_to_nic[connection])
             push(self.heap, self.sent_to_nic[t], t, SENT_TO_NIC)
 

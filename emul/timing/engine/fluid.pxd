@@ -23,7 +23,8 @@ cdef class Fluid:
     cdef readonly double[::1] uplink_used
     cdef readonly int64_t[::1] uplink_since
     cdef readonly double[::1] uplink_part
-    # Whether there are tokens, so that a wave or an uplink does not limit; and a stream's rate then.
+    # Whether there are tokens, so that a wave or an uplink does not limit, and a stream's rate
+    # where there are.
     cdef readonly uint8_t[::1] lifted
     cdef readonly uint8_t[::1] uplink_lifted
     cdef uint8_t[::1] bucketed            # of a class: whether there is any bucket to reckon with

@@ -178,7 +178,8 @@ cdef inline int64_t _enter(Detail seen, int64_t t, int64_t came, int64_t* connec
     return start
 
 
-cdef inline int64_t _deliver(Detail seen, int64_t t, int64_t time, int64_t* connection) noexcept nogil:
+cdef inline int64_t _deliver(Detail seen, int64_t t, int64_t time,
+                             int64_t* connection) noexcept nogil:
     """Return when a transfer from a pipe arrives: not before what was sent before it."""
     if Detail is _Columns:
         if connection[HEAD] > time:
@@ -253,6 +254,7 @@ cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1]
     cdef int64_t t, at, arrival, total = 0
     cdef const int64_t* cost
     cdef int64_t* connection
+    cdef int64_t* arrived
     cdef Cause last
     late = tables.host_before or tables.extra_on_path or tables.extra_after
     for t in range(tables.transfers):
@@ -270,10 +272,14 @@ cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1]
             moment[own + ISSUED - DONE] = last.time
         cost, arrival = &costs[row.cost], last.time
         if row.out >= 0:
-            connection = &link[tables.connection[t]] if piped and tables.connection[t] >= 0 else NULL
+            connection = NULL
+            arrived = NULL
+            if piped and tables.connection[t] >= 0:
+                connection = &link[tables.connection[t]]
+                if late:
+                    arrived = &came[tables.connection[t] // KEPT - tables.ports]
             arrival = _carry(seen, tables, t, last.time, cost, &link[row.out], &link[row.into],
-                             connection, &came[tables.connection[t] // KEPT - tables.ports] if late and connection
-                             else NULL, late)
+                             connection, arrived, late)
             if arrival > LATEST_PS or arrival == NOT_IN_ORDER:
                 return NOT_IN_ORDER
         if upon_credit:

@@ -196,13 +196,6 @@ cdef class Simulation:
     cdef inline bint has_failed(self) noexcept nogil:
         return (self.too_late or self.connections.too_late) or self.connections.dead_path >= 0
 
-    @property
-    def goes_on(self):
-        """Whether transfers are in flight and an event is still to come."""
-        if self.handled == self.src.shape[0] or self.has_failed():
-            return False
-        return min(earliest(&self.heap).time, self.connections.fluid.next_due()) < INT64_MAX
-
     def events(self):
         """Return what is to come: times in picoseconds, numbers, kinds (see engine.connections)."""
         cdef int64_t at, size = size_of(&self.heap)
@@ -238,7 +231,9 @@ cdef class Simulation:
 
     cdef bint has_landed(self, int64_t t) noexcept nogil:
         """Say whether it is known when a transfer arrives."""
-        return self.on_link[t, RECEIVER] >= 0 and not (self.connections.is_fluid(t) and self.legs[t])
+        if self.on_link[t, RECEIVER] < 0:
+            return False
+        return not (self.connections.is_fluid(t) and self.legs[t])
 
     cdef int64_t freed_ps(self, int64_t t) noexcept nogil:
         """Return when word of a transfer's arrival is back, which is not before it has landed."""
@@ -300,7 +295,7 @@ cdef class Simulation:
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
         """Put the transfer on a port, and its head on to what comes next."""
         cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, taken
-        if hop == PORT and not (self.connections.multi_window.shape[0] and self.connections.multi_window[t]):
+        if hop == PORT and not self.connections.needs_more_windows(t):
             self.tell(time, t, UPON_ISSUE)
         if src == dst:
             push(&self.heap, time + (self.host[t] if self.host.shape[0] else 0), t, ARRIVED)
@@ -455,7 +450,8 @@ cdef class Simulation:
         elif connections.dead_path >= 0:
             failure = (DEAD, connections.dead_path, connections.dead_at, connections.dead_until)
         elif self.handled < self.src.shape[0]:
-            going_on = (np.asarray(connections.fluid.active) > 0) & (np.asarray(connections.fluid.rate) > 0)
+            fluid = connections.fluid
+            going_on = (np.asarray(fluid.active) > 0) & (np.asarray(fluid.rate) > 0)
             assert going_on.any() or connections.timer.shape[0], "a transfer waits for itself"
             failure = TOO_LATE if going_on.any() else NEVER_ENDS
         times = {

@@ -48,7 +48,8 @@ cdef class Tables:
     cdef int64_t connections
     cdef int64_t places              # KEPT of each port and pipe
     cdef Row[::1] rows               # of each transfer, and two more
-    cdef int32_t[::1] connection           # KEPT times (ports + its pipe), or -1; empty without pipes
+    # KEPT times (ports + its connection), or -1; empty without connections.
+    cdef int32_t[::1] connection
     cdef int64_t[::1] cost
     # What each is late by more than its row says: before its head goes on, on the way to the
     # receiver's port, and after its last byte; or empty.

@@ -80,7 +80,9 @@ cdef class Tables:
         self.fits = _fill_costs(self, paths, traffic.src, traffic.dst, traffic.nbytes,
                                 traffic.begins, sample[:rows], connection, table.rate,
                                 table.spacing_ps)
-        self.connection = _links_of(self.ports, table.connection) if self.connections else connection[:0]
+        self.connection = connection[:0]
+        if self.connections:
+            self.connection = _links_of(self.ports, table.connection)
 
     def _take_waits(self, Edges edges, table):
         """Turn the edges round: from who waits to what it waits for."""
