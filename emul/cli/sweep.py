@@ -9,8 +9,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Array
 from emul.errors import ArgumentError, CapacityError, OutageError, TimeLimitError
 from emul.memory import check_fits
 from emul.ops import dtype_named
@@ -28,7 +28,6 @@ from emul.world import World
 
 __all__ = ["Sweep", "sizes"]
 
-Array = npt.NDArray[Any]
 Advance = Callable[[str], None]
 
 BETWEEN_REFRESHES_S = 0.2

@@ -10,15 +10,14 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Float64Array
 from emul.errors import MissingLibraryError
 from emul.measured.linear_model import Model
 from emul.measured.medians import CONFIDENCE, Interval
 
 __all__ = ["Fit", "fit", "scipy_module"]
 
-Floats = npt.NDArray[np.float64]
 
 NORMAL = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 """Standard errors from the middle to either end of an interval, where they are told."""
@@ -51,15 +50,15 @@ class Fit:
     """
 
     model: Model
-    theta: Floats
-    covariance: Floats
-    influence: Floats
+    theta: Float64Array
+    covariance: Float64Array
+    influence: Float64Array
     quantile: float
-    residuals: Floats
-    deviations: Floats
-    errors: Floats
+    residuals: Float64Array
+    deviations: Float64Array
+    errors: Float64Array
 
-    def half_width(self, weights: Floats) -> float:
+    def half_width(self, weights: Float64Array) -> float:
         """Return the half-width of the interval of a weighted sum of the parameters."""
         if not np.isfinite(self.covariance).all():
             return float("nan")
@@ -67,7 +66,7 @@ class Fit:
         quantile = NORMAL if math.isnan(self.quantile) else self.quantile
         return quantile * math.sqrt(max(variance, 0.0))
 
-    def interval(self, weights: Floats) -> Interval:
+    def interval(self, weights: Float64Array) -> Interval:
         """Return the interval of a weighted sum of the parameters.
 
         The ends of the intervals of all rows are put together as squares, each side for itself (G.
@@ -143,34 +142,34 @@ def fit(model: Model) -> Fit:
     return Fit(model, theta, covariance, influence, quantile, residuals, deviations, errors)
 
 
-def _start(model: Model) -> Floats:
+def _start(model: Model) -> Float64Array:
     """Return parameters to start from: the parameters of least relative squares, none below 0."""
     scaled = model.pays / model.times_s[:, None]
     norms = np.linalg.norm(scaled, axis=0)
     norms[norms == 0] = 1.0
     found: Any = scipy_module("optimize").nnls(scaled / norms, np.ones(len(scaled)))[0]
-    theta: Floats = found / norms
+    theta: Float64Array = found / norms
     return theta
 
 
-def _solve(model: Model, deviations: Floats, start: Floats) -> Floats:
+def _solve(model: Model, deviations: Float64Array, start: Float64Array) -> Float64Array:
     """Return the parameters of least loss; their logarithms are the unknowns."""
     active = model.active
     scaled = (model.pays / model.times_s[:, None])[:, active]
     least = LEAST_PART / scaled.max(axis=0)
 
-    def theta_of(logs: Floats) -> Floats:
+    def theta_of(logs: Float64Array) -> Float64Array:
         theta = np.zeros(model.pays.shape[1])
         theta[active] = least * np.exp(logs)
         return theta
 
-    def residuals(logs: Floats) -> Floats:
+    def residuals(logs: Float64Array) -> Float64Array:
         return _residuals(model, theta_of(logs)) / deviations
 
-    def jacobian(logs: Floats) -> Floats:
+    def jacobian(logs: Float64Array) -> Float64Array:
         theta = theta_of(logs)
         scale = model.predict(theta) * deviations
-        columns: Floats = (model.slopes(theta) * theta)[:, active] / scale[:, None]
+        columns: Float64Array = (model.slopes(theta) * theta)[:, active] / scale[:, None]
         return columns
 
     first = np.log(np.maximum(start[active] / least, 2.0))
@@ -181,12 +180,12 @@ def _solve(model: Model, deviations: Floats, start: Floats) -> Floats:
     return theta_of(found.x)
 
 
-def _residuals(model: Model, theta: Floats) -> Floats:
-    residuals: Floats = np.log(model.predict(theta) / model.times_s)
+def _residuals(model: Model, theta: Float64Array) -> Float64Array:
+    residuals: Float64Array = np.log(model.predict(theta) / model.times_s)
     return residuals
 
 
-def _deviations(model: Model, theta: Floats, before: Floats) -> Floats:
+def _deviations(model: Model, theta: Float64Array, before: Float64Array) -> Float64Array:
     """Return the relative error of each row: from its file, else from the residuals.
 
     ``before`` are those from which the freedom of the residuals is found.
@@ -202,7 +201,9 @@ def _deviations(model: Model, theta: Floats, before: Floats) -> Floats:
     return np.where(untold, sigma, model.spreads)
 
 
-def _errors(model: Model, residuals: Floats, scale: Floats, freedom: float) -> Floats:
+def _errors(
+    model: Model, residuals: Float64Array, scale: Float64Array, freedom: float
+) -> Float64Array:
     """Return the relative errors of rows that stand for the sureness of the parameters.
 
     Of rows that tell none they are those of an estimate that bears outliers: the root of the mean
@@ -223,7 +224,7 @@ def _errors(model: Model, residuals: Floats, scale: Floats, freedom: float) -> F
     return errors
 
 
-def _freedom(model: Model, theta: Floats, deviations: Floats) -> float:
+def _freedom(model: Model, theta: Float64Array, deviations: Float64Array) -> float:
     """Return of how many residuals the rows whose file tells no error have the noise.
 
     That is their number less the parameters that they settle, which are the sum of their leverages:
@@ -235,13 +236,13 @@ def _freedom(model: Model, theta: Floats, deviations: Floats) -> float:
     return left if left > LEAST_FREEDOM else 0.0
 
 
-def _jacobian(model: Model, theta: Floats, deviations: Floats) -> Floats:
+def _jacobian(model: Model, theta: Float64Array, deviations: Float64Array) -> Float64Array:
     """Return the derivatives of the relative error of each row, in its deviations, (rows, 4)."""
-    jacobian: Floats = model.slopes(theta) / (model.predict(theta) * deviations)[:, None]
+    jacobian: Float64Array = model.slopes(theta) / (model.predict(theta) * deviations)[:, None]
     return jacobian
 
 
-def _inverse(model: Model, theta: Floats, deviations: Floats) -> Floats:
+def _inverse(model: Model, theta: Float64Array, deviations: Float64Array) -> Float64Array:
     """Return the inverse of the normal equations, 0 for parameters that nobody pays."""
     active, size = model.active, len(theta)
     inverse = np.zeros((size, size))

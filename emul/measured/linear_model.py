@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Float64Array
 from emul.measured.forms import ClosedForm, form_of
 from emul.measured.measurement import Measurement
 from emul.measured.medians import Interval, deviation_of, median_interval
@@ -25,7 +25,6 @@ from emul.measured.ring_paths import ALIKE, Ring
 
 __all__ = ["BASE", "LATENCY", "OVERHEAD", "SECONDS_PER_BYTE", "Model"]
 
-Floats = npt.NDArray[np.float64]
 
 BASE, LATENCY, OVERHEAD, SECONDS_PER_BYTE = range(4)
 """The columns of a model, and the places of its parameters."""
@@ -50,13 +49,13 @@ class Model:
     ``other_s``.
     """
 
-    pays: Floats
-    times_s: Floats
-    spreads: Floats
+    pays: Float64Array
+    times_s: Float64Array
+    spreads: Float64Array
     intervals: tuple[Interval | None, ...]
-    waits: Floats
-    hides: Floats
-    other_s: Floats
+    waits: Float64Array
+    hides: Float64Array
+    other_s: Float64Array
     sources: tuple[str, ...]
 
     @classmethod
@@ -101,17 +100,17 @@ class Model:
         """The parameters that any row pays."""
         return [i for i in range(self.pays.shape[1]) if self.pays[:, i].any()]
 
-    def predict(self, theta: Floats) -> Floats:
+    def predict(self, theta: Float64Array) -> Float64Array:
         """Return the seconds of each row by the parameters ``theta``."""
         hidden = np.minimum(theta[LATENCY], self.hides @ theta - self.other_s)
-        seconds: Floats = self.pays @ theta - self.waits * hidden
+        seconds: Float64Array = self.pays @ theta - self.waits * hidden
         return seconds
 
-    def slopes(self, theta: Floats) -> Floats:
+    def slopes(self, theta: Float64Array) -> Float64Array:
         """Return the derivatives of the seconds of each row, (rows, 4)."""
         all_latency = theta[LATENCY] < self.hides @ theta - self.other_s
         hidden = np.where(all_latency[:, None], np.eye(len(theta))[LATENCY], self.hides)
-        slopes: Floats = self.pays - self.waits[:, None] * hidden
+        slopes: Float64Array = self.pays - self.waits[:, None] * hidden
         return slopes
 
     def without(self, column: int) -> Model:
@@ -155,5 +154,5 @@ def _interval(measurement: Measurement) -> Interval | None:
     return Interval(min(0.0, low), max(0.0, high), found.confidence)
 
 
-def _numbers(forms: Sequence[ClosedForm], name: str) -> Floats:
+def _numbers(forms: Sequence[ClosedForm], name: str) -> Float64Array:
     return np.array([getattr(form, name) for form in forms], float)

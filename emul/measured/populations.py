@@ -13,8 +13,8 @@ from itertools import combinations
 from statistics import median
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Float64Array
 from emul.errors import MeasurementError
 from emul.measured.determined import BYTES, STEP, interval_of, is_determined
 from emul.measured.fitting import Fit, scipy_module
@@ -36,7 +36,6 @@ typical error is larger does not fit the data."""
 LEAST_NOISE = 1e-4
 """Assumed: no two times are as alike as this part of them, were it for their printed digits."""
 
-Floats = npt.NDArray[np.float64]
 End = tuple[tuple[int, ...], Interval]
 
 
@@ -197,7 +196,7 @@ def _modelled_logs(population: Population, found: Settled) -> dict[Cell, float]:
     return {_cell(each): math.log(time_s) for each, time_s in rows}
 
 
-def _chance(seen: Floats, smooth: Floats, parameters: int) -> float | None:
+def _chance(seen: Float64Array, smooth: Float64Array, parameters: int) -> float | None:
     """Return how likely noise alone makes two populations as unlike; None if nothing tells it."""
     freedom = len(seen) - parameters
     if freedom < 1:

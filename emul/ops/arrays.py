@@ -10,8 +10,8 @@ import sys
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Array
 from emul.errors import DTypeError
 from emul.memory import check_fits
 from emul.ops.bfloat16 import BFLOAT16, AsUint16, FromUint16, is_bfloat16
@@ -28,7 +28,6 @@ __all__ = [
     "type_name",
 ]
 
-Array = npt.NDArray[Any]
 
 CPU, CUDA, CUDA_HOST, CUDA_MANAGED = 1, 2, 3, 13
 """DLDeviceType of dlpack.h."""

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Array
 from emul.errors import ArgumentError, BackendError, shown, unknown_name
 from emul.ops.arrays import Arrays, gpu_of
 from emul.ops.buffers import Buffers
@@ -16,7 +17,6 @@ from emul.plans import Program
 
 __all__ = ["AUTO_BACKEND", "BACKENDS", "Ops", "TimedOps", "best_backend", "ops_for", "ops_taking"]
 
-Array = npt.NDArray[np.generic]
 
 AUTO_BACKEND = "auto"
 GPU_BACKEND = "cupy"

@@ -13,11 +13,11 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-import numpy.typing as npt
+
+from emul.arrays import Array
 
 __all__ = ["BFLOAT16", "AsUint16", "FromUint16", "is_bfloat16"]
 
-Array = npt.NDArray[Any]
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 

@@ -6,8 +6,8 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Array
 from emul.errors import ArgumentError, DTypeError, ShapeError
 from emul.ops.arrays import HOST, Arrays, in_kind_of, is_immutable
 from emul.ops.dtypes import dtype_of
@@ -15,8 +15,6 @@ from emul.ops.extents import in_rows, shares_within
 from emul.plans import BufferLayout, Collective, Counts, Shape
 
 __all__ = ["Buffers"]
-
-Array = npt.NDArray[Any]
 
 
 class Buffers:

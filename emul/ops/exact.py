@@ -12,14 +12,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Array, Int64Array
 from emul.plans import Collective
 
 __all__ = ["PERIOD", "ExactData"]
 
-Array = npt.NDArray[Any]
-Int64Array = npt.NDArray[np.int64]
 
 PERIOD = 1021
 SHIFT = 367

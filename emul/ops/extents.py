@@ -11,11 +11,11 @@ from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from emul.arrays import Array
 
 __all__ = ["Extent", "in_rows", "shares_within"]
 
-Array = npt.NDArray[Any]
 
 MOST_WORK = 100_000
 """Candidates that NumPy looks at before it gives up: some milliseconds. Two arrays of rows whose

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Array, BoolArray, Float64Array, Int64Array, UInt64Array
 from emul.ops.numpy_ops import REDUCTIONS
 
 __all__ = [
@@ -23,11 +23,6 @@ __all__ = [
     "sure_to_fit",
 ]
 
-Array = npt.NDArray[Any]
-BoolArray = npt.NDArray[np.bool_]
-Float64Array = npt.NDArray[np.float64]
-Int64Array = npt.NDArray[np.int64]
-UInt64Array = npt.NDArray[np.uint64]
 
 WRAPPING = {"sum": "sum", "avg": "sum", "prod": "product"}
 """Reductions that may leave the type, and the value that it must hold: of an average, the sum."""

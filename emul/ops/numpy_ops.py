@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Array
 from emul.ops.arrays import HOST, Arrays
 from emul.ops.buffers import Buffers
 from emul.plans import Program
@@ -24,7 +25,6 @@ from emul.plans.runs import expand
 
 __all__ = ["REDUCTIONS", "NumpyOps", "usable_cores"]
 
-Array = npt.NDArray[Any]
 
 REDUCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {"sum": np.add, "prod": np.multiply, "min": np.minimum, "max": np.maximum, "avg": np.add}

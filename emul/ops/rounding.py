@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Array, Float64Array
 from emul.ops.integers import advice_on, exact_columns, reduced_as_it_is, sure_to_fit
 
 __all__ = ["RoundingError", "rounding_error"]
 
-Array = npt.NDArray[Any]
-Float64Array = npt.NDArray[np.float64]
 
 COLUMNS_AT_ONCE = 1 << 16
 

@@ -12,15 +12,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int64Array
 from emul.errors import unknown_name
 from emul.plans.contents import Contents, everyone, sets_of
 
 __all__ = ["COLLECTIVES", "Collective", "collective_named"]
 
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 Asked = tuple[Contents, BoolArray]
 
 

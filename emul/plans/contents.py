@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Int64Array, UInt64Array
+
 __all__ = ["BITS", "Contents", "everyone", "nothing", "ranks_in", "sets_of"]
 
-Masks = npt.NDArray[np.uint64]
-Int64Array = npt.NDArray[np.int64]
 BITS = 64
 NOWHERE = -1
 
@@ -27,22 +27,22 @@ class Contents:
     ``origin`` is -1 where nothing is held.
     """
 
-    ranks: Masks
+    ranks: UInt64Array
     origin: Int64Array
 
 
-def sets_of(ranks: npt.ArrayLike, world_size: int) -> Masks:
+def sets_of(ranks: npt.ArrayLike, world_size: int) -> UInt64Array:
     """Return the sets {rank}: shape of ``ranks`` plus (words,); the empty set for -1."""
     ranks = np.asarray(ranks)
     words = np.arange((world_size + BITS - 1) // BITS)
     bit = np.left_shift(np.uint64(1), (ranks % BITS).astype(np.uint64))
-    sets: Masks = np.where(words == (ranks // BITS)[..., None], bit[..., None], np.uint64(0))
+    sets: UInt64Array = np.where(words == (ranks // BITS)[..., None], bit[..., None], np.uint64(0))
     return sets
 
 
-def everyone(world_size: int) -> Masks:
+def everyone(world_size: int) -> UInt64Array:
     """Return the set of all ranks: (words,)."""
-    union: Masks = np.bitwise_or.reduce(sets_of(np.arange(world_size), world_size), axis=0)
+    union: UInt64Array = np.bitwise_or.reduce(sets_of(np.arange(world_size), world_size), axis=0)
     return union
 
 
@@ -54,7 +54,7 @@ def nothing(rows: int, columns: int, words: int) -> Contents:
     )
 
 
-def ranks_in(mask: Masks) -> str:
+def ranks_in(mask: UInt64Array) -> str:
     """Return the ranks of one set in words, or nothing when it is empty."""
     ranks = [
         str(word * BITS + bit)

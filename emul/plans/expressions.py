@@ -7,15 +7,14 @@ the same, but for a + b and b + a, end with the same bits.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.plans.collectives import collective_named
 from emul.plans.plan import Plan
 from emul.plans.runs import expand
 
 __all__ = ["Expressions"]
 
-Int64Array = npt.NDArray[np.int64]
 NOTHING = -1
 
 

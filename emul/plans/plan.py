@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.memory import check_fits
 
 __all__ = [
@@ -28,10 +29,6 @@ __all__ = [
     "steps_that_fit",
 ]
 
-BoolArray = npt.NDArray[np.bool_]
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
 
 Order = Literal["free", "issue", "lockstep"]
 """The constraint on the start of a transfer besides its data: see Plan."""

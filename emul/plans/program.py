@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.errors import PlanError
 from emul.plans.plan import Order, Plan, Step, Waits, steps_that_fit
 from emul.plans.runs import expand
@@ -14,9 +14,6 @@ from emul.plans.shape import BufferLayout, Shape
 
 __all__ = ["Multiplicity", "Program"]
 
-BoolArray = npt.NDArray[np.bool_]
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
 
 BYTES_PER_ROW = 200
 """Of steps, program, dependencies and timeline together (measured: rings, direct, 10^6 rows)."""

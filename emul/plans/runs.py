@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["expand"]
+from emul.arrays import Int64Array
 
-Int64Array = npt.NDArray[np.int64]
+__all__ = ["expand"]
 
 
 def expand(lengths: npt.NDArray[Any]) -> tuple[Int64Array, Int64Array]:

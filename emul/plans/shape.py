@@ -8,13 +8,13 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.errors import PlanError, ShapeError, shown
 from emul.plans.collectives import Collective
 from emul.plans.plan import Plan
 
 __all__ = ["BufferLayout", "Counts", "Shape"]
 
-Int64Array = npt.NDArray[np.int64]
 Counts = npt.ArrayLike
 """Of the vector forms: elements of each rank's block, (n,), or from each to each, (n, n)."""
 

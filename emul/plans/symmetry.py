@@ -20,8 +20,8 @@ from itertools import groupby
 from math import lcm
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.errors import ArgumentError
 from emul.memory import check_fits
 from emul.plans.algorithms.hierarchical import NAME as HIERARCHICAL
@@ -35,7 +35,6 @@ from emul.plans.shape import BufferLayout, Shape
 
 __all__ = ["SymmetricPlan"]
 
-Int64Array = npt.NDArray[np.int64]
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather")
 RING = "ring"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
+from emul.arrays import Int32Array, Int64Array
 from emul.errors import TimeLimitError
 from emul.runtime.history import HistoryEntry, SentTransfers
 from emul.runtime.operation import Operation
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BusyPeriod", "checked_clock"]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
 
 MANY = 64
 """Collectives after which a busy period is tried to be ended even if some are not waited for."""

@@ -18,8 +18,8 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int32Array, Int64Array
 from emul.plans import Program
 from emul.runtime.busy_period import BusyPeriod, checked_clock
 from emul.runtime.history import History, HistoryEntry, HistoryRow, SentTransfers, TransferTable
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RankClocks"]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
 
 FOOTPRINTS = 32
 """Collectives whose transfers are kept, as many as programs."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from weakref import WeakValueDictionary
 
-import numpy as np
-import numpy.typing as npt
-
+from emul.arrays import Int32Array
 from emul.ops import Ops, ops_taking
 from emul.runtime.clocks import RankClocks
 from emul.runtime.planner import Planner, Timing
@@ -16,8 +14,6 @@ from emul.wall import now_ns
 from emul.wall.clock import WallClock
 
 __all__ = ["Engine"]
-
-Int32Array = npt.NDArray[np.int32]
 
 
 class Engine:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from emul.arrays import Int32Array
 from emul.plans import Program
 from emul.runtime.history import HistoryEntry
 from emul.runtime.prediction import Prediction
 from emul.timing import Issue, Moments
 
 __all__ = ["Member", "Operation"]
-
-Int32Array = npt.NDArray[np.int32]
 
 
 class Member(Protocol):

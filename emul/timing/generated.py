@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.plans import BufferLayout, Plan, Rounds, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
@@ -19,11 +19,6 @@ from emul.units import PS_PER_S
 
 __all__ = ["RingConnections", "generated_total_ps"]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
-Float64Array = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 ONE_BY_ONE, PLAIN, ALIKE = range(3)
 """How connections are served, as in emul.timing.engine.rounds."""

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.stacks import HOP_KINDS, Stack
 from emul.timing.engine.dependencies import (
     POSTS_KIND,
@@ -27,10 +27,6 @@ from emul.units import PS_PER_S, picoseconds
 
 __all__ = ["on_the_wire", "windows_of", "with_hop_overheads", "without_windows"]
 
-Float64Array = npt.NDArray[np.float64]
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
 Columns = tuple[Int64Array, Int64Array, UInt8Array]
 
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int64Array
 from emul.errors import ArgumentError
 from emul.plans import Program, Shape, SymmetricPlan
 from emul.timing.critical import CONNECTION, critical_path
@@ -29,8 +29,6 @@ from emul.topology import Network, Node, NodeRuns, Site, Topology
 
 __all__ = ["time_excerpt"]
 
-BoolArray = npt.NDArray[np.bool_]
-Int64Array = npt.NDArray[np.int64]
 
 PERIODS_AT_FIRST = 10
 PERIODS_AFTER = 4

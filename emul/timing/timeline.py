@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.errors import EmulError, OutageError, ShapeError, TimeLimitError
 from emul.plans import Program
 from emul.stacks import IDEAL, Stack
@@ -36,10 +36,6 @@ __all__ = [
     "time_plan",
 ]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
-UInt8Array = npt.NDArray[np.uint8]
 
 Failure = str | tuple[str, int, int, int]
 Timed = tuple[dict[str, Int64Array], Failure | None]

@@ -17,8 +17,8 @@ from math import inf
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int32Array, Int64Array, UInt8Array
 from emul.errors import ArgumentError, shown
 from emul.memory import check_fits
 from emul.plans import Multiplicity, Order, Program, Waits
@@ -39,9 +39,6 @@ __all__ = [
     "transfers_in",
 ]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
 NOBODY = -1
 
 BYTES_PER_SLICE = 200

@@ -22,8 +22,8 @@ from itertools import accumulate, combinations, product
 from math import inf
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.links import Link
 from emul.links.bounds import (
     Cut,
@@ -38,7 +38,6 @@ from emul.units import PS_PER_S
 
 __all__ = ["Bounded", "lower_bound_ps"]
 
-Int64Array = npt.NDArray[np.int64]
 
 Ranks = tuple[range, ...]
 NodeRanks = tuple[Site, Node, range]

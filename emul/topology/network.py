@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Float64Array, Int32Array, Int64Array
 from emul.links import Link
 from emul.topology.model import Topology, Trunk
 from emul.units import PS_PER_S
@@ -21,10 +22,6 @@ from emul.units import PS_PER_S
 __all__ = ["Network"]
 
 PORTS_PER_RANK = 4
-
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.errors import ArgumentError, LagError, TimeLimitError, shown
 from emul.ops import Ops, TimedOps
 from emul.ops.arrays import HOST
@@ -58,8 +59,6 @@ MOST_DILATION = 1e12
 
 LATEST_NS = float(1 << 60)
 """So far ahead a device can be told to wait: 36 years."""
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

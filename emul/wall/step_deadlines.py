@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.plans import Program
 from emul.timing.timeline import Timeline
 from emul.timing.traffic import Traffic
 
 __all__ = ["step_deadlines_ps"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def step_deadlines_ps(program: Program, timeline: Timeline) -> Int64Array:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Array
 from emul.errors import not_compiled, unknown_name
 from emul.ops.arrays import HOST, Arrays
 from emul.ops.buffers import Buffers
@@ -31,7 +30,6 @@ except ModuleNotFoundError as error:
 
 __all__ = ["CpuOps"]
 
-Array = npt.NDArray[Any]
 
 INSTRUCTIONS_VARIABLE = "EMUL_INSTRUCTIONS"
 """Names the instruction set to use, one of INSTRUCTION_SETS, in place of the best there is."""

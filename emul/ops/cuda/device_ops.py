@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from emul.arrays import Array, Int64Array
 from emul.ops.buffers import Buffers
 from emul.ops.cuda.device_arrays import ArrayDevice, DeviceArrays
 from emul.ops.cuda.gpu_ops import GpuOps, Launches
@@ -21,8 +19,6 @@ from emul.plans import Program
 
 __all__ = ["ComputingDevice", "DeviceOps"]
 
-Array = npt.NDArray[Any]
-Int64Array = npt.NDArray[np.int64]
 Result = TypeVar("Result")
 
 CAPTURED_AT_MOST = 8

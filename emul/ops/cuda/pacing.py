@@ -14,13 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.errors import BackendError
 from emul.ops.cuda.device import Device, DeviceArray, Launch
 from emul.ops.cuda.kernel_sources import KernelSource
 
 __all__ = ["ERRORS", "RETURN_NS", "Pace", "PacingDevice", "Reckoning", "tick_ns"]
 
-Int64Array = npt.NDArray[np.int64]
 
 STOP, START, ELAPSED, ERROR, LONGEST = range(5)
 """Words of a table (kernels/clock.cuh)."""

@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.ops.cuda.kernel_sources import ALIGNMENT, TILE_BYTES
 from emul.ops.fusing.recipe import Ends
 from emul.plans import Program
@@ -20,9 +21,6 @@ from emul.plans.runs import expand
 
 __all__ = ["Batch", "RowStrides", "StepTables"]
 
-BoolArray = npt.NDArray[np.bool_]
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
 
 INPUT, OUTPUT, WORK = 0, 1, 2
 NOTHING = -1

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Int32Array, Int64Array
 from emul.ops.cuda.kernel_sources import ALIGNMENT, TILE_BYTES
 from emul.ops.fusing.fusion import CODES
 from emul.ops.fusing.recipe import Recipe
 
 __all__ = ["TapeTables", "spill_slots"]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
 Instructions = list[tuple[int, int, int]]
 
 LOAD, SPILL, RELOAD, STORE, MOVE = (

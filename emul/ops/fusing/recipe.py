@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.errors import not_compiled
 from emul.plans.program import Program
 
@@ -25,9 +26,6 @@ except ModuleNotFoundError as error:
 
 __all__ = ["Ends", "Recipe"]
 
-BoolArray = npt.NDArray[np.bool_]
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
 
 NOTHING = -1
 

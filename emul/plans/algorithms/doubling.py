@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.rows import backwards, chunk_rows, gathering
@@ -30,7 +30,6 @@ __all__ = [
     "build_recursive_doubling",
 ]
 
-Int64Array = npt.NDArray[np.int64]
 
 DOUBLING_COLLECTIVES = ("all_reduce", "all_gather", "broadcast", "reduce", "gather", "scatter")
 HALVING_COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather")

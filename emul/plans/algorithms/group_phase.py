@@ -11,18 +11,14 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.errors import ArgumentError
 from emul.plans.algorithms.group_tree import ChunkOwners, Subtree
 from emul.plans.plan import Plan, Step
 from emul.plans.runs import expand
 
 __all__ = ["Phase", "Scratch"]
-
-BoolArray = npt.NDArray[np.bool_]
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
 
 
 class Scratch:

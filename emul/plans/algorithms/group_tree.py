@@ -23,12 +23,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.errors import ArgumentError
 from emul.plans.plan import Partition
 
 __all__ = ["ChunkOwners", "Groups", "Subtree", "tree_of"]
 
-Int64Array = npt.NDArray[np.int64]
 Numbers = npt.NDArray[Any]
 """Whole numbers: int64, or Python's where those could overflow."""
 

@@ -23,8 +23,8 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int32Array, Int64Array
 from emul.errors import ArgumentError
 from emul.plans.algorithms import direct, ring
 from emul.plans.algorithms.group_phase import Phase, Scratch
@@ -64,8 +64,6 @@ VARIANTS: Mapping[str, str] = MappingProxyType(
 PARTS = ("node", "site", "trunk", "pieces")
 """The parts of a spec: the levels, innermost first, and the number of pieces."""
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
 
 BuildLevel: TypeAlias = Callable[[str, str, int, int], Plan]
 """Returns the plan for a collective, by an algorithm, between so many ranks, from a root."""

@@ -15,6 +15,7 @@ from typing import cast
 
 import numpy as np
 
+from emul.arrays import Int32Array
 from emul.errors import PlanError
 from emul.plans.collectives import collective_named
 from emul.plans.msccl.buffer_places import BufferPlaces
@@ -23,7 +24,7 @@ from emul.plans.msccl.machine import Interpreter, MovedRun
 from emul.plans.msccl.order import ProgramOrder
 from emul.plans.msccl.own import joined_places, numbered_rows
 from emul.plans.msccl.step_cuts import Levels
-from emul.plans.plan import Int32Array, Order, Partition, Plan, RecordedSteps, Step, Waits
+from emul.plans.plan import Order, Partition, Plan, RecordedSteps, Step, Waits
 from emul.plans.proof.verify import verify
 
 __all__ = ["proven_plan"]

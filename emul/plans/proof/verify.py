@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int64Array
 from emul.errors import CapacityError, PlanError, not_compiled
 from emul.memory import available_bytes, check_fits
 from emul.plans.collectives import collective_named
@@ -26,8 +26,6 @@ except ModuleNotFoundError as error:
 
 __all__ = ["passes", "proof_bytes", "verify"]
 
-BoolArray = npt.NDArray[np.bool_]
-Int64Array = npt.NDArray[np.int64]
 
 MOST_CHANNELS = 1 << 12
 """Far beyond any network card; so a channel and a rank fit in one number."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.links import Link
 from emul.links.limits import usual_limit
 from emul.timing.effects.drawn_delays import FollowedConnections, can_be_late, drawn_delays
@@ -22,12 +22,6 @@ from emul.topology import Network
 from emul.units import PS_PER_S
 
 __all__ = ["ConnectionTable"]
-
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
-Float64Array = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

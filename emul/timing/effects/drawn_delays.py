@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt64Array
 from emul.links import Link
 from emul.links.draws import exponential, key_of, lognormal, mixed, uniform
 from emul.links.jitter import lognormal_sigma
@@ -23,11 +24,6 @@ __all__ = [
     "drawn_timers_s",
 ]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-UInt64Array = npt.NDArray[np.uint64]
-Float64Array = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 NEGLIGIBLE = 1e-15
 """A packet that is lost so many times in a row that its probability is below this is left out."""

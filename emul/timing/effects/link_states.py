@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import Float64Array, Int64Array, UInt8Array
 from emul.errors import CapacityError
 from emul.links import Link, State
 from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
@@ -20,9 +21,6 @@ from emul.units import PS_PER_S
 
 __all__ = ["LinkStates", "link_states_of"]
 
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
-Float64Array = npt.NDArray[np.float64]
 
 NEVER = np.iinfo(np.int64).max
 MOST_STATES = 100_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.links.draws import key_of
 from emul.links.limits import lifted_limit_bytes_per_s, usual_limit
 from emul.plans.runs import expand
@@ -16,10 +16,6 @@ from emul.topology import Network
 
 __all__ = ["Classes", "classes_of"]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
-Float64Array = npt.NDArray[np.float64]
 
 NONE = -1
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.plans.runs import expand
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.scheduler import (
@@ -29,9 +30,6 @@ from emul.timing.traffic import Transfers
 
 __all__ = ["Checkpoint", "are_done"]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 State = dict[str, npt.NDArray[Any]]
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from emul.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.dependencies import (
     STARTS_KIND,
@@ -37,11 +38,6 @@ from emul.timing.timeline import Timeline
 from emul.timing.traffic import NOBODY, Transfers
 
 __all__ = ["JointGraph"]
-
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

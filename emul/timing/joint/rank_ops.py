@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int32Array, Int64Array, UInt8Array
 from emul.plans import Program
 from emul.plans.proof.verify import MOST_CHANNELS
 from emul.stacks import Stack
@@ -27,9 +27,6 @@ __all__ = [
     "Wait",
 ]
 
-Int32Array = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
 
 CHANNELS = MOST_CHANNELS
 """Of a communicator; the connections of the next one are numbered after them."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.scheduler import Simulation
@@ -25,8 +25,6 @@ from emul.topology import Network
 from emul.units import PS_PER_S
 
 __all__ = ["JointSimulation"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class JointSimulation:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from emul.arrays import Int64Array
 from emul.errors import TopologyError
 from emul.links import State
 from emul.reading.bounded_text import BYTE_ORDER_MARK, MOST_TRACE_BYTES, read_bytes
@@ -16,7 +16,6 @@ from emul.topology.formats.traces import MOST_STATES
 
 __all__ = ["MAHIMAHI_PACKET_BYTES", "mahimahi_states"]
 
-Int64Array = npt.NDArray[np.int64]
 
 MAHIMAHI_PACKET_BYTES = 1500
 """Bytes that one line of a Mahimahi trace lets through (mm-link(1))."""
