@@ -21,7 +21,7 @@ __all__ = ["Leaving"]
 cdef class Egress:
     """The queues of all ports."""
 
-    # What a checkpoint keeps, as in emul.timing.engine.scheduler.
+    # The columns of a checkpoint, as in emul.timing.engine.scheduler.
     STATE = {
         "transfer": "following* head kind",
         "port": "first* last* out time",
