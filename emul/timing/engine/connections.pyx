@@ -15,7 +15,7 @@ from emul.timing.engine.fluid cimport CAPS, Fluid
 
 import numpy as np
 
-__all__ = ["Pipes"]
+__all__ = ["Connections"]
 
 cdef enum:
     # The state of a stream: nothing, sending, waiting for a timer of an outage, for slow start, for
@@ -36,7 +36,7 @@ cdef int64_t NEVER = INT64_MAX
 @cython.final
 @cython.auto_pickle(False)
 cdef class Connections:
-    """The connections of one simulation; ``table`` is an effects.connection_table.ConnectionTable."""
+    """The connections of one simulation, by an effects.ConnectionTable."""
 
     # The columns of a checkpoint, as in emul.timing.engine.scheduler, also by stream. The states of
     # changing paths are kept as ``paths`` there; ``last_sent_to_nic`` is read where it was set.

@@ -13,7 +13,7 @@ from emul.timing.engine.events cimport Heap, push
 
 import numpy as np
 
-__all__ = ["Leaving"]
+__all__ = ["Egress"]
 
 
 @cython.final

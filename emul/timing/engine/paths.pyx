@@ -2,7 +2,7 @@
 
 cimport cython
 
-__all__ = ["Ways"]
+__all__ = ["Paths"]
 
 
 @cython.final
