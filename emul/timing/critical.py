@@ -17,10 +17,10 @@ PORT, CONNECTION, RECEIVER = range(3)
 BEGAN, GONE = range(2)
 
 RUN_TERMS = ("window", "loss", "outage")
-"""What holds a stream up in the columns of a Timeline's ``runs_ps``."""
+"""The causes that hold a stream up, as columns of a Timeline's ``runs_ps``."""
 
 HOST = "the hosts"
-"""Where a call spends what its software takes before anything is sent."""
+"""The place of the software's time per call, before anything is sent."""
 
 ALSO_LATENCY = ("overhead", "jitter")
 """Terms of segments that count as latency where one word is asked for."""
@@ -54,7 +54,7 @@ class CriticalPath:
 
     @property
     def binding(self) -> str:
-        """What takes longest, one of emul.timing.terms.TERMS; overhead and jitter are latency."""
+        """The term that takes longest, one of terms.TERMS; overhead and jitter count as latency."""
         if not self.segments:
             return "none"
         spent = dict.fromkeys(TERMS, 0)
@@ -88,7 +88,7 @@ def critical_path(timeline: Timeline) -> CriticalPath:
 
 
 class _Walk:
-    """Walks from the last transfer back through whatever held each one up."""
+    """Walks from the last transfer back through the transfers that held each one up."""
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
@@ -116,7 +116,7 @@ class _Walk:
             yield Segment(HOST, "overhead", self.timeline.transfers.call_ps)
 
     def _crossing(self, transfer: int, *, slot_alone: bool) -> Generator[Segment, None, int]:
-        """Yield what made up the way of ``transfer``, of which perhaps the slot alone matters.
+        """Yield the parts of the path of ``transfer``, of which perhaps the slot alone matters.
 
         Returns the transfer that was first on the busy links, with whose being issued it began.
         """
@@ -134,7 +134,7 @@ class _Walk:
         return (yield from self._back(first, hop, slot_alone=alone))
 
     def _sending_to_nic(self, transfer: int) -> Generator[Segment, None, int]:
-        """Yield what passed until the last window of ``transfer`` began; return as _crossing."""
+        """Yield the time until the last window of ``transfer`` began; return as _crossing."""
         sent_to_nic = int(self.timeline.sent_to_nic_ps[transfer]) - self._taken_ps(
             transfer, CONNECTION
         )
@@ -144,7 +144,7 @@ class _Walk:
     def _back(
         self, transfer: int, hop: int, *, slot_alone: bool = False
     ) -> Generator[Segment, None, int]:
-        """Yield what kept ``transfer`` from taking ``hop``, back to the first on the busy links.
+        """Yield the causes that kept ``transfer`` from taking ``hop``, to the start of the queue.
 
         With ``slot_alone``, of its way to the receiver the slot alone matters.
         """
@@ -167,7 +167,7 @@ class _Walk:
                 hop = before
 
     def _wait_for(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
-        """Yield what ``transfer`` waited for when its head had come to ``hop``.
+        """Yield the waits of ``transfer`` after its head had come to ``hop``.
 
         Returns the transfer with whose taking ``hop`` that began, -1 where it did not wait.
         """
@@ -198,7 +198,7 @@ class _Walk:
         yield from self._parts(transfer, place, *parts, ("jitter", delay_ps - travel - queue))
 
     def _late(self, transfer: int) -> Iterator[Segment]:
-        """Yield what keeps ``transfer`` from arriving when its last byte has come."""
+        """Yield the delays of the arrival of ``transfer`` after its last byte."""
         columns = self.table.tail_ps, self.timeline.transfers.completion_ps
         tail, software = (int(each[transfer]) if each.size else 0 for each in columns)
         place = self._main_place(transfer)
@@ -210,7 +210,7 @@ class _Walk:
                 yield self._part(transfer, place, term, duration)
 
     def _stay(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
-        """Yield what a transfer's time on a port or a pipe was spent on, to when it was free again.
+        """Yield the uses of a transfer's time on a port or a connection, until it was free again.
 
         Returns the transfer with whose taking ``hop`` that began: over streams, perhaps another.
         """
@@ -227,11 +227,12 @@ class _Walk:
         return transfer
 
     def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
-        """Yield what the stream did that led to a moment of ``transfer``, since it was idle.
+        """Yield the stream's acts that led to a moment of ``transfer``, since it was idle.
 
-        That is BEGAN, when the transfer took the pipe, or GONE, when the last of its parts had
-        left. A stream goes on with its part of the next transfer as soon as it can, apart from
-        the other streams of its pipe. Returns the transfer by whose taking the pipe it began.
+        That is BEGAN, when the transfer took the connection, or GONE, when the last of its parts
+        had left. A stream goes on with its part of the next transfer as soon as it can, apart from
+        the other streams of its connection. Returns the transfer by whose taking the connection it
+        began.
         """
         first = int(self.timeline.runs_from[transfer, moment])
         end = (
@@ -257,7 +258,7 @@ class _Walk:
         return bool(self.table.first_stream[connection + 1] > self.table.first_stream[connection])
 
     def _hops(self, transfer: int) -> list[int]:
-        """Return what a transfer crosses: none, or ports and perhaps a pipe between them."""
+        """Return a transfer's hops: none, or ports and perhaps a connection between them."""
         if self.timeline.src[transfer] == self.timeline.dst[transfer]:
             return []
         if self.table.connection[transfer] >= 0:

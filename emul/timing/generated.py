@@ -1,4 +1,4 @@
-"""Regular plans timed without tables: what every step of them has in common, found out once."""
+"""Regular plans timed without tables: the figures common to all steps, found out once."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class RingConnections:
     """Those of Rounds, channel after channel, as engine.rounds reads them: (channels * n,).
 
     ``out``, ``into``: numbers of their ports, in the order in which they are first met; ``piped``:
-    whether there is a pipe between; ``overhead``, ``latency``, ``spacing`` in picoseconds. Blocks
-    may be ``even``, all of as many bytes. ``occupied[out_at + shift]`` is what its bytes occupy at
-    the sender's port in a step of that shift; ``into_at`` and ``pipe_at`` likewise. ``spans``
-    (spans, 3): connections from, to, and how they are served.
+    whether there is a connection between; ``overhead``, ``latency``, ``spacing`` in picoseconds.
+    Blocks may be ``even``, all of as many bytes. ``occupied[out_at + shift]`` is the time its bytes
+    occupy at the sender's port in a step of that shift; ``into_at`` and ``pipe_at`` likewise.
+    ``spans`` (spans, 3): connections from, to, and how they are served.
     """
 
     n: int
@@ -191,8 +191,8 @@ def _occupied(
 ) -> tuple[Float64Array, Int64Array]:
     """Return the picoseconds that bytes occupy, and where those of each connection begin.
 
-    ``rates`` (3, connections): at the two ports and in the pipe; so is the second result. With
-    ``even`` blocks each connection has one number at each. Else every rate of a channel has a
+    ``rates`` (3, connections): at the two ports and in the connection; so is the second result.
+    With ``even`` blocks each connection has one number at each. Else every rate of a channel has a
     row of all its blocks, twice: a connection begins at its position and reads on as far as the
     step says.
     """
@@ -217,7 +217,7 @@ def _ps(nbytes: Int64Array, rate: Float64Array) -> Float64Array:
 def _spans(apart: BoolArray, places: Int64Array, numbers: Float64Array | None) -> Int64Array:
     """Return runs of connections: from, to, and how they are served.
 
-    Those that are ``apart`` go one by one; the others side by side, as long as what they occupy
+    Those that are ``apart`` go one by one; the others side by side, as long as their occupancies
     stands so (``places``); as if they were one where ``numbers``, (kinds, connections), say that
     they are alike, if that makes long runs.
     """

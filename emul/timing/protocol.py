@@ -1,8 +1,8 @@
 """Messages as a library puts them on the wire: handshakes before data.
 
-What the scheduler gets is longer then: before the data of a message that is not eager go the
+The scheduler's columns are longer then: before the data of a message that is not eager go the
 sender's question and the receiver's answer, or the receiver's notice. They are transfers like any
-other, on the connection of the message or on the one back; so what they wait for (the receiver's
+other, on the connection of the message or on the one back; so their waits (the receiver's
 turn, bulk data in front of them) follows from the same rules.
 """
 
@@ -45,7 +45,7 @@ class _Numbers:
     def of(cls, traffic: Traffic, stack: Stack) -> _Numbers:
         """Return the numbers: all answers first, then question and data of each message in turn.
 
-        At the same moment lower numbers go first: a rank posts what it receives before it sends.
+        At the same moment lower numbers go first: a rank posts its receives before its sends.
         """
         shakes = (traffic.src != traffic.dst) & (traffic.nbytes > stack.eager_bytes)
         if stack.handshake == "notice":
@@ -69,7 +69,7 @@ class _Numbers:
 def on_the_wire(traffic: Traffic, edges: Edges, stack: Stack) -> tuple[Transfers, Edges]:
     """Return the transfers, and who waits for whom, of ``traffic`` as ``stack`` sends it.
 
-    ``edges`` are its dependencies, with what receivers have behind them when they ask.
+    ``edges`` are its dependencies, with the receivers' work before they ask.
     """
     numbers = _Numbers.of(traffic, stack)
     columns = [_translated(*edges.table(), numbers), *_handshakes(numbers)]
@@ -150,7 +150,7 @@ def _translated(
     """Return the edges between messages as edges between their transfers.
 
     A message is done, and handed over, with its data. It starts with its question, or with its
-    data; what its receiver has behind it keeps the answer, or where there is none nothing.
+    data; the receiver's earlier work keeps the answer, or where there is none nothing.
     """
     posts, starts = (kind & POSTS_KIND) > 0, (kind & STARTS_KIND) > 0
     begin = np.where(numbers.asks >= 0, numbers.asks, numbers.data)

@@ -1,10 +1,10 @@
 """Times a plan over ranks that sit alike by an excerpt: a few ranks, and of long rings few rounds.
 
-What is left out changes nothing, to the last bit. Ranks that are alike have the same times because
+The omission changes nothing, to the last bit. Ranks that are alike have the same times because
 nothing tells them apart: sites, nodes and shares are alike, and nothing on their links happens by
 chance; each stands for as many connections where trunks are shared. Rounds of a ring are left out
 when it has settled: when all that began within some time comes again, for every rank, just that
-time later. Then so it will for ever after, for whatever begins in a period follows from what did in
+time later. Then so it will for ever after, for the starts of a period follow from those in
 the one before, as long as nothing else comes to the ports of the ring. So the first transfers after
 the periods left out start as much later. That nothing else did come is looked up afterwards; if
 something did, all rounds are timed.
@@ -68,7 +68,7 @@ def _fewer_rounds(excerpt: SymmetricPlan, topology: Topology) -> Iterator[int]:
     """Yield ever more rounds that a ring may settle in, from which whole periods are missing."""
     links = [link for site in topology.sites for link in (site.link, site.nodes[0].link)]
     if any(link.transport.slow_start for link in links):
-        return  # what a round finds is then not only what the one before has left
+        return  # a round then depends on more than the one before
     rounds = PERIODS_AT_FIRST * excerpt.period + excerpt.rounds % excerpt.period
     while rounds < excerpt.rounds:
         yield rounds
@@ -98,7 +98,7 @@ class _Shortened:
         self.gaps: list[_Gap] = []
 
     def leave_out(self, timed: Callable[[Program], Timeline]) -> bool:
-        """Let the rings pause for what is left out; say whether all of them have settled."""
+        """Let the rings pause for the omitted periods; say whether all of them have settled."""
         for ring in range(self.excerpt.rings):
             gaps = [self._gap(ring, site) for site in range(self.excerpt.sites)]
             if not all(gap is not None and self._comes_again(gap) for gap in gaps):
@@ -111,7 +111,7 @@ class _Shortened:
         return True
 
     def _keep_causes(self, behind: Int64Array) -> None:
-        """Let who paused be behind whoever it was behind without the pause."""
+        """Keep for paused transfers the ones before them without the pause."""
         multiplicity = self.program.multiplicity
         assert multiplicity is not None
         paused = multiplicity.not_before_ps > 0
@@ -131,7 +131,7 @@ class _Shortened:
         return _Gap(ring, site, int(start[number].min()), period_ps) if period_ps > 0 else None
 
     def _comes_again(self, gap: _Gap) -> bool:
-        """Say whether what begins in the period before the gap comes again in that after it."""
+        """Say whether the starts of the period before the gap come again after it."""
         lines = self._lines(gap.ring, gap.site)
         before, after = self._begun(gap, lines, -1), self._begun(gap, lines, 0)
         again = np.zeros_like(before)

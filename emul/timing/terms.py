@@ -1,4 +1,4 @@
-"""What can make a collective take long, in the words of reports and in the scheduler's codes."""
+"""The causes of a collective's time, in the words of reports and in the scheduler's codes."""
 
 from __future__ import annotations
 

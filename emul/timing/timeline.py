@@ -52,24 +52,23 @@ class Timeline:
     """When each transfer of a plan happens; all times in picoseconds from the start.
 
     ``src``, ``dst``, ``nbytes``: who sends how much to whom, (transfers,), in plan order, each
-    message's handshake before its data; of an excerpt, what its few ranks send. ``transfers``: the
-    same, as the scheduler took them.
-    ``connection_table``: what the links do beyond their rate and latency.
-    ``start_ps``: the sender's port is taken. ``arrival_ps``: the last byte is there.
-    ``done_ps``: it can be used, because what is reduced before it has arrived too.
-    ``on_link_ps`` (transfers, 3): when the sender's port, the pipe and the receiver's port were
-    taken, -1 for none; ``behind`` (transfers, 3): the transfer that each was waited for, -1 for
-    none. ``left_ps``: when the last byte had left the pipe, ``cwnd_ps``: for how long windows
-    kept it in a pipe without streams; ``held_by``: the transfer before which it could not arrive,
-    -1 for none; these three are empty where there are no pipes. ``sent_to_nic_ps``: when the
-    last window of a transfer of several windows began; or empty.
+    message's handshake before its data; of an excerpt, the transfers of its few ranks.
+    ``transfers``: the same, as the scheduler took them. ``connection_table``: the effects of links
+    beyond their rate and latency. ``start_ps``: the sender's port is taken. ``arrival_ps``: the
+    last byte is there. ``done_ps``: it can be used, because the reductions before it are done too.
+    ``on_link_ps`` (transfers, 3): when the sender's port, the connection and the receiver's port
+    were taken, -1 for none; ``behind`` (transfers, 3): the transfer that each was waited for, -1
+    for none. ``left_ps``: when the last byte had left the connection, ``cwnd_ps``: for how long
+    windows kept it in a connection without streams; ``held_by``: the transfer before which it could
+    not arrive, -1 for none; these three are empty where there are no connections.
+    ``sent_to_nic_ps``: when the last window of a transfer of several windows began; or empty.
     ``runs_from`` (transfers, 2), ``runs_ps`` (transfers, 2, 3): of a transfer over streams, when it
-    takes its pipe and when its last part has left, the run of the stream of which that is the end:
-    with the taking of the pipe by which transfer the stream became busy, -1 for none, and for how
-    much of the run windows, losses and outages held it; or empty.
-    ``waited_for`` (transfers,): the transfer that made this one ready, and ``start_cause`` how, as
-    in emul.timing.CAUSES: by being done, by freeing its slot, or by being issued;
-    ``ordered_after``, ``done_cause``: likewise for its being done; -1 for none.
+    takes its connection and when its last part has left, the run of the stream of which that is the
+    end: with the taking of the connection by which transfer the stream became busy, -1 for none,
+    and for how much of the run windows, losses and outages held it; or empty. ``waited_for``
+    (transfers,): the transfer that made this one ready, and ``start_cause`` how, as in
+    emul.timing.CAUSES: by being done, by freeing its slot, or by being issued; ``ordered_after``,
+    ``done_cause``: likewise for its being done; -1 for none.
     """
 
     network: Network
@@ -179,11 +178,11 @@ def time_plan(
 ) -> Timeline:
     """Return when the transfers of ``program`` happen on ``network``, as ``stack`` sends them.
 
-    With ``slicing``, large transfers go in slices, and the timeline has a line for each slice;
-    that is for stacks that do not send whole messages, and for the ideal one.
-    ``seed`` is that of jitter, losses, outages and waves; a call begins at ``start_s`` of what
-    changes with time. Raises TimeLimitError when a time passes what int64 picoseconds hold, and
-    OutageError when a link fails for longer than its transport bears.
+    With ``slicing``, large transfers go in slices, and the timeline has a line for each slice; that
+    is for stacks that do not send whole messages, and for the ideal one. ``seed`` is that of
+    jitter, losses, outages and waves; a call begins at ``start_s`` of links that change with time.
+    Raises TimeLimitError when a time passes the range of int64 picoseconds, and OutageError when a
+    link fails for longer than its transport bears.
     """
     make, windows = maker(program, network, slicing, stack)
 
@@ -203,10 +202,10 @@ def simulated(
     *,
     from_s: float = 0.0,
 ) -> Timeline:
-    """Return the timeline of what ``make`` makes, having looked at changing links far enough.
+    """Return the timeline of the transfers of ``make``, having looked at changing links far enough.
 
-    ``table_of`` says what holds for so many seconds from ``start_s`` on, ``times_of`` when all
-    happens under them, some of it at ``from_s`` or later. Raises what ``time_plan`` does.
+    ``table_of`` gives the table for so many seconds from ``start_s`` on, ``times_of`` when all
+    happens under them, some of it at ``from_s`` or later. Raises as ``time_plan`` does.
     """
     until_s = from_s + LOOK_AHEAD_S
     while True:
@@ -223,7 +222,7 @@ def simulated(
 
 
 def _times(transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable) -> Timed:
-    """Return what ``schedule`` does: from a pass in plan order where that is every link's order."""
+    """Return the times of ``schedule``: by a pass in plan order where every link has that order."""
     times = times_in_order(Tables(transfers, edges, network, table))
     return schedule(transfers, edges, network, table) if times is None else (times, None)
 
@@ -231,7 +230,7 @@ def _times(transfers: Transfers, edges: Edges, network: Network, table: Connecti
 def maker(
     program: Program, network: Network, slicing: Slicing | None, stack: Stack
 ) -> tuple[Callable[[], Made], Float64Array | None]:
-    """Return what makes the transfers, who waits for whom, and the network as they see it.
+    """Return the maker of transfers and edges, and the network as they see it.
 
     With it come the windows that connections fill each round trip, where messages are whole.
     """
@@ -250,7 +249,7 @@ def maker(
 
 
 def _failure(failure: Failure, network: Network, states: LinkStates, start_s: float) -> EmulError:
-    """Return the error for what kept the simulation from its end."""
+    """Return the error for a failure of the simulation."""
     if failure == TOO_LATE:
         return TimeLimitError(
             "the modelled time passes 53 days: needed a smaller size, a higher rate or fewer "
@@ -277,7 +276,7 @@ def _failure(failure: Failure, network: Network, states: LinkStates, start_s: fl
 
 
 def _is_settled(failure: Failure | None, reached_s: float, until_s: float) -> bool:
-    """Say whether what comes after ``until_s`` can change nothing any more.
+    """Say whether changes after ``until_s`` have no effect any more.
 
     A connection that was given up over an outage whose end is known stays so.
     """

@@ -1,11 +1,11 @@
-"""What the scheduler sees of a program: transfers, whole or cut into slices, and their places.
+"""A program as the scheduler sees it: transfers, whole or cut into slices, and their places.
 
 With slices, a rank sends a chunk on as soon as its first slice is there, as NCCL does. A
 connection (a sender, a receiver and a channel) has a buffer of a number of slots of one slice each.
 Every message takes credit from it, whether or not it was cut: its own bytes, from the moment when
 it is handed to the connection until word of its arrival is back (NCCL 2.30.7: NCCL_BUFFSIZE 4 MiB
 in NCCL_STEPS 8 slots; NCCL itself counts slots, see Slicing). A message is handed over when half of
-it fits into what is left of the credit, and a remainder of less than half a slice goes with the
+it fits into the rest of the credit, and a remainder of less than half a slice goes with the
 slice before it. So about whole slices a few bytes more cost a few bytes more, and not a round trip.
 Slices are a matter of time only; the arithmetic does not know them.
 """
@@ -75,7 +75,7 @@ class Slicing:
 
     @property
     def credit(self) -> int:
-        """What a connection has: bytes, or slots where those are counted; 0 without a limit."""
+        """The credit of a connection: bytes, or slots where slots are counted; 0: no limit."""
         if self.slots >= UNLIMITED:
             return 0
         nbytes = min(self.slots * self.slice_bytes, MOST_BYTES)
@@ -112,8 +112,8 @@ class Transfers:
     A transfer pays the overhead if it ``begins`` a message. It ``takes`` so much of the ``credit``
     of its connection, bytes or slots; a ``remainder`` goes with the slice before it. Without a
     limit both are empty and the credit is 0.
-    ``host_ps``: what its sender's software takes before it; ``completion_ps``: what its receiver's
-    takes when it has come; both may be empty. Nothing starts before ``call_ps``.
+    ``host_ps``: its sender's software time before it; ``completion_ps``: its receiver's software
+    time after it; both may be empty. Nothing starts before ``call_ps``.
     ``multiplicity``: of how many each is one, where that is not one.
     """
 
@@ -133,7 +133,7 @@ class Transfers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traffic(Transfers):
-    """Transfers, and what they read and write.
+    """Transfers, and the places that they read and write.
 
     Rows move ``nplaces`` places from ``src_place`` on; a place is a chunk of a rank or a slice of
     one, and the ``n_places`` of all ranks are numbered together. Transfer t is the rows from
@@ -156,7 +156,7 @@ class Traffic(Transfers):
     def of(cls, program: Program, slicing: Slicing | None, stack: Stack = IDEAL) -> Traffic:
         """Return the traffic of ``program``, in slices where a transfer is larger than one.
 
-        Of ``stack``, what it takes per call and message, and per byte on the wire, counts.
+        Of ``stack``, the times per call and message and the bytes on the wire count.
         """
         if slicing is None or not (program.nbytes > slicing.slice_bytes).any():
             traffic = cls._whole(program)

@@ -1,7 +1,7 @@
-"""What the links of a network mean for the traffic at hand, as arrays that the scheduler reads.
+"""The effects of links on the traffic at hand, as arrays that the scheduler reads.
 
-Here it is decided which connections need a pipe, and which of them share a trunk: where a trunk
-has one connection only and does not change, its order is fixed and nothing has to be shared.
+Here it is decided which connections are followed, and which of them share a trunk: where a
+trunk has one connection only and does not change, its order is fixed and nothing has to be shared.
 """
 
 from __future__ import annotations
@@ -26,18 +26,17 @@ __all__ = ["ConnectionTable"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConnectionTable:
-    """Pipes and draws. A pipe is what a connection goes through between two ports.
+    """Connections and draws. A connection lies between two ports.
 
-    ``connection`` (transfers,): of each transfer, -1 for none. By pipe: its ``rate`` in bytes per
-    second where it shares nothing, ``spacing_ps`` between the beginnings of two transfers,
-    ``term``: what limits it (see emul.timing.terms), ``first_stream`` (pipes + 1,): where its
+    ``connection`` (transfers,): of each transfer, -1 for none. By connection: its ``rate`` in bytes
+    per second where it shares nothing, ``spacing_ps`` between the beginnings of two transfers,
+    ``term``: its limit (see emul.timing.terms), ``first_stream`` (connections + 1,): where its
     streams begin, if it shares a trunk, ``changing``: number of its changing way or -1,
     ``latency_ps``; of windows that are filled anew each round trip ``cwnd_rtt_ps`` (0: none),
     ``cwnd_rate``, ``cwnd_first`` to begin with, ``cwnd_most`` bytes and ``idle_ps``.
-    ``multi_window``: by transfer, whether it needs more than one window; or empty.
-    ``jitter_ps``, ``tail_ps``: by transfer, or empty. ``credited`` (transfers,): the connection
-    whose ``credit`` each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in
-    Transfers.
+    ``multi_window``: by transfer, whether it needs more than one window; or empty. ``jitter_ps``,
+    ``tail_ps``: by transfer, or empty. ``credited`` (transfers,): the connection whose ``credit``
+    each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in Transfers.
     """
 
     connection: Int32Array
@@ -75,10 +74,10 @@ class ConnectionTable:
         all_trunks: bool = False,
         draws: bool = True,
     ) -> ConnectionTable:
-        """Return what holds for ``traffic`` from ``start_s`` on, for ``until_s`` seconds.
+        """Return the table of ``traffic`` from ``start_s`` on, for ``until_s`` seconds.
 
         ``windows``: bytes by way, infinity for none, which a connection may send each round trip.
-        With ``all_trunks``, every trunk can be shared, also by what is not in this traffic. Without
+        With ``all_trunks``, every trunk can be shared, also by traffic of other calls. Without
         ``draws``, nothing is late by chance.
         """
         if windows is None:
@@ -145,7 +144,7 @@ class _ByPath:
         limits = [usual_limit(link) for link in links]
         limit = np.array([each.bytes_per_s for each in limits], dtype=np.float64)
         line = np.array([link.available_bytes_per_s for link in links], dtype=np.float64)
-        # Inside a site the ports have the rate already; a pipe there has only the limit.
+        # Inside a site the ports have the rate already; a connection there has only the limit.
         beyond = np.array([path >= network.first_trunk_path for path, _ in paths], dtype=bool)
         line_there = np.where(beyond, line, np.inf)
         term = np.array([CODES[each.term] for each in limits], dtype=np.uint8)
@@ -168,7 +167,7 @@ class _ByPath:
 
 
 def _joint_rates(paths: list[tuple[int, Link]], network: Network) -> Float64Array:
-    """Return what all trunks of a way's sites together carry out of the one and into the other."""
+    """Return the joint rate of all trunks out of a path's first site and into its second."""
     found = np.full(len(paths), np.inf)
     sites = network.topology.sites
     for i, (path, _) in enumerate(paths):
@@ -200,9 +199,9 @@ def _multi_window(
 
 
 def _followed(network: Network, paths: Int32Array, windows: Float64Array) -> BoolArray:
-    """Return by way whether connections over it are followed: trunks, and what is not plain.
+    """Return by path whether connections over it are followed: over trunks and links not plain.
 
-    Only what is said of the ``paths`` that transfers take counts.
+    Only the answers for ``paths`` that transfers take count.
     """
     followed = np.append(np.isfinite(windows), False)
     plain: dict[Link, bool] = {}

@@ -1,4 +1,4 @@
-"""Connections of a traffic, and what their messages are late by chance: jitter, lost packets."""
+"""Connections of a traffic, and the delays of their messages by chance: jitter, lost packets."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def drawn_tails_s(
     """Return how many seconds later each transfer arrives because of packets lost near its end.
 
     ``line``: bytes per second at which its packets follow one another. Under selective repeat
-    each loss is made good one round trip later; what the other ways of recovery cost is in the
+    each loss is made good one round trip later; the cost of the other ways of recovery is in the
     rate already.
     """
     transport = link.transport

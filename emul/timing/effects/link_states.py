@@ -32,7 +32,7 @@ class LinkStates:
 
     By changing way: its number ``path``; its classes, from ``first_class`` to before
     ``last_class``; ``first_state`` (ways + 1,);
-    ``timer_ps`` after which what was lost is sent again, 0 for at once, ``doubling`` each time as
+    ``timer_ps`` after which lost bytes are sent again, 0 for at once, ``doubling`` each time as
     TCP does or not, and then at most ``retries`` times. By state: ``from_ps``, ``wave_rate``,
     ``cap`` of each stream and its ``lifted_rate`` in bytes per second, ``term`` of that cap,
     ``extra_ps`` of delay, whether it is ``up``, ``next_down_ps``: when it next goes down,

@@ -1,4 +1,4 @@
-"""Which streams share what: trunks cut into waves, streams thrown on them, uplinks of sites."""
+"""The links that streams share: trunks cut into waves, streams thrown on them, uplinks of sites."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Classes:
     """Streams that share a wave, as emul.timing.engine.fluid reads them.
 
     ``wave_rate``, ``cap`` (classes,): bytes per second of the wave and of each stream on it;
-    ``term``: what sets that cap, as in emul.timing.terms; ``burst``: bytes that its token bucket
+    ``term``: the cause of that cap, as in emul.timing.terms; ``burst``: bytes that its token bucket
     holds, 0 for none; ``lifted_rate``: bytes per second of a stream while there are tokens, from
-    its sender's port; ``path_bytes``: what its path holds, rate times round trip; ``uplinks``
+    its sender's port; ``path_bytes``: the bytes in flight, rate times round trip; ``uplinks``
     (classes, 2): out of one site and into the other, -1 for none; ``uplink_rate``: bytes per
     second; ``uplink_burst``: as ``burst``; ``of_stream``
     (streams,): the class of each stream; ``alike`` (streams,): for how many it stands.
@@ -49,7 +49,7 @@ class Classes:
 def classes_of(
     network: Network, found: FollowedConnections, shared: list[int], seed: int
 ) -> tuple[Classes, Int32Array]:
-    """Return the classes of the ``shared`` ways, and the first stream of each pipe.
+    """Return the classes of the ``shared`` ways, and the first stream of each connection.
 
     With several waves a connection has all streams of its transport, each on the wave that the
     seed throws it on; with one wave its streams are one.
@@ -106,7 +106,7 @@ def _streams(waves: int, streams: int) -> int:
 
 
 def _lifted_rates(network: Network, shared: list[int]) -> Float64Array:
-    """Return what a stream of each shared way gets while the way has tokens."""
+    """Return the rate of a stream on each shared path while the path has tokens."""
     sites = network.topology.sites
     rates = []
     for path in shared:

@@ -1,4 +1,4 @@
-"""What stands between the ports of two ranks, as the scheduler uses it."""
+"""Connections between the ports of two ranks, as the scheduler uses them."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
@@ -7,15 +7,15 @@ from emul.timing.engine.fluid cimport Fluid
 
 cdef enum:
     # Events of a transfer, in the order in which those at the same time are handled: at the
-    # sender's port, the pipe and the receiver's port; then these.
+    # sender's port, the connection and the receiver's port; then these.
     PORT = 0
     CONNECTION = 1
     RECEIVER = 2
-    LEFT = 3      # its last byte has left the pipe
+    LEFT = 3      # its last byte has left the connection
     ARRIVED = 4
     DONE = 5
     FREED = 6     # its credit is back: word of its arrival has come
-    STREAM = 7    # of a stream: what it waited for is over
+    STREAM = 7    # of a stream: its wait is over
     CHANGE = 8    # of a changing way, whose number is STREAMS_FROM - 1 less its own
     SENT_TO_NIC = 9    # of a transfer of several windows: its sender has handed over all of it
 
@@ -24,7 +24,7 @@ cdef enum:
     STREAMS_FROM = -0x40000000  # as a literal: with checks of overflow Cython takes no other
 
 cdef enum:
-    # What holds a stream up that could send: windows or losses, by its cap; an outage; and windows
+    # The causes that hold a stream up: windows or losses, by its cap; an outage; and windows
     # that are filled anew. The first two are CAPS of emul.timing.engine.fluid.
     BY_WINDOW = 0
     BY_OUTAGE = 2
@@ -36,11 +36,11 @@ cdef enum:
 
 
 cdef class Connections:
-    cdef int32_t[::1] of             # of each transfer: its pipe, or -1
+    cdef int32_t[::1] of             # of each transfer: its connection, or -1
     cdef int64_t[::1] nbytes
     cdef int64_t[::1] jitter
     cdef Heap* heap
-    # What was found out, by transfer.
+    # Results, by transfer.
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
     cdef readonly int64_t[::1] left
@@ -51,7 +51,7 @@ cdef class Connections:
     cdef readonly int64_t[:, :, ::1] runs
     cdef uint8_t[::1] multi_window
     cdef readonly int64_t[::1] sent_to_nic    # of late ones
-    # Of each pipe.
+    # Of each connection.
     cdef double[::1] rate
     cdef int64_t[::1] spacing
     cdef readonly int64_t[::1] free
@@ -83,7 +83,7 @@ cdef class Connections:
     cdef readonly int64_t[::1] resumed
     cdef readonly int32_t[::1] run_from       # with which it began to be busy without a pause
     cdef readonly int64_t[:, ::1] run         # since then: picoseconds as in runs
-    # Of each transfer on streams: the next one on its pipe, and its parts that have not left.
+    # Of each transfer on streams: the next one on its connection, and its parts that have not left.
     cdef readonly int32_t[::1] following
     cdef readonly int32_t[::1] parts
     cdef readonly int64_t[::1] cwnd_until

@@ -1,8 +1,8 @@
-"""What stands between the ports of two ranks: trunks, and what a transport makes of a link.
+"""Connections between the ports of two ranks: trunks, and the effects of a transport.
 
-A pipe belongs to a connection: a sender, a receiver and a channel. Where it has the trunk to
+A connection has a sender, a receiver and a channel. Where it has the trunk to
 itself, or stays inside a site, it serves one transfer after the other at a constant rate. Else it
-is a number of streams that share the waves of a trunk with those of other pipes (see
+is a number of streams that share the waves of a trunk with those of other connections (see
 emul.timing.engine.fluid), and that an outage can stop.
 """
 
@@ -15,10 +15,10 @@ from emul.timing.engine.fluid cimport CAPS, Fluid
 
 import numpy as np
 
-__all__ = ["Pipes"]
+__all__ = ["Connections"]
 
 cdef enum:
-    # What a stream does: nothing, sending, waiting for a timer of an outage, for slow start, for
+    # The state of a stream: nothing, sending, waiting for a timer of an outage, for slow start, for
     # the time at which the next part may begin, behind the queue of a token bucket, or in vain.
     IDLE = 0
     SENDING = 1
@@ -36,9 +36,9 @@ cdef int64_t NEVER = INT64_MAX
 @cython.final
 @cython.auto_pickle(False)
 cdef class Connections:
-    """The pipes of one simulation; ``table`` is an effects.connection_table.Conditions."""
+    """The connections of one simulation, by an effects.ConnectionTable."""
 
-    # What a checkpoint keeps, as in emul.timing.engine.scheduler, also by stream. The states of
+    # The columns of a checkpoint, as in emul.timing.engine.scheduler, also by stream. The states of
     # changing paths are kept as ``paths`` there; ``last_sent_to_nic`` is read where it was set.
     STATE = {
         "transfer": "left cwnd_held runs_from* runs sent_to_nic following* parts cwnd_until",
@@ -117,7 +117,7 @@ cdef class Connections:
             self.change(0, path)
 
     cdef int64_t enter(self, int64_t time, int32_t t) noexcept nogil:
-        """Let a transfer's head come to its pipe; return when it leaves, if it is known, or -1."""
+        """Let a transfer's head come to its connection; return when it leaves, -1 if unknown."""
         cdef int32_t connection = self.of[t]
         cdef int64_t start = time, through
         cdef double occupied
@@ -146,7 +146,7 @@ cdef class Connections:
         """Return when windows let ``nbytes`` more, begun at ``time``, be through.
 
         One window goes each round trip; in slow start, each is twice the one before, up to the most
-        that there is. Once a window holds what the path does, nothing is waited for any more.
+        that there is. Once a window holds as much as the path, there are no more waits.
         """
         cdef double rest, window, full, all_rounds, rounds = 0, most = self.cwnd_most[connection]
         if self.cwnd_rtt[connection] == 0:
@@ -176,7 +176,7 @@ cdef class Connections:
         return self.last_sent_to_nic[connection] + <int64_t>rest
 
     cdef void _acknowledge(self, int64_t time, int32_t connection) noexcept nogil:
-        """Take what was acknowledged by ``time`` out of the windows; it makes the next one grow."""
+        """Take the bytes acknowledged by ``time`` out of the windows, so that the next grows."""
         cdef int64_t rounds
         cdef double acknowledged
         if self.cwnd_from[connection] < 0 or time > self.free[connection] + self.idle[connection]:
@@ -207,7 +207,7 @@ cdef class Connections:
             push(self.heap, self.sent_to_nic[t], t, SENT_TO_NIC)
 
     cdef void _queue(self, int64_t time, int32_t t, int32_t connection) noexcept nogil:
-        """Put a transfer behind the others of its pipe, and on every stream that has no other."""
+        """Put a transfer behind the others of its connection, and on every idle stream."""
         cdef int32_t stream
         self.parts[t] = self.first_stream[connection + 1] - self.first_stream[connection]
         if self.last[connection] >= 0:
@@ -253,7 +253,7 @@ cdef class Connections:
         self._send(time, stream)
 
     cdef void _send(self, int64_t time, int32_t stream) noexcept nogil:
-        """Send what is left of a part, unless the way is down."""
+        """Send the rest of a part, unless the path is down."""
         cdef int64_t path = self.path_of_connection[self.connection_of[stream]]
         if path >= 0 and not self.state_up[self.state[path]]:
             self._stall(time, stream, time)
@@ -322,7 +322,7 @@ cdef class Connections:
 
     cdef double _lost(self, int64_t time, int32_t stream, double sent,
                       int64_t exposed) noexcept nogil:
-        """Return how much of what was sent evenly since the stream began was sent at the end."""
+        """Return the bytes sent in the last ``exposed`` picoseconds, by an even rate."""
         cdef int64_t span = time - self.resumed[stream]
         return sent * exposed / span if span > 0 else 0.0
 
@@ -376,7 +376,7 @@ cdef class Connections:
         self.dead_until = self.up_at[stream]
 
     cdef void go_on(self, int64_t time, int32_t stream) noexcept nogil:
-        """What a stream waited for is over."""
+        """End the wait of a stream."""
         cdef uint8_t doing = self.doing[stream]
         cdef int32_t t = self.current[stream]
         cdef int64_t path = self.path_of_connection[self.connection_of[stream]]
@@ -410,7 +410,7 @@ cdef class Connections:
         push(self.heap, time, STREAMS_FROM + stream, STREAM)
 
     cdef void _next(self, int64_t time, int32_t stream) noexcept nogil:
-        """Let a stream begin the part of the transfer that follows on its pipe, if there is one."""
+        """Let a stream begin its part of the next transfer of its connection, if there is one."""
         cdef int32_t t = self.current[stream], after = self.following[t]
         self.doing[stream] = IDLE
         self.current[stream] = after
@@ -434,7 +434,7 @@ cdef class Connections:
             push(self.heap, self.state_from[at + 1], STREAMS_FROM - 1 - path, CHANGE)
 
     cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil:
-        """The way of a sending stream goes down: what is in flight is lost."""
+        """The path of a sending stream goes down: the bytes in flight are lost."""
         cdef int32_t connection = self.connection_of[stream]
         cdef int64_t flying = min(time - self.resumed[stream], self.latency[connection])
         cdef double unsent = self.fluid.withdraw(stream, time)
@@ -443,7 +443,7 @@ cdef class Connections:
         self._stall(time, stream, time)
 
     cdef int64_t under_way(self, int64_t t) noexcept nogil:
-        """Return how long a byte of a transfer is under way that leaves its pipe now."""
+        """Return how long a byte of a transfer is under way that leaves its connection now."""
         cdef int32_t connection = self.of[t]
         cdef int64_t path = self.path_of_connection[connection], delay = self.latency[connection]
         if self.jitter.shape[0]:

@@ -16,7 +16,7 @@ cdef class Credit:
     cdef readonly int32_t[::1] following  # of each that waits: the next one in its queue, or -1
     cdef int64_t[::1] takes
     cdef uint8_t[::1] remainder
-    cdef int32_t[::1] latest              # of each connection: what was handed over last, or -1
+    cdef int32_t[::1] latest              # of each connection: the last transfer handed over, or -1
     cdef int64_t[::1] left                # of each connection
     cdef int32_t[::1] first               # in its queue, or -1
     cdef int32_t[::1] last

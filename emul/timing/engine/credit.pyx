@@ -1,8 +1,8 @@
-"""The credit of connections: what each may have handed over and not yet heard of.
+"""The credit of connections: the limit of its transfers in flight.
 
 A transfer takes its credit when it is handed to its connection and gives it back one trip back
-after its arrival. It is handed over if at least half of it fits into what is left, or if it is the
-remainder of what was handed over just before it. Else it waits in a queue: first come, first
+after its arrival. It is handed over if at least half of it fits into the rest, or if it is the
+remainder of the transfer handed over just before it. Else it waits in a queue: first come, first
 served.
 """
 
@@ -17,9 +17,9 @@ __all__ = ["Credit"]
 @cython.final
 @cython.auto_pickle(False)
 cdef class Credit:
-    """The credit of all connections of an emul.timing.effects.connection_table.Conditions."""
+    """The credit of all connections of an emul.timing.effects.connection_table.ConnectionTable."""
 
-    # What a checkpoint keeps, as in emul.timing.engine.scheduler.
+    # The columns of a checkpoint, as in emul.timing.engine.scheduler.
     STATE = {
         "transfer": "stands following*",
         "given": "of takes remainder",

@@ -10,7 +10,7 @@ cdef enum:
     UPON_ISSUE = 2
     # The waiter's receiver cannot ask for it (only on the way to a protocol's own transfers).
     POSTS = 4
-    # ... before the transfer has arrived, whatever it is reduced after.
+    # ... before the transfer has arrived, also if its reduction is not done.
     UPON_ARRIVAL = 8
 
 
@@ -19,7 +19,7 @@ cdef class Edges:
     cdef int64_t[::1] first
     cdef int32_t[::1] waiter
     cdef uint8_t[::1] kind
-    # How much each transfer waits for; its own arrival counts among what it is done after.
+    # How much each transfer waits for; its own arrival counts among the waits of its end.
     cdef readonly int32_t[::1] before_start
     cdef readonly int32_t[::1] before_done
     cdef bint upon_arrival  # whether any edge is of that kind

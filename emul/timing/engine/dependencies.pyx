@@ -1,4 +1,4 @@
-"""Who waits for whom: the dependencies that follow from what a plan's rows read and write."""
+"""Who waits for whom: the dependencies that follow from the reads and writes of a plan's rows."""
 
 cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -23,9 +23,9 @@ STARTS_KIND, UPON_ISSUE_KIND, POSTS_KIND, UPON_ARRIVAL_KIND = (
 @cython.final
 @cython.auto_pickle(False)
 cdef class Edges:
-    """For each transfer, its waiters, what keeps them, and from what."""
+    """For each transfer, its waiters, and the kinds of their waits."""
 
-    # What a checkpoint keeps, as in emul.timing.engine.scheduler.
+    # The columns of a checkpoint, as in emul.timing.engine.scheduler.
     STATE = {
         "transfer": "before_start before_done",
         "given": "first waiter kind upon_arrival",
@@ -39,7 +39,7 @@ cdef class Edges:
         self.before_done = np.ones(transfers, dtype=np.int32)  # its own arrival
 
     def table(self):
-        """Return what is waited for, who waits, and the kind of each edge."""
+        """Return the earlier and the later transfer and the kind of each edge."""
         first = np.asarray(self.first)
         earlier = np.repeat(np.arange(len(first) - 1, dtype=np.int32), np.diff(first))
         return earlier, np.asarray(self.waiter), np.asarray(self.kind)
@@ -48,10 +48,10 @@ cdef class Edges:
 def dependencies(traffic, int64_t ranks, bint posts=False):
     """Return who waits for whom in ``traffic``, an emul.timing.Traffic between ``ranks``.
 
-    What follows from the data of a verified plan's rows comes first; then what the order of the
-    plan asks for; then its own waits. The result is what ``schedule`` takes. With ``posts`` it
-    also says, in edges of the kind POSTS, what a receiver must have behind it before it asks for a
-    transfer; the scheduler does not take those (see emul.timing.protocol).
+    The edges that follow from the data of a verified plan's rows come first; then those of the
+    plan's order; then its own waits. The result is an argument of ``schedule``. With ``posts`` it
+    also says, in edges of the kind POSTS, the transfers that a receiver must have finished before
+    it asks for a transfer; the scheduler does not take those (see emul.timing.protocol).
     """
     cdef _Collector found = _Collector(traffic, ranks, posts)
     cdef int64_t[::1] src_place = traffic.src_place, dst_place = traffic.dst_place
@@ -61,7 +61,7 @@ def dependencies(traffic, int64_t ranks, bint posts=False):
     cdef int64_t step, t, row
     with nogil:
         for step in range(first_of_step.shape[0] - 1):
-            # All rows of a step read what stood before it: first every read, then every write.
+            # All rows of a step read the values before it: first every read, then every write.
             for t in range(first_of_step[step], first_of_step[step + 1]):
                 for row in range(first_row[t], first_row[t + 1]):
                     found.read(t, src_place[row], dst_place[row], nplaces[row], reduce[row])
@@ -81,7 +81,7 @@ def dependencies(traffic, int64_t ranks, bint posts=False):
 cdef class _Collector:
     """Collects who waits for whom while the rows of a plan go by.
 
-    A lane is what goes in order: a rank and a channel by issue; in lockstep a rank and, where it
+    A lane is a sequence in order: a rank and a channel by issue; in lockstep a rank and, where it
     has several steps under way, every so many of its steps.
     """
 
@@ -157,7 +157,7 @@ cdef class _Collector:
             self.writer[target + i] = <int32_t>t
 
     cdef void follow(self, int64_t t, int64_t step) noexcept nogil:
-        """Let ``t`` start after what its order says: what its lane issued and was brought last."""
+        """Let ``t`` start after the last issue and arrival of its lane, as its order says."""
         if self.by_issue:
             self.wait(t, self.last[self.from_lane[t]], STARTS | UPON_ISSUE)
             self.last[self.from_lane[t]] = <int32_t>t
@@ -172,7 +172,7 @@ cdef class _Collector:
 
     cdef void _after_lanes(self, int64_t t, int32_t lane, int64_t step,
                            uint8_t kind) noexcept nogil:
-        """Let ``t`` wait for what a lane sent and was brought, or before some steps all lanes."""
+        """Let ``t`` wait for a lane's last send and arrival, in some steps for all lanes'."""
         cdef int64_t first = lane, end = lane + 1, at
         if self.drained[step]:
             first = lane - lane % self.lanes

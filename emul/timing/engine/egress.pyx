@@ -13,7 +13,7 @@ from emul.timing.engine.events cimport Heap, push
 
 import numpy as np
 
-__all__ = ["Leaving"]
+__all__ = ["Egress"]
 
 
 @cython.final
@@ -21,7 +21,7 @@ __all__ = ["Leaving"]
 cdef class Egress:
     """The queues of all ports."""
 
-    # What a checkpoint keeps, as in emul.timing.engine.scheduler.
+    # The columns of a checkpoint, as in emul.timing.engine.scheduler.
     STATE = {
         "transfer": "following* head kind",
         "port": "first* last* out time",

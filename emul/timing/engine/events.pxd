@@ -1,8 +1,8 @@
 """A heap of events: the earliest first, ties by number, then by kind.
 
-Most events are made in the order in which they come: what starts at once arrives at once. Such ones
+Most events are made in the order in which they come: simultaneous starts arrive at once. Such ones
 go into queues, in which nothing has to be sorted; only those that fit behind none of them go into
-the heap proper. What comes next is the earliest of all firsts, so the order is that of a heap.
+the heap proper. The next event is the earliest of all firsts, so the order is that of a heap.
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -13,7 +13,7 @@ cdef enum:
     CHILDREN = 4   # of a place in the heap: those of one place are a line of cache
     KIND_BITS = 4
     QUEUES = 4
-    QUEUE_ROOM = 4096   # events of a queue at most, a power of two; what does not fit is sorted
+    QUEUE_ROOM = 4096   # events of a queue at most, a power of two; later ones are sorted
 
 
 cdef struct Event:
@@ -24,7 +24,7 @@ cdef struct Event:
 cdef struct Heap:
     Event* events
     int64_t size
-    Event apart      # one that is kept out of all: what comes next is often what was pushed last
+    Event apart      # one that is kept out of all: the next is often the one pushed last
     bint is_apart
     # Queue k has ``waiting[k]`` events, from ``queued[k * QUEUE_ROOM + front[k]]`` on, round and
     # round. Its first is ``first[k]`` too, later than all events if there is none.
@@ -100,7 +100,7 @@ cdef inline Event* earliest(Heap* heap) noexcept nogil:
 
 
 cdef inline void push(Heap* heap, int64_t time, int64_t number, int32_t kind) noexcept nogil:
-    """Add an event; whoever made the heap has made room for all that can be in it at once."""
+    """Add an event; ``set_up`` has made room for all that can be in it at once."""
     cdef Event event
     event.time, event.key = time, number * (1 << KIND_BITS) + kind
     if not heap.is_apart:

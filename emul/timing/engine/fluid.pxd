@@ -4,18 +4,18 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 
 cdef enum:
-    # What a cap may come from, so that the time at it is counted: a window, a loss.
+    # The causes of a cap, so that the time at it is counted: a window, a loss.
     CAPS = 2
 
 
 cdef class Fluid:
-    # Of each class: what it may have at most, what it has, and since when.
+    # Of each class: its rates, and since when.
     cdef readonly double[::1] wave_rate   # bytes per second of its wave
     cdef readonly double[::1] cap         # and of each of its streams
-    cdef readonly uint8_t[::1] cap_term   # what sets it, as in emul.timing.terms
+    cdef readonly uint8_t[::1] cap_term   # its cause, as in emul.timing.terms
     cdef int32_t[:, ::1] uplinks
     cdef double[::1] uplink_rate
-    # Token buckets of waves and of uplinks: what they hold, what is in them, and since when.
+    # Token buckets of waves and of uplinks: their size, their tokens, and since when.
     cdef double[::1] burst
     cdef readonly double[::1] credit
     cdef double[::1] uplink_burst
@@ -29,21 +29,22 @@ cdef class Fluid:
     cdef readonly uint8_t[::1] uplink_lifted
     cdef uint8_t[::1] bucketed            # of a class: whether there is any bucket to reckon with
     cdef readonly double[::1] lifted_rate
-    # What the path of a class holds, and until when there is a queue in front of the buckets.
+    # The bytes in flight on the path of a class, and until when there is a queue in front of the
+    # buckets.
     cdef double[::1] path_bytes
     cdef readonly int64_t[::1] busy
     cdef readonly int64_t[::1] uplink_busy
     cdef readonly double[::1] rate        # bytes per second that each of its streams gets
     cdef readonly double[::1] served      # bytes per stream since the class was last idle
-    cdef readonly uint8_t[::1] capped     # by what its streams are: 1 + one of CAPS, or 0
+    cdef readonly uint8_t[::1] capped     # by the cause for its streams: 1 + one of CAPS, or 0
     cdef readonly int64_t[::1] since
-    cdef readonly double[::1] part        # and what of a picosecond after that
+    cdef readonly double[::1] part        # and the part of a picosecond after that
     cdef readonly int64_t[:, ::1] capped_time
     # And of each uplink after them: when the next of its streams is through, or a bucket is empty.
     cdef readonly int64_t[::1] due
     cdef readonly double[::1] due_part
     cdef readonly uint8_t[::1] empties
-    # The active streams of a class are a heap, by what will have been served then.
+    # The active streams of a class are a heap, by the bytes served then.
     cdef readonly int64_t[::1] first
     cdef readonly int32_t[::1] active
     cdef int64_t[::1] alike      # of each stream: for how many it stands

@@ -3,22 +3,22 @@
 Streams over the same links with the same cap are a class: at any moment all of them have the same
 rate. So a class keeps one sum, the bytes that each of its streams was served since the class was
 last idle, and a stream is through when that sum has grown by its bytes. A start or an end costs
-the logarithm of the number of streams, whatever rates change (the virtual time of processor
+the logarithm of the number of streams, also where rates change (the virtual time of processor
 sharing; Parekh and Gallager, 1993). Its specification is tests/closed_forms/sharing.py.
 
 A class has a wave to itself, which its streams share evenly; waves are joined by uplinks. A wave or
 an uplink out of a site may have a token bucket. As long as there are tokens, that wave or uplink
-does not limit; everything else does: what windows and losses leave of the sender's port, from which
-the bytes come, the wave where the bucket is an uplink's, the other uplinks. Tokens flow in at the
-rate of the link and out with the bytes, so a bucket that lets more pass than flows in is empty at
-some moment. That is an event of its own: from then on the link limits again.
+does not limit; everything else does: the rest of the sender's port after windows and losses, from
+which the bytes come, the wave where the bucket is an uplink's, the other uplinks. Tokens flow in at
+the rate of the link and out with the bytes, so a bucket that lets more pass than flows in is empty
+at some moment. That is an event of its own: from then on the link limits again.
 
-A bucket serves packets as they come, so a stream that begins waits behind what others have queued
-in front of it: of each message at most what its path holds, for the rest follows acknowledgements,
-and only what there are no tokens for.
+A bucket serves packets as they come, so a stream that begins waits behind the bytes that others
+queued in front of it: of each message at most the bytes in flight, for the rest follows
+acknowledgements, and only bytes without tokens.
 
 Events are at whole picoseconds. A bucket is empty, and a stream through, between two of them, and
-what passes a bucket with tokens may be much faster than what passes it afterwards. So classes with
+bytes that pass a bucket with tokens may be much faster than later ones. So classes with
 a bucket stand at that moment itself, ``part`` of a picosecond from the event.
 
 A stream may stand for several that are alike: they begin and end together and count as so many.
@@ -48,7 +48,7 @@ cdef inline double spare(double rate, double used) noexcept nogil:
 
 cdef inline double filled(double tokens, double burst, double rate, double used,
                           double ps) noexcept nogil:
-    """Return what is in a bucket of ``burst`` bytes after ``ps`` in which ``used`` flowed out."""
+    """Return the bytes in a bucket of ``burst`` bytes after ``ps`` in which ``used`` flowed out."""
     return min(burst, max(0.0, tokens + spare(rate, used) * ps / PS_PER_S))
 
 
@@ -71,8 +71,8 @@ cdef class Fluid:
     ``given``: an effects.wavelengths.Classes. Its rates and caps are copied, for they change.
     """
 
-    # What a checkpoint keeps, as in emul.timing.engine.scheduler, also by stream and class; with
-    # the classes go the uplinks. The active streams of ``heap`` are kept as ``heaps`` there.
+    # The columns of a checkpoint, as in emul.timing.engine.scheduler, also by stream and class;
+    # with the classes go the uplinks. The active streams of ``heap`` are kept as ``heaps`` there.
     STATE = {
         "stream": "until began_capped",
         "class": "wave_rate cap cap_term credit busy rate served capped since part lifted "
@@ -258,7 +258,7 @@ cdef class Fluid:
         return self.uplinks[of, 0] >= 0 or self.uplinks[of, 1] >= 0
 
     cdef void _settle(self, int32_t of, int64_t time) noexcept nogil:
-        """Work out anew what changes with a class whose streams or rates have changed."""
+        """Work out anew the rates of a class whose streams or rates have changed."""
         if self._is_joined(of):
             self._serve_joined(time, 0.0)
         self._share_anew(of)
@@ -286,7 +286,7 @@ cdef class Fluid:
         self.lifted[of] = self.credit[of] > 0 and self.wave_rate[of] > 0
 
     cdef double _own(self, int32_t of) noexcept nogil:
-        """Return what each stream of a class may have at most, whatever the others do."""
+        """Return the most that each stream of a class may have, alone."""
         cdef double own
         if self.active[of] == 0:
             return 0.0
@@ -351,7 +351,7 @@ cdef class Fluid:
             self.free[u] = INFINITY if self.uplink_lifted[u] else self.uplink_rate[u]
 
     cdef void _add_up(self) noexcept nogil:
-        """Add up what all classes together send over each uplink."""
+        """Add up the rates of all classes over each uplink."""
         cdef Py_ssize_t i, end
         cdef int32_t of, u
         self.uplink_used[:] = 0.0
@@ -363,7 +363,7 @@ cdef class Fluid:
                     self.uplink_used[u] += self.rate[of] * self.load[of]
 
     cdef void _charge(self) noexcept nogil:
-        """Take from the uplinks what the settled classes have; count who still waits."""
+        """Take the rates of the settled classes from the uplinks; count who still waits."""
         cdef Py_ssize_t i, u, end
         cdef int32_t of
         self._free_uplinks()
@@ -402,7 +402,7 @@ cdef class Fluid:
         self._note_due(item, self.uplink_since[u], ps, True)
 
     cdef void _note_due(self, int32_t item, int64_t since, double ps, bint exact) noexcept nogil:
-        """Note what comes ``ps`` after ``since``: as an event at the nearest picosecond."""
+        """Note the event ``ps`` after ``since``, at the nearest picosecond."""
         cdef double whole = floor(ps + 0.5)
         self.due[item], self.due_part[item] = INT64_MAX, 0.0
         if whole < LIMIT_PS:

@@ -2,24 +2,25 @@
 
 ``schedule`` (the heap) handles events by time, then number of the transfer, then kind. This pass
 goes from transfer to transfer instead, lets each one wait for moments of earlier ones, and puts it
-on the sender's port, its pipe and the receiver's port behind whatever the plan has there before
-it. It gives up where a head comes to a port earlier than the head before it in the plan did, or
-where a transfer asks for the credit of its connection earlier than the one before it did.
+on the sender's port, its connection and the receiver's port behind the transfers that the plan has
+there before it. It gives up where a head comes to a port earlier than the head before it in the
+plan did, or where a transfer asks for the credit of its connection earlier than the one before it
+did.
 
 Where it does not give up, its times are those of the heap. Take all events of all transfers with
 the times of the pass, sorted as the heap sorts them. Every event comes after its causes: they are
 of the same transfer and an earlier kind, or of a transfer with a lower number (``Tables`` refuses
 anything else), and no later in time. On every port heads come in the order of the plan: by time, as
-was checked, and where they come at once, by number. On a pipe too, and it delivers in that order,
-for all its transfers come from one port and go to one port, and a port lets heads go on in the
-order in which they came. So a connection also hands over, and gets credit back, in the order of the
-plan, and of its transfers each waits for the credit of one that can be told beforehand. So, by
+was checked, and where they come at once, by number. On a connection too, and it delivers in that
+order, for all its transfers come from one port and go to one port, and a port lets heads go on in
+the order in which they came. So a connection also hands over, and gets credit back, in the order of
+the plan, and of its transfers each waits for the credit of one that can be told beforehand. So, by
 induction along the sorted events: when the heap has handled the first of them, each with its time,
 everything that the next one hangs on is as it was in the pass; it is therefore in the heap, at its
-time, and what else is there comes later.
+time, and all other events come later.
 
-What a transfer waited for last is decided as the heap would: by time, number and kind; its own
-arrival is later than what lower numbers do at the same time.
+The last cause of a transfer is decided as the heap would: by time, number and kind; its own
+arrival is later than the events of lower numbers at the same time.
 """
 
 cimport cython
@@ -48,7 +49,7 @@ import numpy as np
 
 __all__ = ["times_in_order", "total_in_order"]
 
-# Later than this the heap is asked, which also knows what to say when a time does not fit.
+# Later than this the heap is asked, which also reports times that do not fit.
 cdef int64_t LATEST_PS = 2 ** 61
 
 cdef enum:
@@ -83,7 +84,7 @@ cdef class _DoneOnly:
 cdef class _Columns:
     """Of a pass that is to say all that ``schedule`` says of each transfer.
 
-    It also keeps who had each link last, ``users`` places after what else is kept of it.
+    It also keeps who had each link last, ``users`` places after its other numbers.
     """
 
     cdef int64_t users
@@ -110,7 +111,7 @@ cdef class _Columns:
         self.start_cause, self.done_cause = (np.empty(transfers, np.uint8) for _ in range(2))
 
     cdef inline void starts(self, int64_t t, Cause last) noexcept nogil:
-        """Note what a transfer waited for last; it is on no link yet."""
+        """Note the last cause of a transfer; it is on no link yet."""
         cdef int hop
         self.waited_for[t], self.start_cause[t] = _transfer(last), _kind(last)
         for hop in range(3):
@@ -169,7 +170,7 @@ cdef inline int64_t _take(Detail seen, int64_t t, int hop, int64_t came,
 
 cdef inline int64_t _enter(Detail seen, int64_t t, int64_t came, int64_t* connection,
                            const int64_t* cost) noexcept nogil:
-    """Let a transfer's head come to its pipe; return when it goes on."""
+    """Let a transfer's head come to its connection; return when it goes on."""
     cdef int64_t start = max(came, connection[FREE])
     if Detail is _Columns:
         seen.takes(t, CONNECTION, came, start, connection)
@@ -180,7 +181,7 @@ cdef inline int64_t _enter(Detail seen, int64_t t, int64_t came, int64_t* connec
 
 cdef inline int64_t _deliver(Detail seen, int64_t t, int64_t time,
                              int64_t* connection) noexcept nogil:
-    """Return when a transfer from a pipe arrives: not before what was sent before it."""
+    """Return when a transfer from a connection arrives: not before earlier ones."""
     if Detail is _Columns:
         if connection[HEAD] > time:
             seen.held_by[t] = <int32_t>connection[seen.users]
@@ -195,7 +196,7 @@ cdef inline int64_t _carry(Detail seen, Tables tables, int64_t t, int64_t ready,
     """Let a transfer cross its links; return when it arrives, or NOT_IN_ORDER.
 
     ``connection``: NULL where it has none. ``late``: whether any is later than its costs say; then
-    ``head_came`` is when the last head of its pipe came to the receiver.
+    ``head_came`` is when the last head of its connection came to the receiver.
     """
     cdef int64_t head, finish, under_way = cost[LATENCY]
     if ready < out[HEAD]:
@@ -239,8 +240,8 @@ cdef int64_t _pass(Detail seen, Tables tables, int64_t[::1] moment, int64_t[::1]
                    int64_t[::1] came, int64_t[::1] ready) noexcept nogil:
     """Return when all is done, or NOT_IN_ORDER.
 
-    ``moment``: room for the last ``tables.window`` of them. ``link``: what is kept of each, to
-    begin with as if nobody has used it; likewise ``came``, of each pipe when its last head came to
+    ``moment``: room for the last ``tables.window`` of them. ``link``: the numbers of each, to begin
+    with as if nobody has used it; likewise ``came``, of each connection when its last head came to
     the receiver, and ``ready``, of each connection with credit when its last transfer asked for it.
     """
     cdef const Row* row = &tables.rows[0]
@@ -317,7 +318,7 @@ def total_in_order(Tables tables):
 
 
 def times_in_order(Tables tables):
-    """Return what ``schedule`` says of each transfer; None where the order is not the plan's."""
+    """Return the times of ``schedule``; None where the order is not the plan's."""
     cdef _Columns seen
     if not tables.fits:
         return None

@@ -2,13 +2,13 @@
 
 cimport cython
 
-__all__ = ["Ways"]
+__all__ = ["Paths"]
 
 
 @cython.final
 @cython.auto_pickle(False)
 cdef class Paths:
-    """Where ranks live, what ports carry, and what ways cost."""
+    """The places of ranks, the rates of ports and the costs of paths."""
 
     def __init__(self, network):
         self.site_of, self.node_of = network.site_of, network.node_of

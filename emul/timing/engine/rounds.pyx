@@ -1,12 +1,12 @@
-"""Times rounds (see emul.plans.rounds) step by step, with what is kept of ranks and of no transfer.
+"""Times rounds (see emul.plans.rounds) step by step, with columns by rank and none by transfer.
 
-Every connection sends once in a step: what the one before it on its ring brought in the step
+Every connection sends once in a step: the block that the one before it brought in the step
 before. So all that there is to know is when each connection may send next, and when each port and
-pipe is free. The rules are those of engine.ordered, and so is the check that heads come to
+connection is free. The rules are those of engine.ordered, and so is the check that heads come to
 every port in the order of the plan. It is needed only where several rings share ports. On a port of
-one connection they cannot but do so: what a connection brings in a step is never there before what
-it brought in the step before, as its links are not free before, so no connection has what it sends
-next before what it sent last.
+one connection they cannot but do so: the block of a step is never there before the block
+of the step before, as its links are not free before, so no connection has its next block
+before its last one.
 
 Times are whole picoseconds in doubles, of which sums and the larger of two are exact up to 2^53
 (two and a half hours), and which every processor takes several at a time; there is no such
@@ -24,7 +24,7 @@ cdef double MOST_PS = 2.0 ** 53
 
 cdef extern from *:
     """
-    /* One step of connections that have their ports to themselves and no pipe. In C, because only
+    /* One step of connections that have their ports to themselves and no trunk. In C, because only
        there can be said that no two of the arrays overlap; else the loops are not vectorised. */
 
     #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
@@ -83,7 +83,7 @@ cdef class _Rings:
     """The connections of all rings, channel after channel, and when they are ready and free.
 
     A connection that is ``n`` after another one of its channel is the same; after the last one of a
-    ring there is room for what it brings the first, so connection i of channel c stands at
+    ring there is room for the block of the first, so connection i of channel c stands at
     c * (n + 1) + i in ``ready``.
     """
 
@@ -95,8 +95,8 @@ cdef class _Rings:
     cdef double[::1] overhead
     cdef double[::1] latency
     cdef double[::1] spacing
-    # What its bytes occupy is to be found at this place of ``occupied``, and so many places on as
-    # the step says: at the ports and in the pipe.
+    # The occupancy of its bytes is at this place of ``occupied``, and so many places on as
+    # the step says: at the ports and in the connection.
     cdef int64_t[::1] out_at
     cdef int64_t[::1] into_at
     cdef int64_t[::1] pipe_at
@@ -180,7 +180,7 @@ def total_of_rounds(connections, int64_t call_ps, const int64_t[::1] shifts):
     """Return when all is done, in picoseconds; None where that cannot be said without tables.
 
     ``connections``: an emul.timing.generated.RingConnections. ``shifts``: of each step, how many
-    places on what its bytes occupy is to be found. None is the answer when heads come to a port in
+    places on the occupancy of its bytes is. None is the answer when heads come to a port in
     another order than that of the plan, or when a time is no longer exact in a double.
     """
     cdef _Rings rings = _Rings(connections, call_ps)

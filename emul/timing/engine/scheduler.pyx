@@ -1,19 +1,19 @@
 """Says when: a plan's transfers and the links they cross in, start and arrival of each out.
 
-Discrete events in C, without the GIL. A transfer is issued when the transfers that last wrote
-what it reads are done, and with them whatever else its plan makes it wait for. It then crosses the
-sender's port, a pipe if there is one (engine.connections), and the receiver's port, cut-through:
-at each port it waits until it is free, keeps it for its bytes at the rate of that port (the
-sender's also for the overhead), and its head goes on at once. Latency lies between the sender's
-side and the receiver's port and occupies nothing: a port is taken when bytes are there. A transfer
-that stays with its rank takes no port, only what its host takes. Before it is handed to its
-connection, a transfer waits for credit where there is a limit (see emul.timing.engine.credit).
-On a connection that is followed, nothing arrives before what was sent before it.
-A transfer that is reduced into a chunk is done when it has arrived and the transfers reduced into
-that chunk before it are done.
+Discrete events in C, without the GIL. A transfer is issued when the transfers that last wrote its
+input are done, and with them all other waits of its plan. It then crosses the sender's port, a
+connection if there is one (engine.connections), and the receiver's port, cut-through: at each port
+it waits until it is free, keeps it for its bytes at the rate of that port (the sender's also for
+the overhead), and its head goes on at once. Latency lies between the sender's side and the
+receiver's port and occupies nothing: a port is taken when bytes are there. A transfer that stays
+with its rank takes no port, only time of its host. Before it is handed to its connection, a
+transfer waits for credit where there is a limit (see emul.timing.engine.credit). On a connection
+that is followed, nothing arrives before earlier transfers. A transfer that is reduced into a chunk
+is done when it has arrived and the transfers reduced into that chunk before it are done.
 
-Ports and pipes serve in the order in which heads come; events at the same time are handled in the
-order of the plan, what leaves a shared trunk first. So there is one answer, on every machine.
+Ports and connections serve in the order in which heads come; events at the same time are handled in
+the order of the plan, departures from shared trunks first. So there is one answer, on every
+machine.
 """
 
 cimport cython
@@ -61,8 +61,8 @@ __all__ = [
 ]
 
 cdef enum:
-    HOPS = 3  # the sender's port, the pipe, the receiver's port
-    # What a transfer waited for last: that another was done, its credit, that another was issued.
+    HOPS = 3  # the sender's port, the connection, the receiver's port
+    # The last cause of a transfer: that another was done, its credit, that another was issued.
     UPON_DONE_CAUSE = 0
     SLOT_CAUSE = 1
     ISSUE_CAUSE = 2
@@ -73,7 +73,7 @@ FIRST_STREAM = STREAMS_FROM
 
 TOO_LATE, DEAD, NEVER_ENDS = "too late", "dead", "never ends"
 
-# Half of what int64 holds, so that one addition past the limit cannot wrap.
+# Half of the range of int64, so that one addition past the limit cannot wrap.
 cdef double TIME_LIMIT_PS = 2.0 ** 62
 
 
@@ -102,7 +102,7 @@ cdef class Simulation:
     cdef readonly Credit credit
     cdef readonly int64_t[:, ::1] on_link
     cdef readonly int32_t[:, ::1] behind
-    cdef readonly int64_t[::1] finish    # when the last byte has left the sender's port, the pipe
+    cdef readonly int64_t[::1] finish    # when the last byte has left port and connection
     cdef readonly uint8_t[::1] legs      # of a transfer over streams: ends that are not known yet
     cdef readonly int64_t[::1] arrival   # as far as it is known
     cdef readonly int32_t[::1] held_by
@@ -120,8 +120,9 @@ cdef class Simulation:
     cdef bint too_late
     cdef Heap heap
 
-    # What a checkpoint keeps, by transfer, port and connection; a star marks numbers of transfers.
-    # What a simulation is given, and what follows from the rest or from ``put_back``.
+    # The columns of a checkpoint, by transfer, port and connection; a star marks numbers of
+    # transfers. Then the given attributes, and those that follow from the rest or from
+    # ``put_back``.
     STATE = {
         "transfer": "on_link behind* finish legs arrival held_by* done waited_for* ordered_after* "
                     "start_cause done_cause",
@@ -197,7 +198,7 @@ cdef class Simulation:
         return (self.too_late or self.connections.too_late) or self.connections.dead_path >= 0
 
     def events(self):
-        """Return what is to come: times in picoseconds, numbers, kinds (see engine.connections)."""
+        """Return the events to come: times in picoseconds, numbers, kinds of engine.connections."""
         cdef int64_t at, size = size_of(&self.heap)
         cdef int64_t[:, ::1] found = np.empty((3, size), dtype=np.int64)
         cdef Event event
@@ -210,7 +211,7 @@ cdef class Simulation:
         """Take ``events`` as they were given out, and tell new ones which transfers are done.
 
         Those of credit are made anew: at ``until_ps``, who holds some follows from who has arrived.
-        What else there is of kept transfers, whoever puts them back has written into the arrays.
+        The caller has written the other columns of kept transfers into the arrays.
         """
         cdef int64_t at, edge
         cdef int32_t t
@@ -287,13 +288,13 @@ cdef class Simulation:
     cdef inline int64_t transit_of(self, int64_t port) noexcept nogil:
         """Return the number under which ``egress`` has heads between a sender's port and the next.
 
-        All that goes on without a pipe is under way as long. No head leaves a receiver's port, so
-        the number of the one beside it is free.
+        All that goes on without a connection is under way as long. No head leaves a receiver's
+        port, so the number of the one beside it is free.
         """
         return port + 1
 
     cdef void cross(self, int64_t time, int64_t t, int32_t hop) noexcept nogil:
-        """Put the transfer on a port, and its head on to what comes next."""
+        """Put the transfer on a port, and its head on to the next hop."""
         cdef int64_t src = self.src[t], dst = self.dst[t], link, start, head, taken
         if hop == PORT and not self.connections.needs_more_windows(t):
             self.tell(time, t, UPON_ISSUE)
@@ -330,7 +331,7 @@ cdef class Simulation:
             self.deliver(t)
 
     cdef void go_on(self, int64_t head, int32_t t, int64_t port) noexcept nogil:
-        """Let a transfer's head, which leaves its sender's port then, come to what is next."""
+        """Let a transfer's head, which leaves its sender's port then, come to the next hop."""
         cdef int64_t delay
         if self.connections.of[t] >= 0:
             self.egress.add(&self.heap, port, head, t, CONNECTION)
@@ -356,20 +357,20 @@ cdef class Simulation:
         self.arrival[t] = max(self.arrival[t], self.finish[t] + delay)
 
     cdef void enter(self, int64_t time, int32_t t) noexcept nogil:
-        """Let a transfer's head come to its pipe."""
+        """Let a transfer's head come to its connection."""
         cdef int64_t left = self.connections.enter(time, t)
         if left > TIME_LIMIT_PS:
             self.too_late = True
         self.finish[t] = max(self.finish[t], left)
 
     cdef void leg_done(self, int64_t t) noexcept nogil:
-        """Of a transfer over streams, one more end is known: at the receiver's port or the pipe."""
+        """Of a transfer over streams, one more end is known: of receiver's port or connection."""
         self.legs[t] -= 1
         if self.legs[t] == 0:
             self.deliver(t)
 
     cdef void deliver(self, int64_t t) noexcept nogil:
-        """Let a transfer that is through everything arrive, but not before what was sent before."""
+        """Let a transfer that is through everything arrive, but not before earlier ones."""
         cdef int64_t more = 0, time
         cdef int32_t connection = self.connections.of[t], last
         if self.tail.shape[0]:
@@ -442,7 +443,7 @@ cdef class Simulation:
                 self.release(time, waiter, <int32_t>t, cause)
 
     def times(self):
-        """Return what ``schedule`` does."""
+        """Return the result of ``schedule``."""
         cdef Connections connections = self.connections
         failure = None
         if self.too_late or connections.too_late:
@@ -467,17 +468,17 @@ cdef class Simulation:
 
 
 def schedule(traffic, Edges edges, network, table):
-    """Return when each transfer is on its links, arrives and is done, and what it waited for.
+    """Return when each transfer is on its links, arrives and is done, and its causes.
 
     ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is used
     up; ``network``: an emul.topology.Network; ``table``: an
-    emul.timing.effects.connection_table.Conditions of the same traffic.
+    emul.timing.effects.connection_table.ConnectionTable of the same traffic.
 
     The result is the tuple (times, trouble). ``failure`` is None, or TOO_LATE when a time passes
-    what int64 picoseconds hold, NEVER_ENDS when a link stays without any rate, or (DEAD, way, from,
-    until) when a connection was given up: the changing way's number, and when, in picoseconds, it
-    was first in vain and the way was up again. ``times`` is a dictionary of arrays by the names
-    that emul.timing.Timeline has them under, which says what they are.
+    the range of int64 picoseconds, NEVER_ENDS when a link stays without any rate, or (DEAD, way,
+    from, until) when a connection was given up: the changing way's number, and when, in
+    picoseconds, it was first in vain and the way was up again. ``times`` is a dictionary of arrays
+    by the names of emul.timing.Timeline, where they are explained.
     """
     cdef Simulation simulation = Simulation(traffic, edges, network, table)
     simulation.advance()

@@ -1,12 +1,12 @@
-"""What a pass in plan order reads, laid out so that it reads little of it and that in sequence."""
+"""The input of a pass in plan order, laid out for few reads in sequence."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 
 cdef enum:
-    # A row of ``cost``: picoseconds of overhead before the head goes on, at the sender's port,
-    # in the pipe, until the pipe may begin its next transfer, at the receiver's port, of latency,
-    # and of latency on the way back. The rows of transfers that go nowhere are all zero.
+    # A row of ``cost``: picoseconds of overhead before the head goes on, at the sender's port, in
+    # the connection, until the connection may begin its next transfer, at the receiver's port, of
+    # latency, and of latency on the way back. The rows of transfers that go nowhere are all zero.
     OVERHEAD = 0
     OUT = 1
     THROUGH = 2
@@ -17,7 +17,7 @@ cdef enum:
     COSTS = 8  # numbers of a row, so that one is a line of cache
 
 cdef enum:
-    # What is kept of a link, a port or a pipe: when its last head came (of a pipe: when its last
+    # Of a link, a port or a connection: when its last head came (of a connection: when its last
     # transfer arrived), and when it is free. Little, for it is read again and again.
     HEAD = 0
     FREE = 1
@@ -33,7 +33,7 @@ cdef enum:
 
 cdef packed struct Row:
     # Of a transfer: KEPT times its ports (-1: it stays with its rank), COSTS times its row of
-    # costs, where what it waits for begins.
+    # costs, where its waits begin.
     int32_t out
     int32_t into
     int32_t cost
@@ -46,12 +46,12 @@ cdef class Tables:
     cdef int64_t call
     cdef int64_t ports
     cdef int64_t connections
-    cdef int64_t places              # KEPT of each port and pipe
+    cdef int64_t places              # KEPT of each port and connection
     cdef Row[::1] rows               # of each transfer, and two more
     # KEPT times (ports + its connection), or -1; empty without connections.
     cdef int32_t[::1] connection
     cdef int64_t[::1] cost
-    # What each is late by more than its row says: before its head goes on, on the way to the
+    # The delays of each beyond its row: before its head goes on, on the way to the
     # receiver's port, and after its last byte; or empty.
     cdef int64_t[::1] more_before
     cdef int64_t[::1] more_on_path
@@ -59,7 +59,7 @@ cdef class Tables:
     cdef bint host_before
     cdef bint extra_on_path
     cdef bint extra_after
-    # What transfer t waits for before it starts: ``start`` from rows[t].waits up to
+    # The waits of transfer t before it starts: ``start`` from rows[t].waits up to
     # rows[t + 1].waits; before it is done likewise, or empty. Each is a moment of an earlier
     # transfer e: e itself, its being done, where nothing else is waited for; else
     # (e << MOMENT_BITS) + its kind, ``bits`` being MOMENT_BITS then and else 0.

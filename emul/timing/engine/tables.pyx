@@ -1,7 +1,7 @@
 """Traffic, network and dependencies as columns for a pass in plan order.
 
-Transfers of as many bytes on the same way cost the same, so what they cost is worked out once and
-kept in a row of costs; nothing is divided in the pass. Whatever a transfer waits for becomes the
+Transfers of as many bytes on the same way cost the same, so their cost is worked out once and
+kept in a row of costs; nothing is divided in the pass. Each cause of a transfer becomes the
 number of a moment of another transfer.
 """
 
@@ -31,7 +31,7 @@ cdef class Tables:
     """The columns of one traffic.
 
     ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is
-    left as it is; ``table``: an effects.connection_table.Conditions of the traffic. ``fits``
+    left as it is; ``table``: an effects.connection_table.ConnectionTable of the traffic. ``fits``
     says whether a pass in plan order is possible: no streams, no windows that are filled anew, no
     transfer that stands for others, and nobody who waits for a later one or for an arrival.
     """
@@ -85,7 +85,7 @@ cdef class Tables:
             self.connection = _links_of(self.ports, table.connection)
 
     def _take_waits(self, Edges edges, table):
-        """Turn the edges round: from who waits to what it waits for."""
+        """Turn the edges round: from the waiter to its causes."""
         cdef int64_t ends, starts, reach, total = self.transfers
         self.upon_issue = np.any(np.bitwise_and(edges.kind, UPON_ISSUE))
         self.credited, self.upon_credit = table.credited, len(table.credited) > 0
@@ -147,7 +147,7 @@ cdef bint _fill_costs(Tables tables, Paths paths, int32_t[::1] src, int32_t[::1]
                       int32_t[::1] connection, double[::1] connection_rate, int64_t[::1] spacing):
     """Fill the rows of costs; say whether all are small enough to be added up.
 
-    All pipes of a way are alike, so any transfer of a row speaks for the others.
+    All connections of a way are alike, so any transfer of a row speaks for the others.
     """
     cdef int64_t[::1] cost = tables.cost
     cdef int64_t row, t, path, at
@@ -191,7 +191,7 @@ def _sources_of_credit(table):
 
 
 cdef int64_t _turn_round(Tables tables, Edges edges) noexcept nogil:
-    """List for each transfer what it waits for, earlier ones first.
+    """List the causes of each transfer, earlier ones first.
 
     Return how many transfers before it that is at most; NOT_EARLIER if one is not before it.
     """

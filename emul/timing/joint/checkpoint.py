@@ -1,8 +1,8 @@
 """Where a simulation stands at a moment: taken out of one, and put back into another that goes on.
 
-What goes on has fewer transfers, for those that are over are left out, and more, for others were
-issued meanwhile; so transfers are numbered anew and ends too, in the order that they had.
-Nothing else changes: a simulation that was put back comes to the same picoseconds as one that
+The continued simulation has fewer transfers, for those that are over are left out, and more, for
+others were issued meanwhile; so transfers are numbered anew and ends too, in the order that they
+had. Nothing else changes: a simulation that was put back comes to the same picoseconds as one that
 never stopped.
 """
 
@@ -83,7 +83,8 @@ class Checkpoint:
     ) -> Checkpoint:
         """Return the state of a simulation of ``transfers`` that has come to ``until_ps``.
 
-        What is not ``kept`` (transfers,) is done. ``before``: the checkpoint it went on from.
+        All transfers that are not ``kept`` (transfers,) are done. ``before``: the checkpoint it
+        went on from.
         """
         number = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
         (which,) = np.nonzero(kept)
@@ -195,7 +196,7 @@ def _write(simulation: Simulation, state: State, rows: Any) -> None:
 
 
 def _ends(simulation: Simulation, transfers: Transfers, connection: Int32Array) -> Int64Array:
-    """Return for each pipe what connection it is, as one number for sender, receiver, channel."""
+    """Return the key of each connection: one number for sender, receiver and channel."""
     connections, first = np.unique(connection, return_index=True)
     first = first[connections >= 0]
     ranks = len(simulation.free) // 4

@@ -1,10 +1,10 @@
 """When several collectives are under way at once: their transfers and rank clocks as one schedule.
 
-What the program of all ranks does (issue, compute, wait) becomes transfers that stay with their
-rank: they take no port, and what a rank computes is what its host takes for one of them. Of each
+The operations of all ranks (issue, compute, wait) become transfers that stay with their
+rank: they take no port, and a rank's computation is the host time of one of them. Of each
 collective, every rank has one with which it starts, before all that it sends, and one with which it
 is done, after all that has come to it and all of its own that has arrived. So one scheduler times
-everything, and what is under way at the same time shares ports, pipes and trunks.
+everything, and transfers in flight at the same time share ports, connections and trunks.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ COLUMNS = (
 class JointGraph:
     """Lays acts out as transfers of one schedule, in program order.
 
-    ``at`` (n,) is the transfer whose being done is the clock of each rank, but for what it has
+    ``at`` (n,) is the transfer whose being done is the clock of each rank, but for the time it has
     computed since, ``pending_ps``. An issue that was left out is over for all that comes after.
     """
 
@@ -107,7 +107,7 @@ class JointGraph:
         )
 
     def kept(self, done: BoolArray) -> tuple[BoolArray, list[Issue]]:
-        """Return what is still of use, (transfers,), of which some are ``done``; and what is over.
+        """Return the transfers still of use, (transfers,), some ``done``; and the issues over.
 
         That is the issues of which everything is done. Others are kept as a whole, and the clocks.
         """
@@ -122,7 +122,7 @@ class JointGraph:
         return kept, over
 
     def without(self, kept: BoolArray, over: list[Issue]) -> JointGraph:
-        """Return a layout of what is ``kept`` (transfers,), numbered anew, without what is over."""
+        """Return the graph of transfers ``kept`` (transfers,), numbered anew, without ``over``."""
         number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
         self._join_pieces()
         (transfers,), ((earlier, later, kind),) = self._columns, self._edges
@@ -152,9 +152,9 @@ class JointGraph:
         self._edges = [(earlier, later, kind)]
 
     def with_own(self, joint: ConnectionTable) -> ConnectionTable:
-        """Return ``joint`` conditions in which each part has what it has alone.
+        """Return ``joint`` conditions in which each footprint has its own draws.
 
-        That is what it is late by chance, and the credit of its connections.
+        Those are its random delays, and the credit of its connections.
         """
         joint = replace(joint, credited=self._credited())
         if not any(len(placed.footprint.jitter_ps) for placed in self.issues.values()):
@@ -181,7 +181,7 @@ class JointGraph:
         return credited if connections else credited[:0]
 
     def outcome(self, timeline: Timeline) -> Outcome:
-        """Return what ``timeline``, of what was laid out, says of collectives."""
+        """Return the outcome of collectives by ``timeline``, which is of this graph."""
         done, roots = timeline.done_ps, _Roots(timeline, self.issues.values())
         moments = {
             issue: Moments(
@@ -197,7 +197,7 @@ class JointGraph:
         return Outcome(moments, timeline, lines)
 
     def clocks_ps(self, timeline: Timeline) -> Int64Array:
-        """Return the clocks of all ranks, (n,), by ``timeline``, of what was laid out."""
+        """Return the clocks of all ranks, (n,), by ``timeline``, which is of this graph."""
         clocks_ps: Int64Array = timeline.done_ps[self.at] + self.pending_ps
         return clocks_ps
 
@@ -300,7 +300,7 @@ def _on_its_channels(footprint: Footprint) -> Transfers:
 
 
 class _Roots:
-    """On whose start the ends of collectives hung: from what was waited for last, back and back."""
+    """On whose start the ends of collectives hung: from the last cause, back and back."""
 
     def __init__(self, timeline: Timeline, issues: Collection[_Placed]) -> None:
         self.timeline = timeline
@@ -317,7 +317,7 @@ class _Roots:
     def ranks(self, placed: _Placed) -> Int32Array:
         """Return the rank on whose start the end of each rank hung: (ranks,)."""
         timeline, last = self.timeline, self.timeline.waited_for[placed.ends]
-        # What a rank sent has only to arrive; what that is reduced after does not count.
+        # A sent transfer has only to arrive; the reductions before it do not count.
         own = (timeline.src[last] == placed.footprint.ranks) & (
             timeline.src[last] != timeline.dst[last]
         )

@@ -1,4 +1,4 @@
-"""What the program of all ranks does on the modelled clock, and when it turns out to happen."""
+"""The operations of all ranks on the modelled clock, and their moments."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Footprint:
 
     ``transfers`` have the ranks of the world; of the channels of communicator c the first has
     number c * CHANNELS in the schedule, so that no two share a connection. ``earlier``, ``later``,
-    ``kind``: as engine.dependencies.edges_between takes them. ``call_ps``: what each rank's
-    software takes before it sends anything. ``jitter_ps``, ``tail_ps``: what each transfer is late
+    ``kind``: as engine.dependencies.edges_between takes them. ``call_ps``: the time of each rank's
+    software before it sends anything. ``jitter_ps``, ``tail_ps``: the delay of each transfer
     by chance, and ``credited``: whose credit it takes, as if the collective were alone, as in
     emul.timing.effects.connection_table.
     """
@@ -68,13 +68,13 @@ class Footprint:
     ) -> Footprint:
         """Return the part of ``program``, whose rank i is rank ``ranks[i]`` of ``network``.
 
-        ``seed``: of what is late by chance.
+        ``seed``: of random delays.
         """
         make, windows = maker(program, network, slicing, stack)
         transfers, edges, seen = make()
         src, dst = ranks[transfers.src], ranks[transfers.dst]
         nothing: Int64Array = np.zeros(len(src), dtype=np.int64)
-        # What a message costs on this call, beyond what the network says, comes on top of it.
+        # The cost of a message on this call, beyond the network's, comes on top of it.
         more = np.append(seen.path_overhead_ps - network.path_overhead_ps, 0)
         host_ps: Int64Array = (more[network.paths(src, dst)] * transfers.begins).astype(np.int64)
         if len(transfers.host_ps):
@@ -105,7 +105,7 @@ class Footprint:
 
 
 def _alone(transfers: Transfers) -> Transfers:
-    """Return ``transfers`` without what they read and write."""
+    """Return ``transfers`` without the places that they read and write."""
     return Transfers(*(getattr(transfers, name) for name in Transfers.__slots__))
 
 
@@ -115,7 +115,7 @@ class Issue:
     __slots__ = ("after", "footprint")
 
     def __init__(self, footprint: Footprint, after: Issue | None) -> None:
-        """Take what is issued, and what comes before it on the same communicator."""
+        """Take the footprint, and the issue before it on the same communicator."""
         self.footprint = footprint
         self.after = after
 
@@ -149,8 +149,8 @@ class Moments:
     """When each of the ``ranks`` of a collective issued it, started it and was done with it.
 
     All (ranks,), in picoseconds since the World was made; ``started_ps`` is the later of its issue
-    and of when the rank was done with what it issued before on the same communicator.
-    ``straggler_of``: the rank on whose start the end hung, by the chain of what had to come first;
+    and of when the rank was done with its issue before on the same communicator.
+    ``straggler_of``: the rank on whose start the end hung, by the chain of causes;
     the rank itself if that is its own. On links that are shared, who else was there is not told.
     """
 
@@ -197,7 +197,7 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What came of acts: each issue's moments.
+    """The outcome of operations: each issue's moments.
 
     ``timeline``: of everything, with the ``lines`` that are the transfers of each issue.
     """

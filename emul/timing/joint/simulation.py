@@ -28,9 +28,9 @@ __all__ = ["JointSimulation"]
 
 
 class JointSimulation:
-    """What the ranks of ``network`` do from ``clocks_ps`` (n,) on, and when it happens.
+    """The operations of the ranks of ``network`` from ``clocks_ps`` (n,) on, and their times.
 
-    What changes with time is so from ``start_s`` on; what is drawn by chance is for each collective
+    Changing links are those from ``start_s`` on; random draws are for each collective
     as if it were alone.
     """
 
@@ -49,7 +49,7 @@ class JointSimulation:
         self.seed, self.start_s = seed, start_s
         self._graph = JointGraph(clocks_ps)
         self._checkpoint: Checkpoint | None = None
-        self._outcome: Outcome | None = None  # what comes of all issues so far
+        self._outcome: Outcome | None = None  # of all issues so far
         self._clocks_ps: Int64Array | None = clocks_ps.copy()  # as long as they are known
         self._waited: set[Issue] = set()  # of those that are kept, and not settled
 
@@ -86,7 +86,7 @@ class JointSimulation:
         return self._clocks_ps
 
     def outcome(self) -> Outcome:
-        """Return when everything happens that is not over, by what the ranks have done so far.
+        """Return the times of all that is not over, by the operations so far.
 
         Raises TimeLimitError and OutageError as ``time_plan`` does.
         """
@@ -104,9 +104,9 @@ class JointSimulation:
 
     @property
     def _clocks_are_settled(self) -> bool:
-        """Whether they stay what they are, if they are known, whatever is issued now.
+        """Whether known clocks stay the same after any further issue.
 
-        What was waited for was done before that starts.
+        All awaited collectives were done before such an issue starts.
         """
         if not self._waited:
             return True
@@ -117,7 +117,7 @@ class JointSimulation:
         return last_ps <= int(self._clocks_ps.min())
 
     def _after(self, op: RankOp, clocks_ps: Int64Array) -> Int64Array:
-        """Return the clocks after ``op``, if it is no issue; of what it waits for all is known."""
+        """Return the clocks after ``op``, no issue; the moments that it waits for are known."""
         clocks_ps = clocks_ps.copy()
         if isinstance(op, Compute):
             clocks_ps += op.duration_ps
@@ -129,12 +129,12 @@ class JointSimulation:
         return clocks_ps
 
     def advance(self) -> list[Issue]:
-        """Let go of what is over for good; return the collectives among it.
+        """Drop the transfers that are over for good; return the collectives among them.
 
-        That is what was done before the earliest clock: whatever the ranks do from now on comes
-        after it. What comes of the rest is the same, to the picosecond.
+        Those were done before the earliest clock: all later operations of the ranks come
+        after it. The times of the rest stay the same, to the picosecond.
         """
-        self.outcome()  # says what is to be said of what is let go of
+        self.outcome()  # tells the moments of all that is dropped
         until_ps = int(self.clocks_ps().min())
         if until_ps <= self._from_ps:
             return []
