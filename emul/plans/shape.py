@@ -124,26 +124,26 @@ class Shape:
     @property
     def input_spans(self) -> Int64Array:
         """Where the input of each rank lies in its vector, from and to: (n, 2)."""
-        return _extent(self).input_spans
+        return _spans_of(self).input_spans
 
     @property
     def output_spans(self) -> Int64Array:
         """Where the output of each rank lies in its vector, likewise."""
-        return _extent(self).output_spans
+        return _spans_of(self).output_spans
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of the caller's input: of one buffer, or of one row per rank."""
-        return _extent(self).input_shape
+        return _spans_of(self).input_shape
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of the caller's output, likewise. Shorter rows are filled up with zeros."""
-        return _extent(self).output_shape
+        return _spans_of(self).output_shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Extent:
+class _Spans:
     """Values derived from a shape, which every call needs: see Shape."""
 
     input_spans: Int64Array
@@ -153,12 +153,12 @@ class _Extent:
 
 
 @lru_cache(maxsize=64)
-def _extent(shape: Shape) -> _Extent:
+def _spans_of(shape: Shape) -> _Spans:
     collective, n = shape.collective, shape.world_size
     blocks = n if collective.in_blocks else 1
     sent = _spans(n, shape.sent(blocks), whole=collective.input_whole)
     received = _spans(n, shape.received(blocks), whole=collective.output_whole)
-    return _Extent(
+    return _Spans(
         sent,
         received,
         _buffer(sent, alone=collective.at_root_only == "input"),

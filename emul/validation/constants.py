@@ -34,7 +34,7 @@ LEAST_ROWS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
+class _UnshapedRows:
     """The unshaped rows of one stack, of which constants and the rate of the hosts are fitted."""
 
     stack: Stack
@@ -86,7 +86,7 @@ def calibrated_stacks(
     fitted = {}
     for name, unshaped in found.items():
         if len(unshaped) >= LEAST_ROWS:
-            fit = _Fit(stacks[name], unshaped, table)
+            fit = _UnshapedRows(stacks[name], unshaped, table)
             start = np.ones(len(NAMES) + 1)
             best = least_squares(fit.residuals, start, loss="soft_l1", diff_step=STEP)
             fitted[name] = fit.constants(best.x)

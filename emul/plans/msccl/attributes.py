@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol
 from emul.errors import unknown_name
 from emul.plans.msccl.notes import IgnoredParts
 
-__all__ = ["LONGEST_NAME", "MOST_CHUNKS", "Attributes", "Reader"]
+__all__ = ["LONGEST_NAME", "MOST_CHUNKS", "Attributes", "ReadingState"]
 
 MOST_CHUNKS = 1 << 20
 
@@ -18,7 +18,7 @@ LONGEST_NAME = 40
 WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}\Z")
 
 
-class Reader(Protocol):
+class ReadingState(Protocol):
     """A reader on its way through a file: its position, the parts it ignored, its refusals."""
 
     passed_over: IgnoredParts
@@ -34,7 +34,7 @@ class Reader(Protocol):
 class Attributes:
     """The attributes of an element, each asked for once."""
 
-    def __init__(self, reader: Reader, element: str, given: dict[str, str]) -> None:
+    def __init__(self, reader: ReadingState, element: str, given: dict[str, str]) -> None:
         """Take the attributes ``given`` of an ``element`` that ``reader`` is at."""
         self.reader = reader
         self.element = element

@@ -21,7 +21,7 @@ __all__ = ["Levels"]
 Edge = tuple[int, int, int]
 
 
-class _Wait(NamedTuple):
+class _RowWait(NamedTuple):
     """Row ``later`` waits for row ``earlier``, as in emul.plans.Waits."""
 
     earlier: int
@@ -156,7 +156,7 @@ class _Search:
             self.groups += 1
 
 
-def _waits(order: ProgramOrder, machine: Interpreter) -> Iterator[_Wait]:
+def _waits(order: ProgramOrder, machine: Interpreter) -> Iterator[_RowWait]:
     """Yield the constraints of the steps of threadblocks and of their dependencies."""
     for i, node in enumerate(order.nodes):
         if node.step.type == "nop":
@@ -167,7 +167,7 @@ def _waits(order: ProgramOrder, machine: Interpreter) -> Iterator[_Wait]:
             upon_issue = j in machine.sent
             earlier = machine.sent[j] if upon_issue else machine.received[j]
             if earlier != later:
-                yield _Wait(earlier, later, upon_issue, starts)
+                yield _RowWait(earlier, later, upon_issue, starts)
 
 
 def _real_before(order: ProgramOrder, node: StepNode) -> Iterator[int]:

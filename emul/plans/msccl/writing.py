@@ -62,7 +62,7 @@ NumberedRow = tuple[tuple[int, int], _Row]
 
 
 @dataclass(slots=True)
-class _Instruction:
+class _StepElement:
     """A ``step`` element in the making."""
 
     type: str
@@ -80,14 +80,14 @@ class _Block:
     """A threadblock: whom it sends to, hears from, its channel, and its steps."""
 
     ends: tuple[int, int, int]
-    steps: list[_Instruction] = field(default_factory=list)
+    steps: list[_StepElement] = field(default_factory=list)
     waited: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class _Place:
-    writer: _Instruction | None = None
-    readers: list[_Instruction] = field(default_factory=list)
+class _PlaceUse:
+    writer: _StepElement | None = None
+    readers: list[_StepElement] = field(default_factory=list)
 
 
 class _Writer:
@@ -97,7 +97,7 @@ class _Writer:
         self.plan = plan
         self.blocks: list[dict[tuple[int, int, int], _Block]]
         self.blocks = [{} for _ in range(plan.world_size)]
-        self.places: defaultdict[tuple[int, int], _Place] = defaultdict(_Place)
+        self.places: defaultdict[tuple[int, int], _PlaceUse] = defaultdict(_PlaceUse)
         self.steps = self.moves = 0
         self.ranges: list[tuple[int, int]] = []
         self.scratch = np.broadcast_to(plan.scratch, (plan.world_size, plan.scratch.shape[1]))
@@ -156,9 +156,9 @@ class _Writer:
             place.writer, place.readers = done, []
         self.ranges += [self._units(each) for each in (source, target) if kind != "nop"]
 
-    def _still_to_wait_for(self, block: _Block, needed: list[_Instruction]) -> list[_Instruction]:
+    def _still_to_wait_for(self, block: _Block, needed: list[_StepElement]) -> list[_StepElement]:
         """Return the last step that is needed of each other threadblock, if not waited for yet."""
-        last: dict[int, _Instruction] = {}
+        last: dict[int, _StepElement] = {}
         for each in needed:
             key = id(each.block)
             if each.block is not block and each.number > block.waited.get(key, -1):
@@ -175,8 +175,8 @@ class _Writer:
         source: range,
         target: range,
         row: tuple[int, int] | None,
-        after: _Instruction | None,
-    ) -> _Instruction:
+        after: _StepElement | None,
+    ) -> _StepElement:
         self.steps += 1
         if self.steps > MOST_STEPS:
             raise PlanError(f"{self.plan}: needed a plan of at most {MOST_STEPS} steps in a file")
@@ -184,7 +184,7 @@ class _Writer:
         if self.moves > MOST_MOVES:
             raise PlanError(f"{self.plan}: needed a plan that moves at most {MOST_MOVES} chunks")
         depends = (after.block, after.number) if after else None
-        step = _Instruction(kind, source, target, block, len(block.steps), row, depends)
+        step = _StepElement(kind, source, target, block, len(block.steps), row, depends)
         block.steps.append(step)
         return step
 
@@ -256,7 +256,7 @@ class _Writer:
                 self._write_step(element, rank, step, number_of)
 
     def _write_step(
-        self, element: ET.Element, rank: int, step: _Instruction, number_of: dict[int, int]
+        self, element: ET.Element, rank: int, step: _StepElement, number_of: dict[int, int]
     ) -> None:
         peer = element.get("send")
         target_rank = int(peer or -1) if step.type == "s" else rank
