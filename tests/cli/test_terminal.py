@@ -219,7 +219,7 @@ def test_a_table_on_a_narrow_terminal_loses_no_digit(monkeypatch):
 def test_there_is_one_place_for_text_one_for_tables_and_one_for_files():
     forbidden = {
         "terminal.py": r"click\.echo|\bprint\(|\bConsole\(",
-        "tables.py": r"rich\.table",
+        "text_table.py": r"rich\.table",
         "files.py": r"\.write_(text|bytes)\(|\bsavefig\(path",
     }
     for path in [*(EMUL / "cli").glob("*.py"), *(EMUL / "report").glob("*.py")]:

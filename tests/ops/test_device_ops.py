@@ -238,7 +238,7 @@ def test_steps_are_told_by_how_much_they_were_late(gpu):
 def test_what_was_captured_is_replayed_for_the_same_places(gpu, monkeypatch):
     world, host = World(SMALL, clock="wall", dilation=1e-6), ones_and_more()
     world.engine.ops = choice.DeviceOps(gpu)
-    world._ops_by_arrays = False
+    world.engine.by_arrays = False
     captured, plain = [], gpu.captured
     device = gpu if isinstance(gpu, StandIn) else gpu.device
     monkeypatch.setattr(device, "captured", lambda queue: (captured.append(1), plain(queue))[1])

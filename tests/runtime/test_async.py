@@ -9,23 +9,10 @@ from closed_forms.training import bucketed_step
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cases, count_for, real_topologies, sites_of_one
+from two_sites import TRUNK, ones, two_sites
 
-import emul
-from emul import ArgumentError, InFlightError, Link, OutageError, ShapeError, TimeLimitError, World
+from emul import ArgumentError, InFlightError, OutageError, ShapeError, TimeLimitError, World
 from emul.links import Changes, Jitter, Outages
-
-TRUNK = Link(1e8, 3e-3, 1e-6)
-NIC = Link(1e12, 0.0)
-
-
-def ones(n, count=1000, dtype=np.uint8):
-    return np.ones((n, count), dtype)
-
-
-def two_sites(ranks=2, trunk=TRUNK):
-    nodes = (emul.Node(1, NIC),) * ranks
-    sites = tuple(emul.Site(name, nodes, NIC) for name in "ab")
-    return emul.Topology("two sites", sites, (emul.Trunk(("a", "b"), trunk),))
 
 
 @pytest.fixture

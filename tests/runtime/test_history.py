@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from strategies import sites_of_one
-from test_async import TRUNK, ones, two_sites
+from two_sites import TRUNK, ones, two_sites
 
 from emul import World
 from emul.timing import Issue

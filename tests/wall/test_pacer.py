@@ -144,7 +144,7 @@ def test_real_time_priority_that_is_not_allowed_is_done_without():
     """In a process of its own, which gives up what it may."""
     script = """
 import os, resource
-from emul.timing import may_be_realtime, now_ns, wait_until
+from emul.wall import may_be_realtime, now_ns, wait_until
 resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
 if os.getuid() == 0:
     os.setresuid(65534, 65534, 65534)
@@ -195,7 +195,7 @@ def test_the_margin_is_measured_once_and_anew_in_a_child(tmp_path):
     """In a process of its own: this one has threads, which a fork leaves behind."""
     script = """
 import os
-from emul.timing import margin_ns, now_ns
+from emul.wall import margin_ns, now_ns
 def took():
     began = now_ns()
     assert 30_000 <= margin_ns() <= 500_000
