@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError, shown
 from emul.ops import REDUCTIONS, dtype_named
+from emul.ops.buffers import Buffers
 from emul.plans import Counts, Shape, collective_named
 from emul.reading.checks import flag, is_array, one_of, rank, whole
 from emul.runtime import launch
@@ -88,21 +89,22 @@ class Communicator:
         Raises all faults of the arguments before anything is touched; a call that fails, or is
         interrupted, leaves its input as it was.
         """
+        engine, n, began_ns = self.engine, self.size, self.engine.begin()
         op, issued = one_of(op, "op", REDUCTIONS), flag(async_op, "async_op")
-        call = launch.Call.of(
-            self.engine,
-            self,
-            self.planner,
-            collective,
+        root = rank(root, "root", n)
+        ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
+        buffers = Buffers(
+            collective_named(collective),
+            n,
             x,
             out,
-            op=op,
-            counts=counts,
-            algorithm=algorithm,
-            root=rank(root, "root", self.size),
-            waits=not issued,
+            counts,
+            revocable=engine.waits and not issued,
+            arrays=ops.arrays,
         )
-        return launch.issue(call) if issued else launch.run(call)
+        request = Request(buffers.shape, buffers.x.dtype.itemsize, op, algorithm, root)
+        begin = launch.issue if issued else launch.run
+        return begin(request, self, ops, buffers, began_ns)
 
     @overload
     def all_reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[Reducing]) -> Run: ...

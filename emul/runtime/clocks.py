@@ -23,7 +23,7 @@ from emul.arrays import Int32Array, Int64Array
 from emul.plans import Program
 from emul.runtime.busy_period import BusyPeriod, checked_clock
 from emul.runtime.history import History, HistoryEntry, HistoryRow, SentTransfers, TransferTable
-from emul.runtime.operation import Member, Operation
+from emul.runtime.operation import Issuer, Operation
 from emul.runtime.planner import Planner
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL, Stack
@@ -61,7 +61,7 @@ class RankClocks:
             return 0 if self._busy is None else self._busy.outstanding
 
     def admit(
-        self, member: Member, program: Program, prediction: Prediction, *, waits: bool
+        self, member: Issuer, program: Program, prediction: Prediction, *, waits: bool
     ) -> bool:
         """Say whether a collective is alone: all ranks start at one moment, and wait for its end.
 
@@ -78,7 +78,7 @@ class RankClocks:
             self._footprint(program, prediction.stack, member)
             return False
 
-    def call(self, member: Member, program: Program, prediction: Prediction) -> Operation:
+    def call(self, member: Issuer, program: Program, prediction: Prediction) -> Operation:
         """Issue a collective that was admitted; let no rank of it go on before all are done."""
         with self._lock:
             if member.number or not self._in_step:
@@ -94,7 +94,7 @@ class RankClocks:
             self._history.add(HistoryEntry(row, sent))
             return Operation(member, program, prediction, start_ps, self.moments_of)
 
-    def issue(self, member: Member, program: Program, prediction: Prediction) -> Operation:
+    def issue(self, member: Issuer, program: Program, prediction: Prediction) -> Operation:
         """Let every rank of ``member`` issue a collective that was admitted, and go on."""
         with self._lock:
             footprint = self._footprint(program, prediction.stack, member)
@@ -218,7 +218,7 @@ class RankClocks:
             start_s=planner.timing.start_s,
         )
 
-    def _footprint(self, program: Program, stack: Stack, member: Member) -> Footprint:
+    def _footprint(self, program: Program, stack: Stack, member: Issuer) -> Footprint:
         """Return the transfers of a collective; those of the last few are kept."""
         key = program, member.number
         footprint = self._footprints.pop(key, None)

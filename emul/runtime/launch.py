@@ -3,89 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Protocol
 
 from emul.memory import ALWAYS_THERE_BYTES
+from emul.ops import Ops
 from emul.ops.buffers import Buffers
-from emul.plans import Counts, Program, collective_named
 from emul.runtime.engine import Engine
 from emul.runtime.handle import Handle
-from emul.runtime.operation import Member, Operation
+from emul.runtime.operation import Issuer, Operation
 from emul.runtime.planner import Planner
 from emul.runtime.prediction import Prediction
-from emul.runtime.request import Algorithm, Request
+from emul.runtime.request import Request
 from emul.runtime.run import Reduced, Run
 from emul.wall import now_ns
 from emul.wall.clock import Result, Work
 from emul.wall.lag import CallTimes
 from emul.wall.worker import Pending
 
-__all__ = ["Call", "issue", "run"]
+__all__ = ["Member", "issue", "run"]
+
+
+class Member(Issuer, Protocol):
+    """Ranks that carry out collectives together, with their engine and their planner."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of their world."""
+
+    @property
+    def planner(self) -> Planner:
+        """The planner for the places where they live."""
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class _Call:
     """A request whose plan is proven and timed and whose arrays are checked; nothing is touched.
 
     ``alone``: no other collective is in flight, and all ranks start together and wait for the end.
     """
 
-    engine: Engine
     member: Member
     work: Work
     prediction: Prediction
     started_ns: int
     alone: bool
-
-    @classmethod
-    def of(
-        cls,
-        engine: Engine,
-        member: Member,
-        planner: Planner,
-        collective: str,
-        x: Any,
-        out: Any,
-        *,
-        op: str,
-        counts: Counts | None,
-        algorithm: Algorithm,
-        root: int,
-        waits: bool,
-    ) -> Call:
-        """Bind arrays to a request; raises all that is wrong with either.
-
-        ``waits``: whether the caller waits for the end.
-        """
-        started_ns, made = engine.begin(), planner.made
-        ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
-        n, arrays = planner.topology.world_size, ops.arrays
-        buffers = Buffers(
-            collective_named(collective),
-            n,
-            x,
-            out,
-            counts,
-            revocable=engine.waits and waits,
-            arrays=arrays,
-        )
-        request = Request(buffers.shape, buffers.x.dtype.itemsize, op, algorithm, root)
-        program, prediction = planner.prepare(request)
-        new_bytes = ops.new_bytes(program, buffers, op, root)
-        if new_bytes >= ALWAYS_THERE_BYTES:  # asked here too: small calls need no words
-            arrays.check_fits(new_bytes, f"{collective} over {n} ranks")
-        alone = engine.clocks.admit(member, program, prediction, waits=waits)
-        if planner.made != made:  # the making of a plan is no part of the call
-            started_ns = now_ns()
-        work = Work(ops, program, buffers, op, root)
-        return cls(engine, member, work, prediction, started_ns, alone)
-
-    @property
-    def program(self) -> Program:
-        """The program that the arithmetic carries out."""
-        return self.work.program
 
     def run_of(self, result: Result, operation: Operation) -> Run:
         """Return the run with this result."""
@@ -99,13 +60,13 @@ class Call:
             result.call_times,
             reduced,
             result.step_lag_s,
-            self.engine.dilation,
+            self.member.engine.dilation,
             operation,
         )
 
     def set_out(self) -> int:
         """Return the start of the call on the wall clock; before it, find a dilation if asked."""
-        engine, started_ns = self.engine, self.started_ns
+        engine, started_ns = self.member.engine, self.started_ns
         if engine.wall.undecided:
             engine.wall.rehearse(self.work, self.prediction.timeline)
             started_ns = now_ns()
@@ -113,40 +74,32 @@ class Call:
         return started_ns
 
 
-def run(call: Call) -> Run:
-    """Carry the call out, and return its run; on the wall clock, when its moment has come.
+def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns: int) -> Run:
+    """Carry a request out, and return its run; on the wall clock, when its moment has come.
 
-    A call that fails, or is interrupted, leaves its input as it was. Devices that wait by
-    themselves do so step by step if the call is alone. Raises LagError when the end is later than
-    a strict World allows.
+    The call began at ``started_ns`` of the monotonic clock. Raises all faults of the request before
+    anything is touched; a call that fails, or is interrupted, leaves its input as it was. Devices
+    that wait by themselves do so step by step if no other collective is in flight. Raises LagError
+    when the end is later than a strict World allows.
     """
-    engine, work = call.engine, call.work
+    call = _prepared(request, member, ops, buffers, started_ns, waits=True)
+    clocks = member.engine.clocks
     try:
-        if engine.waits:
+        if member.engine.waits:
             return _on_time(call)
-        output = work.perform()
+        output = call.work.perform()
     except BaseException:
-        work.buffers.restore()
+        buffers.restore()
         raise
-    operation = engine.clocks.call(call.member, call.program, call.prediction)
+    operation = clocks.call(member, call.work.program, call.prediction)
     times = CallTimes.at_once(call.started_ns, now_ns(), call.prediction.time_s)
     return call.run_of(Result(output, times), operation)
 
 
-def _on_time(call: Call) -> Run:
-    engine, started_ns = call.engine, call.set_out()
-    timeline = call.prediction.timeline
-    result = engine.wall.carry_out(call.work, timeline, started_ns, in_steps=call.alone)
-    operation = engine.clocks.call(call.member, call.program, call.prediction)
-    done = call.run_of(result, operation)
-    moment_ps = engine.clocks.moment_ps(call.member.ranks)
-    engine.wall.hand_over(operation.name, result.call_times, moment_ps)
-    return done
-
-
-def issue(call: Call) -> Handle:
-    """Begin the call, and return its handle at once; a failure leaves its input as it was."""
-    engine, work = call.engine, call.work
+def issue(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns: int) -> Handle:
+    """Begin a request, and return its handle at once; otherwise as ``run``."""
+    call = _prepared(request, member, ops, buffers, started_ns, waits=False)
+    engine, work = member.engine, call.work
     try:
         if engine.waits:
             timeline = call.prediction.timeline
@@ -155,8 +108,36 @@ def issue(call: Call) -> Handle:
             output = work.perform()
             times = CallTimes.at_once(call.started_ns, now_ns(), call.prediction.time_s)
             pending = Pending(None, Result(output, times))
-        operation = engine.clocks.issue(call.member, call.program, call.prediction)
+        operation = engine.clocks.issue(member, work.program, call.prediction)
     except BaseException:
-        work.buffers.restore()
+        buffers.restore()
         raise
     return Handle(engine, operation, pending, call.run_of)
+
+
+def _prepared(
+    request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns: int, *, waits: bool
+) -> _Call:
+    """Return the call of a request that can be carried out; ``waits``: its caller waits for it."""
+    planner, made = member.planner, member.planner.made
+    program, prediction = planner.prepare(request)
+    new_bytes = ops.new_bytes(program, buffers, request.op, request.root)
+    if new_bytes >= ALWAYS_THERE_BYTES:  # asked here too: small calls need no words
+        ranks = f"{request.collective} over {request.shape.world_size} ranks"
+        buffers.arrays.check_fits(new_bytes, ranks)
+    alone = member.engine.clocks.admit(member, program, prediction, waits=waits)
+    if planner.made != made:  # the making of a plan is no part of the call
+        started_ns = now_ns()
+    work = Work(ops, program, buffers, request.op, request.root)
+    return _Call(member, work, prediction, started_ns, alone)
+
+
+def _on_time(call: _Call) -> Run:
+    engine, member, started_ns = call.member.engine, call.member, call.set_out()
+    timeline = call.prediction.timeline
+    result = engine.wall.carry_out(call.work, timeline, started_ns, in_steps=call.alone)
+    operation = engine.clocks.call(member, call.work.program, call.prediction)
+    done = call.run_of(result, operation)
+    moment_ps = engine.clocks.moment_ps(member.ranks)
+    engine.wall.hand_over(operation.name, result.call_times, moment_ps)
+    return done

@@ -11,10 +11,10 @@ from emul.runtime.history import HistoryEntry
 from emul.runtime.prediction import Prediction
 from emul.timing import Issue, Moments
 
-__all__ = ["Member", "Operation"]
+__all__ = ["Issuer", "Operation"]
 
 
-class Member(Protocol):
+class Issuer(Protocol):
     """The ranks that issue collectives together: the world, or a group of its ranks."""
 
     @property
@@ -51,7 +51,7 @@ class Operation:
 
     def __init__(
         self,
-        member: Member,
+        member: Issuer,
         program: Program,
         prediction: Prediction,
         start_ps: int | None,
