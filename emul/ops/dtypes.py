@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from emul.errors import DTypeError, unknown_name
 
-__all__ = ["DTYPES", "NCCL_NAMES", "dtype_named", "dtype_of", "name_of"]
+__all__ = ["DTYPES", "NCCL_NAMES", "dtype_named", "dtype_of", "float_form", "name_of"]
 
 DTYPES: Mapping[str, np.dtype[np.generic]] = MappingProxyType(
     {
@@ -59,3 +59,14 @@ def dtype_of(array: npt.NDArray[np.generic]) -> np.dtype[np.generic]:
 def name_of(dtype: np.dtype[Any]) -> str:
     """Return emul's name of one of DTYPES; NumPy works out its own anew each time."""
     return _NAMES[dtype]
+
+
+def float_form(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return the form of ``dtype``, one of the floats in DTYPES.
+
+    The first number is the bits of the significand after the point, the second is the least
+    exponent of a normal number.
+    """
+    finfo: Any = ml_dtypes.finfo
+    form = finfo(dtype)
+    return int(form.nmant), int(form.minexp)

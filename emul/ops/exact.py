@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from emul.arrays import Array, Int64Array
+from emul.ops.dtypes import float_form
 from emul.plans import Collective
 
 __all__ = ["PERIOD", "ExactData"]
@@ -25,8 +26,6 @@ SHIFT = 367
 
 LARGEST = 100
 """Of values that are not added up: exact in every type, and negative ones fit int8."""
-
-SIGNIFICAND_BITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
 DOUBLINGS = 6
 """So many ranks may double a product: 2^6 fits int8."""
@@ -117,7 +116,8 @@ class ExactData:
         if self.dtype.kind in "iu":
             room = min(int(np.iinfo(self.dtype).max), 1 << 20)
         else:
-            room = 2 ** min(SIGNIFICAND_BITS[self.dtype.name], 20)
+            after_the_point, _ = float_form(self.dtype)
+            room = 2 ** min(after_the_point + 1, 20)
         return min(LARGEST, max(1, room // self.world_size)) if rank < room else 0
 
     @cached_property

@@ -102,14 +102,13 @@ class NumpyOps:
 
 
 def _divide(row: Array, by: int) -> None:
-    kind = "f" if row.dtype.name == "bfloat16" else row.dtype.kind
-    if kind == "f":
-        wide = np.float64 if row.dtype == np.float64 else np.float32
-        np.divide(row, wide(by), out=row, dtype=wide, casting="unsafe")
-    else:
+    if row.dtype.kind in "iu":
         whole = row.astype(np.int64)
         quotient, rest = np.divmod(whole, by)
         row[...] = quotient + ((whole < 0) & (rest != 0))
+    else:
+        wide = np.float64 if row.dtype == np.float64 else np.float32
+        np.divide(row, wide(by), out=row, dtype=wide, casting="unsafe")
 
 
 def usable_cores() -> int:

@@ -8,20 +8,13 @@ from typing import Any
 import numpy as np
 
 from emul.arrays import Array, Float64Array
+from emul.ops.dtypes import float_form
 from emul.ops.integers import advice_on, exact_columns, reduced_as_it_is, sure_to_fit
 
 __all__ = ["RoundingError", "rounding_error"]
 
 
 COLUMNS_AT_ONCE = 1 << 16
-
-FORMATS = {
-    "float64": (52, -1022),
-    "float32": (23, -126),
-    "float16": (10, -14),
-    "bfloat16": (7, -126),
-}
-"""Bits of the significand after the point, and the least exponent of a normal number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +81,7 @@ def rounding_error(x: Array, output: Array, reduction: str) -> RoundingError:
     if not output.size:
         return RoundingError(0.0, 0.0, 0.0, 0.0)
     vectors = output.reshape(-1, x.shape[1])
-    whole = output.dtype.name not in FORMATS
+    whole = output.dtype.kind in "iu"
     tally = _Tally()
     with np.errstate(all="ignore"):
         for low in range(0, x.shape[1], COLUMNS_AT_ONCE):
@@ -102,7 +95,7 @@ def _add_floats(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
     reference, rest = _reference(x.astype(np.float64), reduction)
     off = _distance(values.astype(np.float64), reference, rest)
     nonzero = reference != 0
-    tally.add(off / _ulp(reference, x.dtype.name), off[:, nonzero] / np.abs(reference[nonzero]))
+    tally.add(off / _ulp(reference, x.dtype), off[:, nonzero] / np.abs(reference[nonzero]))
 
 
 def _add_whole(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
@@ -149,8 +142,9 @@ def _distance(values: Float64Array, reference: Float64Array, rest: Float64Array)
     return np.where(unbounded & same, 0.0, np.where(np.isnan(off), np.inf, off))
 
 
-def _ulp(reference: Float64Array, dtype: str) -> Float64Array:
-    digits, least = FORMATS[dtype]
+def _ulp(reference: Float64Array, dtype: np.dtype[Any]) -> Float64Array:
+    """Return the distance of neighbouring numbers of a float ``dtype`` at the reference."""
+    digits, least = float_form(dtype)
     _, exponent = np.frexp(np.where(np.isfinite(reference), reference, 1.0))
     ulp: Float64Array = np.ldexp(1.0, np.maximum(exponent - 1, least) - digits)
     return ulp

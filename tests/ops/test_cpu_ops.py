@@ -12,7 +12,7 @@ from emul import ArgumentError
 from emul.ops import DTYPES, REDUCTIONS, CpuOps
 from emul.ops.buffers import Buffers
 from emul.ops.cpu import cpu_ops
-from emul.ops.cpu.fused import INSTRUCTION_SETS
+from emul.ops.cpu.fused import INSTRUCTION_SETS, TYPES
 from emul.plans import (
     COLLECTIVES,
     Program,
@@ -30,6 +30,10 @@ LIBRARIES = [(name, each) for name in COLLECTIVES for each in library_algorithms
 @pytest.fixture(params=INSTRUCTION_SETS)
 def ops(request):
     return CpuOps(1, request.param)
+
+
+def test_every_element_type_has_its_kernels():
+    assert sorted(TYPES) == sorted(DTYPES)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

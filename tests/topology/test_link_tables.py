@@ -8,8 +8,7 @@ from emul import TopologyError
 from emul.links import Jitter, OtherTraffic, Transport
 from emul.reading.toml_table import TomlTable
 from emul.topology import read_topology
-from emul.topology.toml.keys import COUNTS, NUMBERS
-from emul.topology.toml.link_tables import from_preset, link_of
+from emul.topology.toml.link_tables import COUNTS, NUMBERS, from_preset, link_of
 
 GLASS_S_PER_KM = 1.4682 / 299792.458
 

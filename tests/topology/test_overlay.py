@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emul.topology import load, read_topology
-from emul.topology.toml.keys import LINE_KEYS, LINK_KEYS, PATH_KEYS
-from emul.topology.toml.overlay import over, over_preset
+from emul.topology.toml.link_tables import LINE_KEYS, LINK_KEYS, PATH_KEYS, over
+from emul.topology.toml.overlay import over_preset
 
 
 def test_other_forms_of_the_same_displace_each_other():

@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from emul.topology import read_topology
-from emul.topology.toml.keys import (
+from emul.topology.toml.link_tables import (
     CHANGE_KEYS,
     CHOICES,
     COUNTS,

@@ -66,10 +66,12 @@ typedef void (*fused_kernel)(const fused_pass *pass, int64_t low, int64_t high);
 #define FUSED_INLINE static inline __attribute__((always_inline, unused))
 
 enum { FUSED_SUM, FUSED_PROD, FUSED_MIN, FUSED_MAX, FUSED_REDUCTIONS };
-enum {
-    FUSED_FLOAT64, FUSED_FLOAT32, FUSED_FLOAT16, FUSED_BFLOAT16,
-    FUSED_INT8, FUSED_INT32, FUSED_INT64, FUSED_UINT8, FUSED_TYPES
-};
+
+/* The kernels of one element type for one instruction set, and the name that Python gives it. */
+typedef struct {
+    const char *name;
+    fused_kernel kernel[FUSED_REDUCTIONS];
+} fused_type;
 
 /* 16 bytes: SSE2 on x86-64, NEON on arm64. */
 #define SET baseline

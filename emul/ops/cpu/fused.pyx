@@ -35,15 +35,16 @@ cdef extern from "fused.h":
         bint in_place, large, fetches
         fused_kernel kernel, moves
 
-    const int FUSED_SETS, FUSED_SUM, FUSED_UINT8
+    const int FUSED_SETS, FUSED_TYPES, FUSED_SUM
     const char* const* fused_set_names
     bint fused_has_set(int set) nogil
+    const char* fused_type_name(int type) nogil
     fused_kernel fused_kernel_of(int set, int type, int reduction) nogil
     bint fused_gains_by_fetching() nogil
     int fused_carry_out(const fused_call* call, int64_t low, int64_t high,
                         int64_t threads) nogil
 
-TYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int32", "int64", "uint8")
+TYPES = tuple([fused_type_name(i).decode() for i in range(FUSED_TYPES)])
 REDUCTIONS = ("sum", "prod", "min", "max")
 
 # Asked once: a virtual machine answers slowly.
@@ -104,7 +105,7 @@ cdef class Fused:
         call.in_place, call.large = in_place, large
         call.fetches = large and fused_gains_by_fetching()
         call.kernel = fused_kernel_of(set, TYPES.index(dtype), REDUCTIONS.index(reduction))
-        call.moves = fused_kernel_of(set, FUSED_UINT8, FUSED_SUM)
+        call.moves = fused_kernel_of(set, TYPES.index("uint8"), FUSED_SUM)
         while low < self.elements and done == 0:
             high = min(self.elements, low + slab)
             with nogil:

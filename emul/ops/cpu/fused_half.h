@@ -1,6 +1,7 @@
 /* float16 and bfloat16 for one instruction set: widened to float32, combined there, and rounded to
  * nearest, ties to even, after every combination, as NumPy and ml_dtypes do it. For sums and
  * products of two such numbers that is one rounding: float32 has more than twice their digits.
+ * fused_set.h includes this text once for each instruction set.
  */
 typedef float NAME(wide, floats) VECTOR;
 typedef uint32_t NAME(wide, bits) VECTOR;
@@ -220,3 +221,11 @@ ORDER(float16, 0x7c00, <=, >=)
 #undef ARITHMETIC
 #undef PACKING
 #undef ORDER
+
+#define TYPE float16
+#include "fused_type.h"
+#define TYPE bfloat16
+#include "fused_type.h"
+
+/* Their rows in the table of fused_set.h. */
+#define SHORT_ROWS ROW(float16), ROW(bfloat16)

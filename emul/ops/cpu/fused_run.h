@@ -240,16 +240,24 @@ static bool fused_has_set(int set)
     return false;
 }
 
+/* Every instruction set has the same element types, in the order of fused_set.h. */
+enum { FUSED_TYPES = sizeof fused_types_baseline / sizeof *fused_types_baseline };
+
+static const char *fused_type_name(int type)
+{
+    return fused_types_baseline[type].name;
+}
+
 static fused_kernel fused_kernel_of(int set, int type, int reduction)
 {
 #if EMUL_FUSED_X86
     if (set == FUSED_AVX2)
-        return fused_kernels_avx2[type][reduction];
+        return fused_types_avx2[type].kernel[reduction];
     if (set == FUSED_AVX512)
-        return fused_kernels_avx512[type][reduction];
+        return fused_types_avx512[type].kernel[reduction];
 #endif
     (void)set;
-    return fused_kernels_baseline[type][reduction];
+    return fused_types_baseline[type].kernel[reduction];
 }
 
 /* Whether to fetch ahead where rows do not fit into the caches. Of 8 rows of 64 MiB that was 1.45

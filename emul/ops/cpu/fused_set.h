@@ -120,15 +120,9 @@ WHOLE(uint8, uint8_t, uint8_t, int8_t)
 WHOLE(int32, int32_t, uint32_t, int32_t)
 WHOLE(int64, int64_t, uint64_t, int64_t)
 
-#include "fused_half.h"
-
 #define TYPE float64
 #include "fused_type.h"
 #define TYPE float32
-#include "fused_type.h"
-#define TYPE float16
-#include "fused_type.h"
-#define TYPE bfloat16
 #include "fused_type.h"
 #define TYPE int8
 #include "fused_type.h"
@@ -139,13 +133,15 @@ WHOLE(int64, int64_t, uint64_t, int64_t)
 #define TYPE uint8
 #include "fused_type.h"
 
+#include "fused_half.h"
+
 #define ROW(type)                                                                                  \
-    {NAME(type, run_sum), NAME(type, run_prod), NAME(type, run_min), NAME(type, run_max)}
-static const fused_kernel FUSED_JOIN(fused_kernels, SET)[FUSED_TYPES][FUSED_REDUCTIONS] = {
-    ROW(float64), ROW(float32), ROW(float16), ROW(bfloat16),
-    ROW(int8), ROW(int32), ROW(int64), ROW(uint8)};
+    {#type, {NAME(type, run_sum), NAME(type, run_prod), NAME(type, run_min), NAME(type, run_max)}}
+static const fused_type FUSED_JOIN(fused_types, SET)[] = {
+    ROW(float64), ROW(float32), ROW(int8), ROW(int32), ROW(int64), ROW(uint8), SHORT_ROWS};
 
 #undef ROW
+#undef SHORT_ROWS
 #undef IN_AND_OUT
 #undef CHOICE
 #undef PLAIN

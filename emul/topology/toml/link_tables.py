@@ -1,45 +1,181 @@
-"""From the table of a link, with all that it inherits, to the link."""
+"""From the table of a link to the link: its keys, one table over another, and the numbers.
+
+The keys come first: their units, ranges and defaults. Then `over` puts a table on top of another: a
+trunk on the defaults, or a table on the preset of links that it names. Keys that say the same thing
+in another way displace each other: a delay may be given as such or as a distance, a distance in
+kilometres or miles, a rate as such or by its line, nodes by their number or one by one. A table
+that names a preset of links starts from that preset, and from nothing else. At last `link_of` reads
+the table.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 from emul.errors import ArgumentError, TopologyError
-from emul.links import Jitter, Link, OtherTraffic, Transport, one_way_delay_s
-from emul.links.delay import equipment_s, store_and_forward_s
+from emul.links import RECOVERIES, Jitter, Link, OtherTraffic, Transport, one_way_delay_s
+from emul.links.delay import (
+    AMPLIFIER_S,
+    GLASS_GROUP_INDEX,
+    TRANSPONDER_PAIR_S,
+    equipment_s,
+    store_and_forward_s,
+)
 from emul.links.equipment import SWITCHES, Switch
 from emul.links.framing import FRAMINGS
+from emul.links.transport import TCP_INITIAL_WINDOW_BYTES
 from emul.reading.complaints import Complaints
 from emul.reading.toml_table import TomlTable
+from emul.reading.values import Range
 from emul.topology.library import link_preset, link_preset_names
-from emul.topology.toml.keys import (
-    CHOICES,
-    COUNTS,
-    DEFAULTS,
-    FLAGS,
-    LINE_KEYS,
-    LINK_KEYS,
-    NUMBERS,
-    PATH_KEYS,
-    TRUNK_KEYS,
-)
-from emul.topology.toml.overlay import over
 
 __all__ = [
     "BYTES_PER_GBIT",
+    "CHANGE_KEYS",
+    "CHOICES",
+    "COUNTS",
+    "DEFAULTS",
+    "LINE_KEYS",
+    "LINK_KEYS",
+    "NUMBERS",
+    "PATH_KEYS",
     "STATUSES",
+    "TRUNK_KEYS",
+    "Content",
     "efficiency",
     "fitted_switches",
     "frame_bytes",
     "from_preset",
     "link_of",
     "number",
+    "over",
     "oversubscribed_bytes_per_s",
     "rate_bytes_per_s",
     "sight_km",
     "wave_bytes_per_s",
 ]
+
+Content = dict[str, Any]
+
+MICROSECONDS = Range(0, 1e8, "us")
+BYTES = Range(0, 1e15, "B")
+BOXES = Range(0, 10_000, "")
+
+NUMBERS = {
+    "rate_gbit_per_s": Range(0, 1e6, "Gbit/s", closed=False),
+    "line_gbit_per_s": Range(0, 1e6, "Gbit/s", closed=False),
+    "efficiency": Range(0, 1, "", closed=False),
+    "oversubscription": Range(1, 1e6, ""),
+    "latency_us": MICROSECONDS,
+    "km": Range(0, 1e5, "km"),
+    "miles": Range(0, 6e4, "miles"),
+    "route_factor": Range(1, 10, ""),
+    "dispersion_compensation": Range(0, 1, ""),
+    "group_index": Range(1, 2, ""),
+    "amplifier_us": MICROSECONDS,
+    "transponder_pair_us": MICROSECONDS,
+    "hop_us": MICROSECONDS,
+    "frame_bytes": Range(0, 1e6, "B", closed=False),
+    "error_correction_us": MICROSECONDS,
+    "macsec_us": MICROSECONDS,
+    "equipment_us": MICROSECONDS,
+    "overhead_us": MICROSECONDS,
+    "window_bytes": BYTES,
+    "window_chunk_bytes": BYTES,
+    "turnaround_us": MICROSECONDS,
+    "gap_us": MICROSECONDS,
+    "loss": Range(0, 1, "", below=True),
+    "mtu_bytes": Range(0, 1e6, "B", closed=False),
+    "rto_s": Range(0, 1e5, "s"),
+    "initial_window_bytes": Range(0, 1e15, "B", closed=False),
+    "jitter_p50_us": MICROSECONDS,
+    "jitter_p99_over_p50": Range(1, 1e6, ""),
+    "load": Range(0, 1, "", below=True),
+    "queue_bytes": BYTES,
+    "buffer_bytes": Range(0, 1e15, "B", closed=False),
+    "burst_bytes": BYTES,
+}
+COUNTS = {
+    "waves": Range(1, 10_000, "waves"),
+    "amplifiers": BOXES,
+    "transponder_pairs": BOXES,
+    "hops": BOXES,
+    "store_and_forward_hops": BOXES,
+    "streams": Range(1, 1_000_000, "streams"),
+    "retries": Range(0, 1_000, "retries"),
+}
+CHOICES = {"framing": tuple(FRAMINGS), "recovery": RECOVERIES}
+FLAGS = ("slow_start", "lossless")
+
+DEFAULTS = {
+    "efficiency": 1.0,
+    "route_factor": 1.0,
+    "group_index": GLASS_GROUP_INDEX,
+    "amplifier_us": AMPLIFIER_S * 1e6,
+    "transponder_pair_us": TRANSPONDER_PAIR_S * 1e6,
+    "mtu_bytes": 4096.0,
+    "initial_window_bytes": float(TCP_INITIAL_WINDOW_BYTES),
+    "jitter_p99_over_p50": 1.0,
+}
+"""Of the numbers that are not 0 when they are not given."""
+
+LINE_KEYS = ("line_gbit_per_s", "efficiency", "framing")
+PATH_KEYS = (
+    "km",
+    "miles",
+    "route_factor",
+    "dispersion_compensation",
+    "group_index",
+    "amplifiers",
+    "amplifier_us",
+    "transponder_pairs",
+    "transponder_pair_us",
+    "hops",
+    "hop_us",
+    "store_and_forward_hops",
+    "frame_bytes",
+    "switches",
+    "error_correction_us",
+    "macsec_us",
+    "equipment_us",
+)
+LINK_KEYS = (
+    "rate_gbit_per_s",
+    *LINE_KEYS,
+    "waves",
+    "overhead_us",
+    "latency_us",
+    *PATH_KEYS,
+    "window_bytes",
+    "streams",
+    "window_chunk_bytes",
+    "turnaround_us",
+    "gap_us",
+    "loss",
+    "recovery",
+    "mtu_bytes",
+    "rto_s",
+    "retries",
+    "slow_start",
+    "initial_window_bytes",
+    "jitter_p50_us",
+    "jitter_p99_over_p50",
+    "load",
+    "queue_bytes",
+    "buffer_bytes",
+    "lossless",
+    "burst_bytes",
+    "preset",
+    "sources",
+)
+CHANGE_KEYS = ("trace", "repeat_s", "diurnal", "outages")
+TRUNK_KEYS = (*LINK_KEYS, "oversubscription", *CHANGE_KEYS)
+
+DISTANCES = ("km", "miles")
+EFFICIENCIES = ("efficiency", "framing")
+NODES = ("nodes", "ranks_per_node", "node")
 
 KM_PER_MILE = 1.609344
 """The international mile, exact by definition."""
@@ -50,6 +186,40 @@ MOST_SWITCHES = 1_000
 
 STATUSES = ("measured", "published", "assumed")
 SOURCE = re.compile(rf"({'|'.join(STATUSES)}): \S")
+
+
+def over(general: Content, own: Content) -> Content:
+    """Return ``own`` over ``general``, without the keys that ``own`` displaces.
+
+    Of the ``sources`` in ``general``, the sources of the numbers that are left are kept.
+    """
+    displaced = _displaced(general, own)
+    kept = {key: value for key, value in general.items() if key not in displaced}
+    merged = {**kept, **own}
+    sources, own_sources = kept.get("sources"), own.get("sources", {})
+    if isinstance(sources, dict) and isinstance(own_sources, dict):
+        left = {key: text for key, text in sources.items() if key in kept and key not in own}
+        merged["sources"] = {**left, **own_sources}
+    return merged
+
+
+def _displaced(general: Content, own: Content) -> set[str]:
+    """Return the keys of ``general`` that keys of ``own`` replace."""
+    if "preset" in own:
+        return set(general)
+    displaced: set[str] = set()
+    if "latency_us" in own:
+        displaced.update(PATH_KEYS)
+    if own.keys() & PATH_KEYS:
+        displaced.add("latency_us")
+    if "rate_gbit_per_s" in own and "rate_gbit_per_s" not in general:
+        displaced.update(LINE_KEYS, ["waves"])
+    if own.keys() & LINE_KEYS and "rate_gbit_per_s" in general:
+        displaced.update(["rate_gbit_per_s", "waves"])
+    for forms in (DISTANCES, EFFICIENCIES, NODES):
+        if own.keys() & forms:
+            displaced.update(forms)
+    return displaced
 
 
 def number(table: TomlTable, key: str) -> float:

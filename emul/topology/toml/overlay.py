@@ -1,58 +1,12 @@
-"""One table over another: a file on top of a preset, or a trunk on top of the defaults.
-
-Keys that say the same thing in another way displace each other: a delay may be given as such or as
-a distance, a distance in kilometres or miles, a rate as such or by its line, nodes by their number
-or one by one. A table that names a preset of links starts from that, and from nothing else.
-"""
+"""One document over another: a file on top of a preset, table by table."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
 
-from emul.topology.toml.keys import LINE_KEYS, PATH_KEYS
+from emul.topology.toml.link_tables import Content, over
 
-__all__ = ["over", "over_preset"]
-
-Content = dict[str, Any]
-
-DISTANCES = ("km", "miles")
-EFFICIENCIES = ("efficiency", "framing")
-NODES = ("nodes", "ranks_per_node", "node")
-
-
-def over(general: Content, own: Content) -> Content:
-    """Return ``own`` over ``general``, without the keys that ``own`` displaces.
-
-    Of the ``sources`` in ``general``, the sources of the numbers that are left are kept.
-    """
-    displaced = _displaced(general, own)
-    kept = {key: value for key, value in general.items() if key not in displaced}
-    merged = {**kept, **own}
-    sources, own_sources = kept.get("sources"), own.get("sources", {})
-    if isinstance(sources, dict) and isinstance(own_sources, dict):
-        left = {key: text for key, text in sources.items() if key in kept and key not in own}
-        merged["sources"] = {**left, **own_sources}
-    return merged
-
-
-def _displaced(general: Content, own: Content) -> set[str]:
-    """Return the keys of ``general`` that keys of ``own`` replace."""
-    if "preset" in own:
-        return set(general)
-    displaced: set[str] = set()
-    if "latency_us" in own:
-        displaced.update(PATH_KEYS)
-    if own.keys() & PATH_KEYS:
-        displaced.add("latency_us")
-    if "rate_gbit_per_s" in own and "rate_gbit_per_s" not in general:
-        displaced.update(LINE_KEYS, ["waves"])
-    if own.keys() & LINE_KEYS and "rate_gbit_per_s" in general:
-        displaced.update(["rate_gbit_per_s", "waves"])
-    for forms in (DISTANCES, EFFICIENCIES, NODES):
-        if own.keys() & forms:
-            displaced.update(forms)
-    return displaced
+__all__ = ["over_preset"]
 
 
 def over_preset(preset: Content, own: Content) -> Content:

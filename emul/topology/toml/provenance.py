@@ -15,13 +15,11 @@ from emul.links.limits import usual_limit
 from emul.links.transport import streams_to_fill, window_rate_bytes_per_s
 from emul.reading.toml_table import TomlTable
 from emul.topology.library import link_preset
-from emul.topology.toml.keys import (
+from emul.topology.toml.link_tables import (
     COUNTS,
     DEFAULTS,
     NUMBERS,
     TRUNK_KEYS,
-)
-from emul.topology.toml.link_tables import (
     efficiency,
     fitted_switches,
     frame_bytes,

@@ -22,14 +22,16 @@ from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Site, Topology, Trunk
 from emul.topology.nodes import Node, NodeRuns
 from emul.topology.toml.change_tables import changes_of
-from emul.topology.toml.keys import NUMBERS, TRUNK_KEYS
 from emul.topology.toml.link_tables import (
     BYTES_PER_GBIT,
+    NUMBERS,
+    TRUNK_KEYS,
     from_preset,
     link_of,
+    over,
     sight_km,
 )
-from emul.topology.toml.overlay import over, over_preset
+from emul.topology.toml.overlay import over_preset
 
 __all__ = ["Document", "LinkOrigin", "parse_document", "read_document", "read_topology"]
 
