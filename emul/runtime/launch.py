@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops import Ops
@@ -35,8 +34,7 @@ class Member(Issuer, Protocol):
         """The planner for the places where they live."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(NamedTuple):
     """A request whose plan is proven and timed and whose arrays are checked; nothing is touched.
 
     ``alone``: no other collective is in flight, and all ranks start together and wait for the end.

@@ -122,6 +122,7 @@ class Planner:
 
         Where they are not alike, and for ``auto``, each is timed unless there are too many of them.
         """
+        request.check_algorithm()
         request = request.of_any_op()
         too_many = self.topology.world_size > MOST_RANKS_IN_FULL
         if collapse and (too_many or request.algorithm != AUTO):
@@ -134,6 +135,8 @@ class Planner:
 
     def prepare(self, request: Request) -> Prepared:
         """Return program and prediction of a request; raises the faults of its algorithm."""
+        if type(request.algorithm) is not str or "\0" in request.algorithm:
+            request.check_algorithm()
         request, algorithm = request.of_any_op(), request.algorithm
         if is_plan_file(algorithm):
             request = request.by(self._file(algorithm, _version(algorithm)))

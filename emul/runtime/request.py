@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from emul.errors import ArgumentError, shown
 from emul.plans import Plan, Schedule, Shape
@@ -16,8 +16,7 @@ Algorithm = str | Plan | Schedule
 AUTO = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One collective: its ``shape`` (with the counts), the bytes of an element, ``op``, algorithm.
 
     ``root`` is a rank among those of the shape; of send_recv, how far along each rank sends. Two
@@ -30,7 +29,7 @@ class Request:
     algorithm: Algorithm = AUTO
     root: int = 0
 
-    def __post_init__(self) -> None:
+    def check_algorithm(self) -> None:
         """Refuse an algorithm of the wrong kind: ArgumentError."""
         algorithm = self.algorithm
         if not (isinstance(algorithm, str | Plan) or _is_schedule(algorithm)):
@@ -62,11 +61,11 @@ class Request:
 
     def by(self, algorithm: Algorithm) -> Request:
         """Return the same request with another algorithm."""
-        return replace(self, algorithm=algorithm)
+        return self._replace(algorithm=algorithm)
 
     def of_any_op(self) -> Request:
         """Return the request that stands for all operators: none of them changes a time."""
-        return self if self.op == "sum" else replace(self, op="sum")
+        return self if self.op == "sum" else self._replace(op="sum")
 
 
 def _is_schedule(algorithm: object) -> bool:

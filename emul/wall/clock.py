@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,8 +60,7 @@ LATEST_NS = float(1 << 60)
 """So far ahead a device can be told to wait: 36 years."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """The arithmetic of one call: its backend, its arrays and its program."""
 
     ops: Ops
@@ -76,8 +74,7 @@ class Work:
         return self.ops.perform(self.program, self.buffers, self.reduction, self.root)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The output of a call, and when it was ready.
 
     ``step_lag_s`` (steps,): by how much each step was late, where a device waits for each.
