@@ -28,7 +28,8 @@ def parts(topology):
     """The topology, and all that it is made of."""
     yield topology
     for site in topology.sites:
-        yield from (site, site.link, *site.nodes, *(node.link for node in site.nodes))
+        nodes = [node for node, _ in site.runs]  # equal ones in a row are one
+        yield from (site, site.link, *nodes, *(node.link for node in nodes))
     for trunk in topology.trunks:
         yield from (trunk, trunk.link, trunk.changes)
 
