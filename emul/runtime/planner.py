@@ -122,10 +122,10 @@ class Planner:
 
         Where they are not alike, and for ``auto``, each is timed unless there are too many of them.
         """
-        request.check_algorithm()
         request = request.of_any_op()
         too_many = self.topology.world_size > MOST_RANKS_IN_FULL
         if collapse and (too_many or request.algorithm != AUTO):
+            request.check_algorithm()
             try:
                 return self._collapsed(request)
             except ArgumentError:
@@ -135,8 +135,7 @@ class Planner:
 
     def prepare(self, request: Request) -> Prepared:
         """Return program and prediction of a request; raises the faults of its algorithm."""
-        if type(request.algorithm) is not str or "\0" in request.algorithm:
-            request.check_algorithm()
+        request.check_algorithm()
         request, algorithm = request.of_any_op(), request.algorithm
         if is_plan_file(algorithm):
             request = request.by(self._file(algorithm, _version(algorithm)))
@@ -337,9 +336,10 @@ class Planner:
                 known[each.algorithm] = each.least_ps / PS_PER_S
                 continue
             with passing_over(each.algorithm, passed_over):
+                program = each.program
                 if each.is_exact:
-                    checked_steps(each.plan, self._part)
-                timed = self._timed(request, each.plan, each.program)
+                    program = self._bounded_program(request, each.plan)
+                timed = self._timed(request, each.plan, program)
                 if best is None or timed[1].total_ps < best[1].total_ps:
                     self._plan(request.collective, each.algorithm, request.root)  # proves it
                     best = timed
@@ -376,12 +376,16 @@ class Planner:
         )
         if exact_ps is not None:
             return Candidate(exact_ps, algorithm, plan, is_exact=True)
-        steps = checked_steps(plan, self._part)
-        program = Program.of(plan, request.shape, request.itemsize, steps)
+        program = self._bounded_program(request, plan)
         transfers = check_transfers(program, timing.slicing, self._part)
         least_ps = max(0, busiest_link_ps(program, self.network) - transfers)  # of rounding
         kept = program if len(program) <= KEPT_TRANSFERS else None
         return Candidate(least_ps, algorithm, plan, kept)
+
+    def _bounded_program(self, request: Request, plan: Plan) -> Program:
+        """Return the program of a plan that is not too much work, with its steps made once."""
+        steps = checked_steps(plan, self._part)
+        return Program.of(plan, request.shape, request.itemsize, steps)
 
 
 def _predicted_ps(prediction: Prediction) -> int:
