@@ -31,7 +31,14 @@ ROOMS = {
 }
 PAGES = sorted(
     path
-    for pattern in ("README.md", "CONTRIBUTING.md", "emul/**/*.md", "docs/**/*.md", "bench/**/*.md")
+    for pattern in (
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "emul/**/*.md",
+        "docs/**/*.md",
+        "bench/**/*.md",
+    )
     for path in ROOT.glob(pattern)
 )
 

@@ -1,9 +1,9 @@
-"""The topology as flat arrays: what the scheduler reads, one row per rank, link and way.
+"""The topology as flat arrays for the scheduler: one row per rank, link and path.
 
 Links are numbered so that a route needs no table: rank r has its node port at 4r (out) and
 4r + 1 (in) and its NIC at 4r + 2 (out) and 4r + 3 (in); the trunk from site a to site b of
-K sites is 4n + aK + b. A way is what one link of the topology describes: from rank to rank of a
-node, of a site, or of two sites. Ways are numbered nodes first, then sites, then pairs of sites.
+K sites is 4n + aK + b. A path is described by one link of the topology: from rank to rank of a
+node, of a site, or of two sites. Paths are numbered nodes first, then sites, then pairs of sites.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ PORTS_PER_RANK = 4
 class Network:
     """Rates in bytes per second, times in picoseconds.
 
-    ``site_of`` and ``node_of``: (n,), by rank. ``link_rate``: (4n + K*K,), what all transfers
-    together get. ``links``: of each way that has any, by number; ``path_latency_ps`` and
-    ``path_overhead_ps``: (ways,), zero from a site to itself; ``path_queue_ps``: the part of the
+    ``site_of`` and ``node_of``: (n,), by rank. ``link_rate``: (4n + K*K,), the rate of all
+    transfers together. ``links``: of each path that has any, by number; ``path_latency_ps`` and
+    ``path_overhead_ps``: (paths,), zero from a site to itself; ``path_queue_ps``: the part of the
     latency that is a standing queue. ``trunks``: by the numbers of their two sites.
     """
 
@@ -103,15 +103,15 @@ class Network:
 
     @property
     def first_trunk_path(self) -> int:
-        """Number of the way from the first site to itself; the trunks' ways follow."""
+        """Number of the path from the first site to itself; the trunks' paths follow."""
         return len(self.path_latency_ps) - self.n_sites**2
 
     def path(self, src: int, dst: int) -> int:
-        """Return the number of the way from rank ``src`` to rank ``dst``, another rank."""
+        """Return the number of the path from rank ``src`` to rank ``dst``, another rank."""
         return int(self.paths(np.array([src]), np.array([dst]))[0])
 
     def paths(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int32Array:
-        """Return the numbers of the ways of transfers; -1 where one stays with its rank."""
+        """Return the numbers of the paths of transfers; -1 where one stays with its rank."""
         a, b = self.site_of[src], self.site_of[dst]
         first_site = self.first_trunk_path - self.n_sites
         beyond = np.where(a == b, first_site + a, self.first_trunk_path + a * self.n_sites + b)
@@ -121,11 +121,11 @@ class Network:
         return result
 
     def sites_of_path(self, path: int) -> tuple[int, int]:
-        """Return the numbers of the sites from which and to which a trunk's way goes."""
+        """Return the numbers of the sites from which and to which a trunk's path goes."""
         return divmod(path - self.first_trunk_path, self.n_sites)
 
     def path_name(self, path: int) -> str:
-        """Return what to call a way: by its sites, whatever else there is in the topology."""
+        """Return the name of a path, by its sites alone."""
         sites = self.topology.sites
         pair = path - self.first_trunk_path
         if pair >= 0:
@@ -172,7 +172,7 @@ class Network:
     def site_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Int64Array:
         """Return the bytes of transfers from each site to each other: (sites, sites).
 
-        Zero on the diagonal: what stays inside a site is left out.
+        Zero on the diagonal: transfers inside a site are left out.
         """
         carried = np.zeros((self.n_sites, self.n_sites), dtype=np.int64)
         np.add.at(carried, (self.site_of[src], self.site_of[dst]), nbytes)
@@ -189,7 +189,7 @@ class Network:
         return max(int(np.bincount(end).max(initial=0)) for end in ends[:2])
 
     def place(self, link: int) -> str:
-        """Return what to call the part of the network that ``link`` belongs to."""
+        """Return the name of the part of the network that ``link`` belongs to."""
         sites = self.topology.sites
         port = link - PORTS_PER_RANK * self.world_size
         if port >= 0:
@@ -214,7 +214,7 @@ def _trunks(topology: Topology) -> dict[tuple[int, int], Trunk]:
 
 
 def _ps(links: dict[int, Link], paths: int) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """Return latency, overhead and queue by way, to the nearest picosecond."""
+    """Return latency, overhead and queue by path, to the nearest picosecond."""
     latency, overhead, queue = (np.zeros(paths, dtype=np.int64) for _ in range(3))
     for path, link in links.items():
         queue[path] = round(link.queue_s * PS_PER_S)
