@@ -1,7 +1,13 @@
-"""How far a reduction is from the exact one: in units of the last place, relative, overflowed."""
+"""How far a reduction is from the exact one: in units of the last place, relative, overflowed.
+
+Near zero, where numbers cancel, units of the last place and relative errors grow without end for
+right data. The error relative to the sum of magnitudes does not: it has a bound that holds in every
+order (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., section 4.2).
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +17,7 @@ from emul.arrays import Array, Float64Array
 from emul.ops.dtypes import float_form
 from emul.ops.integers import advice_on, exact_columns, reduced_as_it_is, sure_to_fit
 
-__all__ = ["RoundingError", "rounding_error"]
+__all__ = ["RoundingError", "bound_of_any_order", "rounding_error"]
 
 
 COLUMNS_AT_ONCE = 1 << 16
@@ -28,6 +34,10 @@ class RoundingError:
     on the way and come back are right, and do not count; minima and maxima never overflow. Floats
     overflow to infinity, which shows in the errors. ``advice``: in words the values that overflowed
     and the ways out; empty where nothing did.
+
+    ``max_relative_to_magnitudes``: the largest |error| over the same reduction of the magnitudes
+    |x|: their sum, for an average a part of it, for a product their product, for minima and maxima
+    the largest. It does not grow where a sum is near zero; `bound_of_any_order` holds for it.
     """
 
     max_ulp: float
@@ -36,19 +46,42 @@ class RoundingError:
     mean_relative: float
     overflowed: int = 0
     advice: str = ""
+    max_relative_to_magnitudes: float = 0.0
+
+
+def bound_of_any_order(dtype: np.dtype[Any], terms: int) -> float:
+    """Return the bound on ``max_relative_to_magnitudes`` of a sum or product of ``terms`` numbers.
+
+    It is (n - 1)u / (1 - (n - 1)u), in any order of n terms, where nothing overflows, u being half
+    the distance from 1 to the next number of the float ``dtype``; infinity where (n - 1)u reaches
+    1. An average is rounded once more, as a sum of n + 1 terms is. A product that becomes subnormal
+    has no bound; one in float64 has twice this, for its reference is rounded as often. Source:
+    Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., lemma 3.1 and (4.4).
+    """
+    digits, _ = float_form(dtype)
+    roundings = (terms - 1) * 0.5 ** (digits + 1)
+    return roundings / (1 - roundings) if roundings < 1 else math.inf
 
 
 class _Tally:
     """Errors of an output, part by part."""
 
     def __init__(self) -> None:
-        self.worst: Float64Array = np.zeros(2)
+        self.worst: Float64Array = np.zeros(3)
         self.total: Float64Array = np.zeros(2)
         self.elements = self.nonzero = self.overflowed = 0
 
-    def add(self, ulps: Float64Array, relative: Float64Array, *, times: int = 1) -> None:
-        """Add elements, and those of them whose reference is not zero, so many ``times``."""
-        self.worst = np.maximum(self.worst, [ulps.max(), relative.max(initial=0)])
+    def add(
+        self,
+        ulps: Float64Array,
+        relative: Float64Array,
+        to_magnitudes: Float64Array,
+        *,
+        times: int = 1,
+    ) -> None:
+        """Add elements, so many ``times``; ``relative``: of those whose reference is not zero."""
+        largest = [each.max(initial=0) for each in (ulps, relative, to_magnitudes)]
+        self.worst = np.maximum(self.worst, largest)
         self.total += np.array([ulps.sum(), relative.sum()]) * times
         self.elements += ulps.size * times
         self.nonzero += relative.size * times
@@ -68,6 +101,7 @@ class _Tally:
             float(self.total[1]) / self.nonzero if self.nonzero else 0.0,
             self.overflowed,
             said,
+            float(self.worst[2]),
         )
 
 
@@ -92,10 +126,15 @@ def rounding_error(x: Array, output: Array, reduction: str) -> RoundingError:
 
 
 def _add_floats(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
-    reference, rest = _reference(x.astype(np.float64), reduction)
+    x64 = x.astype(np.float64)
+    reference, rest = _reference(x64, reduction)
     off = _distance(values.astype(np.float64), reference, rest)
     nonzero = reference != 0
-    tally.add(off / _ulp(reference, x.dtype), off[:, nonzero] / np.abs(reference[nonzero]))
+    tally.add(
+        off / _ulp(reference, x.dtype),
+        off[:, nonzero] / np.abs(reference[nonzero]),
+        _over(off, _magnitudes(x64, reduction)),
+    )
 
 
 def _add_whole(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
@@ -112,7 +151,22 @@ def _add_whole(tally: _Tally, x: Array, values: Array, reduction: str) -> None:
     nonzero = exact.value != 0
     relative = off[:, nonzero] / np.abs(exact.value[nonzero])
     relative[np.isnan(relative)] = 1.0  # of a product past float64, nothing but it counts
-    tally.add(off, relative, times=times)
+    to_magnitudes = _over(off, _magnitudes(x.astype(np.float64), reduction))
+    to_magnitudes[np.isinf(off)] = 1.0  # likewise
+    tally.add(off, relative, to_magnitudes, times=times)
+
+
+def _magnitudes(x: Float64Array, reduction: str) -> Float64Array:
+    """Return the reduction of the magnitudes in the rows of ``x``: (width,)."""
+    combine: Any = {"prod": np.multiply, "min": np.maximum, "max": np.maximum}
+    total: Float64Array = combine.get(reduction, np.add).reduce(np.abs(x), axis=0)
+    return total / len(x) if reduction == "avg" else total
+
+
+def _over(off: Float64Array, magnitudes: Float64Array) -> Float64Array:
+    """Return ``off`` over ``magnitudes``: 0 where nothing is off, and infinity over zero or NaN."""
+    ratio = np.where(off == 0, 0.0, off / magnitudes)
+    return np.where(np.isnan(ratio), np.inf, ratio)
 
 
 def _reference(x: Float64Array, reduction: str) -> tuple[Float64Array, Float64Array]:

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import CASES, link, one_site
 
 from emul import ArgumentError, World
-from emul.ops import rounding_error
+from emul.ops import DTYPES, bound_of_any_order, rounding_error
+from emul.plans import COLLECTIVES
 
 TYPES = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}
 
@@ -86,3 +88,83 @@ def test_the_error_in_place_is_refused():
     run = World("three-campus").all_reduce(x, out=x)
     with pytest.raises(ArgumentError, match="error of a reduction in place: needed an input"):
         _ = run.error
+
+
+def test_a_sum_near_zero_has_a_large_ulp_and_a_small_error_to_its_magnitudes():
+    # 1e4 + 1 rounds to 1e4 + 1, less 1e4 is 1; in float16, 1e4 + 1 is 1e4 and 1 is lost.
+    x = np.array([[1e4], [1.0], [-1e4]], np.float16)
+    error = rounding_error(x, np.array([[0.0]], np.float16), "sum")
+    assert (error.max_relative, error.max_ulp) == (1.0, 1024)
+    assert error.max_relative_to_magnitudes == 1 / 20001
+    assert error.max_relative_to_magnitudes <= bound_of_any_order(np.dtype(np.float16), 3)
+
+
+@pytest.mark.parametrize(
+    ("op", "output", "over"),
+    [("sum", 4.5, 9), ("avg", 2.0, 3), ("prod", -23.5, 24), ("min", -1.5, 4), ("max", 4.5, 4)],
+)
+def test_magnitudes_are_those_of_the_reduction(op, output, over):
+    x = np.array([[2.0], [-3.0], [4.0]])
+    exact = {"sum": 3.0, "avg": 1.0, "prod": -24.0, "min": -3.0, "max": 4.0}[op]
+    error = rounding_error(x, np.array([[output]]), op)
+    assert error.max_relative_to_magnitudes == abs(output - exact) / over
+
+
+def test_errors_over_no_magnitude_at_all():
+    zeros = np.zeros((2, 2), np.float32)
+    assert rounding_error(zeros, zeros[:1], "sum").max_relative_to_magnitudes == 0
+    off = rounding_error(zeros, np.array([[0.0, 1.0]], np.float32), "sum")
+    assert off.max_relative_to_magnitudes == np.inf
+    infinite = np.full((2, 1), np.inf, np.float32)
+    assert rounding_error(infinite, infinite[:1], "sum").max_relative_to_magnitudes == 0
+    lost = rounding_error(infinite, np.array([[1.0]], np.float32), "sum")
+    assert lost.max_relative_to_magnitudes == np.inf
+
+
+def test_whole_numbers_that_wrap_are_off_by_their_magnitudes():
+    x = np.full((2, 1), 100, np.int8)
+    error = rounding_error(x, np.array([[-56]], np.int8), "sum")
+    assert error.max_relative_to_magnitudes == 256 / 200
+    products = rounding_error(np.full((40, 1), 1 << 30, np.int64), np.zeros((1, 1), int), "prod")
+    assert products.max_relative_to_magnitudes == 1.0
+
+
+def test_the_bound_is_that_of_higham():
+    u = 2.0**-24
+    assert bound_of_any_order(np.dtype(np.float32), 1) == 0
+    assert bound_of_any_order(np.dtype(np.float32), 9) == 8 * u / (1 - 8 * u)
+    assert bound_of_any_order(DTYPES["bfloat16"], 129) == 0.5 / 0.5
+    assert bound_of_any_order(DTYPES["bfloat16"], 257) == np.inf
+
+
+REDUCING = [case for case in CASES if COLLECTIVES[case[0]].reduces]
+SITES = (3, 2)
+SLACK = 1 + 1e-9
+"""Of the reference, whose own division is rounded."""
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("backend", ["numpy", "cpu"])
+@pytest.mark.parametrize("op", ["sum", "avg", "prod"])
+def test_no_algorithm_is_beyond_the_bound_of_any_order(op, backend, dtype):
+    ranks, width, largest = sum(SITES), 40 * sum(SITES), 0.0
+    world = World(one_site(ranks, link()), backend=backend)
+    generator = np.random.default_rng(7)
+    # Sums that cancel, whose relative errors are without bound; products that stay normal.
+    x = generator.normal(size=(ranks, width))
+    if op == "prod":
+        x = np.sign(x) * (0.5 + np.abs(x) % 1)
+    else:
+        x *= 2.0 ** generator.integers(-4, 5, x.shape)
+        x[-1] = -x[:-1].sum(axis=0)
+    x = x.astype(DTYPES[dtype])
+    bound = bound_of_any_order(DTYPES[dtype], ranks + (op == "avg"))
+    if (op, dtype) == ("prod", "float64"):
+        bound *= 2
+    for collective, algorithm in REDUCING:
+        error = getattr(world, collective)(x, op=op, algorithm=algorithm).error
+        assert error.max_relative_to_magnitudes <= bound * SLACK, (collective, algorithm)
+        largest = max(largest, error.max_relative_to_magnitudes)
+        if op == "sum":
+            assert error.max_relative > bound
+    assert largest > bound / 20
