@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from emul.communicator import Group
     from emul.links import Link
     from emul.ops import RoundingError
-    from emul.plans import Send
+    from emul.plans import Send, algorithm
     from emul.runtime.handle import Handle
     from emul.runtime.history import HistoryRow, Passage
     from emul.runtime.prediction import Prediction
@@ -83,6 +83,7 @@ __all__ = [
     "Trunk",
     "World",
     "__version__",
+    "algorithm",
 ]
 
 _ROOM_OF = {
@@ -108,6 +109,7 @@ _ROOM_OF = {
     "Topology": "emul.topology",
     "Trunk": "emul.topology",
     "World": "emul.world",
+    "algorithm": "emul.plans",
 }
 
 

@@ -8,7 +8,7 @@ from emul.plans.algorithms.registry import (
     unproven_plan,
 )
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
-from emul.plans.custom import Schedule, Send, plan_from
+from emul.plans.custom import CustomAlgorithm, Schedule, Send, algorithm, plan_from
 from emul.plans.expressions import Expressions
 from emul.plans.msccl import PLAN_FILES, is_plan_file, plan_xml, read_plan
 from emul.plans.places import Places
@@ -18,6 +18,7 @@ from emul.plans.proof.verify import passes, proof_bytes, verify
 from emul.plans.rounds import Rounds
 from emul.plans.shape import BufferLayout, Counts, Shape
 from emul.plans.symmetry import SymmetricPlan
+from emul.plans.user_code import is_user_code, load_algorithm, user_file
 
 __all__ = [
     "ALGORITHMS",
@@ -26,6 +27,7 @@ __all__ = [
     "BufferLayout",
     "Collective",
     "Counts",
+    "CustomAlgorithm",
     "Expressions",
     "Multiplicity",
     "Order",
@@ -40,16 +42,20 @@ __all__ = [
     "Step",
     "SymmetricPlan",
     "Waits",
+    "algorithm",
     "algorithms_for",
     "build_hierarchy",
     "build_plan",
     "collective_named",
     "is_plan_file",
+    "is_user_code",
+    "load_algorithm",
     "passes",
     "plan_from",
     "plan_xml",
     "proof_bytes",
     "read_plan",
     "unproven_plan",
+    "user_file",
     "verify",
 ]

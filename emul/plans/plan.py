@@ -18,6 +18,7 @@ from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.memory import check_fits
 
 __all__ = [
+    "BYTES_PER_ROW",
     "Order",
     "Partition",
     "Plan",

@@ -18,6 +18,8 @@ from emul.plans import (
     build_plan,
     collective_named,
     is_plan_file,
+    is_user_code,
+    load_algorithm,
     plan_from,
     read_plan,
     unproven_plan,
@@ -139,6 +141,8 @@ class Planner:
         request, algorithm = request.of_any_op(), request.algorithm
         if is_plan_file(algorithm):
             request = request.by(self._file(algorithm, _version(algorithm)))
+        elif is_user_code(algorithm):
+            request = request.by(load_algorithm(algorithm))
         return self._prepared(request)
 
     def _plan_anew(
@@ -157,7 +161,8 @@ class Planner:
             return build_plan(collective, algorithm, sites, root=root)
         plan, n = algorithm, self.topology.world_size
         if not isinstance(plan, Plan):
-            plan = plan_from(plan, collective, n, root=root)
+            sites = self.topology.ranks_by_node
+            plan = plan_from(plan, collective, n, sites=sites, root=root)
         self._check_fits(plan, collective, root)
         verify(plan)
         return plan

@@ -11,7 +11,7 @@ from emul.plans import Plan, Schedule, Shape
 __all__ = ["AUTO", "Algorithm", "Request"]
 
 Algorithm = str | Plan | Schedule
-"""A name, the path of a file, a plan, or a function that yields steps."""
+"""A name, the path of a plan file, FILE.py:NAME, a plan, or a function that yields steps."""
 
 AUTO = "auto"
 

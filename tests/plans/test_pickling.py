@@ -3,6 +3,7 @@
 import copy
 import pickle
 from dataclasses import fields, replace
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -131,9 +132,17 @@ def test_a_plan_of_a_function_is_pickled_with_its_steps():
 
 
 def test_a_plan_whose_steps_do_not_fit_is_not_pickled(monkeypatch):
+    plan = plan_from(star, "all_reduce", 2)
+    endless = replace(plan, algorithm="unending", steps=lambda: cycle(plan.steps()))
     monkeypatch.setattr("emul.memory.available_bytes", lambda: 1 << 20)
     with pytest.raises(CapacityError, match="recording unending all_reduce over 2 ranks"):
-        pickle.dumps(plan_from(unending, "all_reduce", 2))
+        pickle.dumps(endless)
+
+
+def test_a_function_whose_steps_do_not_fit_is_refused(monkeypatch):
+    monkeypatch.setattr("emul.memory.available_bytes", lambda: 1 << 20)
+    with pytest.raises(CapacityError, match="recording unending, of .* rows and more"):
+        plan_from(unending, "all_reduce", 2)
 
 
 def test_a_function_that_yields_no_steps_is_named_when_it_is_pickled():
