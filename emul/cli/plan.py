@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emul.cli.params import Subcommands, Whole
+from emul.cli.places import places_options, topology_asked
 from emul.cli.terminal import print_wide, say
 
 if TYPE_CHECKING:
@@ -30,82 +31,148 @@ def list_() -> None:
     print_wide(plan_list())
 
 
-# fmt: off
-_topology = click.option("--topology", default="three-campus", show_default=True,
-                         metavar="NAME|FILE",
-                         help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
 _root = click.option(
     "-r",
     "--root",
     type=Whole(0),
-    default=0,
-    show_default=True,
+    show_default="0, or that of the file",
     help="Of broadcast, reduce, gather, scatter; of send_recv how far.",
 )
-# fmt: on
+
+PLAN = "[COLLECTIVE] ALGORITHM|FILE.xml|FILE.py:NAME"
 
 
-def _named_plan(collective: str, algorithm: str, where: Topology, root: int) -> Plan:
-    from emul.plans import build_plan
+def _plan_and_places(
+    asked: tuple[str, ...],
+    root: int | None,
+    topology: str | None,
+    ranks: int | None,
+    sites: str | None,
+) -> tuple[Plan, Topology]:
+    """Return the proven plan that the arguments name, and the topology that it is for."""
+    from emul.cli.algorithms import plan_asked
 
-    return build_plan(collective, algorithm, where.ranks_by_node, root=root)
+    if not 1 <= len(asked) <= 2:
+        raise click.UsageError(f"{len(asked)} arguments {' '.join(asked)}: needed {PLAN}")
+    where = topology_asked(topology, ranks, sites)
+    collective = _collective(asked)
+    return plan_asked(collective, asked[-1], root, where), where
+
+
+def _collective(asked: tuple[str, ...]) -> str | None:
+    """Return the collective among the arguments; refuse one that stands alone."""
+    from emul.plans import COLLECTIVES, algorithms_for, collective_named
+
+    if len(asked) == 2:
+        return collective_named(asked[0]).name
+    if asked[0] in COLLECTIVES:
+        some = ", ".join(algorithms_for(asked[0]))
+        raise click.UsageError(f"Missing argument 'ALGORITHM': needed one of {some}, or a file")
+    return None
 
 
 @plan.command()
-@click.argument("collective", metavar="COLLECTIVE|FILE.xml")
-@click.argument("algorithm", required=False)
-@_topology
+@click.argument("asked", nargs=-1, required=True, metavar=PLAN)
+@places_options
 @_root
 @click.option("--steps", type=Whole(0), default=8, show_default=True,
               help="Draw so many steps.")  # fmt: skip
-def show(collective: str, algorithm: str | None, topology: str, root: int, steps: int) -> None:
+def show(
+    asked: tuple[str, ...],
+    topology: str | None,
+    ranks: int | None,
+    sites: str | None,
+    root: int | None,
+    steps: int,
+) -> None:
     """Draw a plan: its steps with their transfers, and the bytes over each link.
 
-    The plan is that of an algorithm for a collective, or that of a file in MSCCL XML.
+    The plan is that of an algorithm for a collective, that of a file in MSCCL XML, or the one that
+    a function in a Python file yields (see emul plan check).
     """
-    from emul.plans import is_plan_file, read_plan
     from emul.report.plans import plan_sheet
-    from emul.topology import load
 
-    where = load(topology)
-    if is_plan_file(collective):
-        drawn = read_plan(collective)
-    elif algorithm is None:
-        raise click.UsageError("Missing argument 'ALGORITHM'.")
-    else:
-        drawn = _named_plan(collective, algorithm, where, root)
+    drawn, where = _plan_and_places(asked, root, topology, ranks, sites)
     for line in plan_sheet(drawn, where, steps):
         say(line)
 
 
 @plan.command()
-@click.argument("file", type=click.Path(path_type=Path))
-def check(file: Path) -> None:
-    """Prove that FILE, a plan in MSCCL XML, computes its collective, and describe it.
+@click.argument("asked", nargs=-1, required=True, metavar=PLAN)
+@places_options
+@_root
+def check(
+    asked: tuple[str, ...],
+    topology: str | None,
+    ranks: int | None,
+    sites: str | None,
+    root: int | None,
+) -> None:
+    """Prove that a plan computes its collective, and describe it.
 
-    Exit status 2, with the line, for an element that emul does not know, a race, a deadlock, or a
-    wrong result.
+    FILE.xml is a plan in MSCCL XML; its ranks are those of the file. FILE.py:NAME is a function of
+    yours that yields steps, or returns a Plan, or is one. The file is executed, as your own code.
+
+    \b
+      from emul import Send, algorithm
+    \b
+      @algorithm("all_reduce")
+      def star(n):
+          for rank in range(1, n):
+              yield [Send(rank, 0, c, reduce=True) for c in range(n)]
+          yield [Send(0, rank, c) for rank in range(1, n) for c in range(n)]
+
+    A step is a list of Send. All rows of a step read the state before the step, so ranks may
+    exchange chunks in one; a chunk of a rank may be written by one row of a step only, so ranks
+    that reduce into the same chunk take a step each. The function is given the number of ranks
+    and, by the names of its parameters: sites (ranks of each), nodes, root, chunks. Without
+    @algorithm it is taken for COLLECTIVE, or all_reduce, with as many chunks as ranks.
+
+    Exit status 2, with rank, step and chunk, for a wrong result; with the line for an error in a
+    file, an element that emul does not know, a race, or a deadlock.
     """
-    from emul.plans import read_plan
+    from emul.plans import is_plan_file, read_plan
     from emul.report.plans import plan_words
 
-    proven = read_plan(file)
-    say(f"{file}: proven: {proven}", *plan_words(proven))
+    anywhere = topology is None and ranks is None and sites is None
+    if len(asked) == 1 and anywhere and root is None and is_plan_file(asked[0]):
+        proven = read_plan(asked[0])
+    else:
+        proven, _ = _plan_and_places(asked, root, topology, ranks, sites)
+    say(f"{asked[-1]}: proven: {proven}", *plan_words(proven))
 
 
 @plan.command()
-@click.argument("collective")
-@click.argument("algorithm")
+@click.argument("asked", nargs=-1, required=True, metavar=PLAN)
 @click.argument("file", type=click.Path(path_type=Path))
-@_topology
+@click.option("--for", "reader", type=click.Choice(["emul", "msccl"]), default="emul",
+              show_default=True,
+              help="msccl: only the elements and attributes that MSCCL's runtime reads, within its "
+                   "limits.")  # fmt: skip
+@places_options
 @_root
-def write(collective: str, algorithm: str, file: Path, topology: str, root: int) -> None:
-    """Write the plan of an algorithm to FILE as MSCCL XML, which is read back as the same plan."""
-    from emul.plans import plan_xml
-    from emul.report.files import check_outputs, write_text
-    from emul.topology import load
+def write(
+    asked: tuple[str, ...],
+    file: Path,
+    reader: str,
+    topology: str | None,
+    ranks: int | None,
+    sites: str | None,
+    root: int | None,
+) -> None:
+    """Write a plan to FILE as MSCCL XML, which emul reads back as the same plan.
 
-    check_outputs({"FILE": file}, [topology])
-    text = plan_xml(_named_plan(collective, algorithm, load(topology), root))
+    With --for msccl, FILE is one that MSCCL's runtime takes: without the attributes that emul adds,
+    within its limits; emul reads it back as an equivalent plan. A plan that it cannot run is
+    refused with the reason.
+    """
+    from emul.cli.algorithms import file_read
+    from emul.plans import msccl_xml, plan_xml
+    from emul.report.files import check_outputs, write_text
+
+    inputs = [file_read(asked[-1]), *([topology] if topology else [])]
+    check_outputs({"FILE": file}, inputs)
+    written, _ = _plan_and_places(asked, root, topology, ranks, sites)
+    text = (msccl_xml if reader == "msccl" else plan_xml)(written)
     write_text(file, text)
     say(f"{file}: {len(text.splitlines())} lines")

@@ -10,7 +10,7 @@ from emul.plans.algorithms.registry import (
 from emul.plans.collectives import COLLECTIVES, Collective, collective_named
 from emul.plans.custom import CustomAlgorithm, Schedule, Send, algorithm, plan_from
 from emul.plans.expressions import Expressions
-from emul.plans.msccl import PLAN_FILES, is_plan_file, plan_xml, read_plan
+from emul.plans.msccl import PLAN_FILES, is_plan_file, msccl_xml, plan_xml, read_plan
 from emul.plans.places import Places
 from emul.plans.plan import Order, Partition, Plan, Step, Waits
 from emul.plans.program import Multiplicity, Program
@@ -50,6 +50,7 @@ __all__ = [
     "is_plan_file",
     "is_user_code",
     "load_algorithm",
+    "msccl_xml",
     "passes",
     "plan_from",
     "plan_xml",

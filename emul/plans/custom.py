@@ -127,7 +127,7 @@ def algorithm(
 
 def plan_from(
     schedule: Schedule,
-    collective: str,
+    collective: str | None,
     world_size: int,
     *,
     sites: Sequence[int | Sequence[int]] | None = None,
@@ -145,6 +145,8 @@ def plan_from(
     schedule
         Yields steps for a number of ranks; see Schedule for the parameters it may have. A
         CustomAlgorithm brings its own collective, chunks and scratch; arguments come before them.
+    collective
+        None: the one that the algorithm says, or that of the Plan that it returns, or all_reduce.
     sites
         The ranks of each site, or of each of its nodes, as in build_plan; without, one site.
     chunks
@@ -175,8 +177,9 @@ def plan_from(
     >>> len(list(plan.steps()))
     4
     """
-    promise, places = collective_named(collective), _places(world_size, sites)
     mine = schedule if isinstance(schedule, CustomAlgorithm) else CustomAlgorithm(schedule)
+    asked, collective = collective, collective or mine.collective or "all_reduce"
+    promise, places = collective_named(collective), _places(world_size, sites)
     if mine.collective not in (None, collective):
         raise PlanError(
             f"{mine.name} does {mine.collective}, as it says: needed a function for {collective}, "
@@ -190,7 +193,7 @@ def plan_from(
         raise PlanError(f"{mine.name}: {shown(aside)} places of scratch: needed 0 to {MOST_CHUNKS}")
     found = _called(mine.schedule, mine.name, world_size, known | {"chunks": n_chunks})
     if isinstance(found, Plan):
-        return _checked(found, mine.name, collective, world_size)
+        return _checked(found, mine.name, asked or mine.collective, world_size)
     return Plan(
         collective,
         mine.name,
@@ -298,13 +301,12 @@ def _parameter_of_ranks(
     return first
 
 
-def _checked(plan: Plan, name: str, collective: str, world_size: int) -> Plan:
+def _checked(plan: Plan, name: str, collective: str | None, world_size: int) -> Plan:
     """Return a plan that a function returned; raises PlanError when it is for something else."""
-    if (plan.collective, plan.world_size) != (collective, world_size):
-        raise PlanError(
-            f"{name} returns a plan, {plan}: needed one for {collective} over {world_size} ranks"
-        )
-    return plan
+    if collective in (None, plan.collective) and plan.world_size == world_size:
+        return plan
+    needed = collective or plan.collective
+    raise PlanError(f"{name} returns {plan}: needed a plan for {needed} over {world_size} ranks")
 
 
 def _steps(name: str, found: Iterable[Iterable[Send]]) -> Iterator[Step]:

@@ -4,7 +4,13 @@ from emul.topology.library import link_preset_names
 from emul.topology.model import Site, Topology, Trunk
 from emul.topology.network import Network
 from emul.topology.nodes import Node, NodeRuns
-from emul.topology.presets import load, load_document, preset_names, world_of
+from emul.topology.presets import (
+    load,
+    load_document,
+    preset_names,
+    topology_of_sites,
+    world_of,
+)
 from emul.topology.toml.provenance import (
     Figure,
     figures_of,
@@ -37,5 +43,6 @@ __all__ = [
     "preset_table",
     "read_document",
     "read_topology",
+    "topology_of_sites",
     "world_of",
 ]

@@ -13,7 +13,7 @@ from emul.plans.plan import Plan
 if TYPE_CHECKING:
     from typing import TypeGuard
 
-__all__ = ["PLAN_FILES", "is_plan_file", "plan_xml", "read_plan"]
+__all__ = ["PLAN_FILES", "is_plan_file", "msccl_xml", "plan_xml", "read_plan"]
 
 PLAN_FILES = (".xml", ".json")
 """How the names of plan files end, by which they are told from those of algorithms.
@@ -48,3 +48,15 @@ def plan_xml(plan: Plan) -> str:
     from emul.plans.msccl.writing import written
 
     return written(plan)
+
+
+def msccl_xml(plan: Plan) -> str:
+    """Return ``plan`` as XML for the run time of MSCCL: only what it reads, within its limits.
+
+    It is read back as an equivalent plan, which gives the same bits for every size that MSCCL runs
+    it at. Raises PlanError, with the reason, for a plan that MSCCL cannot run (gather, scatter,
+    send_recv, a root but 0, too many steps, threadblocks or channels), and as `plan_xml`.
+    """
+    from emul.plans.msccl.runtime_limits import written_for_msccl
+
+    return written_for_msccl(plan)

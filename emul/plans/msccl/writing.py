@@ -5,8 +5,8 @@ A step depends on those that wrote its source, and on those that still had to re
 writes. In a step of the plan every rank sends first, then works inside itself, then receives, so
 that everything reads the state before the step.
 
-The files keep to MSCCL's format, not to the limits of its run time (256 steps a threadblock, 71
-chunks a step). See own.py for the additions.
+The files keep to MSCCL's format, not to the limits of its run time: for that, see
+runtime_limits.py. See own.py for the additions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from emul.plans.msccl.document import COLLECTIVES, MOST_MOVES, MOST_STEPS
 from emul.plans.msccl.own import cut_edges
 from emul.plans.plan import Plan, Step
 
-__all__ = ["written"]
+__all__ = ["document_of", "text_of", "written"]
 
 LOCAL = (-1, -1, 0)
 NAMES = {ours: name for name, ours in reversed(COLLECTIVES.items())}
@@ -34,6 +34,17 @@ NAMES = {ours: name for name, ours in reversed(COLLECTIVES.items())}
 
 def written(plan: Plan) -> str:
     """Return ``plan`` as MSCCL XML: see emul.plans.plan_xml."""
+    return text_of(document_of(plan))
+
+
+def text_of(root: ET.Element) -> str:
+    """Return the text of a file."""
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def document_of(plan: Plan) -> ET.Element:
+    """Return ``plan`` as the element of a file, with the attributes that emul adds."""
     if plan.waits is not None:
         raise PlanError(f"{plan} was read from a file: needed a plan of emul, or copy the file")
     n_units = plan.partition.blocks * plan.partition.units
@@ -41,9 +52,7 @@ def written(plan: Plan) -> str:
         raise PlanError(f"{plan}: cut into {n_units} units: needed at most {MOST_CHUNKS}")
     writer = _Writer(plan)
     writer.take_all()
-    root = writer.document()
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode") + "\n"
+    return writer.document()
 
 
 class _Row(NamedTuple):

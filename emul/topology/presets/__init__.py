@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 from emul.errors import TopologyError
 from emul.topology.library import preset_names, preset_text
-from emul.topology.model import Topology
+from emul.topology.model import Site, Topology
+from emul.topology.nodes import Node
 from emul.topology.toml.reader import Document, parse_document, read_document
 
-__all__ = ["load", "load_document", "preset_names", "world_of"]
+__all__ = ["load", "load_document", "preset_names", "topology_of_sites", "world_of"]
 
 ONE_PLACE = "one-campus"
+
+MOST_SITES = 64
+"""Of a topology without a file: each pair of them has a trunk."""
+
+MODEL = "three-campus"
+"""Whose links a topology without a file has."""
 
 
 def load(name: str) -> Topology:
@@ -25,9 +35,34 @@ def load(name: str) -> Topology:
 def world_of(ranks: int) -> str:
     """Return how to write a topology of ``ranks`` ranks, in words: the way out of an error."""
     return (
-        f"a topology of {ranks} ranks, such as a TOML file of two lines (--topology FILE.toml): "
+        f"--ranks {ranks}, or a topology of {ranks} ranks, such as a TOML file of two lines "
+        f"(--topology FILE.toml): "
         f'preset = "{ONE_PLACE}" and site = [{{ name = "campus", nodes = [{ranks}] }}]'
     )
+
+
+def topology_of_sites(sites: Sequence[Sequence[int]]) -> Topology:
+    """Return a topology of so many ranks at each node of each of ``sites``, without a file.
+
+    The links inside a site are those of three-campus, and all trunks are like its trunk from north
+    to east, with the load on it. Raises TopologyError for more than 64 sites.
+
+    >>> topology_of_sites([(4, 2), (2,)]).ranks_by_node
+    [[4, 2], [2]]
+    """
+    if not 1 <= len(sites) <= MOST_SITES:
+        raise TopologyError(f"{len(sites)} sites: needed 1 to {MOST_SITES}, or a TOML file")
+    model = load(MODEL)
+    at, trunk = model.sites[0], model.trunks[0]
+    names = [f"site-{number}" for number in range(len(sites))]
+    places = tuple(
+        Site(name, tuple(Node(ranks, at.nodes[0].link) for ranks in nodes), at.link)
+        for name, nodes in zip(names, sites, strict=True)
+    )
+    trunks = tuple(replace(trunk, sites=pair) for pair in combinations(names, 2))
+    of_each = ", ".join(str(site.ranks) for site in places)
+    called = f"{'sites' if trunks else 'one site'} of {of_each} ranks"
+    return Topology(called, places, trunks, f"assumed: links as in {MODEL}")
 
 
 def load_document(name: str) -> Document:

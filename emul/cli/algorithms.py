@@ -1,0 +1,87 @@
+"""The algorithm that a command was asked for: a name, a plan file, or FILE.py:NAME."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emul.plans import CustomAlgorithm, Plan
+    from emul.topology import Topology
+
+__all__ = ["collective_and_root", "file_read", "plan_asked"]
+
+ALL_REDUCE = "all_reduce"
+SEND_RECV = "send_recv"
+
+NEXT_RANK = 1
+"""Where send_recv sends to, as in nccl-tests."""
+
+
+def file_read(algorithm: str) -> str:
+    """Return the file that ``algorithm`` is in, if it is in one, or else the name."""
+    from emul.plans import is_user_code, user_file
+
+    return user_file(algorithm) if is_user_code(algorithm) else algorithm
+
+
+def collective_and_root(
+    collective: str | None, algorithm: str, root: int | None
+) -> tuple[str, int]:
+    """Return the collective and its root, as asked for, or as the file of an algorithm says.
+
+    ``root`` is None where none was asked for. Of send_recv it is how far along each rank sends.
+    """
+    from emul.plans import Plan
+
+    found = _in_file(algorithm)
+    said = found.collective if found else None
+    collective = collective or said or ALL_REDUCE
+    if isinstance(found, Plan) and collective == SEND_RECV:
+        return collective, found.root
+    if root is None and found is not None:
+        root = found.root
+    if root is None:
+        root = NEXT_RANK if collective == SEND_RECV else 0
+    return collective, root
+
+
+def _in_file(algorithm: str) -> Plan | CustomAlgorithm | None:
+    """Return the plan or the algorithm in a file; None for the name of an algorithm."""
+    from emul.plans import is_plan_file, is_user_code, load_algorithm, read_plan
+
+    if is_plan_file(algorithm):
+        return read_plan(algorithm)
+    return load_algorithm(algorithm) if is_user_code(algorithm) else None
+
+
+def plan_asked(collective: str | None, algorithm: str, root: int | None, where: Topology) -> Plan:
+    """Return the proven plan of ``algorithm`` over the ranks of a topology.
+
+    ``collective`` and ``root`` are None where none was asked for. Raises PlanError for a plan of
+    another collective, another root, or another number of ranks.
+    """
+    from emul.errors import PlanError
+    from emul.plans import Plan, build_plan, plan_from, verify
+    from emul.topology import world_of
+
+    found = _in_file(algorithm)
+    wanted, start = collective_and_root(collective, algorithm, root)
+    sites, n = where.ranks_by_node, where.world_size
+    if found is None:
+        return build_plan(wanted, algorithm, sites, root=start)
+    plan = found
+    if not isinstance(plan, Plan):
+        said = collective or plan.collective
+        plan = plan_from(plan, said, n, sites=sites, root=start)
+        verify(plan)
+    if collective not in (None, plan.collective):
+        raise PlanError(f"{algorithm} computes {plan.collective}: needed {collective}")
+    if plan.world_size != n:
+        raise PlanError(
+            f"{plan} on {where.name}, which has {n}: needed {world_of(plan.world_size)}"
+        )
+    if root not in (None, plan.root):
+        raise PlanError(f"{algorithm} has root {plan.root}: needed {root}")
+    if isinstance(found, Plan):
+        verify(plan)
+    return plan

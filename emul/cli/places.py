@@ -1,0 +1,77 @@
+"""The ranks that a command works on: of a topology, or given by their number or their sites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from emul.cli.params import Whole
+
+if TYPE_CHECKING:
+    from emul.topology import Topology
+
+__all__ = ["places_options", "topology_asked"]
+
+DEFAULT_TOPOLOGY = "three-campus"
+MOST_RANKS = 1_000_000
+"""As in topology files."""
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Sites(click.types.StringParamType):
+    """The ranks of each site, as 6,2; of the nodes of a site, as 4+2,2."""
+
+    name = "sites"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return ``value`` where it can be read."""
+        text = str(value)
+        numbers = text.replace("+", ",").split(",")
+        if not all(each.isascii() and each.isdigit() and len(each) <= 7 for each in numbers):
+            self.fail(
+                f"{text!r}: needed the ranks of each site, as 6,2, or of each of its nodes, as "
+                "4+2,2",
+                param,
+                ctx,
+            )
+        ranks = list(map(int, numbers))
+        if min(ranks) < 1 or sum(ranks) > MOST_RANKS:
+            self.fail(f"{text!r}: needed 1 to {MOST_RANKS} ranks", param, ctx)
+        return text
+
+
+def places_options(command: Decorated) -> Decorated:
+    """Give ``command`` the options --topology, --ranks and --sites."""
+    options = (
+        click.option("--topology", metavar="NAME|FILE", show_default=DEFAULT_TOPOLOGY,
+                     help="A preset (see emul topology list) or a TOML file."),
+        click.option("--ranks", type=Whole(1, MOST_RANKS), metavar="N",
+                     help="In place of a topology: N ranks on one node."),
+        click.option("--sites", type=Sites(), metavar="6,2",
+                     help="In place of a topology: sites of so many ranks, each of one node (of "
+                          "more: 4+2,2), joined as in three-campus."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def topology_asked(topology: str | None, ranks: int | None, sites: str | None) -> Topology:
+    """Return the topology of these options; raises UsageError where two of them are given."""
+    from emul.topology import load, topology_of_sites
+
+    given = [
+        f"--{name}"
+        for name, value in (("topology", topology), ("ranks", ranks), ("sites", sites))
+        if value is not None
+    ]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)}: needed one of them, which says it all")
+    if ranks is not None:
+        return topology_of_sites([(ranks,)])
+    if sites is not None:
+        return topology_of_sites([tuple(map(int, site.split("+"))) for site in sites.split(",")])
+    return load(topology or DEFAULT_TOPOLOGY)
