@@ -141,7 +141,7 @@ def test_a_plan_whose_steps_do_not_fit_is_not_pickled(monkeypatch):
 
 def test_a_function_whose_steps_do_not_fit_is_refused(monkeypatch):
     monkeypatch.setattr("emul.memory.available_bytes", lambda: 1 << 20)
-    with pytest.raises(CapacityError, match="recording unending, of .* rows and more"):
+    with pytest.raises(CapacityError, match=r"recording unending, of .* rows and more"):
         plan_from(unending, "all_reduce", 2)
 
 

@@ -1,0 +1,198 @@
+"""Algorithms side by side: a table for each size that fits 80 columns, and what is quickest."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+from emul.units import format_bytes
+
+__all__ = [
+    "ComparedRow",
+    "Compared",
+    "Excluded",
+    "comparison_document",
+    "comparison_head",
+    "comparison_table",
+    "comparison_words",
+]
+
+SCHEMA = "emul-compare-1"
+HEADINGS = ("algorithm", "proven", "time us", "x bound", "between sites B", "error")
+GAP = "  "
+NARROWEST_NAME = 12
+NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    """One algorithm at one size: a line of the table, and an object of the JSON.
+
+    ``proven``: every output chunk holds every contribution exactly once. Where it does not, all
+    that follows is None. ``times_bound``: modelled time over the time that no algorithm can beat;
+    None where that is 0. ``cross_site_bytes``: over all boundaries between sites together.
+    ``max_relative_to_magnitudes`` and ``max_ulp`` (see emul.RoundingError) are those of the
+    algorithm on random numbers; None where nothing is reduced.
+    """
+
+    size_bytes: int
+    algorithm: str
+    proven: bool
+    modelled_s: float | None = None
+    bound_s: float | None = None
+    times_bound: float | None = None
+    cross_site_bytes: int | None = None
+    max_relative_to_magnitudes: float | None = None
+    max_ulp: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """An algorithm that is not compared, at one size, and the reason."""
+
+    algorithm: str
+    size_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """All that was compared, and on what.
+
+    ``subjects``: the algorithms that were asked about, the others being those they are held
+    against. ``error_elements``: random elements of each rank that errors are measured on, 0 where
+    none are; ``error_bound``: what no order of reduction is beyond, None where there is none.
+    """
+
+    collective: str
+    topology: str
+    description: str
+    world_size: int
+    dtype: str
+    redop: str
+    root: int
+    subjects: tuple[str, ...]
+    error_elements: int
+    error_bound: float | None
+    rows: tuple[ComparedRow, ...] = ()
+    excluded: tuple[Excluded, ...] = ()
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes, in their order."""
+        return list(dict.fromkeys(row.size_bytes for row in self.rows))
+
+    def at(self, size_bytes: int) -> list[ComparedRow]:
+        """Return the lines of one size: the quickest first, those without a time last."""
+        rows = [row for row in self.rows if row.size_bytes == size_bytes]
+        return sorted(rows, key=lambda row: (row.modelled_s is None, row.modelled_s or 0.0))
+
+
+def comparison_head(compared: Compared) -> list[str]:
+    """Return the lines above the tables."""
+    op = "" if compared.redop == "none" else f" ({compared.redop})"
+    said = f" ({compared.description})" if compared.description.startswith("assumed") else ""
+    return [
+        f"{compared.collective}{op} of {compared.dtype} over the {compared.world_size} ranks of "
+        f"{compared.topology}{said}; times are modelled"
+    ]
+
+
+def comparison_table(compared: Compared, size_bytes: int, width: int) -> Iterator[str]:
+    """Yield the lines of one size, in ``width`` columns; long names are folded."""
+    yield ""
+    yield f"{format_bytes(size_bytes)} ({size_bytes} B)"
+    cells = [HEADINGS, *(_cells(row) for row in compared.at(size_bytes))]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
+    others = sum(widths[1:]) + len(GAP) * (len(widths) - 1)
+    widths[0] = min(widths[0], max(NARROWEST_NAME, width - others))
+    for row in cells:
+        first, *more = textwrap.wrap(row[0], widths[0]) or [""]
+        numbers = (cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True))
+        yield GAP.join([first.ljust(widths[0]), *numbers])
+        yield from more
+
+
+def _cells(row: ComparedRow) -> tuple[str, ...]:
+    if row.modelled_s is None:
+        return (row.algorithm, "yes" if row.proven else "no", NONE, NONE, NONE, NONE)
+    return (
+        row.algorithm,
+        "yes" if row.proven else "no",
+        f"{row.modelled_s * 1e6:.2f}",
+        NONE if row.times_bound is None else f"{row.times_bound:.2f}",
+        str(row.cross_site_bytes),
+        NONE if row.max_relative_to_magnitudes is None else f"{row.max_relative_to_magnitudes:.1e}",
+    )
+
+
+def comparison_words(compared: Compared) -> list[str]:
+    """Return the sentences under the tables."""
+    words = [*_quickest(compared), *_of_subject(compared), *_errors(compared)]
+    return words + [f"Not compared: {each}" for each in _excluded(compared.excluded)]
+
+
+def _quickest(compared: Compared) -> Iterator[str]:
+    """Yield which algorithm is quickest at each size."""
+    best = [(size, compared.at(size)[0]) for size in compared.sizes]
+    timed = [(size, row.algorithm) for size, row in best if row.modelled_s is not None]
+    if not timed:
+        return
+    spans = []
+    for algorithm, group in groupby(timed, key=lambda each: each[1]):
+        sizes = [size for size, _ in group]
+        at = " and ".join(map(format_bytes, sizes)) if len(sizes) < 3 else (
+            f"{format_bytes(sizes[0])} to {format_bytes(sizes[-1])}"
+        )  # fmt: skip
+        spans.append(f"{algorithm} at {at}")
+    yield f"Quickest: {'; '.join(spans)}."
+
+
+def _of_subject(compared: Compared) -> Iterator[str]:
+    """Yield how the one algorithm that was asked about compares with the quickest."""
+    if len(compared.subjects) != 1:
+        return
+    (subject,) = compared.subjects
+    parts = []
+    for size in compared.sizes:
+        rows = [row for row in compared.at(size) if row.modelled_s]
+        mine = next((row for row in rows if row.algorithm == subject), None)
+        if mine is None or mine.modelled_s is None or rows[0].modelled_s is None:
+            continue
+        ratio = mine.modelled_s / rows[0].modelled_s
+        if rows[0] is not mine:
+            parts.append(f"{ratio:.2f} times at {format_bytes(size)}")
+    if parts:
+        yield f"{subject} takes as long as the quickest {', '.join(parts)}."
+
+
+def _errors(compared: Compared) -> Iterator[str]:
+    """Yield how errors are measured, and their bound."""
+    if not compared.error_elements:
+        return
+    said = (
+        f"Error: the largest |error| over the sum of magnitudes, of {compared.error_elements} "
+        "random elements of each rank"
+    )
+    if compared.error_bound is None:
+        yield f"{said}."
+    else:
+        yield f"{said}; no order of reduction is beyond {compared.error_bound:.1e}."
+
+
+def _excluded(excluded: Iterable[Excluded]) -> list[str]:
+    """Return each algorithm that is not compared with its reason, and the sizes it is about."""
+    sizes: dict[tuple[str, str], list[str]] = {}
+    for each in excluded:
+        sizes.setdefault((each.algorithm, each.reason), []).append(format_bytes(each.size_bytes))
+    return [f"{name} ({', '.join(at)}): {why}" for (name, why), at in sizes.items()]
+
+
+def comparison_document(compared: Compared) -> dict[str, Any]:
+    """Return the content of the JSON of ``emul compare``: all that is printed, and the words."""
+    content = asdict(compared)
+    rows: Sequence[dict[str, Any]] = content.pop("rows")
+    return content | {"words": comparison_words(compared), "rows": list(rows)}
