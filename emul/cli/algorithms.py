@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from emul.plans import CustomAlgorithm, Plan
     from emul.topology import Topology
 
-__all__ = ["collective_and_root", "file_read", "plan_asked"]
+__all__ = ["collective_and_root", "file_read", "in_file", "plan_asked"]
 
 ALL_REDUCE = "all_reduce"
 SEND_RECV = "send_recv"
@@ -33,7 +33,7 @@ def collective_and_root(
     """
     from emul.plans import Plan
 
-    found = _in_file(algorithm)
+    found = in_file(algorithm)
     said = found.collective if found else None
     collective = collective or said or ALL_REDUCE
     if isinstance(found, Plan) and collective == SEND_RECV:
@@ -45,7 +45,7 @@ def collective_and_root(
     return collective, root
 
 
-def _in_file(algorithm: str) -> Plan | CustomAlgorithm | None:
+def in_file(algorithm: str) -> Plan | CustomAlgorithm | None:
     """Return the plan or the algorithm in a file; None for the name of an algorithm."""
     from emul.plans import is_plan_file, is_user_code, load_algorithm, read_plan
 
@@ -64,7 +64,7 @@ def plan_asked(collective: str | None, algorithm: str, root: int | None, where: 
     from emul.plans import Plan, build_plan, plan_from, verify
     from emul.topology import world_of
 
-    found = _in_file(algorithm)
+    found = in_file(algorithm)
     wanted, start = collective_and_root(collective, algorithm, root)
     sites, n = where.ranks_by_node, where.world_size
     if found is None:

@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Size, Whole
 from emul.cli.places import places_options, topology_asked
 from emul.cli.terminal import columns, complain, say
 
 if TYPE_CHECKING:
     from emul.cli.comparing import Contest
+    from emul.report.comparison import Compared
 
 __all__ = ["compare"]
 
 ALL = "all"
 PART_OF_NAME = re.compile(r"(node|site|trunk|pieces)=")
-"""With which a part of a hierarchy's name begins, behind a comma of its own."""
+"""With which a part of the name of a hierarchy begins, behind a comma of its own."""
+
+
+def _write_json(path: Path, compared: Compared) -> None:
+    from emul import __version__
+    from emul.report.comparison import comparison_document
+    from emul.report.documents import write_json
+
+    write_json(path, comparison_document(compared, __version__))
+
+
+FILES: Outputs[Compared] = Outputs(
+    Output("--json", "Write all of it as JSON.", _write_json),
+)
 
 
 @click.command()
@@ -38,46 +55,122 @@ PART_OF_NAME = re.compile(r"(node|site|trunk|pieces)=")
 @click.option("-r", "--root", type=Whole(0), show_default="0, or that of the file",
               help="Of broadcast, reduce, gather, scatter; of send_recv how far.")  # fmt: skip
 @places_options
-@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write all of it as JSON.")  # fmt: skip
-def compare(
-    asked: tuple[str, ...],
-    against: tuple[str, ...],
-    minbytes: int,
-    maxbytes: int,
-    stepfactor: int,
-    datatype: str,
-    op: str,
-    root: int | None,
-    topology: str | None,
-    ranks: int | None,
-    sites: str | None,
-    json_path: Path | None,
-) -> None:
+@FILES.options
+def compare(**given: Any) -> None:
     """Hold algorithms against each other: proven, time, x bound, bytes between sites, error.
 
     ALGORITHM is a name, FILE.xml, a plan, or FILE.py:NAME, a function of yours (see emul plan
     check; the file is executed). Times are modelled on the virtual clock. x bound is the time over
     the least that any algorithm could take. The error is that of random numbers, relative to the
-    sum of their magnitudes.
+    sum of their magnitudes. An algorithm of --against that cannot be compared is listed with the
+    reason.
     """
-    from emul.cli.algorithms import collective_and_root, file_read
-    from emul.report.files import check_outputs
+    from emul.cli.algorithms import file_read
 
-    collective, subjects = _collective_of(asked)
-    files = [*map(file_read, subjects), *([topology] if topology else [])]
-    check_outputs({"--json": json_path}, files)
-    where = topology_asked(topology, ranks, sites)
-    said = {collective_and_root(collective, each, root) for each in subjects}
-    if len(said) > 1:
-        computed = ", ".join(sorted(f"{name}, root {start}" for name, start in said))
-        raise click.UsageError(f"{' and '.join(subjects)} compute {computed}: needed one and the same")
-    name, start = said.pop()
-    contest = _contest(name, start, subjects, against, where, datatype, op)
-    counts = _counts(contest, minbytes, maxbytes, stepfactor)
+    collective, subjects = _collective_of(given["asked"])
+    others = _names(given["against"] or ([ALL] if len(subjects) == 1 else []))
+    files = [file_read(each) for each in (*subjects, *others)]
+    FILES.check(given, [*files, *([given["topology"]] if given["topology"] else [])])
+    contest = _contest(collective, subjects, others, given)
+    counts = _counts(contest, given)
     done = _print(contest, counts)
-    if json_path is not None and done:
-        _write(json_path, contest, interrupted=done < len(counts))
+    if done:
+        FILES.write(given, replace(contest.compared, interrupted=done < len(counts)))
     if done < len(counts):
         complain(f"emul compare: interrupted after {done} of {len(counts)} sizes")
         sys.exit(INTERRUPTED)
+
+
+def _collective_of(asked: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the collective, if the first argument is one, and the algorithms, each once."""
+    from emul.plans import COLLECTIVES
+
+    collective, names = (asked[0], asked[1:]) if asked[0] in COLLECTIVES else (None, asked)
+    if not names:
+        raise click.UsageError(f"Missing argument 'ALGORITHM' of {collective}: needed one or more")
+    return collective, tuple(dict.fromkeys(names))
+
+
+def _names(against: Iterable[str]) -> tuple[str, ...]:
+    """Return the names behind commas; those within the name of a hierarchy stay there."""
+    names: list[str] = []
+    for part in (part for text in against for part in text.split(",")):
+        if names and PART_OF_NAME.match(part):
+            names[-1] += f",{part}"
+        elif part:
+            names.append(part)
+    return tuple(dict.fromkeys(names))
+
+
+def _contest(
+    collective: str | None,
+    subjects: tuple[str, ...],
+    others: tuple[str, ...],
+    given: dict[str, Any],
+) -> Contest:
+    """Return the algorithms that are to be compared, in a World on the virtual clock."""
+    from emul.cli.algorithms import collective_and_root
+    from emul.cli.comparing import Contest
+    from emul.errors import unknown_name
+    from emul.ops import REDUCTIONS, dtype_named
+    from emul.plans import algorithms_for
+    from emul.world import World
+
+    said = {each: collective_and_root(collective, each, given["root"]) for each in subjects}
+    if len(set(said.values())) > 1:
+        computed = "; ".join(f"{each}: {name}, root {at}" for each, (name, at) in said.items())
+        raise click.UsageError(f"{computed}: needed algorithms for one collective, of one root")
+    name, root = said[subjects[0]]
+    if given["op"] not in REDUCTIONS:
+        raise unknown_name("op", given["op"], REDUCTIONS)
+    where = topology_asked(given["topology"], given["ranks"], given["sites"])
+    every = [
+        each for other in others for each in (algorithms_for(name) if other == ALL else [other])
+    ]
+    for each in others:
+        _check_known(each)
+    against = tuple(each for each in dict.fromkeys(every) if each not in subjects)
+    dtype = dtype_named(given["datatype"]).name
+    return Contest(World(where), name, subjects, against, dtype, given["op"], root)
+
+
+def _check_known(algorithm: str) -> None:
+    """Raise the error of a name, or of a file, that means no algorithm at all."""
+    from emul.cli.algorithms import in_file
+    from emul.errors import unknown_name
+    from emul.plans import ALGORITHMS
+    from emul.plans.libraries import LIBRARY_ALGORITHMS
+
+    known = (ALL, *ALGORITHMS, *LIBRARY_ALGORITHMS)
+    if algorithm not in known and not PART_OF_NAME.search(algorithm) and in_file(algorithm) is None:
+        raise unknown_name("algorithm", algorithm, (ALL, *ALGORITHMS))
+
+
+def _counts(contest: Contest, given: dict[str, Any]) -> list[int]:
+    """Return the counts of one rank's input, from the smallest size to the largest."""
+    from emul.cli.perf_setup import check_sizes
+    from emul.cli.sweep import counts_of_sizes, sizes
+
+    first, last, factor = given["minbytes"], given["maxbytes"], given["stepfactor"]
+    check_sizes(first, last, None)
+    wanted = sizes(first, last, step=None, factor=factor)
+    return counts_of_sizes(contest.collective, contest.world.size, contest.dtype, wanted)
+
+
+def _print(contest: Contest, counts: list[int]) -> int:
+    """Print the tables and the words; return how many sizes were done, also when interrupted."""
+    from emul.report.comparison import comparison_head, comparison_table, comparison_words
+
+    done, width = 0, columns()
+    try:
+        for count in counts:
+            size = contest.compare(count)
+            if not done:
+                say(*comparison_head(contest.compared))
+            say(*comparison_table(contest.compared, size, width))
+            done += 1
+    except KeyboardInterrupt:
+        pass
+    if done:
+        say("", *comparison_words(contest.compared))
+    return done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -13,7 +12,6 @@ from emul.arrays import Array
 from emul.errors import (
     ArgumentError,
     CapacityError,
-    EmulError,
     OutageError,
     PlanError,
     TimeLimitError,
@@ -57,13 +55,19 @@ class Contest:
     def compare(self, count: int) -> int:
         """Compare all algorithms at a count of one rank's input; return the size in bytes."""
         size = self._shape(count).width * dtype_named(self.dtype).itemsize
+        rows: list[ComparedRow] = []
+        excluded: list[Excluded] = []
         for algorithm in (*self.subjects, *self.others):
-            row = self._row(algorithm, count, size)
+            row = self._row(algorithm, count, size, excluded)
             if row is not None:
-                self.rows.append(row)
+                rows.append(row)
+        self.rows += rows  # of a size that is interrupted, nothing
+        self.excluded += excluded
         return size
 
-    def _row(self, algorithm: str, count: int, size: int) -> ComparedRow | None:
+    def _row(
+        self, algorithm: str, count: int, size: int, excluded: list[Excluded]
+    ) -> ComparedRow | None:
         """Return the line of an algorithm; None, and a reason, where it cannot be compared."""
         try:
             prediction = self._predicted(algorithm, count)
@@ -72,7 +76,7 @@ class Contest:
             own = algorithm in self.subjects and isinstance(error, ArgumentError | PlanError)
             if own:
                 raise
-            self.excluded.append(Excluded(algorithm, size, str(error) or "out of memory"))
+            excluded.append(Excluded(algorithm, size, str(error) or "out of memory"))
             if not isinstance(error, PlanError):
                 return None
             return ComparedRow(size, algorithm, proven=False)
@@ -80,7 +84,7 @@ class Contest:
     def _shape(self, count: int) -> Shape:
         return Shape.of(collective_named(self.collective), self.world.size, count)
 
-    def _where(self) -> dict[str, int]:
+    def _where(self) -> dict[str, Any]:
         promise = collective_named(self.collective)
         if self.collective == "send_recv":
             return {"shift": self.root}
@@ -123,7 +127,7 @@ class Contest:
         """All that has been compared so far."""
         promise, dtype = collective_named(self.collective), dtype_named(self.dtype)
         topology, bound = self.world.topology, None
-        if self.error_elements and dtype.kind not in "iu" and self.op in ("sum", "avg", "prod"):
+        if self.error_elements and dtype.kind not in "iu" and self.op in ("sum", "avg"):
             bound = bound_of_any_order(dtype, self.world.size + (self.op == "avg"))
         return Compared(
             collective=self.collective,

@@ -8,6 +8,7 @@ import click
 
 from emul import EmulError, __version__
 from emul.cli.calibrate import calibrate
+from emul.cli.compare import compare
 from emul.cli.info import info
 from emul.cli.params import INTERRUPTED, Subcommands
 from emul.cli.perf import perf
@@ -33,6 +34,7 @@ def main() -> None:
 
 
 main.add_command(calibrate)
+main.add_command(compare)
 main.add_command(info)
 main.add_command(perf)
 main.add_command(plan)

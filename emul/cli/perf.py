@@ -57,7 +57,7 @@ FILES: Outputs[PerfResult] = Outputs(
     "-r",
     "--root",
     type=Whole(0),
-    show_default="0, or that of FILE.xml",
+    show_default="0, or that of the file",
     help="Of broadcast, reduce, gather, scatter.",
 )
 @click.option("-n", "--iters", type=Whole(1), default=20, show_default=True,
@@ -69,7 +69,8 @@ FILES: Outputs[PerfResult] = Outputs(
 @click.option("--topology", default="three-campus", show_default=True, metavar="NAME|FILE",
               help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
 @click.option("--algorithm", default="auto", show_default=True,
-              help="A name, auto for the quickest by the model, or FILE.xml, a plan.")  # fmt: skip
+              help="A name, auto for the quickest by the model, FILE.xml, a plan, or FILE.py:NAME, "
+                   "a function of yours (the file is executed; see emul plan check).")  # fmt: skip
 @click.option("--stack", default="ideal", show_default=True, metavar="NAME|FILE",
               help="Whose messages: ideal, nccl, gloo, openmpi, or a profile in TOML. "
                    "auto is then that library's algorithm.")  # fmt: skip
@@ -107,13 +108,14 @@ def perf(**asked: Any) -> None:
     """Run a collective over a range of sizes, wait for its links, and check every element.
 
     COLLECTIVE is all_reduce, reduce_scatter, all_gather, broadcast, reduce, all_to_all, gather,
-    scatter or send_recv (every rank to the next); by default all_reduce, or the one that a plan in
-    FILE.xml computes. Sizes may end in K, M or G for powers of 1024. The exit status is 1 when an
-    element is wrong, --strict is not met, or by a defect of emul a time is below its bound.
+    scatter or send_recv (every rank to the next); by default all_reduce, or that of the file of
+    --algorithm. Sizes may end in K, M or G for powers of 1024. The exit status is 1 when an element
+    is wrong, --strict is not met, or by a defect of emul a time is below its bound.
     """
+    from emul.cli.algorithms import file_read
     from emul.cli.perf_setup import check_asked, counts_of, sweep_of
 
-    FILES.check(asked, [asked["topology"], asked["algorithm"], asked["stack"]])
+    FILES.check(asked, [asked["topology"], file_read(asked["algorithm"]), asked["stack"]])
     check_asked(asked)
     sweep = sweep_of(asked)
     counts = counts_of(sweep, asked)

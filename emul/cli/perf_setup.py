@@ -12,18 +12,15 @@ if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
     from emul.world import World
 
-__all__ = ["check_asked", "counts_of", "nccl_config", "sweep_of"]
+__all__ = ["check_asked", "check_sizes", "counts_of", "nccl_config", "sweep_of"]
 
 MOST_SIZES = 10_000
 """Of one table: more lines than anybody waits for."""
 
-NEXT_RANK = 1
-"""Where send_recv sends to, as in nccl-tests."""
-
 
 def check_asked(asked: Mapping[str, Any]) -> None:
     """Raise UsageError for options that contradict each other."""
-    _check_sizes(asked)
+    check_sizes(asked["minbytes"], asked["maxbytes"], asked["stepbytes"])
     if asked["no_data"] and asked["clock"] != "virtual":
         raise click.UsageError(
             f"--no-data with --clock {asked['clock']}: needed --clock virtual, for nothing is run "
@@ -31,27 +28,28 @@ def check_asked(asked: Mapping[str, Any]) -> None:
         )
 
 
-def _check_sizes(asked: Mapping[str, Any]) -> None:
-    first, last = asked["minbytes"], asked["maxbytes"]
+def check_sizes(first: int, last: int, step: int | None) -> None:
+    """Raise UsageError for sizes that are none, or too many."""
     if first < 1:
         raise click.UsageError(f"-b {first}: needed at least 1 byte")
     if first > last:
         raise click.UsageError(f"-b {first} is above -e {last}: needed the smaller size first")
-    if asked["stepbytes"] is not None and asked["stepbytes"] < 1:
-        raise click.UsageError(f"-i {asked['stepbytes']}: needed at least 1 byte")
-    number = 1 + (last - first) // (asked["stepbytes"] or last)
+    if step is not None and step < 1:
+        raise click.UsageError(f"-i {step}: needed at least 1 byte")
+    number = 1 + (last - first) // (step or last)
     if number > MOST_SIZES:
         raise click.UsageError(
-            f"-b {first} -e {last} -i {asked['stepbytes']}: {number} sizes: needed at most "
-            f"{MOST_SIZES}, by a larger -i or by -f"
+            f"-b {first} -e {last} -i {step}: {number} sizes: needed at most {MOST_SIZES}, by a "
+            "larger -i or by -f"
         )
 
 
 def sweep_of(asked: Mapping[str, Any]) -> Sweep:
     """Return the sweep that was asked for, in a World of its own."""
+    from emul.cli.algorithms import collective_and_root
     from emul.cli.sweep import Sweep
 
-    collective, root = _collective_and_root(asked)
+    collective, root = collective_and_root(asked["collective"], asked["algorithm"], asked["root"])
     return Sweep(
         _world(asked),
         collective,
@@ -64,20 +62,6 @@ def sweep_of(asked: Mapping[str, Any]) -> Sweep:
         asked["check"],
         asked["no_data"],
     )
-
-
-def _collective_and_root(asked: Mapping[str, Any]) -> tuple[str, int]:
-    """Return the collective and its root, from the options or from the plan's file."""
-    from emul.plans import is_plan_file, read_plan
-
-    collective, root = asked["collective"], asked["root"]
-    if is_plan_file(asked["algorithm"]):
-        plan = read_plan(asked["algorithm"])
-        collective = collective or plan.collective
-        root = plan.root if root is None or collective == "send_recv" else root
-    elif collective == "send_recv":
-        root = NEXT_RANK
-    return collective or "all_reduce", root or 0
 
 
 def _world(asked: Mapping[str, Any]) -> World:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -26,7 +26,7 @@ from emul.wall.clock import REHEARSALS
 from emul.wall.lag import Lag, LagRecord
 from emul.world import World
 
-__all__ = ["Sweep", "sizes"]
+__all__ = ["Sweep", "counts_of_sizes", "sizes"]
 
 Advance = Callable[[str], None]
 
@@ -41,6 +41,20 @@ def sizes(first: int, last: int, *, step: int | None, factor: int) -> Iterator[i
     while size <= last:
         yield size
         size = size * factor if step is None else size + step
+
+
+def counts_of_sizes(
+    collective: str, world_size: int, dtype: str, wanted_bytes: Iterable[int]
+) -> list[int]:
+    """Return the input counts of one rank for the wanted sizes of the whole vector, each once.
+
+    They are rounded down to a number of elements that the collective can cut up, at least one.
+    """
+    promise, itemsize = collective_named(collective), dtype_named(dtype).itemsize
+    unit = world_size if promise.in_blocks else 1
+    per_block = (max(1, nbytes // (itemsize * unit)) for nbytes in wanted_bytes)
+    to_input = unit if promise.input_whole else 1
+    return list(dict.fromkeys(count * to_input for count in per_block))
 
 
 @dataclass(frozen=True)
@@ -89,12 +103,7 @@ class Sweep:
         one; equal sizes are run once. A collective with a block for each rank needs a multiple
         of the ranks, as in nccl-tests; other collectives take any whole number of elements.
         """
-        collective = collective_named(self.collective)
-        itemsize = dtype_named(self.dtype).itemsize
-        unit = self.world.size if collective.in_blocks else 1
-        per_block = (max(1, nbytes // (itemsize * unit)) for nbytes in wanted_bytes)
-        to_input = unit if collective.input_whole else 1
-        return list(dict.fromkeys(count * to_input for count in per_block))
+        return counts_of_sizes(self.collective, self.world.size, self.dtype, wanted_bytes)
 
     def check_feasible(self, count: int) -> None:
         """Raise CapacityError when the buffers for ``count`` would not fit.

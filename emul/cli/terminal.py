@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import click
@@ -17,9 +18,21 @@ from emul.reading.printable import printable, shortened
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["complain", "console", "open_streams", "print_wide", "say", "say_each", "silence"]
+__all__ = [
+    "columns",
+    "complain",
+    "console",
+    "open_streams",
+    "print_wide",
+    "say",
+    "say_each",
+    "silence",
+]
 
 WIDTH_WITHOUT_TERMINAL = 250
+
+LEAST_WIDTH = 80
+"""Columns that every table fits."""
 
 MOST_LINES = 12
 """Of notes of one kind; more are counted."""
@@ -63,6 +76,11 @@ def silence() -> None:
     """Discard all further output: nobody reads it any more."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def columns() -> int:
+    """Return the columns of the terminal, 80 where there is none; the variable COLUMNS rules."""
+    return max(LEAST_WIDTH, get_terminal_size().columns)
 
 
 def console(*, stderr: bool = False, width: int | None = None) -> Console:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from math import isfinite
 from typing import Any
 
+from emul.report.documents import document
 from emul.units import format_bytes
 
 __all__ = [
-    "ComparedRow",
     "Compared",
+    "ComparedRow",
     "Excluded",
     "comparison_document",
     "comparison_head",
@@ -21,7 +23,7 @@ __all__ = [
 ]
 
 SCHEMA = "emul-compare-1"
-HEADINGS = ("algorithm", "proven", "time us", "x bound", "between sites B", "error")
+HEADINGS = ("algorithm", "proven", "time us", "x bound", "crossing B", "error")
 GAP = "  "
 NARROWEST_NAME = 12
 NONE = "-"
@@ -35,7 +37,7 @@ class ComparedRow:
     that follows is None. ``times_bound``: modelled time over the time that no algorithm can beat;
     None where that is 0. ``cross_site_bytes``: over all boundaries between sites together.
     ``max_relative_to_magnitudes`` and ``max_ulp`` (see emul.RoundingError) are those of the
-    algorithm on random numbers; None where nothing is reduced.
+    algorithm on random numbers; None where nothing is reduced. In the JSON, infinity is "inf".
     """
 
     size_bytes: int
@@ -79,6 +81,7 @@ class Compared:
     error_bound: float | None
     rows: tuple[ComparedRow, ...] = ()
     excluded: tuple[Excluded, ...] = ()
+    interrupted: bool = False
 
     @property
     def sizes(self) -> list[int]:
@@ -104,7 +107,8 @@ def comparison_head(compared: Compared) -> list[str]:
 def comparison_table(compared: Compared, size_bytes: int, width: int) -> Iterator[str]:
     """Yield the lines of one size, in ``width`` columns; long names are folded."""
     yield ""
-    yield f"{format_bytes(size_bytes)} ({size_bytes} B)"
+    named = format_bytes(size_bytes)
+    yield named if named.endswith(" B") else f"{named} ({size_bytes} B)"
     cells = [HEADINGS, *(_cells(row) for row in compared.at(size_bytes))]
     widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
     others = sum(widths[1:]) + len(GAP) * (len(widths) - 1)
@@ -164,9 +168,9 @@ def _of_subject(compared: Compared) -> Iterator[str]:
             continue
         ratio = mine.modelled_s / rows[0].modelled_s
         if rows[0] is not mine:
-            parts.append(f"{ratio:.2f} times at {format_bytes(size)}")
+            parts.append(f"{ratio:.2f} times as long at {format_bytes(size)}")
     if parts:
-        yield f"{subject} takes as long as the quickest {', '.join(parts)}."
+        yield f"{subject} beside the quickest: {', '.join(parts)}."
 
 
 def _errors(compared: Compared) -> Iterator[str]:
@@ -191,8 +195,11 @@ def _excluded(excluded: Iterable[Excluded]) -> list[str]:
     return [f"{name} ({', '.join(at)}): {why}" for (name, why), at in sizes.items()]
 
 
-def comparison_document(compared: Compared) -> dict[str, Any]:
-    """Return the content of the JSON of ``emul compare``: all that is printed, and the words."""
-    content = asdict(compared)
-    rows: Sequence[dict[str, Any]] = content.pop("rows")
-    return content | {"words": comparison_words(compared), "rows": list(rows)}
+def comparison_document(compared: Compared, version: str) -> dict[str, Any]:
+    """Return the JSON of ``emul compare``: all that is printed, and the words."""
+    content = asdict(compared) | {"words": comparison_words(compared)}
+    for row in content["rows"]:
+        for key in ("max_relative_to_magnitudes", "max_ulp"):
+            if row[key] is not None and not isfinite(row[key]):  # which JSON cannot say
+                row[key] = str(row[key])
+    return document(SCHEMA, version, content, interrupted=content.pop("interrupted"))
