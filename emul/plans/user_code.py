@@ -43,8 +43,8 @@ def is_user_code(name: object) -> TypeGuard[str]:
 
 def user_file(name: str) -> str:
     """Return the path of the file in ``name``: all of it, or the part before ``:NAME``."""
-    path, colon, attribute = name.rpartition(":")
-    return path if colon and "/" not in attribute else name
+    path, _, attribute = name.rpartition(":")
+    return path if path.lower().endswith(PYTHON) and "/" not in attribute else name
 
 
 def load_algorithm(name: str) -> Plan | CustomAlgorithm:
