@@ -115,6 +115,7 @@ def check(
 
     \b
       from emul import Send, algorithm
+
     \b
       @algorithm("all_reduce")
       def star(n):
