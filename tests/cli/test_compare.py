@@ -105,7 +105,8 @@ def test_algorithms_of_a_collective_are_compared_by_names_and_files():
     assert rows_of(own) == tables
 
 
-def test_commas_within_the_name_of_a_hierarchy_stay_there():
+def test_commas_within_the_name_of_a_hierarchy_stay_there(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     against = "hierarchical:site=direct,trunk=ring,ring,hierarchical:pieces=2"
     status, out, _ = run_here("compare", "direct", "--against", against, "--against", "bruck",
                               "--sites", "2,2", *ONE_SIZE)  # fmt: skip
