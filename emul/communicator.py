@@ -126,10 +126,10 @@ class Communicator:
         ``op``: sum, prod, min, max or avg. ``algorithm``: one of emul.plans.ALGORITHMS, or
         ``auto`` for the one that the model finds quickest at this size; or the path of a plan in
         MSCCL XML, which ends in .xml; or a function that yields the steps of one's own (see
-        emul.plans.plan_from), FILE.py:NAME for one in a file, which is executed, or a Plan. The order of reduction is that of the plan. ``out``: a
-        buffer to write into, also ``x`` itself. ``async_op``: return a Handle at once. Raises
-        ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
-        touched.
+        emul.plans.plan_from); or FILE.py:NAME, one in a file, which is executed; or a Plan. The
+        order of reduction is that of the plan. ``out``: a buffer to write into, also ``x`` itself.
+        ``async_op``: return a Handle at once. Raises ShapeError, DTypeError, ArgumentError,
+        PlanError or CapacityError before anything is touched.
         """
         return self._call("all_reduce", x, out, async_op, op=op, algorithm=algorithm)
 
