@@ -27,7 +27,7 @@ __all__ = ["CustomAlgorithm", "Schedule", "Send", "algorithm", "plan_from"]
 MOST_CHUNKS = 1 << 20
 """Of a vector, as in plan files: far more than anybody pipelines."""
 
-MOST_STEPS = 1 << 18
+MOST_STEPS = 1 << 16
 """Of a function: one that yields more does not end, or its proof would not end soon."""
 
 MOST_ROWS = 1 << 24
