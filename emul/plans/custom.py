@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -143,29 +143,25 @@ def plan_from(
     Parameters
     ----------
     schedule
-        Yields steps for a number of ranks; see Schedule for the parameters it may have. A
-        CustomAlgorithm brings its own collective, chunks and scratch; arguments come before them.
+        Yields steps for a number of ranks; see Schedule. A CustomAlgorithm brings its own
+        collective, chunks and scratch; arguments come before them.
     collective
-        None: the one that the algorithm says, or that of the Plan that it returns, or all_reduce.
+        None: that of the algorithm, or of the Plan that the function returns, or all_reduce.
     sites
         The ranks of each site, or of each of its nodes, as in build_plan; without, one site.
     chunks
-        Into how many chunks the vector is cut: as many as ranks if not given, in send_recv 1. All
-        are equal, the first ones an element longer where they do not come out even, so of fewer
-        elements than chunks some are empty. Where each rank has a block (reduce_scatter,
-        all_gather, gather, scatter, all_to_all) it has to be a multiple of the ranks, k times n:
-        the block of rank r is then chunks r * k to r * k + k - 1.
+        Into how many equal chunks the vector is cut, the first ones an element longer where they
+        do not come out even: as many as ranks, in send_recv 1. Where each rank has a block
+        (reduce_scatter, all_gather, gather, scatter, all_to_all), k for every rank: the block of
+        rank r is chunks r * k to r * k + k - 1.
     root
         Of broadcast, reduce, gather and scatter; of send_recv how far along each rank sends.
     scratch
-        Places behind the chunks, each as long as chunk 0. In all_to_all and send_recv the chunks
-        of the output come first, behind those of the input: 2 * chunks is the first of scratch.
+        Places behind the chunks, each as long as chunk 0. In all_to_all and send_recv, as many
+        chunks of the output come first.
 
-    Raises
-    ------
-    PlanError
-        For a function that yields something else than steps, does not end, or computes something
-        else than ``collective``, and for chunks that do not fit.
+    Raises PlanError for a function that yields no steps, does not end, or is for another
+    collective, and for chunks that do not fit.
 
     Examples
     --------
@@ -173,31 +169,39 @@ def plan_from(
     ...     for rank in range(1, n):
     ...         yield [Send(rank, 0, chunk, reduce=True) for chunk in range(n)]
     ...     yield [Send(0, rank, chunk) for rank in range(1, n) for chunk in range(n)]
-    >>> plan = plan_from(star, "all_reduce", 4)
-    >>> len(list(plan.steps()))
+    >>> len(list(plan_from(star, "all_reduce", 4).steps()))
     4
     """
     mine = schedule if isinstance(schedule, CustomAlgorithm) else CustomAlgorithm(schedule)
-    asked, collective = collective, collective or mine.collective or "all_reduce"
-    promise, places = collective_named(collective), _places(world_size, sites)
+    mine = replace(
+        mine,
+        chunks=mine.chunks if chunks is None else chunks,
+        scratch=mine.scratch if scratch is None else scratch,
+    )
+    return _plan(mine, collective, _places(world_size, sites), root)
+
+
+def _plan(mine: CustomAlgorithm, asked: str | None, places: Places, root: int) -> Plan:
+    """Return the plan of an algorithm, for a collective if one is ``asked`` for."""
+    collective, n = asked or mine.collective or "all_reduce", places.world_size
+    promise = collective_named(collective)
     if mine.collective not in (None, collective):
         raise PlanError(
             f"{mine.name} does {mine.collective}, as it says: needed a function for {collective}, "
             f"or to ask for {mine.collective}"
         )
     known = {"sites": places.sites, "nodes": places.nodes, "root": root}
-    cut = _number(mine, "chunks", chunks, world_size, known)
-    n_chunks = _chunks(mine.name, promise, world_size, cut)
-    aside = _number(mine, "scratch", scratch, world_size, known) or 0
+    n_chunks = _chunks(mine.name, promise, n, _number(mine, "chunks", n, known))
+    aside = _number(mine, "scratch", n, known) or 0
     if not 0 <= aside <= MOST_CHUNKS:
         raise PlanError(f"{mine.name}: {shown(aside)} places of scratch: needed 0 to {MOST_CHUNKS}")
-    found = _called(mine.schedule, mine.name, world_size, known | {"chunks": n_chunks})
+    found = _called(mine.schedule, mine.name, n, known | {"chunks": n_chunks})
     if isinstance(found, Plan):
-        return _checked(found, mine.name, asked or mine.collective, world_size)
+        return _checked(found, mine.name, asked or mine.collective, n)
     return Plan(
         collective,
         mine.name,
-        world_size,
+        n,
         root,
         Partition.uniform(n_chunks),
         RecordedSteps(tuple(_steps(mine.name, found))),
@@ -218,14 +222,10 @@ def _places(world_size: int, sites: Sequence[int | Sequence[int]] | None) -> Pla
 
 
 def _number(
-    mine: CustomAlgorithm,
-    what: str,
-    given: Number | None,
-    world_size: int,
-    known: Mapping[str, object],
+    mine: CustomAlgorithm, what: str, world_size: int, known: Mapping[str, object]
 ) -> int | None:
-    """Return the number of chunks, or of scratch: as ``given``, or as the algorithm says."""
-    number: Any = getattr(mine, what) if given is None else given
+    """Return the number of chunks, or of scratch, that an algorithm says."""
+    number: Any = getattr(mine, what)
     if callable(number):
         number = _bound(number, f"{what} of {mine.name}", world_size, known)
     if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
