@@ -144,8 +144,21 @@ def not_compiled(error: ModuleNotFoundError) -> ImportError:
 
 
 def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:
-    """Return the error for a name that is none of ``known``."""
-    return ArgumentError(f"unknown {what} {shown(came)}: needed one of {', '.join(known)}")
+    """Return the error for a name that is none of ``known``; it asks for the nearest, if any."""
+    names = tuple(known)
+    near = _nearest(came, names)
+    asked = f"; did you mean {near}?" if near else ""
+    return ArgumentError(f"unknown {what} {shown(came)}: needed one of {', '.join(names)}{asked}")
+
+
+def _nearest(came: object, names: Iterable[str]) -> str:
+    """Return the name that ``came`` looks most like; nothing where none is near."""
+    if not isinstance(came, str) or len(came) > LONGEST_SHOWN:
+        return ""
+    from difflib import get_close_matches  # for errors alone
+
+    found = get_close_matches(came.lower(), [name for name in names if " " not in name], n=1)
+    return found[0] if found else ""
 
 
 def shown(value: object) -> str:

@@ -8,10 +8,12 @@ import click
 
 from emul import EmulError, __version__
 from emul.cli.calibrate import calibrate
+from emul.cli.help import Group
 from emul.cli.info import info
-from emul.cli.params import INTERRUPTED, Subcommands
+from emul.cli.params import INTERRUPTED
 from emul.cli.perf import perf
 from emul.cli.plan import plan
+from emul.cli.schema import schema
 from emul.cli.stack import stack
 from emul.cli.terminal import complain, open_streams, silence
 from emul.cli.topology import topology
@@ -24,8 +26,15 @@ NOBODY_READS = 1
 
 
 @click.group(
-    cls=Subcommands,
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples={
+        "three campuses, up to 1 MiB": "emul perf -e 1M",
+        "the links between them, and where their figures are from": (
+            "emul topology show three-campus --sources"
+        ),
+    },
+    page="plan-campuses.md",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
@@ -36,6 +45,7 @@ main.add_command(calibrate)
 main.add_command(info)
 main.add_command(perf)
 main.add_command(plan)
+main.add_command(schema)
 main.add_command(stack)
 main.add_command(topology)
 main.add_command(validate)

@@ -58,6 +58,8 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 class Whole(click.IntRange):
     """A whole number from ``min`` on that 64 bits hold."""
 
+    name = "n"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return ``value`` as a number."""
         number = int(super().convert(value, param, ctx))
@@ -68,6 +70,8 @@ class Whole(click.IntRange):
 
 class Real(click.FloatRange):
     """A finite number from ``min`` on: a bound of nan or inf would never be broken."""
+
+    name = "number"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -82,7 +86,7 @@ class Real(click.FloatRange):
 class Dilation(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """A factor, or ``auto``."""
 
-    name = "float|auto"
+    name = "number|auto"
 
     def convert(
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
