@@ -13,7 +13,7 @@ from emul.cli.help import Command, option, options
 from emul.cli.names import COLLECTIVE, NAMED_ALGORITHM, TOPOLOGY, Recorded
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import Size
-from emul.cli.terminal import print_table, say, say_each
+from emul.cli.terminal import print_table, say, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from emul.measured import Log
@@ -305,8 +305,9 @@ def _ranks_of_sites(given: str | None) -> dict[str, int]:
 def _print(result: CalibrationResult) -> None:
     from emul.report.calibration_words import calibration_table, file_line, fit_words
 
-    say(*(file_line(log, rows) for log, rows in result.taken.items()))
+    width = terminal_width()
+    say_fitted((file_line(log, rows) for log, rows in result.taken.items()), width)
     print_table(calibration_table(result.parameters))
-    say(f"{result.link} link: {fit_words(result.calibration)}")
+    say_fitted([f"{result.link} link: {fit_words(result.calibration)}"], width)
     say_each("note: ", (note for log in result.taken for note in log.notes))
     say_each("warning: ", result.warnings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from emul.cli.help import Command, option, options
-from emul.cli.terminal import say
+from emul.cli.terminal import say, say_fitted, terminal_width
 
 __all__ = ["info"]
 
@@ -34,4 +34,4 @@ def info(clock: bool) -> None:
     from emul import __version__
     from emul.report.machine_facts import info_lines
 
-    say(*info_lines(__version__))
+    say_fitted(info_lines(__version__), terminal_width())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -21,6 +22,9 @@ from emul.cli.validate import validate
 
 __all__ = ["main", "run"]
 
+ASKED_BY = "_EMUL_COMPLETE"
+"""The variable by which a shell asks for completion."""
+
 BAD_INPUT = 2
 NOBODY_READS = 1
 
@@ -29,7 +33,7 @@ NOBODY_READS = 1
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     examples={
-        "three campuses, up to 1 MiB": "emul perf -e 1M",
+        "three campuses, for gradients of 64 MiB": "emul perf -b 64M -e 64M",
         "the links between them, and where their figures are from": (
             "emul topology show three-campus --sources"
         ),
@@ -73,6 +77,10 @@ def run() -> None:
 
 def _status() -> int:
     """Run the command, print its errors, and return the exit status."""
+    if ASKED_BY in os.environ:
+        from emul.cli.completion import register
+
+        register()
     try:
         return int(main.main(prog_name="emul", standalone_mode=False) or 0)
     except SystemExit as end:

@@ -25,7 +25,8 @@ XML = ".xml"
 MOST_FILES = 200
 """Of one folder, that a shell is offered."""
 
-Known = Callable[[click.Context], Iterable[str]]
+Known = Callable[[], Iterable[str]]
+Offered = Callable[[click.Context], Iterable[str]]
 
 
 class Name(click.types.StringParamType):
@@ -42,9 +43,14 @@ class Name(click.types.StringParamType):
         known: Known,
         others: Mapping[str, tuple[str, ...]] | None = None,
         endings: tuple[str, ...] = (),
+        offered: Offered | None = None,
     ) -> None:
-        """Take the names, by the other arguments; their other names; and the endings of files."""
+        """Take the names, their other names, and the endings of files.
+
+        ``offered``: returns those of the names that a shell is offered.
+        """
         self.known = known
+        self.offered = offered or (lambda ctx: known())
         self.others = others
         self.endings = endings
 
@@ -52,16 +58,16 @@ class Name(click.types.StringParamType):
         """Return the name that ``value`` means; the path of a file stays."""
         if value.endswith(self.endings) and self.endings:
             return value
-        known = tuple(self.known(ctx or click.Context(click.Command("emul"))))
-        return naming.canonical(value, known, self.others)
+        return naming.canonical(value, tuple(self.known()), self.others)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the names and files that begin with ``incomplete``, in any spelling."""
         begun = naming.folded(incomplete)
-        names = [each for each in self.known(ctx) if naming.folded(each).startswith(begun)]
-        return _items([*names, *files_like(incomplete, self.endings)])
+        names = [each for each in self.offered(ctx) if naming.folded(each).startswith(begun)]
+        files = files_like(incomplete, self.endings)
+        return _items([*names, *(each for each in files if not (names and each.endswith("/")))])
 
 
 class Recorded(click.Path):
@@ -113,42 +119,52 @@ def _stems(*folders: str) -> list[str]:
     )  # fmt: skip
 
 
-def _topologies(ctx: click.Context) -> list[str]:
+def _topologies() -> list[str]:
     return _stems("topology/presets")
 
 
-def _shown_topologies(ctx: click.Context) -> list[str]:
+def _shown_topologies() -> list[str]:
     return _stems("topology/presets", "links/presets")
 
 
-def _stacks(ctx: click.Context) -> list[str]:
+def _stacks() -> list[str]:
     return _stems("stacks/profiles")
 
 
-def _algorithms(ctx: click.Context) -> list[str]:
+def _with_auto() -> list[str]:
+    return ["auto", *naming.ALGORITHMS]
+
+
+def _fitting(ctx: click.Context) -> list[str]:
     """Return the algorithms that do the collective of the command, or all before it is known."""
-    collective = ctx.params.get("collective") or ""
+    words = (ctx.params.get("collective"), *ctx.args)  # args: while the last option is open
+    collectives = (_collective(each) for each in words if isinstance(each, str))
+    collective = next((each for each in collectives if each), "")
     return [
-        name
-        for name, collectives in naming.ALGORITHMS.items()
-        if collective not in naming.COLLECTIVES or collective in collectives
+        name for name, done in naming.ALGORITHMS.items() if not collective or collective in done
     ]
 
 
-def _with_auto(ctx: click.Context) -> list[str]:
-    return ["auto", *_algorithms(ctx)]
+def _fitting_or_auto(ctx: click.Context) -> list[str]:
+    return ["auto", *_fitting(ctx)]
 
 
-COLLECTIVE = Name(lambda ctx: naming.COLLECTIVES, naming.COLLECTIVES)
-PLAN = Name(lambda ctx: naming.COLLECTIVES, naming.COLLECTIVES, (XML,))
+def _collective(word: str) -> str:
+    """Return the collective that ``word`` means, if any."""
+    name = naming.canonical(word, naming.COLLECTIVES, naming.COLLECTIVES)
+    return name if name in naming.COLLECTIVES else ""
+
+
+COLLECTIVE = Name(lambda: naming.COLLECTIVES, naming.COLLECTIVES)
+PLAN = Name(lambda: naming.COLLECTIVES, naming.COLLECTIVES, (XML,))
 """A collective, or the file of a plan."""
 
-DTYPE = Name(lambda ctx: naming.DTYPES, naming.DTYPES)
-OP = Name(lambda ctx: naming.OPS, naming.OPS)
-BACKEND = Name(lambda ctx: naming.BACKENDS)
-CLOCK = Name(lambda ctx: naming.CLOCKS)
-ALGORITHM = Name(_with_auto, endings=(XML,))
-NAMED_ALGORITHM = Name(_algorithms)
+DTYPE = Name(lambda: naming.DTYPES, naming.DTYPES)
+OP = Name(lambda: naming.OPS, naming.OPS)
+BACKEND = Name(lambda: naming.BACKENDS)
+CLOCK = Name(lambda: naming.CLOCKS)
+ALGORITHM = Name(_with_auto, endings=(XML,), offered=_fitting_or_auto)
+NAMED_ALGORITHM = Name(lambda: naming.ALGORITHMS, offered=_fitting)
 STACK = Name(_stacks, endings=(TOML,))
 TOPOLOGY = Name(_topologies, endings=(TOML,))
 SHOWN_TOPOLOGY = Name(_shown_topologies, endings=(TOML,))

@@ -58,7 +58,9 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 class Whole(click.IntRange):
     """A whole number from ``min`` on that 64 bits hold."""
 
-    name = "n"
+    def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:
+        """Return the word for it on help pages; click 8.1 gives no context."""
+        return "N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return ``value`` as a number."""
@@ -70,8 +72,6 @@ class Whole(click.IntRange):
 
 class Real(click.FloatRange):
     """A finite number from ``min`` on: a bound of nan or inf would never be broken."""
-
-    name = "number"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

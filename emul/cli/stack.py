@@ -44,7 +44,7 @@ def list_() -> None:
     cls=Command,
     examples={
         "a library": "emul stack show openmpi",
-        "a profile of your own": "emul stack show mine.toml",
+        "a profile of your own": "emul stack show library.toml",
     },
     page="howto/stacks.md",
 )

@@ -75,9 +75,11 @@ def say(*lines: str) -> None:
 def say_each(kind: str, notes: Iterable[str]) -> None:
     """Print each note once, behind ``kind``; of very many the first, and how many are left."""
     different = list(dict.fromkeys(notes))
-    say(*(f"{kind}{shortened(note)}" for note in different[:MOST_LINES]))
+    lines = [f"{kind}{shortened(note)}" for note in different[:MOST_LINES]]
     if len(different) > MOST_LINES:
-        say(f"{kind}... and {len(different) - MOST_LINES} more")
+        lines.append(f"{kind}... and {len(different) - MOST_LINES} more")
+    if lines:
+        say_fitted(lines, terminal_width())
 
 
 def complain(message: str) -> None:

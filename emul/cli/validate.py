@@ -12,7 +12,7 @@ from emul.cli.help import Command, option, options
 from emul.cli.names import STACK, Recorded
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Real
-from emul.cli.terminal import complain, console, print_table, say, say_each
+from emul.cli.terminal import complain, console, print_table, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,12 +171,13 @@ def _predictor(
     fitted = calibrated_stacks(rows, table, predictor)
     for name, each in fitted.items():
         constants = each.constants
-        say(
+        said = (
             f"# {name}, fitted to the rows without shaping: call {constants.call_s * 1e6:.1f} us, "
             f"message {constants.message_s * 1e6:.1f} us, control {constants.control_s * 1e6:.1f} "
             f"us, completion {constants.completion_s * 1e6:.1f} us, byte "
             f"{constants.byte_s * 1e9:.3f} ns"
         )
+        say_fitted([said], terminal_width())
     return Predictor(table, fitted.get(stack.name, stack) if stack else None, fitted)
 
 

@@ -29,8 +29,8 @@ COUNTED = ("overflowed", "", 10)
 
 TIME_WIDTH, LAG_WIDTH = 9, 8
 
-SCIENTIFIC = len("1e+05")
-"""Of a number that is too long for its column otherwise."""
+SHORTEST, SHORT = len("1e+05"), len("1.2e+05")
+"""Widths of a number that is too long for its column otherwise."""
 
 
 class PerfTable(ABC):
@@ -206,4 +206,4 @@ def figure(value: float | None, width: int, *, digits: int = 2) -> str:
         text = f"{value:.{after_point}f}"
         if len(text) <= width or not width:
             return text
-    return f"{value:.1e}" if width > SCIENTIFIC else f"{value:.0e}"
+    return f"{value:.0e}" if SHORTEST <= width < SHORT else f"{value:.1e}"
