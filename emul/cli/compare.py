@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.help import Command, option, options
+from emul.cli.names import DTYPE, OP, PLAN
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Size, Whole
-from emul.cli.places import places_options, topology_asked
-from emul.cli.terminal import columns, complain, say
+from emul.cli.places import PLACES, topology_asked
+from emul.cli.terminal import columns, complain, say, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from emul.cli.comparing import Contest
@@ -35,35 +37,86 @@ def _write_json(path: Path, compared: Compared) -> None:
     write_json(path, comparison_document(compared, __version__))
 
 
+def _write_csv(path: Path, compared: Compared) -> None:
+    from emul.report.comparison import comparison_csv
+    from emul.report.files import write_text
+
+    write_text(path, comparison_csv(compared))
+
+
 FILES: Outputs[Compared] = Outputs(
-    Output("--json", "Write all of it as JSON.", _write_json),
+    Output("--json", "Write all of it as JSON (emul schema compare).", _write_json),
+    Output("--csv", "Write the lines as CSV, by the names of the JSON.", _write_csv),
 )
 
 
-@click.command()
-@click.argument("asked", nargs=-1, required=True, metavar="[COLLECTIVE] ALGORITHM...")
-@click.option("--against", multiple=True, metavar="all|NAME,...",
-              show_default="all, with one algorithm",
-              help="Hold them against these too: names or files behind commas, or all that emul "
-                   "has for the collective.")  # fmt: skip
-@click.option("-b", "--minbytes", type=Size(), default="8K", help="First size.", show_default=True)
-@click.option("-e", "--maxbytes", type=Size(), default="32M", help="Last size.", show_default=True)
-@click.option("-f", "--stepfactor", type=Whole(2), default=64, show_default=True,
-              help="Multiply each size by this.")  # fmt: skip
-@click.option("-d", "--datatype", default="float32", show_default=True, help="Element type.")
-@click.option("-o", "--op", default="sum", show_default=True, help="sum, prod, min, max or avg.")
-@click.option("-r", "--root", type=Whole(0), show_default="0, or that of the file",
-              help="Of broadcast, reduce, gather, scatter; of send_recv how far.")  # fmt: skip
-@places_options
+@click.command(
+    cls=Command,
+    short_help="Hold algorithms against each other, also your own.",
+    examples={
+        "a function of yours beside all others": "emul compare mine.py:my_plan --sites 6,2",
+        "two algorithms at one size": "emul compare all_gather ring bruck -b 64M -e 64M",
+    },
+    page="invent.md",
+)
+@click.argument("asked", nargs=-1, required=True, metavar="[COLLECTIVE] ALGORITHM...", type=PLAN)
+@options(
+    "Algorithms",
+    option(
+        "--against",
+        multiple=True,
+        metavar="all|NAME,...",
+        show_default="all, with one algorithm",
+        help="Hold them against these too: names or files behind commas, or all that emul has "
+        "for the collective.",
+    ),
+)
+@options(
+    "Sizes",
+    option("-b", "--minbytes", type=Size(), default="8K", show_default=True, help="First size."),
+    option("-e", "--maxbytes", type=Size(), default="32M", show_default=True, help="Last size."),
+    option(
+        "-f",
+        "--stepfactor",
+        type=Whole(2),
+        default=64,
+        show_default=True,
+        help="Multiply each size by this.",
+    ),
+)
+@options(
+    "Data",
+    option(
+        "-d",
+        "--datatype",
+        type=DTYPE,
+        default="float32",
+        show_default=True,
+        metavar="TYPE",
+        help="Element type, by any of its names.",
+    ),
+    option(
+        "-o", "--op", type=OP, default="sum", show_default=True, help="sum, prod, min, max or avg."
+    ),
+    option(
+        "-r",
+        "--root",
+        type=Whole(0),
+        show_default="0, or that of the file",
+        help="Of broadcast, reduce, gather, scatter; of send_recv how far.",
+    ),
+)
+@options("Ranks", *PLACES)
+@options("Table", option("--markdown", is_flag=True, help="Print tables and words as Markdown."))
 @FILES.options
 def compare(**given: Any) -> None:
-    """Hold algorithms against each other: proven, time, x bound, bytes between sites, error.
+    """Hold algorithms against each other: proven, time, x bound, bytes over boundaries, error.
 
     ALGORITHM is a name, FILE.xml, a plan, or FILE.py:NAME, a function of yours (see emul plan
     check; the file is executed). Times are modelled on the virtual clock. x bound is the time over
-    the least that any algorithm could take. The error is that of random numbers, relative to the
-    sum of their magnitudes. An algorithm of --against that cannot be compared is listed with the
-    reason.
+    the least that any algorithm could take; crossing are the bytes over all boundaries between
+    sites. The error is that of random numbers, relative to the sum of their magnitudes. An
+    algorithm of --against that cannot be compared is listed with the reason.
     """
     from emul.cli.algorithms import file_read
 
@@ -73,7 +126,7 @@ def compare(**given: Any) -> None:
     FILES.check(given, [*files, *([given["topology"]] if given["topology"] else [])])
     contest = _contest(collective, subjects, others, given)
     counts = _counts(contest, given)
-    done = _print(contest, counts)
+    done = (_print_markdown if given["markdown"] else _print)(contest, counts)
     if done:
         FILES.write(given, replace(contest.compared, interrupted=done < len(counts)))
     if done < len(counts):
@@ -83,7 +136,7 @@ def compare(**given: Any) -> None:
 
 def _collective_of(asked: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     """Return the collective, if the first argument is one, and the algorithms, each once."""
-    from emul.plans import COLLECTIVES
+    from emul.plans import COLLECTIVES  # spelled as here by the type of the argument
 
     collective, names = (asked[0], asked[1:]) if asked[0] in COLLECTIVES else (None, asked)
     if not names:
@@ -161,16 +214,37 @@ def _print(contest: Contest, counts: list[int]) -> int:
     """Print the tables and the words; return how many sizes were done, also when interrupted."""
     from emul.report.comparison import comparison_head, comparison_table, comparison_words
 
-    done, width = 0, columns()
-    try:
-        for count in counts:
-            size = contest.compare(count)
-            if not done:
-                say(*comparison_head(contest.compared))
-            say(*comparison_table(contest.compared, size, width))
-            done += 1
-    except KeyboardInterrupt:
-        pass
+    done = 0
+    for done, size in enumerate(_sizes_done(contest, counts), start=1):
+        if done == 1:
+            say_fitted(comparison_head(contest.compared), terminal_width())
+        say(*comparison_table(contest.compared, size, columns()))
     if done:
-        say("", *comparison_words(contest.compared))
+        say("")
+        say_fitted(comparison_words(contest.compared), terminal_width())
     return done
+
+
+def _print_markdown(contest: Contest, counts: list[int]) -> int:
+    """Print all of it as Markdown, likewise."""
+    from emul.report.comparison import comparison_head, comparison_markdown, comparison_words
+    from emul.report.markdown import escaped, markdown_sentence
+
+    done = 0
+    for done, size in enumerate(_sizes_done(contest, counts), start=1):
+        if done == 1:
+            say(*map(escaped, comparison_head(contest.compared)))
+        say(*comparison_markdown(contest.compared, size))
+    if done:
+        say("", *map(markdown_sentence, comparison_words(contest.compared)))
+    return done
+
+
+def _sizes_done(contest: Contest, counts: list[int]) -> Iterator[int]:
+    """Yield each size in bytes when it is compared; end at an interrupt."""
+    for count in counts:
+        try:
+            size = contest.compare(count)
+        except KeyboardInterrupt:
+            return
+        yield size

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.places import topology_asked
+
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
     from emul.world import World
@@ -70,7 +72,6 @@ def _world(asked: Mapping[str, Any]) -> World:
     from emul.ops import AUTO_BACKEND, best_backend
     from emul.stacks.profile import load_stack
     from emul.timing import UNLIMITED, Slicing
-    from emul.topology import load
     from emul.world import World
 
     stack = load_stack(asked["stack"])
@@ -81,7 +82,9 @@ def _world(asked: Mapping[str, Any]) -> World:
     if backend == AUTO_BACKEND and not asked["no_data"]:
         backend = best_backend()
     return World(
-        load(asked["topology"]).without([each for each in EFFECTS if asked[_switch(each)]]),
+        topology_asked(asked["topology"], asked["ranks"], asked["sites"]).without(
+            [each for each in EFFECTS if asked[_switch(each)]]
+        ),
         backend=backend,
         clock=asked["clock"],
         dilation=asked["dilation"],

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.help import option
+from emul.cli.names import TOPOLOGY
 from emul.cli.params import Whole
 
 if TYPE_CHECKING:
     from emul.topology import Topology
 
-__all__ = ["places_options", "topology_asked"]
+__all__ = ["PLACES", "topology_asked"]
 
 DEFAULT_TOPOLOGY = "three-campus"
 MOST_RANKS = 1_000_000
 """As in topology files."""
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class Sites(click.types.StringParamType):
@@ -43,20 +42,29 @@ class Sites(click.types.StringParamType):
         return text
 
 
-def places_options(command: Decorated) -> Decorated:
-    """Give ``command`` the options --topology, --ranks and --sites."""
-    options = (
-        click.option("--topology", metavar="NAME|FILE", show_default=DEFAULT_TOPOLOGY,
-                     help="A preset (see emul topology list) or a TOML file."),
-        click.option("--ranks", type=Whole(1, MOST_RANKS), metavar="N",
-                     help="In place of a topology: N ranks on one node."),
-        click.option("--sites", type=Sites(), metavar="6,2",
-                     help="In place of a topology: sites of so many ranks, each of one node (of "
-                          "more: 4+2,2), joined as in three-campus."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+PLACES = (
+    option(
+        "--topology",
+        type=TOPOLOGY,
+        metavar="NAME|FILE",
+        show_default=DEFAULT_TOPOLOGY,
+        help="A preset (see emul topology list) or a TOML file.",
+    ),
+    option(
+        "--ranks",
+        type=Whole(1, MOST_RANKS),
+        metavar="N",
+        help="In place of a topology: N ranks on one node.",
+    ),
+    option(
+        "--sites",
+        type=Sites(),
+        metavar="6,2",
+        help="In place of a topology: sites of so many ranks, each of one node (of several: "
+        "4+2,2), joined as in three-campus.",
+    ),
+)
+"""The options that say where the ranks are."""
 
 
 def topology_asked(topology: str | None, ranks: int | None, sites: str | None) -> Topology:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import Subcommands, Whole
-from emul.cli.places import places_options, topology_asked
-from emul.cli.terminal import print_wide, say
+from emul.cli.help import Command, Group, option, options
+from emul.cli.names import PLAN
+from emul.cli.params import Whole
+from emul.cli.places import PLACES, topology_asked
+from emul.cli.terminal import print_table, say
 
 if TYPE_CHECKING:
     from emul.plans import Plan
@@ -18,28 +20,52 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-@click.group(cls=Subcommands)
+PAGE = "invent.md"
+
+
+@click.group(
+    cls=Group,
+    examples={
+        "the algorithms of each collective": "emul plan list",
+        "the steps of one": "emul plan show all_reduce ring --ranks 4",
+    },
+    page=PAGE,
+)
 def plan() -> None:
     """Show plans: which rank sends which chunk to which rank."""
 
 
-@plan.command("list")
+@plan.command(
+    "list",
+    cls=Command,
+    examples={
+        "all of them": "emul plan list",
+        "kept in a file": "emul plan list > algorithms.txt",
+    },
+    page=PAGE,
+)
 def list_() -> None:
     """List the collectives, and the algorithms that do each."""
     from emul.report.plans import plan_list
 
-    print_wide(plan_list())
+    print_table(plan_list())
 
 
-_root = click.option(
-    "-r",
-    "--root",
-    type=Whole(0),
-    show_default="0, or that of the file",
-    help="Of broadcast, reduce, gather, scatter; of send_recv how far.",
+RANKS = options(
+    "Ranks",
+    *PLACES,
+    option(
+        "-r",
+        "--root",
+        type=Whole(0),
+        show_default="0, or that of the file",
+        help="Of broadcast, reduce, gather, scatter; of send_recv how far.",
+    ),
 )
 
-PLAN = "[COLLECTIVE] ALGORITHM|FILE.xml|FILE.py:NAME"
+ASKED = "[COLLECTIVE] ALGORITHM|FILE.xml|FILE.py:NAME"
+
+named = click.argument("asked", nargs=-1, required=True, metavar=ASKED, type=PLAN)
 
 
 def _plan_and_places(
@@ -53,7 +79,7 @@ def _plan_and_places(
     from emul.cli.algorithms import plan_asked
 
     if not 1 <= len(asked) <= 2:
-        raise click.UsageError(f"{len(asked)} arguments {' '.join(asked)}: needed {PLAN}")
+        raise click.UsageError(f"{len(asked)} arguments {' '.join(asked)}: needed {ASKED}")
     where = topology_asked(topology, ranks, sites)
     collective = _collective(asked)
     return plan_asked(collective, asked[-1], root, where), where
@@ -61,22 +87,30 @@ def _plan_and_places(
 
 def _collective(asked: tuple[str, ...]) -> str | None:
     """Return the collective among the arguments; refuse one that stands alone."""
-    from emul.plans import COLLECTIVES, algorithms_for, collective_named
+    from emul.plans import COLLECTIVES, algorithms_for, collective_meant
 
     if len(asked) == 2:
-        return collective_named(asked[0]).name
+        return collective_meant(asked[0]).name
     if asked[0] in COLLECTIVES:
         some = ", ".join(algorithms_for(asked[0]))
         raise click.UsageError(f"Missing argument 'ALGORITHM': needed one of {some}, or a file")
     return None
 
 
-@plan.command()
-@click.argument("asked", nargs=-1, required=True, metavar=PLAN)
-@places_options
-@_root
-@click.option("--steps", type=Whole(0), default=8, show_default=True,
-              help="Draw so many steps.")  # fmt: skip
+@plan.command(
+    cls=Command,
+    examples={
+        "the first steps of an algorithm": "emul plan show all_reduce ring --ranks 4",
+        "one of yours over sites of 6 and 2 ranks": "emul plan show mine.py:my_plan --sites 6,2",
+    },
+    page=PAGE,
+)
+@named
+@RANKS
+@options(
+    "Drawing",
+    option("--steps", type=Whole(0), default=8, show_default=True, help="Draw so many steps."),
+)
 def show(
     asked: tuple[str, ...],
     topology: str | None,
@@ -97,10 +131,16 @@ def show(
         say(line)
 
 
-@plan.command()
-@click.argument("asked", nargs=-1, required=True, metavar=PLAN)
-@places_options
-@_root
+@plan.command(
+    cls=Command,
+    examples={
+        "a function of yours, for 8 ranks": "emul plan check mine.py:my_plan --ranks 8",
+        "a plan in MSCCL XML": "emul plan check plan.xml",
+    },
+    page=PAGE,
+)
+@named
+@RANKS
 def check(
     asked: tuple[str, ...],
     topology: str | None,
@@ -143,15 +183,30 @@ def check(
     say(f"{asked[-1]}: proven: {proven}", *plan_words(proven))
 
 
-@plan.command()
-@click.argument("asked", nargs=-1, required=True, metavar=PLAN)
+@plan.command(
+    cls=Command,
+    examples={
+        "for emul, to be read back": "emul plan write all_reduce ring ring.xml --ranks 8",
+        "for the run time of MSCCL": (
+            "emul plan write mine.py:my_plan mine.xml --ranks 8 --for msccl"
+        ),
+    },
+    page=PAGE,
+)
+@named
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--for", "reader", type=click.Choice(["emul", "msccl"]), default="emul",
-              show_default=True,
-              help="msccl: only the elements and attributes that MSCCL's runtime reads, within its "
-                   "limits.")  # fmt: skip
-@places_options
-@_root
+@options(
+    "File",
+    option(
+        "--for",
+        "reader",
+        type=click.Choice(["emul", "msccl"]),
+        default="emul",
+        show_default=True,
+        help="msccl: only what the run time of MSCCL reads, within its limits.",
+    ),
+)
+@RANKS
 def write(
     asked: tuple[str, ...],
     file: Path,

@@ -7,7 +7,7 @@ from emul.plans.algorithms.registry import (
     build_plan,
     unproven_plan,
 )
-from emul.plans.collectives import COLLECTIVES, Collective, collective_named
+from emul.plans.collectives import COLLECTIVES, Collective, collective_meant, collective_named
 from emul.plans.custom import CustomAlgorithm, Schedule, Send, algorithm, plan_from
 from emul.plans.expressions import Expressions
 from emul.plans.msccl import PLAN_FILES, is_plan_file, msccl_xml, plan_xml, read_plan
@@ -46,6 +46,7 @@ __all__ = [
     "algorithms_for",
     "build_hierarchy",
     "build_plan",
+    "collective_meant",
     "collective_named",
     "is_plan_file",
     "is_user_code",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 
-from emul.report.documents import document
+from emul.report.documents import document, rows_csv
+from emul.report.markdown import escaped
 from emul.units import format_bytes
 
 __all__ = [
@@ -18,11 +19,11 @@ __all__ = [
     "Excluded",
     "comparison_document",
     "comparison_head",
+    "comparison_markdown",
     "comparison_table",
     "comparison_words",
 ]
 
-SCHEMA = "emul-compare-1"
 HEADINGS = ("algorithm", "proven", "time us", "x bound", "crossing B", "error")
 GAP = "  "
 NARROWEST_NAME = 12
@@ -37,7 +38,7 @@ class ComparedRow:
     that follows is None. ``times_bound``: modelled time over the time that no algorithm can beat;
     None where that is 0. ``cross_site_bytes``: over all boundaries between sites together.
     ``max_relative_to_magnitudes`` and ``max_ulp`` (see emul.RoundingError) are those of the
-    algorithm on random numbers; None where nothing is reduced. In the JSON, infinity is "inf".
+    algorithm on random numbers; None where nothing is reduced, in the JSON also for infinity.
     """
 
     size_bytes: int
@@ -107,8 +108,7 @@ def comparison_head(compared: Compared) -> list[str]:
 def comparison_table(compared: Compared, size_bytes: int, width: int) -> Iterator[str]:
     """Yield the lines of one size, in ``width`` columns; long names are folded."""
     yield ""
-    named = format_bytes(size_bytes)
-    yield named if named.endswith(" B") else f"{named} ({size_bytes} B)"
+    yield _named(size_bytes)
     cells = [HEADINGS, *(_cells(row) for row in compared.at(size_bytes))]
     widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
     others = sum(widths[1:]) + len(GAP) * (len(widths) - 1)
@@ -195,11 +195,64 @@ def _excluded(excluded: Iterable[Excluded]) -> list[str]:
     return [f"{name} ({', '.join(at)}): {why}" for (name, why), at in sizes.items()]
 
 
+@dataclass(frozen=True, slots=True)
+class CompareContents:
+    """The lines of all tables of emul compare, and the words under them.
+
+    ``subjects``: the algorithms that were asked about. ``error_elements``: random elements of each
+    rank that errors are measured on, 0 where none are; ``error_bound``: what no order of reduction
+    is beyond, null where there is none. ``excluded``: the algorithms that are not compared.
+    """
+
+    SCHEMA: ClassVar[str] = "emul-compare-1"
+
+    collective: str
+    topology: str
+    description: str
+    world_size: int
+    dtype: str
+    redop: str
+    root: int
+    subjects: Sequence[str]
+    error_elements: int
+    error_bound: float | None
+    rows: Sequence[ComparedRow]
+    excluded: Sequence[Excluded]
+    words: Sequence[str]
+
+
 def comparison_document(compared: Compared, version: str) -> dict[str, Any]:
     """Return the JSON of ``emul compare``: all that is printed, and the words."""
-    content = asdict(compared) | {"words": comparison_words(compared)}
-    for row in content["rows"]:
-        for key in ("max_relative_to_magnitudes", "max_ulp"):
-            if row[key] is not None and not isfinite(row[key]):  # which JSON cannot say
-                row[key] = str(row[key])
-    return document(SCHEMA, version, content, interrupted=content.pop("interrupted"))
+    given = {each.name: getattr(compared, each.name) for each in fields(compared)}
+    interrupted = given.pop("interrupted")
+    given["rows"] = [_finite(row) for row in compared.rows]
+    contents = CompareContents(**given, words=comparison_words(compared))
+    return document(version, contents, interrupted=interrupted)
+
+
+def _finite(row: ComparedRow) -> ComparedRow:
+    """Return the row without infinities, which JSON cannot say."""
+    errors = (row.max_relative_to_magnitudes, row.max_ulp)
+    if all(each is None or isfinite(each) for each in errors):
+        return row
+    return replace(row, max_relative_to_magnitudes=None, max_ulp=None)
+
+
+def comparison_csv(compared: Compared) -> str:
+    """Return the lines of all tables as CSV, by the names of the JSON."""
+    return rows_csv(compared.rows, ComparedRow)
+
+
+def comparison_markdown(compared: Compared, size_bytes: int) -> Iterator[str]:
+    """Yield the table of one size in Markdown; names are text there, never markup."""
+    yield from ("", f"**{_named(size_bytes)}**", "")
+    yield f"| {' | '.join(HEADINGS)} |"
+    yield f"| :--- |{' ---: |' * (len(HEADINGS) - 1)}"
+    for row in compared.at(size_bytes):
+        name, *numbers = _cells(row)
+        yield f"| {' | '.join([escaped(name), *numbers])} |"
+
+
+def _named(size_bytes: int) -> str:
+    named = format_bytes(size_bytes)
+    return named if named.endswith(" B") else f"{named} ({size_bytes} B)"

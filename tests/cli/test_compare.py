@@ -1,9 +1,11 @@
 """``emul compare``: algorithms side by side, by figures that are worked out another way."""
 
+import csv
 import json
 import math
 import re
 
+import jsonschema
 import numpy as np
 import pytest
 from command import run_here
@@ -191,11 +193,54 @@ def test_the_json_says_everything(mine):
     assert all(line in out.splitlines() for line in document["words"])
 
 
+def test_the_json_is_as_its_schema_says(mine):
+    arguments = ["compare", "ring", "--against", "mine.py:wrong", "--ranks", "3", *ONE_SIZE]
+    assert run_here(*arguments, "--json", "out.json")[0] == 0
+    schema = json.loads(run_here("schema", "compare")[1])
+    document = json.loads((mine / "out.json").read_text())
+    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+    document["rows"][0]["proven"] = "yes"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+
+
+def test_csv_has_the_lines_of_the_json(mine):
+    arguments = ["compare", "ring", "--against", "mine.py:wrong", "--ranks", "3", *ONE_SIZE]
+    assert run_here(*arguments, "--json", "out.json", "--csv", "out.csv")[0] == 0
+    rows = json.loads((mine / "out.json").read_text())["rows"]
+    lines = list(csv.DictReader((mine / "out.csv").read_text().splitlines()))
+    assert len(lines) == len(rows) == 2
+    for line, row in zip(lines, rows, strict=True):
+        assert line.keys() == row.keys()
+        assert line["algorithm"] == row["algorithm"]
+        assert line["proven"] == str(row["proven"]).lower()
+        assert line["modelled_s"] == ("" if row["modelled_s"] is None else str(row["modelled_s"]))
+
+
+def test_names_are_text_in_markdown(mine):
+    (mine / "a|b_<i>.py").write_text(MINE)
+    status, out, _ = run_here("compare", "a|b_<i>.py:star", "--against", "ring", "--ranks", "3",
+                              "-b", "4K", "-e", "8K", "-f", "2", "--markdown")  # fmt: skip
+    assert status == 0
+    lines = [line for line in out.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 * 4
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {7}
+    assert sum(line.startswith(r"| a\|b\_\<i\>.py:star | yes |") for line in lines) == 2
+    assert "- **Quickest:** " in out
+
+
+def test_names_take_any_spelling():
+    status, out, err = run_here("compare", "All-Gather", "Ring", "--against", "bruck", "-d", "fp16",
+                                "--ranks", "3", *ONE_SIZE)  # fmt: skip
+    assert status == 0, err
+    assert out.startswith("all_gather of float16 over the 3 ranks of one site of 3 ranks")
+
+
 def test_an_infinite_error_can_be_written():
     rows = (ComparedRow(8, "ring", True, 1.0, 0.5, 2.0, 4, math.inf, math.inf),)
     compared = Compared("all_reduce", "two", "", 2, "float16", "sum", -1, ("ring",), 8, None, rows)
     (row,) = comparison_document(compared, "1")["rows"]
-    assert (row["max_relative_to_magnitudes"], row["max_ulp"]) == ("inf", "inf")
+    assert (row["max_relative_to_magnitudes"], row["max_ulp"]) == (None, None)
     assert "inf" in list(comparison_table(compared, 8, 80))[-1]
 
 
