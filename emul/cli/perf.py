@@ -264,17 +264,17 @@ def perf(**asked: Any) -> None:
     counts = counts_of(sweep, asked)
     sweep.rehearse(counts)
     started = datetime.now()
-    done = SweepOutcome()
-    interrupted = _run(sweep, counts, sheet_of(sweep, counts, asked), done)
-    if done.rows:  # with none, a complete file of an earlier run is worth more
-        FILES.write(asked, _result(sweep, counts, done, asked, started))
+    outcome = SweepOutcome()
+    interrupted = _run(sweep, counts, sheet_of(sweep, counts, asked), outcome)
+    if outcome.rows:  # with none, a complete file of an earlier run is worth more
+        FILES.write(asked, _result(sweep, counts, outcome, asked, started))
     if interrupted:
-        complain(f"emul perf: interrupted after {len(done.rows)} of {len(counts)} sizes")
+        complain(f"emul perf: interrupted after {len(outcome.rows)} of {len(counts)} sizes")
         sys.exit(INTERRUPTED)
-    late = _too_late(done.rows, asked["strict_s"])
+    late = _too_late(outcome.rows, asked["strict_s"])
     if late:
         complain(f"emul perf: {late}")
-    if late or any(row.wrong or row.below_bound for row in done.rows):
+    if late or any(row.wrong or row.below_bound for row in outcome.rows):
         sys.exit(WRONG_OR_LATE)
 
 
@@ -288,7 +288,7 @@ class SweepOutcome:
     words: list[str] = field(default_factory=list)
 
 
-def _run(sweep: Sweep, counts: list[int], sheet: PerfSheet, done: SweepOutcome) -> bool:
+def _run(sweep: Sweep, counts: list[int], sheet: PerfSheet, outcome: SweepOutcome) -> bool:
     """Run every size and print it, and the words; return whether it was interrupted."""
     from emul import __version__
     from emul.report.closing import closing_of, overflow_of
@@ -298,19 +298,19 @@ def _run(sweep: Sweep, counts: list[int], sheet: PerfSheet, done: SweepOutcome) 
         for number, count in enumerate(counts, start=1):
             with _progress(f"size {number} of {len(counts)}") as advance:
                 row = sweep.row(count, advance)
-            done.rows.append(row)
+            outcome.rows.append(row)
             sheet.row(row)
         here = sweep.predict(sweep.world, counts[-1])
-        done.closing = closing_of(sweep.world, here, sweep.in_one_place(counts[-1]))
-        done.overflow = overflow_of(done.rows, sweep.op) if sweep.may_overflow else None
-        done.words = sheet.end(done.rows, sweep, done.closing, done.overflow)
+        outcome.closing = closing_of(sweep.world, here, sweep.in_one_place(counts[-1]))
+        outcome.overflow = overflow_of(outcome.rows, sweep.op) if sweep.may_overflow else None
+        outcome.words = sheet.end(outcome.rows, sweep, outcome.closing, outcome.overflow)
     except KeyboardInterrupt:
         return True
     return False
 
 
 def _result(
-    sweep: Sweep, counts: list[int], done: SweepOutcome, asked: dict[str, Any], started: datetime
+    sweep: Sweep, counts: list[int], outcome: SweepOutcome, asked: dict[str, Any], started: datetime
 ) -> PerfResult:
     """Return the rows that are done with all that the files tell of them."""
     from emul.cli.perf_setup import nccl_config
@@ -318,17 +318,17 @@ def _result(
 
     return PerfResult(
         sweep.world,
-        done.rows,
-        lambda at: sweep.predict(sweep.world, counts[: len(done.rows)][at]),
-        done.closing,
-        done.overflow,
-        done.words,
+        outcome.rows,
+        lambda at: sweep.predict(sweep.world, counts[: len(outcome.rows)][at]),
+        outcome.closing,
+        outcome.overflow,
+        outcome.words,
         sweep.lag,
         sys.argv,
         nccl_config(asked, sweep.world.size),
         started,
         datetime.now(),
-        interrupted=len(done.rows) < len(counts),
+        interrupted=len(outcome.rows) < len(counts),
     )
 
 
