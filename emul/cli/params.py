@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
-from emul.cli.terminal import say
 from emul.errors import ArgumentError
 from emul.units import parse_size
 
-__all__ = ["INTERRUPTED", "Dilation", "Real", "Size", "Subcommands", "Whole"]
+__all__ = ["INTERRUPTED", "Dilation", "Real", "Size", "Whole"]
 
 INTERRUPTED = 130
 """Exit status: 128 + SIGINT, as shells count."""
@@ -25,17 +24,6 @@ MOST_REAL = 1e12
 LEAST_DILATION = 1e-9
 MOST_DILATION = 1e9
 """With more, a millisecond would last 12 days."""
-
-
-class Subcommands(click.Group):
-    """A group of subcommands; without any, the help page is printed, by every version of click."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the arguments, or print the help page when there are none."""
-        if not args and not ctx.resilient_parsing:
-            say(*ctx.get_help().split("\n"))
-            ctx.exit()
-        return super().parse_args(ctx, args)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from emul.cli.completion import BashWords
 from emul.cli.help import OTHERS, Command, Group, Option
 from emul.cli.main import main
+from emul.plans import build_plan, plan_xml
 
 FIDELITY = Path(__file__).parent.parent / "fidelity" / "namespaces"
 OF_INVENTORS = ("plan",)
@@ -57,6 +58,16 @@ def test_every_page_has_headings_two_examples_and_a_page_to_read(path, command, 
             assert "x>=" not in page
 
 
+MINE = """
+from emul import Send
+
+def my_plan(n):
+    for rank in range(1, n):
+        yield [Send(rank, 0, chunk, reduce=True) for chunk in range(n)]
+    yield [Send(0, rank, chunk) for rank in range(1, n) for chunk in range(n)]
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with the files that examples name."""
@@ -73,6 +84,8 @@ def folder(tmp_path_factory):
         f"all_reduce,16,{1 << size},{1e-3 + (1 << size) / 1e9}\n" for size in range(10, 24, 2)
     )
     (made / "all_reduce.log").write_text("collective,world_size,size_bytes,time_s\n" + times)
+    (made / "mine.py").write_text(MINE)
+    (made / "plan.xml").write_text(plan_xml(build_plan("all_reduce", "ring", [2])))
     (made / "ping.txt").write_text(logs.ping_log([0.021, 0.020, 0.022, 0.021]))
     return made
 
