@@ -158,6 +158,21 @@ def test_perf_sends_as_far_as_the_file_says(folder):
     assert lines[0] == lines[1]
 
 
+def test_perf_takes_ranks_and_sites(folder):
+    (folder / "plan.xml").write_text(plan_xml(build_plan("all_reduce", "ring", (2,))))
+    for arguments, ranks, name in (
+        (["mine.py:star", "--sites", "2,1"], 3, "sites of 2, 1 ranks"),
+        (["plan.xml", "--ranks", "2"], 2, "one site of 2 ranks"),
+    ):
+        result = emul("perf", "--algorithm", *arguments, *VIRTUAL, "--json", "o.json", cwd=folder)
+        assert result.returncode == 0, result.stderr
+        (row,) = json.loads((folder / "o.json").read_text())["rows"]
+        assert (row["world_size"], row["topology"], row["wrong"]) == (ranks, name, 0)
+    both = emul("perf", "--ranks", "2", "--topology", "one-campus", *VIRTUAL, cwd=folder)
+    assert (both.returncode, both.stdout) == (2, "")
+    assert "--topology and --ranks: needed one of them" in both.stderr
+
+
 def test_perf_does_not_write_over_the_file(folder):
     result = emul("perf", "--algorithm", "mine.py:star", *VIRTUAL, "--json", "mine.py", cwd=folder)
     assert result.returncode == 2
