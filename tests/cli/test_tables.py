@@ -1,6 +1,7 @@
 """All tables and words on terminals of 80, 100 and 140 columns, and the files beside them."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from command import SMALL, run_here
 from rich.cells import cell_len
+from rich.console import Console
 
 from emul import World
 from emul.cli.sweep import Sweep
@@ -21,6 +23,7 @@ from emul.report import PerfResult
 from emul.report.documents import perf_document, rows_csv
 from emul.report.perf_row import PerfRow, modelled_row
 from emul.report.schemas import CONTENTS, schema_of
+from emul.report.text_table import TextTable
 from emul.validation import Predictor
 
 FIDELITY = Path(__file__).parent.parent / "fidelity" / "namespaces"
@@ -101,6 +104,34 @@ def test_no_table_of_a_terminal_is_too_wide(terminal, tmp_path):
         assert all(cell_len(line) <= terminal for line in lines), command
         assert all(line.isprintable() for line in lines), command
         assert len(lines) > 5
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 140])
+def test_no_number_of_a_table_is_broken_and_what_gave_way_is_named(width):
+    """Whatever the width, a cell that is no prose stands in one line, or is named as left out."""
+    headings = ("name", "size", "time", "place", "remark")
+    table = TextTable(*headings, right=("size", "time"), prose=["remark"],
+                      give_way=["place", "size"])  # fmt: skip
+    rows = [
+        (f"trunk_{n}", (f"{n} GB/s (8 Gbit/s)", f"{n} GB/s"), f"{n}.25 ms", f"place_{n:020}",
+         "of many words " * n + "\x1b[2J" + "z" * 25)
+        for n in range(1, 6)
+    ]  # fmt: skip
+    for row in rows:
+        table.row(*row)
+    fitted, left_out = table.fitted(width)
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(fitted)
+    lines = console.export_text().splitlines()
+    assert all(cell_len(line.rstrip()) <= width and line.isprintable() for line in lines)
+    assert left_out == [name for name in headings if name in left_out]
+    for name, (long, short), time, place, _ in rows:
+        (line,) = [line for line in lines if name in line]
+        assert time in line
+        assert ("size" in left_out) != (short in line or long in line)
+        assert ("place" in left_out) != (place in line)
+    assert sum(line.count("z") for line in lines) == 5 * 25  # folded, not cut off
+    assert width < 140 or not left_out
 
 
 def cells(lines):
