@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from emul.report.closing import Closing, Overflow
 from emul.report.perf_row import PerfRow
 from emul.runtime.prediction import Prediction
 from emul.wall.lag import Lag
@@ -20,15 +21,18 @@ class PerfResult:
     """A sweep over sizes, complete or interrupted.
 
     ``rows``: one for each size, at least one, the largest last. ``predict``: returns the modelled
-    cost of the row with this index. ``words``: the lines under the table, none of a sweep that was
-    interrupted. ``lag``: of all timed calls. ``command``: the words of the command line.
-    ``config``: how sizes were stepped through and how often each was run, by the keys of the JSON
-    of nccl-tests. ``interrupted``: whether rows are missing.
+    cost of the row with this index, -1 for the last. ``closing``: the conclusions about the last
+    row, ``overflow`` those about whole numbers, and ``words`` both in sentences; all absent from a
+    sweep that was interrupted. ``lag``: of all timed calls. ``command``: the words of the command
+    line. ``config``: how sizes were stepped through and how often each was run, by the keys of the
+    JSON of nccl-tests. ``interrupted``: whether rows are missing.
     """
 
     world: World
     rows: Sequence[PerfRow]
     predict: Callable[[int], Prediction]
+    closing: Closing | None
+    overflow: Overflow | None
     words: Sequence[str]
     lag: Lag
     command: Sequence[str]
@@ -36,8 +40,3 @@ class PerfResult:
     started: datetime
     ended: datetime
     interrupted: bool = False
-
-    @property
-    def largest(self) -> Prediction:
-        """The modelled cost of the last row."""
-        return self.predict(len(self.rows) - 1)
