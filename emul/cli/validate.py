@@ -10,6 +10,7 @@ import click
 
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Real
+from emul.cli.reports import write_validation_report
 from emul.cli.terminal import complain, console, print_wide, say, say_each
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ FILES: Outputs[ValidationResult] = Outputs(
     Output("--json", "Write rows and summary as JSON.", _write_json),
     Output("--plot", "Draw predicted over measured (.png, .svg, .pdf; Matplotlib).", _draw,
            _check_picture),
+    Output("--report", "Write a page in HTML: errors, pictures, sources.", write_validation_report),
 )  # fmt: skip
 
 
@@ -98,7 +100,11 @@ def validate(
     if not predictions:
         sys.exit(INTERRUPTED)
     _print(predictions, only_summary)
-    FILES.write(asked, ValidationResult(predictions, sys.argv, interrupted=interrupted))
+    stacks = {used.name: used for used in (predictor.stack_of(p.row) for p in predictions)}
+    result = ValidationResult(
+        predictions, sys.argv, interrupted, tuple(stacks.values()), fitted=calibrate
+    )
+    FILES.write(asked, result)
     model, _ = summary_of(predictions)
     broken = _broken(model, max_median, max_p90)
     if interrupted:

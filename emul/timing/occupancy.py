@@ -55,7 +55,7 @@ def busy_intervals(timeline: Timeline, link: int) -> Int64Array:
     over, column = _crossing(timeline, link)
     begins = timeline.on_link_ps[over, column]
     if column == CONNECTION:
-        ends = timeline.left_ps[over]
+        ends = timeline.left_ps[over] if over.any() else begins
     else:
         rate = float(timeline.network.link_rate[link])
         ends = begins + (timeline.nbytes[over] * float(PS_PER_S) / rate + 0.5).astype(np.int64)
@@ -71,7 +71,8 @@ def _crossing(timeline: Timeline, link: int) -> tuple[BoolArray, int]:
     trunk = link - PORTS_PER_RANK * network.world_size
     if trunk >= 0:
         a, b = divmod(trunk, network.n_sites)
-        return moved & (network.site_of[src] == a) & (network.site_of[dst] == b), CONNECTION
+        between = (network.site_of[src] == a) & (network.site_of[dst] == b) & (a != b)
+        return moved & between, CONNECTION
     rank, kind = divmod(link, PORTS_PER_RANK)
     near = network.node_of[src] == network.node_of[dst]
     inside, into = kind < 2, kind % 2 == 1

@@ -33,6 +33,9 @@ __all__ = ["render", "write_report"]
 MOST_ROWS = 1000
 """Of one table; a reader who wants more takes the JSON file."""
 
+MOST_COLUMNS = 10
+"""Of a table whose letters stay as large on paper."""
+
 MOST_OPEN_PLACES = 12
 """Whose numbers are open at once."""
 
@@ -187,7 +190,12 @@ def _table_parts(section: Table) -> Iterator[Element]:
         for each in section.columns
     ]
     rows = [_row(section, row) for row in section.rows[:MOST_ROWS]]
-    whole = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
+    whole = element(
+        "table",
+        element("thead", element("tr", *heads)),
+        element("tbody", *rows),
+        class_="many" if len(heads) > MOST_COLUMNS else None,
+    )
     yield _boxed(whole, section.title)
     left_out = len(section.rows) - MOST_ROWS
     if left_out > 0:
