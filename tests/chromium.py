@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over a pipe in the DevTools protocol; nothing of it goes online."""
+"""A headless Chromium, spoken to over a pipe in the DevTools protocol; it never goes online."""
 
 import fcntl
 import json

@@ -28,7 +28,8 @@ class PerfResult:
     of nccl-tests. ``interrupted``: whether rows are missing. Of the last row, and worked out when
     asked for: ``in_one_place``, the modelled cost over the same ranks at one site, None where that
     cannot be timed; ``alternatives``, the modelled costs with one thing changed. ``document``: the
-    file of the topology, None where no file needs it. ``may_overflow``: whether whole numbers were added up or multiplied.
+    file of the topology, None where nothing that is written needs it. ``may_overflow``: whether
+    whole numbers were added up or multiplied.
     """
 
     world: World

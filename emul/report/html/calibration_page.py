@@ -35,7 +35,7 @@ NAMES = {
     "rate_gbit_per_s": "the rate",
 }
 
-BAND = 0.1
+UNKNOWN = "-"
 
 
 def calibration_page(result: CalibrationResult, origin: Origin) -> Page:
@@ -62,13 +62,15 @@ def _answer(result: CalibrationResult) -> str:
         return f"Nothing of the {result.link} link was measured; all of its numbers are assumed."
     numbers = ", ".join(_told(each) for each in measured)
     assumed = [NAMES[e.name] for e in result.parameters if e.status != MEASURED]
-    said = f"Measured: {numbers}; {fit_words(result.calibration)}"
-    return f"{said}; {' and '.join(assumed)} not measured." if assumed else f"{said}."
+    said = f"Measured are {numbers}; {fit_words(result.calibration)}"
+    return f"{said}; not measured: {', '.join(assumed)}." if assumed else f"{said}."
 
 
 def _told(each: Parameter) -> str:
-    sure = f" ({each.interval})" if each.interval else " (no interval is known)"
-    return f"{NAMES[each.name]} {each.value:.6g} {each.unit}{sure}"
+    """Return a number and how far its interval reaches, or the interval where that has no end."""
+    spread = _spread(each)
+    sure = f"±{spread}" if spread != UNKNOWN else each.interval or "no interval is known"
+    return f"{NAMES[each.name]} {each.value:.4g} {each.unit} ({sure})"
 
 
 def _sections(result: CalibrationResult) -> Iterator[Section]:
@@ -188,7 +190,7 @@ def _parameters(result: CalibrationResult) -> Table:
 def _spread(each: Parameter) -> str:
     """Return how far the interval reaches from the value, at the farther end."""
     if each.low is None or each.high is None or not each.value:
-        return "-"
+        return UNKNOWN
     return f"{max(each.high - each.value, each.value - each.low) / each.value:.2%}"
 
 

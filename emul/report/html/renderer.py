@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from functools import cache, singledispatch
+from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -104,10 +104,17 @@ def _groups(sections: tuple[Section, ...]) -> Iterator[Element]:
             yield from drawn
 
 
-@singledispatch
 def _section(section: Section, key: str) -> Element:
     """Return a section; ``key`` begins the names by which its parts refer to each other."""
-    raise AssertionError(f"no section: {section!r}")
+    match section:
+        case Figure():
+            return _figure(section, key)
+        case Table():
+            return _table(section, key)
+        case Words():
+            return _titled(section.title, key, *(element("p", each) for each in section.sentences))
+        case Assumptions():
+            return _assumptions(section, key)
 
 
 def _titled(title: str, key: str, *children: Element, tag: str = "section") -> Element:
@@ -115,7 +122,6 @@ def _titled(title: str, key: str, *children: Element, tag: str = "section") -> E
     return element(tag, heading, *children, aria_labelledby=f"{key}-title")
 
 
-@_section.register
 def _figure(section: Figure, key: str) -> Element:
     named = [("role", "img"), ("aria-labelledby", f"{key}-name"), ("aria-describedby", f"{key}-is")]
     drawing = section.drawing
@@ -139,12 +145,6 @@ def _figure(section: Figure, key: str) -> Element:
     return _titled(section.title, key, *parts, tag="figure")
 
 
-@_section.register
-def _words(section: Words, key: str) -> Element:
-    return _titled(section.title, key, *(element("p", each) for each in section.sentences))
-
-
-@_section.register
 def _table(section: Table, key: str) -> Element:
     parts = tuple(_table_parts(section))
     if len(section.rows) <= MOST_OPEN:
@@ -153,7 +153,6 @@ def _table(section: Table, key: str) -> Element:
     return _titled(section.title, key, element("details", opened, *parts))
 
 
-@_section.register
 def _assumptions(section: Assumptions, key: str) -> Element:
     tables = [_numbers_of(*placed) for placed in section.by_place]
     parts = [element("p", each) for each in section.remarks] + tables[:MOST_OPEN_PLACES]
