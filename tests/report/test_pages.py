@@ -182,7 +182,7 @@ def test_changes_stand_in_the_order_of_their_gain():
     assert [row["change"] for row in rows] == ["half", "same", "more", "refused"]
     assert rows[0]["brings"] == f"{here.time_s / half.time_s:.3g} times as fast"
     assert rows[1]["brings"] == "nothing"
-    assert rows[2]["brings"] == f"{more.time_s / here.time_s - 1:.3%} more time"
+    assert rows[2]["brings"] == f"{100 * (more.time_s / here.time_s - 1):.3g}% more time"
     assert rows[3]["brings"] == "not timed: too much work"
 
 

@@ -166,7 +166,7 @@ def _gain(here: Prediction, then: Prediction) -> str:
         return "nothing"
     if ratio >= TWICE:
         return f"{ratio:.3g} times as fast"
-    return f"{abs(1 - 1 / ratio):.3%} {'less' if ratio > 1 else 'more'} time"
+    return f"{100 * abs(1 - 1 / ratio):.3g}% {'less' if ratio > 1 else 'more'} time"
 
 
 def _algorithms(here: Prediction) -> Table:
