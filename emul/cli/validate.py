@@ -102,7 +102,7 @@ def validate(
     _print(predictions, only_summary)
     stacks = {used.name: used for used in (predictor.stack_of(p.row) for p in predictions)}
     result = ValidationResult(
-        predictions, sys.argv, interrupted, tuple(stacks.values()), fitted=calibrate
+        predictions, sys.argv, interrupted, tuple(stacks.values()), fitted=bool(predictor.stacks)
     )
     FILES.write(asked, result)
     model, _ = summary_of(predictions)

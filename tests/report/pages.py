@@ -65,14 +65,21 @@ def campuses():
     return perf_page(found, MADE)
 
 
+PREDICTOR = Predictor(read_links(FIDELITY / "links.csv"))
+
+
+@cache
+def predictions():
+    """Return some rows that were measured, with their predictions."""
+    rows = read_measured(FIDELITY / "collectives.csv")[2:40:2]
+    return [PREDICTOR.predict(row) for row in rows if row.nbytes < 1 << 21]
+
+
 @cache
 def validated():
     """Return the page of some rows that were measured."""
-    rows, links = read_measured(FIDELITY / "collectives.csv"), read_links(FIDELITY / "links.csv")
-    predictor = Predictor(links)
-    predictions = [predictor.predict(row) for row in rows[2:40:2] if row.nbytes < 1 << 21]
-    stacks = {each.name: each for each in (predictor.stack_of(p.row) for p in predictions)}
-    result = ValidationResult(predictions, ["emul", "validate"], stacks=tuple(stacks.values()))
+    stacks = {each.name: each for each in (PREDICTOR.stack_of(p.row) for p in predictions())}
+    result = ValidationResult(predictions(), ["emul", "validate"], stacks=tuple(stacks.values()))
     return validation_page(result, MADE)
 
 

@@ -21,10 +21,12 @@ from emul.report.html import (
     calibration_page,
     perf_page,
     render,
+    validation_page,
     write_report,
 )
 from emul.report.html.page import Page, Table, Words, table
 from emul.report.html.renderer import MOST_OPEN, MOST_ROWS
+from emul.report.validation import ValidationResult
 from emul.runtime.alternatives import Alternative
 from emul.topology import load_document
 from emul.units import format_time
@@ -253,6 +255,20 @@ def test_validation_tells_the_errors_and_the_farthest_off():
     worst = table_of(page, f"The {len(rows)} farthest off")
     errors = [abs(float(row["error"].strip("+-%"))) for row in worst]
     assert errors == sorted(errors, reverse=True)
+
+
+def test_constants_that_were_fitted_to_measured_rows_are_told():
+    rows = pages.predictions()
+    for fitted in (False, True):
+        page = validation_page(ValidationResult(rows, ["emul"], fitted=fitted), pages.MADE)
+        told = any("fitted to the rows without" in each for each in page.sections[-1].remarks)
+        assert told == fitted
+
+
+def test_interrupted_validation_says_so():
+    rows = pages.predictions()[:1]
+    page = validation_page(ValidationResult(rows, ["emul"], interrupted=True), pages.MADE)
+    assert page.interrupted == "Interrupted after 1 row: the others are missing."
 
 
 def test_calibration_tells_the_numbers_and_the_errors_of_the_fit():
