@@ -38,7 +38,7 @@ def topology(names, name="some", km=None):
     return Topology(name, sites, tuple(Trunk(pair, FAR, km) for pair in pairs))
 
 
-def findings(world, counts=(16, 4096, 1 << 18), algorithm="auto", **more):
+def findings(world, counts=(16, 4096, 1 << 18), algorithm="hierarchical", **more):
     """Return the findings of a sweep that is modelled alone."""
     predictions = [
         world.predict("all_reduce", count, dtype="float32", algorithm=algorithm) for count in counts
@@ -58,6 +58,7 @@ def campuses():
     found = findings(
         world,
         (16, 4096, 1 << 14),
+        "auto",
         in_one_place=sweep.in_one_place(1 << 14),
         changes=tuple(islice(sweep.alternatives(1 << 14), 4)),
         document=load_document("three-campus"),

@@ -205,8 +205,8 @@ def _row(each: Predicted) -> tuple[str, ...]:
 def _assumptions(stacks: Sequence[Stack], fitted: bool) -> Assumptions:
     placed = [of_stack(stack) for stack in stacks]
     remarks = [
-        "Predictions rest on measurements of the links (ping and iperf3), and on the numbers of the "
-        "software below.",
+        "Predictions rest on measurements of the links (ping and iperf3), and on the numbers of "
+        "the software below.",
         "The error is the predicted time over the measured one, less one.",
         "The textbook formula is that of Hockney, with the one-way delay as alpha and the rate as "
         "beta.",
