@@ -300,6 +300,18 @@ class World(Communicator):
         """
         return self.engine.clocks.transfers()
 
+    def to_perfetto(self, path: str | Path) -> None:
+        """Write a trace of the ``history`` to ``path``: all its collectives on one line of time.
+
+        A slice for each collective, and its transfers as far as they are kept (see ``transfers``),
+        on the tracks of a Timeline's trace; those under way by the program so far. Forms and errors
+        as for Timeline.to_perfetto.
+        """
+        from emul.tracks import check_form, write_trace
+
+        check_form(Path(path))
+        write_trace(Path(path), self.engine.clocks.trace())
+
 
 def _slicing(given: object) -> Slicing | None:
     if given is None or isinstance(given, Slicing):

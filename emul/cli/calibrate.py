@@ -70,9 +70,9 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     rate, with steps and factor of its closed form. Parameters that the data cannot
     tell apart are named and put together. Needs scipy: pip install '.[calibrate]'.
     """
+    from emul.files import check_outputs
     from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of, taken_of
     from emul.measured import calibrate as fitted
-    from emul.report.files import check_outputs
     from emul.topology import load_document
 
     check_outputs({"--out": asked["out_path"], "--json": asked["json_path"]}, files)
@@ -213,10 +213,10 @@ def _write(
     asked: dict[str, Any],
 ) -> None:
     from emul import __version__
+    from emul.files import write_text
     from emul.measured import topology_text
     from emul.report.calibration_words import calibration_document
     from emul.report.documents import write_json
-    from emul.report.files import write_text
 
     if asked["json_path"] is not None:
         document = calibration_document(__version__, taken, link, parameters, calibration, warnings)

@@ -104,8 +104,8 @@ def perf(
     element is wrong, --strict is not met, or by a defect of emul a time is below its bound.
     """
     from emul.cli.sweep import Sweep
+    from emul.files import check_outputs
     from emul.report import PerfTable
-    from emul.report.files import check_outputs
 
     outputs = {"--json": json_path, "--nccl-json": nccl_json_path}
     check_outputs(outputs, [asked["topology"], asked["algorithm"], asked["stack"]])

@@ -59,8 +59,8 @@ def validate(
     of the textbook formula, with the one-way delay as alpha and the rate as beta.
     """
     from emul import __version__
+    from emul.files import check_outputs
     from emul.report.documents import write_json
-    from emul.report.files import check_outputs
     from emul.report.validation import check_picture, save_picture, validation_document
     from emul.stacks.profile import load_stack
     from emul.validation import read_links, read_measured, summary_of

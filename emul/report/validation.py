@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from emul.errors import FileError, MissingLibraryError
+from emul.files import write_file
 from emul.report.documents import document
-from emul.report.files import write_file
 from emul.report.text_table import TextTable
 from emul.units import format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from emul.errors import ArgumentError, one_of_many
 from emul.fixed_mapping import FixedMapping
@@ -108,6 +109,10 @@ class Prediction:
     def critical_path(self) -> CriticalPath:
         """The chain of causes that adds up to the time."""
         return critical_path(self.timeline)
+
+    def to_perfetto(self, path: str | Path) -> None:
+        """Write a trace of the transfers to ``path``, as Timeline.to_perfetto does."""
+        self.timeline.to_perfetto(path)
 
     @property
     def binding(self) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emul.timing.engine.scheduler import CAUSES
 from emul.timing.terms import TERMS
-from emul.timing.timeline import Timeline
+from emul.timing.transfer_times import TransferTimes
 from emul.units import PS_PER_S
 
 __all__ = ["CriticalPath", "Segment", "critical_path"]
@@ -34,11 +34,13 @@ class Segment:
     ``jitter``. ``share`` is bytes at the rate of a link, one's own or those waited for; ``window``
     and ``loss`` the time at a rate to which windows or losses held a connection, the round trip
     after which a sender without a free slot has one again, and packets sent a second time.
+    ``transfer``: whose stretch it is, by its number in the timeline; -1 for none.
     """
 
     place: str
     term: str
     duration_ps: int
+    transfer: int = field(default=-1, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class CriticalPath:
         return {each.place: None for each in self.segments}
 
 
-def critical_path(timeline: Timeline) -> CriticalPath:
+def critical_path(timeline: TransferTimes) -> CriticalPath:
     """Return why ``timeline`` ends when it does. The segments sum to its total exactly."""
     if not len(timeline):
         return CriticalPath(())
@@ -90,7 +92,7 @@ def critical_path(timeline: Timeline) -> CriticalPath:
 class _Walk:
     """Walks from the last transfer back through the transfers that held each one up."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: TransferTimes) -> None:
         self.timeline = timeline
         self.network = timeline.network
         self.table = timeline.connection_table
@@ -251,7 +253,7 @@ class _Walk:
         """Return a stretch of ``transfer``, and of the rounds that it stands for."""
         multiplicity = self.timeline.transfers.multiplicity
         rounds = 1 if multiplicity is None else int(multiplicity.rounds[transfer])
-        return Segment(place, term, duration_ps * rounds)
+        return Segment(place, term, duration_ps * rounds, transfer)
 
     def _over_streams(self, transfer: int) -> bool:
         connection = int(self.table.connection[transfer])

@@ -101,6 +101,18 @@ class Network:
         a, b = int(self.site_of[src]), int(self.site_of[dst])
         return (out, into) if a == b else (out, self.trunk_link(a, b), into)
 
+    def ports_out(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int64Array:
+        """Return the ports by which transfers leave their senders: node port or NIC."""
+        beyond = self.node_of[src] != self.node_of[dst]
+        ports: Int64Array = PORTS_PER_RANK * src.astype(np.int64) + 2 * beyond
+        return ports
+
+    def ports_in(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int64Array:
+        """Return the ports by which transfers come to their receivers, likewise."""
+        beyond = self.node_of[src] != self.node_of[dst]
+        ports: Int64Array = PORTS_PER_RANK * dst.astype(np.int64) + 1 + 2 * beyond
+        return ports
+
     @property
     def first_trunk_path(self) -> int:
         """Number of the path from the first site to itself; the trunks' paths follow."""
