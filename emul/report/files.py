@@ -1,4 +1,4 @@
-"""The same as emul.files, where modules still ask for it by its former name."""
+"""The same as emul.files, for modules that ask for it by its former name."""
 
 from emul.files import check_outputs, check_writable, write_file, write_text
 
