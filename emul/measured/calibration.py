@@ -67,6 +67,7 @@ class Calibration:
     ``warnings`` say in sentences which questions the data leave open. ``typical_error`` is the
     median of the relative errors of the fit of ``parameters`` numbers, ``worst_error`` the largest;
     ``slice_bytes`` the pieces in which it takes chunks of rings to be handed on, 0 for whole.
+    ``fitted_s``: the seconds of each measurement by the fit, in their order.
     """
 
     base_s: Quantity | None
@@ -81,6 +82,7 @@ class Calibration:
     parameters: int = 0
     least_rate_bytes_per_s: float = 0.0
     most_step_s: float = math.inf
+    fitted_s: tuple[float, ...] = ()
 
     @property
     def measured_anything(self) -> bool:
@@ -144,6 +146,7 @@ def calibrate(
         parameters=len(best.fit.model.active),
         least_rate_bytes_per_s=1 / upper_end(best.fit, BYTES),
         most_step_s=upper_end(best.fit, STEP),
+        fitted_s=tuple((best.fit.model.times_s * np.exp(best.fit.residuals)).tolist()),
     )
 
 

@@ -10,7 +10,14 @@ from emul.report.text_table import TextTable
 from emul.topology import Figure, LinkOrigin, Topology, figures_of
 from emul.units import format_bytes, format_rate, format_time
 
-__all__ = ["link_list", "link_sheets", "topology_list", "topology_sheet"]
+__all__ = [
+    "figure_value",
+    "link_figures",
+    "link_list",
+    "link_sheets",
+    "topology_list",
+    "topology_sheet",
+]
 
 
 def topology_list(topologies: Iterable[Topology]) -> TextTable:
@@ -84,15 +91,21 @@ def _statuses(figures: Iterable[Figure]) -> str:
 
 def link_sheets(links: Iterable[LinkOrigin]) -> Iterator[TextTable]:
     """Yield a table of the figures of each link; links that have the same share one."""
+    for names, figures in link_figures(links):
+        columns = ("figure", "value", "status", "source or formula")
+        table = TextTable(*columns, right=("value",), title=names)
+        for figure in figures:
+            table.row(figure.name, figure_value(figure), figure.status, figure.source)
+        yield table
+
+
+def link_figures(links: Iterable[LinkOrigin]) -> Iterator[tuple[str, tuple[Figure, ...]]]:
+    """Yield the figures of each link with its name; links that have the same share one entry."""
     places: dict[tuple[Figure, ...], list[str]] = {}
     for each in links:
         places.setdefault(figures_of(each), []).append(each.place)
     for figures, names in places.items():
-        columns = ("figure", "value", "status", "source or formula")
-        table = TextTable(*columns, right=("value",), title=_joined(names))
-        for figure in figures:
-            table.row(figure.name, _value(figure), figure.status, figure.source)
-        yield table
+        yield _joined(names), figures
 
 
 MOST_NAMES = 4
@@ -103,7 +116,8 @@ def _joined(names: list[str]) -> str:
     return ", ".join(names[:MOST_NAMES]) + more
 
 
-def _value(figure: Figure) -> str:
+def figure_value(figure: Figure) -> str:
+    """Return the value of a figure with its unit."""
     if isinstance(figure.value, str):
         return figure.value
     forms = {"B": format_bytes, "B/s": format_rate, "s": format_time}

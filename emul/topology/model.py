@@ -24,7 +24,8 @@ class Site:
 
     ``nodes`` are kept as NodeRuns, equal ones in a row as one. All trunks together carry
     ``uplink_bytes_per_s`` out of the site, after idle time ``uplink_burst_bytes`` at once, and
-    ``downlink_bytes_per_s`` into it, None for as much.
+    ``downlink_bytes_per_s`` into it, None for as much. ``latitude_deg`` and ``longitude_deg`` are
+    for maps alone, both or none; delays come from the trunks.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Site:
     uplink_bytes_per_s: float = math.inf
     downlink_bytes_per_s: float | None = None
     uplink_burst_bytes: float = 0.0
+    latitude_deg: float | None = None
+    longitude_deg: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a site in which nobody lives, and one without a way out or in."""
@@ -52,6 +55,21 @@ class Site:
             raise TopologyError(
                 f"site {self.name!r} with uplink_burst_bytes = {self.uplink_burst_bytes}: needed a "
                 "finite number of bytes, 0 or more"
+            )
+        self._check_coordinates()
+
+    def _check_coordinates(self) -> None:
+        given = (self.latitude_deg, self.longitude_deg)
+        for name, value, most in zip(("latitude", "longitude"), given, (90.0, 180.0), strict=True):
+            if value is not None and not -most <= value <= most:
+                raise TopologyError(
+                    f"site {self.name!r} with {name}_deg = {value}: needed a number from {-most:g} "
+                    f"to {most:g}, in degrees"
+                )
+        if given.count(None) == 1:
+            lacking = "longitude_deg" if self.longitude_deg is None else "latitude_deg"
+            raise TopologyError(
+                f"site {self.name!r} has no {lacking}: needed both coordinates, or none"
             )
 
     @property

@@ -1,0 +1,98 @@
+"""When a link is in use: a port, or one direction of a trunk."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emul.arrays import BoolArray, Int64Array
+from emul.errors import ArgumentError
+from emul.timing.timeline import Timeline
+from emul.topology.network import PORTS_PER_RANK
+from emul.units import PS_PER_S
+
+__all__ = ["busiest_of", "busy_intervals", "leaves_out_rounds"]
+
+SENDER, CONNECTION, RECEIVER = range(3)
+"""Columns of a timeline's ``on_link_ps``."""
+
+
+def leaves_out_rounds(timeline: Timeline) -> bool:
+    """Say whether some lines of ``timeline`` stand for several rounds, which are not all there."""
+    given = timeline.transfers.multiplicity
+    return given is not None and bool((given.rounds > 1).any())
+
+
+def busiest_of(timeline: Timeline, place: str) -> list[int]:
+    """Return the links of ``place`` to look at, as Network numbers them; none for a host.
+
+    Of a trunk these are its two directions, the one of that name first; of ports, the two of the
+    rank that sends and receives most there.
+    """
+    network = timeline.network
+    for a, b in network.trunks:
+        if network.place(network.trunk_link(a, b)) == place:
+            return [network.trunk_link(a, b), network.trunk_link(b, a)]
+    ports = PORTS_PER_RANK * network.world_size
+    pairs = [link for link in range(0, ports, 2) if network.place(link) == place]
+    if not pairs:
+        return []
+    carried = network.link_bytes(timeline.src, timeline.dst, timeline.nbytes)
+    busiest = max(pairs, key=lambda link: carried[link] + carried[link + 1])
+    return [busiest, busiest + 1]
+
+
+def busy_intervals(timeline: Timeline, link: int) -> Int64Array:
+    """Return when ``link`` is in use, in picoseconds: (intervals, 2) int64, one after the other.
+
+    A link, numbered as in Network, is in use from when a transfer takes it until the last byte of
+    that transfer has left it; a port of a sender also during the overhead. Intervals that touch are
+    one. Raises ArgumentError where rounds were left out, for they are missing here too.
+    """
+    if leaves_out_rounds(timeline):
+        raise ArgumentError(
+            "a timeline in which equal rounds were left out: needed one with all of them"
+        )
+    over, column = _crossing(timeline, link)
+    begins = timeline.on_link_ps[over, column]
+    if column == CONNECTION:
+        ends = timeline.left_ps[over]
+    else:
+        rate = float(timeline.network.link_rate[link])
+        ends = begins + (timeline.nbytes[over] * float(PS_PER_S) / rate + 0.5).astype(np.int64)
+        if column == SENDER:
+            ends += _overhead_ps(timeline, over)
+    return _united(begins, ends)
+
+
+def _crossing(timeline: Timeline, link: int) -> tuple[BoolArray, int]:
+    """Return which transfers cross ``link``, and the column of the moments they take it."""
+    network, src, dst = timeline.network, timeline.src, timeline.dst
+    moved: BoolArray = src != dst
+    trunk = link - PORTS_PER_RANK * network.world_size
+    if trunk >= 0:
+        a, b = divmod(trunk, network.n_sites)
+        return moved & (network.site_of[src] == a) & (network.site_of[dst] == b), CONNECTION
+    rank, kind = divmod(link, PORTS_PER_RANK)
+    near = network.node_of[src] == network.node_of[dst]
+    inside, into = kind < 2, kind % 2 == 1
+    end = dst if into else src
+    return moved & (near == inside) & (end == rank), RECEIVER if into else SENDER
+
+
+def _overhead_ps(timeline: Timeline, over: BoolArray) -> Int64Array:
+    """Return for how long each of these transfers holds its sender's port before its bytes do."""
+    network, transfers = timeline.network, timeline.transfers
+    paths = network.paths(timeline.src[over], timeline.dst[over])
+    overhead: Int64Array = network.path_overhead_ps[paths] * (timeline.begins[over] != 0)
+    return overhead + transfers.host_ps[over] if transfers.host_ps.size else overhead
+
+
+def _united(begins: Int64Array, ends: Int64Array) -> Int64Array:
+    """Return the union of intervals, in order: (intervals, 2)."""
+    order = np.argsort(begins, kind="stable")
+    begins, until = begins[order], np.maximum.accumulate(ends[order])
+    if not len(begins):
+        return np.zeros((0, 2), dtype=np.int64)
+    new = np.append(True, begins[1:] > until[:-1])
+    last = np.append(np.flatnonzero(new)[1:] - 1, len(begins) - 1)
+    return np.stack([begins[new], until[last]], axis=1)
