@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli import pictures
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Dilation, Real, Size, Whole
 from emul.cli.terminal import complain, console, say
@@ -40,7 +41,13 @@ def _write_nccl_json(path: Path, result: PerfResult) -> None:
 FILES: Outputs[PerfResult] = Outputs(
     Output("--json", "Write the lines as JSON.", _write_json),
     Output("--nccl-json", "Write the JSON of nccl-tests (-J).", _write_nccl_json),
-)
+    Output("--trace", "Write a trace of the largest size that is done: .json, .json.gz (Chrome), "
+           ".pftrace or .perfetto-trace.", pictures.trace_largest, pictures.check_trace),
+    Output("--plot", "Draw time over size (.png, .svg, .pdf; Matplotlib).", pictures.draw_perf,
+           pictures.check_plot),
+    Output("--plot-timeline", "Draw trunks and ports over time, of the largest size that is done.",
+           pictures.draw_timeline, pictures.check_plot_timeline),
+)  # fmt: skip
 
 
 @click.command()
@@ -117,6 +124,8 @@ def perf(**asked: Any) -> None:
     check_asked(asked)
     sweep = sweep_of(asked)
     counts = counts_of(sweep, asked)
+    if asked["trace_path"] is not None:
+        pictures.check_traced(sweep.predict(sweep.world, counts[-1]))
     sweep.rehearse(counts)
     started = datetime.now()
     rows, words, interrupted = _print_table(sweep, counts)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emul.arrays import Int32Array, Int64Array
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.timing.traffic import NOBODY, Origin, connections_of
 from emul.timing.transfer_times import TransferTimes
 from emul.topology import Network
@@ -115,7 +115,7 @@ class Crossings:
         return replace(self, **own)
 
 
-def held_until_ps(timeline: TransferTimes, lines: slice = slice(None)) -> Int64Array:
+def held_until_ps(timeline: TransferTimes, lines: slice | BoolArray = slice(None)) -> Int64Array:
     """Return until when ``lines`` held the hops of ``on_link_ps``: (transfers, 3), -1 for none."""
     network, given = timeline.network, timeline.transfers
     taken, src, dst = timeline.on_link_ps[lines], given.src[lines], given.dst[lines]
