@@ -13,6 +13,7 @@ from emul.errors import ArgumentError, shown
 from emul.ops import REDUCTIONS, dtype_named
 from emul.ops.buffers import Buffers
 from emul.plans import Counts, Shape, collective_named
+from emul.reading.brief import one_line
 from emul.reading.checks import flag, is_array, one_of, rank, whole
 from emul.runtime import launch
 from emul.runtime.engine import Engine
@@ -397,7 +398,8 @@ class Group(Communicator):
 
     def __repr__(self) -> str:
         """Name the ranks."""
-        return f"<Group of {self.size} ranks of {self.place}: {self.ranks.tolist()}>"
+        ranks = ", ".join(map(str, self.ranks[:40].tolist()))  # more than fit in a line
+        return one_line(f"<Group of {self.size} ranks of {self.place}: [{ranks}]>")
 
 
 def checked_ranks(ranks: Iterable[int], world_size: int) -> npt.NDArray[np.int32]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from emul.communicator import Communicator, Group, checked_ranks
 from emul.errors import ArgumentError, TimeLimitError, TopologyError, shown
 from emul.ops import AUTO_BACKEND, Ops, ops_for
+from emul.reading.brief import brief, one_line
 from emul.reading.checks import finite, flag, one_of, whole
 from emul.runtime.engine import Engine
 from emul.runtime.history import HistoryRow, TransferTable
@@ -55,6 +56,8 @@ class Settings:
     slicing: Slicing | None = NCCL_SLICING
     start_s: float = 0.0
     stack: Stack = IDEAL
+
+    __repr__ = brief
 
 
 class World(Communicator):
@@ -200,7 +203,7 @@ class World(Communicator):
         sites = ", ".join(f"{site.name} {site.ranks}" for site in self.topology.sites)
         dilated = f", dilation {self.dilation:g}" if self.dilation != 1 else ""
         place = f"{self.topology.name}: {self.size} ranks ({sites})"
-        return f"<World {place}, {self.clock} clock{dilated}>"
+        return one_line(f"<World {place}, {self.clock} clock{dilated}>")
 
     @property
     def dilation(self) -> float:

@@ -25,6 +25,7 @@ from emul.measured.merging import BLURRED, SLICES, Settled, settled
 from emul.measured.misfits import has_another_form, words_of_misfit
 from emul.measured.populations import Apart, apart
 from emul.measured.ring_paths import ALIKE, Ring
+from emul.reading.brief import brief
 from emul.units import format_rate, format_time
 
 __all__ = ["Calibration", "Quantity", "calibrate"]
@@ -57,6 +58,8 @@ class Quantity:
     holds: str = ""
     confidence: float = CONFIDENCE
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -83,6 +86,8 @@ class Calibration:
     least_rate_bytes_per_s: float = 0.0
     most_step_s: float = math.inf
     fitted_s: tuple[float, ...] = ()
+
+    __repr__ = brief
 
     @property
     def measured_anything(self) -> bool:

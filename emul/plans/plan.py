@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.memory import check_fits
+from emul.reading.brief import brief, one_line
 
 __all__ = [
     "Order",
@@ -49,6 +50,8 @@ class Partition:
     blocks: int
     units: int
     edges: npt.NDArray[Any]
+
+    __repr__ = brief
 
     @classmethod
     def uniform(cls, n_chunks: int) -> Partition:
@@ -101,6 +104,8 @@ class Step:
     reduce: BoolArray
     channel: Int32Array
 
+    __repr__ = brief
+
     @classmethod
     def of(
         cls,
@@ -148,6 +153,8 @@ class Waits:
     upon_issue: BoolArray
     starts: BoolArray
 
+    __repr__ = brief
+
     def __len__(self) -> int:
         """Return the number of waits."""
         return len(self.earlier)
@@ -165,6 +172,8 @@ class RecordedSteps:
     """Steps as data, in place of a function that generates them."""
 
     steps: tuple[Step, ...]
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, plan: Plan) -> RecordedSteps:
@@ -288,6 +297,10 @@ class Plan:
     def place_name(self, place: int) -> str:
         """Return the name of place ``place`` of a rank."""
         return place_name(place, self.vectors)
+
+    def __repr__(self) -> str:
+        """Say in one line what it does for how many ranks."""
+        return one_line(f"<Plan {self}: {self.partition.n_chunks} chunks, order {self.order}>")
 
     def __str__(self) -> str:
         """Name the plan as error messages do."""

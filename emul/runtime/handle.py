@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emul.errors import InFlightError, LagError
+from emul.reading.brief import one_line
 from emul.runtime.engine import Engine
 from emul.runtime.operation import Operation
 from emul.runtime.run import Run
@@ -97,4 +98,4 @@ class Handle:
     def __repr__(self) -> str:
         """Name the collective, and say whether it was waited for."""
         state = "waited for" if self._run else "not waited for yet"
-        return f"<Handle of {self._operation.prediction.plan}: {state}>"
+        return one_line(f"<Handle of {self._operation.prediction.plan}: {state}>")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from emul.reading.brief import brief
 from emul.timing import Timeline
 from emul.timing.traced import Crossings
 from emul.timing.traffic import Origin
@@ -55,6 +56,8 @@ class HistoryRow:
     issued_ps: int
     started_ps: int
     done_ps: int
+
+    __repr__ = brief
 
 
 Passage = HistoryRow

@@ -10,10 +10,11 @@ from pathlib import Path
 from emul.errors import ArgumentError, one_of_many
 from emul.fixed_mapping import FixedMapping
 from emul.plans import Plan, Shape, SymmetricPlan
+from emul.reading.brief import one_line
 from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.topology.bound import Bounded
-from emul.units import PS_PER_S
+from emul.units import PS_PER_S, format_bytes, format_time
 
 __all__ = ["Prediction", "by_reason"]
 
@@ -51,6 +52,13 @@ class Prediction:
     considered: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
     ruled_out: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
     passed_over: Mapping[str, str] = field(default_factory=lambda: FixedMapping())
+
+    def __repr__(self) -> str:
+        """Say the modelled time in one line."""
+        return one_line(
+            f"<Prediction {self.of}: {format_bytes(self.nbytes)}, modelled "
+            f"{format_time(self.time_s)}, bound {format_time(self.bound_s)}>"
+        )
 
     @property
     def plan(self) -> Plan:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError
 from emul.ops import Arrays, RoundingError, rounding_error
+from emul.reading.brief import one_line
 from emul.runtime.operation import Operation
 from emul.runtime.prediction import Prediction
 from emul.timing import Moments, Timeline
@@ -156,7 +157,7 @@ class Run:
         output = (
             "none" if self.output is None else f"{tuple(self.output.shape)} {self.output.dtype}"
         )
-        return (
+        return one_line(
             f"<Run {plan}: output {output}, "
             f"modelled {format_time(self.time_s)}, bound {format_time(self.bound_s)}, "
             f"{dilated}measured {format_time(self.wall_s)}{steps}>"

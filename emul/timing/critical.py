@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
+from emul.reading.brief import brief, one_line
 from emul.timing.engine.scheduler import CAUSES
 from emul.timing.terms import TERMS
 from emul.timing.transfer_times import TransferTimes
-from emul.units import PS_PER_S
+from emul.units import PS_PER_S, format_time
 
 __all__ = ["CriticalPath", "Segment", "critical_path"]
 
@@ -42,6 +43,8 @@ class Segment:
     duration_ps: int
     transfer: int = field(default=-1, compare=False)
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True)
 class CriticalPath:
@@ -68,6 +71,14 @@ class CriticalPath:
     def binding_place(self) -> str:
         """The part of the network on which most of the path is spent."""
         return max(self._by_place(), key=lambda place: self.spent_s(place), default="none")
+
+    def __repr__(self) -> str:
+        """Say in one line how long it is, and what most of it is."""
+        spent = format_time(self.total_ps / PS_PER_S)
+        most = f"{self.binding} on {self.binding_place}"
+        return one_line(
+            f"<CriticalPath: {len(self.segments)} segments, {spent}, most of it {most}>"
+        )
 
     def spent_s(self, place: str, term: str | None = None) -> float:
         """Return the seconds spent at ``place``, by ``term`` or in all."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from emul.arrays import Float64Array, Int64Array
 from emul.errors import EmulError, OutageError, ShapeError, TimeLimitError
 from emul.plans import Program
+from emul.reading.brief import one_line
 from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.effects.link_states import NEVER, LinkStates
@@ -73,9 +74,10 @@ class Timeline(TransferTimes):
 
     def __repr__(self) -> str:
         """Say in one line how much is sent, and how long it takes."""
-        return (
-            f"<Timeline: {self.sent} transfers, {format_bytes(self.cross_site_bytes)} between "
-            f"sites, {format_time(self.total_s)}>"
+        between = format_bytes(self.cross_site_bytes)
+        return one_line(
+            f"<Timeline: {self.sent} transfers, {between} between sites, "
+            f"{format_time(self.total_s)}>"
         )
 
 

@@ -23,6 +23,7 @@ from emul.errors import ArgumentError, shown
 from emul.memory import check_fits
 from emul.plans import Multiplicity, Order, Program, Waits
 from emul.plans.runs import expand
+from emul.reading.brief import brief
 from emul.reading.checks import whole
 from emul.stacks import IDEAL, Stack
 from emul.units import MOST_BYTES, PS_PER_S, format_bytes
@@ -116,6 +117,8 @@ class Origin:
     program: Program
     message: Int64Array
 
+    __repr__ = brief
+
     @classmethod
     def of(cls, program: Program) -> Origin:
         """Return that of the messages of ``program`` themselves."""
@@ -164,6 +167,8 @@ class Transfers:
     multiplicity: Multiplicity | None
     origin: Origin | None
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traffic(Transfers):
@@ -185,6 +190,8 @@ class Traffic(Transfers):
     under_way: int
     drains: Int64Array
     waits: Waits | None
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, program: Program, slicing: Slicing | None, stack: Stack = IDEAL) -> Traffic:

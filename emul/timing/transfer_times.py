@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emul.arrays import Int32Array, Int64Array, UInt8Array
+from emul.reading.brief import brief
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.traffic import Transfers
 from emul.topology import Network
@@ -56,6 +57,8 @@ class TransferTimes:
     start_cause: Int64Array
     ordered_after: Int64Array
     done_cause: Int64Array
+
+    __repr__ = brief
 
     def __len__(self) -> int:
         """Return the number of transfers."""

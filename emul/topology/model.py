@@ -12,6 +12,7 @@ from itertools import combinations
 from emul.errors import TopologyError, listed, one_of_many, unknown_name
 from emul.links import EFFECTS, Changes, Link
 from emul.links.changes import CONSTANT
+from emul.reading.brief import brief, one_line
 from emul.topology.detours import in_place_of
 from emul.topology.nodes import Node, NodeRuns
 
@@ -36,6 +37,8 @@ class Site:
     uplink_burst_bytes: float = 0.0
     latitude_deg: float | None = None
     longitude_deg: float | None = None
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse a site in which nobody lives, and one without a way out or in."""
@@ -107,6 +110,8 @@ class Trunk:
     km: float | None = None
     changes: Changes = CONSTANT
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True)
 class Topology:
@@ -156,6 +161,11 @@ class Topology:
     def world_size(self) -> int:
         """Number of ranks."""
         return sum(site.ranks for site in self.sites)
+
+    def __repr__(self) -> str:
+        """Say in one line where the ranks live."""
+        sites = ", ".join(f"{site.name} {site.ranks}" for site in self.sites)
+        return one_line(f"<Topology {self.name}: {self.world_size} ranks ({sites})>")
 
     @property
     def ranks_by_node(self) -> list[list[int]]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from emul.arrays import Float64Array, Int32Array, Int64Array
 from emul.links import Link
+from emul.reading.brief import brief
 from emul.topology.model import Topology, Trunk
 from emul.units import PS_PER_S
 
@@ -43,6 +44,8 @@ class Network:
     path_latency_ps: Int64Array
     path_overhead_ps: Int64Array
     path_queue_ps: Int64Array
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, topology: Topology) -> Network:

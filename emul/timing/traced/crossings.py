@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emul.arrays import BoolArray, Int32Array, Int64Array
+from emul.reading.brief import brief
 from emul.timing.traffic import NOBODY, Origin, connections_of
 from emul.timing.transfer_times import TransferTimes
 from emul.topology import Network
@@ -54,6 +55,8 @@ class Crossings:
     held_by: Int64Array
     ordered_after: Int64Array
     origin: Origin | None
+
+    __repr__ = brief
 
     @classmethod
     def of(
