@@ -47,6 +47,10 @@ No = Literal[False]
 Yes = Literal[True]
 
 
+SHOWN = 40
+"""Ranks of a group that are named."""
+
+
 class Communicator:
     """The collectives among some ``ranks`` of a world, ``size`` of them.
 
@@ -396,9 +400,18 @@ class Group(Communicator):
         self.place = engine.topology.name
         super().__init__(engine, engine.topology.of_ranks(ranks.tolist()), ranks, number)
 
+    def _repr_html_(self) -> str:
+        """Return a small table, for notebooks."""
+        from emul.drawing import sheet
+
+        ranks = ", ".join(map(str, self.ranks[:SHOWN].tolist()))
+        more = f" and {self.size - SHOWN:,} more" if self.size > SHOWN else ""
+        facts = [("topology", self.place), ("number", str(self.number)), ("ranks", ranks + more)]
+        return sheet(f"Group of {self.size:,} ranks", facts)
+
     def __repr__(self) -> str:
         """Name the ranks."""
-        ranks = ", ".join(map(str, self.ranks[:40].tolist()))  # more than fit in a line
+        ranks = ", ".join(map(str, self.ranks[:SHOWN].tolist()))  # more than fit in a line
         return one_line(f"<Group of {self.size} ranks of {self.place}: [{ranks}]>")
 
 

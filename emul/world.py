@@ -23,7 +23,7 @@ from emul.runtime.planner import Timing
 from emul.stacks import IDEAL, Stack
 from emul.timing import NCCL_SLICING, Slicing
 from emul.topology import Network, Topology, load, read_topology
-from emul.units import PS_PER_S
+from emul.units import PS_PER_S, format_time
 from emul.wall.clock import WallClock, checked_dilation
 from emul.wall.lag import Lag
 
@@ -35,6 +35,9 @@ LATEST_START_S = 1e9
 
 MOST_SECONDS = 1e15
 """Of one ``compute``: 32 million years, which no clock is asked for by intent."""
+
+LAST_SHOWN = 5
+"""Collectives in the table of a World."""
 
 DEFAULT_TOPOLOGY = "three-campus"
 
@@ -204,6 +207,24 @@ class World(Communicator):
         dilated = f", dilation {self.dilation:g}" if self.dilation != 1 else ""
         place = f"{self.topology.name}: {self.size} ranks ({sites})"
         return one_line(f"<World {place}, {self.clock} clock{dilated}>")
+
+    def _repr_html_(self) -> str:
+        """Return a small table with the last collectives, for notebooks."""
+        from emul.drawing import sheet
+
+        rows = self.history
+        facts = [
+            ("topology", f"{self.topology.name}, {self.size:,} ranks"),
+            ("clock", self.clock + (f", dilation {self.dilation:g}" if self.dilation != 1 else "")),
+            ("backend", self.ops.name),
+            ("stack", self.stack.name),
+            ("modelled time so far", format_time(self.now_s)),
+            ("collectives", f"{len(rows):,}"),
+        ]
+        for row in rows[-LAST_SHOWN:]:
+            lasted = format_time((row.done_ps - row.issued_ps) / PS_PER_S)
+            facts.append((f"{row.collective} {row.number}", f"{lasted} from its issue"))
+        return sheet("World", facts)
 
     @property
     def dilation(self) -> float:

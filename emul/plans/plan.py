@@ -7,7 +7,7 @@ plan need not be held as a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
@@ -298,8 +298,23 @@ class Plan:
         """Return the name of place ``place`` of a rank."""
         return place_name(place, self.vectors)
 
+    def _repr_html_(self) -> str:
+        """Return a small table, for notebooks."""
+        from emul.drawing import sheet
+
+        facts = [
+            ("collective", self.collective),
+            ("algorithm", self.algorithm),
+            ("ranks", f"{self.world_size:,}"),
+            ("chunks", f"{self.partition.n_chunks:,}"),
+            ("order", self.order),
+        ]
+        if isinstance(self.steps, Sized):
+            facts.append(("steps", f"{len(self.steps):,}"))
+        return sheet("Plan", facts, note=" ".join(self.notes))
+
     def __repr__(self) -> str:
-        """Say in one line what it does for how many ranks."""
+        """Say in one line how it performs its collective, and for how many ranks."""
         return one_line(f"<Plan {self}: {self.partition.n_chunks} chunks, order {self.order}>")
 
     def __str__(self) -> str:

@@ -72,6 +72,12 @@ class Timeline(TransferTimes):
         check_form(Path(path))
         write_trace(Path(path), trace_of(self))
 
+    def _repr_html_(self) -> str:
+        """Return a small table and the bars of the busiest links, for notebooks."""
+        from emul.timing.views import timeline_sheet
+
+        return timeline_sheet(self)
+
     def __repr__(self) -> str:
         """Say in one line how much is sent, and how long it takes."""
         between = format_bytes(self.cross_site_bytes)

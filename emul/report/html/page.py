@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from emul.report.html.markup import Element
+from emul.drawing.markup import Element
 
 __all__ = [
     "Assumption",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emul.drawing.markup import Element, element, number
+from emul.drawing.positions import Positions
 from emul.report.html.legend import clipped, text_px
-from emul.report.html.markup import Element, element, number
-from emul.report.html.positions import Positions
 
 __all__ = ["MapTrunk", "site_map"]
 

@@ -23,6 +23,7 @@ COLORS = (
 )  # fmt: skip
 """Told apart also by readers who see no red or no green."""
 
+FORMS = ("png", "svg", "pdf")
 DOTS_PER_INCH = 120
 LONGEST = 60
 """Characters of a name in a picture; the rest is left out."""
@@ -32,10 +33,10 @@ SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "emul", "pdf.fonttype":
 
 
 def check_picture(path: Path, option: str = "--plot") -> None:
-    """Raise MissingLibraryError without Matplotlib, FileError for a form that it does not draw."""
-    forms = new_figure(1, 1, option).canvas.get_supported_filetypes()
-    if _form(path) not in forms:
-        raise FileError(f"{option} {path}: needed a name that ends in .{', .'.join(sorted(forms))}")
+    """Raise MissingLibraryError without Matplotlib, FileError for another form than FORMS."""
+    new_figure(1, 1, option)
+    if _form(path) not in FORMS:
+        raise FileError(f"{option} {path}: needed a name that ends in .png, .svg or .pdf")
 
 
 def new_figure(width: float, height: float, what: str = "a picture") -> Figure:

@@ -38,7 +38,7 @@ def plot_heat_map(
     Parameters
     ----------
     path
-        Its ending says the form: ``.png``, ``.svg``, ``.pdf`` or another one of Matplotlib.
+        Its ending says the form: ``.png``, ``.svg`` or ``.pdf``.
     values
         Seconds, or other finite numbers; NaN leaves a cell empty.
     rows, columns

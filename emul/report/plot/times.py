@@ -45,7 +45,7 @@ def plot_times(
     Parameters
     ----------
     path
-        Its ending says the form: ``.png``, ``.svg``, ``.pdf`` or another one of Matplotlib.
+        Its ending says the form: ``.png``, ``.svg`` or ``.pdf``.
     curves
         The modelled seconds by size in bytes, of each algorithm by name, in the order of the key.
     bound
