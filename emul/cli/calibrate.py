@@ -11,6 +11,7 @@ import click
 
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import Size
+from emul.cli.reports import write_calibration_report
 from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ FILES: Outputs[CalibrationResult] = Outputs(
     Output("--out", "Write a topology with the calibrated link.", _write_topology,
            metavar="TOPOLOGY.toml"),
     Output("--json", "Write the parameters as JSON.", _write_json),
+    Output("--report", "Write a page in HTML: the numbers, the fit, its errors.",
+           write_calibration_report),
 )  # fmt: skip
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +12,14 @@ import click
 from emul.cli import pictures
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Dilation, Real, Size, Whole
-from emul.cli.terminal import complain, console, say
+from emul.cli.progress import progress
+from emul.cli.reports import write_perf_report
+from emul.cli.terminal import complain, say
 
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
     from emul.report import PerfResult, PerfRow
+    from emul.topology import Document
 
 __all__ = ["perf"]
 
@@ -47,6 +48,8 @@ FILES: Outputs[PerfResult] = Outputs(
            pictures.check_plot),
     Output("--plot-timeline", "Draw trunks and ports over time, of the largest size that is done.",
            pictures.draw_timeline, pictures.check_plot_timeline),
+    Output("--report", "Write a page in HTML: the answer, pictures, changes, sources.",
+           write_perf_report),
 )  # fmt: skip
 
 
@@ -119,10 +122,13 @@ def perf(**asked: Any) -> None:
     element is wrong, --strict is not met, or by a defect of emul a time is below its bound.
     """
     from emul.cli.perf_setup import check_asked, counts_of, sweep_of
+    from emul.topology import load_document
 
     FILES.check(asked, [asked["topology"], asked["algorithm"], asked["stack"]])
     check_asked(asked)
     sweep = sweep_of(asked)
+    # Read before the work: afterwards the file may be gone.
+    document = load_document(asked["topology"]) if asked["report_path"] else None
     counts = counts_of(sweep, asked)
     if asked["trace_path"] is not None:
         pictures.check_traced(sweep.predict(sweep.world, counts[-1]))
@@ -130,7 +136,7 @@ def perf(**asked: Any) -> None:
     started = datetime.now()
     rows, words, interrupted = _print_table(sweep, counts)
     if rows:  # with none, a complete file of an earlier run is worth more
-        FILES.write(asked, _result(sweep, counts, rows, words, asked, started))
+        FILES.write(asked, _result(sweep, counts, rows, words, asked, started, document))
     if interrupted:
         complain(f"emul perf: interrupted after {len(rows)} of {len(counts)} sizes")
         sys.exit(INTERRUPTED)
@@ -148,11 +154,13 @@ def _result(
     words: list[str],
     asked: dict[str, Any],
     started: datetime,
+    document: Document | None,
 ) -> PerfResult:
     """Return the rows that are done with all that the files tell of them."""
     from emul.cli.perf_setup import nccl_config
     from emul.report import PerfResult
 
+    last = counts[len(rows) - 1]
     return PerfResult(
         sweep.world,
         rows,
@@ -164,6 +172,10 @@ def _result(
         started,
         datetime.now(),
         interrupted=len(rows) < len(counts),
+        in_one_place=lambda: sweep.in_one_place(last),
+        alternatives=lambda: sweep.alternatives(last),
+        document=document,
+        may_overflow=sweep.may_overflow,
     )
 
 
@@ -205,7 +217,7 @@ def _print_table(sweep: Sweep, counts: list[int]) -> tuple[list[PerfRow], list[s
     try:
         say(*table.head(__version__, sweep.how))
         for number, count in enumerate(counts, start=1):
-            with _progress(f"size {number} of {len(counts)}") as advance:
+            with progress(f"size {number} of {len(counts)}") as advance:
                 row = sweep.row(count, advance)
             rows.append(row)
             say(table.line(row))
@@ -223,17 +235,3 @@ def _words(sweep: Sweep, rows: list[PerfRow], count: int) -> list[str]:
     here = sweep.predict(sweep.world, count)
     words = closing_words(sweep.world, here, sweep.in_one_place(count))
     return [*words, overflow_words(rows, sweep.op)] if sweep.may_overflow else words
-
-
-@contextmanager
-def _progress(task: str) -> Iterator[Callable[[str], None]]:
-    """Show the progress on a terminal, in a line that goes away."""
-    if not sys.stderr.isatty():
-        yield lambda doing: None
-        return
-    from rich.live import Live
-
-    # Refreshed by hand: a refreshing thread would take time from what is measured.
-    shown = console(stderr=True)
-    with Live(task, console=shown, auto_refresh=False, transient=True) as live:
-        yield lambda doing: live.update(f"{task}: {doing}", refresh=True)

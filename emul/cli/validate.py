@@ -11,6 +11,7 @@ import click
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Real
 from emul.cli.pictures import check_plot
+from emul.cli.reports import write_validation_report
 from emul.cli.terminal import complain, console, print_wide, say, say_each
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ FILES: Outputs[ValidationResult] = Outputs(
     Output("--json", "Write rows and summary as JSON.", _write_json),
     Output("--plot", "Draw predicted over measured (.png, .svg, .pdf; Matplotlib).", _draw,
            check_plot),
+    Output("--report", "Write a page in HTML: errors, pictures, sources.", write_validation_report),
 )  # fmt: skip
 
 
@@ -93,7 +95,11 @@ def validate(
     if not predictions:
         sys.exit(INTERRUPTED)
     _print(predictions, only_summary)
-    FILES.write(asked, ValidationResult(predictions, sys.argv, interrupted=interrupted))
+    stacks = {used.name: used for used in (predictor.stack_of(p.row) for p in predictions)}
+    result = ValidationResult(
+        predictions, sys.argv, interrupted, tuple(stacks.values()), fitted=calibrate
+    )
+    FILES.write(asked, result)
     model, _ = summary_of(predictions)
     broken = _broken(model, max_median, max_p90)
     if interrupted:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from emul.report.perf_row import PerfRow
+from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
+from emul.topology import Document
 from emul.wall.lag import Lag
 from emul.world import World
 
@@ -23,7 +25,11 @@ class PerfResult:
     cost of the row with this index. ``words``: the lines under the table, none of a sweep that was
     interrupted. ``lag``: of all timed calls. ``command``: the words of the command line.
     ``config``: how sizes were stepped through and how often each was run, by the keys of the JSON
-    of nccl-tests. ``interrupted``: whether rows are missing.
+    of nccl-tests. ``interrupted``: whether rows are missing. Of the last row, and worked out when
+    asked for: ``in_one_place``, the modelled cost over the same ranks at one site, None where that
+    cannot be timed; ``alternatives``, the modelled costs with one thing changed. ``document``: the
+    file of the topology, None where nothing that is written needs it. ``may_overflow``: whether
+    whole numbers were added up or multiplied.
     """
 
     world: World
@@ -35,7 +41,11 @@ class PerfResult:
     config: Mapping[str, Any]
     started: datetime
     ended: datetime
+    in_one_place: Callable[[], Prediction | None]
+    alternatives: Callable[[], Iterator[Alternative]]
+    document: Document | None
     interrupted: bool = False
+    may_overflow: bool = False
 
     @property
     def largest(self) -> Prediction:

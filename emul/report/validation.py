@@ -8,6 +8,7 @@ from typing import Any
 
 from emul.report.documents import document
 from emul.report.text_table import TextTable
+from emul.stacks import Stack
 from emul.units import format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of
 from emul.validation.summary import errors_by_delay
@@ -30,11 +31,15 @@ class ValidationResult:
     """The rows that were predicted, in input order, at least one.
 
     ``command``: the words of the command line. ``interrupted``: whether rows are missing.
+    ``stacks``: those whose messages were predicted; ``fitted``: whether constants of theirs come
+    from rows that were measured without shaping.
     """
 
     predictions: Sequence[Predicted]
     command: Sequence[str]
     interrupted: bool = False
+    stacks: Sequence[Stack] = ()
+    fitted: bool = False
 
 
 def validation_table(predictions: Iterable[Predicted]) -> TextTable:

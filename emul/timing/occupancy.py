@@ -65,7 +65,8 @@ def _crossing(timeline: TransferTimes, link: int) -> tuple[BoolArray, int]:
     trunk = link - PORTS_PER_RANK * network.world_size
     if trunk >= 0:
         a, b = divmod(trunk, network.n_sites)
-        return moved & (network.site_of[src] == a) & (network.site_of[dst] == b), CONNECTION
+        between = (network.site_of[src] == a) & (network.site_of[dst] == b) & (a != b)
+        return moved & between, CONNECTION
     rank, kind = divmod(link, PORTS_PER_RANK)
     near = network.node_of[src] == network.node_of[dst]
     inside, into = kind < 2, kind % 2 == 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from emul.measured import Calibration, Log, Measurement, Parameter, Taken
-from emul.report.calibration_words import file_line, fit_words
+from emul.measured import Measurement, Parameter
+from emul.report.calibration_words import CalibrationResult, file_line, fit_words
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.page import (
     Assumption,
@@ -22,7 +22,7 @@ from emul.report.html.page import (
 from emul.report.html.scales import binary_ticks, decimal_ticks, even_ticks
 from emul.units import format_bytes, format_time
 
-__all__ = ["CalibrationResults", "calibration_page"]
+__all__ = ["calibration_page"]
 
 MEASURED = "measured"
 COLORS = (1, 2, 3, 4, 5, 6, 9)
@@ -35,66 +35,57 @@ NAMES = {
     "rate_gbit_per_s": "the rate",
 }
 
-BAND = 0.1
+UNKNOWN = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrationResults:
-    """A calibration: the parts read of each file, the numbers of the link, and the warnings."""
-
-    taken: Mapping[Log, Sequence[Taken]]
-    link: str
-    parameters: Sequence[Parameter]
-    calibration: Calibration
-    warnings: Sequence[str]
-
-    @property
-    def measurements(self) -> list[Measurement]:
-        """All measurements, in the order of the fit."""
-        return [each for log in self.taken for each in log.measurements]
-
-
-def calibration_page(results: CalibrationResults, origin: Origin) -> Page:
+def calibration_page(result: CalibrationResult, origin: Origin) -> Page:
     """Return the page of a calibration."""
-    number, files = len(results.measurements), len(results.taken)
+    number, files = len(_measurements_of(result)), len(result.taken)
     of = f"{number:,} measurement{'s' * (number != 1)} in {files} file{'s' * (files != 1)}"
     return Page(
-        f"How fast is the {results.link} link, by {of}, and how sure is that?",
-        _answer(results),
-        tuple(_sections(results)),
+        f"How fast is the {result.link} link, by {of}, and how sure is that?",
+        _answer(result),
+        tuple(_sections(result)),
         origin,
     )
 
 
-def _answer(results: CalibrationResults) -> str:
+def _measurements_of(result: CalibrationResult) -> list[Measurement]:
+    """Return all measurements, in the order of the fit."""
+    return [each for log in result.taken for each in log.measurements]
+
+
+def _answer(result: CalibrationResult) -> str:
     """Return the measured numbers, with how well the fit matches, in one sentence."""
-    measured = [each for each in results.parameters if each.status == MEASURED]
-    if not results.calibration.measured_anything:
-        return f"Nothing of the {results.link} link was measured; all of its numbers are assumed."
+    measured = [each for each in result.parameters if each.status == MEASURED]
+    if not result.calibration.measured_anything:
+        return f"Nothing of the {result.link} link was measured; all of its numbers are assumed."
     numbers = ", ".join(_told(each) for each in measured)
-    assumed = [NAMES[e.name] for e in results.parameters if e.status != MEASURED]
-    said = f"Measured: {numbers}; {fit_words(results.calibration)}"
-    return f"{said}; {' and '.join(assumed)} not measured." if assumed else f"{said}."
+    assumed = [NAMES[e.name] for e in result.parameters if e.status != MEASURED]
+    said = f"Measured are {numbers}; {fit_words(result.calibration)}"
+    return f"{said}; not measured: {', '.join(assumed)}." if assumed else f"{said}."
 
 
 def _told(each: Parameter) -> str:
-    sure = f" ({each.interval})" if each.interval else " (no interval is known)"
-    return f"{NAMES[each.name]} {each.value:.6g} {each.unit}{sure}"
+    """Return a number and how far its interval reaches, or the interval where that has no end."""
+    spread = _spread(each)
+    sure = f"±{spread}" if spread != UNKNOWN else each.interval or "no interval is known"
+    return f"{NAMES[each.name]} {each.value:.4g} {each.unit} ({sure})"
 
 
-def _sections(results: CalibrationResults) -> Iterator[Section]:
-    sized = [each for each in _fits(results) if each.measurement.size_bytes > 0]
+def _sections(result: CalibrationResult) -> Iterator[Section]:
+    sized = [each for each in _fits(result) if each.measurement.size_bytes > 0]
     if sized:
         yield _over_size(sized)
         yield _residuals(sized)
-    yield _parameters(results)
-    if results.warnings:
-        yield Words("Warnings", tuple(f"{_sentence(each)}" for each in results.warnings))
-    yield _measurements(results)
-    read = [file_line(log, rows) for log, rows in results.taken.items()]
-    notes = [note for log in results.taken for note in log.notes]
+    yield _parameters(result)
+    if result.warnings:
+        yield Words("Warnings", tuple(f"{_sentence(each)}" for each in result.warnings))
+    yield _measurements(result)
+    read = [file_line(log, rows) for log, rows in result.taken.items()]
+    notes = [note for log in result.taken for note in log.notes]
     yield Words("Files", tuple(map(_sentence, [*read, *dict.fromkeys(notes)])))
-    yield _assumptions(results)
+    yield _assumptions(result)
 
 
 def _sentence(text: str) -> str:
@@ -120,9 +111,9 @@ class _Fit:
         return ", ".join(part for part in (each.taken_as, each.algorithm) if part)
 
 
-def _fits(results: CalibrationResults) -> list[_Fit]:
-    fitted_s = results.calibration.fitted_s
-    return [_Fit(*each) for each in zip(results.measurements, fitted_s, strict=True)]
+def _fits(result: CalibrationResult) -> list[_Fit]:
+    fitted_s = result.calibration.fitted_s
+    return [_Fit(*each) for each in zip(_measurements_of(result), fitted_s, strict=True)]
 
 
 def _by_kind(fits: Sequence[_Fit]) -> dict[str, list[_Fit]]:
@@ -183,15 +174,15 @@ def _percent(part: float) -> str:
     return f"{part * 100:+.4g}%" if part else "0%"
 
 
-def _parameters(results: CalibrationResults) -> Table:
+def _parameters(result: CalibrationResult) -> Table:
     rows = [
         (each.name, f"{each.value:.6g}", each.unit, each.interval or "-", _spread(each),
          each.status, each.source)
-        for each in results.parameters
+        for each in result.parameters
     ]  # fmt: skip
     columns = ("parameter", "value", "unit", "interval", "to either side", "known how", "from")
     return table(
-        f"Numbers of the {results.link} link", columns, rows,
+        f"Numbers of the {result.link} link", columns, rows,
         texts=("parameter", "unit", "interval", "known how", "from"),
     )  # fmt: skip
 
@@ -199,30 +190,30 @@ def _parameters(results: CalibrationResults) -> Table:
 def _spread(each: Parameter) -> str:
     """Return how far the interval reaches from the value, at the farther end."""
     if each.low is None or each.high is None or not each.value:
-        return "-"
+        return UNKNOWN
     return f"{max(each.high - each.value, each.value - each.low) / each.value:.2%}"
 
 
-def _measurements(results: CalibrationResults) -> Table:
+def _measurements(result: CalibrationResult) -> Table:
     rows = [
         (each.measurement.source, each.kind, f"{each.measurement.size_bytes:,.0f}",
          f"{each.measurement.time_s * 1e6:,.2f}", f"{each.fitted_s * 1e6:,.2f}",
          f"{each.error:+.2%}")
-        for each in _fits(results)
+        for each in _fits(result)
     ]  # fmt: skip
     columns = ("file", "measured", "size (B)", "time (us)", "by the fit (us)", "error")
     return table("All measurements", columns, rows, texts=("file", "measured"))
 
 
-def _assumptions(results: CalibrationResults) -> Assumptions:
+def _assumptions(result: CalibrationResult) -> Assumptions:
     assumed = tuple(
         Assumption(each.name, f"{each.value:.6g} {each.unit}", each.status, each.source)
-        for each in results.parameters
+        for each in result.parameters
         if each.status != MEASURED
     )
     algorithms = [
         f"{log.path}: {rows.what}: {rows.algorithm}, {rows.algorithm_from}."
-        for log, taken in results.taken.items()
+        for log, taken in result.taken.items()
         for rows in taken
         if rows.algorithm
     ]
@@ -232,5 +223,5 @@ def _assumptions(results: CalibrationResults) -> Assumptions:
         "Loss, windows and delays that vary are not calibrated: the calibrated link has none.",
         *algorithms,
     ]
-    placed = ((f"{results.link} link", assumed),) if assumed else ()
+    placed = ((f"{result.link} link", assumed),) if assumed else ()
     return Assumptions("Assumptions", tuple(remarks), placed)

@@ -11,8 +11,8 @@ from emul.report.html.scales import LinearScale, LogScale, Scale
 
 __all__ = ["Axis", "Series", "chart"]
 
-WIDTH, HEIGHT = 600, 400
-LEFT, RIGHT, TOP, BOTTOM = 72, 18, 10, 52
+WIDTH, HEIGHT = 480, 340
+LEFT, RIGHT, TOP, BOTTOM = 70, 14, 6, 48
 
 MOST_MARKS = 120
 """Points of a curve that are marked one by one, each with its value where a mouse rests."""
@@ -87,7 +87,7 @@ def _axes(x: Axis, y: Axis, across: Scale, up: Scale) -> Iterator[Element]:
         yield element("text", said, x=left - 7, y=px + 4, text_anchor="end", class_="small")
     frame = f"M{number(left)} {number(top)}V{number(bottom)}H{number(right)}"
     yield element("path", d=frame, class_="axis")
-    yield element("text", x.name, x=(left + right) / 2, y=HEIGHT - 10, text_anchor="middle")
+    yield element("text", x.name, x=(left + right) / 2, y=HEIGHT - 8, text_anchor="middle")
     turn = f"translate(15 {number((top + bottom) / 2)}) rotate(-90)"
     yield element("text", y.name, transform=turn, text_anchor="middle")
 

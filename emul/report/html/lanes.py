@@ -15,13 +15,13 @@ from emul.units import PS_PER_S, format_time
 
 __all__ = ["Lane", "busy_parts", "lane_chart"]
 
-WIDTH = 600
-LEFT, RIGHT, TOP, BOTTOM = 12, 12, 6, 42
+WIDTH = 480
+LEFT, RIGHT, TOP, BOTTOM = 6, 6, 4, 40
 LANE_PX, NAME_PX, BETWEEN_PX = 44, 20, 10
-BINS = 576
+BINS = 468
 """Of a lane: one for each pixel. Busy times within one are put together, so files stay small."""
 
-MOST_CHARACTERS = 76
+MOST_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ __all__ = ["Key", "clipped", "key_rows", "text_px"]
 ROW_PX = 20
 MARK_PX = 26
 BETWEEN_PX = 18
-CHARACTER_PX = 7.2
-"""The width of a character in the mean, at most, of the 13 pixels of drawings."""
+CHARACTER_PX = 6.9
+"""The width of a character in the mean, at most, of drawings' 12.5 pixels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,13 @@ Each command makes a Page out of its results; one renderer draws all of them
 
 from __future__ import annotations
 
+import platform
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
 
 from emul.drawing.markup import Element
 
@@ -36,6 +41,20 @@ class Origin:
     command: str
     versions: Mapping[str, str]
     made: str
+
+    @classmethod
+    def of(cls, version: str, command: Sequence[str], moment: datetime) -> Origin:
+        """Return the origin of a page of ``emul``; ``command`` has the words of the command line.
+
+        Those are quoted as a shell needs them.
+        """
+        versions = {
+            "emul": version,
+            "Python": platform.python_version(),
+            "NumPy": np.__version__,
+        }
+        said = shlex.join(["emul", *command[1:]])
+        return cls(said, versions, f"{moment.astimezone():%Y-%m-%d %H:%M %Z}")
 
 
 @dataclass(frozen=True, slots=True)

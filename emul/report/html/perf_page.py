@@ -21,7 +21,7 @@ from emul.topology import Document
 from emul.units import format_bytes, format_time
 from emul.world import World
 
-__all__ = ["PerfResults", "perf_page"]
+__all__ = ["PerfFindings", "perf_page"]
 
 TWICE = 2
 """A change is said in per cent of the time below this, and beyond as how many times as fast."""
@@ -31,8 +31,8 @@ NO_DIFFERENCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class PerfResults:
-    """The results of a sweep: ``rows`` by size, one at least, and ``prediction`` of the last.
+class PerfFindings:
+    """The findings of a sweep: ``rows`` by size, one at least, and ``prediction`` of the last.
 
     ``in_one_place``: the same over the same ranks at one site, None where that cannot be timed.
     ``changes``: the same with one thing changed. ``document``: the file of the topology, for the
@@ -49,7 +49,7 @@ class PerfResults:
     may_overflow: bool = False
 
 
-def perf_page(results: PerfResults, origin: Origin, *, interrupted: str = "") -> Page:
+def perf_page(findings: PerfFindings, origin: Origin, *, interrupted: str = "") -> Page:
     """Return the page of a sweep.
 
     >>> import numpy as np
@@ -59,16 +59,16 @@ def perf_page(results: PerfResults, origin: Origin, *, interrupted: str = "") ->
     >>> run = world.all_reduce(np.ones((world.size, 1 << 20), np.float32))
     >>> row = perf_row(world, [run], redop="sum", root=0, seed=0, wrong=None)
     >>> made = Origin("a program", {}, "today")
-    >>> perf_page(PerfResults(world, [row], run.prediction), made).question
+    >>> perf_page(PerfFindings(world, [row], run.prediction), made).question
     'How long does all_reduce of 4 MiB take over 24 ranks at 3 sites (three-campus), and why?'
     """
     return Page(
-        _question(results), _answer(results), tuple(_sections(results)), origin, interrupted
+        _question(findings), _answer(findings), tuple(_sections(findings)), origin, interrupted
     )
 
 
-def _question(results: PerfResults) -> str:
-    topology, rows = results.world.topology, results.rows
+def _question(findings: PerfFindings) -> str:
+    topology, rows = findings.world.topology, findings.rows
     sizes = format_bytes(rows[0].size_bytes)
     if len(rows) > 1:
         sizes = f"{sizes} to {format_bytes(rows[-1].size_bytes)}"
@@ -80,12 +80,12 @@ def _question(results: PerfResults) -> str:
     )
 
 
-def _answer(results: PerfResults) -> str:
+def _answer(findings: PerfFindings) -> str:
     """Return the answer for the last size, in one sentence."""
-    here, wrong = results.prediction, sum(row.wrong or 0 for row in results.rows)
+    here, wrong = findings.prediction, sum(row.wrong or 0 for row in findings.rows)
     said = f"{format_time(here.time_s)} for {format_bytes(here.nbytes)} by {here.algorithm}"
-    alone = results.in_one_place
-    if alone is not None and len(results.world.topology.sites) > 1 and _compares(here, alone):
+    alone = findings.in_one_place
+    if alone is not None and len(findings.world.topology.sites) > 1 and _compares(here, alone):
         said += f", {here.time_s / alone.time_s:.3g} times as long as at one campus"
     path = here.critical_path
     if path.segments:
@@ -103,39 +103,39 @@ def _compares(here: Prediction, alone: Prediction) -> bool:
     return 0 < alone.total_ps <= here.total_ps
 
 
-def _sections(results: PerfResults) -> Iterator[Section]:
-    here = results.prediction
-    yield from _figures(results)
-    if results.changes:
-        yield _changes(results)
+def _sections(findings: PerfFindings) -> Iterator[Section]:
+    here = findings.prediction
+    yield from _figures(findings)
+    if findings.changes:
+        yield _changes(findings)
     if here.considered:
         yield _algorithms(here)
-    yield _sizes(results)
-    words = closing_words(results.world, here, results.in_one_place)
-    if results.may_overflow:
-        words = [*words, overflow_words(list(results.rows), results.rows[-1].redop)]
+    yield _sizes(findings)
+    words = closing_words(findings.world, here, findings.in_one_place)
+    if findings.may_overflow:
+        words = [*words, overflow_words(list(findings.rows), findings.rows[-1].redop)]
     yield Words(f"In words, at {format_bytes(here.nbytes)}", tuple(words))
-    yield _assumptions(results)
+    yield _assumptions(findings)
 
 
-def _figures(results: PerfResults) -> Iterator[Figure | Words]:
-    here = results.prediction
-    if len(results.world.topology.sites) > 1:
+def _figures(findings: PerfFindings) -> Iterator[Figure | Words]:
+    here = findings.prediction
+    if len(findings.world.topology.sites) > 1:
         yield map_figure(here)
     if not here.total_ps:
         yield Words("No time is modelled", ("Nothing is sent, so there is nothing to draw.",))
         return
-    yield sizes_figure(results.rows)
+    yield sizes_figure(findings.rows)
     yield effects_figure(here)
     yield binding_figure(here)
 
 
-def _changes(results: PerfResults) -> Table:
+def _changes(findings: PerfFindings) -> Table:
     """Return each change with its time; the one that brings most comes first."""
-    here = results.prediction
-    timed = [(each.change, each.prediction) for each in results.changes if each.prediction]
-    alone = results.in_one_place
-    if alone is not None and len(results.world.topology.sites) > 1 and _compares(here, alone):
+    here = findings.prediction
+    timed = [(each.change, each.prediction) for each in findings.changes if each.prediction]
+    alone = findings.in_one_place
+    if alone is not None and len(findings.world.topology.sites) > 1 and _compares(here, alone):
         timed.append(("all ranks at one site", alone))
     timed.sort(key=lambda each: each[1].total_ps)
     rows = [
@@ -144,7 +144,7 @@ def _changes(results: PerfResults) -> Table:
     ]
     rows += [
         (each.change, "-", f"not timed: {each.refusal}", "-", "-")
-        for each in results.changes
+        for each in findings.changes
         if each.prediction is None
     ]
     note = (
@@ -188,15 +188,15 @@ def _algorithms(here: Prediction) -> Table:
     )
 
 
-def _sizes(results: PerfResults) -> Table:
+def _sizes(findings: PerfFindings) -> Table:
     """Return the line of each size; measured figures only where a clock was waited for."""
-    measured = any(row.lag_s is not None for row in results.rows)
-    checked = any(row.wrong is not None for row in results.rows)
+    measured = any(row.lag_s is not None for row in findings.rows)
+    checked = any(row.wrong is not None for row in findings.rows)
     columns = ["size (B)", "modelled (us)", "bound (us)", "times the bound", "busbw (GB/s)",
                "between sites (B)", "slowest trunk (GB/s)", "binding", "algorithm"]  # fmt: skip
     columns += ["measured (us)", "lag (us)"] * measured + ["#wrong"] * checked
-    rows = [_size(row, measured, checked) for row in results.rows]
-    first = results.rows[0]
+    rows = [_size(row, measured, checked) for row in findings.rows]
+    first = findings.rows[0]
     note = "Modelled: by the links. Bound: no algorithm is faster on these links."
     if measured and first.dilation != 1:
         note += f" Measured = {first.dilation:g} x modelled + lag."
@@ -230,15 +230,15 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
 
 
-def _assumptions(results: PerfResults) -> Assumptions:
-    world, document = results.world, results.document
+def _assumptions(findings: PerfFindings) -> Assumptions:
+    world, document = findings.world, findings.document
     placed, remarks_on_links = of_links(document.tables) if document else ([], [])
     if world.stack is not IDEAL:
         placed = [of_stack(world.stack), *placed]
     remarks = [
         "The time is modelled: a transfer takes the port of its sender, the trunk and the port of "
         "its receiver, and arithmetic takes no time.",
-        _settings(results),
+        _settings(findings),
         *_switched_off(world, document),
         *remarks_on_links,
     ]
@@ -250,14 +250,14 @@ def _assumptions(results: PerfResults) -> Assumptions:
     )
 
 
-def _settings(results: PerfResults) -> str:
+def _settings(findings: PerfFindings) -> str:
     """Return the settings on which the times depend beside the links."""
-    row, slicing = results.rows[-1], results.world.slicing
-    sent = f"as {row.stack} sends it" if results.world.stack is not IDEAL else "in whole chunks"
+    row, slicing = findings.rows[-1], findings.world.slicing
+    sent = f"as {row.stack} sends it" if findings.world.stack is not IDEAL else "in whole chunks"
     if slicing is not None:
         most = "any number" if slicing.slots >= UNLIMITED else f"{slicing.slots}"
         sent = f"in slices of {format_bytes(slicing.slice_bytes)}, {most} in flight"
-    chosen = AUTO if results.prediction.considered else "named"
+    chosen = AUTO if findings.prediction.considered else "named"
     return (
         f"Data go {sent}; random draws have the seed {row.seed}; calls begin at {row.start_s:g} s; "
         f"the algorithm is {chosen}; the clock is {row.clock}."

@@ -10,13 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from functools import cache, singledispatch
+from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
 from emul.drawing.markup import Element, element, markup, style_sheet
-from emul.report.files import write_text
+from emul.files import write_text
 from emul.report.html.page import (
     Assumption,
     Assumptions,
@@ -32,6 +32,9 @@ __all__ = ["render", "write_report"]
 
 MOST_ROWS = 1000
 """Of one table; a reader who wants more takes the JSON file."""
+
+MOST_COLUMNS = 10
+"""Of a table whose letters stay as large on paper."""
 
 MOST_OPEN_PLACES = 12
 """Whose numbers are open at once."""
@@ -101,10 +104,17 @@ def _groups(sections: tuple[Section, ...]) -> Iterator[Element]:
             yield from drawn
 
 
-@singledispatch
 def _section(section: Section, key: str) -> Element:
     """Return a section; ``key`` begins the names by which its parts refer to each other."""
-    raise AssertionError(f"no section: {section!r}")
+    match section:
+        case Figure():
+            return _figure(section, key)
+        case Table():
+            return _table(section, key)
+        case Words():
+            return _titled(section.title, key, *(element("p", each) for each in section.sentences))
+        case Assumptions():
+            return _assumptions(section, key)
 
 
 def _titled(title: str, key: str, *children: Element, tag: str = "section") -> Element:
@@ -112,7 +122,6 @@ def _titled(title: str, key: str, *children: Element, tag: str = "section") -> E
     return element(tag, heading, *children, aria_labelledby=f"{key}-title")
 
 
-@_section.register
 def _figure(section: Figure, key: str) -> Element:
     named = [("role", "img"), ("aria-labelledby", f"{key}-name"), ("aria-describedby", f"{key}-is")]
     drawing = section.drawing
@@ -136,12 +145,6 @@ def _figure(section: Figure, key: str) -> Element:
     return _titled(section.title, key, *parts, tag="figure")
 
 
-@_section.register
-def _words(section: Words, key: str) -> Element:
-    return _titled(section.title, key, *(element("p", each) for each in section.sentences))
-
-
-@_section.register
 def _table(section: Table, key: str) -> Element:
     parts = tuple(_table_parts(section))
     if len(section.rows) <= MOST_OPEN:
@@ -150,7 +153,6 @@ def _table(section: Table, key: str) -> Element:
     return _titled(section.title, key, element("details", opened, *parts))
 
 
-@_section.register
 def _assumptions(section: Assumptions, key: str) -> Element:
     tables = [_numbers_of(*placed) for placed in section.by_place]
     parts = [element("p", each) for each in section.remarks] + tables[:MOST_OPEN_PLACES]
@@ -187,7 +189,12 @@ def _table_parts(section: Table) -> Iterator[Element]:
         for each in section.columns
     ]
     rows = [_row(section, row) for row in section.rows[:MOST_ROWS]]
-    whole = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
+    whole = element(
+        "table",
+        element("thead", element("tr", *heads)),
+        element("tbody", *rows),
+        class_="many" if len(heads) > MOST_COLUMNS else None,
+    )
     yield _boxed(whole, section.title)
     left_out = len(section.rows) - MOST_ROWS
     if left_out > 0:

@@ -10,8 +10,8 @@ from emul.report.html.legend import Key, key_rows
 
 __all__ = ["Part", "adding_up", "share_bar"]
 
-WIDTH = 600
-LEFT, RIGHT, TOP = 10, 10, 8
+WIDTH = 480
+LEFT, RIGHT, TOP = 6, 6, 4
 BAR_PX = 46
 
 

@@ -13,8 +13,8 @@ from emul.report.html.legend import clipped, text_px
 
 __all__ = ["MapTrunk", "site_map"]
 
-WIDTH, HEIGHT = 600, 400
-LEFT, RIGHT, TOP, BOTTOM = 120, 120, 72, 50
+WIDTH, HEIGHT = 480, 360
+LEFT, RIGHT, TOP, BOTTOM = 110, 110, 88, 46
 CLASSES = 5
 """Of use: 0 to 20 %, ... 80 to 100 %."""
 
@@ -31,9 +31,6 @@ LABELS_OF_MANY = 3
 LEAST_SAID = 1e-3
 MOST_TRUNKS = 400
 """That are drawn, the busiest of all."""
-
-SMALL_PX = 6.0
-"""The width of a character of small text, about."""
 
 BESIDE = 0.42
 """The part of the line at which its label stands: lines of a circle meet in their middles."""
@@ -138,13 +135,10 @@ def _names(
 
 def _legend() -> Iterator[Element]:
     """Yield the key of the colours and widths, over the whole width of the map."""
-    words = "use of the busier direction:"
-    yield element("text", words, x=8, y=16, class_="small")
-    first = 8 + SMALL_PX * len(words) + 12
-    apart = (WIDTH - first) / CLASSES
+    yield element("text", "use of the busier direction of a trunk:", x=6, y=14, class_="small")
+    apart = (WIDTH - 6) / CLASSES
     for kind, width in enumerate(WIDTHS_PX, start=1):
-        x = first + (kind - 1) * apart
-        line = f"M{number(x)} 12h18"
-        yield element("path", d=line, class_=f"edge u{kind}", stroke_width=width)
+        x = 8 + (kind - 1) * apart
+        yield element("path", d=f"M{number(x)} 30h24", class_=f"edge u{kind}", stroke_width=width)
         upper = f"to {kind * 100 // CLASSES}%"
-        yield element("text", upper, x=x + 26, y=16, class_="small")
+        yield element("text", upper, x=x + 33, y=34, class_="small")

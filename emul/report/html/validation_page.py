@@ -8,6 +8,7 @@ from emul.report.html.assumptions import counted_by_status, of_stack
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
 from emul.report.html.scales import decimal_ticks, even_ticks
+from emul.report.validation import ValidationResult
 from emul.stacks import Stack
 from emul.units import format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of
@@ -31,26 +32,18 @@ ROWS = ("line", "software", "collective", "algorithm", "ranks", "placement", "on
 ROW_TEXTS = ("software", "collective", "algorithm", "placement", "binding")
 
 
-def validation_page(
-    predictions: Sequence[Predicted],
-    stacks: Sequence[Stack],
-    fitted: bool,
-    origin: Origin,
-    *,
-    interrupted: str = "",
-) -> Page:
-    """Return the page of ``predictions``, of which there is one at least.
-
-    ``stacks``: those whose messages were predicted; ``fitted``: whether constants of theirs come
-    from rows that were measured without shaping.
-    """
-    model, textbook = summary_of(predictions)
+def validation_page(result: ValidationResult, origin: Origin) -> Page:
+    """Return the page of predictions beside measurements."""
+    model, textbook = summary_of(result.predictions)
+    rows = _number(model.rows, "measured collective")
     return Page(
-        f"How far can predictions be trusted, by {_number(model.rows, 'measured collective')}?",
+        f"How far can predictions be trusted, by {rows}?",
         _answer(model, textbook),
-        tuple(_sections(predictions, stacks, fitted)),
+        tuple(_sections(result.predictions, result.stacks, result.fitted)),
         origin,
-        interrupted,
+        f"Interrupted after {_number(model.rows, 'row')}: the others are missing."
+        if result.interrupted
+        else "",
     )
 
 
