@@ -28,8 +28,8 @@ MOST_RANKS = 1_000_000
 
 def _write_topology(path: Path, result: CalibrationResult) -> None:
     """Write the topology, unless nothing was measured, and say so."""
+    from emul.files import write_text
     from emul.measured import topology_text
-    from emul.report.files import write_text
 
     if not result.calibration.measured_anything:
         say(f"{path}: not written")

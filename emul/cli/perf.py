@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli import pictures
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Dilation, Real, Size, Whole
 from emul.cli.progress import progress
@@ -41,6 +42,12 @@ def _write_nccl_json(path: Path, result: PerfResult) -> None:
 FILES: Outputs[PerfResult] = Outputs(
     Output("--json", "Write the lines as JSON.", _write_json),
     Output("--nccl-json", "Write the JSON of nccl-tests (-J).", _write_nccl_json),
+    Output("--trace", "Write a trace of the largest size that is done: .json, .json.gz (Chrome), "
+           ".pftrace or .perfetto-trace.", pictures.trace_largest, pictures.check_trace),
+    Output("--plot", "Draw time over size (.png, .svg, .pdf; Matplotlib).", pictures.draw_perf,
+           pictures.check_plot),
+    Output("--plot-timeline", "Draw trunks and ports over time, of the largest size that is done.",
+           pictures.draw_timeline, pictures.check_plot_timeline),
     Output("--report", "Write a page in HTML: the answer, pictures, changes, sources.",
            write_perf_report),
 )  # fmt: skip
@@ -123,6 +130,8 @@ def perf(**asked: Any) -> None:
     # Read before the work: afterwards the file may be gone.
     document = load_document(asked["topology"]) if asked["report_path"] else None
     counts = counts_of(sweep, asked)
+    if asked["trace_path"] is not None:
+        pictures.check_traced(sweep.predict(sweep.world, counts[-1]))
     sweep.rehearse(counts)
     started = datetime.now()
     rows, words, interrupted = _print_table(sweep, counts)

@@ -10,6 +10,7 @@ import click
 
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Real
+from emul.cli.pictures import check_plot
 from emul.cli.reports import write_validation_report
 from emul.cli.terminal import complain, console, print_wide, say, say_each
 
@@ -35,21 +36,15 @@ def _write_json(path: Path, result: ValidationResult) -> None:
 
 
 def _draw(path: Path, result: ValidationResult) -> None:
-    from emul.report.validation import save_picture
+    from emul.report.plot import plot_validation
 
-    save_picture(path, result.predictions)
-
-
-def _check_picture(path: Path) -> None:
-    from emul.report.validation import check_picture
-
-    check_picture(path)
+    plot_validation(path, result.predictions)
 
 
 FILES: Outputs[ValidationResult] = Outputs(
     Output("--json", "Write rows and summary as JSON.", _write_json),
     Output("--plot", "Draw predicted over measured (.png, .svg, .pdf; Matplotlib).", _draw,
-           _check_picture),
+           check_plot),
     Output("--report", "Write a page in HTML: errors, pictures, sources.", write_validation_report),
 )  # fmt: skip
 

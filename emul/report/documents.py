@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from emul.files import write_text
 from emul.ops import NCCL_NAMES
-from emul.report.files import write_text
 from emul.report.perf_result import PerfResult
 from emul.report.perf_row import PerfRow
 

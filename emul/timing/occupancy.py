@@ -6,9 +6,9 @@ import numpy as np
 
 from emul.arrays import BoolArray, Int64Array
 from emul.errors import ArgumentError
-from emul.timing.timeline import Timeline
+from emul.timing.traced.crossings import held_until_ps
+from emul.timing.transfer_times import TransferTimes
 from emul.topology.network import PORTS_PER_RANK
-from emul.units import PS_PER_S
 
 __all__ = ["busiest_of", "busy_intervals", "leaves_out_rounds"]
 
@@ -16,13 +16,13 @@ SENDER, CONNECTION, RECEIVER = range(3)
 """Columns of a timeline's ``on_link_ps``."""
 
 
-def leaves_out_rounds(timeline: Timeline) -> bool:
+def leaves_out_rounds(timeline: TransferTimes) -> bool:
     """Say whether some lines of ``timeline`` stand for several rounds, which are not all there."""
     given = timeline.transfers.multiplicity
     return given is not None and bool((given.rounds > 1).any())
 
 
-def busiest_of(timeline: Timeline, place: str) -> list[int]:
+def busiest_of(timeline: TransferTimes, place: str) -> list[int]:
     """Return the links of ``place`` to look at, as Network numbers them; none for a host.
 
     Of a trunk these are its two directions, the one of that name first; of ports, the two of the
@@ -41,7 +41,7 @@ def busiest_of(timeline: Timeline, place: str) -> list[int]:
     return [busiest, busiest + 1]
 
 
-def busy_intervals(timeline: Timeline, link: int) -> Int64Array:
+def busy_intervals(timeline: TransferTimes, link: int) -> Int64Array:
     """Return when ``link`` is in use, in picoseconds: (intervals, 2) int64, one after the other.
 
     A link, numbered as in Network, is in use from when a transfer takes it until the last byte of
@@ -54,17 +54,11 @@ def busy_intervals(timeline: Timeline, link: int) -> Int64Array:
         )
     over, column = _crossing(timeline, link)
     begins = timeline.on_link_ps[over, column]
-    if column == CONNECTION:
-        ends = timeline.left_ps[over] if over.any() else begins
-    else:
-        rate = float(timeline.network.link_rate[link])
-        ends = begins + (timeline.nbytes[over] * float(PS_PER_S) / rate + 0.5).astype(np.int64)
-        if column == SENDER:
-            ends += _overhead_ps(timeline, over)
+    ends = held_until_ps(timeline, over)[:, column]
     return _united(begins, ends)
 
 
-def _crossing(timeline: Timeline, link: int) -> tuple[BoolArray, int]:
+def _crossing(timeline: TransferTimes, link: int) -> tuple[BoolArray, int]:
     """Return which transfers cross ``link``, and the column of the moments they take it."""
     network, src, dst = timeline.network, timeline.src, timeline.dst
     moved: BoolArray = src != dst
@@ -78,14 +72,6 @@ def _crossing(timeline: Timeline, link: int) -> tuple[BoolArray, int]:
     inside, into = kind < 2, kind % 2 == 1
     end = dst if into else src
     return moved & (near == inside) & (end == rank), RECEIVER if into else SENDER
-
-
-def _overhead_ps(timeline: Timeline, over: BoolArray) -> Int64Array:
-    """Return for how long each of these transfers holds its sender's port before its bytes do."""
-    network, transfers = timeline.network, timeline.transfers
-    paths = network.paths(timeline.src[over], timeline.dst[over])
-    overhead: Int64Array = network.path_overhead_ps[paths] * (timeline.begins[over] != 0)
-    return overhead + transfers.host_ps[over] if transfers.host_ps.size else overhead
 
 
 def _united(begins: Int64Array, ends: Int64Array) -> Int64Array:

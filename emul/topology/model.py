@@ -12,6 +12,7 @@ from itertools import combinations
 from emul.errors import TopologyError, listed, one_of_many, unknown_name
 from emul.links import EFFECTS, Changes, Link
 from emul.links.changes import CONSTANT
+from emul.reading.brief import brief, one_line
 from emul.topology.detours import in_place_of
 from emul.topology.nodes import Node, NodeRuns
 
@@ -36,6 +37,8 @@ class Site:
     uplink_burst_bytes: float = 0.0
     latitude_deg: float | None = None
     longitude_deg: float | None = None
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse a site in which nobody lives, and one without a way out or in."""
@@ -107,6 +110,8 @@ class Trunk:
     km: float | None = None
     changes: Changes = CONSTANT
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True)
 class Topology:
@@ -156,6 +161,23 @@ class Topology:
     def world_size(self) -> int:
         """Number of ranks."""
         return sum(site.ranks for site in self.sites)
+
+    def _repr_html_(self) -> str:
+        """Return a small table and a map of the sites and trunks, for notebooks."""
+        from emul.drawing.positions import positions_of
+        from emul.topology.views import topology_sheet
+
+        number = {site.name: at for at, site in enumerate(self.sites)}
+        trunks = [
+            ((number[trunk.sites[0]], number[trunk.sites[1]]), trunk.link) for trunk in self.trunks
+        ]
+        sites = [(site.name, site.ranks) for site in self.sites]
+        return topology_sheet(self.name, sites, trunks, positions_of(self))
+
+    def __repr__(self) -> str:
+        """Say in one line where the ranks live."""
+        sites = ", ".join(f"{site.name} {site.ranks}" for site in self.sites)
+        return one_line(f"<Topology {self.name}: {self.world_size} ranks ({sites})>")
 
     @property
     def ranks_by_node(self) -> list[list[int]]:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emul.drawing.markup import Element, element, markup, number, style_sheet
 from emul.reading.printable import printable
 from emul.report.html.legend import clipped
-from emul.report.html.markup import Element, element, markup, number, style_sheet
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emul import Link, Node, Site, Topology, Trunk
+from emul.drawing.markup import markup
+from emul.drawing.positions import positions_of
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.lanes import Lane, busy_parts, lane_chart
-from emul.report.html.markup import markup
-from emul.report.html.positions import positions_of
 from emul.report.html.scales import LinearScale, LogScale, binary_ticks, decimal_ticks, even_ticks
 from emul.report.html.shares import Part, adding_up, share_bar
 from emul.report.html.site_map import MOST_TRUNKS, MapTrunk, site_map, use_class

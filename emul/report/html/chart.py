@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from emul.drawing.markup import Element, element, number
 from emul.report.html.legend import Key, key_rows
-from emul.report.html.markup import Element, element, number
 from emul.report.html.scales import LinearScale, LogScale, Scale
 
 __all__ = ["Axis", "Series", "chart"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from emul.drawing.markup import Element, element, number
 from emul.reading.printable import printable
-from emul.report.html.markup import Element, element, number
 
 __all__ = ["Key", "clipped", "key_rows", "text_px"]
 

@@ -14,7 +14,7 @@ from datetime import datetime
 
 import numpy as np
 
-from emul.report.html.markup import Element
+from emul.drawing.markup import Element
 
 __all__ = [
     "Assumption",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from emul.drawing.positions import positions_of
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.lanes import Lane, lane_chart
 from emul.report.html.page import Figure, Table, Words, table
-from emul.report.html.positions import positions_of
 from emul.report.html.scales import binary_ticks, decimal_ticks
 from emul.report.html.site_map import MapTrunk, site_map
 from emul.report.perf_row import PerfRow

@@ -15,8 +15,8 @@ from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
-from emul.report.files import write_text
-from emul.report.html.markup import Element, element, markup, style_sheet
+from emul.drawing.markup import Element, element, markup, style_sheet
+from emul.files import write_text
 from emul.report.html.page import (
     Assumption,
     Assumptions,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from emul.drawing.markup import Element, element
 from emul.report.html.legend import Key, key_rows
-from emul.report.html.markup import Element, element
 
 __all__ = ["Part", "adding_up", "share_bar"]
 

@@ -8,9 +8,9 @@ from statistics import mean
 
 import numpy as np
 
+from emul.drawing.markup import Element, element, number
+from emul.drawing.positions import Positions
 from emul.report.html.legend import clipped
-from emul.report.html.markup import Element, element, number
-from emul.report.html.positions import Positions
 
 __all__ = ["MapTrunk", "site_map"]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from emul.arrays import Float64Array
-from emul.topology import Topology
 
 __all__ = ["Positions", "positions_of"]
 
@@ -19,6 +20,46 @@ WORST_STRESS = 0.15
 
 
 NO_DISTANCES = "Places on the map say nothing of distances."
+
+
+class Place(Protocol):
+    """A site."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def latitude_deg(self) -> float | None:
+        """Degrees to the north, if known."""
+
+    @property
+    def longitude_deg(self) -> float | None:
+        """Degrees to the east, if known."""
+
+
+class Way(Protocol):
+    """A trunk between two sites by name, and its length where that is known."""
+
+    @property
+    def sites(self) -> tuple[str, str]:
+        """The names of both sites."""
+
+    @property
+    def km(self) -> float | None:
+        """The line of sight."""
+
+
+class Places(Protocol):
+    """Sites and the trunks between them, as a Topology has them."""
+
+    @property
+    def sites(self) -> Sequence[Place]:
+        """The sites."""
+
+    @property
+    def trunks(self) -> Sequence[Way]:
+        """The trunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +74,7 @@ class Positions:
     is_true: bool
 
 
-def positions_of(topology: Topology) -> Positions:
+def positions_of(topology: Places) -> Positions:
     """Return the positions of the sites of ``topology``.
 
     They are as the coordinates if every site has them. Else they are as the lengths of the trunks:
@@ -61,7 +102,7 @@ def positions_of(topology: Topology) -> Positions:
     return Positions(circle, NO_DISTANCES, is_true=False)
 
 
-def _coordinates(topology: Topology) -> Float64Array | None:
+def _coordinates(topology: Places) -> Float64Array | None:
     """Return the coordinates on a plane that is true near their middle; None if one is missing."""
     given = [(site.longitude_deg, site.latitude_deg) for site in topology.sites]
     if any(value is None for pair in given for value in pair):
@@ -73,7 +114,7 @@ def _coordinates(topology: Topology) -> Float64Array | None:
     return np.stack([east * narrowed, -degrees[:, 1]], axis=1)
 
 
-def _distances_km(topology: Topology) -> Float64Array | None:
+def _distances_km(topology: Places) -> Float64Array | None:
     """Return the distance of each pair of sites, None where one is not known."""
     index = {site.name: number for number, site in enumerate(topology.sites)}
     found = np.zeros((len(index), len(index)))
