@@ -1,5 +1,6 @@
 """Pages of small results, for the tests of the template and of Chromium."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -21,6 +22,7 @@ from emul.measured import (
 from emul.measured.measurement import Log
 from emul.report import modelled_row
 from emul.report.calibration_words import CalibrationResult
+from emul.report.closing import closing_of
 from emul.report.html import Origin, PerfFindings, calibration_page, perf_page, validation_page
 from emul.report.validation import ValidationResult
 from emul.topology import load_document
@@ -59,11 +61,11 @@ def campuses():
         world,
         (16, 4096, 1 << 14),
         "auto",
-        in_one_place=sweep.in_one_place(1 << 14),
         changes=tuple(islice(sweep.alternatives(1 << 14), 4)),
         document=load_document("three-campus"),
     )
-    return perf_page(found, MADE)
+    closing = closing_of(world, found.prediction, sweep.in_one_place(1 << 14))
+    return perf_page(replace(found, closing=closing), MADE)
 
 
 PREDICTOR = Predictor(read_links(FIDELITY / "links.csv"))

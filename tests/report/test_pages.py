@@ -15,6 +15,7 @@ from report.test_markup import HOSTILE, Read
 from emul import World
 from emul.reading.printable import printable
 from emul.report import perf_row
+from emul.report.closing import closing_of
 from emul.report.html import (
     Origin,
     PerfFindings,
@@ -116,8 +117,9 @@ def test_the_answer_has_the_figures_of_the_computation():
     world = World(pages.topology(["north", "south"]))
     found = pages.findings(world)
     alone = World(world.topology.in_one_place()).predict("all_reduce", 1 << 18, dtype="float32")
-    page = perf_page(replace(found, in_one_place=alone), pages.MADE)
     here = found.prediction
+    closing = closing_of(world, here, alone)
+    page = perf_page(replace(found, closing=closing), pages.MADE)
     spent = here.critical_path.spent_s(here.critical_path.binding_place)
     assert page.question == (
         "How long does all_reduce of 64 B to 1 MiB take over 4 ranks at 2 sites (some), and why?"
@@ -133,7 +135,8 @@ def test_a_slower_single_place_is_not_compared_with():
     world = World(pages.topology(["north", "south"]))
     found = pages.findings(world)
     slower = world.predict("all_reduce", 1 << 22, dtype="float32")
-    page = perf_page(replace(found, in_one_place=slower), pages.MADE)
+    closing = closing_of(world, found.prediction, slower)
+    page = perf_page(replace(found, closing=closing), pages.MADE)
     assert "one campus" not in page.answer
     assert "one site" not in render(page)
 
