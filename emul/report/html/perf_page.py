@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from emul.links import EFFECTS
-from emul.report.closing import Closing, OneCampus, Overflow, closing_of
+from emul.report.closing import Closing, OneCampus, Overflow
 from emul.report.html.assumptions import counted_by_status, of_links, of_stack
 from emul.report.html.effects import effects_figure
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
 from emul.report.html.perf_pictures import binding_figure, map_figure, sizes_figure
 from emul.report.perf_row import PerfRow
-from emul.report.words import overflow_sentence, sentences
+from emul.report.words import closing_words, overflow_sentence, sentences
 from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO
@@ -114,7 +114,8 @@ def _sections(findings: PerfFindings) -> Iterator[Section]:
     if here.considered:
         yield _algorithms(here)
     yield _sizes(findings)
-    words = sentences(findings.closing or closing_of(findings.world, here, None))
+    closing = findings.closing
+    words = sentences(closing) if closing else closing_words(findings.world, here, None)
     if findings.overflow is not None:
         words = [*words, overflow_sentence(findings.overflow)]
     yield Words(f"In words, at {format_bytes(here.nbytes)}", tuple(words))
