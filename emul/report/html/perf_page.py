@@ -172,7 +172,7 @@ def _gain(here: Prediction, then: Prediction) -> str:
 def _algorithms(here: Prediction) -> Table:
     """Return the algorithms that ``auto`` looked at, the quickest first."""
     rows = [
-        (name, _micro(seconds), f"{seconds / here.time_s:.4g} times" if here.total_ps else "-")
+        (name, _micro(seconds), _beside(here, name, seconds))
         for name, seconds in sorted(here.considered.items(), key=lambda each: (each[1], each[0]))
     ]
     for name, seconds in sorted(here.ruled_out.items(), key=lambda each: (each[1], each[0])):
@@ -182,10 +182,17 @@ def _algorithms(here: Prediction) -> Table:
              if here.ruled_out.get(name) is None]  # fmt: skip
     return table(
         f"Algorithms at {format_bytes(here.nbytes)}",
-        ("algorithm", "time (us)", "beside the quickest"),
+        ("algorithm", "time (us)", "beside the choice"),
         rows,
-        texts=("algorithm", "beside the quickest"),
+        texts=("algorithm", "beside the choice"),
     )
+
+
+def _beside(here: Prediction, name: str, seconds: float) -> str:
+    """Return how many times as long an algorithm takes as the one that was chosen."""
+    if name == here.algorithm or not here.total_ps:
+        return "the choice"
+    return f"{seconds / here.time_s:.4g} times as long"
 
 
 def _sizes(findings: PerfFindings) -> Table:
