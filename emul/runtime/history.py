@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -11,7 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from emul.reading.brief import brief
 from emul.timing import Timeline
+from emul.timing.traced import Crossings
+from emul.timing.traffic import Origin
 
 __all__ = ["TRANSFER", "History", "HistoryEntry", "HistoryRow", "Passage", "SentTransfers"]
 
@@ -54,17 +57,27 @@ class HistoryRow:
     started_ps: int
     done_ps: int
 
+    __repr__ = brief
+
 
 Passage = HistoryRow
 """An older name."""
 
 
 class SentTransfers(NamedTuple):
-    """The transfers of a collective: lines of a timeline that began at ``since_ps``."""
+    """The transfers of a collective: lines of a timeline that began at ``since_ps``.
+
+    ``origin``: the messages that they carry, where the timeline is of several collectives.
+    """
 
     timeline: Timeline
     lines: slice
     since_ps: int
+    origin: Origin | None = None
+
+    def crossings(self) -> Crossings:
+        """Return when each held which link, in picoseconds since the World was made."""
+        return Crossings.of(self.timeline, self.lines, self.origin).after(self.since_ps)
 
     def table(self) -> TransferTable:
         """Return those that left their rank, apart from the timeline."""
@@ -79,38 +92,64 @@ class SentTransfers(NamedTuple):
 
 
 class HistoryEntry:
-    """A row that is yet to be numbered, and its transfers; None when they are forgotten."""
+    """A row that is yet to be numbered, and its transfers; None when they are forgotten.
+
+    The rest of a timeline of several collectives need not be kept: ``sent`` is then Crossings.
+    """
 
     __slots__ = ("row", "sent")
 
     def __init__(self, row: tuple[str, int, int, int, int], sent: SentTransfers) -> None:
         """Take the fields of a HistoryRow after its number, and the transfers."""
         self.row = row
-        self.sent: SentTransfers | TransferTable | None = sent
+        self.sent: SentTransfers | Crossings | None = sent
+
+    @property
+    def lines(self) -> int:
+        """The number of its transfers, those that stay with their rank among them."""
+        found = self.sent
+        if isinstance(found, SentTransfers):
+            return len(found.timeline.src[found.lines])
+        return 0 if found is None else len(found)
 
     @property
     def size(self) -> int:
         """How many transfers are kept: with a timeline, all of it."""
         found = self.sent
-        if found is None:
-            return 0
-        return len(found.timeline if isinstance(found, SentTransfers) else found)
+        return len(found.timeline) if isinstance(found, SentTransfers) else self.lines
 
     def cut_out(self) -> HistoryEntry:
         """Return the same, without the timeline that it is of."""
         if isinstance(self.sent, SentTransfers):
-            self.sent = self.sent.table()
+            self.sent = self.sent.crossings().apart()
         return self
+
+    def crossings(self) -> Crossings | None:
+        """Return when each transfer held which link; None when they are forgotten."""
+        found = self.sent
+        return found.crossings() if isinstance(found, SentTransfers) else found
 
     def transfers(self, number: int) -> TransferTable:
         """Return the transfers, of the collective with this number."""
         found = self.sent
         if isinstance(found, SentTransfers):
-            found = found.table()
+            table = found.table()
         elif found is None:
-            found = np.zeros(0, dtype=TRANSFER)
-        found["collective"] = number
-        return found
+            table = np.zeros(0, dtype=TRANSFER)
+        else:
+            table = _table(found)
+        table["collective"] = number
+        return table
+
+
+def _table(crossings: Crossings) -> TransferTable:
+    """Return those of ``crossings`` that left their rank."""
+    gone = crossings.src != crossings.dst
+    found = np.zeros(int(gone.sum()), dtype=TRANSFER)
+    for name in ("src", "dst", "nbytes", "arrival_ps", "done_ps"):
+        found[name] = getattr(crossings, name)[gone]
+    found["start_ps"] = crossings.from_ps[gone, 0]
+    return found
 
 
 class History:
@@ -141,6 +180,10 @@ class History:
         """Return the rows in order, then those of the collectives ``in_flight``."""
         entries = enumerate(chain(self._entries, in_flight), self._first)
         return [HistoryRow(number, *entry.row) for number, entry in entries][-KEPT:]
+
+    def entries(self, in_flight: Iterable[HistoryEntry]) -> Iterator[tuple[int, HistoryEntry]]:
+        """Yield the entries with their numbers, then those of the collectives ``in_flight``."""
+        yield from enumerate(chain(self._entries, in_flight), self._first)
 
     def transfers(self, in_flight: Iterable[HistoryEntry]) -> TransferTable:
         """Return the transfers of the same collectives, as far as they are kept: (transfers,)."""

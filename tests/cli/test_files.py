@@ -14,8 +14,8 @@ from command import MAIN, SMALL, run_here
 
 from emul import EmulError, FileError
 from emul.cli.sweep import Sweep
+from emul.files import check_outputs, check_writable, write_file, write_text
 from emul.report.documents import write_json
-from emul.report.files import check_outputs, check_writable, write_file, write_text
 from emul.validation import Predictor
 
 FIDELITY = Path(__file__).parent.parent / "fidelity" / "namespaces"
