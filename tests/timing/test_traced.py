@@ -278,6 +278,10 @@ def test_rates_are_those_of_the_line_and_of_the_connections_that_share_it():
 
 def test_a_rate_is_the_mean_of_a_stretch_whose_bytes_the_line_does_not_explain():
     # The first one is held up by something else; the second one, after a pause, is not.
+    assert rates([(0, 1000, 15), (500, 1500, 15)], 0.5e12) == (
+        [0, 1500],
+        pytest.approx([0.02, 0.0]),
+    )
     told = rates([(0, 1000, 10), (2000, 3000, 1000)], 1e12)
     assert told == ([0, 1000, 2000, 3000], pytest.approx([0.01, 0.0, 1.0, 0.0]))
 
