@@ -12,7 +12,7 @@ from strategies import cases, count_for, sites_of_one, topologies
 from trace_files import integral, read_chrome, read_perfetto
 
 from emul import CapacityError, Link, Node, Site, Slicing, Topology, Trunk, World
-from emul.timing.traced.crossings import Crossings
+from emul.timing.traced.crossings import Crossings, Lines
 from emul.timing.traced.rates import rates_in_use
 
 PS, NS = 1e12, 1e9
@@ -150,7 +150,7 @@ def test_traces_say_what_timelines_of_every_algorithm_say(folder, topology, case
 def test_links_are_held_until_the_next_in_the_queue_takes_them(number):
     world, (collective, count, algorithm) = drawn(number)
     timeline = world.predict(collective, count, dtype="uint8", algorithm=algorithm).timeline
-    crossings = Crossings.of(timeline)
+    crossings = Crossings.of(Lines.of(timeline))
     for hop in (0, 2):
         behind = timeline.behind[:, hop]
         waited = np.flatnonzero(behind >= 0)
