@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from emul.reading.brief import brief
 from emul.timing import Timeline
-from emul.timing.traced import Crossings
+from emul.timing.traced import Crossings, Lines
 from emul.timing.traffic import Origin
 
 __all__ = ["TRANSFER", "History", "HistoryEntry", "HistoryRow", "Passage", "SentTransfers"]
@@ -22,7 +22,7 @@ KEPT = 4096
 """Collectives that have a row in the history, the last ones: 0.5 MB at most."""
 
 KEPT_TRANSFERS = 1 << 18
-"""Transfers that are kept of them, the last ones: some 50 MB at most, and those of the last."""
+"""Transfers that are kept of them, the last ones: some 70 MB at most, and those of the last."""
 
 TRANSFER = np.dtype(
     [
@@ -75,81 +75,99 @@ class SentTransfers(NamedTuple):
     since_ps: int
     origin: Origin | None = None
 
-    def crossings(self) -> Crossings:
-        """Return when each held which link, in picoseconds since the World was made."""
-        return Crossings.of(self.timeline, self.lines, self.origin).after(self.since_ps)
+    @property
+    def size(self) -> int:
+        """The number of transfers, those that stay with their rank among them."""
+        return len(self.timeline.src[self.lines])
 
-    def table(self) -> TransferTable:
-        """Return those that left their rank, apart from the timeline."""
-        timeline, lines = self.timeline, self.lines
-        gone = timeline.src[lines] != timeline.dst[lines]
-        found = np.zeros(int(gone.sum()), dtype=TRANSFER)
-        for name in ("src", "dst", "nbytes"):
-            found[name] = getattr(timeline, name)[lines][gone]
-        for name in ("start_ps", "arrival_ps", "done_ps"):
-            found[name] = getattr(timeline, name)[lines][gone] + self.since_ps
-        return found
+    @property
+    def kept(self) -> int:
+        """How many transfers are kept with them: all of the timeline."""
+        return len(self.timeline)
+
+    def told(self) -> Lines:
+        """Return the lines as the timeline has them."""
+        return Lines.of(self.timeline, self.lines, self.origin)
+
+    def cut_out(self) -> SentLines:
+        """Return the same, apart from the timeline."""
+        return SentLines(self.told().apart(), self.since_ps)
+
+
+class SentLines(NamedTuple):
+    """The same transfers, apart from a timeline of several collectives."""
+
+    lines: Lines
+    since_ps: int
+
+    @property
+    def size(self) -> int:
+        """The number of transfers, those that stay with their rank among them."""
+        return len(self.lines.src)
+
+    @property
+    def kept(self) -> int:
+        """How many transfers are kept: these alone."""
+        return self.size
+
+    def told(self) -> Lines:
+        """Return the lines as the timeline had them."""
+        return self.lines
+
+    def cut_out(self) -> SentLines:
+        """Return the same."""
+        return self
 
 
 class HistoryEntry:
-    """A row that is yet to be numbered, and its transfers; None when they are forgotten.
-
-    The rest of a timeline of several collectives need not be kept: ``sent`` is then Crossings.
-    """
+    """A row that is yet to be numbered, and its transfers; None when they are forgotten."""
 
     __slots__ = ("row", "sent")
 
     def __init__(self, row: tuple[str, int, int, int, int], sent: SentTransfers) -> None:
         """Take the fields of a HistoryRow after its number, and the transfers."""
         self.row = row
-        self.sent: SentTransfers | Crossings | None = sent
+        self.sent: SentTransfers | SentLines | None = sent
 
     @property
     def lines(self) -> int:
         """The number of its transfers, those that stay with their rank among them."""
-        found = self.sent
-        if isinstance(found, SentTransfers):
-            return len(found.timeline.src[found.lines])
-        return 0 if found is None else len(found)
+        return 0 if self.sent is None else self.sent.size
 
     @property
     def size(self) -> int:
         """How many transfers are kept: with a timeline, all of it."""
-        found = self.sent
-        return len(found.timeline) if isinstance(found, SentTransfers) else self.lines
+        return 0 if self.sent is None else self.sent.kept
 
     def cut_out(self) -> HistoryEntry:
         """Return the same, without the timeline that it is of."""
-        if isinstance(self.sent, SentTransfers):
-            self.sent = self.sent.crossings().apart()
+        if self.sent is not None:
+            self.sent = self.sent.cut_out()
         return self
 
     def crossings(self) -> Crossings | None:
-        """Return when each transfer held which link; None when they are forgotten."""
-        found = self.sent
-        return found.crossings() if isinstance(found, SentTransfers) else found
+        """Return when each transfer held which link; None when they are forgotten.
+
+        In picoseconds since the World was made.
+        """
+        if self.sent is None:
+            return None
+        return Crossings.of(self.sent.told()).after(self.sent.since_ps)
 
     def transfers(self, number: int) -> TransferTable:
-        """Return the transfers, of the collective with this number."""
-        found = self.sent
-        if isinstance(found, SentTransfers):
-            table = found.table()
-        elif found is None:
-            table = np.zeros(0, dtype=TRANSFER)
-        else:
-            table = _table(found)
-        table["collective"] = number
-        return table
-
-
-def _table(crossings: Crossings) -> TransferTable:
-    """Return those of ``crossings`` that left their rank."""
-    gone = crossings.src != crossings.dst
-    found = np.zeros(int(gone.sum()), dtype=TRANSFER)
-    for name in ("src", "dst", "nbytes", "arrival_ps", "done_ps"):
-        found[name] = getattr(crossings, name)[gone]
-    found["start_ps"] = crossings.from_ps[gone, 0]
-    return found
+        """Return the transfers that left their rank, of the collective with this number."""
+        if self.sent is None:
+            return np.zeros(0, dtype=TRANSFER)
+        lines, since_ps = self.sent.told(), self.sent.since_ps
+        gone = lines.src != lines.dst
+        found = np.zeros(int(gone.sum()), dtype=TRANSFER)
+        for name in ("src", "dst", "nbytes"):
+            found[name] = getattr(lines, name)[gone]
+        found["start_ps"] = lines.on_link_ps[gone, 0] + since_ps
+        for name in ("arrival_ps", "done_ps"):
+            found[name] = getattr(lines, name)[gone] + since_ps
+        found["collective"] = number
+        return found
 
 
 class History:

@@ -159,7 +159,7 @@ class Run:
             facts |= {"alone, all ranks at once": format_time(self.prediction.time_s)}
         if self.output is not None:
             facts["output"] = f"{tuple(self.output.shape)} {self.output.dtype}"
-        facts["measured"] = format_time(self.wall_s)
+        facts["measured" if self.dilation is not None else "arithmetic"] = format_time(self.wall_s)
         if self.lag_s is not None:
             facts["lag"] = format_time(self.lag_s)
         picture, note = timeline_picture(self.timeline)

@@ -6,7 +6,7 @@ import numpy as np
 
 from emul.arrays import BoolArray, Int64Array
 from emul.errors import ArgumentError
-from emul.timing.traced.crossings import held_until_ps
+from emul.timing.traced.crossings import Lines, held_until_ps
 from emul.timing.transfer_times import TransferTimes
 from emul.topology.network import PORTS_PER_RANK
 
@@ -54,7 +54,7 @@ def busy_intervals(timeline: TransferTimes, link: int) -> Int64Array:
         )
     over, column = _crossing(timeline, link)
     begins = timeline.on_link_ps[over, column]
-    ends = held_until_ps(timeline, over)[:, column]
+    ends = held_until_ps(Lines.of(timeline, over))[:, column]
     return _united(begins, ends)
 
 

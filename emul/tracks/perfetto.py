@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 
 from emul.tracks.trace import Args, Count, Event, Mark, Slice, Trace, Track
 
@@ -24,6 +25,8 @@ VARINT, FIXED64, LENGTH = 0, 1, 2
 PS_PER_NS = 1000
 SEQUENCE = 1
 MOST_EVENTS_OF_A_PIECE = 4096
+ONE_BYTE = [bytes([value]) for value in range(128)]
+"""Numbers that need no more."""
 
 # TracePacket
 TIMESTAMP, SEQUENCE_ID, TRACK_EVENT, TRACK_DESCRIPTOR = 8, 10, 11, 60
@@ -88,8 +91,13 @@ def _at(ps: int, track: int, kind: int, rest: bytes) -> bytes:
 
 def _named(name: str, args: Args) -> bytes:
     return _text(EVENT_NAME, name) + b"".join(
-        _bytes(DEBUG, _text(ARG_NAME, arg) + _value(value)) for arg, value in args.items()
+        _bytes(DEBUG, _arg_name(arg) + _value(value)) for arg, value in args.items()
     )
+
+
+@lru_cache(maxsize=256)
+def _arg_name(name: str) -> bytes:
+    return _text(ARG_NAME, name)
 
 
 def _value(value: int | float | str | bool) -> bytes:
@@ -110,6 +118,8 @@ def _varint(value: int) -> bytes:
     >>> _varint(300).hex()
     'ac02'
     """
+    if 0 <= value < len(ONE_BYTE):
+        return ONE_BYTE[value]
     if value < 0:
         value += 1 << 64
     found = bytearray()
@@ -120,6 +130,7 @@ def _varint(value: int) -> bytes:
     return bytes(found)
 
 
+@lru_cache(maxsize=256)
 def _key(field: int, wire: int) -> bytes:
     return _varint(field << 3 | wire)
 

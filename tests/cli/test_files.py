@@ -197,6 +197,9 @@ MEASURED = ["validate", str(FIDELITY / "collectives.csv"), "--links", str(FIDELI
 WRITERS = {
     "perf --json": [*VIRTUAL, "--json"],
     "perf --nccl-json": [*VIRTUAL, "--nccl-json"],
+    "perf --trace": [*VIRTUAL, "--trace"],
+    "perf --plot": [*VIRTUAL, "--plot"],
+    "perf --plot-timeline": [*VIRTUAL, "--plot-timeline"],
     "plan write": ["plan", "write", "all_reduce", "ring"],
     "calibrate --out": ["calibrate", "log.csv", "--out"],
     "calibrate --json": ["calibrate", "log.csv", "--json"],

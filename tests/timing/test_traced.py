@@ -12,7 +12,7 @@ from strategies import cases, count_for, sites_of_one, topologies
 from trace_files import integral, read_chrome, read_perfetto
 
 from emul import CapacityError, Link, Node, Site, Slicing, Topology, Trunk, World
-from emul.timing.traced.crossings import Crossings
+from emul.timing.traced.crossings import Crossings, Lines
 from emul.timing.traced.rates import rates_in_use
 
 PS, NS = 1e12, 1e9
@@ -150,7 +150,7 @@ def test_traces_say_what_timelines_of_every_algorithm_say(folder, topology, case
 def test_links_are_held_until_the_next_in_the_queue_takes_them(number):
     world, (collective, count, algorithm) = drawn(number)
     timeline = world.predict(collective, count, dtype="uint8", algorithm=algorithm).timeline
-    crossings = Crossings.of(timeline)
+    crossings = Crossings.of(Lines.of(timeline))
     for hop in (0, 2):
         behind = timeline.behind[:, hop]
         waited = np.flatnonzero(behind >= 0)
@@ -278,6 +278,10 @@ def test_rates_are_those_of_the_line_and_of_the_connections_that_share_it():
 
 def test_a_rate_is_the_mean_of_a_stretch_whose_bytes_the_line_does_not_explain():
     # The first one is held up by something else; the second one, after a pause, is not.
+    assert rates([(0, 1000, 15), (500, 1500, 15)], 0.5e12) == (
+        [0, 1500],
+        pytest.approx([0.02, 0.0]),
+    )
     told = rates([(0, 1000, 10), (2000, 3000, 1000)], 1e12)
     assert told == ([0, 1000, 2000, 3000], pytest.approx([0.01, 0.0, 1.0, 0.0]))
 

@@ -15,7 +15,7 @@ from emul.errors import CapacityError
 from emul.links.limits import usual_limit
 from emul.timing.critical import CriticalPath, critical_path
 from emul.timing.traced.columns import Columns, Hop, Traced, TracedTransfer
-from emul.timing.traced.crossings import CONNECTION, PORT, RECEIVER, Crossings
+from emul.timing.traced.crossings import CONNECTION, PORT, RECEIVER, Crossings, Lines
 from emul.timing.traced.rates import rates_in_use
 from emul.timing.traced.words import chunk_words, exact, facts, numbered, transfer_words
 from emul.timing.transfer_times import TransferTimes
@@ -54,7 +54,9 @@ def trace_of(timeline: TransferTimes) -> Trace:
     path = critical_path(timeline)
     critical = np.zeros(len(timeline), dtype=bool)
     critical[[each.transfer for each in path.segments if each.transfer >= 0]] = True
-    return _Builder(timeline.network, [Traced("", Crossings.of(timeline), critical)], path).trace()
+    return _Builder(
+        timeline.network, [Traced("", Crossings.of(Lines.of(timeline)), critical)], path
+    ).trace()
 
 
 def trace_of_many(

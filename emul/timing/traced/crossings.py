@@ -7,16 +7,18 @@ bytes at its rate, the sender's also for the overhead; a connection until the la
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from emul.arrays import BoolArray, Int32Array, Int64Array
+from emul.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
+from emul.plans import Multiplicity
 from emul.reading.brief import brief
-from emul.timing.traffic import NOBODY, Origin, connections_of
+from emul.timing.traffic import NOBODY, Origin
 from emul.timing.transfer_times import TransferTimes
 from emul.topology import Network
 
-__all__ = ["ELSEWHERE", "HOPS", "Crossings", "held_until_ps"]
+__all__ = ["ELSEWHERE", "HOPS", "Crossings", "Lines", "held_until_ps"]
 
 HOPS = 3
 """The sender's port, the connection, the receiver's port: the columns of a Timeline's times."""
@@ -25,6 +27,73 @@ PORT, CONNECTION, RECEIVER = range(HOPS)
 
 ELSEWHERE = -2
 """In the place of a transfer's number: a transfer of another collective."""
+
+
+class Lines(NamedTuple):
+    """Some lines of a timeline as they stand there, from number ``first`` on: (transfers,) each.
+
+    ``origin``: the messages that they carry.
+    """
+
+    network: Network
+    first: int
+    src: Int32Array
+    dst: Int32Array
+    channel: Int32Array
+    nbytes: Int64Array
+    begins: UInt8Array
+    host_ps: Int64Array
+    on_link_ps: Int64Array
+    left_ps: Int64Array
+    arrival_ps: Int64Array
+    done_ps: Int64Array
+    behind: Int64Array
+    waited_for: Int64Array
+    start_cause: Int64Array
+    held_by: Int64Array
+    ordered_after: Int64Array
+    multiplicity: Multiplicity | None
+    origin: Origin | None
+
+    @classmethod
+    def of(
+        cls,
+        timeline: TransferTimes,
+        lines: slice | BoolArray = slice(None),
+        origin: Origin | None = None,
+    ) -> Lines:
+        """Return ``lines`` of ``timeline``: those of one collective of several, or all.
+
+        ``origin``: the messages of these lines, where the timeline itself cannot tell them.
+        """
+        given = timeline.transfers
+        first = lines.start or 0 if isinstance(lines, slice) else 0
+        whole = isinstance(lines, slice) and len(given.src[lines]) == len(given.src)
+        return cls(
+            timeline.network,
+            first,
+            given.src[lines],
+            given.dst[lines],
+            given.channel[lines],
+            given.nbytes[lines],
+            given.begins[lines],
+            given.host_ps[lines] if given.host_ps.size else given.host_ps,
+            timeline.on_link_ps[lines],
+            timeline.left_ps[lines] if timeline.left_ps.size else timeline.left_ps,
+            timeline.arrival_ps[lines],
+            timeline.done_ps[lines],
+            timeline.behind[lines],
+            timeline.waited_for[lines],
+            timeline.start_cause[lines],
+            timeline.held_by[lines] if timeline.held_by.size else timeline.held_by,
+            timeline.ordered_after[lines],
+            given.multiplicity if whole else None,
+            given.origin if origin is None else origin,
+        )
+
+    def apart(self) -> Lines:
+        """Return the same, in arrays of their own."""
+        return Lines._make(each.copy() if isinstance(each, np.ndarray) else each for each in self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,38 +128,29 @@ class Crossings:
     __repr__ = brief
 
     @classmethod
-    def of(
-        cls, timeline: TransferTimes, lines: slice = slice(None), origin: Origin | None = None
-    ) -> Crossings:
-        """Return those of ``lines`` of ``timeline``, one collective of several or all of it.
-
-        ``origin``: the messages of these lines, where the timeline itself cannot tell them.
-        """
-        given, first = timeline.transfers, lines.indices(len(timeline))[0]
-        held_by: Int64Array = np.full(len(timeline), NOBODY, dtype=np.int64)
-        if timeline.held_by.size:
-            held_by = timeline.held_by
-        size = len(timeline.src[lines])
+    def of(cls, lines: Lines) -> Crossings:
+        """Return those of ``lines``, one collective of several or all of it."""
+        size, given = len(lines.src), lines.multiplicity
+        ones: Int64Array = np.ones(size, dtype=np.int64)
+        held_by = lines.held_by if lines.held_by.size else np.full(size, NOBODY)
         return cls(
-            network=timeline.network,
-            src=given.src[lines],
-            dst=given.dst[lines],
-            channel=given.channel[lines],
-            nbytes=given.nbytes[lines],
-            alike=connections_of(given)[lines],
-            rounds=np.ones(size, np.int64)
-            if given.multiplicity is None
-            else given.multiplicity.rounds[lines],
-            from_ps=timeline.on_link_ps[lines],
-            until_ps=held_until_ps(timeline, lines),
-            arrival_ps=timeline.arrival_ps[lines],
-            done_ps=timeline.done_ps[lines],
-            behind=_within(timeline.behind[lines], first, size),
-            waited_for=_own(timeline.waited_for[lines], first, size),
-            start_cause=timeline.start_cause[lines],
-            held_by=_within(held_by[lines], first, size),
-            ordered_after=_own(timeline.ordered_after[lines], first, size),
-            origin=given.origin if origin is None else origin,
+            network=lines.network,
+            src=lines.src,
+            dst=lines.dst,
+            channel=lines.channel,
+            nbytes=lines.nbytes,
+            alike=ones if given is None else given.connections,
+            rounds=ones if given is None else given.rounds,
+            from_ps=lines.on_link_ps,
+            until_ps=held_until_ps(lines),
+            arrival_ps=lines.arrival_ps,
+            done_ps=lines.done_ps,
+            behind=_within(lines.behind, lines.first, size),
+            waited_for=_own(lines.waited_for, lines.first, size),
+            start_cause=lines.start_cause,
+            held_by=_within(held_by, lines.first, size),
+            ordered_after=_own(lines.ordered_after, lines.first, size),
+            origin=lines.origin,
         )
 
     def __len__(self) -> int:
@@ -108,36 +168,25 @@ class Crossings:
             done_ps=self.done_ps + ps,
         )
 
-    def apart(self) -> Crossings:
-        """Return the same, in arrays of their own."""
-        own = {
-            name: getattr(self, name).copy()
-            for name in self.__slots__
-            if isinstance(getattr(self, name), np.ndarray)
-        }
-        return replace(self, **own)
 
-
-def held_until_ps(timeline: TransferTimes, lines: slice | BoolArray = slice(None)) -> Int64Array:
+def held_until_ps(lines: Lines) -> Int64Array:
     """Return until when ``lines`` held the hops of ``on_link_ps``: (transfers, 3), -1 for none."""
-    network, given = timeline.network, timeline.transfers
-    taken, src, dst = timeline.on_link_ps[lines], given.src[lines], given.dst[lines]
-    nbytes = given.nbytes[lines]
+    network, taken, src, dst = lines.network, lines.on_link_ps, lines.src, lines.dst
     until: Int64Array = np.full_like(taken, NOBODY)
-    host = given.host_ps[lines] if given.host_ps.size else 0
+    host = lines.host_ps if lines.host_ps.size else 0
     overhead = np.append(network.path_overhead_ps, 0)[network.paths(src, dst)]
-    before = overhead * given.begins[lines] + host
+    before = overhead * lines.begins + host
     for hop, ports, more in (
         (PORT, network.ports_out(src, dst), before),
         (RECEIVER, network.ports_in(src, dst), 0),
     ):
         rate = network.link_rate[ports]
-        occupied = np.floor(nbytes * 1e12 / rate + 0.5).astype(np.int64)  # as the scheduler does
+        occupied = np.floor(lines.nbytes * 1e12 / rate + 0.5).astype(np.int64)  # as the scheduler
         there = taken[:, hop] >= 0
         until[there, hop] = (taken[:, hop] + more + occupied)[there]
-    if timeline.left_ps.size:
+    if lines.left_ps.size:
         there = taken[:, CONNECTION] >= 0
-        until[there, CONNECTION] = timeline.left_ps[lines][there]
+        until[there, CONNECTION] = lines.left_ps[there]
     return until
 
 
