@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from emul.links import Link
     from emul.ops import RoundingError
     from emul.plans import Send
+    from emul.report.plot import plot_heat_map, plot_timeline, plot_times
     from emul.runtime.handle import Handle
     from emul.runtime.history import HistoryRow, Passage
     from emul.runtime.prediction import Prediction
@@ -83,6 +84,9 @@ __all__ = [
     "Trunk",
     "World",
     "__version__",
+    "plot_heat_map",
+    "plot_timeline",
+    "plot_times",
 ]
 
 _ROOM_OF = {
@@ -108,6 +112,9 @@ _ROOM_OF = {
     "Topology": "emul.topology",
     "Trunk": "emul.topology",
     "World": "emul.world",
+    "plot_heat_map": "emul.report.plot",
+    "plot_timeline": "emul.report.plot",
+    "plot_times": "emul.report.plot",
 }
 
 

@@ -101,8 +101,8 @@ def check(file: Path) -> None:
 @_root
 def write(collective: str, algorithm: str, file: Path, topology: str, root: int) -> None:
     """Write the plan of an algorithm to FILE as MSCCL XML, which is read back as the same plan."""
+    from emul.files import check_outputs, write_text
     from emul.plans import plan_xml
-    from emul.report.files import check_outputs, write_text
     from emul.topology import load
 
     check_outputs({"FILE": file}, [topology])
