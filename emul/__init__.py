@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from emul.links import Link
     from emul.ops import RoundingError
     from emul.plans import Send, algorithm
+    from emul.report.plot import plot_heat_map, plot_timeline, plot_times
     from emul.runtime.handle import Handle
     from emul.runtime.history import HistoryRow, Passage
     from emul.runtime.prediction import Prediction
@@ -84,6 +85,9 @@ __all__ = [
     "World",
     "__version__",
     "algorithm",
+    "plot_heat_map",
+    "plot_timeline",
+    "plot_times",
 ]
 
 _ROOM_OF = {
@@ -110,6 +114,9 @@ _ROOM_OF = {
     "Trunk": "emul.topology",
     "World": "emul.world",
     "algorithm": "emul.plans",
+    "plot_heat_map": "emul.report.plot",
+    "plot_timeline": "emul.report.plot",
+    "plot_times": "emul.report.plot",
 }
 
 

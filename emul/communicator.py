@@ -13,6 +13,7 @@ from emul.errors import ArgumentError, shown
 from emul.ops import REDUCTIONS, dtype_named
 from emul.ops.buffers import Buffers
 from emul.plans import Counts, Shape, collective_meant, collective_named
+from emul.reading.brief import one_line
 from emul.reading.checks import flag, is_array, one_of, rank, whole
 from emul.runtime import launch
 from emul.runtime.engine import Engine
@@ -44,6 +45,10 @@ Array = Any
 
 No = Literal[False]
 Yes = Literal[True]
+
+
+SHOWN = 40
+"""Ranks of a group that are named."""
 
 
 class Communicator:
@@ -396,9 +401,19 @@ class Group(Communicator):
         self.place = engine.topology.name
         super().__init__(engine, engine.topology.of_ranks(ranks.tolist()), ranks, number)
 
+    def _repr_html_(self) -> str:
+        """Return a small table, for notebooks."""
+        from emul.drawing import sheet
+
+        ranks = ", ".join(map(str, self.ranks[:SHOWN].tolist()))
+        more = f" and {self.size - SHOWN:,} more" if self.size > SHOWN else ""
+        facts = [("topology", self.place), ("number", str(self.number)), ("ranks", ranks + more)]
+        return sheet(f"Group of {self.size:,} ranks", facts)
+
     def __repr__(self) -> str:
         """Name the ranks."""
-        return f"<Group of {self.size} ranks of {self.place}: {self.ranks.tolist()}>"
+        ranks = ", ".join(map(str, self.ranks[:SHOWN].tolist()))  # more than fit in a line
+        return one_line(f"<Group of {self.size} ranks of {self.place}: [{ranks}]>")
 
 
 def checked_ranks(ranks: Iterable[int], world_size: int) -> npt.NDArray[np.int32]:

@@ -10,6 +10,10 @@ __all__ = ["FixedMapping"]
 Value = TypeVar("Value")
 
 
+LONGEST = 140
+"""Characters of all names and values that are shown."""
+
+
 class FixedMapping(Mapping[str, Value], Generic[Value]):
     """Values by name; equal to every mapping of the same names and values.
 
@@ -40,5 +44,8 @@ class FixedMapping(Mapping[str, Value], Generic[Value]):
         return hash(frozenset(self._values.items()))
 
     def __repr__(self) -> str:
-        """Say the names and values."""
-        return f"FixedMapping({self._values!r})"
+        """Say the names and values, or of very many how many there are."""
+        said = repr(self._values)
+        if len(said) > LONGEST:
+            return f"FixedMapping({{...}}, {len(self._values)} values)"
+        return f"FixedMapping({said})"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from emul.communicator import Communicator, Group, checked_ranks
 from emul.errors import ArgumentError, TimeLimitError, TopologyError, shown
 from emul.ops import AUTO_BACKEND, Ops, ops_for
+from emul.reading.brief import brief, one_line
 from emul.reading.checks import finite, flag, one_of, whole
 from emul.runtime.engine import Engine
 from emul.runtime.history import HistoryRow, TransferTable
@@ -22,7 +23,7 @@ from emul.runtime.planner import Timing
 from emul.stacks import IDEAL, Stack
 from emul.timing import NCCL_SLICING, Slicing
 from emul.topology import Network, Topology, load, read_topology
-from emul.units import PS_PER_S
+from emul.units import PS_PER_S, format_time
 from emul.wall.clock import WallClock, checked_dilation
 from emul.wall.lag import Lag
 
@@ -34,6 +35,9 @@ LATEST_START_S = 1e9
 
 MOST_SECONDS = 1e15
 """Of one ``compute``: 32 million years, which no clock is asked for by intent."""
+
+LAST_SHOWN = 5
+"""Collectives in the table of a World."""
 
 DEFAULT_TOPOLOGY = "three-campus"
 
@@ -55,6 +59,8 @@ class Settings:
     slicing: Slicing | None = NCCL_SLICING
     start_s: float = 0.0
     stack: Stack = IDEAL
+
+    __repr__ = brief
 
 
 class World(Communicator):
@@ -200,7 +206,25 @@ class World(Communicator):
         sites = ", ".join(f"{site.name} {site.ranks}" for site in self.topology.sites)
         dilated = f", dilation {self.dilation:g}" if self.dilation != 1 else ""
         place = f"{self.topology.name}: {self.size} ranks ({sites})"
-        return f"<World {place}, {self.clock} clock{dilated}>"
+        return one_line(f"<World {place}, {self.clock} clock{dilated}>")
+
+    def _repr_html_(self) -> str:
+        """Return a small table with the last collectives, for notebooks."""
+        from emul.drawing import sheet
+
+        rows = self.history
+        facts = [
+            ("topology", f"{self.topology.name}, {self.size:,} ranks"),
+            ("clock", self.clock + (f", dilation {self.dilation:g}" if self.dilation != 1 else "")),
+            ("backend", self.ops.name),
+            ("stack", self.stack.name),
+            ("modelled time so far", format_time(self.now_s)),
+            ("collectives", f"{len(rows):,}"),
+        ]
+        for row in rows[-LAST_SHOWN:]:
+            lasted = format_time((row.done_ps - row.issued_ps) / PS_PER_S)
+            facts.append((f"{row.collective} {row.number}", f"{lasted} from its issue"))
+        return sheet("World", facts)
 
     @property
     def dilation(self) -> float:
@@ -299,6 +323,18 @@ class World(Communicator):
         2^18 are kept, and always those of the last collective.
         """
         return self.engine.clocks.transfers()
+
+    def to_perfetto(self, path: str | Path) -> None:
+        """Write a trace of the ``history`` to ``path``: all its collectives on one line of time.
+
+        A slice for each collective, and its transfers as far as they are kept (see ``transfers``),
+        on the tracks of a Timeline's trace; those under way by the program so far. Forms and errors
+        as for Timeline.to_perfetto.
+        """
+        from emul.tracks import check_form, write_trace
+
+        check_form(Path(path))
+        write_trace(Path(path), self.engine.clocks.trace())
 
 
 def _slicing(given: object) -> Slicing | None:

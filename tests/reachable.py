@@ -19,6 +19,9 @@ from pathlib import Path
 BY_NAME = {"getattr", "hasattr", "setattr", "attrgetter", "methodcaller"}
 NOT_CODE = {"__all__", "__version__"}
 COMMANDS = ("command", "group")
+NOTEBOOKS = {"_repr_html_"}
+"""Methods that notebooks call."""
+
 INNER = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
 OWN_BASES = {
     *("Protocol", "Generic", "NamedTuple", "TypedDict", "Enum", "Exception", "ValueError"),
@@ -363,7 +366,7 @@ class Walk:
         self.reach_code(found.module, found.code)
         called = self.is_called_by_base(found)
         for name, method in found.methods.items():
-            if called or name in self.attributes or name.startswith("__"):
+            if called or name in self.attributes | NOTEBOOKS or name.startswith("__"):
                 self.reach(method)
             else:
                 self.waiting.setdefault(name, []).append(method)

@@ -13,6 +13,7 @@ from emul.cli.help import Command, option, options
 from emul.cli.names import COLLECTIVE, NAMED_ALGORITHM, TOPOLOGY, Recorded
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import Size
+from emul.cli.reports import write_calibration_report
 from emul.cli.terminal import print_table, say, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ MOST_RANKS = 1_000_000
 
 def _write_topology(path: Path, result: CalibrationResult) -> None:
     """Write the topology, unless nothing was measured, and say so."""
+    from emul.files import write_text
     from emul.measured import topology_text
-    from emul.report.files import write_text
 
     if not result.calibration.measured_anything:
         say(f"{path}: not written")
@@ -77,6 +78,8 @@ FILES: Outputs[CalibrationResult] = Outputs(
     Output("--out", "Write a topology with the calibrated link.", _write_topology,
            metavar="TOPOLOGY.toml"),
     Output("--json", "Write the parameters as JSON.", _write_json),
+    Output("--report", "Write a page in HTML: the numbers, the fit, its errors.",
+           write_calibration_report),
 )  # fmt: skip
 
 

@@ -38,8 +38,8 @@ def _write_json(path: Path, compared: Compared) -> None:
 
 
 def _write_csv(path: Path, compared: Compared) -> None:
+    from emul.files import write_text
     from emul.report.comparison import comparison_csv
-    from emul.report.files import write_text
 
     write_text(path, comparison_csv(compared))
 

@@ -73,7 +73,7 @@ class Outputs(Generic[Result]):
 
         ``asked`` has the arguments of the command, with the path of each file or None.
         """
-        from emul.report.files import check_outputs
+        from emul.files import check_outputs
 
         check_outputs({each.option: asked[each.argument] for each in self._outputs}, inputs)
         for each, path in self._asked(asked):

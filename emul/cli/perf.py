@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli import pictures
 from emul.cli.help import Command, option, options
 from emul.cli.names import ALGORITHM, BACKEND, CLOCK, COLLECTIVE, DTYPE, OP, STACK
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Dilation, Real, Size, Whole
-from emul.cli.places import PLACES
-from emul.cli.terminal import complain, console
+from emul.cli.places import PLACES, document_asked
+from emul.cli.progress import progress
+from emul.cli.reports import write_perf_report
+from emul.cli.terminal import complain
 
 if TYPE_CHECKING:
     from emul.cli.perf_sheet import PerfSheet
     from emul.cli.sweep import Sweep
     from emul.report import PerfResult, PerfRow
     from emul.report.closing import Closing, Overflow
+    from emul.topology import Document
 
 __all__ = ["perf"]
 
@@ -55,6 +57,14 @@ FILES: Outputs[PerfResult] = Outputs(
            _write_json),
     Output("--csv", "Write the lines as CSV, by the names of the JSON.", _write_csv),
     Output("--nccl-json", "Write the JSON of nccl-tests (-J).", _write_nccl_json),
+    Output("--trace", "Write a trace of the largest size that is done: .json, .json.gz (Chrome), "
+           ".pftrace or .perfetto-trace.", pictures.trace_largest, pictures.check_trace),
+    Output("--plot", "Draw time over size (.png, .svg, .pdf; Matplotlib).", pictures.draw_perf,
+           pictures.check_plot),
+    Output("--plot-timeline", "Draw trunks and ports over time, of the largest size that is done.",
+           pictures.draw_timeline, pictures.check_plot_timeline),
+    Output("--report", "Write a page in HTML: the answer, pictures, changes, sources.",
+           write_perf_report),
 )  # fmt: skip
 
 
@@ -261,13 +271,18 @@ def perf(**asked: Any) -> None:
     FILES.check(asked, [asked["topology"] or "", file_read(asked["algorithm"]), asked["stack"]])
     check_asked(asked)
     sweep = sweep_of(asked)
+    # Read before the work: afterwards the file may be gone.
+    where = asked["topology"], asked["ranks"], asked["sites"]
+    document = document_asked(*where) if asked["report_path"] else None
     counts = counts_of(sweep, asked)
+    if asked["trace_path"] is not None:
+        pictures.check_traced(sweep.predict(sweep.world, counts[-1]))
     sweep.rehearse(counts)
     started = datetime.now()
     outcome = SweepOutcome()
     interrupted = _run(sweep, counts, sheet_of(sweep, counts, asked), outcome)
     if outcome.rows:  # with none, a complete file of an earlier run is worth more
-        FILES.write(asked, _result(sweep, counts, outcome, asked, started))
+        FILES.write(asked, _result(sweep, counts, outcome, asked, started, document))
     if interrupted:
         complain(f"emul perf: interrupted after {len(outcome.rows)} of {len(counts)} sizes")
         sys.exit(INTERRUPTED)
@@ -296,7 +311,7 @@ def _run(sweep: Sweep, counts: list[int], sheet: PerfSheet, outcome: SweepOutcom
     try:
         sheet.head(__version__, sweep.how)
         for number, count in enumerate(counts, start=1):
-            with _progress(f"size {number} of {len(counts)}") as advance:
+            with progress(f"size {number} of {len(counts)}") as advance:
                 row = sweep.row(count, advance)
             outcome.rows.append(row)
             sheet.row(row)
@@ -310,12 +325,18 @@ def _run(sweep: Sweep, counts: list[int], sheet: PerfSheet, outcome: SweepOutcom
 
 
 def _result(
-    sweep: Sweep, counts: list[int], outcome: SweepOutcome, asked: dict[str, Any], started: datetime
+    sweep: Sweep,
+    counts: list[int],
+    outcome: SweepOutcome,
+    asked: dict[str, Any],
+    started: datetime,
+    document: Document | None,
 ) -> PerfResult:
     """Return the rows that are done with all that the files tell of them."""
     from emul.cli.perf_setup import nccl_config
     from emul.report import PerfResult
 
+    last = counts[len(outcome.rows) - 1]
     return PerfResult(
         sweep.world,
         outcome.rows,
@@ -328,6 +349,8 @@ def _result(
         nccl_config(asked, sweep.world.size),
         started,
         datetime.now(),
+        lambda: sweep.alternatives(last),
+        document,
         interrupted=len(outcome.rows) < len(counts),
     )
 
@@ -355,17 +378,3 @@ def _too_late(rows: list[PerfRow], strict_s: float | None) -> str | None:
         "waiting": "waits ended late",
     }
     return f"{said}; {why[worst.blame or 'waiting']}: use a quieter machine, or a larger bound"
-
-
-@contextmanager
-def _progress(task: str) -> Iterator[Callable[[str], None]]:
-    """Show the progress on a terminal, in a line that goes away."""
-    if not sys.stderr.isatty():
-        yield lambda doing: None
-        return
-    from rich.live import Live
-
-    # Refreshed by hand: a refreshing thread would take time from what is measured.
-    shown = console(stderr=True)
-    with Live(task, console=shown, auto_refresh=False, transient=True) as live:
-        yield lambda doing: live.update(f"{task}: {doing}", refresh=True)

@@ -11,9 +11,9 @@ from emul.cli.names import TOPOLOGY
 from emul.cli.params import Whole
 
 if TYPE_CHECKING:
-    from emul.topology import Topology
+    from emul.topology import Document, Topology
 
-__all__ = ["PLACES", "topology_asked"]
+__all__ = ["PLACES", "document_asked", "topology_asked"]
 
 DEFAULT_TOPOLOGY = "three-campus"
 MOST_RANKS = 1_000_000
@@ -69,7 +69,12 @@ PLACES = (
 
 def topology_asked(topology: str | None, ranks: int | None, sites: str | None) -> Topology:
     """Return the topology of these options; raises UsageError where two of them are given."""
-    from emul.topology import load, topology_of_sites
+    return document_asked(topology, ranks, sites).topology
+
+
+def document_asked(topology: str | None, ranks: int | None, sites: str | None) -> Document:
+    """Return the same with the tables of its links, of which one without a file has none."""
+    from emul.topology import Document, load_document, topology_of_sites
 
     given = [
         f"--{name}"
@@ -79,7 +84,8 @@ def topology_asked(topology: str | None, ranks: int | None, sites: str | None) -
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)}: needed one of them, which says it all")
     if ranks is not None:
-        return topology_of_sites([(ranks,)])
+        return Document(topology_of_sites([(ranks,)]), ())
     if sites is not None:
-        return topology_of_sites([tuple(map(int, site.split("+"))) for site in sites.split(",")])
-    return load(topology or DEFAULT_TOPOLOGY)
+        nodes = [tuple(map(int, site.split("+"))) for site in sites.split(",")]
+        return Document(topology_of_sites(nodes), ())
+    return load_document(topology or DEFAULT_TOPOLOGY)

@@ -223,8 +223,8 @@ def write(
     refused with the reason.
     """
     from emul.cli.algorithms import file_read
+    from emul.files import check_outputs, write_text
     from emul.plans import msccl_xml, plan_xml
-    from emul.report.files import check_outputs, write_text
 
     inputs = [file_read(asked[-1]), *([topology] if topology else [])]
     check_outputs({"FILE": file}, inputs)

@@ -19,6 +19,7 @@ from emul.ops.exact import ExactData
 from emul.ops.integers import WRAPPING
 from emul.plans import BufferLayout, Shape, collective_named
 from emul.report import PerfRow, modelled_row, perf_row
+from emul.runtime.alternatives import Alternative, alternatives
 from emul.runtime.planner import Planner
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO, Request
@@ -146,17 +147,27 @@ class Sweep:
         that distance is not made to look small beside a bad choice. The comparison is no more than
         a part of the work that ``auto`` takes on for an algorithm.
         """
-        world, itemsize = self.world, dtype_named(self.dtype).itemsize
+        world = self.world
         if len(world.topology.sites) == 1:
             return self.predict(world, count)
         planner = Planner(world.topology.in_one_place(), world.planner.timing, bounded=True)
-        shape, root = self._shape(count), self.root % world.size
         known = []
         for algorithm in dict.fromkeys((AUTO, self.algorithm)):
-            request = Request(shape, itemsize, self.op, algorithm, root)
+            request = self._request(count).by(algorithm)
             with suppress(ArgumentError, CapacityError, OutageError, TimeLimitError):
                 known.append(planner.predict(request, collapse=self.no_data))
         return min(known, key=lambda each: each.total_ps, default=None)
+
+    def alternatives(self, count: int) -> Iterator[Alternative]:
+        """Yield the cost with one thing about the links changed; see emul.runtime.alternatives."""
+        now = self.predict(self.world, count)
+        planner, request = self.world.planner, self._request(count)
+        return alternatives(planner, request, now, collapse=self.no_data)
+
+    def _request(self, count: int) -> Request:
+        shape, root = self._shape(count), self.root % self.world.size
+        itemsize = dtype_named(self.dtype).itemsize
+        return Request(shape, itemsize, self.op, self.algorithm, root)
 
     def row(self, count: int, advance: Advance) -> PerfRow:
         """Run one size and return its line; ``advance`` is called with the progress."""

@@ -83,10 +83,14 @@ def say_each(kind: str, notes: Iterable[str]) -> None:
 
 
 def complain(message: str) -> None:
-    """Print ``message`` as one line on standard error, if there still is one."""
-    line = " ".join(part.strip() for part in message.split("\n"))
+    """Print ``message`` on standard error, if there still is one.
+
+    One line; on a terminal it is wrapped between words.
+    """
+    line = shortened(" ".join(part.strip() for part in message.split("\n")).strip())
+    lines = wrapped(line, columns()) if sys.stderr.isatty() else [printable(line)]
     with suppress(OSError):
-        click.echo(printable(shortened(line.strip())), err=True)
+        click.echo("\n".join(lines), err=True)
 
 
 def silence() -> None:

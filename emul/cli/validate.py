@@ -12,6 +12,8 @@ from emul.cli.help import Command, option, options
 from emul.cli.names import STACK, Recorded
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Real
+from emul.cli.pictures import check_plot
+from emul.cli.reports import write_validation_report
 from emul.cli.terminal import complain, console, print_table, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
@@ -36,21 +38,16 @@ def _write_json(path: Path, result: ValidationResult) -> None:
 
 
 def _draw(path: Path, result: ValidationResult) -> None:
-    from emul.report.validation import save_picture
+    from emul.report.plot import plot_validation
 
-    save_picture(path, result.predictions)
-
-
-def _check_picture(path: Path) -> None:
-    from emul.report.validation import check_picture
-
-    check_picture(path)
+    plot_validation(path, result.predictions)
 
 
 FILES: Outputs[ValidationResult] = Outputs(
     Output("--json", "Write rows and summary as JSON.", _write_json),
     Output("--plot", "Draw predicted over measured (.png, .svg, .pdf; Matplotlib).", _draw,
-           _check_picture),
+           check_plot),
+    Output("--report", "Write a page in HTML: errors, pictures, sources.", write_validation_report),
 )  # fmt: skip
 
 
@@ -149,7 +146,11 @@ def validate(
     if not predictions:
         sys.exit(INTERRUPTED)
     _print(predictions, only_summary, wide)
-    FILES.write(asked, ValidationResult(predictions, sys.argv, interrupted=interrupted))
+    stacks = {used.name: used for used in (predictor.stack_of(p.row) for p in predictions)}
+    result = ValidationResult(
+        predictions, sys.argv, interrupted, tuple(stacks.values()), fitted=bool(predictor.stacks)
+    )
+    FILES.write(asked, result)
     model, _ = summary_of(predictions)
     broken = _broken(model, max_median, max_p90)
     if interrupted:

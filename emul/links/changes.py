@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from emul.errors import ArgumentError
 from emul.links.draws import exponential, key_of
+from emul.reading.brief import brief
 from emul.reading.checks import fraction, loss_probability, not_negative, positive
 
 __all__ = [
@@ -68,6 +69,8 @@ class State:
     loss: float | None = None
     up: bool = True
 
+    __repr__ = brief
+
     def __post_init__(self) -> None:
         """Refuse numbers that no state can have."""
         not_negative("seconds", from_s=self.from_s, extra_delay_s=self.extra_delay_s)
@@ -83,6 +86,8 @@ class Diurnal:
     least_load: float
     most_load: float
     busiest_hour: float = BUSIEST_HOUR
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse loads that are no parts of a rate, or leave nothing."""
@@ -122,6 +127,8 @@ class Outages:
     schedule: tuple[tuple[float, float], ...] = ()
     between_failures_s: float = 0.0
     repair_s: float = 0.0
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse outages that overlap, run backwards or have no length."""
@@ -175,6 +182,8 @@ class Changes:
     repeat_s: float = 0.0
     diurnal: Diurnal | None = None
     outages: Outages | None = None
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse a trace that runs backwards, or is longer than its period."""

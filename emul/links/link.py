@@ -20,6 +20,7 @@ from emul.links.queues import (
     pfc_rate_bytes_per_s,
 )
 from emul.links.transport import TCP_INITIAL_WINDOW_BYTES
+from emul.reading.brief import brief
 from emul.reading.checks import (
     fraction,
     loss_probability,
@@ -65,6 +66,8 @@ class Transport:
     slow_start: bool = False
     initial_window_bytes: float = TCP_INITIAL_WINDOW_BYTES
 
+    __repr__ = brief
+
     def __post_init__(self) -> None:
         """Refuse numbers that no transport can have, and losses that nothing makes good."""
         not_negative("bytes", window_bytes=self.window_bytes, chunk_bytes=self.chunk_bytes)
@@ -98,6 +101,8 @@ class Jitter:
     median_s: float = 0.0
     p99_over_p50: float = 1.0
 
+    __repr__ = brief
+
     def __post_init__(self) -> None:
         """Refuse a negative delay and a p99 below the median."""
         not_negative("seconds", median_s=self.median_s)
@@ -119,6 +124,8 @@ class OtherTraffic:
     buffer_bytes: float = math.inf
     lossless: bool = False
     burst_bytes: float = 0.0
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse others who leave nothing, and a buffer without bytes."""
@@ -150,6 +157,8 @@ class Link:
     jitter: Jitter = field(default=Jitter())
     others: OtherTraffic = field(default=OtherTraffic())
     waves: int = 1
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse numbers that no link can have."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -25,6 +25,7 @@ from emul.measured.merging import BLURRED, SLICES, Settled, settled
 from emul.measured.misfits import has_another_form, words_of_misfit
 from emul.measured.populations import Apart, apart
 from emul.measured.ring_paths import ALIKE, Ring
+from emul.reading.brief import brief
 from emul.units import format_rate, format_time
 
 __all__ = ["Calibration", "Quantity", "calibrate"]
@@ -57,6 +58,15 @@ class Quantity:
     holds: str = ""
     confidence: float = CONFIDENCE
 
+    def in_words(self, words: Callable[[float], str]) -> str:
+        """Return the value, and the interval where one is known; ``words`` says a number."""
+        if math.isnan(self.low):
+            return words(self.value)
+        upper = f"to {words(self.high)}" if math.isfinite(self.high) else "or more"
+        return f"{words(self.value)} ({self.confidence:.0%} sure: {words(self.low)} {upper})"
+
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -67,6 +77,7 @@ class Calibration:
     ``warnings`` say in sentences which questions the data leave open. ``typical_error`` is the
     median of the relative errors of the fit of ``parameters`` numbers, ``worst_error`` the largest;
     ``slice_bytes`` the pieces in which it takes chunks of rings to be handed on, 0 for whole.
+    ``fitted_s``: the seconds of each measurement by the fit, in their order.
     """
 
     base_s: Quantity | None
@@ -81,6 +92,27 @@ class Calibration:
     parameters: int = 0
     least_rate_bytes_per_s: float = 0.0
     most_step_s: float = math.inf
+    fitted_s: tuple[float, ...] = ()
+
+    __repr__ = brief
+
+    def _repr_html_(self) -> str:
+        """Return a small table of the numbers and the warnings, for notebooks."""
+        from emul.drawing import sheet
+
+        quantities = (
+            ("base", self.base_s, format_time),
+            ("latency", self.latency_s, format_time),
+            ("overhead", self.overhead_s, format_time),
+            ("rate", self.rate_bytes_per_s, format_rate),
+        )
+        facts = [
+            (name, found.in_words(words)) for name, found, words in quantities if found is not None
+        ]
+        facts.append(("measurements", f"{self.measurements:,}"))
+        error = f"{self.typical_error:.1%} in the median, {self.worst_error:.1%} at worst"
+        facts.append(("error of the fit", error))
+        return sheet("Calibration", facts, note=" ".join(self.warnings))
 
     @property
     def measured_anything(self) -> bool:
@@ -144,6 +176,7 @@ def calibrate(
         parameters=len(best.fit.model.active),
         least_rate_bytes_per_s=1 / upper_end(best.fit, BYTES),
         most_step_s=upper_end(best.fit, STEP),
+        fitted_s=tuple((best.fit.model.times_s * np.exp(best.fit.residuals)).tolist()),
     )
 
 

@@ -7,7 +7,7 @@ plan need not be held as a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.memory import check_fits
+from emul.reading.brief import brief, one_line
 
 __all__ = [
     "BYTES_PER_ROW",
@@ -50,6 +51,8 @@ class Partition:
     blocks: int
     units: int
     edges: npt.NDArray[Any]
+
+    __repr__ = brief
 
     @classmethod
     def uniform(cls, n_chunks: int) -> Partition:
@@ -102,6 +105,8 @@ class Step:
     reduce: BoolArray
     channel: Int32Array
 
+    __repr__ = brief
+
     @classmethod
     def of(
         cls,
@@ -149,6 +154,8 @@ class Waits:
     upon_issue: BoolArray
     starts: BoolArray
 
+    __repr__ = brief
+
     def __len__(self) -> int:
         """Return the number of waits."""
         return len(self.earlier)
@@ -166,6 +173,8 @@ class RecordedSteps:
     """Steps as data, in place of a function that generates them."""
 
     steps: tuple[Step, ...]
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, plan: Plan) -> RecordedSteps:
@@ -289,6 +298,25 @@ class Plan:
     def place_name(self, place: int) -> str:
         """Return the name of place ``place`` of a rank."""
         return place_name(place, self.vectors)
+
+    def _repr_html_(self) -> str:
+        """Return a small table, for notebooks."""
+        from emul.drawing import sheet
+
+        facts = [
+            ("collective", self.collective),
+            ("algorithm", self.algorithm),
+            ("ranks", f"{self.world_size:,}"),
+            ("chunks", f"{self.partition.n_chunks:,}"),
+            ("order", self.order),
+        ]
+        if isinstance(self.steps, Sized):
+            facts.append(("steps", f"{len(self.steps):,}"))
+        return sheet("Plan", facts, note=" ".join(self.notes))
+
+    def __repr__(self) -> str:
+        """Say in one line how it performs its collective, and for how many ranks."""
+        return one_line(f"<Plan {self}: {self.partition.n_chunks} chunks, order {self.order}>")
 
     def __str__(self) -> str:
         """Name the plan as error messages do."""

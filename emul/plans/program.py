@@ -11,6 +11,7 @@ from emul.errors import PlanError
 from emul.plans.plan import Order, Plan, Step, Waits, steps_that_fit
 from emul.plans.runs import expand
 from emul.plans.shape import BufferLayout, Shape
+from emul.reading.brief import brief
 
 __all__ = ["Multiplicity", "Program"]
 
@@ -30,6 +31,8 @@ class Multiplicity:
     connections: Int64Array
     rounds: Int64Array
     not_before_ps: Int64Array
+
+    __repr__ = brief
 
     def of(self, transfers: Int64Array) -> Multiplicity:
         """Return the multiplicity of the slices of ``transfers``, which leave no rounds out."""
@@ -78,6 +81,8 @@ class Program:
     channel: Int32Array
     nbytes: Int64Array
     multiplicity: Multiplicity | None = None
+
+    __repr__ = brief
 
     @classmethod
     def of(

@@ -13,6 +13,7 @@ import numpy as np
 
 from emul.arrays import Int64Array
 from emul.plans.plan import Step
+from emul.reading.brief import brief
 
 __all__ = ["Rounds"]
 
@@ -32,6 +33,8 @@ class Rounds:
 
     orders: Int64Array
     reduces: tuple[bool, ...]
+
+    __repr__ = brief
 
     @property
     def steps_of_a_phase(self) -> int:

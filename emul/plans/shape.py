@@ -12,6 +12,7 @@ from emul.arrays import Int64Array
 from emul.errors import PlanError, ShapeError, shown
 from emul.plans.collectives import Collective
 from emul.plans.plan import Plan
+from emul.reading.brief import brief
 
 __all__ = ["BufferLayout", "Counts", "Shape"]
 
@@ -35,6 +36,8 @@ class Shape:
     world_size: int
     width: int
     counts: tuple[int, ...] | None = None
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse more elements than 64 bits carry: ShapeError."""
@@ -200,6 +203,8 @@ class BufferLayout:
     edges: Int64Array
     received: int
     shape: Shape
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, plan: Plan, shape: Shape) -> BufferLayout:

@@ -32,6 +32,7 @@ from emul.plans.places import Places
 from emul.plans.plan import Plan
 from emul.plans.program import BYTES_PER_ROW, Multiplicity, Program
 from emul.plans.shape import BufferLayout, Shape
+from emul.reading.brief import brief
 
 __all__ = ["SymmetricPlan"]
 
@@ -58,6 +59,8 @@ class SymmetricPlan:
     ranks: int
     period: int
     lengthened: bool = False
+
+    __repr__ = brief
 
     @classmethod
     def of(

@@ -5,7 +5,7 @@ from emul.report.perf_result import PerfResult
 from emul.report.perf_row import PerfRow, modelled_row, perf_row
 from emul.report.table import WideTable
 from emul.report.topologies import link_list, link_sheets, topology_list, topology_sheet
-from emul.report.words import closing_words, overflow_words
+from emul.report.words import closing_words
 
 __all__ = [
     "PerfResult",
@@ -16,7 +16,6 @@ __all__ = [
     "link_sheets",
     "modelled_row",
     "nccl_document",
-    "overflow_words",
     "perf_document",
     "perf_row",
     "topology_list",

@@ -44,7 +44,7 @@ class CalibrationResult:
 def calibration_table(parameters: Sequence[Parameter]) -> TextTable:
     """Return a table with a line for each parameter."""
     columns = ("parameter", "value", "interval", "status", "from")
-    table = TextTable(*columns, right=("value", "interval"), prose=["from"])
+    table = TextTable(*columns, right=("value", "interval"), prose=["interval", "from"])
     for each in parameters:
         value = f"{each.value:.6g} {each.unit}"
         table.row(each.name, value, each.interval or "-", each.status, each.source)

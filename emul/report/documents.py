@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from emul.files import write_text
 from emul.ops import NCCL_NAMES
 from emul.reading.printable import printable
 from emul.report.closing import Closing, Overflow
-from emul.report.files import write_text
 from emul.report.perf_result import PerfResult
 from emul.report.perf_row import PerfRow
 from emul.wall.lag import Lag

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from emul.report.closing import Closing, Overflow
 from emul.report.perf_row import PerfRow
+from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
+from emul.topology import Document
 from emul.wall.lag import Lag
 from emul.world import World
 
@@ -25,7 +27,9 @@ class PerfResult:
     row, ``overflow`` those about whole numbers, and ``words`` both in sentences; all absent from a
     sweep that was interrupted. ``lag``: of all timed calls. ``command``: the words of the command
     line. ``config``: how sizes were stepped through and how often each was run, by the keys of the
-    JSON of nccl-tests. ``interrupted``: whether rows are missing.
+    JSON of nccl-tests. ``interrupted``: whether rows are missing. ``alternatives``: returns the
+    modelled costs of the last row with one thing changed, each worked out when its turn comes.
+    ``document``: the file of the topology, None where nothing that is written needs it.
     """
 
     world: World
@@ -39,4 +43,11 @@ class PerfResult:
     config: Mapping[str, Any]
     started: datetime
     ended: datetime
+    alternatives: Callable[[], Iterator[Alternative]]
+    document: Document | None
     interrupted: bool = False
+
+    @property
+    def largest(self) -> Prediction:
+        """The modelled cost of the last row."""
+        return self.predict(len(self.rows) - 1)

@@ -10,7 +10,7 @@ from emul.report.text_table import TextTable
 from emul.stacks import Stack
 from emul.units import format_bytes, format_time
 
-__all__ = ["choice_table", "number_table", "stack_list"]
+__all__ = ["choice_table", "number_table", "stack_list", "stack_numbers"]
 
 
 def stack_list(stacks: Iterable[Stack]) -> TextTable:
@@ -24,13 +24,19 @@ def stack_list(stacks: Iterable[Stack]) -> TextTable:
 def number_table(stack: Stack) -> TextTable:
     """Return the numbers of a stack about messages, with their sources."""
     table = TextTable("what", "value", "source", prose=["source"])
-    for what, value, key in _numbers(stack):
-        table.row(what, value, stack.sources.get(key, ""))
-    if "inside_node" in stack.sources:
-        table.row("inside a node", "the same", stack.sources["inside_node"])
-    if "choice" in stack.sources:
-        table.row("choice of algorithms", "", stack.sources["choice"])
+    for number in stack_numbers(stack):
+        table.row(*number)
     return table
+
+
+def stack_numbers(stack: Stack) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the value and the source of each number of a stack about messages."""
+    for name, value, key in _numbers(stack):
+        yield name, value, stack.sources.get(key, "")
+    if "inside_node" in stack.sources:
+        yield "inside a node", "the same", stack.sources["inside_node"]
+    if "choice" in stack.sources:
+        yield "choice of algorithms", "", stack.sources["choice"]
 
 
 def _numbers(stack: Stack) -> Iterator[tuple[str, str, str]]:

@@ -24,7 +24,8 @@ Cell = str | tuple[str, str]
 
 GAP = 2
 """Columns between two columns: a space of padding, and one that rich puts there."""
-LEAST_PROSE = 12
+LEAST_PROSE, MOST_WORD = 12, 20
+"""Characters of a column of prose, and of a word in it that is not folded."""
 
 
 class TextTable(Table):
@@ -92,11 +93,12 @@ class TextTable(Table):
         ]
 
     def _least(self, at: int) -> int:
-        """Return the least width of a column: of prose, that of its longest word."""
+        """Return the least width of a column: of prose, that of its longest word, up to a limit."""
         name, texts = self._names[at], [cells[at][1] for cells in self._cells]
         if name in self._prose:
             longest = max((_longest_word(text) for text in texts), default=0)
-            return max(min(LEAST_PROSE, self._widths(1)[at]), longest, _longest_word(name))
+            enough = max(min(LEAST_PROSE, self._widths(1)[at]), min(longest, MOST_WORD))
+            return max(enough, _longest_word(name))
         return max(_longest_word(name), self._widths(1)[at])
 
     def _share_out(self, kept: dict[int, int], width: int) -> None:

@@ -11,7 +11,14 @@ from emul.topology import Figure, LinkOrigin, Topology, figures_of
 from emul.topology.model import TRUNK
 from emul.units import format_bytes, format_rate, format_time
 
-__all__ = ["link_list", "link_sheets", "topology_list", "topology_sheet"]
+__all__ = [
+    "figure_value",
+    "link_figures",
+    "link_list",
+    "link_sheets",
+    "topology_list",
+    "topology_sheet",
+]
 
 
 def topology_list(topologies: Iterable[Topology]) -> TextTable:
@@ -112,17 +119,21 @@ def _statuses(figures: Iterable[Figure]) -> str:
 
 def link_sheets(links: Iterable[LinkOrigin]) -> Iterator[TextTable]:
     """Yield a table of the figures of each link; links that have the same share one."""
+    for names, figures in link_figures(links):
+        columns = ("figure", "value", "status", "source or formula")
+        table = TextTable(*columns, right=["value"], prose=["source or formula"], title=names)
+        for figure in figures:
+            table.row(figure.name, _value(figure), figure.status, figure.source)
+        yield table
+
+
+def link_figures(links: Iterable[LinkOrigin]) -> Iterator[tuple[str, tuple[Figure, ...]]]:
+    """Yield the figures of each link with its name; links that have the same share one entry."""
     places: dict[tuple[Figure, ...], list[str]] = {}
     for each in links:
         places.setdefault(figures_of(each), []).append(each.place)
     for figures, names in places.items():
-        columns = ("figure", "value", "status", "source or formula")
-        table = TextTable(
-            *columns, right=["value"], prose=["source or formula"], title=_joined(names)
-        )
-        for figure in figures:
-            table.row(figure.name, _value(figure), figure.status, figure.source)
-        yield table
+        yield _joined(names), figures
 
 
 MOST_NAMES = 4
@@ -131,6 +142,12 @@ MOST_NAMES = 4
 def _joined(names: list[str]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more
+
+
+def figure_value(figure: Figure) -> str:
+    """Return the value of a figure with its unit, in full."""
+    value = _value(figure)
+    return value if isinstance(value, str) else value[0]
 
 
 def _value(figure: Figure) -> Cell:

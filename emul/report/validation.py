@@ -1,23 +1,20 @@
-"""Predicted beside measured: table, JSON and picture of ``emul validate``."""
+"""Predicted beside measured: table and JSON of ``emul validate``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
-from emul.errors import FileError, MissingLibraryError
 from emul.report.documents import document
-from emul.report.files import write_file
 from emul.report.text_table import TextTable
+from emul.stacks import Stack
 from emul.units import format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of
 from emul.validation.summary import errors_by_delay
 
 __all__ = [
     "ValidationResult",
-    "save_picture",
     "validation_document",
     "validation_summary",
     "validation_table",
@@ -35,11 +32,15 @@ class ValidationResult:
     """The rows that were predicted, in input order, at least one.
 
     ``command``: the words of the command line. ``interrupted``: whether rows are missing.
+    ``stacks``: those whose messages were predicted; ``fitted``: whether constants of theirs come
+    from rows that were measured without shaping.
     """
 
     predictions: Sequence[Predicted]
     command: Sequence[str]
     interrupted: bool = False
+    stacks: Sequence[Stack] = ()
+    fitted: bool = False
 
 
 def validation_table(predictions: Iterable[Predicted]) -> TextTable:
@@ -181,49 +182,3 @@ def validation_document(
     summary = WholeSummary(**asdict(model), textbook=textbook, by_delay=by_delay)
     rows = [ValidatedRow.of(each) for each in predictions]
     return document(version, ValidationContents(rows, summary), interrupted=interrupted)
-
-
-def check_picture(path: Path) -> None:
-    """Raise MissingLibraryError without Matplotlib, FileError for a form that it does not draw."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise MissingLibraryError("--plot needs Matplotlib: pip install '.[plot]'") from None
-    forms = Figure().canvas.get_supported_filetypes()
-    if _form(path) not in forms:
-        raise FileError(f"--plot {path}: needed a name that ends in .{', .'.join(sorted(forms))}")
-
-
-def _form(path: Path) -> str:
-    return path.suffix.removeprefix(".").lower()
-
-
-def save_picture(path: Path, predictions: Sequence[Predicted]) -> None:
-    """Draw predicted over measured, and the textbook's, into the file at ``path``.
-
-    Raises FileError; ``check_picture`` says before whether it can be drawn.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 7), layout="constrained")
-    axes = figure.subplots()
-    measured = [each.row.measured_s for each in predictions]
-    ends = [min(measured) / 2, max(measured) * 2]
-    axes.plot(ends, ends, color="black", linewidth=0.8, label="predicted = measured")
-    axes.fill_between(
-        ends, [end / 1.1 for end in ends], [end * 1.1 for end in ends], color="0.88", label="±10 %"
-    )
-    axes.scatter(
-        measured, [each.textbook_s for each in predictions], s=10, color="tab:orange", marker="x",
-        label="textbook: alpha + beta S",
-    )  # fmt: skip
-    axes.scatter(
-        measured, [each.predicted_s for each in predictions], s=12, color="tab:blue", label="emul"
-    )
-    axes.set(
-        xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal",
-        xlabel="measured (s)", ylabel="predicted (s)",
-        title=f"{len(predictions)} collectives, predicted from their links",
-    )  # fmt: skip
-    axes.legend(loc="upper left")
-    write_file(path, lambda file: figure.savefig(file, format=_form(path), dpi=120))

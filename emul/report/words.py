@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from emul.report.closing import (
     Binding,
     Choice,
@@ -14,14 +12,12 @@ from emul.report.closing import (
     Overflow,
     StackNote,
     closing_of,
-    overflow_of,
 )
-from emul.report.perf_row import PerfRow
 from emul.runtime.prediction import Prediction, by_reason
 from emul.units import format_bytes, format_time
 from emul.world import World
 
-__all__ = ["closing_words", "overflow_words", "sentences"]
+__all__ = ["closing_words", "overflow_sentence", "sentences"]
 
 
 MEANINGS = {
@@ -78,14 +74,6 @@ def _defect(closing: Closing) -> str:
         "that no algorithm can beat. One of the two is wrong: trust neither, and report it with "
         "the topology."
     )
-
-
-def overflow_words(rows: Sequence[PerfRow], reduction: str) -> str:
-    """Return the line about whole numbers in ``rows`` that their type cannot hold, or could not.
-
-    ``rows`` are of one element type, in which sums or products were taken.
-    """
-    return overflow_sentence(overflow_of(rows, reduction))
 
 
 def overflow_sentence(overflow: Overflow) -> str:

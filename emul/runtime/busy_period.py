@@ -147,8 +147,8 @@ class BusyPeriod:
             int(moments.started_ps.min()),
             int(moments.done_ps.max()),
         )
-        lines = outcome.lines[operation.issue]
-        return HistoryEntry(row, SentTransfers(outcome.timeline, lines, self.base_ps))
+        lines, origin = outcome.lines[operation.issue], operation.issue.footprint.transfers.origin
+        return HistoryEntry(row, SentTransfers(outcome.timeline, lines, self.base_ps, origin))
 
 
 def checked_clock(clock_ps: int) -> int:

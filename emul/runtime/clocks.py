@@ -26,8 +26,10 @@ from emul.runtime.history import History, HistoryEntry, HistoryRow, SentTransfer
 from emul.runtime.operation import Issuer, Operation
 from emul.runtime.planner import Planner
 from emul.runtime.prediction import Prediction
+from emul.runtime.traced import trace_of_history
 from emul.stacks import IDEAL, Stack
 from emul.timing import Footprint, Issue, Moments, Slicing
+from emul.tracks import Trace
 
 if TYPE_CHECKING:
     from emul.timing.joint.simulation import JointSimulation
@@ -178,6 +180,11 @@ class RankClocks:
         """Return the transfers of the same collectives, (transfers,), as far as they are kept."""
         with self._lock:
             return self._history.transfers(self._in_flight())
+
+    def trace(self) -> Trace:
+        """Return the trace of the same collectives, on one line of time."""
+        with self._lock:
+            return trace_of_history(self._history.entries(self._in_flight()), self.planner.network)
 
     def _in_flight(self) -> list[HistoryEntry]:
         return [] if self._busy is None else self._busy.in_flight()

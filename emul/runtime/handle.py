@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emul.errors import InFlightError, LagError
+from emul.reading.brief import one_line
 from emul.runtime.engine import Engine
 from emul.runtime.operation import Operation
 from emul.runtime.run import Run
+from emul.units import PS_PER_S, format_bytes, format_time
 from emul.wall import now_ns
 from emul.wall.clock import Result
 from emul.wall.worker import Pending
@@ -94,7 +96,19 @@ class Handle:
             raise InFlightError(f"{self} has not been waited for: needed wait(), which returns it")
         return self._run
 
+    def _repr_html_(self) -> str:
+        """Return a small table, for notebooks."""
+        from emul.drawing import sheet
+
+        operation = self._operation
+        facts = [
+            ("state", "waited for" if self._run else "not waited for yet"),
+            ("size", format_bytes(operation.prediction.nbytes)),
+            ("modelled time so far", format_time(operation.time_ps / PS_PER_S)),
+        ]
+        return sheet(f"Handle of {operation.prediction.of}", facts)
+
     def __repr__(self) -> str:
         """Name the collective, and say whether it was waited for."""
         state = "waited for" if self._run else "not waited for yet"
-        return f"<Handle of {self._operation.prediction.plan}: {state}>"
+        return one_line(f"<Handle of {self._operation.prediction.plan}: {state}>")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
@@ -11,7 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from emul.reading.brief import brief
 from emul.timing import Timeline
+from emul.timing.traced import Crossings, Lines
+from emul.timing.traffic import Origin
 
 __all__ = ["TRANSFER", "History", "HistoryEntry", "HistoryRow", "Passage", "SentTransfers"]
 
@@ -19,7 +22,7 @@ KEPT = 4096
 """Collectives that have a row in the history, the last ones: 0.5 MB at most."""
 
 KEPT_TRANSFERS = 1 << 18
-"""Transfers that are kept of them, the last ones: some 50 MB at most, and those of the last."""
+"""Transfers that are kept of them, the last ones: some 70 MB at most, and those of the last."""
 
 TRANSFER = np.dtype(
     [
@@ -54,28 +57,66 @@ class HistoryRow:
     started_ps: int
     done_ps: int
 
+    __repr__ = brief
+
 
 Passage = HistoryRow
 """An older name."""
 
 
 class SentTransfers(NamedTuple):
-    """The transfers of a collective: lines of a timeline that began at ``since_ps``."""
+    """The transfers of a collective: lines of a timeline that began at ``since_ps``.
+
+    ``origin``: the messages that they carry, where the timeline is of several collectives.
+    """
 
     timeline: Timeline
     lines: slice
     since_ps: int
+    origin: Origin | None = None
 
-    def table(self) -> TransferTable:
-        """Return those that left their rank, apart from the timeline."""
-        timeline, lines = self.timeline, self.lines
-        gone = timeline.src[lines] != timeline.dst[lines]
-        found = np.zeros(int(gone.sum()), dtype=TRANSFER)
-        for name in ("src", "dst", "nbytes"):
-            found[name] = getattr(timeline, name)[lines][gone]
-        for name in ("start_ps", "arrival_ps", "done_ps"):
-            found[name] = getattr(timeline, name)[lines][gone] + self.since_ps
-        return found
+    @property
+    def size(self) -> int:
+        """The number of transfers, those that stay with their rank among them."""
+        return len(self.timeline.src[self.lines])
+
+    @property
+    def kept(self) -> int:
+        """How many transfers are kept with them: all of the timeline."""
+        return len(self.timeline)
+
+    def told(self) -> Lines:
+        """Return the lines as the timeline has them."""
+        return Lines.of(self.timeline, self.lines, self.origin)
+
+    def cut_out(self) -> SentLines:
+        """Return the same, apart from the timeline."""
+        return SentLines(self.told().apart(), self.since_ps)
+
+
+class SentLines(NamedTuple):
+    """The same transfers, apart from a timeline of several collectives."""
+
+    lines: Lines
+    since_ps: int
+
+    @property
+    def size(self) -> int:
+        """The number of transfers, those that stay with their rank among them."""
+        return len(self.lines.src)
+
+    @property
+    def kept(self) -> int:
+        """How many transfers are kept: these alone."""
+        return self.size
+
+    def told(self) -> Lines:
+        """Return the lines as the timeline had them."""
+        return self.lines
+
+    def cut_out(self) -> SentLines:
+        """Return the same."""
+        return self
 
 
 class HistoryEntry:
@@ -86,29 +127,45 @@ class HistoryEntry:
     def __init__(self, row: tuple[str, int, int, int, int], sent: SentTransfers) -> None:
         """Take the fields of a HistoryRow after its number, and the transfers."""
         self.row = row
-        self.sent: SentTransfers | TransferTable | None = sent
+        self.sent: SentTransfers | SentLines | None = sent
+
+    @property
+    def lines(self) -> int:
+        """The number of its transfers, those that stay with their rank among them."""
+        return 0 if self.sent is None else self.sent.size
 
     @property
     def size(self) -> int:
         """How many transfers are kept: with a timeline, all of it."""
-        found = self.sent
-        if found is None:
-            return 0
-        return len(found.timeline if isinstance(found, SentTransfers) else found)
+        return 0 if self.sent is None else self.sent.kept
 
     def cut_out(self) -> HistoryEntry:
         """Return the same, without the timeline that it is of."""
-        if isinstance(self.sent, SentTransfers):
-            self.sent = self.sent.table()
+        if self.sent is not None:
+            self.sent = self.sent.cut_out()
         return self
 
+    def crossings(self) -> Crossings | None:
+        """Return when each transfer held which link; None when they are forgotten.
+
+        In picoseconds since the World was made.
+        """
+        if self.sent is None:
+            return None
+        return Crossings.of(self.sent.told()).after(self.sent.since_ps)
+
     def transfers(self, number: int) -> TransferTable:
-        """Return the transfers, of the collective with this number."""
-        found = self.sent
-        if isinstance(found, SentTransfers):
-            found = found.table()
-        elif found is None:
-            found = np.zeros(0, dtype=TRANSFER)
+        """Return the transfers that left their rank, of the collective with this number."""
+        if self.sent is None:
+            return np.zeros(0, dtype=TRANSFER)
+        lines, since_ps = self.sent.told(), self.sent.since_ps
+        gone = lines.src != lines.dst
+        found = np.zeros(int(gone.sum()), dtype=TRANSFER)
+        for name in ("src", "dst", "nbytes"):
+            found[name] = getattr(lines, name)[gone]
+        found["start_ps"] = lines.on_link_ps[gone, 0] + since_ps
+        for name in ("arrival_ps", "done_ps"):
+            found[name] = getattr(lines, name)[gone] + since_ps
         found["collective"] = number
         return found
 
@@ -141,6 +198,10 @@ class History:
         """Return the rows in order, then those of the collectives ``in_flight``."""
         entries = enumerate(chain(self._entries, in_flight), self._first)
         return [HistoryRow(number, *entry.row) for number, entry in entries][-KEPT:]
+
+    def entries(self, in_flight: Iterable[HistoryEntry]) -> Iterator[tuple[int, HistoryEntry]]:
+        """Yield the entries with their numbers, then those of the collectives ``in_flight``."""
+        yield from enumerate(chain(self._entries, in_flight), self._first)
 
     def transfers(self, in_flight: Iterable[HistoryEntry]) -> TransferTable:
         """Return the transfers of the same collectives, as far as they are kept: (transfers,)."""

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from emul.errors import ArgumentError, one_of_many
 from emul.fixed_mapping import FixedMapping
 from emul.plans import Plan, Shape, SymmetricPlan
+from emul.reading.brief import one_line
 from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.topology.bound import Bounded
-from emul.units import PS_PER_S
+from emul.units import PS_PER_S, format_bytes, format_time
 
 __all__ = ["Prediction", "by_reason"]
+
+
+SHOWN = 3
+"""Algorithms that auto timed, in a small table."""
 
 
 def by_reason(passed_over: Mapping[str, str]) -> str:
@@ -50,6 +56,40 @@ class Prediction:
     considered: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
     ruled_out: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
     passed_over: Mapping[str, str] = field(default_factory=lambda: FixedMapping())
+
+    def _repr_html_(self) -> str:
+        """Return a small table and the bars of the busiest links, for notebooks."""
+        from emul.drawing import sheet
+        from emul.timing.views import timeline_picture
+
+        picture, note = timeline_picture(self.timeline)
+        return sheet(f"Prediction of {self.of}", self.facts, *picture, note=note)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """Names and values of a small table about it."""
+        bound = f"{format_time(self.bound_s)}"
+        if self.bound_s:
+            bound += f" (the time is {self.time_s / self.bound_s:.3g} times the bound)"
+        facts = [
+            ("size", format_bytes(self.nbytes)),
+            ("modelled time", format_time(self.time_s)),
+            ("bound", bound),
+            ("binds", f"{self.binding}, most of the time on {self.critical_path.binding_place}"),
+        ]
+        if self.considered:
+            quickest = sorted(self.considered, key=self.considered.__getitem__)
+            timed = (f"{name} {format_time(self.considered[name])}" for name in quickest[:SHOWN])
+            more = f" and {len(quickest) - SHOWN} more" if len(quickest) > SHOWN else ""
+            facts.append(("auto timed", f"{', '.join(timed)}{more}"))
+        return facts
+
+    def __repr__(self) -> str:
+        """Say the modelled time in one line."""
+        return one_line(
+            f"<Prediction {self.of}: {format_bytes(self.nbytes)}, modelled "
+            f"{format_time(self.time_s)}, bound {format_time(self.bound_s)}>"
+        )
 
     @property
     def plan(self) -> Plan:
@@ -108,6 +148,10 @@ class Prediction:
     def critical_path(self) -> CriticalPath:
         """The chain of causes that adds up to the time."""
         return critical_path(self.timeline)
+
+    def to_perfetto(self, path: str | Path) -> None:
+        """Write a trace of the transfers to ``path``, as Timeline.to_perfetto does."""
+        self.timeline.to_perfetto(path)
 
     @property
     def binding(self) -> str:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from emul.errors import ArgumentError
 from emul.ops import Arrays, RoundingError, rounding_error
+from emul.reading.brief import one_line
 from emul.runtime.operation import Operation
 from emul.runtime.prediction import Prediction
 from emul.timing import Moments, Timeline
@@ -147,6 +148,23 @@ class Run:
             output = output[np.arange(output.shape[1]) < lengths[:, None]]
         return rounding_error(x, output, op)
 
+    def _repr_html_(self) -> str:
+        """Return a small table and the bars of the busiest links, for notebooks."""
+        from emul.drawing import sheet
+        from emul.timing.views import timeline_picture
+
+        facts = dict(self.prediction.facts)
+        if self.time_s != self.prediction.time_s:  # others were in flight, or ranks came late
+            facts |= {"modelled time": format_time(self.time_s)}
+            facts |= {"alone, all ranks at once": format_time(self.prediction.time_s)}
+        if self.output is not None:
+            facts["output"] = f"{tuple(self.output.shape)} {self.output.dtype}"
+        facts["measured" if self.dilation is not None else "arithmetic"] = format_time(self.wall_s)
+        if self.lag_s is not None:
+            facts["lag"] = format_time(self.lag_s)
+        picture, note = timeline_picture(self.timeline)
+        return sheet(f"Run of {self.prediction.of}", list(facts.items()), *picture, note=note)
+
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""
         plan, steps = self.prediction.plan, ""
@@ -156,7 +174,7 @@ class Run:
         output = (
             "none" if self.output is None else f"{tuple(self.output.shape)} {self.output.dtype}"
         )
-        return (
+        return one_line(
             f"<Run {plan}: output {output}, "
             f"modelled {format_time(self.time_s)}, bound {format_time(self.bound_s)}, "
             f"{dilated}measured {format_time(self.wall_s)}{steps}>"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from emul.errors import ArgumentError, unknown_name
 from emul.fixed_mapping import FixedMapping
+from emul.reading.brief import brief
 from emul.reading.checks import not_negative, positive, positive_or_unlimited, whole_numbers
 
 __all__ = ["HANDSHAKES", "HOP_KINDS", "IDEAL", "NO_CONSTANTS", "Choice", "Constants", "Stack"]
@@ -36,6 +37,8 @@ class Constants:
     completion_s: float = 0.0
     byte_s: float = 0.0
 
+    __repr__ = brief
+
     def __post_init__(self) -> None:
         """Refuse times below 0."""
         not_negative("seconds", **{name: getattr(self, name) for name in self.__slots__})
@@ -58,6 +61,8 @@ class Choice:
     nbytes: float = math.inf
     segment_bytes: float = math.inf
     least_segments: int = 1
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse limits without room."""
@@ -100,6 +105,8 @@ class Stack:
     constants: Constants = field(default=NO_CONSTANTS)
     choices: Mapping[str, tuple[Choice, ...]] = field(default_factory=FixedMapping)
     sources: Mapping[str, str] = field(default_factory=FixedMapping)
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse numbers of no library; keep mappings that nobody can change."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from emul.reading.brief import brief, one_line
 from emul.timing.engine.scheduler import CAUSES
 from emul.timing.terms import TERMS
-from emul.timing.timeline import Timeline
-from emul.units import PS_PER_S
+from emul.timing.transfer_times import TransferTimes
+from emul.units import PS_PER_S, format_time
 
 __all__ = ["CriticalPath", "Segment", "critical_path"]
 
@@ -34,11 +35,15 @@ class Segment:
     ``jitter``. ``share`` is bytes at the rate of a link, one's own or those waited for; ``window``
     and ``loss`` the time at a rate to which windows or losses held a connection, the round trip
     after which a sender without a free slot has one again, and packets sent a second time.
+    ``transfer``: whose stretch it is, by its number in the timeline; -1 for none.
     """
 
     place: str
     term: str
     duration_ps: int
+    transfer: int = field(default=-1, compare=False)
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,14 @@ class CriticalPath:
     def binding_place(self) -> str:
         """The part of the network on which most of the path is spent."""
         return max(self._by_place(), key=lambda place: self.spent_s(place), default="none")
+
+    def __repr__(self) -> str:
+        """Say in one line how long it is, and what most of it is."""
+        spent = format_time(self.total_ps / PS_PER_S)
+        most = f"{self.binding} on {self.binding_place}"
+        return one_line(
+            f"<CriticalPath: {len(self.segments)} segments, {spent}, most of it {most}>"
+        )
 
     def spent_s(self, place: str, term: str | None = None) -> float:
         """Return the seconds spent at ``place``, by ``term`` or in all."""
@@ -95,7 +108,7 @@ class CriticalPath:
         return {each.place: None for each in self.segments}
 
 
-def critical_path(timeline: Timeline) -> CriticalPath:
+def critical_path(timeline: TransferTimes) -> CriticalPath:
     """Return why ``timeline`` ends when it does. The segments sum to its total exactly."""
     if not len(timeline):
         return CriticalPath(())
@@ -105,7 +118,7 @@ def critical_path(timeline: Timeline) -> CriticalPath:
 class _Walk:
     """Walks from the last transfer back through the transfers that held each one up."""
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: TransferTimes) -> None:
         self.timeline = timeline
         self.network = timeline.network
         self.table = timeline.connection_table
@@ -266,7 +279,7 @@ class _Walk:
         """Return a stretch of ``transfer``, and of the rounds that it stands for."""
         multiplicity = self.timeline.transfers.multiplicity
         rounds = 1 if multiplicity is None else int(multiplicity.rounds[transfer])
-        return Segment(place, term, duration_ps * rounds)
+        return Segment(place, term, duration_ps * rounds, transfer)
 
     def _over_streams(self, transfer: int) -> bool:
         connection = int(self.table.connection[transfer])

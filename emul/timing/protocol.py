@@ -21,7 +21,7 @@ from emul.timing.engine.dependencies import (
     Edges,
     edges_between,
 )
-from emul.timing.traffic import Traffic, Transfers
+from emul.timing.traffic import NOBODY, Origin, Traffic, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S, picoseconds
 
@@ -141,7 +141,17 @@ def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
         completion_ps=picoseconds(completion),
         call_ps=round(constants.call_s * PS_PER_S),
         multiplicity=None,
+        origin=_origin(traffic, numbers),
     )
+
+
+def _origin(traffic: Traffic, numbers: _Numbers) -> Origin | None:
+    """Return the messages that the transfers carry; handshakes carry none."""
+    if traffic.origin is None:
+        return None
+    message = np.full(numbers.transfers, NOBODY, dtype=np.int64)
+    message[numbers.data] = traffic.origin.message
+    return replace(traffic.origin, message=message)
 
 
 def _translated(

@@ -23,6 +23,7 @@ from emul.errors import ArgumentError, shown
 from emul.memory import check_fits
 from emul.plans import Multiplicity, Order, Program, Waits
 from emul.plans.runs import expand
+from emul.reading.brief import brief
 from emul.reading.checks import whole
 from emul.stacks import IDEAL, Stack
 from emul.units import MOST_BYTES, PS_PER_S, format_bytes
@@ -30,6 +31,7 @@ from emul.units import MOST_BYTES, PS_PER_S, format_bytes
 __all__ = [
     "NCCL_SLICING",
     "UNLIMITED",
+    "Origin",
     "Slicing",
     "Traffic",
     "Transfers",
@@ -106,6 +108,39 @@ _NO_CREDIT: Any = {"takes": _NOTHING, "remainder": np.zeros(0, dtype=np.uint8), 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """The ``program`` that transfers come from, and the ``message`` there of each: (transfers,).
+
+    -1 for the question and the answer of a handshake.
+    """
+
+    program: Program
+    message: Int64Array
+
+    __repr__ = brief
+
+    @classmethod
+    def of(cls, program: Program) -> Origin:
+        """Return that of the messages of ``program`` themselves."""
+        return cls(program, np.arange(len(program)))
+
+    def steps(self) -> Int64Array:
+        """Return the step of each transfer, (transfers,), among those that send; -1 for none."""
+        first = self.program.first_of_step
+        found: Int64Array = np.searchsorted(first, self.message, side="right") - 1
+        found[self.message < 0] = NOBODY
+        return found
+
+    def chunks(self) -> tuple[Int64Array, Int64Array]:
+        """Return the first place that each message reads, and the number of places; -1 and 0."""
+        program, there = self.program, self.message >= 0
+        row = program.first_row[np.where(there, self.message, 0)]
+        places = np.add.reduceat(program.nplaces, program.first_row[:-1], dtype=np.int64)
+        number = places[np.where(there, self.message, 0)]
+        return np.where(there, program.src_place[row], NOBODY), np.where(there, number, 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Transfers:
     """Transfers in plan order, as the scheduler takes them: flat arrays, (transfers,).
 
@@ -114,7 +149,8 @@ class Transfers:
     limit both are empty and the credit is 0.
     ``host_ps``: its sender's software time before it; ``completion_ps``: its receiver's software
     time after it; both may be empty. Nothing starts before ``call_ps``.
-    ``multiplicity``: of how many each is one, where that is not one.
+    ``multiplicity``: of how many each is one, where that is not one. ``origin``: the messages that
+    they are of, where those are at hand.
     """
 
     src: Int32Array
@@ -129,6 +165,9 @@ class Transfers:
     completion_ps: Int64Array
     call_ps: int
     multiplicity: Multiplicity | None
+    origin: Origin | None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +190,8 @@ class Traffic(Transfers):
     under_way: int
     drains: Int64Array
     waits: Waits | None
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, program: Program, slicing: Slicing | None, stack: Stack = IDEAL) -> Traffic:
@@ -198,6 +239,7 @@ class Traffic(Transfers):
             **_NO_CREDIT,
             **_NO_HOSTS,
             multiplicity=program.multiplicity,
+            origin=Origin.of(program),
             order=program.order,
             under_way=program.under_way,
             drains=program.drains,
@@ -234,6 +276,7 @@ class Traffic(Transfers):
             **_NO_CREDIT,
             **_NO_HOSTS,
             multiplicity=None if program.multiplicity is None else program.multiplicity.of(of),
+            origin=Origin(program, of),
             order=program.order,
             under_way=program.under_way,
             drains=program.drains,

@@ -32,6 +32,7 @@ from emul.links.bounds import (
     crossing_s,
     uneven_bytes_across,
 )
+from emul.reading.brief import brief
 from emul.topology.connection_limit import SiteConnections, connection_over
 from emul.topology.model import Node, Site, Topology, Trunk
 from emul.units import PS_PER_S
@@ -67,6 +68,8 @@ class Bounded:
     transfers: int
     uneven_bytes: Int64Array | None
     connection: SiteConnections
+
+    __repr__ = brief
 
     def by_links_ps(self) -> int:
         """Return the picoseconds that no algorithm can beat."""

@@ -8,6 +8,7 @@ from math import inf
 
 from emul.links import State
 from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
+from emul.reading.brief import brief
 from emul.topology.model import Trunk
 
 __all__ = ["SiteConnections", "connection_over"]
@@ -31,6 +32,8 @@ class SiteConnections:
     number: int = 1
     slots_bytes: float = inf
     window_at_once: bool = False
+
+    __repr__ = brief
 
 
 def connection_over(

@@ -12,6 +12,7 @@ from itertools import combinations
 from emul.errors import TopologyError, listed, one_of_many, unknown_name
 from emul.links import EFFECTS, Changes, Link
 from emul.links.changes import CONSTANT
+from emul.reading.brief import brief, one_line
 from emul.topology.detours import in_place_of
 from emul.topology.nodes import Node, NodeRuns
 
@@ -27,7 +28,8 @@ class Site:
 
     ``nodes`` are kept as NodeRuns, equal ones in a row as one. All trunks together carry
     ``uplink_bytes_per_s`` out of the site, after idle time ``uplink_burst_bytes`` at once, and
-    ``downlink_bytes_per_s`` into it, None for as much.
+    ``downlink_bytes_per_s`` into it, None for as much. ``latitude_deg`` and ``longitude_deg`` are
+    for maps alone, both or none; delays come from the trunks.
     """
 
     name: str
@@ -36,6 +38,10 @@ class Site:
     uplink_bytes_per_s: float = math.inf
     downlink_bytes_per_s: float | None = None
     uplink_burst_bytes: float = 0.0
+    latitude_deg: float | None = None
+    longitude_deg: float | None = None
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse a site in which nobody lives, and one without a way out or in."""
@@ -55,6 +61,21 @@ class Site:
             raise TopologyError(
                 f"site {self.name!r} with uplink_burst_bytes = {self.uplink_burst_bytes}: needed a "
                 "finite number of bytes, 0 or more"
+            )
+        self._check_coordinates()
+
+    def _check_coordinates(self) -> None:
+        given = (self.latitude_deg, self.longitude_deg)
+        for name, value, most in zip(("latitude", "longitude"), given, (90.0, 180.0), strict=True):
+            if value is not None and not -most <= value <= most:
+                raise TopologyError(
+                    f"site {self.name!r} with {name}_deg = {value}: needed a number from {-most:g} "
+                    f"to {most:g}, in degrees"
+                )
+        if given.count(None) == 1:
+            lacking = "longitude_deg" if self.longitude_deg is None else "latitude_deg"
+            raise TopologyError(
+                f"site {self.name!r} has no {lacking}: needed both coordinates, or none"
             )
 
     @property
@@ -91,6 +112,8 @@ class Trunk:
     link: Link
     km: float | None = None
     changes: Changes = CONSTANT
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +164,23 @@ class Topology:
     def world_size(self) -> int:
         """Number of ranks."""
         return sum(site.ranks for site in self.sites)
+
+    def _repr_html_(self) -> str:
+        """Return a small table and a map of the sites and trunks, for notebooks."""
+        from emul.drawing.positions import positions_of
+        from emul.topology.views import topology_sheet
+
+        number = {site.name: at for at, site in enumerate(self.sites)}
+        trunks = [
+            ((number[trunk.sites[0]], number[trunk.sites[1]]), trunk.link) for trunk in self.trunks
+        ]
+        sites = [(site.name, site.ranks) for site in self.sites]
+        return topology_sheet(self.name, sites, trunks, positions_of(self))
+
+    def __repr__(self) -> str:
+        """Say in one line where the ranks live."""
+        sites = ", ".join(f"{site.name} {site.ranks}" for site in self.sites)
+        return one_line(f"<Topology {self.name}: {self.world_size} ranks ({sites})>")
 
     @property
     def ranks_by_node(self) -> list[list[int]]:

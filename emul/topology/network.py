@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from emul.arrays import Float64Array, Int32Array, Int64Array
 from emul.links import Link
+from emul.reading.brief import brief
 from emul.topology.model import Topology, Trunk
 from emul.units import PS_PER_S
 
@@ -43,6 +44,8 @@ class Network:
     path_latency_ps: Int64Array
     path_overhead_ps: Int64Array
     path_queue_ps: Int64Array
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, topology: Topology) -> Network:
@@ -100,6 +103,18 @@ class Network:
         out, into = PORTS_PER_RANK * src + 2, PORTS_PER_RANK * dst + 3
         a, b = int(self.site_of[src]), int(self.site_of[dst])
         return (out, into) if a == b else (out, self.trunk_link(a, b), into)
+
+    def ports_out(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int64Array:
+        """Return the ports by which transfers leave their senders: node port or NIC."""
+        beyond = self.node_of[src] != self.node_of[dst]
+        ports: Int64Array = PORTS_PER_RANK * src.astype(np.int64) + 2 * beyond
+        return ports
+
+    def ports_in(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int64Array:
+        """Return the ports by which transfers come to their receivers, likewise."""
+        beyond = self.node_of[src] != self.node_of[dst]
+        ports: Int64Array = PORTS_PER_RANK * dst.astype(np.int64) + 1 + 2 * beyond
+        return ports
 
     @property
     def first_trunk_path(self) -> int:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, overload
 
 from emul.errors import TopologyError
+from emul.reading.brief import brief
 
 if TYPE_CHECKING:
     from emul.links import Link
@@ -23,6 +24,8 @@ class Node:
 
     ranks: int
     link: Link
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse a node without ranks."""
@@ -44,6 +47,8 @@ class NodeRuns(Sequence[Node]):
     """
 
     runs: tuple[tuple[Node, int], ...]
+
+    __repr__ = brief
 
     @classmethod
     def of(cls, nodes: Iterable[Node]) -> NodeRuns:

@@ -24,6 +24,23 @@ class Summary:
     worst: float
     within_10_percent: float
 
+    def _repr_html_(self) -> str:
+        """Return a small table, for notebooks."""
+        from emul.drawing import sheet
+
+        return sheet("Absolute relative errors", self.facts)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """Names and values of a small table about it."""
+        return [
+            ("rows", f"{self.rows:,}"),
+            ("median", f"{self.median:.1%}"),
+            ("90 % of rows within", f"{self.p90:.1%}"),
+            ("worst", f"{self.worst:.1%}"),
+            ("within 10 %", f"{self.within_10_percent:.0%}"),
+        ]
+
     @classmethod
     def of(cls, errors: Sequence[float]) -> Summary:
         """Return the summary of relative errors, of which there is at least one."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from emul.reading.brief import brief
 from emul.units import format_time
 
 __all__ = ["CallTimes", "Lag", "LagRecord", "round_up"]
@@ -51,6 +52,8 @@ class CallTimes:
     asked_ns: int
     ended_ns: int
     modelled_s: float
+
+    __repr__ = brief
 
     @classmethod
     def at_once(cls, started_ns: int, ready_ns: int, modelled_s: float) -> CallTimes:
@@ -104,6 +107,8 @@ class Lag:
     waiting_s: float
     dilation: float
     enough_dilation: float
+
+    __repr__ = brief
 
     @classmethod
     def of(

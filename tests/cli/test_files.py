@@ -14,8 +14,8 @@ from command import MAIN, SMALL, run_here
 
 from emul import EmulError, FileError
 from emul.cli.sweep import Sweep
+from emul.files import check_outputs, check_writable, write_file, write_text
 from emul.report.documents import write_json
-from emul.report.files import check_outputs, check_writable, write_file, write_text
 from emul.validation import Predictor
 
 FIDELITY = Path(__file__).parent.parent / "fidelity" / "namespaces"
@@ -197,6 +197,9 @@ MEASURED = ["validate", str(FIDELITY / "collectives.csv"), "--links", str(FIDELI
 WRITERS = {
     "perf --json": [*VIRTUAL, "--json"],
     "perf --nccl-json": [*VIRTUAL, "--nccl-json"],
+    "perf --trace": [*VIRTUAL, "--trace"],
+    "perf --plot": [*VIRTUAL, "--plot"],
+    "perf --plot-timeline": [*VIRTUAL, "--plot-timeline"],
     "plan write": ["plan", "write", "all_reduce", "ring"],
     "calibrate --out": ["calibrate", "log.csv", "--out"],
     "calibrate --json": ["calibrate", "log.csv", "--json"],

@@ -1,10 +1,12 @@
 """All tables and words on terminals of 80, 100 and 140 columns, and the files beside them."""
 
 import csv
+import io
 import json
 import os
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from command import SMALL, run_here
 from rich.cells import cell_len
+from rich.console import Console
 
 from emul import World
 from emul.cli.sweep import Sweep
@@ -20,10 +23,26 @@ from emul.report import PerfResult
 from emul.report.documents import perf_document, rows_csv
 from emul.report.perf_row import PerfRow, modelled_row
 from emul.report.schemas import CONTENTS, schema_of
+from emul.report.text_table import TextTable
 from emul.validation import Predictor
 
 FIDELITY = Path(__file__).parent.parent / "fidelity" / "namespaces"
-VIRTUAL = ["--clock", "virtual", *SMALL]
+VIRTUAL = ["--topology", "far.toml", "--clock", "virtual", *SMALL]
+FAR = """
+site = [{ name = "a", nodes = [2] }, { name = "b", nodes = [2] }]
+trunk = [{ between = ["a", "b"], rate_gbit_per_s = 8, latency_us = 20000 }]
+[defaults]
+node_link = { rate_gbit_per_s = 100, latency_us = 1 }
+site_link = { rate_gbit_per_s = 100, latency_us = 1 }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_with_a_small_topology(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("far.toml").write_text(FAR)
+
+
 WIDTHS = ["80", "100", "140"]
 
 
@@ -75,8 +94,8 @@ def test_no_table_of_a_terminal_is_too_wide(terminal, tmp_path):
         ["stack", "show", "openmpi"],
         ["plan", "list"],
         ["perf", "-b", "1K", "-e", "4K", *VIRTUAL],
-        ["perf", "-b", "1K", "-e", "4K", "--topology", own, "-d", "int8", *VIRTUAL],
-        ["perf", "-b", "1K", "-e", "1K", "--stack", "gloo", *VIRTUAL],
+        ["perf", "-b", "1K", "-e", "4K", *VIRTUAL, "--topology", own, "-d", "int8"],
+        ["perf", "-b", "1K", "-e", "1K", *VIRTUAL, "--stack", "gloo"],
         measured(tmp_path),
     ):
         status, printed, _ = run_here(*command)
@@ -87,13 +106,41 @@ def test_no_table_of_a_terminal_is_too_wide(terminal, tmp_path):
         assert len(lines) > 5
 
 
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 140])
+def test_no_number_of_a_table_is_broken_and_what_gave_way_is_named(width):
+    """Whatever the width, a cell that is no prose stands in one line, or is named as left out."""
+    headings = ("name", "size", "time", "place", "remark")
+    table = TextTable(*headings, right=("size", "time"), prose=["remark"],
+                      give_way=["place", "size"])  # fmt: skip
+    rows = [
+        (f"trunk_{n}", (f"{n} GB/s (8 Gbit/s)", f"{n} GB/s"), f"{n}.25 ms", f"place_{n:020}",
+         "of many words " * n + "\x1b[2J" + "q" * 25)
+        for n in range(1, 6)
+    ]  # fmt: skip
+    for row in rows:
+        table.row(*row)
+    fitted, left_out = table.fitted(width)
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(fitted)
+    lines = console.export_text().splitlines()
+    assert all(cell_len(line.rstrip()) <= width and line.isprintable() for line in lines)
+    assert left_out == [name for name in headings if name in left_out]
+    for name, (long, short), time, place, _ in rows:
+        (line,) = [line for line in lines if name in line]
+        assert time in line
+        assert ("size" in left_out) != (short in line or long in line)
+        assert ("place" in left_out) != (place in line)
+    assert sum(line.count("q") for line in lines) == 5 * 25  # folded, not cut off
+    assert width < 140 or not left_out
+
+
 def cells(lines):
     return [line.split() for line in lines if re.match(r" *\d", line)]
 
 
 def test_the_table_on_a_terminal_says_what_the_json_says(terminal, tmp_path):
     path = tmp_path / "rows.json"
-    arguments = ["perf", "-b", "1K", "-e", "1M", "-f", "32", "--clock", "virtual", *SMALL]
+    arguments = ["perf", "-b", "1K", "-e", "1M", "-f", "32", *VIRTUAL]
     _, printed, _ = run_here(*arguments, "--json", str(path))
     document, lines = json.loads(path.read_text()), plain(printed)
     end = lines.index("", 6)
@@ -185,34 +232,29 @@ def test_no_cell_of_a_csv_is_a_formula_or_moves_a_cursor():
         assert line["root"] == "-1"
 
 
-def valid(name, document):
+@cache
+def validator(name):
     schema = schema_of(CONTENTS[name])
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+    return jsonschema.Draft202012Validator(schema)
 
 
-FAR = """
-site = [{ name = "a", nodes = [2] }, { name = "b", nodes = [2] }]
-trunk = [{ between = ["a", "b"], rate_gbit_per_s = 8, latency_us = 20000 }]
-[defaults]
-node_link = { rate_gbit_per_s = 100, latency_us = 1 }
-site_link = { rate_gbit_per_s = 100, latency_us = 1 }
-"""
+def valid(name, document):
+    validator(name).validate(document)
+
 
 SWEEPS = [
     ["-b", "1K", "-e", "64K", "-f", "64"],
     ["--clock", "wall", "-b", "8", "-e", "8"],
     ["-d", "int8", "--stack", "nccl", "-b", "1K", "-e", "1K"],
     ["--topology", "three-campus-300k", "--no-data", "-b", "1M", "-e", "1M"],
-    ["broadcast", "--topology", "far.toml", "-b", "8M", "-e", "8M", "--slots", "1"],
+    ["broadcast", "-b", "8M", "-e", "8M", "--slots", "1"],
     ["--topology", "one-campus", "-c", "0", "-b", "8", "-e", "8", "--algorithm", "ring"],
 ]
 
 
 @pytest.mark.parametrize("arguments", SWEEPS)
-def test_documents_of_perf_are_valid_and_add_up(arguments, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("far.toml").write_text(FAR)
+def test_documents_of_perf_are_valid_and_add_up(arguments, tmp_path):
     path = tmp_path / "out.json"
     status, printed, _ = run_here("perf", *VIRTUAL, *arguments, "--json", str(path))
     assert status == 0

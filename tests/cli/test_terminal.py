@@ -120,6 +120,7 @@ WORDS = [
     "plan write all_reduce ring ?", "perf ?", "perf -?", "perf --?", "perf --algorithm ? ",
     "perf --topology ?", "perf --stack ?", "perf --backend ?", "perf --clock ?", "perf -d ?",
     "perf -o ?", "perf -b ?", "perf -n ?", "perf --dilation ?", "perf --strict ?",
+    "perf --trace ?", "perf --plot ?", "perf --plot-timeline ?",
     "calibrate ?", "calibrate ? --sites ?", "calibrate ? --world-size ?", "calibrate ? --base ?",
     "calibrate ? --collective ?", "calibrate ? --out ?", "validate ? --links ?",
     "validate ? --links ? --plot ?",

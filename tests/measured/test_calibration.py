@@ -356,3 +356,20 @@ def test_without_scipy_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(fitting.importlib, "import_module", missing)
     with pytest.raises(MissingLibraryError, match=r"pip install '\.\[calibrate\]'"):
         calibrate(log(8, 0))
+
+
+def test_times_by_the_fit_are_those_of_its_numbers_in_the_order_of_the_measurements():
+    rows = [*log(8, 0), *log(2, 1), Measurement(LATENCY, LATENCY_S, "ping", spread=1e-3)]
+    found = calibrate(rows)
+    assert len(found.fitted_s) == len(rows)
+    numbers = {
+        "base_s": found.base_s.value,
+        "latency_s": found.latency_s.value,
+        "overhead_s": found.overhead_s.value,
+        "rate": found.rate_bytes_per_s.value,
+    }
+    for row, fitted_s in zip(rows[:-1], found.fitted_s, strict=False):
+        expected_s = all_reduce_s(row.world_size, row.size_bytes, **numbers)
+        assert fitted_s == pytest.approx(expected_s, rel=0.02)
+    errors = [fitted_s / row.time_s - 1 for row, fitted_s in zip(rows, found.fitted_s, strict=True)]
+    assert max(map(abs, errors)) == pytest.approx(found.worst_error)

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 LISTS = Path(__file__).parent / "faults"
 
 ROOMS = (
+    "tracks",
+    "drawing",
     "links",
     "topology",
     "stacks",

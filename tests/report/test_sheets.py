@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from emul import Link, Node, Site, Topology, Trunk
+from emul.files import write_file, write_text
 from emul.measured import Calibration
 from emul.plans import build_plan
 from emul.report.calibration_words import fit_words
 from emul.report.closing import Excerpt
-from emul.report.files import write_file, write_text
 from emul.report.plans import plan_sheet
 from emul.report.stacks import choice_table, number_table
 from emul.report.table import figure, micro

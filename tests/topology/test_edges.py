@@ -1,8 +1,10 @@
 """Files at the edge of what is allowed, and figures of several waves."""
 
+import math
+
 import pytest
 
-from emul import TopologyError
+from emul import Link, Node, Site, TopologyError, World
 from emul.reading.bounded_text import read_text
 from emul.reading.toml_table import TomlTable
 from emul.topology import figures_of, read_topology
@@ -102,3 +104,34 @@ def test_a_wave_is_a_part_of_the_rate():
     assert values["streams that fill a wave"] == 2
     assert values["window rate"] == pytest.approx(1e9)
     assert values["one connection gets"] == pytest.approx(1e9)
+
+
+def test_coordinates_of_sites_are_both_there_or_none(tmp_path):
+    here = "nodes = [1]\nlatitude_deg = 48.1\nlongitude_deg = -11.5"
+    placed, free = topology(tmp_path, here, "nodes = [1]").sites
+    assert (placed.latitude_deg, placed.longitude_deg) == (48.1, -11.5)
+    assert (free.latitude_deg, free.longitude_deg) == (None, None)
+    with pytest.raises(TopologyError, match="site 's0' has no longitude_deg: needed both"):
+        topology(tmp_path, "nodes = [1]\nlatitude_deg = 48.1")
+
+
+@pytest.mark.parametrize("key", ["latitude_deg = 90.1", "longitude_deg = -181"])
+def test_coordinates_lie_on_the_globe(tmp_path, key):
+    with pytest.raises(TopologyError, match=r"needed .* degrees"):
+        topology(tmp_path, f"nodes = [1]\n{key}")
+
+
+@pytest.mark.parametrize(("latitude", "longitude"), [(91.0, 0.0), (0.0, -180.5), (math.nan, 0.0)])
+def test_a_site_of_a_program_lies_on_the_globe_too(latitude, longitude):
+    link = Link(1e9, 0.0)
+    with pytest.raises(TopologyError, match=r"needed a number from -(90|180) to"):
+        Site("a", (Node(1, link),), link, latitude_deg=latitude, longitude_deg=longitude)
+
+
+def test_coordinates_change_no_time(tmp_path):
+    placed = topology(tmp_path, "nodes = [2]\nlatitude_deg = 1\nlongitude_deg = 2", "nodes = [2]")
+    free = topology(tmp_path, "nodes = [2]", "nodes = [2]")
+    times = [
+        World(each).predict("all_reduce", 1000, dtype="float32").total_ps for each in (placed, free)
+    ]
+    assert times[0] == times[1]

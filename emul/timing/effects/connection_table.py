@@ -13,6 +13,7 @@ import numpy as np
 from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.links import Link
 from emul.links.limits import usual_limit
+from emul.reading.brief import brief
 from emul.timing.effects.drawn_delays import FollowedConnections, can_be_late, drawn_delays
 from emul.timing.effects.link_states import NEVER, LinkStates, link_states_of
 from emul.timing.effects.wavelengths import Classes, classes_of
@@ -60,6 +61,8 @@ class ConnectionTable:
     takes: Int64Array
     remainder: UInt8Array
     credit: int
+
+    __repr__ = brief
 
     @classmethod
     def of(

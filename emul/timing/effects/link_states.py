@@ -16,6 +16,7 @@ from emul.links import Link, State
 from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
 from emul.links.link import TCP
 from emul.links.transport import TCP_LEAST_TIMER_S
+from emul.reading.brief import brief
 from emul.timing.terms import CODES
 from emul.topology import Network, Trunk
 from emul.units import PS_PER_S
@@ -60,6 +61,8 @@ class LinkStates:
     next_down_ps: Int64Array
     up_again_ps: Int64Array
     more: bool
+
+    __repr__ = brief
 
 
 def link_states_of(

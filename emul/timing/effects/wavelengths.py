@@ -10,6 +10,7 @@ from emul.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.links.draws import key_of
 from emul.links.limits import lifted_limit_bytes_per_s, usual_limit
 from emul.plans.runs import expand
+from emul.reading.brief import brief
 from emul.timing.effects.drawn_delays import FollowedConnections
 from emul.timing.terms import CODES
 from emul.topology import Network
@@ -44,6 +45,8 @@ class Classes:
     uplink_burst: Float64Array
     of_stream: Int32Array
     alike: Int64Array
+
+    __repr__ = brief
 
 
 def classes_of(

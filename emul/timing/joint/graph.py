@@ -147,7 +147,9 @@ class JointGraph:
             for name in COLUMNS
         }
         credit = max(each.credit for each in self._columns)
-        self._columns = [Transfers(**columns, credit=credit, call_ps=0, multiplicity=None)]
+        self._columns = [
+            Transfers(**columns, credit=credit, call_ps=0, multiplicity=None, origin=None)
+        ]
         earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
         self._edges = [(earlier, later, kind)]
 
@@ -274,6 +276,7 @@ class JointGraph:
                 completion_ps=nothing,
                 call_ps=0,
                 multiplicity=None,
+                origin=None,
             )
         )
         numbers = np.arange(lines.start, lines.stop)

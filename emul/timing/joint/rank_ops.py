@@ -9,6 +9,7 @@ import numpy as np
 from emul.arrays import Int32Array, Int64Array, UInt8Array
 from emul.plans import Program
 from emul.plans.proof.verify import MOST_CHANNELS
+from emul.reading.brief import brief
 from emul.stacks import Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.timeline import Timeline, maker
@@ -54,6 +55,8 @@ class Footprint:
     jitter_ps: Int64Array
     tail_ps: Int64Array
     credited: Int32Array
+
+    __repr__ = brief
 
     @classmethod
     def of(
@@ -126,6 +129,8 @@ class Wait:
 
     issue: Issue
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compute:
@@ -133,12 +138,16 @@ class Compute:
 
     duration_ps: Int64Array
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Join:
     """No one of ``ranks`` goes on before all of them are here."""
 
     ranks: Int32Array
+
+    __repr__ = brief
 
 
 RankOp = Issue | Wait | Compute | Join
@@ -159,6 +168,8 @@ class Moments:
     started_ps: Int64Array
     done_ps: Int64Array
     straggler_of: Int32Array
+
+    __repr__ = brief
 
     def after(self, ps: int) -> Moments:
         """Return the same, so much later."""
@@ -205,3 +216,5 @@ class Outcome:
     moments: dict[Issue, Moments]
     timeline: Timeline
     lines: dict[Issue, slice]
+
+    __repr__ = brief

@@ -51,7 +51,14 @@ SITE_KEYS = (
     "uplink_gbit_per_s",
     "downlink_gbit_per_s",
     "uplink_burst_bytes",
+    "latitude_deg",
+    "longitude_deg",
 )
+
+COORDINATES = {
+    "latitude_deg": Range(-90, 90, "degrees"),
+    "longitude_deg": Range(-180, 180, "degrees"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +183,7 @@ def _site(table: TomlTable, defaults: TomlTable, read: list[LinkOrigin]) -> Site
     fabric = _overlay(defaults.table("site_link"), table.table("site_link"))
     read.append(_link(f"inside {name}", fabric))
     try:
-        return Site(name, nodes, read[-1].link, *_ways_out(table))
+        return Site(name, nodes, read[-1].link, *_ways_out(table), **_coordinates(table))
     except TopologyError as error:
         raise table.converted(error) from None
 
@@ -189,6 +196,15 @@ def _ways_out(table: TomlTable) -> tuple[float, float | None, float]:
     ]
     burst = table.number("uplink_burst_bytes", NUMBERS["burst_bytes"], 0.0)
     return rates[0], rates[1] if "downlink_gbit_per_s" in table.content else None, burst
+
+
+def _coordinates(table: TomlTable) -> dict[str, float]:
+    """Return the coordinates of a site that are given, by their keys."""
+    return {
+        key: table.number(key, allowed)
+        for key, allowed in COORDINATES.items()
+        if key in table.content
+    }
 
 
 def _link(place: str, table: TomlTable) -> LinkOrigin:

@@ -1,0 +1,18 @@
+"""Pages to hand on: one file of HTML each, with pictures of its own and no network."""
+
+from emul.report.html.calibration_page import calibration_page
+from emul.report.html.page import Origin, Page
+from emul.report.html.perf_page import PerfFindings, perf_page
+from emul.report.html.renderer import render, write_report
+from emul.report.html.validation_page import validation_page
+
+__all__ = [
+    "Origin",
+    "Page",
+    "PerfFindings",
+    "calibration_page",
+    "perf_page",
+    "render",
+    "validation_page",
+    "write_report",
+]

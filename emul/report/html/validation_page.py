@@ -1,0 +1,222 @@
+"""The page of ``emul validate``: how far predictions are from measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from emul.report.html.assumptions import counted_by_status, of_stack
+from emul.report.html.chart import Axis, Series, chart
+from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
+from emul.report.html.scales import decimal_ticks, even_ticks
+from emul.report.validation import ValidationResult
+from emul.stacks import Stack
+from emul.units import format_bytes, format_time
+from emul.validation import Predicted, Summary, summary_of
+
+__all__ = ["validation_page"]
+
+BAND = 0.1
+"""Of the picture: predictions this near to the measured time."""
+
+MOST_WORST = 20
+MOST_NOTES = 40
+LEAST_ERROR = 1e-4
+"""Smaller errors are drawn as this, for a logarithmic axis has no 0."""
+
+SUMMARY = ("rows", "median", "90th percentile", "worst", "within 10%", "textbook: median",
+           "textbook: 90th percentile", "textbook: within 10%")  # fmt: skip
+
+ROWS = ("line", "software", "collective", "algorithm", "ranks", "placement", "one-way delay",
+        "rate (Mbit/s)", "size (B)", "measured (us)", "predicted (us)", "error", "binding",
+        "textbook (us)", "its error")  # fmt: skip
+ROW_TEXTS = ("software", "collective", "algorithm", "placement", "binding")
+
+
+def validation_page(result: ValidationResult, origin: Origin) -> Page:
+    """Return the page of predictions beside measurements."""
+    model, textbook = summary_of(result.predictions)
+    rows = _number(model.rows, "measured collective")
+    return Page(
+        f"How far can predictions be trusted, by {rows}?",
+        _answer(model, textbook),
+        tuple(_sections(result.predictions, result.stacks, result.fitted)),
+        origin,
+        f"Interrupted after {_number(model.rows, 'row')}: the others are missing."
+        if result.interrupted
+        else "",
+    )
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _answer(model: Summary, textbook: Summary) -> str:
+    return (
+        f"Half of the predictions are within {model.median:.1%} of the measured time, nine in ten "
+        f"within {model.p90:.1%}, and the worst is off by {model.worst:.1%}; by the textbook "
+        f"formula it is {textbook.median:.1%} and {textbook.p90:.1%}."
+    )
+
+
+def _sections(
+    predictions: Sequence[Predicted], stacks: Sequence[Stack], fitted: bool
+) -> Iterator[Section]:
+    yield _scatter(predictions)
+    yield _distribution(predictions)
+    yield _summary("By one-way delay", "one-way delay", predictions, _delay)
+    yield _summary("By collective", "collective", predictions, _collective)
+    yield _summary("By software", "software", predictions, _software)
+    yield _summary("By size", "size (B)", predictions, _size)
+    worst = sorted(predictions, key=lambda each: -abs(each.error))[:MOST_WORST]
+    yield _rows(f"The {len(worst)} farthest off", worst)
+    yield _rows("All rows", predictions)
+    notes = list(dict.fromkeys(note for each in predictions for note in each.notes))
+    if notes:
+        yield Words("Notes", tuple(f"{note[:1].upper()}{note[1:]}." for note in notes[:MOST_NOTES]))
+    yield _assumptions(stacks, fitted)
+
+
+def _scatter(predictions: Sequence[Predicted]) -> Figure:
+    """Return predicted over measured times, and those of the textbook."""
+    model = tuple((each.row.measured_s, each.predicted_s) for each in predictions)
+    textbook = tuple(
+        (each.row.measured_s, each.textbook_s) for each in predictions if each.textbook_s > 0
+    )
+    within = sum(abs(each.error) <= BAND for each in predictions)
+    return Figure(
+        "Predicted over measured",
+        chart(
+            Axis("measured", format_time, decimal_ticks),
+            Axis("predicted", format_time, decimal_ticks),
+            [
+                Series("textbook: alpha + beta x size", textbook, "crosses", 2),
+                Series("emul", model, "dots", 1),
+            ],
+            diagonal=BAND,
+        ),
+        f"{within} of {len(predictions)} predictions are within {BAND:.0%} of the measured time.",
+        f"On the line both are equal; in the grey band the prediction is within {BAND:.0%}. Both "
+        "axes are logarithmic.",
+    )
+
+
+def _distribution(predictions: Sequence[Predicted]) -> Figure:
+    """Return which part of the predictions has at most each error."""
+    by_model = _shares(abs(each.error) for each in predictions)
+    by_textbook = _shares(abs(each.textbook_error) for each in predictions)
+    model, textbook = summary_of(predictions)
+    return Figure(
+        "Errors",
+        chart(
+            Axis("error, of the measured time", _percent, decimal_ticks),
+            Axis("part of the predictions", _percent, even_ticks, is_log=False),
+            [
+                Series("emul", by_model, "curve", 1),
+                Series("textbook", by_textbook, "dashed", 2),
+            ],
+        ),
+        f"The error of emul is {model.median:.1%} in the median and {model.p90:.1%} at the 90th "
+        f"percentile; of the textbook {textbook.median:.1%} and {textbook.p90:.1%}.",
+        "The part of all predictions whose error is at most so large: the farther to the left, "
+        "the better.",
+    )
+
+
+def _shares(errors: Iterable[float]) -> tuple[tuple[float, float], ...]:
+    ordered = sorted(max(error, LEAST_ERROR) for error in errors)
+    shares = {error: (at + 1) / len(ordered) for at, error in enumerate(ordered)}
+    return tuple(shares.items())
+
+
+def _percent(part: float) -> str:
+    return f"{part * 100:.4g}%"
+
+
+def _summary(
+    title: str,
+    name: str,
+    predictions: Sequence[Predicted],
+    key_of: Callable[[Predicted], tuple[float, str]],
+) -> Table:
+    """Return the errors of the rows of each key, in its order, and of all."""
+    groups: dict[tuple[float, str], list[Predicted]] = {}
+    for each in predictions:
+        groups.setdefault(key_of(each), []).append(each)
+    rows = [(key[1], *_figures(*summary_of(groups[key]))) for key in sorted(groups)]
+    rows.append(("all", *_figures(*summary_of(predictions))))
+    return table(title, (name, *SUMMARY), rows, texts=(name,))
+
+
+def _delay(each: Predicted) -> tuple[float, str]:
+    return each.row.delay_s, format_time(each.row.delay_s)
+
+
+def _collective(each: Predicted) -> tuple[float, str]:
+    return 0.0, each.row.collective
+
+
+def _software(each: Predicted) -> tuple[float, str]:
+    return 0.0, each.row.sw
+
+
+def _size(each: Predicted) -> tuple[float, str]:
+    return each.row.nbytes, f"{each.row.nbytes:,} ({format_bytes(each.row.nbytes)})"
+
+
+def _figures(model: Summary, textbook: Summary) -> tuple[str, ...]:
+    return (
+        f"{model.rows:,}",
+        f"{model.median:.2%}",
+        f"{model.p90:.2%}",
+        f"{model.worst:.1%}",
+        f"{model.within_10_percent:.0%}",
+        f"{textbook.median:.1%}",
+        f"{textbook.p90:.1%}",
+        f"{textbook.within_10_percent:.0%}",
+    )
+
+
+def _rows(title: str, predictions: Sequence[Predicted]) -> Table:
+    return table(title, ROWS, map(_row, predictions), texts=ROW_TEXTS)
+
+
+def _row(each: Predicted) -> tuple[str, ...]:
+    row = each.row
+    return (
+        str(row.place.line),
+        row.sw,
+        row.collective,
+        row.algorithm,
+        str(row.ranks),
+        row.placement,
+        format_time(row.delay_s),
+        f"{row.rate_bytes_per_s * 8 / 1e6:g}" if row.rate_bytes_per_s else "-",
+        f"{row.nbytes:,}",
+        f"{row.measured_s * 1e6:,.2f}",
+        f"{each.predicted_s * 1e6:,.2f}",
+        f"{each.error:+.1%}",
+        each.binding,
+        f"{each.textbook_s * 1e6:,.2f}",
+        f"{each.textbook_error:+.1%}",
+    )
+
+
+def _assumptions(stacks: Sequence[Stack], fitted: bool) -> Assumptions:
+    placed = [of_stack(stack) for stack in stacks]
+    remarks = [
+        "Predictions rest on measurements of the links (ping and iperf3), and on the numbers of "
+        "the software below.",
+        "The error is the predicted time over the measured one, less one.",
+        "The textbook formula is that of Hockney, with the one-way delay as alpha and the rate as "
+        "beta.",
+    ]
+    if fitted:
+        remarks.append(
+            "Constants of the software were fitted to the rows without shaping, so that the errors "
+            "of those rows say less."
+        )
+    counted = counted_by_status(placed)
+    return Assumptions(
+        "Assumptions and sources", tuple([*remarks, counted] if counted else remarks), tuple(placed)
+    )

@@ -1,0 +1,126 @@
+"""The time of a collective where one thing about its links is changed: each is worked out anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from emul.errors import ArgumentError, CapacityError, OutageError, TimeLimitError
+from emul.links import EFFECTS, Link
+from emul.runtime.planner import Planner, Timing
+from emul.runtime.prediction import Prediction
+from emul.runtime.request import Request
+from emul.timing import UNLIMITED
+from emul.topology import Topology
+
+__all__ = ["Alternative", "alternatives"]
+
+TIMES = 2
+"""By how much a rate or a number of streams is raised, and a distance lowered."""
+
+LEFT_OUT = {
+    "latency": "no distance at all",
+    "window": "any number of bytes in flight",
+    "gap": "no gaps between slices",
+    "loss": "no packet lost",
+    "jitter": "every message takes the same time",
+    "queue": "no packets of others in front",
+    "load": "the whole rate, without the load of others",
+    "outage": "no outage",
+}
+"""An effect that is turned off, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A change and the prediction with it; None, with the reason, where it cannot be timed."""
+
+    change: str
+    prediction: Prediction | None
+    refusal: str = ""
+
+
+def alternatives(
+    planner: Planner, request: Request, now: Prediction, *, collapse: bool
+) -> Iterator[Alternative]:
+    """Yield the changes that touch anything, each with its time; ``now`` is the time without.
+
+    Each effect that the links have is turned off alone; the rate of the trunks, and of the one that
+    binds, is doubled, their delay halved, and the streams of each connection between sites are
+    doubled where windows or losses limit them. ``auto`` chooses anew. Each change costs a
+    prediction, but no more than a part of the work that ``auto`` takes on; more is refused.
+    """
+    topology, timing = planner.topology, planner.timing
+    for change, changed, settings in _changes(topology, timing, now):
+        if (changed, settings) == (topology, timing):
+            continue
+        other = Planner(changed, settings, bounded=True)
+        try:
+            yield Alternative(change, other.predict(request, collapse=collapse))
+        except (ArgumentError, CapacityError, OutageError, TimeLimitError) as error:
+            yield Alternative(change, None, str(error))
+
+
+def _changes(
+    topology: Topology, timing: Timing, now: Prediction
+) -> Iterator[tuple[str, Topology, Timing]]:
+    place = now.critical_path.binding_place
+    if len(topology.trunks) > 1 and (between := _between(now, place)):
+        doubled = _over_trunks(topology, _faster, only=between)
+        yield f"{TIMES} times the rate between {' and '.join(between)}", doubled, timing
+    every = "each trunk" if len(topology.trunks) > 1 else "the trunk"
+    yield f"{TIMES} times the rate of {every}", _over_trunks(topology, _faster), timing
+    yield f"half the delay of {every}", _over_trunks(topology, _nearer), timing
+    yield (
+        f"{TIMES} times the streams of each connection between sites",
+        _over_trunks(topology, _more_streams),
+        timing,
+    )
+    for effect in EFFECTS:
+        changed = replace(topology.without([effect]), name=topology.name)
+        yield LEFT_OUT[effect], changed, _without_slots(timing) if effect == "window" else timing
+
+
+def _between(now: Prediction, place: str) -> tuple[str, str] | None:
+    """Return the sites of the trunk called ``place``; None where that is no trunk."""
+    network = now.timeline.network
+    for (a, b), trunk in network.trunks.items():
+        if network.place(network.trunk_link(a, b)) == place:
+            return trunk.sites
+    return None
+
+
+def _over_trunks(
+    topology: Topology, change: Callable[[Link], Link], only: tuple[str, str] | None = None
+) -> Topology:
+    """Return ``topology`` with the links of its trunks changed, or of the one between two sites."""
+    trunks = tuple(
+        replace(trunk, link=change(trunk.link)) if only in (None, trunk.sites) else trunk
+        for trunk in topology.trunks
+    )
+    return replace(topology, trunks=trunks)
+
+
+def _faster(link: Link) -> Link:
+    return replace(link, rate_bytes_per_s=TIMES * link.rate_bytes_per_s)
+
+
+def _nearer(link: Link) -> Link:
+    return replace(link, latency_s=link.latency_s / TIMES)
+
+
+def _more_streams(link: Link) -> Link:
+    transport = link.transport
+    if not (transport.window_bytes or transport.loss or transport.slow_start):
+        return link
+    return replace(link, transport=replace(transport, streams=TIMES * transport.streams))
+
+
+def _without_slots(timing: Timing) -> Timing:
+    """Return the settings with any number of slices in flight."""
+    stack, slicing = timing.stack, timing.slicing
+    if stack.slice_bytes:
+        stack = replace(stack, slots=UNLIMITED)
+    if slicing is not None:
+        slicing = replace(slicing, slots=UNLIMITED)
+    return replace(timing, stack=stack, slicing=slicing)

@@ -1,0 +1,115 @@
+"""Pages of small results, for the tests of the template and of Chromium."""
+
+from dataclasses import replace
+from datetime import datetime
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from emul import Link, Node, Site, Topology, Trunk, World
+from emul.cli.sweep import Sweep
+from emul.measured import (
+    LINKS,
+    Measurement,
+    SiteLayout,
+    base_link,
+    calibrate,
+    parameters_of,
+    taken_of,
+)
+from emul.measured.measurement import Log
+from emul.report import modelled_row
+from emul.report.calibration_words import CalibrationResult
+from emul.report.closing import closing_of
+from emul.report.html import Origin, PerfFindings, calibration_page, perf_page, validation_page
+from emul.report.validation import ValidationResult
+from emul.topology import load_document
+from emul.validation import Predictor, read_links, read_measured
+
+FIDELITY = Path(__file__).parents[1] / "fidelity"
+MADE = Origin.of("1.2.3", ["emul", "perf", "a b.toml"], datetime(2026, 12, 1, 10, 30))
+NEAR, FAR = Link(1e10, 1e-6, 2e-6), Link(1e9, 1e-3)
+
+
+def topology(names, name="some", km=None):
+    """Return sites of two ranks each, all joined."""
+    sites = tuple(Site(each, (Node(1, NEAR),) * 2, NEAR) for each in names)
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    return Topology(name, sites, tuple(Trunk(pair, FAR, km) for pair in pairs))
+
+
+def findings(world, counts=(16, 4096, 1 << 18), algorithm="hierarchical", **more):
+    """Return the findings of a sweep that is modelled alone."""
+    predictions = [
+        world.predict("all_reduce", count, dtype="float32", algorithm=algorithm) for count in counts
+    ]
+    rows = [
+        modelled_row(world, each, np.dtype("float32"), redop="sum", root=0, seed=0)
+        for each in predictions
+    ]
+    return PerfFindings(world, rows, predictions[-1], **more)
+
+
+@cache
+def campuses():
+    """Return the page of the preset, with changes and sources."""
+    world = World("three-campus")
+    sweep = Sweep(world, "all_reduce", "auto", "float32", "sum", 0, 1, 0, 0)
+    found = findings(
+        world,
+        (16, 4096, 1 << 14),
+        "auto",
+        changes=tuple(islice(sweep.alternatives(1 << 14), 4)),
+        document=load_document("three-campus"),
+    )
+    closing = closing_of(world, found.prediction, sweep.in_one_place(1 << 14))
+    return perf_page(replace(found, closing=closing), MADE)
+
+
+PREDICTOR = Predictor(read_links(FIDELITY / "links.csv"))
+
+
+@cache
+def predictions():
+    """Return some rows that were measured, with their predictions."""
+    rows = read_measured(FIDELITY / "collectives.csv")[2:40:2]
+    return [PREDICTOR.predict(row) for row in rows if row.nbytes < 1 << 21]
+
+
+@cache
+def validated():
+    """Return the page of some rows that were measured."""
+    stacks = {each.name: each for each in (PREDICTOR.stack_of(p.row) for p in predictions())}
+    result = ValidationResult(predictions(), ["emul", "validate"], stacks=tuple(stacks.values()))
+    return validation_page(result, MADE)
+
+
+def calibration(times=None, name="a.csv"):
+    """Return the result of a calibration: of messages of 10 us and 1 GB/s, if not given."""
+    sizes = [1 << k for k in range(8, 26)]
+    times = times or [10e-6 + size / 1e9 for size in sizes]
+    rows = tuple(
+        Measurement("message", t, name, size) for size, t in zip(sizes, times, strict=False)
+    )
+    rows += (Measurement("latency", 8e-6, name),)
+    log = Log(Path(name), "CSV", rows)
+    found = calibrate(rows)
+    return CalibrationResult(
+        {log: taken_of(log, "")},
+        SiteLayout(()),
+        "trunk",
+        parameters_of(found, base_link(None, LINKS[0]), "no --base was given"),
+        found,
+        None,
+        "",
+        found.warnings,
+        ["emul", "calibrate"],
+    )
+
+
+@cache
+def calibrated():
+    """Return the page of a calibration."""
+    return calibration_page(calibration(), MADE)
