@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli import pictures
 from emul.cli.help import Command, option, options
 from emul.cli.names import DTYPE, OP, PLAN
 from emul.cli.outputs import Output, Outputs
@@ -44,9 +45,23 @@ def _write_csv(path: Path, compared: Compared) -> None:
     write_text(path, comparison_csv(compared))
 
 
+def _draw(path: Path, compared: Compared) -> None:
+    from emul.report.comparison import comparison_title, curves_of
+    from emul.report.plot import plot_times
+
+    curves, bound = curves_of(compared)
+    plot_times(path, curves, bound=bound, heading=comparison_title(compared))
+
+
 FILES: Outputs[Compared] = Outputs(
     Output("--json", "Write all of it as JSON (emul schema compare).", _write_json),
     Output("--csv", "Write the lines as CSV, by the names of the JSON.", _write_csv),
+    Output(
+        "--plot",
+        "Draw time over size, of eight at most, as .png, .svg or .pdf.",
+        _draw,
+        pictures.check_plot,
+    ),
 )
 
 

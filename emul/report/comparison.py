@@ -21,12 +21,15 @@ __all__ = [
     "comparison_head",
     "comparison_markdown",
     "comparison_table",
+    "comparison_title",
     "comparison_words",
+    "curves_of",
 ]
 
 HEADINGS = ("algorithm", "proven", "time us", "x bound", "crossing B", "error")
 GAP = "  "
 NARROWEST_NAME = 12
+MOST_CURVES = 8
 NONE = "-"
 
 
@@ -93,6 +96,11 @@ class Compared:
         """Return the lines of one size: the quickest first, those without a time last."""
         rows = [row for row in self.rows if row.size_bytes == size_bytes]
         return sorted(rows, key=lambda row: (row.modelled_s is None, row.modelled_s or 0.0))
+
+
+def comparison_title(compared: Compared) -> str:
+    """Return what is compared, in the words above a picture."""
+    return f"{compared.collective} over {compared.world_size} ranks, {compared.topology}"
 
 
 def comparison_head(compared: Compared) -> list[str]:
@@ -241,6 +249,26 @@ def _finite(row: ComparedRow) -> ComparedRow:
 def comparison_csv(compared: Compared) -> str:
     """Return the lines of all tables as CSV, by the names of the JSON."""
     return rows_csv(compared.rows, ComparedRow)
+
+
+def curves_of(compared: Compared) -> tuple[dict[str, dict[int, float]], dict[int, float]]:
+    """Return the modelled seconds of algorithms by size, and the least that are possible.
+
+    Of more than eight, those that were asked about and those that come nearest to the first place.
+    """
+    places: dict[str, int] = {}
+    for size in compared.sizes:
+        for place, row in enumerate(compared.at(size)):
+            asked = -1 if row.algorithm in compared.subjects else place
+            places[row.algorithm] = min(asked, places.get(row.algorithm, asked))
+    drawn = set(sorted(places, key=lambda name: places[name])[:MOST_CURVES])
+    curves: dict[str, dict[int, float]] = {}
+    bound: dict[int, float] = {}
+    for row in compared.rows:
+        if row.modelled_s is not None and row.bound_s is not None and row.algorithm in drawn:
+            curves.setdefault(row.algorithm, {})[row.size_bytes] = row.modelled_s
+            bound[row.size_bytes] = min(row.bound_s, bound.get(row.size_bytes, row.bound_s))
+    return curves, bound
 
 
 def comparison_markdown(compared: Compared, size_bytes: int) -> Iterator[str]:

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 
 import jsonschema
 import numpy as np
@@ -13,7 +14,13 @@ from command import run_here
 from emul import PlanError, World
 from emul.cli.comparing import Contest
 from emul.plans import algorithms_for
-from emul.report.comparison import Compared, ComparedRow, comparison_document, comparison_table
+from emul.report.comparison import (
+    Compared,
+    ComparedRow,
+    comparison_document,
+    comparison_table,
+    curves_of,
+)
 from emul.topology import topology_of_sites
 
 MINE = """
@@ -215,6 +222,26 @@ def test_csv_has_the_lines_of_the_json(mine):
         assert line["algorithm"] == row["algorithm"]
         assert line["proven"] == str(row["proven"]).lower()
         assert line["modelled_s"] == ("" if row["modelled_s"] is None else str(row["modelled_s"]))
+
+
+def test_times_are_drawn_over_sizes(mine):
+    arguments = ["compare", "ring", "--against", "mine.py:wrong,bruck", "--ranks", "3"]
+    status, _, err = run_here(*arguments, "--json", "out.json", "--plot", "out.svg")
+    assert (status, err) == (0, "")
+    assert "<svg" in (mine / "out.svg").read_text()
+    document = json.loads((mine / "out.json").read_text())
+    rows = tuple(ComparedRow(**row) for row in document["rows"])
+    compared = Compared("all_reduce", "", "", 3, "float32", "sum", -1, ("ring",), 8, None, rows)
+    curves, bound = curves_of(compared)
+    assert list(curves) == ["ring", "bruck"]
+    times = {row.size_bytes: row.modelled_s for row in rows if row.algorithm == "bruck"}
+    assert curves["bruck"] == times
+    assert all(bound[size] <= time for size, time in times.items())
+    many = tuple(ComparedRow(8, f"a{i}", True, 20.0 - i, 1.0) for i in range(12))
+    drawn, _ = curves_of(replace(compared, rows=many, subjects=("a0",)))
+    assert list(drawn) == ["a0", *(f"a{i}" for i in range(5, 12))]
+    refused = run_here(*arguments, "--plot", "out.txt")
+    assert refused[:2] == (2, "")
 
 
 def test_names_are_text_in_markdown(mine):
