@@ -382,7 +382,7 @@ def test_a_document_is_made_without_a_terminal():
     row = modelled_row(world, prediction, np.dtype("float32"), redop="sum", root=0, seed=0)
     nobody = replace_lag(world)
     result = PerfResult(world, [row], lambda at: prediction, None, None, [], nobody, [], {},
-                        None, None, interrupted=True)  # fmt: skip
+                        None, None, list, None, interrupted=True)  # fmt: skip
     document = perf_document("1", result)
     valid("perf", document)
     assert document["lag"] is None
