@@ -117,14 +117,15 @@ def perf_document(version: str, result: PerfResult) -> dict[str, Any]:
     return document(version, contents, interrupted=result.interrupted)
 
 
-def rows_csv(rows: Sequence[PerfRow]) -> str:
-    """Return the rows as CSV, under the names of the JSON; a missing value is an empty cell.
+def rows_csv(rows: Sequence[Any]) -> str:
+    """Return rows, of one dataclass, as CSV under the names of its fields, as in the JSON.
 
-    A text that a spreadsheet would take for a formula begins with an apostrophe.
+    A missing value is an empty cell. A text that a spreadsheet would take for a formula begins
+    with an apostrophe.
     """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in fields(PerfRow)]
+    names = [field.name for field in fields(rows[0])]
     writer.writerow(names)
     for row in rows:
         writer.writerow(_csv_cell(getattr(row, name)) for name in names)
@@ -134,6 +135,8 @@ def rows_csv(rows: Sequence[PerfRow]) -> str:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, Mapping):
         value = "; ".join(f"{name}: {each}" for name, each in value.items())
+    if isinstance(value, tuple):
+        value = "; ".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
