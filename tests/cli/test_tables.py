@@ -49,6 +49,7 @@ WIDTHS = ["80", "100", "140"]
 @pytest.fixture(params=WIDTHS)
 def terminal(request, monkeypatch):
     """A terminal of that many columns."""
+    monkeypatch.setattr("emul.cli.terminal.on_terminal", lambda: True)
     for name, value in (("COLUMNS", request.param), ("FORCE_COLOR", "1"), ("NO_COLOR", "1")):
         monkeypatch.setenv(name, value)
     return int(request.param)
@@ -169,13 +170,16 @@ def test_auto_names_the_next_best_and_counts_the_others(terminal):
     assert int(more) == len(every) - 3
 
 
-def test_a_pipe_has_all_columns_and_one_line_for_each_sentence():
+def test_a_pipe_has_all_columns_and_one_line_for_each_sentence(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in many a CI, whose logs scripts read
+    monkeypatch.setenv("COLUMNS", "80")
     arguments = ["perf", "-b", "1K", "-e", "1K", *VIRTUAL]
     _, piped, _ = run_here(*arguments)
     heads = [line for line in piped.splitlines() if line.startswith("#")]
     assert re.search("size +count +type +redop +root +time +algbw", "\n".join(heads))
     assert "the others would take: " in piped.splitlines()[-1]
     assert "\x1b" not in piped
+    monkeypatch.delenv("FORCE_COLOR")
     status, narrow, _ = run_here(*arguments, "--narrow")
     assert status == 0
     assert all(len(line) <= 80 for line in narrow.splitlines())
