@@ -74,10 +74,18 @@ def _write_json(path: Path, result: CalibrationResult) -> None:
     write_json(path, calibration_document(__version__, result))
 
 
+def _write_csv(path: Path, result: CalibrationResult) -> None:
+    from emul.report.documents import rows_csv
+    from emul.report.files import write_text
+
+    write_text(path, rows_csv(result.parameters))
+
+
 FILES: Outputs[CalibrationResult] = Outputs(
     Output("--out", "Write a topology with the calibrated link.", _write_topology,
            metavar="TOPOLOGY.toml"),
-    Output("--json", "Write the parameters as JSON.", _write_json),
+    Output("--json", "Write the parameters as JSON (emul schema calibrate).", _write_json),
+    Output("--csv", "Write the parameters as CSV, by the names of the JSON.", _write_csv),
     Output("--report", "Write a page in HTML: the numbers, the fit, its errors.",
            write_calibration_report),
 )  # fmt: skip

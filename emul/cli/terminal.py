@@ -25,6 +25,7 @@ __all__ = [
     "columns",
     "complain",
     "console",
+    "on_terminal",
     "open_streams",
     "print_table",
     "say",
@@ -100,8 +101,16 @@ def silence() -> None:
 
 
 def terminal_width() -> int | None:
-    """Return the columns of standard output; None where it is no terminal."""
-    return columns() if console().is_terminal else None
+    """Return the columns of standard output; None where it is no terminal.
+
+    FORCE_COLOR, which asks for colours in a pipe, makes no terminal of it: scripts read there.
+    """
+    return columns() if on_terminal() else None
+
+
+def on_terminal() -> bool:
+    """Say whether standard output is a terminal."""
+    return sys.stdout.isatty()
 
 
 def columns() -> int:

@@ -47,7 +47,7 @@ WIDE = options(
 @WIDE
 def list_(wide: bool) -> None:
     """List the topologies that come with emul, and the presets of links."""
-    from emul.report import link_list, topology_list
+    from emul.report.topologies import link_list, topology_list
     from emul.topology import link_preset_names, load, preset_names, preset_table
 
     print_table(topology_list(load(name) for name in preset_names()), wide=wide)
@@ -74,7 +74,7 @@ def show(name: str, sources: bool, wide: bool) -> None:
 
     Of a preset of links, show every figure and its source.
     """
-    from emul.report import topology_sheet
+    from emul.report.topologies import topology_sheet
     from emul.topology import link_preset_names, load_document, preset_table
 
     if name in link_preset_names():
@@ -91,7 +91,7 @@ def show(name: str, sources: bool, wide: bool) -> None:
 
 
 def _show_links(links: Sequence[LinkOrigin]) -> None:
-    from emul.report import link_sheets
+    from emul.report.topologies import link_sheets
 
     for sheet in link_sheets(links):
         print_table(sheet)

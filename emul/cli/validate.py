@@ -37,6 +37,13 @@ def _write_json(path: Path, result: ValidationResult) -> None:
     write_json(path, document)
 
 
+def _write_csv(path: Path, result: ValidationResult) -> None:
+    from emul.report.files import write_text
+    from emul.report.validation import validation_csv
+
+    write_text(path, validation_csv(result.predictions))
+
+
 def _draw(path: Path, result: ValidationResult) -> None:
     from emul.report.plot import plot_validation
 
@@ -44,7 +51,8 @@ def _draw(path: Path, result: ValidationResult) -> None:
 
 
 FILES: Outputs[ValidationResult] = Outputs(
-    Output("--json", "Write rows and summary as JSON.", _write_json),
+    Output("--json", "Write rows and summary as JSON (emul schema validate).", _write_json),
+    Output("--csv", "Write the rows as CSV, by the names of the JSON.", _write_csv),
     Output("--plot", "Draw predicted over measured (.png, .svg, .pdf; Matplotlib).", _draw,
            check_plot),
     Output("--report", "Write a page in HTML: errors, pictures, sources.", write_validation_report),

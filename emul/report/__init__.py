@@ -4,7 +4,6 @@ from emul.report.documents import nccl_document, perf_document, write_json
 from emul.report.perf_result import PerfResult
 from emul.report.perf_row import PerfRow, modelled_row, perf_row
 from emul.report.table import WideTable
-from emul.report.topologies import link_list, link_sheets, topology_list, topology_sheet
 from emul.report.words import closing_words
 
 __all__ = [
@@ -12,13 +11,9 @@ __all__ = [
     "PerfRow",
     "WideTable",
     "closing_words",
-    "link_list",
-    "link_sheets",
     "modelled_row",
     "nccl_document",
     "perf_document",
     "perf_row",
-    "topology_list",
-    "topology_sheet",
     "write_json",
 ]

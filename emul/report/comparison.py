@@ -248,7 +248,7 @@ def _finite(row: ComparedRow) -> ComparedRow:
 
 def comparison_csv(compared: Compared) -> str:
     """Return the lines of all tables as CSV, by the names of the JSON."""
-    return rows_csv(compared.rows, ComparedRow)
+    return rows_csv(compared.rows)
 
 
 def curves_of(compared: Compared) -> tuple[dict[str, dict[int, float]], dict[int, float]]:

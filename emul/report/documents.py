@@ -117,15 +117,15 @@ def perf_document(version: str, result: PerfResult) -> dict[str, Any]:
     return document(version, contents, interrupted=result.interrupted)
 
 
-def rows_csv(rows: Sequence[Any], kind: type[Any] = PerfRow) -> str:
-    """Return rows, dataclasses of a ``kind``, as CSV under the names of the JSON.
+def rows_csv(rows: Sequence[Any]) -> str:
+    """Return rows, of one dataclass, as CSV under the names of its fields, as in the JSON.
 
     A missing value is an empty cell. A text that a spreadsheet would take for a formula begins
     with an apostrophe.
     """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in fields(kind)]
+    names = [field.name for field in fields(rows[0])]
     writer.writerow(names)
     for row in rows:
         writer.writerow(_csv_cell(getattr(row, name)) for name in names)
@@ -135,6 +135,8 @@ def rows_csv(rows: Sequence[Any], kind: type[Any] = PerfRow) -> str:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, Mapping):
         value = "; ".join(f"{name}: {each}" for name, each in value.items())
+    if isinstance(value, tuple):
+        value = "; ".join(map(str, value))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from emul.report.documents import document
+from emul.report.documents import document, rows_csv
 from emul.report.text_table import TextTable
 from emul.stacks import Stack
 from emul.units import format_bytes, format_time
@@ -15,6 +15,7 @@ from emul.validation.summary import errors_by_delay
 
 __all__ = [
     "ValidationResult",
+    "validation_csv",
     "validation_document",
     "validation_summary",
     "validation_table",
@@ -168,6 +169,11 @@ class ValidationContents:
 
     rows: Sequence[ValidatedRow]
     summary: WholeSummary
+
+
+def validation_csv(predictions: Sequence[Predicted]) -> str:
+    """Return the rows in input order as CSV."""
+    return rows_csv([ValidatedRow.of(each) for each in predictions])
 
 
 def validation_document(

@@ -196,6 +196,7 @@ def test_no_output_is_an_input_or_another_output(tmp_path, monkeypatch):
 MEASURED = ["validate", str(FIDELITY / "collectives.csv"), "--links", str(FIDELITY / "links.csv")]
 WRITERS = {
     "perf --json": [*VIRTUAL, "--json"],
+    "perf --csv": [*VIRTUAL, "--csv"],
     "perf --nccl-json": [*VIRTUAL, "--nccl-json"],
     "perf --trace": [*VIRTUAL, "--trace"],
     "perf --plot": [*VIRTUAL, "--plot"],
@@ -203,6 +204,8 @@ WRITERS = {
     "plan write": ["plan", "write", "all_reduce", "ring"],
     "calibrate --out": ["calibrate", "log.csv", "--out"],
     "calibrate --json": ["calibrate", "log.csv", "--json"],
+    "calibrate --csv": ["calibrate", "log.csv", "--csv"],
+    "validate --csv": [*MEASURED, "--csv"],
     "validate --json": [*MEASURED, "--json"],
     "validate --plot": [*MEASURED, "--plot"],
 }

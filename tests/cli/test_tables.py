@@ -49,6 +49,7 @@ WIDTHS = ["80", "100", "140"]
 @pytest.fixture(params=WIDTHS)
 def terminal(request, monkeypatch):
     """A terminal of that many columns."""
+    monkeypatch.setattr("emul.cli.terminal.on_terminal", lambda: True)
     for name, value in (("COLUMNS", request.param), ("FORCE_COLOR", "1"), ("NO_COLOR", "1")):
         monkeypatch.setenv(name, value)
     return int(request.param)
@@ -169,13 +170,16 @@ def test_auto_names_the_next_best_and_counts_the_others(terminal):
     assert int(more) == len(every) - 3
 
 
-def test_a_pipe_has_all_columns_and_one_line_for_each_sentence():
+def test_a_pipe_has_all_columns_and_one_line_for_each_sentence(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in many a CI, whose logs scripts read
+    monkeypatch.setenv("COLUMNS", "80")
     arguments = ["perf", "-b", "1K", "-e", "1K", *VIRTUAL]
     _, piped, _ = run_here(*arguments)
     heads = [line for line in piped.splitlines() if line.startswith("#")]
     assert re.search("size +count +type +redop +root +time +algbw", "\n".join(heads))
     assert "the others would take: " in piped.splitlines()[-1]
     assert "\x1b" not in piped
+    monkeypatch.delenv("FORCE_COLOR")
     status, narrow, _ = run_here(*arguments, "--narrow")
     assert status == 0
     assert all(len(line) <= 80 for line in narrow.splitlines())
@@ -202,9 +206,15 @@ def test_the_csv_has_the_keys_and_the_values_of_the_json(tmp_path):
     files = ["--json", str(rows_path), "--csv", str(csv_path)]
     run_here("perf", "-b", "1K", "-e", "4K", *files, *VIRTUAL)
     rows = json.loads(rows_path.read_text())["rows"]
-    with csv_path.open(newline="") as file:
+    assert len(rows) == 3
+    same_values(rows, csv_path)
+
+
+def same_values(rows, path):
+    """Whether a CSV has the keys and the values of rows of a JSON."""
+    with path.open(newline="") as file:
         found = list(csv.DictReader(file))
-    assert len(found) == len(rows) == 3
+    assert len(found) == len(rows)
     for row, line in zip(rows, found, strict=True):
         assert list(line) == list(row)
         for key, value in row.items():
@@ -212,10 +222,10 @@ def test_the_csv_has_the_keys_and_the_values_of_the_json(tmp_path):
                 assert line[key] == str(value).lower()
             elif isinstance(value, int | float):
                 assert float(line[key]) == value
-            elif value is None or value == {}:
-                assert line[key] == ""
+            elif isinstance(value, list):
+                assert line[key] == "; ".join(value)
             else:
-                assert line[key] == value
+                assert line[key] == (value or "")
 
 
 def test_no_cell_of_a_csv_is_a_formula_or_moves_a_cursor():
@@ -338,9 +348,12 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_work(option, tmp_pa
 
 
 def test_documents_of_validate_and_calibrate_are_valid(tmp_path, monkeypatch):
-    path, arguments = tmp_path / "out.json", measured(tmp_path)
-    assert run_here(*arguments, "--summary", "--json", str(path))[0] == 0
-    valid("validate", json.loads(path.read_text()))
+    path, arguments, table = tmp_path / "out.json", measured(tmp_path), tmp_path / "rows.csv"
+    files = ["--json", str(path), "--csv", str(table)]
+    assert run_here(*arguments, "--summary", *files)[0] == 0
+    document = json.loads(path.read_text())
+    valid("validate", document)
+    same_values(document["rows"], table)
     predict, found = Predictor.predict, []
 
     def interrupted(self, row):
@@ -356,8 +369,10 @@ def test_documents_of_validate_and_calibrate_are_valid(tmp_path, monkeypatch):
     assert (document["interrupted"], len(document["rows"])) == (True, 2)
     log = tmp_path / "log.csv"
     log.write_text("kind,size_bytes,time_s\nlatency,0,0.001\ngoodput,1000000,0.01\n")
-    assert run_here("calibrate", str(log), "--json", str(path))[0] == 0
-    valid("calibrate", json.loads(path.read_text()))
+    assert run_here("calibrate", str(log), *files)[0] == 0
+    document = json.loads(path.read_text())
+    valid("calibrate", document)
+    same_values(document["parameters"], table)
 
 
 @pytest.mark.parametrize("name", CONTENTS)
@@ -382,7 +397,7 @@ def test_a_document_is_made_without_a_terminal():
     row = modelled_row(world, prediction, np.dtype("float32"), redop="sum", root=0, seed=0)
     nobody = replace_lag(world)
     result = PerfResult(world, [row], lambda at: prediction, None, None, [], nobody, [], {},
-                        None, None, interrupted=True)  # fmt: skip
+                        None, None, list, None, interrupted=True)  # fmt: skip
     document = perf_document("1", result)
     valid("perf", document)
     assert document["lag"] is None

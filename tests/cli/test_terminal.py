@@ -209,7 +209,7 @@ def test_an_interrupt_while_it_is_loaded_is_no_traceback(monkeypatch):
 
 def test_a_table_on_a_narrow_terminal_loses_no_digit(monkeypatch):
     """Cells are folded there; cut off, a number would be another number."""
-    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setattr("emul.cli.terminal.on_terminal", lambda: True)
     for columns in ("1", "20", "40"):
         monkeypatch.setenv("COLUMNS", columns)
         monkeypatch.setenv("NO_COLOR", "1")
