@@ -130,8 +130,7 @@ def perf(**asked: Any) -> None:
     # Read before the work: afterwards the file may be gone.
     document = load_document(asked["topology"]) if asked["report_path"] else None
     counts = counts_of(sweep, asked)
-    if asked["trace_path"] is not None:
-        pictures.check_traced(sweep.predict(sweep.world, counts[-1]))
+    pictures.check_largest(asked, lambda: sweep.predict(sweep.world, counts[-1]))
     sweep.rehearse(counts)
     started = datetime.now()
     rows, words, interrupted = _print_table(sweep, counts)

@@ -92,3 +92,22 @@ def test_an_interrupted_sweep_writes_the_trace_of_the_size_that_is_done(tmp_path
     timeline = World("three-campus").predict("all_reduce", 256, algorithm="ring").timeline
     found = read_chrome(path)
     assert sum(each.args["bytes"] for each in found.below("trunks")) == timeline.cross_site_bytes
+
+
+def test_pictures_that_cannot_be_drawn_are_refused_before_the_work(tmp_path, monkeypatch):
+    rounds = ["--topology", "three-campus-300k", "--no-data", "-b", "300M", "-e", "300M"]
+    big = [*QUICK, *rounds, "--algorithm", "hierarchical"]
+    status, printed, complaint = run_here(*big, "--plot-timeline", str(tmp_path / "a.svg"))
+    assert (status, printed) == (2, "")
+    assert "equal rounds were left out" in complaint
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trace_of_an_excerpt_is_of_the_ranks_that_stand_for_all(tmp_path):
+    path = tmp_path / "a.json.gz"
+    rounds = ["--topology", "three-campus-300k", "--no-data", "-b", "300M", "-e", "300M"]
+    big = [*QUICK, *rounds, "--algorithm", "hierarchical", "--trace", str(path)]
+    assert run_here(*big)[0] == 0
+    found = read_chrome(path)
+    assert "stand for all others" in found.facts
+    found.check_nesting()
