@@ -12,7 +12,7 @@ import numpy.typing as npt
 from emul.errors import ArgumentError, shown
 from emul.ops import REDUCTIONS, dtype_named
 from emul.ops.buffers import Buffers
-from emul.plans import Counts, Shape, collective_named
+from emul.plans import Counts, Shape, collective_meant, collective_named
 from emul.reading.brief import one_line
 from emul.reading.checks import flag, is_array, one_of, rank, whole
 from emul.runtime import launch
@@ -364,7 +364,8 @@ class Communicator:
         too many to be timed each; ShapeError for a count that the collective cannot cut into
         blocks, or that is more than the model carries (see emul.plans.Shape).
         """
-        promise, itemsize = collective_named(collective), dtype_named(dtype).itemsize
+        promise, itemsize = collective_meant(collective), dtype_named(dtype).itemsize
+        collective = promise.name
         root, collapse = rank(root, "root", self.size), flag(collapse, "collapse")
         if collective == "send_recv":
             if root:

@@ -25,6 +25,7 @@ __all__ = [
     "StackError",
     "TimeLimitError",
     "TopologyError",
+    "did_you_mean",
     "listed",
     "not_compiled",
     "one_of_many",
@@ -144,8 +145,24 @@ def not_compiled(error: ModuleNotFoundError) -> ImportError:
 
 
 def unknown_name(what: str, came: object, known: Iterable[str]) -> ArgumentError:
-    """Return the error for a name that is none of ``known``."""
-    return ArgumentError(f"unknown {what} {shown(came)}: needed one of {', '.join(known)}")
+    """Return the error for a name that is none of ``known``; it asks for the nearest, if any."""
+    names = tuple(known)
+    return ArgumentError(
+        f"unknown {what} {shown(came)}: needed one of {', '.join(names)}{did_you_mean(came, names)}"
+    )
+
+
+def did_you_mean(came: object, names: Iterable[str]) -> str:
+    """Return the question at the end of an error for the name that ``came`` looks most like.
+
+    Nothing where none is near.
+    """
+    if not isinstance(came, str) or len(came) > LONGEST_SHOWN:
+        return ""
+    from difflib import get_close_matches  # for errors alone
+
+    near = get_close_matches(came.lower(), [name for name in names if " " not in name], n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def shown(value: object) -> str:

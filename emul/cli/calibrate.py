@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.help import Command, option, options
+from emul.cli.names import COLLECTIVE, NAMED_ALGORITHM, TOPOLOGY, Recorded
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import Size
 from emul.cli.reports import write_calibration_report
-from emul.cli.terminal import print_wide, say, say_each
+from emul.cli.terminal import print_table, say, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from emul.measured import Log
@@ -81,35 +83,93 @@ FILES: Outputs[CalibrationResult] = Outputs(
 )  # fmt: skip
 
 
-@click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...",
-                type=click.Path(path_type=Path))  # fmt: skip
+@click.command(
+    cls=Command,
+    short_help="Find the numbers of a link from measurements.",
+    examples={
+        "a log of nccl-tests between two sites, and a ping": (
+            "emul calibrate all_reduce.log ping.txt --sites north=8,south=8"
+        ),
+        "the same as a topology for emul perf": (
+            "emul calibrate all_reduce.log --sites north=8,south=8 --out mine.toml"
+        ),
+    },
+    page="howto/calibration.md",
+)
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=Recorded(".log", ".txt", ".json", ".csv"),
+)
+@options(
+    "Where it was measured",
+    option(
+        "--link",
+        type=click.Choice(["trunk", "site", "node"]),
+        default=None,
+        help="Which links were measured: between sites, between nodes of a site, or inside a "
+        "node. The farthest that there are, if not given.",
+    ),
+    option(
+        "--sites",
+        metavar="NAME=RANKS,...",
+        help="Where the ranks live, in their order; if not given, as in --base if that has as "
+        "many, or else at one site.",
+    ),
+    option(
+        "--base",
+        metavar="NAME|FILE",
+        type=TOPOLOGY,
+        help="A topology to take the other links from; else they are assumed fast.",
+    ),
+    option(
+        "--world-size",
+        "world_sizes",
+        multiple=True,
+        metavar="[FILE=]RANKS",
+        help="Of files that do not say it (OSU); may be given for each file.",
+    ),
+)
+@options(
+    "What was measured",
+    option(
+        "--collective",
+        default="",
+        type=COLLECTIVE,
+        metavar="NAME",
+        help="Of logs of nccl-tests that do not say it.",
+    ),
+    option(
+        "--algorithm",
+        default="",
+        type=NAMED_ALGORITHM,
+        metavar="NAME",
+        help="Of collectives whose file does not say it; ring, if not given, or what there is "
+        "instead.",
+    ),
+    option(
+        "--slice",
+        "slice_bytes",
+        type=Size(),
+        help="A ring hands chunks on in pieces of this size, 0 for whole chunks; if not given, "
+        "512K (NCCL, emul perf) or whole, whichever fits better.",
+    ),
+    option(
+        "--half",
+        type=click.Choice(["out-of-place", "in-place"]),
+        default=None,
+        help="Of lines of nccl-tests take only this half; both, if not given, unless they differ.",
+    ),
+    option(
+        "--partial",
+        is_flag=True,
+        help="Take the complete lines of files that are cut, damaged or not closed; those that "
+        "are left out are told.",
+    ),
+)
 @FILES.options
-@click.option("--link", type=click.Choice(["trunk", "site", "node"]), default=None,
-              help="Which links were measured: between sites, between nodes of a site, or inside "
-              "a node. The farthest that there are, if not given.")  # fmt: skip
-@click.option("--sites", metavar="NAME=RANKS,...",
-              help="Where the ranks live, in their order; if not given, as in --base if that has "
-              "as many, or else at one site.")  # fmt: skip
-@click.option("--base", metavar="NAME|FILE",
-              help="A topology to take the other links from; else they are assumed "
-              "fast.")  # fmt: skip
-@click.option("--algorithm", default="",
-              help="Of collectives whose file does not say it; ring, if not given, or what there "
-              "is instead.")  # fmt: skip
-@click.option("--slice", "slice_bytes", type=Size(),
-              help="A ring hands chunks on in pieces of this size, 0 for whole chunks; if not "
-              "given, 512K (NCCL, emul perf) or whole, whichever fits better.")  # fmt: skip
-@click.option("--collective", default="",
-              help="Of logs of nccl-tests that do not say it.")  # fmt: skip
-@click.option("--half", type=click.Choice(["out-of-place", "in-place"]), default=None,
-              help="Of lines of nccl-tests take only this half; both, if not given, unless they "
-              "differ.")  # fmt: skip
-@click.option("--world-size", "world_sizes", multiple=True, metavar="[FILE=]RANKS",
-              help="Of files that do not say it (OSU); may be given for each file.")  # fmt: skip
-@click.option("--partial", is_flag=True,
-              help="Take the complete lines of files that are cut, damaged or not closed; those "
-              "that are left out are told.")  # fmt: skip
 def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     r"""Find the latency, overhead and rate of a link from measurements, and how sure they are.
 
@@ -248,8 +308,9 @@ def _ranks_of_sites(given: str | None) -> dict[str, int]:
 def _print(result: CalibrationResult) -> None:
     from emul.report.calibration_words import calibration_table, file_line, fit_words
 
-    say(*(file_line(log, rows) for log, rows in result.taken.items()))
-    print_wide(calibration_table(result.parameters))
-    say(f"{result.link} link: {fit_words(result.calibration)}")
+    width = terminal_width()
+    say_fitted((file_line(log, rows) for log, rows in result.taken.items()), width)
+    print_table(calibration_table(result.parameters))
+    say_fitted([f"{result.link} link: {fit_words(result.calibration)}"], width)
     say_each("note: ", (note for log in result.taken for note in log.notes))
     say_each("warning: ", result.warnings)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
 
 from emul import EmulError, __version__
 from emul.cli.calibrate import calibrate
+from emul.cli.help import Group
 from emul.cli.info import info
-from emul.cli.params import INTERRUPTED, Subcommands
+from emul.cli.params import INTERRUPTED
 from emul.cli.perf import perf
 from emul.cli.plan import plan
+from emul.cli.schema import schema
 from emul.cli.stack import stack
 from emul.cli.terminal import complain, open_streams, silence
 from emul.cli.topology import topology
@@ -19,13 +22,23 @@ from emul.cli.validate import validate
 
 __all__ = ["main", "run"]
 
+ASKED_BY = "_EMUL_COMPLETE"
+"""The variable by which a shell asks for completion."""
+
 BAD_INPUT = 2
 NOBODY_READS = 1
 
 
 @click.group(
-    cls=Subcommands,
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples={
+        "three campuses, for gradients of 64 MiB": "emul perf -b 64M -e 64M",
+        "the links between them, and where their figures are from": (
+            "emul topology show three-campus --sources"
+        ),
+    },
+    page="plan-campuses.md",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def main() -> None:
@@ -36,6 +49,7 @@ main.add_command(calibrate)
 main.add_command(info)
 main.add_command(perf)
 main.add_command(plan)
+main.add_command(schema)
 main.add_command(stack)
 main.add_command(topology)
 main.add_command(validate)
@@ -63,6 +77,10 @@ def run() -> None:
 
 def _status() -> int:
     """Run the command, print its errors, and return the exit status."""
+    if ASKED_BY in os.environ:
+        from emul.cli.completion import register
+
+        register()
     try:
         return int(main.main(prog_name="emul", standalone_mode=False) or 0)
     except SystemExit as end:

@@ -14,6 +14,8 @@ from typing import Any, Generic, TypeVar
 
 import click
 
+from emul.cli.help import option, options
+
 __all__ = ["Output", "Outputs"]
 
 Result = TypeVar("Result")
@@ -54,15 +56,17 @@ class Outputs(Generic[Result]):
 
     def options(self, command: Decorated) -> Decorated:
         """Give ``command`` the option of each file."""
-        for each in reversed(self._outputs):
-            command = click.option(
+        declared = (
+            option(
                 each.option,
                 each.argument,
                 type=click.Path(path_type=Path),
                 metavar=each.metavar,
                 help=each.says,
-            )(command)
-        return command
+            )
+            for each in self._outputs
+        )
+        return options("Files", *declared)(command)
 
     def check(self, asked: Mapping[str, Any], inputs: Iterable[Path | str] = ()) -> None:
         """Raise FileError for a file that cannot be written, or that is among ``inputs``.

@@ -58,6 +58,10 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 class Whole(click.IntRange):
     """A whole number from ``min`` on that 64 bits hold."""
 
+    def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:
+        """Return the word for it on help pages; click 8.1 gives no context."""
+        return "N"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return ``value`` as a number."""
         number = int(super().convert(value, param, ctx))
@@ -82,7 +86,7 @@ class Real(click.FloatRange):
 class Dilation(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """A factor, or ``auto``."""
 
-    name = "float|auto"
+    name = "number|auto"
 
     def convert(
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None

@@ -1,8 +1,9 @@
-"""``emul perf``: a sweep over sizes, printed as nccl-tests prints it."""
+"""``emul perf``: a sweep over sizes, in the manner of nccl-tests."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emul.cli import pictures
+from emul.cli.help import Command, option, options
+from emul.cli.names import ALGORITHM, BACKEND, CLOCK, COLLECTIVE, DTYPE, OP, STACK, TOPOLOGY
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Dilation, Real, Size, Whole
 from emul.cli.progress import progress
 from emul.cli.reports import write_perf_report
-from emul.cli.terminal import complain, say
+from emul.cli.terminal import complain
 
 if TYPE_CHECKING:
+    from emul.cli.perf_sheet import PerfSheet
     from emul.cli.sweep import Sweep
     from emul.report import PerfResult, PerfRow
+    from emul.report.closing import Closing, Overflow
     from emul.topology import Document
 
 __all__ = ["perf"]
@@ -28,9 +33,9 @@ WRONG_OR_LATE = 1
 
 def _write_json(path: Path, result: PerfResult) -> None:
     from emul import __version__
-    from emul.report import json_document, write_json
+    from emul.report import perf_document, write_json
 
-    write_json(path, json_document(__version__, result.rows, interrupted=result.interrupted))
+    write_json(path, perf_document(__version__, result))
 
 
 def _write_nccl_json(path: Path, result: PerfResult) -> None:
@@ -39,8 +44,17 @@ def _write_nccl_json(path: Path, result: PerfResult) -> None:
     write_json(path, nccl_document(result))
 
 
+def _write_csv(path: Path, result: PerfResult) -> None:
+    from emul.report.documents import rows_csv
+    from emul.report.files import write_text
+
+    write_text(path, rows_csv(result.rows))
+
+
 FILES: Outputs[PerfResult] = Outputs(
-    Output("--json", "Write the lines as JSON.", _write_json),
+    Output("--json", "Write the lines and all that the words say as JSON (emul schema perf).",
+           _write_json),
+    Output("--csv", "Write the lines as CSV, by the names of the JSON.", _write_csv),
     Output("--nccl-json", "Write the JSON of nccl-tests (-J).", _write_nccl_json),
     Output("--trace", "Write a trace of the largest size that is done: .json, .json.gz (Chrome), "
            ".pftrace or .perfetto-trace.", pictures.trace_largest, pictures.check_trace),
@@ -53,75 +67,211 @@ FILES: Outputs[PerfResult] = Outputs(
 )  # fmt: skip
 
 
-@click.command()
-@click.argument("collective", required=False)
-@click.option("-b", "--minbytes", type=Size(), default="8", help="First size.", show_default=True)
-@click.option("-e", "--maxbytes", type=Size(), default="32M", help="Last size.", show_default=True)
-@click.option("-i", "--stepbytes", type=Size(), help="Add this to each size, instead of -f.")
-@click.option("-f", "--stepfactor", type=Whole(2), default=2, show_default=True,
-              help="Multiply each size by this.")  # fmt: skip
-@click.option("-d", "--datatype", default="float32", show_default=True,
-              help="Element type, also by the names of nccl-tests (float, half, ...).")  # fmt: skip
-@click.option("-o", "--op", default="sum", show_default=True, help="sum, prod, min, max or avg.")
-@click.option(
-    "-r",
-    "--root",
-    type=Whole(0),
-    show_default="0, or that of FILE.xml",
-    help="Of broadcast, reduce, gather, scatter.",
+@click.command(
+    cls=Command,
+    short_help="Run a collective, time it, and say what binds it.",
+    examples={
+        "what three campuses cost for gradients of 64 MiB": "emul perf -b 64M -e 64M",
+        "one algorithm on a topology of your own, without waiting for it": (
+            "emul perf broadcast --topology campuses.toml --algorithm ring --clock virtual"
+        ),
+    },
+    page="reading-results.md",
 )
-@click.option("-n", "--iters", type=Whole(1), default=20, show_default=True,
-              help="Timed runs per size; the one with the median lag is shown.")  # fmt: skip
-@click.option("-w", "--warmup-iters", type=Whole(0), default=5, show_default=True,
-              help="Runs per size before those.")  # fmt: skip
-@click.option("-c", "--check", type=Whole(0), default=1, show_default=True,
-              help="Runs per size whose every element is checked.")  # fmt: skip
-@click.option("--topology", default="three-campus", show_default=True, metavar="NAME|FILE",
-              help="A preset (see emul topology list) or a TOML file.")  # fmt: skip
-@click.option("--algorithm", default="auto", show_default=True,
-              help="A name, auto for the quickest by the model, or FILE.xml, a plan.")  # fmt: skip
-@click.option("--stack", default="ideal", show_default=True, metavar="NAME|FILE",
-              help="Whose messages: ideal, nccl, gloo, openmpi, or a profile in TOML. "
-                   "auto is then that library's algorithm.")  # fmt: skip
-@click.option("--backend", default="auto", show_default=True,
-              help="cpu, numpy, cupy (on a GPU), or auto: the GPU if it can compute, else cpu; "
-                   "see emul info.")  # fmt: skip
-@click.option("--clock", default="wall", show_default=True,
-              help="wall: wait for the links. virtual: only compute the time.")  # fmt: skip
-@click.option("--no-data", is_flag=True,
-              help="Only model the time, without arrays, on the virtual clock: for worlds of "
-                   "hundreds of thousands of ranks.")  # fmt: skip
-@click.option("--dilation", type=Dilation(), default="1", show_default=True,
-              help="Stretch modelled time by this on the wall clock; auto finds it by a short "
-                   "rehearsal.")  # fmt: skip
-@click.option("--strict", "strict_s", type=Real(0), metavar="SECONDS",
-              help="Fail when a timed call ends later than this after its moment.")  # fmt: skip
-@click.option("--slice", "slice_bytes", type=Size(), default="512K", show_default=True,
-              help="Send chunks on in pieces of this size; 0 for whole chunks.")  # fmt: skip
-@click.option("--slots", type=Whole(1), default=8, show_default=True,
-              help="Slices in flight on a connection.")  # fmt: skip
-@click.option("--zero-latency", is_flag=True, help="No distance between the ranks.")
-@click.option("--no-window", is_flag=True, help="Any number of bytes and slices in flight.")
-@click.option("--no-gap", is_flag=True, help="Nothing between the slices of a stream.")
-@click.option("--no-loss", is_flag=True, help="No packet is lost.")
-@click.option("--no-jitter", is_flag=True, help="Every message takes the same time.")
-@click.option("--no-queue", is_flag=True, help="No packets of others in front, no pauses.")
-@click.option("--no-load", is_flag=True, help="The whole rate, whatever others take of it.")
-@click.option("--no-outage", is_flag=True, help="Trunks are never down.")
-@click.option("--start", "start_s", type=Real(0), default=0.0, show_default=True,
-              metavar="SECONDS", help="When calls begin, where trunks change.")  # fmt: skip
-@click.option("--seed", type=Whole(0), default=0, show_default=True,
-              help="Of the data, and of whatever links do by chance.")  # fmt: skip
+@click.argument("collective", required=False, type=COLLECTIVE)
+@options(
+    "Sizes",
+    option("-b", "--minbytes", type=Size(), default="8", show_default=True, help="First size."),
+    option("-e", "--maxbytes", type=Size(), default="32M", show_default=True, help="Last size."),
+    option(
+        "-f",
+        "--stepfactor",
+        type=Whole(2),
+        default=2,
+        show_default=True,
+        help="Multiply each size by this.",
+    ),
+    option("-i", "--stepbytes", type=Size(), help="Add this to each size, instead of -f."),
+)
+@options(
+    "Data",
+    option(
+        "-d",
+        "--datatype",
+        type=DTYPE,
+        default="float32",
+        show_default=True,
+        metavar="TYPE",
+        help="Element type, by any of its names (float32, float, fp32; bf16 ...).",
+    ),
+    option(
+        "-o", "--op", type=OP, default="sum", show_default=True, help="sum, prod, min, max or avg."
+    ),
+    option(
+        "-r",
+        "--root",
+        type=Whole(0),
+        show_default="0, or that of FILE.xml",
+        help="Of broadcast, reduce, gather, scatter.",
+    ),
+    option(
+        "--seed",
+        type=Whole(0),
+        default=0,
+        show_default=True,
+        help="Of the data, and of whatever links do by chance.",
+    ),
+)
+@options(
+    "Network and algorithm",
+    option(
+        "--topology",
+        type=TOPOLOGY,
+        default="three-campus",
+        show_default=True,
+        metavar="NAME|FILE",
+        help="A preset (see emul topology list) or a TOML file.",
+    ),
+    option(
+        "--algorithm",
+        type=ALGORITHM,
+        default="auto",
+        show_default=True,
+        metavar="NAME|FILE",
+        help="A name (see emul plan list), auto for the quickest by the model, or FILE.xml, a "
+        "plan.",
+    ),
+    option(
+        "--stack",
+        type=STACK,
+        default="ideal",
+        show_default=True,
+        metavar="NAME|FILE",
+        help="Whose messages: ideal, nccl, gloo, openmpi, or a profile in TOML. auto is then "
+        "that library's algorithm.",
+    ),
+    option(
+        "--slice",
+        "slice_bytes",
+        type=Size(),
+        default="512K",
+        show_default=True,
+        help="Send chunks on in pieces of this size; 0 for whole chunks.",
+    ),
+    option(
+        "--slots",
+        type=Whole(1),
+        default=8,
+        show_default=True,
+        help="Slices in flight on a connection.",
+    ),
+    option(
+        "--start",
+        "start_s",
+        type=Real(0),
+        default=0.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="When calls begin, where trunks change.",
+    ),
+)
+@options(
+    "Effects left out",
+    option("--zero-latency", is_flag=True, help="No distance between the ranks."),
+    option("--no-window", is_flag=True, help="Any number of bytes and slices in flight."),
+    option("--no-gap", is_flag=True, help="Nothing between the slices of a stream."),
+    option("--no-loss", is_flag=True, help="No packet is lost."),
+    option("--no-jitter", is_flag=True, help="Every message takes the same time."),
+    option("--no-queue", is_flag=True, help="No packets of others in front, no pauses."),
+    option("--no-load", is_flag=True, help="The whole rate, whatever others take of it."),
+    option("--no-outage", is_flag=True, help="Trunks are never down."),
+)
+@options(
+    "Runs and clock",
+    option(
+        "-n",
+        "--iters",
+        type=Whole(1),
+        default=20,
+        show_default=True,
+        help="Timed runs per size; the one with the median lag is shown.",
+    ),
+    option(
+        "-w",
+        "--warmup-iters",
+        type=Whole(0),
+        default=5,
+        show_default=True,
+        help="Runs per size before those.",
+    ),
+    option(
+        "-c",
+        "--check",
+        type=Whole(0),
+        default=1,
+        show_default=True,
+        help="Runs per size whose every element is checked.",
+    ),
+    option(
+        "--clock",
+        type=CLOCK,
+        default="wall",
+        show_default=True,
+        metavar="wall|virtual",
+        help="wall: wait for the links. virtual: only compute the time.",
+    ),
+    option(
+        "--no-data",
+        is_flag=True,
+        help="Only model the time, without arrays, on the virtual clock: for worlds of "
+        "hundreds of thousands of ranks.",
+    ),
+    option(
+        "--backend",
+        type=BACKEND,
+        default="auto",
+        show_default=True,
+        help="cpu, numpy, cupy (on a GPU), or auto: the GPU if it can compute, else cpu; see "
+        "emul info.",
+    ),
+    option(
+        "--dilation",
+        type=Dilation(),
+        default="1",
+        show_default=True,
+        help="Stretch modelled time by this on the wall clock; auto finds it by a short rehearsal.",
+    ),
+    option(
+        "--strict",
+        "strict_s",
+        type=Real(0),
+        metavar="SECONDS",
+        help="Fail when a timed call ends later than this after its moment.",
+    ),
+)
+@options(
+    "Table",
+    option(
+        "--wide/--narrow",
+        default=None,
+        help="All columns of nccl-tests and all algorithms of auto, or the columns that fit "
+        "the terminal. By default wide in a pipe, narrow on a terminal.",
+    ),
+    option("--markdown", is_flag=True, help="Print the table and the words as Markdown."),
+)
 @FILES.options
 def perf(**asked: Any) -> None:
     """Run a collective over a range of sizes, wait for its links, and check every element.
 
     COLLECTIVE is all_reduce, reduce_scatter, all_gather, broadcast, reduce, all_to_all, gather,
     scatter or send_recv (every rank to the next); by default all_reduce, or the one that a plan in
-    FILE.xml computes. Sizes may end in K, M or G for powers of 1024. The exit status is 1 when an
-    element is wrong, --strict is not met, or by a defect of emul a time is below its bound.
+    FILE.xml computes. Names may be spelled as elsewhere: AllReduce, all-reduce, allreduce.
+
+    Sizes may end in K, M or G for powers of 1024. The exit status is 1 when an element is wrong,
+    --strict is not met, or by a defect of emul a time is below its bound.
     """
     from emul.cli.perf_setup import check_asked, counts_of, sweep_of
+    from emul.cli.perf_sheet import sheet_of
     from emul.topology import load_document
 
     FILES.check(asked, [asked["topology"], asked["algorithm"], asked["stack"]])
@@ -133,24 +283,55 @@ def perf(**asked: Any) -> None:
     pictures.check_largest(asked, lambda: sweep.predict(sweep.world, counts[-1]))
     sweep.rehearse(counts)
     started = datetime.now()
-    rows, words, interrupted = _print_table(sweep, counts)
-    if rows:  # with none, a complete file of an earlier run is worth more
-        FILES.write(asked, _result(sweep, counts, rows, words, asked, started, document))
+    outcome = SweepOutcome()
+    interrupted = _run(sweep, counts, sheet_of(sweep, counts, asked), outcome)
+    if outcome.rows:  # with none, a complete file of an earlier run is worth more
+        FILES.write(asked, _result(sweep, counts, outcome, asked, started, document))
     if interrupted:
-        complain(f"emul perf: interrupted after {len(rows)} of {len(counts)} sizes")
+        complain(f"emul perf: interrupted after {len(outcome.rows)} of {len(counts)} sizes")
         sys.exit(INTERRUPTED)
-    late = _too_late(rows, asked["strict_s"])
+    late = _too_late(outcome.rows, asked["strict_s"])
     if late:
         complain(f"emul perf: {late}")
-    if late or any(row.wrong or row.below_bound for row in rows):
+    if late or any(row.wrong or row.below_bound for row in outcome.rows):
         sys.exit(WRONG_OR_LATE)
+
+
+@dataclass
+class SweepOutcome:
+    """The rows of a sweep as far as it has come, and the conclusions when it is complete."""
+
+    rows: list[PerfRow] = field(default_factory=list)
+    closing: Closing | None = None
+    overflow: Overflow | None = None
+    words: list[str] = field(default_factory=list)
+
+
+def _run(sweep: Sweep, counts: list[int], sheet: PerfSheet, outcome: SweepOutcome) -> bool:
+    """Run every size and print it, and the words; return whether it was interrupted."""
+    from emul import __version__
+    from emul.report.closing import closing_of, overflow_of
+
+    try:
+        sheet.head(__version__, sweep.how)
+        for number, count in enumerate(counts, start=1):
+            with progress(f"size {number} of {len(counts)}") as advance:
+                row = sweep.row(count, advance)
+            outcome.rows.append(row)
+            sheet.row(row)
+        here = sweep.predict(sweep.world, counts[-1])
+        outcome.closing = closing_of(sweep.world, here, sweep.in_one_place(counts[-1]))
+        outcome.overflow = overflow_of(outcome.rows, sweep.op) if sweep.may_overflow else None
+        outcome.words = sheet.end(outcome.rows, sweep, outcome.closing, outcome.overflow)
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def _result(
     sweep: Sweep,
     counts: list[int],
-    rows: list[PerfRow],
-    words: list[str],
+    outcome: SweepOutcome,
     asked: dict[str, Any],
     started: datetime,
     document: Document | None,
@@ -159,22 +340,22 @@ def _result(
     from emul.cli.perf_setup import nccl_config
     from emul.report import PerfResult
 
-    last = counts[len(rows) - 1]
+    last = counts[len(outcome.rows) - 1]
     return PerfResult(
         sweep.world,
-        rows,
-        lambda at: sweep.predict(sweep.world, counts[at]),
-        words,
+        outcome.rows,
+        lambda at: sweep.predict(sweep.world, counts[: len(outcome.rows)][at]),
+        outcome.closing,
+        outcome.overflow,
+        outcome.words,
         sweep.lag,
         sys.argv,
         nccl_config(asked, sweep.world.size),
         started,
         datetime.now(),
-        interrupted=len(rows) < len(counts),
-        in_one_place=lambda: sweep.in_one_place(last),
-        alternatives=lambda: sweep.alternatives(last),
-        document=document,
-        may_overflow=sweep.may_overflow,
+        lambda: sweep.alternatives(last),
+        document,
+        interrupted=len(outcome.rows) < len(counts),
     )
 
 
@@ -201,36 +382,3 @@ def _too_late(rows: list[PerfRow], strict_s: float | None) -> str | None:
         "waiting": "waits ended late",
     }
     return f"{said}; {why[worst.blame or 'waiting']}: use a quieter machine, or a larger bound"
-
-
-def _print_table(sweep: Sweep, counts: list[int]) -> tuple[list[PerfRow], list[str], bool]:
-    """Print head, lines, foot and words; return rows and words, and if it was interrupted."""
-    from emul import __version__
-    from emul.report import PerfTable
-
-    rows: list[PerfRow] = []
-    words: list[str] = []
-    table = PerfTable(
-        sweep.world, sweep.collective, sweep.algorithm, counts_overflow=sweep.counts_overflow
-    )
-    try:
-        say(*table.head(__version__, sweep.how))
-        for number, count in enumerate(counts, start=1):
-            with progress(f"size {number} of {len(counts)}") as advance:
-                row = sweep.row(count, advance)
-            rows.append(row)
-            say(table.line(row))
-        words = _words(sweep, rows, counts[-1])
-        say(*table.foot(rows, sweep.lag), *words)
-    except KeyboardInterrupt:
-        return rows, words, True
-    return rows, words, False
-
-
-def _words(sweep: Sweep, rows: list[PerfRow], count: int) -> list[str]:
-    """Return the lines below the table: about the largest size, and elements that overflowed."""
-    from emul.report import closing_words, overflow_words
-
-    here = sweep.predict(sweep.world, count)
-    words = closing_words(sweep.world, here, sweep.in_one_place(count))
-    return [*words, overflow_words(rows, sweep.op)] if sweep.may_overflow else words

@@ -73,11 +73,11 @@ def _collective_and_root(asked: Mapping[str, Any]) -> tuple[str, int]:
     collective, root = asked["collective"], asked["root"]
     if is_plan_file(asked["algorithm"]):
         plan = read_plan(asked["algorithm"])
-        collective = collective or plan.collective
+        collective = plan.collective if collective is None else collective
         root = plan.root if root is None or collective == "send_recv" else root
     elif collective == "send_recv":
         root = NEXT_RANK
-    return collective or "all_reduce", root or 0
+    return "all_reduce" if collective is None else collective, root or 0
 
 
 def _world(asked: Mapping[str, Any]) -> World:

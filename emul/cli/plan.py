@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emul.cli.params import Subcommands, Whole
-from emul.cli.terminal import print_wide, say
+from emul.cli.terminal import print_table, say
 
 if TYPE_CHECKING:
     from emul.plans import Plan
@@ -27,7 +27,7 @@ def list_() -> None:
     """List the collectives, and the algorithms that do each."""
     from emul.report.plans import plan_list
 
-    print_wide(plan_list())
+    print_table(plan_list())
 
 
 # fmt: off

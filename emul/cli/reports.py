@@ -41,10 +41,10 @@ def write_perf_report(path: Path, result: PerfResult) -> None:
         result.world,
         result.rows,
         result.largest,
-        None if result.interrupted or interrupt else result.in_one_place(),
+        result.closing,
         changes,
         result.document,
-        may_overflow=result.may_overflow,
+        result.overflow,
     )
     origin = Origin.of(__version__, result.command, result.ended)
     write_report(path, perf_page(findings, origin, interrupted=said))

@@ -5,9 +5,11 @@ by the terminal.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 import click
@@ -15,11 +17,37 @@ import click
 from emul.reading.printable import printable, shortened
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
-__all__ = ["complain", "console", "open_streams", "print_wide", "say", "say_each", "silence"]
+    from emul.report.text_table import TextTable
+
+__all__ = [
+    "columns",
+    "complain",
+    "console",
+    "open_streams",
+    "print_table",
+    "say",
+    "say_each",
+    "say_fitted",
+    "silence",
+    "terminal_width",
+    "wrapped",
+]
 
 WIDTH_WITHOUT_TERMINAL = 250
+
+LEAST_WIDTH = 20
+"""Of a terminal: below it, nothing is made to fit."""
+
+COMMENT = "#"
+"""The beginning of lines about the table, which stay comments where they are wrapped."""
+
+LABEL = re.compile(r"[A-Z][\w ]*:(?= )")
+"""The beginning of a line of words, which is bold on a terminal."""
+
+PIECES = re.compile(r"\d[\d.e+-]* (?:[nmu]?s|[KMGT]i?B(?:/s)?|B|%|Gbit/s)\S*\s*|\S+\s*|^\s+")
+"""A word and the spaces behind it, or a number with its unit; the indent of a line."""
 
 MOST_LINES = 12
 """Of notes of one kind; more are counted."""
@@ -47,9 +75,11 @@ def say(*lines: str) -> None:
 def say_each(kind: str, notes: Iterable[str]) -> None:
     """Print each note once, behind ``kind``; of very many the first, and how many are left."""
     different = list(dict.fromkeys(notes))
-    say(*(f"{kind}{shortened(note)}" for note in different[:MOST_LINES]))
+    lines = [f"{kind}{shortened(note)}" for note in different[:MOST_LINES]]
     if len(different) > MOST_LINES:
-        say(f"{kind}... and {len(different) - MOST_LINES} more")
+        lines.append(f"{kind}... and {len(different) - MOST_LINES} more")
+    if lines:
+        say_fitted(lines, terminal_width())
 
 
 def complain(message: str) -> None:
@@ -65,6 +95,54 @@ def silence() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def terminal_width() -> int | None:
+    """Return the columns of standard output; None where it is no terminal."""
+    return columns() if console().is_terminal else None
+
+
+def columns() -> int:
+    """Return the columns of the terminal, 80 where there is none; the variable COLUMNS rules."""
+    return max(LEAST_WIDTH, get_terminal_size().columns)
+
+
+def say_fitted(lines: Iterable[str], width: int | None) -> None:
+    """Print lines of words in ``width`` columns, each with a hanging indent; None for any width.
+
+    On a terminal, the word before the first colon is bold.
+    """
+    if width is None:
+        say(*lines)
+        return
+    from rich.text import Text
+
+    shown = console(width=width)
+    for line in lines:
+        label = LABEL.match(line)
+        for number, part in enumerate(wrapped(line, width)):
+            text = Text(part)
+            if label and not number:
+                text.stylize("bold", 0, label.end())
+            shown.print(text, soft_wrap=True)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """Return ``line`` in lines of at most ``width`` columns, all but the first indented.
+
+    A number stays beside its unit. A word that is longer than a line is cut into several.
+    """
+    from rich.cells import cell_len, chop_cells
+
+    indent = f"{COMMENT}   " if line.startswith(COMMENT) else "  "
+    parts = [""]
+    for word in PIECES.findall(printable(line)):
+        if cell_len(parts[-1]) + cell_len(word.rstrip()) <= width:
+            parts[-1] += word
+            continue
+        first, *more = chop_cells(word, width - len(indent)) if word else [""]
+        parts += [indent + each for each in (first, *more)]
+    return [part.rstrip() for part in parts if part.strip()] or [""]
+
+
 def console(*, stderr: bool = False, width: int | None = None) -> Console:
     """Return a console that takes text for text: no markup, no emoji, no colours of numbers."""
     from rich.console import Console
@@ -72,9 +150,21 @@ def console(*, stderr: bool = False, width: int | None = None) -> Console:
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
-def print_wide(table: RenderableType) -> None:
-    """Print a rich table, as wide as it needs where there is no terminal to fit in."""
-    wide = console()
-    if not wide.is_terminal:
-        wide = console(width=WIDTH_WITHOUT_TERMINAL)
-    wide.print(table)
+def print_table(table: TextTable, *, wide: bool = False) -> None:
+    """Print a table to fit the terminal; ``wide``, or where there is none, in full.
+
+    Where columns gave way, a line names them.
+    """
+    width = None if wide else terminal_width()
+    if width is None:
+        console(width=WIDTH_WITHOUT_TERMINAL).print(table)
+        return
+    fitted, left_out = table.fitted(width)
+    shown = console(width=width)
+    if table is not fitted:
+        shown.print()
+    shown.print(fitted)
+    if left_out:
+        say_fitted([f"{COMMENT} left out to fit {width} columns: {', '.join(left_out)}"], width)
+    if table is not fitted:
+        shown.print()

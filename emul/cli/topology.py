@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emul.cli.params import Subcommands
-from emul.cli.terminal import print_wide, say, say_each
+from emul.cli.help import Command, Group, option, options
+from emul.cli.names import SHOWN_TOPOLOGY, Recorded
+from emul.cli.terminal import print_table, say, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from emul.topology import LinkOrigin
@@ -17,25 +18,58 @@ if TYPE_CHECKING:
 __all__ = ["topology"]
 
 
-@click.group(cls=Subcommands)
+@click.group(
+    cls=Group,
+    examples={
+        "all presets": "emul topology list",
+        "the links of one": "emul topology show three-campus",
+    },
+    page="plan-campuses.md",
+)
 def topology() -> None:
     """Show where ranks live, and the links between them."""
 
 
-@topology.command("list")
-def list_() -> None:
+WIDE = options(
+    "Table", option("--wide", is_flag=True, help="All columns, also beyond the terminal.")
+)
+
+
+@topology.command(
+    "list",
+    cls=Command,
+    examples={
+        "topologies and links": "emul topology list",
+        "with every column": "emul topology list --wide",
+    },
+    page="reference/topology.md",
+)
+@WIDE
+def list_(wide: bool) -> None:
     """List the topologies that come with emul, and the presets of links."""
     from emul.report import link_list, topology_list
     from emul.topology import link_preset_names, load, preset_names, preset_table
 
-    print_wide(topology_list(load(name) for name in preset_names()))
-    print_wide(link_list(preset_table(name) for name in link_preset_names()))
+    print_table(topology_list(load(name) for name in preset_names()), wide=wide)
+    print_table(link_list(preset_table(name) for name in link_preset_names()), wide=wide)
 
 
-@topology.command()
-@click.argument("name", metavar="NAME|FILE|LINK")
-@click.option("--sources", is_flag=True, help="Every figure of every link, and its source.")
-def show(name: str, sources: bool) -> None:
+@topology.command(
+    cls=Command,
+    short_help="Show the links of a topology, or the figures of a link.",
+    examples={
+        "the links of a preset": "emul topology show three-campus",
+        "every figure of a link, with its source": "emul topology show metro_dwdm_16km",
+    },
+    page="reference/topology.md",
+)
+@click.argument("name", metavar="NAME|FILE|LINK", type=SHOWN_TOPOLOGY)
+@options(
+    "Figures",
+    option("--sources", is_flag=True, help="Every figure of every link, and its source."),
+)
+@WIDE
+def show(name: str, sources: bool, wide: bool) -> None:
     """Show the links of a topology: one-way delay, RTT, rate and BDP of each.
 
     Of a preset of links, show every figure and its source.
@@ -48,8 +82,8 @@ def show(name: str, sources: bool) -> None:
         return
     document = load_document(name)
     heading, table = topology_sheet(document.topology)
-    say(*heading)
-    print_wide(table)
+    say_fitted(heading, None if wide else terminal_width())
+    print_table(table, wide=wide)
     if sources:
         _show_links(document.tables)
     else:
@@ -60,7 +94,7 @@ def _show_links(links: Sequence[LinkOrigin]) -> None:
     from emul.report import link_sheets
 
     for sheet in link_sheets(links):
-        print_wide(sheet)
+        print_table(sheet)
     _say_notes(links)
 
 
@@ -70,8 +104,15 @@ def _say_notes(links: Sequence[LinkOrigin]) -> None:
     say_each("note: ", (note for link in links for note in notes_of(link)))
 
 
-@topology.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@topology.command(
+    cls=Command,
+    examples={
+        "a file of your own": "emul topology check campuses.toml",
+        "and its links, as emul reads them": "emul topology show campuses.toml --sources",
+    },
+    page="reference/topology.md",
+)
+@click.argument("file", type=Recorded(".toml"))
 def check(file: Path) -> None:
     """Check a topology file, and describe it."""
     from emul.topology import read_document

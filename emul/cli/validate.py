@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.help import Command, option, options
+from emul.cli.names import STACK, Recorded
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Real
 from emul.cli.pictures import check_plot
 from emul.cli.reports import write_validation_report
-from emul.cli.terminal import complain, console, print_wide, say, say_each
+from emul.cli.terminal import complain, console, print_table, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,21 +51,69 @@ FILES: Outputs[ValidationResult] = Outputs(
 )  # fmt: skip
 
 
-@click.command()
-@click.argument("measured", type=click.Path(path_type=Path), metavar="MEASURED.csv")
-@click.option("--links", type=click.Path(path_type=Path), required=True, metavar="LINKS.csv",
-              help="What was measured of the links alone: ping and iperf3.")  # fmt: skip
-@click.option("--stack", metavar="NAME|FILE",
-              help="The stack of all rows (default: that of each row's sw).")  # fmt: skip
-@click.option("--calibrate", is_flag=True,
-              help="First fit constants of stacks to the rows without shaping.")  # fmt: skip
-@click.option("--min-delay", "min_delay_us", type=Real(0), default=0.0, metavar="US",
-              help="Leave out rows with a shorter one-way delay.")  # fmt: skip
-@click.option("--summary", "only_summary", is_flag=True, help="Do not print the rows.")
-@click.option("--max-median", type=Real(0), metavar="PART",
-              help="Exit with 1 when the median error is larger, as in 0.04.")  # fmt: skip
-@click.option("--max-p90", type=Real(0), metavar="PART",
-              help="Exit with 1 when the 90th percentile of the errors is larger.")  # fmt: skip
+@click.command(
+    cls=Command,
+    short_help="Predict measured collectives, and print the errors.",
+    examples={
+        "how far predictions are from what was measured": (
+            "emul validate measured.csv --links links.csv --summary"
+        ),
+        "fail where the median error is above 4 %": (
+            "emul validate measured.csv --links links.csv --max-median 0.04"
+        ),
+    },
+    page="trust.md",
+)
+@click.argument("measured", type=Recorded(".csv"), metavar="MEASURED.csv")
+@options(
+    "Predictions",
+    option(
+        "--links",
+        type=Recorded(".csv"),
+        required=True,
+        metavar="LINKS.csv",
+        help="What was measured of the links alone: ping and iperf3.",
+    ),
+    option(
+        "--stack",
+        metavar="NAME|FILE",
+        type=STACK,
+        help="The stack of all rows (default: that of each row's sw).",
+    ),
+    option(
+        "--calibrate",
+        is_flag=True,
+        help="First fit constants of stacks to the rows without shaping.",
+    ),
+    option(
+        "--min-delay",
+        "min_delay_us",
+        type=Real(0),
+        default=0.0,
+        metavar="US",
+        help="Leave out rows with a shorter one-way delay.",
+    ),
+)
+@options(
+    "Bounds",
+    option(
+        "--max-median",
+        type=Real(0),
+        metavar="PART",
+        help="Exit with 1 when the median error is larger, as in 0.04.",
+    ),
+    option(
+        "--max-p90",
+        type=Real(0),
+        metavar="PART",
+        help="Exit with 1 when the 90th percentile of the errors is larger.",
+    ),
+)
+@options(
+    "Table",
+    option("--summary", "only_summary", is_flag=True, help="Do not print the rows."),
+    option("--wide", is_flag=True, help="All columns, also beyond the terminal."),
+)
 @FILES.options
 def validate(
     measured: Path,
@@ -72,6 +122,7 @@ def validate(
     calibrate: bool,
     min_delay_us: float,
     only_summary: bool,
+    wide: bool,
     max_median: float | None,
     max_p90: float | None,
     **asked: Any,
@@ -94,10 +145,10 @@ def validate(
     predictions, interrupted = _predict(rows, predictor)
     if not predictions:
         sys.exit(INTERRUPTED)
-    _print(predictions, only_summary)
+    _print(predictions, only_summary, wide)
     stacks = {used.name: used for used in (predictor.stack_of(p.row) for p in predictions)}
     result = ValidationResult(
-        predictions, sys.argv, interrupted, tuple(stacks.values()), fitted=calibrate
+        predictions, sys.argv, interrupted, tuple(stacks.values()), fitted=bool(predictor.stacks)
     )
     FILES.write(asked, result)
     model, _ = summary_of(predictions)
@@ -121,12 +172,13 @@ def _predictor(
     fitted = calibrated_stacks(rows, table, predictor)
     for name, each in fitted.items():
         constants = each.constants
-        say(
+        said = (
             f"# {name}, fitted to the rows without shaping: call {constants.call_s * 1e6:.1f} us, "
             f"message {constants.message_s * 1e6:.1f} us, control {constants.control_s * 1e6:.1f} "
             f"us, completion {constants.completion_s * 1e6:.1f} us, byte "
             f"{constants.byte_s * 1e9:.3f} ns"
         )
+        say_fitted([said], terminal_width())
     return Predictor(table, fitted.get(stack.name, stack) if stack else None, fitted)
 
 
@@ -146,12 +198,12 @@ def _predict(rows: Sequence[MeasuredRow], predictor: Predictor) -> tuple[list[Pr
     return predictions, False
 
 
-def _print(predictions: Sequence[Predicted], only_summary: bool) -> None:
+def _print(predictions: Sequence[Predicted], only_summary: bool, wide: bool) -> None:
     from emul.report.validation import validation_summary, validation_table
 
     if not only_summary:
-        print_wide(validation_table(predictions))
-    print_wide(validation_summary(predictions))
+        print_table(validation_table(predictions), wide=wide)
+    print_table(validation_summary(predictions), wide=wide)
     say_each("# ", (note for each in predictions for note in each.notes))
 
 

@@ -10,7 +10,9 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
+from emul import naming
 from emul.errors import DTypeError, unknown_name
+from emul.naming import canonical
 
 __all__ = ["DTYPES", "NCCL_NAMES", "dtype_named", "dtype_of", "float_form", "name_of"]
 
@@ -33,17 +35,17 @@ NCCL_NAMES: Mapping[str, str] = MappingProxyType(
 """The names of types in nccl-tests where they differ (src/common.cu)."""
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-_BY_ANY_NAME = {**{nccl: ours for ours, nccl in NCCL_NAMES.items()}, **{n: n for n in DTYPES}}
 
 
 def dtype_named(name: str) -> np.dtype[np.generic]:
-    """Return the element type called ``name``, for example ``float32`` or ``float``.
+    """Return the element type called ``name``, for example ``float32``, ``float`` or ``bf16``.
 
     Raises ArgumentError when there is none.
     """
-    if not isinstance(name, str) or name not in _BY_ANY_NAME:
-        raise unknown_name("dtype", name, _BY_ANY_NAME)
-    return DTYPES[_BY_ANY_NAME[name]]
+    known = canonical(name, DTYPES, naming.DTYPES) if isinstance(name, str) else None
+    if known not in DTYPES:
+        raise unknown_name("dtype", name, (*NCCL_NAMES.values(), *DTYPES))
+    return DTYPES[known]
 
 
 def dtype_of(array: npt.NDArray[np.generic]) -> np.dtype[np.generic]:

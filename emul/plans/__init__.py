@@ -7,7 +7,7 @@ from emul.plans.algorithms.registry import (
     build_plan,
     unproven_plan,
 )
-from emul.plans.collectives import COLLECTIVES, Collective, collective_named
+from emul.plans.collectives import COLLECTIVES, Collective, collective_meant, collective_named
 from emul.plans.custom import Schedule, Send, plan_from
 from emul.plans.expressions import Expressions
 from emul.plans.msccl import PLAN_FILES, is_plan_file, plan_xml, read_plan
@@ -43,6 +43,7 @@ __all__ = [
     "algorithms_for",
     "build_hierarchy",
     "build_plan",
+    "collective_meant",
     "collective_named",
     "is_plan_file",
     "passes",

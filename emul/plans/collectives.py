@@ -13,11 +13,13 @@ from types import MappingProxyType
 
 import numpy as np
 
+from emul import naming
 from emul.arrays import BoolArray, Int64Array
 from emul.errors import unknown_name
+from emul.naming import canonical
 from emul.plans.contents import Contents, everyone, sets_of
 
-__all__ = ["COLLECTIVES", "Collective", "collective_named"]
+__all__ = ["COLLECTIVES", "Collective", "collective_meant", "collective_named"]
 
 Asked = tuple[Contents, BoolArray]
 
@@ -303,3 +305,13 @@ def collective_named(name: str) -> Collective:
     if not isinstance(name, str) or name not in COLLECTIVES:
         raise unknown_name("collective", name, COLLECTIVES)
     return COLLECTIVES[name]
+
+
+def collective_meant(name: str) -> Collective:
+    """Return the collective that ``name`` means, also as libraries spell it: AllReduce, allreduce.
+
+    Raises ArgumentError when there is none.
+    """
+    return collective_named(
+        canonical(name, COLLECTIVES, naming.COLLECTIVES) if isinstance(name, str) else name
+    )

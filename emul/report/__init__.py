@@ -1,23 +1,22 @@
 """Output for people and programs: the table, the words under it, and the JSON files."""
 
-from emul.report.documents import json_document, nccl_document, write_json
+from emul.report.documents import nccl_document, perf_document, write_json
 from emul.report.perf_result import PerfResult
 from emul.report.perf_row import PerfRow, modelled_row, perf_row
-from emul.report.table import PerfTable
+from emul.report.table import WideTable
 from emul.report.topologies import link_list, link_sheets, topology_list, topology_sheet
-from emul.report.words import closing_words, overflow_words
+from emul.report.words import closing_words
 
 __all__ = [
     "PerfResult",
     "PerfRow",
-    "PerfTable",
+    "WideTable",
     "closing_words",
-    "json_document",
     "link_list",
     "link_sheets",
     "modelled_row",
     "nccl_document",
-    "overflow_words",
+    "perf_document",
     "perf_row",
     "topology_list",
     "topology_sheet",

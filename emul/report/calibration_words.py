@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from emul.measured import Calibration, Log, Parameter, SiteLayout, Taken
 from emul.report.documents import document
@@ -19,8 +19,6 @@ __all__ = [
     "file_line",
     "fit_words",
 ]
-
-SCHEMA = "emul-calibrate-1"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class CalibrationResult:
 def calibration_table(parameters: Sequence[Parameter]) -> TextTable:
     """Return a table with a line for each parameter."""
     columns = ("parameter", "value", "interval", "status", "from")
-    table = TextTable(*columns, right=("value", "interval"))
+    table = TextTable(*columns, right=("value", "interval"), prose=["from"])
     for each in parameters:
         value = f"{each.value:.6g} {each.unit}"
         table.row(each.name, value, each.interval or "-", each.status, each.source)
@@ -81,25 +79,50 @@ def _slices(calibration: Calibration) -> str:
     return f"; rings hand on slices of {format_bytes(calibration.slice_bytes)}"
 
 
+@dataclass(frozen=True, slots=True)
+class CalibratedFile:
+    """A file of measurements: its format, the number read from it, and their groups."""
+
+    file: str
+    format: str
+    measurements: int
+    taken: Sequence[Taken]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationContents:
+    """The parameters of a link, and how well they match the measurements.
+
+    ``slice_bytes``: of the pieces in which rings hand on chunks, 0 for whole chunks.
+    ``typical_error``, ``worst_error``: relative, the median and the largest.
+    """
+
+    SCHEMA: ClassVar[str] = "emul-calibrate-1"
+
+    files: Sequence[CalibratedFile]
+    link: str
+    parameters: Sequence[Parameter]
+    slice_bytes: int
+    typical_error: float
+    worst_error: float
+    warnings: Sequence[str]
+
+
 def calibration_document(version: str, result: CalibrationResult) -> dict[str, Any]:
     """Return the JSON document of a calibration."""
+    files = [
+        CalibratedFile(str(log.path), log.form, len(log.measurements), taken, log.notes)
+        for log, taken in result.taken.items()
+    ]
     calibration = result.calibration
-    contents = {
-        "files": [
-            {
-                "file": str(log.path),
-                "format": log.form,
-                "measurements": len(log.measurements),
-                "taken": [asdict(each) for each in taken],
-                "notes": list(log.notes),
-            }
-            for log, taken in result.taken.items()
-        ],
-        "link": result.link,
-        "parameters": [asdict(each) for each in result.parameters],
-        "slice_bytes": calibration.slice_bytes,
-        "typical_error": calibration.typical_error,
-        "worst_error": calibration.worst_error,
-        "warnings": list(result.warnings),
-    }
-    return document(SCHEMA, version, contents)
+    contents = CalibrationContents(
+        files,
+        result.link,
+        result.parameters,
+        calibration.slice_bytes,
+        calibration.typical_error,
+        calibration.worst_error,
+        result.warnings,
+    )
+    return document(version, contents)

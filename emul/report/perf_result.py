@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from emul.report.closing import Closing, Overflow
 from emul.report.perf_row import PerfRow
 from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
@@ -22,30 +23,29 @@ class PerfResult:
     """A sweep over sizes, complete or interrupted.
 
     ``rows``: one for each size, at least one, the largest last. ``predict``: returns the modelled
-    cost of the row with this index. ``words``: the lines under the table, none of a sweep that was
-    interrupted. ``lag``: of all timed calls. ``command``: the words of the command line.
-    ``config``: how sizes were stepped through and how often each was run, by the keys of the JSON
-    of nccl-tests. ``interrupted``: whether rows are missing. Of the last row, and worked out when
-    asked for: ``in_one_place``, the modelled cost over the same ranks at one site, None where that
-    cannot be timed; ``alternatives``, the modelled costs with one thing changed. ``document``: the
-    file of the topology, None where nothing that is written needs it. ``may_overflow``: whether
-    whole numbers were added up or multiplied.
+    cost of the row with this index, -1 for the last. ``closing``: the conclusions about the last
+    row, ``overflow`` those about whole numbers, and ``words`` both in sentences; all absent from a
+    sweep that was interrupted. ``lag``: of all timed calls. ``command``: the words of the command
+    line. ``config``: how sizes were stepped through and how often each was run, by the keys of the
+    JSON of nccl-tests. ``interrupted``: whether rows are missing. ``alternatives``: returns the
+    modelled costs of the last row with one thing changed, each worked out when its turn comes.
+    ``document``: the file of the topology, None where nothing that is written needs it.
     """
 
     world: World
     rows: Sequence[PerfRow]
     predict: Callable[[int], Prediction]
+    closing: Closing | None
+    overflow: Overflow | None
     words: Sequence[str]
     lag: Lag
     command: Sequence[str]
     config: Mapping[str, Any]
     started: datetime
     ended: datetime
-    in_one_place: Callable[[], Prediction | None]
     alternatives: Callable[[], Iterator[Alternative]]
     document: Document | None
     interrupted: bool = False
-    may_overflow: bool = False
 
     @property
     def largest(self) -> Prediction:

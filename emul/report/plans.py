@@ -36,7 +36,8 @@ MOST_MOVES = 1 << 20
 
 def plan_list() -> TextTable:
     """Return a table with a line for each collective."""
-    table = TextTable("collective", "algorithms", "as libraries do them")
+    columns = ("collective", "algorithms", "as libraries do them")
+    table = TextTable(*columns, prose=columns[1:])
     for name in COLLECTIVES:
         table.row(name, " ".join(algorithms_for(name)), " ".join(library_algorithms(name)))
     return table

@@ -15,7 +15,7 @@ __all__ = ["choice_table", "number_table", "stack_list", "stack_numbers"]
 
 def stack_list(stacks: Iterable[Stack]) -> TextTable:
     """Return a table with a line for each stack."""
-    table = TextTable("name", "what it is")
+    table = TextTable("name", "what it is", prose=["what it is"])
     for stack in stacks:
         table.row(stack.name, stack.description)
     return table
@@ -23,7 +23,7 @@ def stack_list(stacks: Iterable[Stack]) -> TextTable:
 
 def number_table(stack: Stack) -> TextTable:
     """Return the numbers of a stack about messages, with their sources."""
-    table = TextTable("what", "value", "source")
+    table = TextTable("what", "value", "source", prose=["source"])
     for number in stack_numbers(stack):
         table.row(*number)
     return table

@@ -1,6 +1,10 @@
-"""The table of ``emul perf``, in the manner of nccl-tests: one line per size, as it is ready."""
+"""The tables of ``emul perf``: one line per size, as it is ready; here with nccl-tests' columns."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from decimal import Decimal
 
 from emul.ops import NCCL_NAMES
 from emul.report.perf_row import PerfRow
@@ -10,7 +14,7 @@ from emul.units import format_bytes, format_rate
 from emul.wall.lag import Lag
 from emul.world import World
 
-__all__ = ["PerfTable"]
+__all__ = ["PerfTable", "WideTable", "figure", "micro", "times_us", "wrong_of"]
 
 # Heading, unit, width. Widths of the first five columns and of algbw, busbw and #wrong are
 # those of nccl-tests, so that a script which splits its lines finds them where it expects.
@@ -23,8 +27,13 @@ MEASURED = (("time", "(us)", 9), ("lag", "(us)", 8), ("#wrong", "", 6))
 COUNTED = ("overflowed", "", 10)
 """Behind all others, where whole numbers are added up or multiplied."""
 
+TIME_WIDTH, LAG_WIDTH = 9, 8
 
-class PerfTable:
+SHORTEST, SHORT = len("1e+05"), len("1.2e+05")
+"""Widths of a number that is too long for its column otherwise."""
+
+
+class PerfTable(ABC):
     """Formats head, lines and foot. Nothing here computes."""
 
     def __init__(
@@ -34,7 +43,7 @@ class PerfTable:
         self.world = world
         self.collective = collective
         self.algorithm = algorithm
-        self.measured = (*MEASURED, COUNTED) if counts_overflow else MEASURED
+        self.counts_overflow = counts_overflow
 
     def head(self, version: str, how: str) -> list[str]:
         """Return the lines above the first size; ``how``: how often each is run."""
@@ -51,55 +60,80 @@ class PerfTable:
         if trunk is not None:
             rate = format_rate(trunk.link.available_bytes_per_s)
             lines.append(f"# slowest trunk {' - '.join(trunk.sites)}: {rate} each way")
-        return [*lines, "#", *_headings(self.measured)]
+        return [*lines, *self.headings()]
 
+    @abstractmethod
+    def headings(self) -> list[str]:
+        """Return the lines with the headings of the columns."""
+
+    @abstractmethod
     def line(self, row: PerfRow) -> str:
         """Return the line of one size."""
-        asked = (row.size_bytes, row.count, _type_name(row.dtype), row.redop, row.root)
-        modelled = (
-            _micro(row.modelled_s, 9),
-            _figure(row.algbw_GBps, 7, digits=4),
-            _figure(row.busbw_GBps, 7, digits=4),
-            row.cross_site_bytes,
-            _figure(row.slowest_trunk_GBps, 7, digits=4),
-            _micro(row.bound_s, 9),
-            row.binding,
-            row.algorithm,
-        )
-        wrong = "N/A" if row.wrong is None else f"{row.wrong:g}"
-        measured = (_micro(row.wall_s, 9), _micro(row.lag_s, 8), wrong, row.overflowed)
-        return "  ".join(
-            f"{value!s:>{width}}"
-            for values, columns in (
-                (asked, ASKED),
-                (modelled, MODELLED),
-                (measured[: len(self.measured)], self.measured),
-            )
-            for value, (_, _, width) in zip(values, columns, strict=True)
-        )
 
-    def foot(self, rows: list[PerfRow], lag: Lag) -> list[str]:
+    def foot(self, rows: Sequence[PerfRow], lag: Lag) -> list[str]:
         """Return the two summary lines of nccl-tests, and by how much timed calls came late.
 
-        With a dilation, also how the columns of times belong together.
+        With a dilation, and on the virtual clock, also how the columns of times belong together.
         """
         wrong = sum(row.wrong or 0 for row in rows)
         busbws = [row.busbw_GBps for row in rows if row.busbw_GBps is not None]
         average = sum(busbws) / len(busbws) if busbws else 0.0
         verdict = "OK" if wrong == 0 else "FAILED"
-        lines = [
-            f"# {'Out of bounds values':<20} : {wrong} {verdict}",
-            f"# {'Avg bus bandwidth':<20} : {average:g}",
-        ]
+        said = {"Out of bounds values": f"{wrong} {verdict}", "Avg bus bandwidth": f"{average:g}"}
         below = sum(row.below_bound for row in rows)
         if below:
-            said = f"{below} of {len(rows)} sizes, a defect of emul"
-            lines.append(f"# {'Below the bound':<20} : {said}")
+            said["Below the bound"] = f"{below} of {len(rows)} sizes, a defect of emul"
         if lag.arrivals:
-            lines.append(f"# {'Lag of timed calls':<20} : {lag}")
+            said["Lag of timed calls"] = str(lag)
         if lag.arrivals and lag.dilation != 1:
-            lines.append(f"# {'Measured time':<20} : {lag.dilation:g} x modelled time + lag")
-        return lines
+            said["Measured time"] = f"{lag.dilation:g} x modelled time + lag, but for rounding"
+        if self.shows_measured and not lag.arrivals and any(row.wall_s for row in rows):
+            said["Measured time"] = "computing alone, for nobody waits on the virtual clock"
+        return [f"# {name:<20} : {each}" for name, each in (said | self.key()).items()]
+
+    shows_measured = True
+    """Whether there is a column of measured times."""
+
+    def key(self) -> dict[str, str]:
+        """Return the full names of cells that are shortened."""
+        return {}
+
+
+class WideTable(PerfTable):
+    """The columns of nccl-tests, each where a script expects it."""
+
+    def headings(self) -> list[str]:
+        """Return the titles of the groups of columns, their names and their units."""
+        return ["#", *_headings(self._measured())]
+
+    def _measured(self) -> tuple[tuple[str, str, int], ...]:
+        return (*MEASURED, COUNTED) if self.counts_overflow else MEASURED
+
+    def line(self, row: PerfRow) -> str:
+        """Return the line of one size."""
+        columns = self._measured()
+        asked = (row.size_bytes, row.count, _type_name(row.dtype), row.redop, row.root)
+        modelled_us, measured_us, lag_us = times_us(row, TIME_WIDTH, LAG_WIDTH)
+        modelled = (
+            modelled_us,
+            figure(row.algbw_GBps, 7, digits=4),
+            figure(row.busbw_GBps, 7, digits=4),
+            row.cross_site_bytes,
+            figure(row.slowest_trunk_GBps, 7, digits=4),
+            micro(row.bound_s, TIME_WIDTH),
+            row.binding,
+            row.algorithm,
+        )
+        measured = (measured_us, lag_us, wrong_of(row), row.overflowed)
+        return "  ".join(
+            f"{value!s:>{width}}"
+            for values, headed in (
+                (asked, ASKED),
+                (modelled, MODELLED),
+                (measured[: len(columns)], columns),
+            )
+            for value, (_, _, width) in zip(values, headed, strict=True)
+        )
 
 
 def _slicing(world: World) -> str:
@@ -129,16 +163,47 @@ def _type_name(dtype: str) -> str:
     return NCCL_NAMES.get(dtype, dtype)
 
 
-def _micro(seconds: float | None, width: int) -> str:
-    return _figure(None if seconds is None else seconds * 1e6, width)
+def wrong_of(row: PerfRow) -> str:
+    """Return the number of wrong elements; N/A where nothing was checked."""
+    return "N/A" if row.wrong is None else f"{row.wrong:g}"
 
 
-def _figure(value: float | None, width: int, *, digits: int = 2) -> str:
-    """Return ``value`` with as many of ``digits`` after the point as fit; ``-`` for None."""
+def times_us(row: PerfRow, width: int, lag_width: int) -> tuple[str, str, str]:
+    """Return the modelled and the measured time and the lag, in microseconds.
+
+    The times have equally many digits after the point, so that they can be compared; without a
+    dilation, the lag is their difference as they are printed, digit by digit.
+    """
+    if row.wall_s is None:
+        return micro(row.modelled_s, width), "-", "-"
+    both_us = (row.modelled_s * 1e6, row.wall_s * 1e6)
+    for after_point in range(2, -1, -1):
+        modelled, measured = (f"{each:.{after_point}f}" for each in both_us)
+        if not width or max(len(modelled), len(measured)) <= width:
+            break
+    else:
+        return micro(row.modelled_s, width), micro(row.wall_s, width), micro(row.lag_s, lag_width)
+    lag = micro(row.lag_s, lag_width)
+    if row.lag_s is not None and row.dilation == 1:
+        exact = str(Decimal(measured) - Decimal(modelled))
+        lag = exact if not lag_width or len(exact) <= lag_width else lag
+    return modelled, measured, lag
+
+
+def micro(seconds: float | None, width: int) -> str:
+    """Return ``seconds`` in microseconds, in at most ``width`` characters."""
+    return figure(None if seconds is None else seconds * 1e6, width)
+
+
+def figure(value: float | None, width: int, *, digits: int = 2) -> str:
+    """Return ``value`` with as many of ``digits`` after the point as fit; ``-`` for None.
+
+    A width of 0 is room for all of them.
+    """
     if value is None:
         return "-"
     for after_point in range(digits, -1, -1):
         text = f"{value:.{after_point}f}"
-        if len(text) <= width:
+        if len(text) <= width or not width:
             return text
-    return f"{value:.1e}"
+    return f"{value:.0e}" if SHORTEST <= width < SHORT else f"{value:.1e}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
 from emul.links import Link
-from emul.report.text_table import TextTable
+from emul.report.text_table import Cell, TextTable
 from emul.topology import Figure, LinkOrigin, Topology, figures_of
+from emul.topology.model import TRUNK
 from emul.units import format_bytes, format_rate, format_time
 
 __all__ = [
@@ -22,7 +23,7 @@ __all__ = [
 
 def topology_list(topologies: Iterable[Topology]) -> TextTable:
     """Return a table with a line for each topology."""
-    table = TextTable("name", "sites", "ranks", "what it is")
+    table = TextTable("name", "sites", "ranks", "what it is", prose=["what it is"])
     for topology in topologies:
         sites, ranks = str(len(topology.sites)), str(topology.world_size)
         table.row(topology.name, sites, ranks, topology.description)
@@ -35,31 +36,55 @@ def topology_sheet(topology: Topology) -> tuple[list[str], TextTable]:
         f"{site.name} {site.ranks} ranks on {len(site.nodes)} nodes" for site in topology.sites
     )
     heading = [f"{topology.name}: {topology.description or 'no description'}", sites]
-    links = list(topology.links())
+    links = _equal_links(topology)
     columns = ["km", "one-way delay", "RTT", "rate", "overhead", "BDP"]
-    with_left = any(link.available_bytes_per_s < link.rate_bytes_per_s for _, link in links)
+    with_left = any(each.available_bytes_per_s < each.rate_bytes_per_s for _, _, each in links)
     figures = [*columns, *["left of the rate"] * with_left]
-    table = TextTable("link", *figures, right=figures)
-    km = {" - ".join(trunk.sites): trunk.km for trunk in topology.trunks}
-    for name, link in links:
-        left = [format_rate(link.available_bytes_per_s)] * with_left
-        table.row(name, _km(km.get(name)), *_figures(link), *left)
+    table = TextTable(
+        "link", *figures, right=figures, prose=["link"], give_way=["overhead", "BDP", "km"]
+    )
+    for name, km, link in links:
+        left = [_rate(link.available_bytes_per_s)] * with_left
+        table.row(name, _km(km), *_figures(link), *left)
     for site in topology.sites:
         if site.uplink_bytes_per_s < inf:
-            rate = format_rate(site.uplink_bytes_per_s)
-            table.row(f"uplink of {site.name}", "", "", "", rate, "", "")
+            rate = _rate(site.uplink_bytes_per_s)
+            table.row(f"uplink of {site.name}", "", "", "", rate, "", "", *[""] * with_left)
     return heading, table
+
+
+def _equal_links(topology: Topology) -> list[tuple[str, float | None, Link]]:
+    """Return the links with their names and kilometres; equal ones of a kind once."""
+    km = {" - ".join(trunk.sites): trunk.km for trunk in topology.trunks}
+    alike: dict[tuple[object, ...], list[tuple[str, str, Link]]] = {}
+    for kind, place, link in topology.links_by_kind():
+        length = km.get(place) if kind == TRUNK else None
+        key = (kind, length, _figures(link), link.available_bytes_per_s)
+        alike.setdefault(key, []).append((kind, place, link))
+    links = []
+    for members in alike.values():
+        places = [place for _, place, _ in members]
+        kind, first, link = members[0]
+        everywhere = kind != TRUNK and 1 < len(places) == len(topology.sites)
+        named = "each site" if everywhere else _joined(places)
+        links.append((f"{kind} {named}".strip(), km.get(first) if kind == TRUNK else None, link))
+    return links
+
+
+def _rate(bytes_per_s: float) -> tuple[str, str]:
+    """Return a rate in full, and as it is printed on equipment."""
+    return format_rate(bytes_per_s), f"{bytes_per_s * 8 / 1e9:.4g} Gbit/s"
 
 
 def _km(km: float | None) -> str:
     return "" if km is None else f"{km:g}"
 
 
-def _figures(link: Link) -> tuple[str, ...]:
+def _figures(link: Link) -> tuple[Cell, ...]:
     return (
         format_time(link.latency_s),
         format_time(link.rtt_s),
-        format_rate(link.rate_bytes_per_s),
+        _rate(link.rate_bytes_per_s),
         format_time(link.overhead_s),
         format_bytes(link.bdp_bytes),
     )
@@ -68,12 +93,15 @@ def _figures(link: Link) -> tuple[str, ...]:
 def link_list(links: Iterable[LinkOrigin]) -> TextTable:
     """Return a table with a line for each preset of links."""
     figures = ("rate", "waves", "one-way delay", "loss")
-    table = TextTable("link", *figures, "recovery", "its numbers are", right=figures)
+    table = TextTable(
+        "link", *figures, "recovery", "its numbers are", right=figures, prose=["its numbers are"],
+        give_way=["waves"],
+    )  # fmt: skip
     for each in links:
         link = each.link
         table.row(
             each.place,
-            format_rate(link.rate_bytes_per_s),
+            _rate(link.rate_bytes_per_s),
             str(link.waves),
             format_time(link.latency_s),
             f"{link.transport.loss:g}",
@@ -93,9 +121,9 @@ def link_sheets(links: Iterable[LinkOrigin]) -> Iterator[TextTable]:
     """Yield a table of the figures of each link; links that have the same share one."""
     for names, figures in link_figures(links):
         columns = ("figure", "value", "status", "source or formula")
-        table = TextTable(*columns, right=("value",), title=names)
+        table = TextTable(*columns, right=["value"], prose=["source or formula"], title=names)
         for figure in figures:
-            table.row(figure.name, figure_value(figure), figure.status, figure.source)
+            table.row(figure.name, _value(figure), figure.status, figure.source)
         yield table
 
 
@@ -117,10 +145,17 @@ def _joined(names: list[str]) -> str:
 
 
 def figure_value(figure: Figure) -> str:
-    """Return the value of a figure with its unit."""
+    """Return the value of a figure with its unit, in full."""
+    value = _value(figure)
+    return value if isinstance(value, str) else value[0]
+
+
+def _value(figure: Figure) -> Cell:
     if isinstance(figure.value, str):
         return figure.value
-    forms = {"B": format_bytes, "B/s": format_rate, "s": format_time}
+    forms: dict[str, Callable[[float], Cell]] = {
+        "B": format_bytes, "B/s": _rate, "s": format_time,
+    }  # fmt: skip
     if figure.unit in forms:
         return forms[figure.unit](figure.value)
     return f"{figure.value:g} {figure.unit}".rstrip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from emul.report.documents import document
 from emul.report.text_table import TextTable
@@ -20,10 +20,11 @@ __all__ = [
     "validation_table",
 ]
 
-SCHEMA = "emul-validate-1"
 COLUMNS = ("sw", "collective", "algorithm", "ranks", "placement", "delay", "rate", "size",
            "measured", "predicted", "error", "binding", "textbook", "its error")  # fmt: skip
 TEXTS = ("sw", "collective", "algorithm", "placement", "binding")
+GIVE_WAY = ("placement", "its error", "textbook", "binding", "ranks", "rate", "sw", "delay")
+"""On a narrow terminal, the first one first."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class ValidationResult:
 
 def validation_table(predictions: Iterable[Predicted]) -> TextTable:
     """Return a table with a line for each row."""
-    table = TextTable(*COLUMNS, right=[each for each in COLUMNS if each not in TEXTS])
+    right = [each for each in COLUMNS if each not in TEXTS]
+    table = TextTable(*COLUMNS, right=right, give_way=GIVE_WAY)
     for each in predictions:
         row = each.row
         rate = f"{row.rate_bytes_per_s * 8 / 1e6:g} Mbit/s" if row.rate_bytes_per_s else "-"
@@ -91,47 +93,92 @@ def _figures(model: Summary, textbook: Summary) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class ValidatedRow:
+    """A measured collective and its prediction; ``line``: of the file. Errors are relative."""
+
+    line: int
+    sw: str
+    variant: str
+    collective: str
+    algorithm: str
+    ranks: int
+    placement: str
+    delay_s: float
+    rate_bytes_per_s: float | None
+    shape: str
+    size_bytes: int
+    link: str
+    measured_s: float
+    predicted_s: float
+    error: float
+    binding: str
+    textbook_s: float
+    textbook_error: float
+    notes: Sequence[str]
+
+    @classmethod
+    def of(cls, each: Predicted) -> ValidatedRow:
+        """Return the row of a prediction."""
+        row = each.row
+        return cls(
+            row.place.line,
+            row.sw,
+            row.variant,
+            row.collective,
+            row.algorithm,
+            row.ranks,
+            row.placement,
+            row.delay_s,
+            row.rate_bytes_per_s,
+            row.shape,
+            row.nbytes,
+            row.link,
+            row.measured_s,
+            each.predicted_s,
+            each.error,
+            each.binding,
+            each.textbook_s,
+            each.textbook_error,
+            each.notes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DelaySummary(Summary):
+    """The errors of the rows with one one-way delay, beside those of the textbook formula."""
+
+    textbook: Summary
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WholeSummary(Summary):
+    """The errors of all rows, beside those of the textbook formula, and by one-way delay."""
+
+    textbook: Summary
+    by_delay: Sequence[DelaySummary]
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationContents:
+    """Predictions beside measurements, in the order of the file, and a summary of their errors."""
+
+    SCHEMA: ClassVar[str] = "emul-validate-1"
+
+    rows: Sequence[ValidatedRow]
+    summary: WholeSummary
+
+
 def validation_document(
     version: str, predictions: Sequence[Predicted], *, interrupted: bool = False
 ) -> dict[str, Any]:
     """Return the rows in input order and their summary, for programs."""
-    contents = {
-        "rows": [_row(each) for each in predictions],
-        "summary": {
-            **_both(*summary_of(predictions)),
-            "by_delay": [
-                {"delay_s": delay_s, **_both(*both)}
-                for delay_s, both in errors_by_delay(predictions).items()
-            ],
-        },
-    }
-    return document(SCHEMA, version, contents, interrupted=interrupted)
-
-
-def _both(model: Summary, textbook: Summary) -> dict[str, Any]:
-    return {**asdict(model), "textbook": asdict(textbook)}
-
-
-def _row(each: Predicted) -> dict[str, Any]:
-    row = each.row
-    return {
-        "line": row.place.line,
-        "sw": row.sw,
-        "variant": row.variant,
-        "collective": row.collective,
-        "algorithm": row.algorithm,
-        "ranks": row.ranks,
-        "placement": row.placement,
-        "delay_s": row.delay_s,
-        "rate_bytes_per_s": row.rate_bytes_per_s,
-        "shape": row.shape,
-        "size_bytes": row.nbytes,
-        "link": row.link,
-        "measured_s": row.measured_s,
-        "predicted_s": each.predicted_s,
-        "error": each.error,
-        "binding": each.binding,
-        "textbook_s": each.textbook_s,
-        "textbook_error": each.textbook_error,
-        "notes": list(each.notes),
-    }
+    by_delay = [
+        DelaySummary(**asdict(model), textbook=textbook, delay_s=delay_s)
+        for delay_s, (model, textbook) in errors_by_delay(predictions).items()
+    ]
+    model, textbook = summary_of(predictions)
+    summary = WholeSummary(**asdict(model), textbook=textbook, by_delay=by_delay)
+    rows = [ValidatedRow.of(each) for each in predictions]
+    return document(version, ValidationContents(rows, summary), interrupted=interrupted)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import inf
-
-import numpy as np
-
-from emul.links import Link
-from emul.ops import dtype_named
-from emul.ops.integers import advice_on, safe_range
-from emul.plans import SymmetricPlan
-from emul.report.perf_row import PerfRow
+from emul.report.closing import (
+    Binding,
+    Choice,
+    Closing,
+    ConnectionBound,
+    Excerpt,
+    OneCampus,
+    Overflow,
+    StackNote,
+    closing_of,
+)
 from emul.runtime.prediction import Prediction, by_reason
-from emul.stacks import IDEAL
-from emul.topology import Network, Topology
-from emul.topology.network import PORTS_PER_RANK
-from emul.units import format_bytes, format_rate, format_time
+from emul.units import format_bytes, format_time
 from emul.world import World
 
-__all__ = ["closing_words", "overflow_words"]
+__all__ = ["closing_words", "overflow_sentence", "sentences"]
 
 
 MEANINGS = {
@@ -35,157 +33,118 @@ MEANINGS = {
 }
 """The meaning of each term of a critical path's segments, in the order of the line."""
 
-INSIDE_NODE = "inside_node"
-"""The source of a stack that says how ranks of one node are taken to send."""
-
-ALIKE = 0.01
-"""Bounds that differ by less than this part are one."""
-
-MANY = 1 << 20
-"""So many connections, or so many times a window, hold nobody back."""
-
-CHANGED = 1e-6
-"""A bound that is lower by less than this part is the same, but for rounding."""
+NEXT_BEST = 3
+"""Algorithms behind auto's choice that are named where there is no room for all."""
 
 
 def closing_words(
     world: World, prediction: Prediction, in_one_place: Prediction | None
 ) -> list[str]:
-    """Return the lines about ``prediction``: two; more with a stack, if windows bind, of an excerpt
-    or of auto; and where it is below its bound, that this is a defect of emul.
+    """Return all lines about ``prediction``; ``in_one_place`` as in ``closing_of``."""
+    return sentences(closing_of(world, prediction, in_one_place))
 
-    ``in_one_place`` is the same collective over the same ranks at a single site, None where it
-    cannot be timed. Where the best that was timed there is slower than across the sites, it is not
-    the best that there is, and nothing is compared.
+
+def sentences(closing: Closing, *, every: bool = True) -> list[str]:
+    """Return the lines about a size, the most important first.
+
+    A defect of emul comes before all; then the cost of distance, the binding place, and the
+    changes that would help; then how it was worked out. ``every``: name all algorithms that auto
+    has timed, not only the next best.
     """
-    lines = [_binding(prediction)]
-    if in_one_place is not None and in_one_place.total_ps <= prediction.total_ps:
-        lines.insert(0, _one_campus(world, prediction, in_one_place))
-    if world.stack is not IDEAL:
-        lines.append(_stack(world, prediction))
-    if prediction.window_bound_s > prediction.bound_s * (1 + ALIKE):
-        lines.append(_bounds(prediction))
-    if isinstance(prediction.of, SymmetricPlan):
-        lines.append(_excerpt(prediction, prediction.of))
-    else:
-        lines += [f"Plan: {note}." for note in prediction.plan.notes]
-    if prediction.considered:
-        lines.append(_choice(prediction))
-    return lines + ([_defect(prediction)] if prediction.below_bound else [])
+    lines = [_defect(closing)] if closing.below_bound else []
+    if closing.one_campus:
+        lines.append(_one_campus(closing, closing.one_campus))
+    lines.append(_binding(closing, closing.binding))
+    if closing.connection_bound:
+        lines.append(_bounds(closing.connection_bound))
+    if closing.stack:
+        lines.append(_stack(closing, closing.stack))
+    if closing.excerpt:
+        lines.append(_excerpt(closing.excerpt))
+    lines += [f"Plan: {note}." for note in closing.notes]
+    if closing.choice:
+        lines.append(_choice(closing, closing.choice, every=every))
+    return lines
 
 
-def _defect(prediction: Prediction) -> str:
-    bound_s = max(prediction.bound_s, prediction.window_bound_s)
+def _defect(closing: Closing) -> str:
     return (
-        f"Defect of emul: {prediction.algorithm} takes {format_time(prediction.time_s)} at "
-        f"{format_bytes(prediction.nbytes)}, below the bound of {format_time(bound_s)} that no "
-        "algorithm can beat. One of the two is wrong: trust neither, and report it with the "
-        "topology."
+        f"Defect of emul: {closing.algorithm} takes {format_time(closing.modelled_s)} at "
+        f"{format_bytes(closing.size_bytes)}, below the bound of {format_time(closing.bound_s)} "
+        "that no algorithm can beat. One of the two is wrong: trust neither, and report it with "
+        "the topology."
     )
 
 
-def overflow_words(rows: list[PerfRow], reduction: str) -> str:
-    """Return the line about whole numbers in ``rows`` that their type cannot hold, or could not.
-
-    ``rows`` are of one element type, in which sums or products were taken.
-    """
-    dtype, ranks = dtype_named(rows[0].dtype), rows[0].world_size
-    counted = [row.overflowed for row in rows if row.overflowed is not None]
-    if any(counted):
-        return f"Overflow: {sum(counted)} elements: {advice_on(dtype, reduction, ranks)}."
-    low, high = safe_range(dtype, reduction, ranks)
-    none = "none in this table, but " if counted else ""
+def overflow_sentence(overflow: Overflow) -> str:
+    """Return the line about whole numbers that their type cannot hold, or could not."""
+    if overflow.elements:
+        return f"Overflow: {overflow.elements} elements: {overflow.advice}."
+    none = "" if overflow.elements is None else "none in this table, but "
     return (
-        f"Overflow: {none}only values from {low} to {high} are sure to fit: beyond, "
-        f"{advice_on(dtype, reduction, ranks)}."
+        f"Overflow: {none}only values from {overflow.least} to {overflow.most} are sure to fit: "
+        f"beyond, {overflow.advice}."
     )
 
 
-def _excerpt(prediction: Prediction, excerpt: SymmetricPlan) -> str:
-    timeline, more = prediction.timeline, excerpt.rounded_up(prediction.shape)
+def _excerpt(excerpt: Excerpt) -> str:
     said = (
-        f"Alike: {excerpt.world_size} ranks were timed by {timeline.network.world_size} of them, "
-        f"{timeline.sent} transfers by {len(timeline)}"
+        f"Alike: {excerpt.ranks} ranks were timed by {excerpt.ranks_timed} of them, "
+        f"{excerpt.transfers} transfers by {excerpt.transfers_timed}"
     )
-    if more:
+    if excerpt.more_bytes:
         said += (
             "; shares do not come out even, and all were timed as long as the longest, with "
-            f"{100 * more:.2g} % more bytes in all"
+            f"{100 * excerpt.more_bytes:.2g} % more bytes in all"
         )
     return f"{said}."
 
 
-def _stack(world: World, prediction: Prediction) -> str:
-    stack = prediction.stack
+def _stack(closing: Closing, stack: StackNote) -> str:
     said = (
-        f"Stack: as {stack.name} sends {prediction.algorithm} at {format_bytes(prediction.nbytes)}."
+        f"Stack: as {stack.name} sends {closing.algorithm} at {format_bytes(closing.size_bytes)}."
     )
-    inside = stack.sources.get(INSIDE_NODE)
-    shared = any(node.ranks > 1 for site in world.topology.sites for node, _ in site.runs)
-    return f"{said} Inside a node: {inside}." if inside and shared else said
+    return f"{said} Inside a node: {stack.inside_node}." if stack.inside_node else said
 
 
-def _bounds(prediction: Prediction) -> str:
-    number = prediction.connections
+def _bounds(bound: ConnectionBound) -> str:
+    number = bound.connections
     each = "one connection" if number == 1 else f"at most {number} connections"
     said = (
-        f"Bound: {format_time(prediction.bound_s)} by the links, "
-        f"{format_time(prediction.window_bound_s)} with {each} of each rank between sites"
+        f"Bound: {format_time(bound.by_links_s)} by the links, "
+        f"{format_time(bound.with_connections_s)} with {each} of each rank between sites"
     )
     less = ", ".join(
-        f"{times:.3g} times less with {name}" for name, times in _remedies(prediction).items()
+        f"{times:.3g} times less with {name}" for name, times in bound.remedies.items()
     )
     return f"{said}: {less}." if less else f"{said}."
 
 
-def _remedies(prediction: Prediction) -> dict[str, float]:
-    """Return by how many times each remedy lowers the bound, alone and as far as it goes.
-
-    Each remedy was tried: the bound was worked out anew with it.
-    """
-    bounded = prediction.bounded
-    topology, connection = bounded.topology, bounded.connection
-    tried = {
-        "larger windows": replace(bounded, topology=_with_large_windows(topology)),
-        "no losses": replace(bounded, topology=topology.without(["loss"])),
-        "more slots": replace(bounded, connection=replace(connection, slots_bytes=inf)),
-        "more connections": replace(bounded, connection=replace(connection, number=MANY)),
-    }
-    bounds_ps = {name: each.by_connections_ps() for name, each in tried.items()}
-    now = prediction.window_bound_ps
-    return {name: now / ps for name, ps in bounds_ps.items() if 0 < ps < now * (1 - CHANGED)}
-
-
-def _with_large_windows(topology: Topology) -> Topology:
-    def enlarged(link: Link) -> Link:
-        window = link.transport.window_bytes * MANY
-        return replace(link, transport=replace(link.transport, window_bytes=window))
-
-    trunks = tuple(replace(trunk, link=enlarged(trunk.link)) for trunk in topology.trunks)
-    return replace(topology, trunks=trunks)
-
-
-def _choice(prediction: Prediction) -> str:
-    picked = prediction.algorithm
-    known = sorted((time, name) for name, time in prediction.considered.items() if name != picked)
-    others = ", ".join(f"{name} {format_time(time)}" for time, name in known)
+def _choice(closing: Closing, choice: Choice, *, every: bool) -> str:
+    picked = closing.algorithm
+    known = sorted((time, name) for name, time in choice.considered.items() if name != picked)
+    left_out = 0 if every else max(0, len(known) - NEXT_BEST)
+    named = known[: len(known) - left_out]
+    others = ", ".join(f"{name} {format_time(time)}" for time, name in named)
     said = (
-        f"Auto: {picked} is the quickest at {format_bytes(prediction.nbytes)}, "
-        f"{format_time(prediction.time_s)}"
+        f"Auto: {picked} is the quickest at {format_bytes(closing.size_bytes)}, "
+        f"{format_time(closing.modelled_s)}"
     )
-    ruled_out = _ruled_out(prediction)
-    alone = "and the only one" + (" that was timed" if prediction.passed_over or ruled_out else "")
-    if isinstance(prediction.of, SymmetricPlan):
+    ruled_out = _ruled_out(choice)
+    alone = "and the only one" + (" that was timed" if choice.not_timed or ruled_out else "")
+    if closing.excerpt:
         said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
-    passed = f" Not timed: {_passed_over(prediction)}." if prediction.passed_over else ""
+    passed = f" Not timed: {_not_timed(closing, choice)}." if choice.not_timed else ""
+    if left_out:
+        return f"{said}; next best: {others}; --wide lists {left_out} more.{ruled_out}{passed}"
     if others:
         return f"{said}; the others would take: {others}.{ruled_out}{passed}"
     return f"{said}, {alone}.{ruled_out}{passed}"
 
 
-def _ruled_out(prediction: Prediction) -> str:
+def _ruled_out(choice: Choice) -> str:
     """Return the number of algorithms that were not timed because they cannot win."""
-    least = [time for time in prediction.ruled_out.values() if time < inf]
+    least = [time for time in choice.ruled_out.values() if time is not None]
     if not least:
         return ""
     needed = f"at least {format_time(min(least))} for its busiest link"
@@ -194,68 +153,32 @@ def _ruled_out(prediction: Prediction) -> str:
     return f" {len(least)} more were not timed: each needs {needed}."
 
 
-def _passed_over(prediction: Prediction) -> str:
+def _not_timed(closing: Closing, choice: Choice) -> str:
     """Return the algorithms that were not timed, and why."""
-    if isinstance(prediction.of, SymmetricPlan):
-        return ", ".join(prediction.passed_over)
-    return by_reason(prediction.passed_over)
+    return ", ".join(choice.not_timed) if closing.excerpt else by_reason(choice.not_timed)
 
 
-def _one_campus(world: World, prediction: Prediction, in_one_place: Prediction) -> str:
-    if len(world.topology.sites) == 1:
-        return f"One campus: all {world.size} ranks are in one place already."
-    ratio = prediction.time_s / in_one_place.time_s if in_one_place.time_s else 1.0
+def _one_campus(closing: Closing, there: OneCampus) -> str:
+    if there.already:
+        return f"One campus: all {there.ranks} ranks are in one place already."
+    size, here = format_bytes(closing.size_bytes), format_time(closing.modelled_s)
+    by = "" if there.algorithm == closing.algorithm else f" with {there.algorithm}"
     return (
-        f"One campus: the same {world.size} ranks in one place would need "
-        f"{format_time(in_one_place.time_s)} for {format_bytes(prediction.nbytes)}; across these "
-        f"sites it is {format_time(prediction.time_s)}, {ratio:.3g} times as long."
+        f"One campus: the same {there.ranks} ranks in one place would need "
+        f"{format_time(there.modelled_s)} for {size}{by}; across these sites it is {here}, "
+        f"{there.times:.3g} times as long."
     )
 
 
-def _binding(prediction: Prediction) -> str:
-    path, network = prediction.critical_path, prediction.timeline.network
-    place = path.binding_place
-    if not path.segments:
+def _binding(closing: Closing, binding: Binding | None) -> str:
+    if binding is None:
         return "Binding: nothing; nothing is sent."
-    spent = [(path.spent_s(place, term), meaning) for term, meaning in MEANINGS.items()]
-    rate = _rate(network, place)
     parts = ", ".join(
-        f"{format_time(seconds)} {meaning.format(rate=rate)}"
-        for seconds, meaning in spent
-        if seconds
+        f"{format_time(binding.spent_s[term])} {meaning.format(rate=binding.rate)}"
+        for term, meaning in MEANINGS.items()
+        if term in binding.spent_s
     )
     return (
-        f"Binding: {place} takes {format_time(path.spent_s(place))} of the "
-        f"{format_time(prediction.time_s)} at {format_bytes(prediction.nbytes)}: {parts}."
+        f"Binding: {binding.place} takes {format_time(binding.modelled_s)} of the "
+        f"{format_time(closing.modelled_s)} at {format_bytes(closing.size_bytes)}: {parts}."
     )
-
-
-def _rate(network: Network, place: str) -> str:
-    """Return the rate of the links called ``place``, or their range; of hosts, nothing.
-
-    Some trunks give a stream less than their rate: it has one of several waves, the trunks of a
-    site share an uplink, or the rate changes with time. The rate is then the largest possible.
-    """
-    links = [
-        link
-        for link, rate in enumerate(network.link_rate)
-        if rate < inf and network.place(link) == place
-    ]
-    if not links:
-        return ""
-    first_trunk = PORTS_PER_RANK * network.world_size
-    if links[0] >= first_trunk:
-        return _trunk_rate(network, *divmod(links[0] - first_trunk, network.n_sites))
-    slowest, fastest = (float(each(network.link_rate[links])) for each in (np.min, np.max))
-    if slowest == fastest:
-        return format_rate(slowest)
-    return f"{format_rate(slowest)} to {format_rate(fastest)}"
-
-
-def _trunk_rate(network: Network, a: int, b: int) -> str:
-    trunk, sites = network.trunks[a, b], network.topology.sites
-    rate = float(network.link_rate[network.trunk_link(a, b)])
-    if not (trunk.link.waves > 1 or trunk.changes.any or sites[a].limited or sites[b].limited):
-        return format_rate(rate)
-    most = rate * trunk.changes.best_rate_factor
-    return f"up to {format_rate(min(most, sites[a].uplink_bytes_per_s, sites[b].into_bytes_per_s))}"

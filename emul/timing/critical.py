@@ -89,6 +89,21 @@ class CriticalPath:
         )
         return sum(spent) / PS_PER_S
 
+    def by_place_s(self) -> dict[str, dict[str, float]]:
+        """Return the seconds spent at each place by term, the place with most of them first.
+
+        They add up to the modelled time.
+        """
+        spent_ps: dict[str, dict[str, int]] = {}
+        for each in self.segments:
+            terms = spent_ps.setdefault(each.place, {})
+            terms[each.term] = terms.get(each.term, 0) + each.duration_ps
+        most_first = sorted(spent_ps.items(), key=lambda item: -sum(item[1].values()))
+        return {
+            place: {term: ps / PS_PER_S for term, ps in terms.items() if ps}
+            for place, terms in most_first
+        }
+
     def _by_place(self) -> dict[str, None]:
         return {each.place: None for each in self.segments}
 

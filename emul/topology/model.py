@@ -16,7 +16,10 @@ from emul.reading.brief import brief, one_line
 from emul.topology.detours import in_place_of
 from emul.topology.nodes import Node, NodeRuns
 
-__all__ = ["Node", "Site", "Topology", "Trunk"]
+__all__ = ["IN_NODE", "IN_SITE", "TRUNK", "Node", "Site", "Topology", "Trunk"]
+
+IN_NODE, IN_SITE, TRUNK = "inside a node of", "inside", ""
+"""Kinds of links, by the words before their places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +197,18 @@ class Topology:
 
     def links(self) -> Iterator[tuple[str, Link]]:
         """Yield every distinct kind of link with the name that reports use for it."""
+        for kind, place, link in self.links_by_kind():
+            yield f"{kind} {place}".strip(), link
+
+    def links_by_kind(self) -> Iterator[tuple[str, str, Link]]:
+        """Yield the kind, the place and the link of each: one of IN_NODE, IN_SITE and TRUNK."""
         for site in self.sites:
             for link, members in _by_link(site.runs).items():
                 some = "" if sum(map(len, members)) == len(site.nodes) else f" {_spans(members)}"
-                yield f"inside a node of {site.name}{some}", link
-            yield f"inside {site.name}", site.link
+                yield IN_NODE, f"{site.name}{some}", link
+            yield IN_SITE, site.name, site.link
         for trunk in self.trunks:
-            yield " - ".join(trunk.sites), trunk.link
+            yield TRUNK, " - ".join(trunk.sites), trunk.link
 
     def of_ranks(self, ranks: Sequence[int]) -> Topology:
         """Return the places of some ``ranks``, rising, of which rank i is then ``ranks[i]``."""

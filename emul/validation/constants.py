@@ -32,6 +32,9 @@ LOOSE = 2.0
 
 LEAST_ROWS = 3
 
+FITTED = "fitted: to the collectives without shaping, from the values of the profile"
+"""The source of the constants of such a stack."""
+
 
 @dataclass(frozen=True, slots=True)
 class _UnshapedRows:
@@ -53,7 +56,8 @@ class _UnshapedRows:
         """Return the stack with its constants scaled by exp(x - 1)."""
         scales = dict(zip(NAMES, np.exp(x - 1).tolist(), strict=False))
         scaled = {name: getattr(self.stack.constants, name) * scales[name] for name in NAMES}
-        return replace(self.stack, constants=Constants(**scaled))
+        sources = {**self.stack.sources, "constants": FITTED}
+        return replace(self.stack, constants=Constants(**scaled), sources=sources)
 
     def _table(self, x: float) -> MeasuredLinks:
         """Return the links with the rate of the hosts scaled by exp(x - 1)."""

@@ -202,7 +202,7 @@ def test_osu_needs_to_be_told_how_many_ranks(tmp_path):
         (["good.log", "--link", "trunk"], "no two of these ranks are joined by such a link"),
         (["good.log", "--link", "trunks"], "'trunks' is not one of"),
         (["good.log", "--algorithm", "tree"], "unknown algorithm 'tree'"),
-        (["good.log", "--collective", "allreduce"], "unknown collective 'allreduce'"),
+        (["good.log", "--collective", "all"], "unknown collective 'all'"),
         (["good.log", "--base", "none.toml"], "none.toml: cannot be read"),
         (["good.log", "--slice", "x"], "'x': needed a number of bytes"),
         (["good.log", "--out", "no/such/folder.toml"], "cannot be written"),

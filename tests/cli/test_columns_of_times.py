@@ -12,7 +12,7 @@ import emul.runtime.launch
 import emul.wall.clock
 from emul import World
 from emul.cli.sweep import Sweep
-from emul.report import PerfTable, perf_row
+from emul.report import WideTable, perf_row
 from emul.runtime.run import Run
 from emul.wall.lag import CallTimes
 
@@ -76,7 +76,7 @@ def test_the_printed_columns_add_up_on_a_busy_machine(monkeypatch, seed):
     monkeypatch.setattr(emul.wall.clock, "wait_until", clock.wait_until)
     world = World("one-campus", clock="wall", dilation=dilation)
     sweep = Sweep(world, "all_reduce", "ring", "float32", "sum", 0, 4 + seed % 3, 0, 0)
-    table = PerfTable(world, "all_reduce", "ring")
+    table = WideTable(world, "all_reduce", "ring")
     rows = [sweep.row(count, lambda doing: None) for count in (8, 20_000)]
     for row in rows:
         assert row.wall_s == pytest.approx(dilation * row.modelled_s + row.lag_s, abs=1.1e-9)

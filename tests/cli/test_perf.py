@@ -28,7 +28,9 @@ def lines_of(output):
 
 def rows_of(path):
     document = json.loads(path.read_text())
-    assert set(document) - {"interrupted"} == {"schema", "environment", "rows"}
+    assert set(document) - {"interrupted"} == {
+        "schema", "environment", "rows", "lag", "closing", "overflow", "words",
+    }  # fmt: skip
     return document["rows"]
 
 

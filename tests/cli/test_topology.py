@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from command import emul
 
@@ -24,8 +26,12 @@ def test_show_derives_delay_rtt_rate_and_bdp_with_units():
         "0.07735 GB/s (0.6188 Gbit/s)",  # a sixteenth
     ):
         assert figure in line
-    for name in ("inside north", "inside a node of east", "north - east", "east - south"):
+    for name in ("north - east", "east - south"):
         assert name in result.stdout
+    # All nodes and all sites are alike, and are shown once.
+    assert len(re.findall("inside a node of each site .* 370.8 GB/s", result.stdout)) == 1
+    assert len(re.findall("inside each site .* 12.25 GB/s", result.stdout)) == 1
+    assert result.stdout.count("inside") == 2
 
 
 def test_check_says_what_a_good_file_describes(tmp_path):

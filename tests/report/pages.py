@@ -1,5 +1,6 @@
 """Pages of small results, for the tests of the template and of Chromium."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from itertools import islice
@@ -21,6 +22,7 @@ from emul.measured import (
 from emul.measured.measurement import Log
 from emul.report import modelled_row
 from emul.report.calibration_words import CalibrationResult
+from emul.report.closing import closing_of
 from emul.report.html import Origin, PerfFindings, calibration_page, perf_page, validation_page
 from emul.report.validation import ValidationResult
 from emul.topology import load_document
@@ -38,7 +40,7 @@ def topology(names, name="some", km=None):
     return Topology(name, sites, tuple(Trunk(pair, FAR, km) for pair in pairs))
 
 
-def findings(world, counts=(16, 4096, 1 << 18), algorithm="auto", **more):
+def findings(world, counts=(16, 4096, 1 << 18), algorithm="hierarchical", **more):
     """Return the findings of a sweep that is modelled alone."""
     predictions = [
         world.predict("all_reduce", count, dtype="float32", algorithm=algorithm) for count in counts
@@ -58,21 +60,29 @@ def campuses():
     found = findings(
         world,
         (16, 4096, 1 << 14),
-        in_one_place=sweep.in_one_place(1 << 14),
+        "auto",
         changes=tuple(islice(sweep.alternatives(1 << 14), 4)),
         document=load_document("three-campus"),
     )
-    return perf_page(found, MADE)
+    closing = closing_of(world, found.prediction, sweep.in_one_place(1 << 14))
+    return perf_page(replace(found, closing=closing), MADE)
+
+
+PREDICTOR = Predictor(read_links(FIDELITY / "links.csv"))
+
+
+@cache
+def predictions():
+    """Return some rows that were measured, with their predictions."""
+    rows = read_measured(FIDELITY / "collectives.csv")[2:40:2]
+    return [PREDICTOR.predict(row) for row in rows if row.nbytes < 1 << 21]
 
 
 @cache
 def validated():
     """Return the page of some rows that were measured."""
-    rows, links = read_measured(FIDELITY / "collectives.csv"), read_links(FIDELITY / "links.csv")
-    predictor = Predictor(links)
-    predictions = [predictor.predict(row) for row in rows[2:40:2] if row.nbytes < 1 << 21]
-    stacks = {each.name: each for each in (predictor.stack_of(p.row) for p in predictions)}
-    result = ValidationResult(predictions, ["emul", "validate"], stacks=tuple(stacks.values()))
+    stacks = {each.name: each for each in (PREDICTOR.stack_of(p.row) for p in predictions())}
+    result = ValidationResult(predictions(), ["emul", "validate"], stacks=tuple(stacks.values()))
     return validation_page(result, MADE)
 
 

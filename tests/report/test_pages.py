@@ -15,16 +15,19 @@ from report.test_markup import HOSTILE, Read
 from emul import World
 from emul.reading.printable import printable
 from emul.report import perf_row
+from emul.report.closing import closing_of
 from emul.report.html import (
     Origin,
     PerfFindings,
     calibration_page,
     perf_page,
     render,
+    validation_page,
     write_report,
 )
 from emul.report.html.page import Page, Table, Words, table
 from emul.report.html.renderer import MOST_OPEN, MOST_ROWS
+from emul.report.validation import ValidationResult
 from emul.runtime.alternatives import Alternative
 from emul.topology import load_document
 from emul.units import format_time
@@ -114,8 +117,9 @@ def test_the_answer_has_the_figures_of_the_computation():
     world = World(pages.topology(["north", "south"]))
     found = pages.findings(world)
     alone = World(world.topology.in_one_place()).predict("all_reduce", 1 << 18, dtype="float32")
-    page = perf_page(replace(found, in_one_place=alone), pages.MADE)
     here = found.prediction
+    closing = closing_of(world, here, alone)
+    page = perf_page(replace(found, closing=closing), pages.MADE)
     spent = here.critical_path.spent_s(here.critical_path.binding_place)
     assert page.question == (
         "How long does all_reduce of 64 B to 1 MiB take over 4 ranks at 2 sites (some), and why?"
@@ -131,7 +135,8 @@ def test_a_slower_single_place_is_not_compared_with():
     world = World(pages.topology(["north", "south"]))
     found = pages.findings(world)
     slower = world.predict("all_reduce", 1 << 22, dtype="float32")
-    page = perf_page(replace(found, in_one_place=slower), pages.MADE)
+    closing = closing_of(world, found.prediction, slower)
+    page = perf_page(replace(found, closing=closing), pages.MADE)
     assert "one campus" not in page.answer
     assert "one site" not in render(page)
 
@@ -182,7 +187,7 @@ def test_changes_stand_in_the_order_of_their_gain():
     assert [row["change"] for row in rows] == ["half", "same", "more", "refused"]
     assert rows[0]["brings"] == f"{here.time_s / half.time_s:.3g} times as fast"
     assert rows[1]["brings"] == "nothing"
-    assert rows[2]["brings"] == f"{more.time_s / here.time_s - 1:.3%} more time"
+    assert rows[2]["brings"] == f"{100 * (more.time_s / here.time_s - 1):.3g}% more time"
     assert rows[3]["brings"] == "not timed: too much work"
 
 
@@ -253,6 +258,20 @@ def test_validation_tells_the_errors_and_the_farthest_off():
     worst = table_of(page, f"The {len(rows)} farthest off")
     errors = [abs(float(row["error"].strip("+-%"))) for row in worst]
     assert errors == sorted(errors, reverse=True)
+
+
+def test_constants_that_were_fitted_to_measured_rows_are_told():
+    rows = pages.predictions()
+    for fitted in (False, True):
+        page = validation_page(ValidationResult(rows, ["emul"], fitted=fitted), pages.MADE)
+        told = any("fitted to the rows without" in each for each in page.sections[-1].remarks)
+        assert told == fitted
+
+
+def test_interrupted_validation_says_so():
+    rows = pages.predictions()[:1]
+    page = validation_page(ValidationResult(rows, ["emul"], interrupted=True), pages.MADE)
+    assert page.interrupted == "Interrupted after 1 row: the others are missing."
 
 
 def test_calibration_tells_the_numbers_and_the_errors_of_the_fit():

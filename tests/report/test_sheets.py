@@ -11,9 +11,10 @@ from emul.files import write_file, write_text
 from emul.measured import Calibration
 from emul.plans import build_plan
 from emul.report.calibration_words import fit_words
+from emul.report.closing import Excerpt
 from emul.report.plans import plan_sheet
 from emul.report.stacks import choice_table, number_table
-from emul.report.table import _figure, _micro
+from emul.report.table import figure, micro
 from emul.report.topologies import _joined, topology_sheet
 from emul.report.validation import validation_table
 from emul.report.words import _excerpt
@@ -108,18 +109,13 @@ def test_choices_hold_up_to_ranks_and_below_bytes():
      (12345.6, 4, "1.2e+04"), (0.5, 7, "0.50"), (None, 4, "-")],
 )  # fmt: skip
 def test_figures_fit_into_their_columns(value, width, text):
-    assert _figure(value, width) == text
-    assert _micro(None if value is None else value / 1e6, width) == text
+    assert figure(value, width) == text
+    assert micro(None if value is None else value / 1e6, width) == text
 
 
 def test_an_excerpt_tells_the_whole_before_the_part():
-    class Timed(list):
-        sent = 900
-        network = SimpleNamespace(world_size=4)
-
     def words(more):
-        excerpt = SimpleNamespace(world_size=120, rounded_up=lambda shape: more)
-        return _excerpt(SimpleNamespace(timeline=Timed([0] * 30), shape=None), excerpt)
+        return _excerpt(Excerpt(120, 4, 900, 30, more))
 
     told = "Alike: 120 ranks were timed by 4 of them, 900 transfers by 30"
     assert words(0.0) == f"{told}."

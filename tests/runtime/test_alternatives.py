@@ -75,8 +75,10 @@ def test_a_change_that_cannot_be_timed_says_why(monkeypatch):
         raise CapacityError("too much work")
 
     world = World("three-campus")
-    now = world.predict("all_reduce", 64, dtype="float32")
+    now = world.predict("all_reduce", 64, dtype="float32", algorithm="ring")
     shape = Shape.of(collective_named("all_reduce"), world.size, 64)
     monkeypatch.setattr(module.Planner, "predict", refused)
-    for each in alternatives(world.planner, Request(shape, 4), now, collapse=False):
+    found = list(alternatives(world.planner, Request(shape, 4), now, collapse=False))
+    assert len(found) == 10
+    for each in found:
         assert (each.prediction, each.refusal) == (None, "too much work")

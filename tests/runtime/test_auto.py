@@ -190,11 +190,13 @@ def sweep_of(algorithm):
 
 @pytest.mark.parametrize("algorithm", ["auto", "ring", "hierarchical"])
 def test_one_place_is_timed_like_a_world_of_one_site(algorithm):
+    """Where auto has none for it that is quicker than the algorithm that was named."""
     sweep = sweep_of(algorithm)
-    there = World(sweep.world.topology.in_one_place()).predict(
-        "all_reduce", 1 << 16, algorithm=algorithm
-    )
-    assert sweep.in_one_place(1 << 16).total_ps == there.total_ps
+    one = World(sweep.world.topology.in_one_place())
+    known = [one.predict("all_reduce", 1 << 16, algorithm=name) for name in ("auto", algorithm)]
+    there = sweep.in_one_place(1 << 16)
+    assert there.total_ps == min(each.total_ps for each in known)
+    assert there.algorithm == known[0].algorithm
 
 
 @pytest.mark.parametrize("bound", ["MOST_WORK_OF_AUTO", "MOST_PROOF_BYTES"])

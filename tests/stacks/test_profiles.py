@@ -217,12 +217,14 @@ def test_a_missing_profile_is_refused(tmp_path):
     assert str(refused.value).startswith(f"{path}: cannot be read")
 
 
-@pytest.mark.parametrize("name", ["ncl", "", "nccl.xml"])
-def test_an_unknown_stack_is_refused_with_the_known_ones(name):
+@pytest.mark.parametrize(
+    ("name", "asked"), [("ncl", "; did you mean nccl?"), ("", ""), ("x.xml", "")]
+)
+def test_an_unknown_stack_is_refused_with_the_known_ones(name, asked):
     known = "needed one of gloo, ideal, nccl, openmpi, a file ending in .toml"
     with pytest.raises(ArgumentError) as refused:
         World(one_site(2, link()), stack=name)
-    assert str(refused.value) == f"unknown stack {name!r}: {known}"
+    assert str(refused.value) == f"unknown stack {name!r}: {known}{asked}"
 
 
 @pytest.mark.parametrize(("ranks", "said"), [((1, 1, 1), False), ((2, 1), True), ((3,), True)])

@@ -185,7 +185,7 @@ def test_a_run_below_its_bound_is_called_a_defect(monkeypatch, tmp_path):
     world = World(sites((1, 1), lambda a, b: SLOW))
     prediction = world.predict("all_reduce", 1000, algorithm="ring")
     assert prediction.below_bound
-    assert "Defect of emul: ring takes" in closing_words(world, prediction, prediction)[-1]
+    assert "Defect of emul: ring takes" in closing_words(world, prediction, prediction)[0]
     run = world.all_reduce(np.ones((2, 8), np.float32), algorithm="ring")
     assert run.prediction.below_bound
     path = tmp_path / "out.json"

@@ -83,6 +83,8 @@ def test_a_pair_without_ping_has_the_middle_of_the_others_or_what_is_configured(
     row = replace(row, ranks=3, jitter_s=0.0)
     known = campuses_of(row, measured(rtt_s={(0, 1): 4e-3, (0, 2): 8e-3}), 1e6).topology
     assert [trunk.link.latency_s for trunk in known.trunks] == [2e-3, 4e-3, pytest.approx(3e-3)]
+    back = campuses_of(row, measured(rtt_s={(1, 0): 4e-3, (0, 2): 8e-3}), 1e6).topology
+    assert back == known  # a round trip is that of both directions
     nothing = trunk_of(row, measured(rtt_s={}))
     # 5 ms each way as configured, and a round trip within either campus
     assert nothing.latency_s == pytest.approx((2 * 5e-3 + 2 * 1e-3) / 2)

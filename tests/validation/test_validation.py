@@ -145,6 +145,7 @@ def test_calibration_recovers_constants_that_made_the_times():
     rows = [row for row in ROWS if row.sw == "ompi" and not row.rate_bytes_per_s]
     rows = [replace(row, measured_s=made.predict(row).predicted_s) for row in rows]
     fitted = calibrated_stacks(rows, TABLE, Predictor(TABLE))["openmpi"]
+    assert fitted.sources["constants"].startswith("fitted: to the collectives without shaping")
     # Message and completion come in turn, so their sum is what the times tell.
     told = fitted.constants.message_s + fitted.constants.completion_s
     assert told == pytest.approx(13e-5, rel=0.1)

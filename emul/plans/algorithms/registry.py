@@ -20,7 +20,7 @@ from emul.plans.algorithms import (
     trees,
 )
 from emul.plans.algorithms.group_tree import Groups
-from emul.plans.collectives import collective_named
+from emul.plans.collectives import collective_meant
 from emul.plans.libraries import LIBRARY_ALGORITHMS, build_library_plan
 from emul.plans.places import Places
 from emul.plans.plan import Plan
@@ -150,7 +150,7 @@ def unproven_plan(
     collective: str, algorithm: str, sites: Sequence[int | Sequence[int]], *, root: int = 0
 ) -> Plan:
     """Return the plan of ``build_plan`` without its proof, which takes most of the time."""
-    collective_named(collective)
+    collective = collective_meant(collective).name
     places = Places.of(sites)
     n = places.world_size
     if not 0 <= root < n:

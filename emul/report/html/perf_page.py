@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from emul.links import EFFECTS
+from emul.report.closing import Closing, OneCampus, Overflow
 from emul.report.html.assumptions import counted_by_status, of_links, of_stack
 from emul.report.html.effects import effects_figure
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
 from emul.report.html.perf_pictures import binding_figure, map_figure, sizes_figure
 from emul.report.perf_row import PerfRow
-from emul.report.words import closing_words, overflow_words
+from emul.report.words import closing_words, overflow_sentence, sentences
 from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO
@@ -34,19 +35,19 @@ NO_DIFFERENCE = 1e-6
 class PerfFindings:
     """The findings of a sweep: ``rows`` by size, one at least, and ``prediction`` of the last.
 
-    ``in_one_place``: the same over the same ranks at one site, None where that cannot be timed.
+    ``closing``: the conclusions about the last row, None of a sweep that was interrupted.
     ``changes``: the same with one thing changed. ``document``: the file of the topology, for the
-    sources of its numbers; None for a topology that was made by a program. ``may_overflow``:
-    whether whole numbers were added up or multiplied.
+    sources of its numbers; None for a topology that was made by a program. ``overflow``:
+    whole numbers that their type cannot hold, None where none are added up or multiplied.
     """
 
     world: World
     rows: Sequence[PerfRow]
     prediction: Prediction
-    in_one_place: Prediction | None = None
+    closing: Closing | None = None
     changes: Sequence[Alternative] = ()
     document: Document | None = None
-    may_overflow: bool = False
+    overflow: Overflow | None = None
 
 
 def perf_page(findings: PerfFindings, origin: Origin, *, interrupted: str = "") -> Page:
@@ -84,9 +85,9 @@ def _answer(findings: PerfFindings) -> str:
     """Return the answer for the last size, in one sentence."""
     here, wrong = findings.prediction, sum(row.wrong or 0 for row in findings.rows)
     said = f"{format_time(here.time_s)} for {format_bytes(here.nbytes)} by {here.algorithm}"
-    alone = findings.in_one_place
-    if alone is not None and len(findings.world.topology.sites) > 1 and _compares(here, alone):
-        said += f", {here.time_s / alone.time_s:.3g} times as long as at one campus"
+    alone = _elsewhere(findings)
+    if alone is not None:
+        said += f", {alone.times:.3g} times as long as at one campus"
     path = here.critical_path
     if path.segments:
         place = path.binding_place
@@ -98,9 +99,11 @@ def _answer(findings: PerfFindings) -> str:
     return f"{said}."
 
 
-def _compares(here: Prediction, alone: Prediction) -> bool:
-    """Say whether the time at one place is the less, as that of its best algorithm has to be."""
-    return 0 < alone.total_ps <= here.total_ps
+def _elsewhere(findings: PerfFindings) -> OneCampus | None:
+    """Return the time at one site; None where that is not known, or is that of today."""
+    closing = findings.closing
+    alone = closing.one_campus if closing else None
+    return None if alone is None or alone.already or not alone.modelled_s else alone
 
 
 def _sections(findings: PerfFindings) -> Iterator[Section]:
@@ -111,9 +114,10 @@ def _sections(findings: PerfFindings) -> Iterator[Section]:
     if here.considered:
         yield _algorithms(here)
     yield _sizes(findings)
-    words = closing_words(findings.world, here, findings.in_one_place)
-    if findings.may_overflow:
-        words = [*words, overflow_words(list(findings.rows), findings.rows[-1].redop)]
+    closing = findings.closing
+    words = sentences(closing) if closing else closing_words(findings.world, here, None)
+    if findings.overflow is not None:
+        words = [*words, overflow_sentence(findings.overflow)]
     yield Words(f"In words, at {format_bytes(here.nbytes)}", tuple(words))
     yield _assumptions(findings)
 
@@ -133,14 +137,17 @@ def _figures(findings: PerfFindings) -> Iterator[Figure | Words]:
 def _changes(findings: PerfFindings) -> Table:
     """Return each change with its time; the one that brings most comes first."""
     here = findings.prediction
-    timed = [(each.change, each.prediction) for each in findings.changes if each.prediction]
-    alone = findings.in_one_place
-    if alone is not None and len(findings.world.topology.sites) > 1 and _compares(here, alone):
-        timed.append(("all ranks at one site", alone))
-    timed.sort(key=lambda each: each[1].total_ps)
+    timed = [
+        (then.time_s, each.change, then.algorithm, then.binding)
+        for each in findings.changes
+        if (then := each.prediction) is not None
+    ]
+    alone = _elsewhere(findings)
+    if alone is not None:
+        timed.append((alone.modelled_s, "all ranks at one site", alone.algorithm, "-"))
     rows = [
-        (change, _micro(then.time_s), _gain(here, then), then.algorithm, then.binding)
-        for change, then in timed
+        (change, _micro(seconds), _gain(here.time_s, seconds), algorithm, binding)
+        for seconds, change, algorithm, binding in sorted(timed, key=lambda each: each[0])
     ]
     rows += [
         (each.change, "-", f"not timed: {each.refusal}", "-", "-")
@@ -158,21 +165,21 @@ def _changes(findings: PerfFindings) -> Table:
     )  # fmt: skip
 
 
-def _gain(here: Prediction, then: Prediction) -> str:
-    if not then.total_ps:
+def _gain(here_s: float, then_s: float) -> str:
+    if not then_s:
         return "no time at all"
-    ratio = here.total_ps / then.total_ps
+    ratio = here_s / then_s
     if abs(ratio - 1) < NO_DIFFERENCE:
         return "nothing"
     if ratio >= TWICE:
         return f"{ratio:.3g} times as fast"
-    return f"{abs(1 - 1 / ratio):.3%} {'less' if ratio > 1 else 'more'} time"
+    return f"{100 * abs(1 - 1 / ratio):.3g}% {'less' if ratio > 1 else 'more'} time"
 
 
 def _algorithms(here: Prediction) -> Table:
     """Return the algorithms that ``auto`` looked at, the quickest first."""
     rows = [
-        (name, _micro(seconds), f"{seconds / here.time_s:.4g} times" if here.total_ps else "-")
+        (name, _micro(seconds), _beside(here, name, seconds))
         for name, seconds in sorted(here.considered.items(), key=lambda each: (each[1], each[0]))
     ]
     for name, seconds in sorted(here.ruled_out.items(), key=lambda each: (each[1], each[0])):
@@ -182,10 +189,17 @@ def _algorithms(here: Prediction) -> Table:
              if here.ruled_out.get(name) is None]  # fmt: skip
     return table(
         f"Algorithms at {format_bytes(here.nbytes)}",
-        ("algorithm", "time (us)", "beside the quickest"),
+        ("algorithm", "time (us)", "beside the choice"),
         rows,
-        texts=("algorithm", "beside the quickest"),
+        texts=("algorithm", "beside the choice"),
     )
+
+
+def _beside(here: Prediction, name: str, seconds: float) -> str:
+    """Return how many times as long an algorithm takes as the one that was chosen."""
+    if name == here.algorithm or not here.total_ps:
+        return "the choice"
+    return f"{seconds / here.time_s:.4g} times as long"
 
 
 def _sizes(findings: PerfFindings) -> Table:

@@ -122,7 +122,7 @@ def binding_figure(prediction: Prediction) -> Figure | Words:
         busy_ps = int((busy[:, 1] - busy[:, 0]).sum())
         part = busy_ps / total_ps
         name = _link_name(prediction, link)
-        lanes.append(Lane(f"{name}: busy {part:.1%} of the time", busy, color))
+        lanes.append(Lane(f"busy {part:.1%} of the time: {name}", busy, color))
         rows.append((name, f"{len(busy):,}", f"{busy_ps / 1e6:,.2f}", f"{part:.1%}"))
     columns = ("link", "busy times", "busy in all (us)", "part of the time")
     whole = format_time(total_ps / PS_PER_S)

@@ -88,7 +88,7 @@ def decimal_ticks(low: float, high: float, *, most: int = 7) -> list[float]:
     """Return powers of ten from ``low`` to ``high``; less than two decades are parted further.
 
     >>> decimal_ticks(0.02, 900.0), decimal_ticks(1.5, 9.0)
-    ([0.1, 1.0, 10.0, 100.0], [2.0, 3.0, 5.0, 7.0])
+    ([0.1, 1.0, 10.0, 100.0], [1.5, 2.0, 3.0, 5.0, 7.0])
     """
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     if last - first >= 1:

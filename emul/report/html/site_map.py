@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 import numpy as np
 
 from emul.drawing.markup import Element, element, number
 from emul.drawing.positions import Positions
-from emul.report.html.legend import clipped, text_px
+from emul.report.html.legend import clipped
 
 __all__ = ["MapTrunk", "site_map"]
 
@@ -32,8 +33,11 @@ LEAST_SAID = 1e-3
 MOST_TRUNKS = 400
 """That are drawn, the busiest of all."""
 
-BESIDE = 0.42
+ALONG = 0.42
 """The part of the line at which its label stands: lines of a circle meet in their middles."""
+
+BESIDE = 0.6
+"""A name stands to the left or right of a site that lies this much more aside than up or down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,9 @@ def site_map(
     drawn += [_node(point, names) for point, names in zip(points, sites, strict=True)]
     drawn += [_label(trunk, points) for trunk in _labelled(shown)]
     if len(sites) <= MOST_NAMES:
+        middle = (mean(x for x, _ in points), mean(y for _, y in points))
         for point, names in zip(points, sites, strict=True):
-            drawn += _names(point, names, beside=len(sites) > MOST_LABELS)
+            drawn += _names(point, names, middle)
     legend = _legend() if trunks else []
     return element("svg", *legend, *drawn, viewBox=f"0 0 {WIDTH} {HEIGHT}")
 
@@ -103,7 +108,7 @@ def _line(trunk: MapTrunk, points: Sequence[tuple[float, float]]) -> Element:
 
 def _label(trunk: MapTrunk, points: Sequence[tuple[float, float]]) -> Element:
     (ax, ay), (bx, by) = (points[end] for end in trunk.ends)
-    part = 0.5 if len(points) <= 3 else BESIDE
+    part = 0.5 if len(points) <= 3 else ALONG
     x, y = ax + part * (bx - ax), ay + part * (by - ay) + 4
     text = f"{100 * trunk.use:.3g}%" if not 0 < trunk.use < LEAST_SAID else "<0.1%"
     return element("text", text, x=x, y=y, text_anchor="middle", class_="halo strong")
@@ -115,20 +120,15 @@ def _node(point: tuple[float, float], names: tuple[str, str]) -> Element:
 
 
 def _names(
-    point: tuple[float, float], names: tuple[str, str], *, beside: bool
+    point: tuple[float, float], names: tuple[str, str], middle: tuple[float, float]
 ) -> Iterator[Element]:
-    """Yield the name of a site and the line below it, away from the middle of the map.
-
-    ``beside``: to its left or right rather than above or below, where there is more room.
-    """
+    """Yield the name of a site and the line below it, on its side away from the ``middle``."""
     (px, py), (name, below) = point, (clipped(each, MOST_CHARACTERS) for each in names)
-    right, down = px - WIDTH / 2, py - (TOP + HEIGHT - BOTTOM) / 2
-    if beside and abs(right) > abs(down) / 2:
+    right, down = px - middle[0], py - middle[1]
+    if abs(right) > BESIDE * abs(down):
         x, y, anchor = px + (15 if right > 0 else -15), py - 2, "start" if right > 0 else "end"
     else:
-        half = max(text_px(name), text_px(below)) / 2
-        x, y = min(max(px, half + 4), WIDTH - half - 4), py + (26 if down >= -1 else -30)
-        anchor = "middle"
+        x, y, anchor = px, py + (26 if down >= 0 else -30), "middle"
     yield element("text", name, x=x, y=y, text_anchor=anchor, class_="halo strong")
     yield element("text", below, x=x, y=y + 15, text_anchor=anchor, class_="halo small")
 

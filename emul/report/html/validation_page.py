@@ -205,18 +205,17 @@ def _row(each: Predicted) -> tuple[str, ...]:
 def _assumptions(stacks: Sequence[Stack], fitted: bool) -> Assumptions:
     placed = [of_stack(stack) for stack in stacks]
     remarks = [
-        "Predictions use measurements of the links alone (ping and iperf3), never a measured "
-        "collective"
-        + (
-            ", but for constants of the software, which were fitted to the rows without shaping: "
-            "the errors of those rows say less."
-            if fitted
-            else "."
-        ),
+        "Predictions rest on measurements of the links (ping and iperf3), and on the numbers of "
+        "the software below.",
         "The error is the predicted time over the measured one, less one.",
-        "The textbook has alpha, the one-way delay, for each step, and beta, the rate, for the "
-        "bytes of the busiest rank.",
+        "The textbook formula is that of Hockney, with the one-way delay as alpha and the rate as "
+        "beta.",
     ]
+    if fitted:
+        remarks.append(
+            "Constants of the software were fitted to the rows without shaping, so that the errors "
+            "of those rows say less."
+        )
     counted = counted_by_status(placed)
     return Assumptions(
         "Assumptions and sources", tuple([*remarks, counted] if counted else remarks), tuple(placed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emul.errors import TopologyError
+from emul.errors import TopologyError, did_you_mean
 from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Topology
 from emul.topology.toml.reader import Document, parse_document, read_document
@@ -37,6 +37,6 @@ def load_document(name: str) -> Document:
     if Path(name).suffix != ".toml" and not Path(name).exists():
         raise TopologyError(
             f"unknown topology {name!r}: needed one of {', '.join(preset_names())}, "
-            "or the path of a TOML file"
+            f"or the path of a TOML file{did_you_mean(name, preset_names())}"
         )
     return read_document(Path(name))
