@@ -45,8 +45,8 @@ def _write_nccl_json(path: Path, result: PerfResult) -> None:
 
 
 def _write_csv(path: Path, result: PerfResult) -> None:
+    from emul.files import write_text
     from emul.report.documents import rows_csv
-    from emul.report.files import write_text
 
     write_text(path, rows_csv(result.rows))
 
