@@ -93,7 +93,7 @@ def test_every_value_says_itself_in_one_line(values):
     assert {"Link", "Site", "Trunk", "Node", "CriticalPath", "Moments", "Settings", "Lag"} <= names
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(topologies(), st.text(max_size=200))
 def test_names_of_any_text_are_data_in_one_line(topology, name):
     named = replace(topology, name=f"{name}\x1b[31m\n{name * 3}")

@@ -46,8 +46,8 @@ def _write_nccl_json(path: Path, result: PerfResult) -> None:
 
 
 def _write_csv(path: Path, result: PerfResult) -> None:
+    from emul.files import write_text
     from emul.report.documents import rows_csv
-    from emul.report.files import write_text
 
     write_text(path, rows_csv(result.rows))
 
@@ -275,8 +275,7 @@ def perf(**asked: Any) -> None:
     where = asked["topology"], asked["ranks"], asked["sites"]
     document = document_asked(*where) if asked["report_path"] else None
     counts = counts_of(sweep, asked)
-    if asked["trace_path"] is not None:
-        pictures.check_traced(sweep.predict(sweep.world, counts[-1]))
+    pictures.check_largest(asked, lambda: sweep.predict(sweep.world, counts[-1]))
     sweep.rehearse(counts)
     started = datetime.now()
     outcome = SweepOutcome()

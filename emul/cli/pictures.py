@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emul.report import PerfResult
     from emul.runtime.prediction import Prediction
 
 __all__ = [
+    "check_largest",
     "check_plot",
     "check_plot_timeline",
     "check_trace",
-    "check_traced",
     "draw_perf",
     "draw_timeline",
     "trace_largest",
@@ -41,11 +42,21 @@ def check_trace(path: Path) -> None:
     check_form(path)
 
 
-def check_traced(largest: Prediction) -> None:
-    """Raise CapacityError for more transfers than a trace has."""
+def check_largest(asked: Mapping[str, Any], predict: Callable[[], Prediction]) -> None:
+    """Raise an EmulError where the largest size, by ``predict``, has no trace or no picture."""
+    if not any(asked[f"{name}_path"] for name in ("trace", "plot", "plot_timeline")):
+        return
+    from emul.errors import ArgumentError
+    from emul.timing.occupancy import check_all_rounds
     from emul.timing.traced import check_traceable
 
-    check_traceable(len(largest.timeline))
+    largest = predict()
+    if asked["trace_path"]:
+        check_traceable(len(largest.timeline))
+    if asked["plot_timeline_path"]:
+        check_all_rounds(largest.timeline)
+    if not largest.total_ps and (asked["plot_path"] or asked["plot_timeline_path"]):
+        raise ArgumentError("a picture of no time at all: needed more than one rank")
 
 
 def draw_perf(path: Path, result: PerfResult) -> None:

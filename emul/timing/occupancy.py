@@ -10,7 +10,7 @@ from emul.timing.traced.crossings import Lines, held_until_ps
 from emul.timing.transfer_times import TransferTimes
 from emul.topology.network import PORTS_PER_RANK
 
-__all__ = ["busiest_of", "busy_intervals", "leaves_out_rounds"]
+__all__ = ["busiest_of", "busy_intervals", "check_all_rounds", "leaves_out_rounds"]
 
 SENDER, CONNECTION, RECEIVER = range(3)
 """Columns of a timeline's ``on_link_ps``."""
@@ -20,6 +20,15 @@ def leaves_out_rounds(timeline: TransferTimes) -> bool:
     """Say whether some lines of ``timeline`` stand for several rounds, which are not all there."""
     given = timeline.transfers.multiplicity
     return given is not None and bool((given.rounds > 1).any())
+
+
+def check_all_rounds(timeline: TransferTimes) -> None:
+    """Raise ArgumentError where equal rounds were left out of ``timeline``."""
+    if leaves_out_rounds(timeline):
+        raise ArgumentError(
+            "a timeline in which equal rounds were left out: needed one with all of them (of fewer "
+            "ranks)"
+        )
 
 
 def busiest_of(timeline: TransferTimes, place: str) -> list[int]:
@@ -48,10 +57,7 @@ def busy_intervals(timeline: TransferTimes, link: int) -> Int64Array:
     that transfer has left it; a port of a sender also during the overhead. Intervals that touch are
     one. Raises ArgumentError where rounds were left out, for they are missing here too.
     """
-    if leaves_out_rounds(timeline):
-        raise ArgumentError(
-            "a timeline in which equal rounds were left out: needed one with all of them"
-        )
+    check_all_rounds(timeline)
     over, column = _crossing(timeline, link)
     begins = timeline.on_link_ps[over, column]
     ends = held_until_ps(Lines.of(timeline, over))[:, column]

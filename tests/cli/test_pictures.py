@@ -28,7 +28,7 @@ def test_the_trace_is_of_the_largest_size(name, tmp_path):
 def test_pictures_are_of_the_forms_of_their_names(tmp_path):
     times, bars = tmp_path / "a.svg", tmp_path / "b.svg"
     status, _, complaint = run_here(
-        *QUICK, "-b", "1K", "-e", "4K", "--plot", str(times), "--plot-timeline", str(bars)
+        *QUICK, "-b", "1K", "-e", "2K", "--plot", str(times), "--plot-timeline", str(bars)
     )
     assert (status, complaint) == (0, "")
     drawn = times.read_text()
@@ -36,7 +36,7 @@ def test_pictures_are_of_the_forms_of_their_names(tmp_path):
         assert word in drawn
     assert "measured" not in drawn  # nobody waited, so it is no peer of modelled times
     assert "trunk north -&gt; east" in bars.read_text()
-    assert "4 KiB" in bars.read_text()
+    assert "2 KiB" in bars.read_text()
 
 
 def test_a_named_algorithm_has_one_curve_and_the_measured_times(tmp_path):
@@ -92,3 +92,14 @@ def test_an_interrupted_sweep_writes_the_trace_of_the_size_that_is_done(tmp_path
     timeline = World("three-campus").predict("all_reduce", 256, algorithm="ring").timeline
     found = read_chrome(path)
     assert sum(each.args["bytes"] for each in found.below("trunks")) == timeline.cross_site_bytes
+
+
+def test_pictures_that_cannot_be_drawn_are_refused_before_the_work(tmp_path, monkeypatch):
+    rounds = ["--topology", "three-campus-300k", "--no-data", "-b", "300M", "-e", "300M"]
+    big = [*QUICK, *rounds, "--algorithm", "hierarchical"]
+    # The trace can be written, for it says for how many each transfer stands.
+    big += ["--trace", str(tmp_path / "a.json")]
+    status, printed, complaint = run_here(*big, "--plot-timeline", str(tmp_path / "a.svg"))
+    assert (status, printed) == (2, "")
+    assert "equal rounds were left out" in complaint
+    assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import sites_of_one
 
@@ -176,12 +176,14 @@ def test_hostile_names_are_text_everywhere():
     assert any(text.startswith("<script>") for text in of(topology).within("text"))
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_any_text_in_a_sheet_is_text(title, value):
     read = Read(sheet(title, [("name", value)], note=title))
     assert set(read.tags) <= {"div", "table", "tbody", "tr", "th", "td"}
 
 
+@settings(max_examples=20)
 @given(st.text(max_size=60), st.integers(2, 30))
 def test_any_names_on_a_map_and_beside_bars_are_text(name, number):
     at = [(float(i % 5), float(i)) for i in range(number)]

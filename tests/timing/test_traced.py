@@ -125,7 +125,7 @@ def same(chrome, perfetto):
     ]
 
 
-@pytest.mark.parametrize("number", range(0, 600, 25))
+@pytest.mark.parametrize("number", range(0, 600, 40))
 def test_traces_say_what_timelines_over_every_kind_of_link_say(number, folder):
     # Waves, streams, windows, gaps, losses, jitter, queues, slow start, buckets, outages, uplinks.
     world, (collective, count, algorithm) = drawn(number)
@@ -136,7 +136,7 @@ def test_traces_say_what_timelines_over_every_kind_of_link_say(number, folder):
     same(chrome, perfetto)
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(topologies(), cases)
 def test_traces_say_what_timelines_of_every_algorithm_say(folder, topology, case):
     world = World(topology)
@@ -146,7 +146,7 @@ def test_traces_say_what_timelines_of_every_algorithm_say(folder, topology, case
     check(read_chrome(folder / "b.json"), prediction.timeline, PS)
 
 
-@pytest.mark.parametrize("number", range(0, 300, 10))
+@pytest.mark.parametrize("number", range(0, 300, 20))
 def test_links_are_held_until_the_next_in_the_queue_takes_them(number):
     world, (collective, count, algorithm) = drawn(number)
     timeline = world.predict(collective, count, dtype="uint8", algorithm=algorithm).timeline

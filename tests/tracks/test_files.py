@@ -115,7 +115,7 @@ def test_an_interrupted_trace_leaves_the_file_as_it_was(name, tmp_path):
     path.write_bytes(b"before")
 
     def interrupted():
-        yield from EVENTS * 3000
+        yield from EVENTS * 800
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -131,7 +131,7 @@ def test_events_are_made_as_they_are_written(name, tmp_path, monkeypatch):
     made, when = [0], []
 
     def events():
-        for _ in range(2_500):
+        for _ in range(1_500):
             made[0] += len(EVENTS)
             yield from EVENTS
 
@@ -145,7 +145,7 @@ def test_events_are_made_as_they_are_written(name, tmp_path, monkeypatch):
 
     monkeypatch.setitem(writing.FORMS, ending, watched)
     write_trace(tmp_path / name, Trace(TRACKS, events))
-    assert when[-1] == made[0] == 15_000
+    assert when[-1] == made[0] == 9_000
     assert max(b - a for a, b in pairwise(when)) <= 5000
 
 
