@@ -75,8 +75,8 @@ def _write_json(path: Path, result: CalibrationResult) -> None:
 
 
 def _write_csv(path: Path, result: CalibrationResult) -> None:
+    from emul.files import write_text
     from emul.report.documents import rows_csv
-    from emul.report.files import write_text
 
     write_text(path, rows_csv(result.parameters))
 

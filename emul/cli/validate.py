@@ -38,7 +38,7 @@ def _write_json(path: Path, result: ValidationResult) -> None:
 
 
 def _write_csv(path: Path, result: ValidationResult) -> None:
-    from emul.report.files import write_text
+    from emul.files import write_text
     from emul.report.validation import validation_csv
 
     write_text(path, validation_csv(result.predictions))
