@@ -32,6 +32,9 @@ LATEST_PS = 1 << 62
 MOST_BYTES = 1 << 62
 """Likewise of bytes."""
 
+MOST_IN_FULL = 1e9
+"""Quantities up to here are printed without an exponent."""
+
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 MOST_DIGITS = 40
 """Before and behind the point; more of them are no size, and take ever longer to read."""
@@ -89,4 +92,10 @@ def format_time(seconds: float) -> str:
 
 def format_rate(bytes_per_s: float) -> str:
     """Return a rate in GB/s (10^9 bytes) and in the Gbit/s printed on the equipment."""
-    return f"{bytes_per_s / 1e9:.4g} GB/s ({bytes_per_s * 8 / 1e9:.4g} Gbit/s)"
+    return f"{_four_digits(bytes_per_s / 1e9)} GB/s ({_four_digits(bytes_per_s * 8 / 1e9)} Gbit/s)"
+
+
+def _four_digits(value: float) -> str:
+    """Return ``value`` with four digits; of one with up to nine before the point, all of these."""
+    text = f"{value:.4g}"
+    return f"{value:.0f}" if "e+" in text and value < MOST_IN_FULL else text

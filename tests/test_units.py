@@ -34,3 +34,9 @@ def test_quantities_are_written_with_their_unit():
     assert format_time(0.000397) == "397 us"
     assert format_time(2.5e-9) == "2.5 ns"
     assert format_rate(1.25e9) == "1.25 GB/s (10 Gbit/s)"
+
+
+def test_rates_of_many_links_are_printed_without_an_exponent():
+    assert format_rate(12.55e12) == "12550 GB/s (100400 Gbit/s)"
+    assert format_rate(49e9) == "49 GB/s (392 Gbit/s)"
+    assert format_rate(1e30) == "1e+21 GB/s (8e+21 Gbit/s)"

@@ -143,7 +143,7 @@ def wrapped(line: str, width: int) -> list[str]:
 
     A number stays beside its unit. A word that is longer than a line is cut into several.
     """
-    from rich.cells import cell_len, chop_cells
+    from rich.cells import cell_len
 
     indent = f"{COMMENT}   " if line.startswith(COMMENT) else "  "
     parts = [""]
@@ -151,8 +151,7 @@ def wrapped(line: str, width: int) -> list[str]:
         if cell_len(parts[-1]) + cell_len(word.rstrip()) <= width:
             parts[-1] += word
             continue
-        first, *more = chop_cells(word, width - len(indent)) if word else [""]
-        parts += [indent + each for each in (first, *more)]
+        parts += [indent + each for each in _cut(word, width - len(indent))]
     return [part.rstrip() for part in parts if part.strip()] or [""]
 
 
@@ -161,6 +160,18 @@ def console(*, stderr: bool = False, width: int | None = None) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def _cut(word: str, width: int) -> list[str]:
+    """Return ``word`` in pieces of at most ``width`` columns."""
+    from rich.cells import cell_len
+
+    pieces = [""]
+    for character in word:
+        if pieces[-1] and cell_len(pieces[-1] + character.rstrip()) > width:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces
 
 
 def print_table(table: TextTable, *, wide: bool = False) -> None:

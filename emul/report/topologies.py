@@ -73,7 +73,7 @@ def _equal_links(topology: Topology) -> list[tuple[str, float | None, Link]]:
 
 def _rate(bytes_per_s: float) -> tuple[str, str]:
     """Return a rate in full, and as it is printed on equipment."""
-    return format_rate(bytes_per_s), f"{bytes_per_s * 8 / 1e9:.4g} Gbit/s"
+    return format_rate(bytes_per_s), format_rate(bytes_per_s).partition("(")[2].rstrip(")")
 
 
 def _km(km: float | None) -> str:

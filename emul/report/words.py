@@ -134,7 +134,7 @@ def _choice(closing: Closing, choice: Choice, *, every: bool) -> str:
     alone = "and the only one" + (" that was timed" if choice.not_timed or ruled_out else "")
     if closing.excerpt:
         said, alone = f"{said}, of those that a few ranks can stand for", "which is one"
-    passed = f" Not timed: {_not_timed(closing, choice)}." if choice.not_timed else ""
+    passed = f" Not timed: {_not_timed(closing, choice, every)}." if choice.not_timed else ""
     if left_out:
         return f"{said}; next best: {others}; --wide lists {left_out} more.{ruled_out}{passed}"
     if others:
@@ -153,9 +153,13 @@ def _ruled_out(choice: Choice) -> str:
     return f" {len(least)} more were not timed: each needs {needed}."
 
 
-def _not_timed(closing: Closing, choice: Choice) -> str:
-    """Return the algorithms that were not timed, and why."""
-    return ", ".join(choice.not_timed) if closing.excerpt else by_reason(choice.not_timed)
+def _not_timed(closing: Closing, choice: Choice, every: bool) -> str:
+    """Return the algorithms that were not timed, and why; of very many alike, their number."""
+    if not closing.excerpt:
+        return by_reason(choice.not_timed)
+    if every or len(choice.not_timed) <= NEXT_BEST:
+        return ", ".join(choice.not_timed)
+    return f"{len(choice.not_timed)} others, which --wide names"
 
 
 def _one_campus(closing: Closing, there: OneCampus) -> str:

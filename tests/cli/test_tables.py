@@ -170,6 +170,14 @@ def test_auto_names_the_next_best_and_counts_the_others(terminal):
     assert int(more) == len(every) - 3
 
 
+def test_algorithms_that_an_excerpt_cannot_time_are_counted(terminal):
+    arguments = ["perf", "--topology", "three-campus-300k", "--no-data", "--clock", "virtual",
+                 "-b", "1M", "-e", "1M"]  # fmt: skip
+    said = [" ".join(plain(run_here(*arguments, *more)[1])) for more in ([], ["--wide"])]
+    number = int(re.search(r"Not timed: (\d+) others, which +--wide +names", said[0])[1])
+    assert len(re.search(r"Not timed: (.*?)\.", said[1])[1].split(", ")) == number > 3
+
+
 def test_a_pipe_has_all_columns_and_one_line_for_each_sentence(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # as in many a CI, whose logs scripts read
     monkeypatch.setenv("COLUMNS", "80")
