@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import subprocess
 import sys
 
@@ -18,17 +19,18 @@ def printed_by(script):
     ).stdout
 
 
-def emul(*arguments, cwd=None, env=None):
-    """Run ``emul`` as a process; text in, text out."""
-    return subprocess.run(
-        [*MAIN, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=env,
-        timeout=120,
-        check=False,
-    )
+def emul(*arguments, cwd=None):
+    """Run ``emul`` in this process, from folder ``cwd``; text in, text out.
+
+    A process of its own would import NumPy and all rooms anew for each of hundreds of commands.
+    What belongs to the process (its streams, signals, environment) is tested with MAIN.
+    """
+    here = os.getcwd()
+    os.chdir(cwd or here)
+    try:
+        return subprocess.CompletedProcess(arguments, *run_here(*map(str, arguments)))
+    finally:
+        os.chdir(here)
 
 
 def run_here(*arguments):

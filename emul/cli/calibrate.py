@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.outputs import Output, Outputs
 from emul.cli.params import Size
 from emul.cli.terminal import print_wide, say, say_each
 
 if TYPE_CHECKING:
-    from emul.measured import Calibration, Log, Parameter, SiteLayout, Taken
+    from emul.measured import Log
+    from emul.report.calibration_words import CalibrationResult
     from emul.topology import Document
 
 __all__ = ["calibrate"]
@@ -22,13 +25,63 @@ MOST_SITES = 1_000
 MOST_RANKS = 1_000_000
 
 
+def _write_topology(path: Path, result: CalibrationResult) -> None:
+    """Write the topology, unless nothing was measured, and say so."""
+    from emul.measured import topology_text
+    from emul.report.files import write_text
+
+    if not result.calibration.measured_anything:
+        say(f"{path}: not written")
+        return
+    text = topology_text(
+        result.layout,
+        result.link,
+        result.parameters,
+        base=result.base,
+        base_name=result.base_name,
+        base_folder=Path(result.base_name).parent,
+        remarks=_remarks(result),
+    )
+    write_text(path, text)
+    say(f"{path}: written")
+
+
+def _remarks(result: CalibrationResult) -> list[str]:
+    """Return the comments at the head of a topology file."""
+    files = [
+        f"By emul calibrate from {log.path.name} ({log.form}): "
+        f"{'; '.join(each.words for each in rows)}."
+        for log, rows in result.taken.items()
+    ]
+    base = [
+        f"Each call takes {each.value:g} {each.unit} more, which no link has."
+        for each in result.parameters
+        if each.name == "base_us"
+    ]
+    notes = [f"Note: {note}." for log in result.taken for note in log.notes]
+    told = [f"Warning: {each}." for each in result.warnings]
+    return [*files, *base, ONLY, *notes, *told]
+
+
+def _write_json(path: Path, result: CalibrationResult) -> None:
+    from emul import __version__
+    from emul.report.calibration_words import calibration_document
+    from emul.report.documents import write_json
+
+    write_json(path, calibration_document(__version__, result))
+
+
+FILES: Outputs[CalibrationResult] = Outputs(
+    Output("--out", "Write a topology with the calibrated link.", _write_topology,
+           metavar="TOPOLOGY.toml"),
+    Output("--json", "Write the parameters as JSON.", _write_json),
+)  # fmt: skip
+
+
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...",
                 type=click.Path(path_type=Path))  # fmt: skip
-@click.option("--out", "out_path", type=click.Path(path_type=Path), metavar="TOPOLOGY.toml",
-              help="Write a topology with the calibrated link.")  # fmt: skip
-@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write the parameters as JSON.")  # fmt: skip
+@FILES.options
 @click.option("--link", type=click.Choice(["trunk", "site", "node"]), default=None,
               help="Which links were measured: between sites, between nodes of a site, or inside "
               "a node. The farthest that there are, if not given.")  # fmt: skip
@@ -72,10 +125,10 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     """
     from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of, taken_of
     from emul.measured import calibrate as fitted
-    from emul.report.files import check_outputs
+    from emul.report.calibration_words import CalibrationResult
     from emul.topology import load_document
 
-    check_outputs({"--out": asked["out_path"], "--json": asked["json_path"]}, files)
+    FILES.check(asked, files)
     logs = _logs(files, asked)
     base = load_document(asked["base"]) if asked["base"] else None
     layout = layout_of(logs, _ranks_of_sites(asked["sites"]), base.topology if base else None)
@@ -94,8 +147,11 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     parameters = parameters_of(calibration, known[link], said, words)
     beside = layout.warnings(link, logs) if base is None else _words_of_base(base, link, asked)
     warnings = [*calibration.warnings, *beside]
-    _print(taken, link, parameters, calibration, warnings)
-    _write(taken, layout, link, parameters, calibration, base, warnings, asked)
+    result = CalibrationResult(
+        taken, layout, link, parameters, calibration, base, asked["base"] or "", warnings, sys.argv
+    )
+    _print(result)
+    FILES.write(asked, result)
     if not calibration.measured_anything:
         say(f"nothing of the {link} link was measured")
         click.get_current_context().exit(1)
@@ -186,71 +242,11 @@ def _ranks_of_sites(given: str | None) -> dict[str, int]:
     return sites
 
 
-def _print(
-    taken: dict[Log, tuple[Taken, ...]],
-    link: str,
-    parameters: tuple[Parameter, ...],
-    calibration: Calibration,
-    warnings: list[str],
-) -> None:
+def _print(result: CalibrationResult) -> None:
     from emul.report.calibration_words import calibration_table, file_line, fit_words
 
-    say(*(file_line(log, rows) for log, rows in taken.items()))
-    print_wide(calibration_table(parameters))
-    say(f"{link} link: {fit_words(calibration)}")
-    say_each("note: ", (note for log in taken for note in log.notes))
-    say_each("warning: ", warnings)
-
-
-def _write(
-    taken: dict[Log, tuple[Taken, ...]],
-    layout: SiteLayout,
-    link: str,
-    parameters: tuple[Parameter, ...],
-    calibration: Calibration,
-    base: Document | None,
-    warnings: list[str],
-    asked: dict[str, Any],
-) -> None:
-    from emul import __version__
-    from emul.measured import topology_text
-    from emul.report.calibration_words import calibration_document
-    from emul.report.documents import write_json
-    from emul.report.files import write_text
-
-    if asked["json_path"] is not None:
-        document = calibration_document(__version__, taken, link, parameters, calibration, warnings)
-        write_json(asked["json_path"], document)
-    if asked["out_path"] is not None and calibration.measured_anything:
-        text = topology_text(
-            layout,
-            link,
-            parameters,
-            base=base,
-            base_name=asked["base"] or "",
-            base_folder=Path(asked["base"] or "").parent,
-            remarks=_remarks(taken, parameters, warnings),
-        )
-        write_text(asked["out_path"], text)
-        say(f"{asked['out_path']}: written")
-    elif asked["out_path"] is not None:
-        say(f"{asked['out_path']}: not written")
-
-
-def _remarks(
-    taken: dict[Log, tuple[Taken, ...]], parameters: tuple[Parameter, ...], warnings: list[str]
-) -> list[str]:
-    """Return the comments at the head of a topology file."""
-    files = [
-        f"By emul calibrate from {log.path.name} ({log.form}): "
-        f"{'; '.join(each.words for each in rows)}."
-        for log, rows in taken.items()
-    ]
-    base = [
-        f"Each call takes {each.value:g} {each.unit} more, which no link has."
-        for each in parameters
-        if each.name == "base_us"
-    ]
-    notes = [f"Note: {note}." for log in taken for note in log.notes]
-    told = [f"Warning: {each}." for each in warnings]
-    return [*files, *base, ONLY, *notes, *told]
+    say(*(file_line(log, rows) for log, rows in result.taken.items()))
+    print_wide(calibration_table(result.parameters))
+    say(f"{result.link} link: {fit_words(result.calibration)}")
+    say_each("note: ", (note for log in result.taken for note in log.notes))
+    say_each("warning: ", result.warnings)

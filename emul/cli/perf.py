@@ -5,29 +5,42 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Dilation, Real, Size, Whole
 from emul.cli.terminal import complain, console, say
 
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
-    from emul.report import PerfRow
-    from emul.world import World
+    from emul.report import PerfResult, PerfRow
 
 __all__ = ["perf"]
 
 WRONG_OR_LATE = 1
-MOST_SIZES = 10_000
-"""Of one table: more lines than anybody waits for."""
 
-NEXT_RANK = 1
-"""Where send_recv sends to, as in nccl-tests."""
+
+def _write_json(path: Path, result: PerfResult) -> None:
+    from emul import __version__
+    from emul.report import json_document, write_json
+
+    write_json(path, json_document(__version__, result.rows, interrupted=result.interrupted))
+
+
+def _write_nccl_json(path: Path, result: PerfResult) -> None:
+    from emul.report import nccl_document, write_json
+
+    write_json(path, nccl_document(result))
+
+
+FILES: Outputs[PerfResult] = Outputs(
+    Output("--json", "Write the lines as JSON.", _write_json),
+    Output("--nccl-json", "Write the JSON of nccl-tests (-J).", _write_nccl_json),
+)
 
 
 @click.command()
@@ -89,13 +102,8 @@ NEXT_RANK = 1
               metavar="SECONDS", help="When calls begin, where trunks change.")  # fmt: skip
 @click.option("--seed", type=Whole(0), default=0, show_default=True,
               help="Of the data, and of whatever links do by chance.")  # fmt: skip
-@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write the lines as JSON.")  # fmt: skip
-@click.option("--nccl-json", "nccl_json_path", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write the JSON of nccl-tests (-J).")  # fmt: skip
-def perf(
-    collective: str | None, json_path: Path | None, nccl_json_path: Path | None, **asked: Any
-) -> None:
+@FILES.options
+def perf(**asked: Any) -> None:
     """Run a collective over a range of sizes, wait for its links, and check every element.
 
     COLLECTIVE is all_reduce, reduce_scatter, all_gather, broadcast, reduce, all_to_all, gather,
@@ -103,40 +111,17 @@ def perf(
     FILE.xml computes. Sizes may end in K, M or G for powers of 1024. The exit status is 1 when an
     element is wrong, --strict is not met, or by a defect of emul a time is below its bound.
     """
-    from emul.cli.sweep import Sweep
-    from emul.report import PerfTable
-    from emul.report.files import check_outputs
+    from emul.cli.perf_setup import check_asked, counts_of, sweep_of
 
-    outputs = {"--json": json_path, "--nccl-json": nccl_json_path}
-    check_outputs(outputs, [asked["topology"], asked["algorithm"], asked["stack"]])
-    _check_sizes(asked)
-    if asked["no_data"] and asked["clock"] != "virtual":
-        raise click.UsageError(
-            f"--no-data with --clock {asked['clock']}: needed --clock virtual, for nothing is run "
-            "that could be waited for"
-        )
-    collective, root = _collective_and_root(collective, asked)
-    world = _world(asked)
-    sweep = Sweep(
-        world,
-        collective,
-        asked["algorithm"],
-        asked["datatype"],
-        asked["op"],
-        root,
-        asked["iters"],
-        asked["warmup_iters"],
-        asked["check"],
-        asked["no_data"],
-    )
-    counts = _counts(sweep, asked)
+    FILES.check(asked, [asked["topology"], asked["algorithm"], asked["stack"]])
+    check_asked(asked)
+    sweep = sweep_of(asked)
+    counts = counts_of(sweep, asked)
     sweep.rehearse(counts)
     started = datetime.now()
-    table = PerfTable(world, collective, sweep.algorithm, counts_overflow=sweep.counts_overflow)
-    rows, interrupted = _print_table(sweep, table, counts)
+    rows, words, interrupted = _print_table(sweep, counts)
     if rows:  # with none, a complete file of an earlier run is worth more
-        missing = len(rows) < len(counts)
-        _write(rows, json_path, nccl_json_path, asked, started, interrupted=missing)
+        FILES.write(asked, _result(sweep, counts, rows, words, asked, started))
     if interrupted:
         complain(f"emul perf: interrupted after {len(rows)} of {len(counts)} sizes")
         sys.exit(INTERRUPTED)
@@ -147,18 +132,30 @@ def perf(
         sys.exit(WRONG_OR_LATE)
 
 
-def _collective_and_root(collective: str | None, asked: dict[str, Any]) -> tuple[str, int]:
-    """Return the collective and its root, from the options or from the plan's file."""
-    from emul.plans import is_plan_file, read_plan
+def _result(
+    sweep: Sweep,
+    counts: list[int],
+    rows: list[PerfRow],
+    words: list[str],
+    asked: dict[str, Any],
+    started: datetime,
+) -> PerfResult:
+    """Return the rows that are done with all that the files tell of them."""
+    from emul.cli.perf_setup import nccl_config
+    from emul.report import PerfResult
 
-    root = asked["root"]
-    if is_plan_file(asked["algorithm"]):
-        plan = read_plan(asked["algorithm"])
-        collective = collective or plan.collective
-        root = plan.root if root is None or collective == "send_recv" else root
-    elif collective == "send_recv":
-        root = NEXT_RANK
-    return collective or "all_reduce", root or 0
+    return PerfResult(
+        sweep.world,
+        rows,
+        lambda at: sweep.predict(sweep.world, counts[at]),
+        words,
+        sweep.lag,
+        sys.argv,
+        nccl_config(asked, sweep.world.size),
+        started,
+        datetime.now(),
+        interrupted=len(rows) < len(counts),
+    )
 
 
 def _too_late(rows: list[PerfRow], strict_s: float | None) -> str | None:
@@ -186,76 +183,16 @@ def _too_late(rows: list[PerfRow], strict_s: float | None) -> str | None:
     return f"{said}; {why[worst.blame or 'waiting']}: use a quieter machine, or a larger bound"
 
 
-def _world(asked: dict[str, Any]) -> World:
-    """Return the World that was asked for, without the effects that are to be left out."""
-    from emul.links import EFFECTS
-    from emul.ops import AUTO_BACKEND, best_backend
-    from emul.stacks.profile import load_stack
-    from emul.timing import UNLIMITED, Slicing
-    from emul.topology import load
-    from emul.world import World
-
-    stack = load_stack(asked["stack"])
-    if asked["no_window"] and stack.slice_bytes:
-        stack = replace(stack, slots=UNLIMITED)
-    slots = UNLIMITED if asked["no_window"] else asked["slots"]
-    backend = asked["backend"]
-    if backend == AUTO_BACKEND and not asked["no_data"]:
-        backend = best_backend()
-    return World(
-        load(asked["topology"]).without([each for each in EFFECTS if asked[_switch(each)]]),
-        backend=backend,
-        clock=asked["clock"],
-        dilation=asked["dilation"],
-        seed=asked["seed"],
-        slicing=Slicing(asked["slice_bytes"], slots) if asked["slice_bytes"] else None,
-        start_s=asked["start_s"],
-        stack=stack,
-    )
-
-
-def _switch(effect: str) -> str:
-    """Return the name of the option that turns an effect off."""
-    return "zero_latency" if effect == "latency" else f"no_{effect}"
-
-
-def _check_sizes(asked: dict[str, Any]) -> None:
-    first, last = asked["minbytes"], asked["maxbytes"]
-    if first < 1:
-        raise click.UsageError(f"-b {first}: needed at least 1 byte")
-    if first > last:
-        raise click.UsageError(f"-b {first} is above -e {last}: needed the smaller size first")
-    if asked["stepbytes"] is not None and asked["stepbytes"] < 1:
-        raise click.UsageError(f"-i {asked['stepbytes']}: needed at least 1 byte")
-    number = 1 + (last - first) // (asked["stepbytes"] or last)
-    if number > MOST_SIZES:
-        raise click.UsageError(
-            f"-b {first} -e {last} -i {asked['stepbytes']}: {number} sizes: needed at most "
-            f"{MOST_SIZES}, by a larger -i or by -f"
-        )
-
-
-def _counts(sweep: Sweep, asked: dict[str, Any]) -> list[int]:
-    """Return the counts to run; refuse options that cannot be met at the largest."""
-    from emul.cli.sweep import sizes
-    from emul.errors import unknown_name
-    from emul.ops import REDUCTIONS
-
-    if sweep.op not in REDUCTIONS:
-        raise unknown_name("op", sweep.op, REDUCTIONS)
-    wanted = sizes(
-        asked["minbytes"], asked["maxbytes"], step=asked["stepbytes"], factor=asked["stepfactor"]
-    )
-    counts = sweep.counts(wanted)
-    sweep.check_feasible(counts[-1])
-    return counts
-
-
-def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[PerfRow], bool]:
-    """Print head, lines, foot and words; return the rows, and whether it was interrupted."""
+def _print_table(sweep: Sweep, counts: list[int]) -> tuple[list[PerfRow], list[str], bool]:
+    """Print head, lines, foot and words; return rows and words, and if it was interrupted."""
     from emul import __version__
+    from emul.report import PerfTable
 
     rows: list[PerfRow] = []
+    words: list[str] = []
+    table = PerfTable(
+        sweep.world, sweep.collective, sweep.algorithm, counts_overflow=sweep.counts_overflow
+    )
     try:
         say(*table.head(__version__, sweep.how))
         for number, count in enumerate(counts, start=1):
@@ -263,10 +200,11 @@ def _print_table(sweep: Sweep, table: Any, counts: list[int]) -> tuple[list[Perf
                 row = sweep.row(count, advance)
             rows.append(row)
             say(table.line(row))
-        say(*table.foot(rows, sweep.lag), *_words(sweep, rows, counts[-1]))
+        words = _words(sweep, rows, counts[-1])
+        say(*table.foot(rows, sweep.lag), *words)
     except KeyboardInterrupt:
-        return rows, True
-    return rows, False
+        return rows, words, True
+    return rows, words, False
 
 
 def _words(sweep: Sweep, rows: list[PerfRow], count: int) -> list[str]:
@@ -290,45 +228,3 @@ def _progress(task: str) -> Iterator[Callable[[str], None]]:
     shown = console(stderr=True)
     with Live(task, console=shown, auto_refresh=False, transient=True) as live:
         yield lambda doing: live.update(f"{task}: {doing}", refresh=True)
-
-
-def _write(
-    rows: list[PerfRow],
-    json_path: Path | None,
-    nccl_json_path: Path | None,
-    asked: dict[str, Any],
-    started: datetime,
-    *,
-    interrupted: bool,
-) -> None:
-    from emul import __version__
-    from emul.report import json_document, nccl_document, write_json
-
-    if json_path is not None:
-        write_json(json_path, json_document(__version__, rows, interrupted=interrupted))
-    if nccl_json_path is None:
-        return
-    step = {"step_bytes": asked["stepbytes"]}
-    if asked["stepbytes"] is None:
-        step = {"step_factor": asked["stepfactor"]}
-    config = {
-        "nthreads": 1,
-        "ngpus": rows[0].world_size,
-        "minimum_bytes": asked["minbytes"],
-        "maximum_bytes": asked["maxbytes"],
-        **step,
-        "warmup_iters": asked["warmup_iters"],
-        "iterations": asked["iters"],
-        "aggregated_iterations": 1,
-        "validation": asked["check"],
-        "graph": 0,
-    }
-    stamps = tuple(f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (started, datetime.now()))
-    document = nccl_document(
-        rows,
-        args=sys.argv,
-        config=config,
-        times=(stamps[0], stamps[1]),
-        interrupted=interrupted,
-    )
-    write_json(nccl_json_path, document)

@@ -4,22 +4,52 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Real
 from emul.cli.terminal import complain, console, print_wide, say, say_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from emul.report.validation import ValidationResult
     from emul.stacks import Stack
     from emul.validation import MeasuredLinks, MeasuredRow, Predicted, Predictor, Summary
 
 __all__ = ["validate"]
 
 BOUND_BROKEN = 1
+
+
+def _write_json(path: Path, result: ValidationResult) -> None:
+    from emul import __version__
+    from emul.report.documents import write_json
+    from emul.report.validation import validation_document
+
+    document = validation_document(__version__, result.predictions, interrupted=result.interrupted)
+    write_json(path, document)
+
+
+def _draw(path: Path, result: ValidationResult) -> None:
+    from emul.report.validation import save_picture
+
+    save_picture(path, result.predictions)
+
+
+def _check_picture(path: Path) -> None:
+    from emul.report.validation import check_picture
+
+    check_picture(path)
+
+
+FILES: Outputs[ValidationResult] = Outputs(
+    Output("--json", "Write rows and summary as JSON.", _write_json),
+    Output("--plot", "Draw predicted over measured (.png, .svg, .pdf; Matplotlib).", _draw,
+           _check_picture),
+)  # fmt: skip
 
 
 @click.command()
@@ -33,14 +63,11 @@ BOUND_BROKEN = 1
 @click.option("--min-delay", "min_delay_us", type=Real(0), default=0.0, metavar="US",
               help="Leave out rows with a shorter one-way delay.")  # fmt: skip
 @click.option("--summary", "only_summary", is_flag=True, help="Do not print the rows.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), metavar="FILE",
-              help="Write rows and summary as JSON.")  # fmt: skip
-@click.option("--plot", "plot_path", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw predicted over measured (.png, .svg, .pdf; Matplotlib).")  # fmt: skip
 @click.option("--max-median", type=Real(0), metavar="PART",
               help="Exit with 1 when the median error is larger, as in 0.04.")  # fmt: skip
 @click.option("--max-p90", type=Real(0), metavar="PART",
               help="Exit with 1 when the 90th percentile of the errors is larger.")  # fmt: skip
+@FILES.options
 def validate(
     measured: Path,
     links: Path,
@@ -48,27 +75,20 @@ def validate(
     calibrate: bool,
     min_delay_us: float,
     only_summary: bool,
-    json_path: Path | None,
-    plot_path: Path | None,
     max_median: float | None,
     max_p90: float | None,
+    **asked: Any,
 ) -> None:
     """Predict timed collectives from measurements of their links, and print the errors.
 
     Columns of both files: see emul/validation/columns.py. Beside every prediction stands that
     of the textbook formula, with the one-way delay as alpha and the rate as beta.
     """
-    from emul import __version__
-    from emul.report.documents import write_json
-    from emul.report.files import check_outputs
-    from emul.report.validation import check_picture, save_picture, validation_document
+    from emul.report.validation import ValidationResult
     from emul.stacks.profile import load_stack
     from emul.validation import read_links, read_measured, summary_of
 
-    inputs = (measured, links, stack or "")
-    check_outputs({"--json": json_path, "--plot": plot_path}, inputs)
-    if plot_path is not None:
-        check_picture(plot_path)
+    FILES.check(asked, (measured, links, stack or ""))
     all_rows, table = read_measured(measured), read_links(links)
     rows = [row for row in all_rows if row.delay_s * 1e6 >= min_delay_us]
     if not rows:
@@ -78,12 +98,7 @@ def validate(
     if not predictions:
         sys.exit(INTERRUPTED)
     _print(predictions, only_summary)
-    if json_path is not None:
-        write_json(
-            json_path, validation_document(__version__, predictions, interrupted=interrupted)
-        )
-    if plot_path is not None:
-        save_picture(plot_path, predictions)
+    FILES.write(asked, ValidationResult(predictions, sys.argv, interrupted=interrupted))
     model, _ = summary_of(predictions)
     broken = _broken(model, max_median, max_p90)
     if interrupted:

@@ -253,7 +253,7 @@ def _repeated(trace: tuple[State, ...], repeat_s: float) -> Iterator[State]:
     period = 0
     while True:
         for state in trace:
-            yield replace(state, from_s=state.from_s + period * repeat_s)
+            yield replace(state, from_s=state.from_s + period * repeat_s) if period else state
         if not repeat_s:
             return
         period += 1
@@ -276,6 +276,8 @@ def _joined(sources: list[Iterator[State]], until_s: float) -> Iterator[State]:
 
 
 def _together(states: list[State], from_s: float) -> State:
+    if len(states) == 1 and states[0].from_s == from_s:
+        return states[0]
     lost = [state.loss for state in states if state.loss is not None]
     return State(
         from_s,

@@ -101,7 +101,8 @@ def _range(least: int | None, most: int | None) -> str:
 def _require(holds: Callable[[float], bool], needed: str, named: dict[str, float]) -> None:
     """Raise ArgumentError for the first of ``named`` that is no real number or fails."""
     for name, value in named.items():
-        if not (isinstance(value, Real) and holds(float(value))):
+        real = type(value) is float or isinstance(value, Real)
+        if not (real and holds(float(value))):
             raise ArgumentError(f"{name} = {value!r}: needed {needed}")
 
 

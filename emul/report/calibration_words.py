@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from emul.measured import Calibration, Log, Parameter, Taken
+from emul.measured import Calibration, Log, Parameter, SiteLayout, Taken
 from emul.report.documents import document
 from emul.report.text_table import TextTable
+from emul.topology import Document
 from emul.units import format_bytes
 
-__all__ = ["calibration_document", "calibration_table", "file_line", "fit_words"]
+__all__ = [
+    "CalibrationResult",
+    "calibration_document",
+    "calibration_table",
+    "file_line",
+    "fit_words",
+]
 
 SCHEMA = "emul-calibrate-1"
+
+
+@dataclass(frozen=True)
+class CalibrationResult:
+    """A link fitted to files of measurements.
+
+    ``taken``: the parts read of each file. ``link``: trunk, site or node. ``base``: the topology
+    that the other links are from, if any, by the name that was given. ``command``: the words of the
+    command line.
+    """
+
+    taken: Mapping[Log, Sequence[Taken]]
+    layout: SiteLayout
+    link: str
+    parameters: Sequence[Parameter]
+    calibration: Calibration
+    base: Document | None
+    base_name: str
+    warnings: Sequence[str]
+    command: Sequence[str]
 
 
 def calibration_table(parameters: Sequence[Parameter]) -> TextTable:
@@ -54,15 +81,9 @@ def _slices(calibration: Calibration) -> str:
     return f"; rings hand on slices of {format_bytes(calibration.slice_bytes)}"
 
 
-def calibration_document(
-    version: str,
-    logs: Mapping[Log, Sequence[Taken]],
-    link: str,
-    parameters: Sequence[Parameter],
-    calibration: Calibration,
-    warnings: Sequence[str],
-) -> dict[str, Any]:
-    """Return the JSON document of a calibration; ``logs`` has the parts read of each file."""
+def calibration_document(version: str, result: CalibrationResult) -> dict[str, Any]:
+    """Return the JSON document of a calibration."""
+    calibration = result.calibration
     contents = {
         "files": [
             {
@@ -72,13 +93,13 @@ def calibration_document(
                 "taken": [asdict(each) for each in taken],
                 "notes": list(log.notes),
             }
-            for log, taken in logs.items()
+            for log, taken in result.taken.items()
         ],
-        "link": link,
-        "parameters": [asdict(each) for each in parameters],
+        "link": result.link,
+        "parameters": [asdict(each) for each in result.parameters],
         "slice_bytes": calibration.slice_bytes,
         "typical_error": calibration.typical_error,
         "worst_error": calibration.worst_error,
-        "warnings": list(warnings),
+        "warnings": list(result.warnings),
     }
     return document(SCHEMA, version, contents)

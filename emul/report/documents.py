@@ -14,6 +14,7 @@ import numpy as np
 
 from emul.ops import NCCL_NAMES
 from emul.report.files import write_text
+from emul.report.perf_result import PerfResult
 from emul.report.perf_row import PerfRow
 
 __all__ = ["document", "json_document", "nccl_document", "write_json"]
@@ -21,6 +22,9 @@ __all__ = ["document", "json_document", "nccl_document", "write_json"]
 SCHEMA = "emul-perf-1"
 NCCL_JSON_VERSION = 3
 """JSON_FILE_VERSION of nccl-tests, src/util.cu."""
+
+STAMP = "%Y-%m-%d %H:%M:%S"
+"""Of moments, as nccl-tests writes them."""
 
 
 def environment(version: str) -> dict[str, Any]:
@@ -63,36 +67,30 @@ def interruption(interrupted: bool) -> dict[str, bool]:
     return {"interrupted": True} if interrupted else {}
 
 
-def nccl_document(
-    rows: Sequence[PerfRow],
-    *,
-    args: Sequence[str],
-    config: dict[str, Any],
-    times: tuple[str, str],
-    interrupted: bool = False,
-) -> dict[str, Any]:
+def nccl_document(result: PerfResult) -> dict[str, Any]:
     """Return the document that nccl-tests writes with -J.
 
     Times are the modelled ones, in microseconds. The environment variables of the caller, which
     nccl-tests copies, are left out.
     """
+    rows = result.rows
     busbws = [row.busbw_GBps for row in rows if row.busbw_GBps is not None]
     wrong = sum(row.wrong or 0 for row in rows)
     return {
         "version": NCCL_JSON_VERSION,
-        "start_time": times[0],
-        "args": list(args),
+        "start_time": f"{result.started:{STAMP}}",
+        "args": list(result.command),
         "env": [],
         "nccl_version": 0,
-        "config": config,
-        **interruption(interrupted),
-        "results": [_nccl_result(row, config["iterations"]) for row in rows],
+        "config": dict(result.config),
+        **interruption(result.interrupted),
+        "results": [_nccl_result(row, result.config["iterations"]) for row in rows],
         "out_of_bounds": {"count": wrong, "okay": wrong == 0},
         "average_bus_bandwidth": {
             "bandwidth": sum(busbws) / len(busbws) if busbws else 0.0,
             "okay": "unchecked",
         },
-        "end_time": times[1],
+        "end_time": f"{result.ended:{STAMP}}",
     }
 
 

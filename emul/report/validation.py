@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,30 @@ from emul.units import format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of
 from emul.validation.summary import errors_by_delay
 
-__all__ = ["save_picture", "validation_document", "validation_summary", "validation_table"]
+__all__ = [
+    "ValidationResult",
+    "save_picture",
+    "validation_document",
+    "validation_summary",
+    "validation_table",
+]
 
 SCHEMA = "emul-validate-1"
 COLUMNS = ("sw", "collective", "algorithm", "ranks", "placement", "delay", "rate", "size",
            "measured", "predicted", "error", "binding", "textbook", "its error")  # fmt: skip
 TEXTS = ("sw", "collective", "algorithm", "placement", "binding")
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """The rows that were predicted, in input order, at least one.
+
+    ``command``: the words of the command line. ``interrupted``: whether rows are missing.
+    """
+
+    predictions: Sequence[Predicted]
+    command: Sequence[str]
+    interrupted: bool = False
 
 
 def validation_table(predictions: Iterable[Predicted]) -> TextTable:

@@ -176,12 +176,15 @@ def test_an_exception_set_by_another_thread_ends_the_wait():
 
 
 def test_an_interrupt_is_heeded_by_the_next_nap():
-    """Whatever wakes whom: no nap is longer than leaves time to return within 50 ms."""
+    """Whatever wakes whom: no nap is longer than leaves time to return within 50 ms.
+
+    A nap may end late on a busy machine, but not by as much as it lasts.
+    """
     assert NAP_NS <= 20_000_000
     waits = 300_000_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
     wait_until(now_ns() + waits)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before >= waits // NAP_NS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before >= waits // (2 * NAP_NS)
 
 
 def test_the_core_is_free_but_for_the_margin():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ __all__ = ["LinkStates", "link_states_of"]
 
 NEVER = np.iinfo(np.int64).max
 MOST_STATES = 100_000
+MOST_LIMITS = 1 << 12
+"""Kept of the last links and states: operations of a program see the same again and again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,30 +124,30 @@ def _relative(trunk: Trunk, seed: int, start_s: float, until_s: float) -> Iterat
                 "needed a coarser trace, rarer outages or an earlier start"
             )
         if state.from_s <= start_s:
-            current = replace(state, from_s=0.0)
+            current = state
             continue
-        if state.from_s > start_s and current is not None:
-            yield current
+        if current is not None:
+            yield replace(current, from_s=0.0)
             current = None
-        yield replace(state, from_s=state.from_s - start_s)
+        yield replace(state, from_s=state.from_s - start_s) if start_s else state
     if current is not None:
-        yield current
+        yield replace(current, from_s=0.0)
 
 
 def _columns(link: Link, port: float, states: list[State]) -> dict[str, list[float]]:
     """Return the states of one way, from ports of ``port`` bytes per second, by column."""
-    limits: dict[tuple[float, float, float | None], tuple[float, ...]] = {}
     columns: dict[str, list[float]] = {
         "from_ps": [min(round(state.from_s * PS_PER_S), NEVER // 2) for state in states],
         "extra_ps": [round(state.extra_delay_s * PS_PER_S) for state in states],
         "up": [int(state.up) for state in states],
     }
+    limits: dict[tuple[float, float, float | None], tuple[float, ...]] = {}
     rows = []
     for state in states:
-        key = (state.rate_factor, state.extra_delay_s, state.loss)
-        if key not in limits:
-            limits[key] = _limits(link, port, state)
-        rows.append(limits[key])
+        alike = (state.rate_factor, state.extra_delay_s, state.loss)
+        if alike not in limits:
+            limits[alike] = _limits(link, port, *alike)
+        rows.append(limits[alike])
     names = ("wave_rate", "cap", "lifted_rate", "term")
     columns.update(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     ups = [state.up for state in states]
@@ -153,12 +156,15 @@ def _columns(link: Link, port: float, states: list[State]) -> dict[str, list[flo
     return columns
 
 
-def _limits(link: Link, port: float, state: State) -> tuple[float, ...]:
+@lru_cache(maxsize=MOST_LIMITS)
+def _limits(
+    link: Link, port: float, rate_factor: float, extra_delay_s: float, loss: float | None
+) -> tuple[float, ...]:
     """Return rate of a wave, cap of a stream, its rate with tokens, and the cap's term."""
-    rate = link.available_bytes_per_s * state.rate_factor
-    rtt_s = link.rtt_s + 2 * state.extra_delay_s
-    limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s, loss=state.loss)
-    lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=rtt_s, loss=state.loss)
+    rate = link.available_bytes_per_s * rate_factor
+    rtt_s = link.rtt_s + 2 * extra_delay_s
+    limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s, loss=loss)
+    lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=rtt_s, loss=loss)
     streams = link.transport.streams if link.waves > 1 else 1
     return rate / link.waves, limit.bytes_per_s / streams, lifted / streams, CODES[limit.term]
 

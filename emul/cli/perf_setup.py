@@ -1,0 +1,148 @@
+"""From the options of ``emul perf`` to its World, its sweep and its sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from emul.cli.sweep import Sweep
+    from emul.world import World
+
+__all__ = ["check_asked", "counts_of", "nccl_config", "sweep_of"]
+
+MOST_SIZES = 10_000
+"""Of one table: more lines than anybody waits for."""
+
+NEXT_RANK = 1
+"""Where send_recv sends to, as in nccl-tests."""
+
+
+def check_asked(asked: Mapping[str, Any]) -> None:
+    """Raise UsageError for options that contradict each other."""
+    _check_sizes(asked)
+    if asked["no_data"] and asked["clock"] != "virtual":
+        raise click.UsageError(
+            f"--no-data with --clock {asked['clock']}: needed --clock virtual, for nothing is run "
+            "that could be waited for"
+        )
+
+
+def _check_sizes(asked: Mapping[str, Any]) -> None:
+    first, last = asked["minbytes"], asked["maxbytes"]
+    if first < 1:
+        raise click.UsageError(f"-b {first}: needed at least 1 byte")
+    if first > last:
+        raise click.UsageError(f"-b {first} is above -e {last}: needed the smaller size first")
+    if asked["stepbytes"] is not None and asked["stepbytes"] < 1:
+        raise click.UsageError(f"-i {asked['stepbytes']}: needed at least 1 byte")
+    number = 1 + (last - first) // (asked["stepbytes"] or last)
+    if number > MOST_SIZES:
+        raise click.UsageError(
+            f"-b {first} -e {last} -i {asked['stepbytes']}: {number} sizes: needed at most "
+            f"{MOST_SIZES}, by a larger -i or by -f"
+        )
+
+
+def sweep_of(asked: Mapping[str, Any]) -> Sweep:
+    """Return the sweep that was asked for, in a World of its own."""
+    from emul.cli.sweep import Sweep
+
+    collective, root = _collective_and_root(asked)
+    return Sweep(
+        _world(asked),
+        collective,
+        asked["algorithm"],
+        asked["datatype"],
+        asked["op"],
+        root,
+        asked["iters"],
+        asked["warmup_iters"],
+        asked["check"],
+        asked["no_data"],
+    )
+
+
+def _collective_and_root(asked: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the collective and its root, from the options or from the plan's file."""
+    from emul.plans import is_plan_file, read_plan
+
+    collective, root = asked["collective"], asked["root"]
+    if is_plan_file(asked["algorithm"]):
+        plan = read_plan(asked["algorithm"])
+        collective = collective or plan.collective
+        root = plan.root if root is None or collective == "send_recv" else root
+    elif collective == "send_recv":
+        root = NEXT_RANK
+    return collective or "all_reduce", root or 0
+
+
+def _world(asked: Mapping[str, Any]) -> World:
+    """Return the World that was asked for, without the effects that are to be left out."""
+    from emul.links import EFFECTS
+    from emul.ops import AUTO_BACKEND, best_backend
+    from emul.stacks.profile import load_stack
+    from emul.timing import UNLIMITED, Slicing
+    from emul.topology import load
+    from emul.world import World
+
+    stack = load_stack(asked["stack"])
+    if asked["no_window"] and stack.slice_bytes:
+        stack = replace(stack, slots=UNLIMITED)
+    slots = UNLIMITED if asked["no_window"] else asked["slots"]
+    backend = asked["backend"]
+    if backend == AUTO_BACKEND and not asked["no_data"]:
+        backend = best_backend()
+    return World(
+        load(asked["topology"]).without([each for each in EFFECTS if asked[_switch(each)]]),
+        backend=backend,
+        clock=asked["clock"],
+        dilation=asked["dilation"],
+        seed=asked["seed"],
+        slicing=Slicing(asked["slice_bytes"], slots) if asked["slice_bytes"] else None,
+        start_s=asked["start_s"],
+        stack=stack,
+    )
+
+
+def _switch(effect: str) -> str:
+    """Return the name of the option that turns an effect off."""
+    return "zero_latency" if effect == "latency" else f"no_{effect}"
+
+
+def counts_of(sweep: Sweep, asked: Mapping[str, Any]) -> list[int]:
+    """Return the counts to run; refuse options that cannot be met at the largest."""
+    from emul.cli.sweep import sizes
+    from emul.errors import unknown_name
+    from emul.ops import REDUCTIONS
+
+    if sweep.op not in REDUCTIONS:
+        raise unknown_name("op", sweep.op, REDUCTIONS)
+    wanted = sizes(
+        asked["minbytes"], asked["maxbytes"], step=asked["stepbytes"], factor=asked["stepfactor"]
+    )
+    counts = sweep.counts(wanted)
+    sweep.check_feasible(counts[-1])
+    return counts
+
+
+def nccl_config(asked: Mapping[str, Any], ranks: int) -> dict[str, Any]:
+    """Return the options by the keys of the JSON of nccl-tests."""
+    step = {"step_bytes": asked["stepbytes"]}
+    if asked["stepbytes"] is None:
+        step = {"step_factor": asked["stepfactor"]}
+    return {
+        "nthreads": 1,
+        "ngpus": ranks,
+        "minimum_bytes": asked["minbytes"],
+        "maximum_bytes": asked["maxbytes"],
+        **step,
+        "warmup_iters": asked["warmup_iters"],
+        "iterations": asked["iters"],
+        "aggregated_iterations": 1,
+        "validation": asked["check"],
+        "graph": 0,
+    }
