@@ -115,7 +115,9 @@ def install_commands(system=None, names=None, in_conda=None):
         return CONDA
     if (system or platform.system()) == "Darwin":
         return MACOS
-    known = [INSTALLS[name] for name in names or os_release() if name in INSTALLS]
+    known = [
+        INSTALLS[name] for name in (os_release() if names is None else names) if name in INSTALLS
+    ]
     return known[0] if known else ELSEWHERE
 
 
