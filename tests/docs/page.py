@@ -110,13 +110,22 @@ def pages(where: Callable[[Path], bool] = lambda path: True) -> list[Page]:
     return [Page(path) for path in found if decisions not in path.parents and where(path)]
 
 
+def _tail_of(lines: list[str], shown: list[str]) -> int:
+    """Return where the tail of ``lines`` begins whose first word is that of the tail ``shown``."""
+    word = shown[0].split()[:1] if shown else []
+    for number in range(len(lines) - 1, -1, -1):
+        if word and lines[number].split()[:1] == word:
+            return number
+    return len(lines) - len(shown)
+
+
 def excerpt(printed: str, shown: str) -> str:
     """Return the lines of ``printed`` that a page shows, whose block is now ``shown``.
 
     All of them; with a line ``...`` in ``shown``, as many as stand before it from the head, and
-    as many as stand behind it from the tail.
+    the tail from the last line that begins with the word behind it.
     """
-    lines = [line.rstrip() for line in printed.splitlines()]
+    lines = [line.rstrip() for line in printed.strip("\n").splitlines()]
     while lines and not lines[0]:
         lines.pop(0)
     while lines and not lines[-1]:
@@ -124,7 +133,7 @@ def excerpt(printed: str, shown: str) -> str:
     wanted = shown.splitlines()
     if LEFT_OUT in wanted:
         head = wanted.index(LEFT_OUT)
-        tail = len(wanted) - head - 1
-        if head + tail < len(lines):
-            lines = [*lines[:head], LEFT_OUT, *lines[len(lines) - tail :]]
+        tail = _tail_of(lines, wanted[head + 1 :])
+        if head < tail:
+            lines = [*lines[:head], LEFT_OUT, *lines[tail:]]
     return "".join(f"{line}\n" for line in lines)

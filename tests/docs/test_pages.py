@@ -101,10 +101,17 @@ def test_commands_that_are_not_run_or_end_otherwise_are_found(block, said):
         printed_by(block)
 
 
-def test_an_excerpt_keeps_head_and_tail():
-    assert excerpt("\na \nb\nc\nd\n", "x\n...\ny\n") == "a\n...\nd\n"
-    assert excerpt("a\nb", "x\n...\ny\n") == "a\nb\n"
-    assert excerpt("a\nb\n", "") == "a\nb\n"
+@pytest.mark.parametrize(
+    ("printed", "shown", "kept"),
+    [
+        ("\na \nb\nc\nd\n", "x\n...\ny\n", "a\n...\nd\n"),
+        ("a\nb", "x\n...\ny\n", "a\nb\n"),
+        ("a\nb\n", "", "a\nb\n"),
+        ("a\nso: 1\nb\nso: 2\nc\n", "a\n...\nso: 3\n", "a\n...\nso: 2\nc\n"),
+    ],
+)
+def test_an_excerpt_keeps_the_head_and_a_tail_by_its_first_word(printed, shown, kept):
+    assert excerpt(printed, shown) == kept
 
 
 def test_the_measured_is_not_compared_and_the_modelled_is():
