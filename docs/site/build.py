@@ -118,6 +118,7 @@ def gather(folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
     shutil.copytree(ROOT / "docs" / "pictures", folder / "pictures")
+    shutil.copytree(Path(__file__).with_name("static"), folder / "static")
     shutil.copy(Path(__file__).with_name("conf.py"), folder)
 
 

@@ -10,3 +10,5 @@ html_show_sphinx = False
 html_show_copyright = False
 html_theme_options = {"footer_icons": [], "top_of_page_buttons": []}
 html_show_search_summary = False  # would be fetched, which a browser refuses for files
+html_static_path = ["static"]
+html_css_files = ["emul.css"]

@@ -58,6 +58,17 @@ def test_every_entry_of_the_lists_is_needed():
     assert all(part.search(readme) for hidden in lists.hidden.values() for part in hidden)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_files_are_named_before_they_are_shown(page):
+    """A reader sees no title of a block, and has to save it under its name."""
+    ends = 0
+    for fence in page.fences:
+        assert fence.title is None or f"`{fence.title}`" in page.text[ends : fence.start], (
+            fence.title
+        )
+        ends = fence.end
+
+
 def page_of(tmp_path, text):
     path = tmp_path / "page.md"
     path.write_text(text)
