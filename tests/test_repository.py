@@ -1,10 +1,8 @@
-"""The repository checks itself: types, style, size, and that the README is true."""
+"""The repository checks itself: types, style, size. Of the pages, tests/docs has the tests."""
 
 import ast
-import contextlib
 import doctest
 import importlib
-import io
 import os
 import pkgutil
 import re
@@ -16,11 +14,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from command import emul as run_emul
 from command import printed_by
+from docs.page import pages
 
 import emul
-from emul.topology import read_topology
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -160,66 +157,6 @@ def test_some_docstrings_have_examples():
     assert ">>>" in emul.World.__doc__
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
-
-
-def test_readme_python_prints_what_the_readme_shows():
-    names = {}
-    for example in blocks("python"):
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(example, "README.md", "exec"), names)
-        assert printed.getvalue() in blocks("text")
-
-
-def test_readme_shows_what_validate_prints():
-    for folder in (ROOT / "tests" / "fidelity", ROOT / "tests" / "fidelity" / "namespaces"):
-        files = [str(folder / "collectives.csv"), "--links", str(folder / "links.csv")]
-        printed = run_emul("validate", *files, "--summary").stdout
-        lines = [line.rstrip() for line in printed.splitlines()]
-        assert "\n".join(lines).strip("\n") + "\n" in blocks("text")
-
-
-def test_readme_topology_can_be_used(tmp_path):
-    (text,) = blocks("toml")
-    path = tmp_path / "campuses.toml"
-    path.write_text(text)
-    assert read_topology(path).world_size == 32 + 20 + 8
-    assert run_emul("topology", "show", str(path)).returncode == 0
-
-
-def test_readme_sheet_is_what_the_program_prints():
-    printed = run_emul("topology", "show", "three-campus").stdout
-    assert "\n".join(line.rstrip() for line in printed.splitlines()).strip() + "\n" in blocks(
-        "text"
-    )
-
-
-def test_readme_checks_are_what_the_program_prints(tmp_path):
-    run_emul("plan", "write", "all_reduce", "ring", "ring.xml", cwd=tmp_path)
-    assert run_emul("plan", "check", "ring.xml", cwd=tmp_path).stdout in blocks("text")
-    text = (tmp_path / "ring.xml").read_text()
-    broken = text.replace('depid="1" deps="0"', 'depid="-1" deps="-1"', 1)
-    (tmp_path / "ring.xml").write_text(broken)
-    assert run_emul("plan", "check", "ring.xml", cwd=tmp_path).stderr in blocks("text")
-
-
-def test_readme_table_is_what_the_program_prints():
-    """All but the measured columns, which are of another moment."""
-    shown = next(block for block in blocks("text") if block.startswith("# emul"))
-    arguments = ["--clock", "virtual", "-n", "1", "-w", "0", "-c", "0"]
-    printed = run_emul("perf", *arguments).stdout
-
-    def modelled(text):
-        table = [line.split()[:-3] for line in text.splitlines() if re.match(r" +\d", line)]
-        return table, text.splitlines()[-3:], text.splitlines()[3:8]
-
-    assert modelled(shown) == modelled(printed)
-    assert "#wrong 0" not in shown
-    assert all(line.split()[-1] == "0" for line in shown.splitlines() if re.match(r" +\d", line))
-
-
 TEST_COMMAND = "pip install -e '.[test]' && pytest -n auto"
 
 
@@ -229,16 +166,17 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert TEST_COMMAND in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_readme_names_every_collective_and_flag():
-    commands = (("perf",), ("topology", "show"), ("plan", "show"), ("validate",), ("calibrate",))
-    said = "".join(run_emul(*command, "--help").stdout for command in commands)
-    for flag in re.findall(r"`(--[a-z-]+)", README):
-        assert flag in said
+def test_pages_name_flags_that_exist():
+    """Those of the scripts for contributors apart."""
+    said = "".join(page.text for page in pages(lambda path: path.parent.name == "cli"))
+    for page in pages(lambda path: path.name != "CONTRIBUTING.md"):
+        for flag in re.findall(r"`(--[a-z-]+)", page.text):
+            assert flag in said, f"{page}: {flag}"
 
 
 def test_no_file_names_a_place_on_one_machine():
     places = re.compile(r"(?:^|[\s\"'(=])/(?:home|root|work|tmp|Users)/\w")
-    documents = [*ROOT.glob("*.md"), *ROOT.glob("emul/*.md")]
+    documents = [page.path for page in pages()]
     configuration = [ROOT / "pyproject.toml", ROOT / "setup.py", *(ROOT / ".ci").iterdir()]
     for path in [*SOURCES, *documents, *configuration]:
         assert not places.search(path.read_text()), path

@@ -18,16 +18,13 @@ from emul.cli.main import main
 from emul.plans import build_plan, plan_xml
 
 FIDELITY = Path(__file__).parent.parent / "fidelity" / "namespaces"
-OF_INVENTORS = ("plan",)
-"""Groups that are declared elsewhere."""
 
 
 def commands(group=main, path=()):
     """The command, its path, for every command and group."""
     yield path, group
     for name, each in group.commands.items() if isinstance(group, click.Group) else ():
-        if name not in OF_INVENTORS:
-            yield from commands(each, (*path, name))
+        yield from commands(each, (*path, name))
 
 
 EVERY = list(commands())

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 LISTS = Path(__file__).parent / "faults"
 
 ROOMS = (
+    "house",
     "tracks",
     "drawing",
     "links",

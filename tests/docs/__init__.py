@@ -1,0 +1,1 @@
+"""The pages of the documentation, held against the program: ``python -m tests.docs --write``."""
