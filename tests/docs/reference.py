@@ -39,7 +39,11 @@ CLASSES = {
         "How is a topology made in Python?",
         ("Topology", "Site", "Node", "Trunk", "Link", "Slicing", "Stack"),
     ),
-    "plans": ("How is a plan made, read, written and proven?", ("Send", *OF_PLANS)),
+    "plans": ("How is a plan made, read, written and proven?", ("Send", "algorithm", *OF_PLANS)),
+    "pictures": (
+        "How do I draw times, timelines and sweeps?",
+        ("plot_times", "plot_timeline", "plot_heat_map"),
+    ),
     "errors": ("Which errors does emul raise?", ()),
 }
 """The pages of Python: the question of each, and the names that it describes."""
