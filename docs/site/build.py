@@ -35,7 +35,15 @@ MOVED = {
 """Pages that lie elsewhere in the repository, and their places on the site."""
 
 CONTENTS = {
-    "Guides": ["install", "plan-campuses", "invent", "train", "reading-results", "binding", "trust"],
+    "Guides": [
+        "install",
+        "plan-campuses",
+        "invent",
+        "train",
+        "reading-results",
+        "binding",
+        "trust",
+    ],
     "How to": [
         *(f"howto/{name}" for name in ("outages", "sweeps", "pictures", "traces", "calibration")),
         "howto/stacks",
