@@ -30,10 +30,15 @@ def topology_list(topologies: Iterable[Topology]) -> TextTable:
     return table
 
 
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def topology_sheet(topology: Topology) -> tuple[list[str], TextTable]:
     """Return the lines above the table of the links of ``topology``, and the table."""
     sites = ", ".join(
-        f"{site.name} {site.ranks} ranks on {len(site.nodes)} nodes" for site in topology.sites
+        f"{site.name} {_number(site.ranks, 'rank')} on {_number(len(site.nodes), 'node')}"
+        for site in topology.sites
     )
     heading = [f"{topology.name}: {topology.description or 'no description'}", sites]
     links = _equal_links(topology)
