@@ -119,8 +119,8 @@ WORDS = [
     "plan show ? ?", "plan show all_reduce ?", "plan check ?", "plan write ? ? ?",
     "plan write all_reduce ring ?", "perf ?",
     *(f"perf -e 8 -n 1 --clock virtual {option}" for option in (
-        "-?", "--?", "--algorithm ? ", "--topology ?", "--stack ?", "--backend ?", "--clock ?", "-d ?",
-        "-o ?", "-b ?", "-n ?", "--dilation ?", "--strict ?", "--trace ?", "--plot ?",
+        "-?", "--?", "--algorithm ? ", "--topology ?", "--stack ?", "--backend ?", "--clock ?",
+        "-d ?", "-o ?", "-b ?", "-n ?", "--dilation ?", "--strict ?", "--trace ?", "--plot ?",
         "--plot-timeline ?",
     )),
     "calibrate ?", "calibrate ? --sites ?", "calibrate ? --world-size ?", "calibrate ? --base ?",
