@@ -18,6 +18,7 @@ __all__ = [
     "MOST_BYTES",
     "PS_PER_S",
     "format_bytes",
+    "format_factor",
     "format_rate",
     "format_time",
     "parse_size",
@@ -88,6 +89,11 @@ def format_time(seconds: float) -> str:
         if seconds >= scale:
             return f"{seconds / scale:.4g} {unit}"
     return f"{seconds / 1e-9:.4g} ns"
+
+
+def format_factor(factor: float) -> str:
+    """Return ``factor`` with three digits; of one from 1000 on, all before the point."""
+    return f"{factor:.3g}" if factor < 999.5 else f"{factor:.0f}"
 
 
 def format_rate(bytes_per_s: float) -> str:

@@ -19,7 +19,7 @@ from emul.runtime.request import AUTO
 from emul.stacks import IDEAL
 from emul.timing import UNLIMITED
 from emul.topology import Document
-from emul.units import format_bytes, format_time
+from emul.units import format_bytes, format_factor, format_time
 from emul.world import World
 
 __all__ = ["PerfFindings", "perf_page"]
@@ -87,7 +87,7 @@ def _answer(findings: PerfFindings) -> str:
     said = f"{format_time(here.time_s)} for {format_bytes(here.nbytes)} by {here.algorithm}"
     alone = _elsewhere(findings)
     if alone is not None:
-        said += f", {alone.times:.3g} times as long as at one campus"
+        said += f", {format_factor(alone.times)} times as long as at one campus"
     path = here.critical_path
     if path.segments:
         place = path.binding_place
@@ -172,7 +172,7 @@ def _gain(here_s: float, then_s: float) -> str:
     if abs(ratio - 1) < NO_DIFFERENCE:
         return "nothing"
     if ratio >= TWICE:
-        return f"{ratio:.3g} times as fast"
+        return f"{format_factor(ratio)} times as fast"
     return f"{100 * abs(1 - 1 / ratio):.3g}% {'less' if ratio > 1 else 'more'} time"
 
 
