@@ -35,7 +35,8 @@ def collective_and_root(
 
     found = in_file(algorithm)
     said = found.collective if found else None
-    collective = collective or said or ALL_REDUCE
+    if collective is None:
+        collective = said or ALL_REDUCE
     if isinstance(found, Plan) and collective == SEND_RECV:
         return collective, found.root
     if root is None and found is not None:

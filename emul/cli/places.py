@@ -88,4 +88,4 @@ def document_asked(topology: str | None, ranks: int | None, sites: str | None) -
     if sites is not None:
         nodes = [tuple(map(int, site.split("+"))) for site in sites.split(",")]
         return Document(topology_of_sites(nodes), ())
-    return load_document(topology or DEFAULT_TOPOLOGY)
+    return load_document(DEFAULT_TOPOLOGY if topology is None else topology)

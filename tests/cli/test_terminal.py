@@ -117,10 +117,12 @@ BYTES = ["\udcff", "\udc80"]
 WORDS = [
     "? ", "topology ?", "topology show ?", "topology check ?", "stack show ?", "plan show ?",
     "plan show ? ?", "plan show all_reduce ?", "plan check ?", "plan write ? ? ?",
-    "plan write all_reduce ring ?", "perf ?", "perf -?", "perf --?", "perf --algorithm ? ",
-    "perf --topology ?", "perf --stack ?", "perf --backend ?", "perf --clock ?", "perf -d ?",
-    "perf -o ?", "perf -b ?", "perf -n ?", "perf --dilation ?", "perf --strict ?",
-    "perf --trace ?", "perf --plot ?", "perf --plot-timeline ?",
+    "plan write all_reduce ring ?", "perf ?",
+    *(f"perf -e 8 -n 1 --clock virtual {option}" for option in (
+        "-?", "--?", "--algorithm ? ", "--topology ?", "--stack ?", "--backend ?", "--clock ?",
+        "-d ?", "-o ?", "-b ?", "-n ?", "--dilation ?", "--strict ?", "--trace ?", "--plot ?",
+        "--plot-timeline ?",
+    )),
     "calibrate ?", "calibrate ? --sites ?", "calibrate ? --world-size ?", "calibrate ? --base ?",
     "calibrate ? --collective ?", "calibrate ? --out ?", "validate ? --links ?",
     "validate ? --links ? --plot ?",
