@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import click
 
 from emul.cli.help import option, options
+from emul.cli.terminal import go_on_without_reader
 
 __all__ = ["Output", "Outputs"]
 
@@ -71,6 +72,8 @@ class Outputs(Generic[Result]):
     def check(self, asked: Mapping[str, Any], inputs: Iterable[Path | str] = ()) -> None:
         """Raise FileError for a file that cannot be written, or that is among ``inputs``.
 
+        From then on the command goes on to its files when the reader of its table goes away.
+
         ``asked`` has the arguments of the command, with the path of each file or None.
         """
         from emul.files import check_outputs
@@ -78,6 +81,7 @@ class Outputs(Generic[Result]):
         check_outputs({each.option: asked[each.argument] for each in self._outputs}, inputs)
         for each, path in self._asked(asked):
             each.check(path)
+            go_on_without_reader()
 
     def write(self, asked: Mapping[str, Any], result: Result) -> None:
         """Write the files that were asked for. Raises FileError."""

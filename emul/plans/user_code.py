@@ -127,7 +127,7 @@ class _UserFunction:
             yield step
 
 
-def _is_iterated_by_its_own_code(found: object) -> bool:
+def _is_iterated_by_its_own_code(found: object) -> TypeGuard[Iterable[Any]]:
     """Say whether to iterate over ``found`` runs code that may be a user's."""
     return isinstance(found, Iterable) and not isinstance(found, list | tuple | str | bytes)
 
@@ -221,7 +221,11 @@ def _names(module: ModuleType) -> list[str]:
         if not name.startswith("_")
         and (
             isinstance(value, Plan | CustomAlgorithm)
-            or (callable(value) and getattr(value, "__module__", None) == module.__name__)
+            or (
+                callable(value)
+                and not isinstance(value, type)
+                and getattr(value, "__module__", None) == module.__name__
+            )
         )
     ]
 
