@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from command import MAIN, SMALL, run_here
 
-from emul import EmulError, FileError
+from emul import EmulError, FileError, report
 from emul.cli.main import run
 from emul.cli.sweep import Sweep
 from emul.files import check_outputs, check_writable, write_file, write_text
@@ -227,6 +227,24 @@ def test_every_command_refuses_before_the_work(tmp_path, monkeypatch, command):
         assert complaint.startswith(f"emul: {path}: cannot be written: needed a file name")
         assert complaint.count("\n") == 1
     assert os.listdir() == ["log.csv"]
+
+
+def test_an_interrupt_names_the_files_that_are_not_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    whole = report.perf_document
+
+    def interrupted(version, result):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "perf_document", interrupted)
+    status, _, complaint = run_here(*VIRTUAL, "--json", "a.json", "--csv", "b.csv")
+    assert (status, os.listdir()) == (130, [])
+    assert complaint == "emul: interrupted: not written: a.json, b.csv\n"
+    monkeypatch.setattr(report, "perf_document", whole)
+    monkeypatch.setattr("emul.report.documents.rows_csv", lambda rows: interrupted("", rows))
+    status, _, complaint = run_here(*VIRTUAL, "--json", "a.json", "--csv", "b.csv")
+    assert (status, os.listdir()) == (130, ["a.json"])
+    assert complaint == "emul: interrupted: not written: b.csv\n"
 
 
 class Unread(io.StringIO):
