@@ -11,7 +11,7 @@ from emul.cli.help import Command, Group, option, options
 from emul.cli.names import PLAN
 from emul.cli.params import Whole
 from emul.cli.places import PLACES, topology_asked
-from emul.cli.terminal import print_table, say
+from emul.cli.terminal import print_table, say, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from emul.plans import Plan
@@ -180,7 +180,7 @@ def check(
         proven = read_plan(asked[0])
     else:
         proven, _ = _plan_and_places(asked, root, topology, ranks, sites)
-    say(f"{asked[-1]}: proven: {proven}", *plan_words(proven))
+    say_fitted([f"{asked[-1]}: proven: {proven}", *plan_words(proven)], terminal_width())
 
 
 @plan.command(
