@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from emul.drawing.markup import Element, element, number
+from emul.reading.printable import clipped
 
 __all__ = ["Bars", "gantt"]
 
@@ -48,7 +49,7 @@ def gantt(rows: Sequence[Bars], ticks: Sequence[tuple[float, str]], said: str) -
 
 def _row(top: float, row: Bars) -> Iterator[Element]:
     """Yield the name of a row and its bars, which are one path."""
-    shown = row.name if len(row.name) <= MOST_CHARACTERS else f"{row.name[: MOST_CHARACTERS - 1]}…"
+    shown = clipped(row.name, MOST_CHARACTERS)
     yield element("text", shown, x=LEFT - 8, y=top + 12, text_anchor="end", **TEXT)
     base = top + (ROW_PX - BAR_PX) / 2
     bars = []

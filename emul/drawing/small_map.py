@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from emul.drawing.markup import Element, element, number
+from emul.reading.printable import clipped
 
 __all__ = ["Line", "small_map"]
 
@@ -124,7 +125,7 @@ def _site(point: tuple[float, float], names: tuple[str, str], longest: int) -> I
     (x, y), (name, below) = point, names
     yield element("circle", element("title", f"{name}: {below}"), cx=x, cy=y, r=6.0, fill="#2f8fc4")
     if longest:
-        shown = name if len(name) <= longest else f"{name[: longest - 1]}…"
         up = y < HEIGHT / 2
-        yield element("text", shown, x=x, y=y + (-22 if up else 20), font_weight="600", **TEXT)
+        place = {"x": x, "y": y + (-22 if up else 20)}
+        yield element("text", clipped(name, longest), **place, font_weight="600", **TEXT)
         yield element("text", below, x=x, y=y + (-10 if up else 32), **TEXT)

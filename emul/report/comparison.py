@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from emul.report.documents import document, rows_csv
 from emul.report.markdown import escaped
-from emul.units import format_bytes
+from emul.units import counted, format_bytes
 
 __all__ = [
     "Compared",
@@ -100,16 +100,17 @@ class Compared:
 
 def comparison_title(compared: Compared) -> str:
     """Return what is compared, in the words above a picture."""
-    return f"{compared.collective} over {compared.world_size} ranks, {compared.topology}"
+    return f"{compared.collective} over {counted(compared.world_size, 'rank')}, {compared.topology}"
 
 
 def comparison_head(compared: Compared) -> list[str]:
     """Return the lines above the tables."""
     op = "" if compared.redop == "none" else f" ({compared.redop})"
+    ranks = "rank" if compared.world_size == 1 else f"{compared.world_size} ranks"
     said = f" ({compared.description})" if compared.description.startswith("assumed") else ""
     return [
-        f"{compared.collective}{op} of {compared.dtype} over the {compared.world_size} ranks of "
-        f"{compared.topology}{said}; times are modelled"
+        f"{compared.collective}{op} of {compared.dtype} over the {ranks} of {compared.topology}"
+        f"{said}; times are modelled"
     ]
 
 

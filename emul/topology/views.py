@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from emul.drawing import Element, Fact, Line, sheet, small_map
 from emul.drawing.positions import Positions
 from emul.links import Link
-from emul.units import format_rate, format_time
+from emul.units import counted, format_rate, format_time
 
 __all__ = ["topology_sheet"]
 
@@ -55,7 +55,7 @@ def _map(sites: Sites, trunks: Trunks, positions: Positions) -> Element:
     lines = [
         Line(ends, width, _about(link)) for (ends, link), width in zip(trunks, widths, strict=True)
     ]
-    names = [(name, f"{ranks:,} rank{'' if ranks == 1 else 's'}") for name, ranks in sites]
+    names = [(name, counted(ranks, "rank")) for name, ranks in sites]
     at = [(x, y) for x, y in positions.at.tolist()]
     said = f"A map of {len(names)} sites."
     return small_map(names, at, lines, said, stretches=not positions.is_true)

@@ -20,7 +20,7 @@ from emul.report.html.page import (
     table,
 )
 from emul.report.html.scales import binary_ticks, decimal_ticks, even_ticks
-from emul.units import format_bytes, format_time
+from emul.units import counted, format_bytes, format_time
 
 __all__ = ["calibration_page"]
 
@@ -41,7 +41,7 @@ UNKNOWN = "-"
 def calibration_page(result: CalibrationResult, origin: Origin) -> Page:
     """Return the page of a calibration."""
     number, files = len(_measurements_of(result)), len(result.taken)
-    of = f"{number:,} measurement{'s' * (number != 1)} in {files} file{'s' * (files != 1)}"
+    of = f"{counted(number, 'measurement')} in {counted(files, 'file')}"
     return Page(
         f"How fast is the {result.link} link, by {of}, and how sure is that?",
         _answer(result),

@@ -9,7 +9,7 @@ import numpy as np
 
 from emul.arrays import Float64Array, Int64Array
 from emul.drawing.markup import Element, element, number
-from emul.report.html.legend import clipped
+from emul.reading.printable import clipped
 from emul.report.html.scales import even_ticks
 from emul.units import PS_PER_S, format_time
 

@@ -19,7 +19,7 @@ from emul.runtime.request import AUTO
 from emul.stacks import IDEAL
 from emul.timing import UNLIMITED
 from emul.topology import Document
-from emul.units import format_bytes, format_time
+from emul.units import counted, format_bytes, format_time
 from emul.world import World
 
 __all__ = ["PerfFindings", "perf_page"]
@@ -73,11 +73,10 @@ def _question(findings: PerfFindings) -> str:
     sizes = format_bytes(rows[0].size_bytes)
     if len(rows) > 1:
         sizes = f"{sizes} to {format_bytes(rows[-1].size_bytes)}"
-    number = len(topology.sites)
-    sites = "1 site" if number == 1 else f"{number} sites"
+    ranks, sites = counted(topology.world_size, "rank"), counted(len(topology.sites), "site")
     return (
-        f"How long does {rows[0].collective} of {sizes} take over {topology.world_size} ranks at "
-        f"{sites} ({topology.name}), and why?"
+        f"How long does {rows[0].collective} of {sizes} take over {ranks} at {sites} "
+        f"({topology.name}), and why?"
     )
 
 
@@ -166,11 +165,11 @@ def _changes(findings: PerfFindings) -> Table:
 
 
 def _gain(here_s: float, then_s: float) -> str:
+    if abs(here_s - then_s) <= NO_DIFFERENCE * here_s:
+        return "nothing"
     if not then_s:
         return "no time at all"
     ratio = here_s / then_s
-    if abs(ratio - 1) < NO_DIFFERENCE:
-        return "nothing"
     if ratio >= TWICE:
         return f"{ratio:.3g} times as fast"
     return f"{100 * abs(1 - 1 / ratio):.3g}% {'less' if ratio > 1 else 'more'} time"

@@ -15,7 +15,7 @@ from emul.runtime.prediction import Prediction
 from emul.runtime.trunk_use import TrunkUse, trunk_uses
 from emul.timing.occupancy import busiest_of, busy_intervals, leaves_out_rounds
 from emul.topology.network import PORTS_PER_RANK
-from emul.units import PS_PER_S, format_bytes, format_rate, format_time
+from emul.units import PS_PER_S, counted, format_bytes, format_rate, format_time
 
 __all__ = ["binding_figure", "map_figure", "sizes_figure"]
 
@@ -36,10 +36,7 @@ def map_figure(prediction: Prediction) -> Figure:
         for (a, b), use in by_ends.items()
         if a < b
     ]
-    sites = [
-        (site.name, f"{site.ranks:,} rank{'' if site.ranks == 1 else 's'}")
-        for site in topology.sites
-    ]
+    sites = [(site.name, counted(site.ranks, "rank")) for site in topology.sites]
     busiest = sorted(uses, key=lambda use: -use.use)
     said = "; ".join(_said(use) for use in busiest[:MOST_SAID])
     more = f"; and {len(uses) - MOST_SAID} more" if len(uses) > MOST_SAID else ""

@@ -10,7 +10,7 @@ import numpy as np
 
 from emul.drawing.markup import Element, element, number
 from emul.drawing.positions import Positions
-from emul.report.html.legend import clipped
+from emul.reading.printable import clipped
 
 __all__ = ["MapTrunk", "site_map"]
 

@@ -10,7 +10,7 @@ from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Ta
 from emul.report.html.scales import decimal_ticks, even_ticks
 from emul.report.validation import ValidationResult
 from emul.stacks import Stack
-from emul.units import format_bytes, format_time
+from emul.units import counted, format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of
 
 __all__ = ["validation_page"]
@@ -35,20 +35,16 @@ ROW_TEXTS = ("software", "collective", "algorithm", "placement", "binding")
 def validation_page(result: ValidationResult, origin: Origin) -> Page:
     """Return the page of predictions beside measurements."""
     model, textbook = summary_of(result.predictions)
-    rows = _number(model.rows, "measured collective")
+    rows = counted(model.rows, "measured collective")
     return Page(
         f"How far can predictions be trusted, by {rows}?",
         _answer(model, textbook),
         tuple(_sections(result.predictions, result.stacks, result.fitted)),
         origin,
-        f"Interrupted after {_number(model.rows, 'row')}: the others are missing."
+        f"Interrupted after {counted(model.rows, 'row')}: the others are missing."
         if result.interrupted
         else "",
     )
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _answer(model: Summary, textbook: Summary) -> str:
