@@ -13,12 +13,18 @@ from emul.topology import Document
 from emul.units import counted, format_bytes
 
 __all__ = [
+    "NOT_CALIBRATED",
     "CalibrationResult",
     "calibration_document",
     "calibration_table",
     "file_line",
     "fit_words",
 ]
+
+
+NOT_CALIBRATED = (
+    "Loss, windows and delays that vary are not calibrated: the calibrated link has none."
+)
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,7 @@ def _map(sites: Sites, trunks: Trunks, positions: Positions) -> Element:
         Line(ends, width, _about(link)) for (ends, link), width in zip(trunks, widths, strict=True)
     ]
     names = [(name, counted(ranks, "rank")) for name, ranks in sites]
-    at = [(x, y) for x, y in positions.at.tolist()]
-    said = f"A map of {len(names)} sites."
-    return small_map(names, at, lines, said, stretches=not positions.is_true)
+    return small_map(names, positions, lines, f"A map of {len(names)} sites.")
 
 
 def _about(link: Link) -> str:

@@ -213,7 +213,7 @@ def test_the_map_shows_sites_in_their_places_and_use_by_class_and_width():
     widths = [float(each["stroke-width"]) for each in lines]
     assert widths == sorted(set(widths))
     labels = [text for text in re.findall(r">([\d.<%&;lt]+%)<", markup([svg])) if "to" not in text]
-    assert labels == ["0%", "50%", "97%"]
+    assert labels == ["0%", "50.0%", "97.0%"]
 
 
 def test_classes_of_use():

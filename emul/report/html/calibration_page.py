@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from emul.measured import Measurement, Parameter
-from emul.report.calibration_words import CalibrationResult, file_line, fit_words
+from emul.report.calibration_words import (
+    NOT_CALIBRATED,
+    CalibrationResult,
+    file_line,
+    fit_words,
+)
+from emul.report.html.cells import microseconds
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.page import (
     Assumption,
@@ -197,7 +203,7 @@ def _spread(each: Parameter) -> str:
 def _measurements(result: CalibrationResult) -> Table:
     rows = [
         (each.measurement.source, each.kind, f"{each.measurement.size_bytes:,.0f}",
-         f"{each.measurement.time_s * 1e6:,.2f}", f"{each.fitted_s * 1e6:,.2f}",
+         microseconds(each.measurement.time_s), microseconds(each.fitted_s),
          f"{each.error:+.2%}")
         for each in _fits(result)
     ]  # fmt: skip
@@ -220,7 +226,7 @@ def _assumptions(result: CalibrationResult) -> Assumptions:
     remarks = [
         "A collective is fitted as base + steps x (latency + overhead) + factor x size / rate, "
         "with steps and factor of its closed form.",
-        "Loss, windows and delays that vary are not calibrated: the calibrated link has none.",
+        NOT_CALIBRATED,
         *algorithms,
     ]
     placed = ((f"{result.link} link", assumed),) if assumed else ()

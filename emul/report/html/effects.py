@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from emul.report.html.cells import TINY, share
 from emul.report.html.page import Figure, Table, table
 from emul.report.html.shares import Part, adding_up, share_bar
 from emul.report.words import MEANINGS
@@ -36,8 +37,8 @@ def effects_figure(prediction: Prediction) -> Figure:
     terms = [(term, ps) for term, ps in by_term.items() if ps]
     shares = adding_up([ps for _, ps in terms], PERMILLE)
     parts = [
-        Part(_named(term), ps, format_time(ps / PS_PER_S), _percent(share), COLORS[term])
-        for (term, ps), share in zip(terms, shares, strict=True)
+        Part(_named(term), ps, format_time(ps / PS_PER_S), _percent(part), COLORS[term])
+        for (term, ps), part in zip(terms, shares, strict=True)
     ]
     whole = format_time(prediction.time_s)
     ends = ("0", f"{whole} at {format_bytes(prediction.nbytes)}")
@@ -73,8 +74,8 @@ def _parts_table(spent: Mapping[tuple[str, str], int], total_ps: int) -> Table:
     units = total_ps // unit_ps
     shares, times = adding_up(values, PERMILLE), adding_up(values, units)
     rows = [
-        (place, _named(term), _micro(time * unit_ps), _percent(share))
-        for (place, term), time, share in zip(ordered, times, shares, strict=True)
+        (place, _named(term), _micro(time * unit_ps), _percent(part))
+        for (place, term), time, part in zip(ordered, times, shares, strict=True)
     ]
     rows.append(("all", "", _micro(units * unit_ps), _percent(PERMILLE)))
     return table(
@@ -88,7 +89,7 @@ def _parts_table(spent: Mapping[tuple[str, str], int], total_ps: int) -> Table:
 
 def _percent(permille: int) -> str:
     """Return a share, rounded so that all of them add up; of a part that is not nothing."""
-    return f"{permille / 10:.1f}%" if permille else "<0.1%"
+    return share(permille / PERMILLE) if permille else TINY
 
 
 def _micro(ps: int) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from emul.links import EFFECTS
 from emul.report.closing import Closing, OneCampus, Overflow
 from emul.report.html.assumptions import counted_by_status, of_links, of_stack
+from emul.report.html.cells import microseconds
 from emul.report.html.effects import effects_figure
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
 from emul.report.html.perf_pictures import binding_figure, map_figure, sizes_figure
@@ -145,7 +147,7 @@ def _changes(findings: PerfFindings) -> Table:
     if alone is not None:
         timed.append((alone.modelled_s, "all ranks at one site", alone.algorithm, "-"))
     rows = [
-        (change, _micro(seconds), _gain(here.time_s, seconds), algorithm, binding)
+        (change, microseconds(seconds), _gain(here.time_s, seconds), algorithm, binding)
         for seconds, change, algorithm, binding in sorted(timed, key=lambda each: each[0])
     ]
     rows += [
@@ -155,7 +157,7 @@ def _changes(findings: PerfFindings) -> Table:
     ]
     note = (
         f"Each was predicted anew, alone, at {format_bytes(here.nbytes)}, beside the "
-        f"{_micro(here.time_s)} us of today; their gains do not add up."
+        f"{microseconds(here.time_s)} us of today; their gains do not add up."
     )
     columns = ("change", "time (us)", "brings", "algorithm", "binding")
     return table(
@@ -178,11 +180,11 @@ def _gain(here_s: float, then_s: float) -> str:
 def _algorithms(here: Prediction) -> Table:
     """Return the algorithms that ``auto`` looked at, the quickest first."""
     rows = [
-        (name, _micro(seconds), _beside(here, name, seconds))
+        (name, microseconds(seconds), _beside(here, name, seconds))
         for name, seconds in sorted(here.considered.items(), key=lambda each: (each[1], each[0]))
     ]
     for name, seconds in sorted(here.ruled_out.items(), key=lambda each: (each[1], each[0])):
-        least = "dead by an outage" if seconds == float("inf") else f"at least {_micro(seconds)}"
+        least = f"at least {microseconds(seconds)}" if seconds < inf else "dead by an outage"
         rows.append((name, least, "not timed: it cannot win"))
     rows += [(name, "-", f"not timed: {why}") for name, why in here.passed_over.items()
              if here.ruled_out.get(name) is None]  # fmt: skip
@@ -221,8 +223,8 @@ def _sizes(findings: PerfFindings) -> Table:
 def _size(row: PerfRow, measured: bool, checked: bool) -> list[str]:
     cells = [
         f"{row.size_bytes:,}",
-        _micro(row.modelled_s),
-        _micro(row.bound_s),
+        microseconds(row.modelled_s),
+        microseconds(row.bound_s),
         _figure(row.modelled_s / row.bound_s if row.bound_s else None),
         _figure(row.busbw_GBps),
         f"{row.cross_site_bytes:,}",
@@ -231,12 +233,8 @@ def _size(row: PerfRow, measured: bool, checked: bool) -> list[str]:
         row.algorithm,
     ]
     if measured:
-        cells += [_micro(row.wall_s), _micro(row.lag_s)]
+        cells += [microseconds(row.wall_s), microseconds(row.lag_s)]
     return cells + ([_figure(row.wrong)] if checked else [])
-
-
-def _micro(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1e6:,.2f}"
 
 
 def _figure(value: float | None) -> str:

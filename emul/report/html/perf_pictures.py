@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emul.drawing.positions import positions_of
+from emul.report.html.cells import microseconds, share
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.lanes import Lane, lane_chart
 from emul.report.html.page import Figure, Table, Words, table
@@ -50,12 +51,12 @@ def map_figure(prediction: Prediction) -> Figure:
 
 
 def _said(use: TrunkUse) -> str:
-    return f"{use.place} {use.use:.1%}"
+    return f"{use.place} {share(use.use)}"
 
 
 def _uses_table(uses: Sequence[TrunkUse]) -> Table:
     rows = [
-        (use.place, f"{use.nbytes:,}", format_rate(use.rate_bytes_per_s), f"{use.use:.1%}")
+        (use.place, f"{use.nbytes:,}", format_rate(use.rate_bytes_per_s), share(use.use))
         for use in uses
     ]
     columns = ("trunk", "bytes", "rate beside others", "use")
@@ -119,8 +120,8 @@ def binding_figure(prediction: Prediction) -> Figure | Words:
         busy_ps = int((busy[:, 1] - busy[:, 0]).sum())
         part = busy_ps / total_ps
         name = _link_name(prediction, link)
-        lanes.append(Lane(f"busy {part:.1%} of the time: {name}", busy, color))
-        rows.append((name, f"{len(busy):,}", f"{busy_ps / 1e6:,.2f}", f"{part:.1%}"))
+        lanes.append(Lane(f"busy {share(part)} of the time: {name}", busy, color))
+        rows.append((name, f"{len(busy):,}", microseconds(busy_ps / PS_PER_S), share(part)))
     columns = ("link", "busy times", "busy in all (us)", "part of the time")
     whole = format_time(total_ps / PS_PER_S)
     return Figure(

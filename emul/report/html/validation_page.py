@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from emul.report.html.assumptions import counted_by_status, of_stack
+from emul.report.html.cells import microseconds
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
 from emul.report.html.scales import decimal_ticks, even_ticks
@@ -51,7 +52,7 @@ def _answer(model: Summary, textbook: Summary) -> str:
     return (
         f"Half of the predictions are within {model.median:.1%} of the measured time, nine in ten "
         f"within {model.p90:.1%}, and the worst is off by {model.worst:.1%}; by the textbook "
-        f"formula it is {textbook.median:.1%} and {textbook.p90:.1%}."
+        f"formula, half are within {textbook.median:.1%} and nine in ten within {textbook.p90:.1%}."
     )
 
 
@@ -189,11 +190,11 @@ def _row(each: Predicted) -> tuple[str, ...]:
         format_time(row.delay_s),
         f"{row.rate_bytes_per_s * 8 / 1e6:g}" if row.rate_bytes_per_s else "-",
         f"{row.nbytes:,}",
-        f"{row.measured_s * 1e6:,.2f}",
-        f"{each.predicted_s * 1e6:,.2f}",
+        microseconds(row.measured_s),
+        microseconds(each.predicted_s),
         f"{each.error:+.1%}",
         each.binding,
-        f"{each.textbook_s * 1e6:,.2f}",
+        microseconds(each.textbook_s),
         f"{each.textbook_error:+.1%}",
     )
 
