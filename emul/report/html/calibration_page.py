@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from emul.drawing.scales import binary_ticks, decimal_ticks, even_ticks
 from emul.measured import Measurement, Parameter
 from emul.report.calibration_words import (
     NOT_CALIBRATED,
@@ -25,7 +26,6 @@ from emul.report.html.page import (
     Words,
     table,
 )
-from emul.report.html.scales import binary_ticks, decimal_ticks, even_ticks
 from emul.units import counted, format_bytes, format_time
 
 __all__ = ["calibration_page"]

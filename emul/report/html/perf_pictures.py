@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emul.drawing.positions import positions_of
+from emul.drawing.scales import binary_ticks, decimal_ticks
+from emul.report.html.busy_times import BusyTimes, busy_chart
 from emul.report.html.cells import microseconds, share
 from emul.report.html.chart import Axis, Series, chart
-from emul.report.html.lanes import Lane, lane_chart
 from emul.report.html.page import Figure, Table, Words, table
-from emul.report.html.scales import binary_ticks, decimal_ticks
 from emul.report.html.site_map import MapTrunk, site_map
 from emul.report.perf_row import PerfRow
 from emul.runtime.prediction import Prediction
 from emul.runtime.trunk_use import TrunkUse, trunk_uses
 from emul.timing.occupancy import busiest_of, busy_intervals, leaves_out_rounds
-from emul.topology.network import PORTS_PER_RANK
 from emul.units import PS_PER_S, counted, format_bytes, format_rate, format_time
 
 __all__ = ["binding_figure", "map_figure", "sizes_figure"]
@@ -119,27 +118,16 @@ def binding_figure(prediction: Prediction) -> Figure | Words:
         busy = busy_intervals(timeline, link)
         busy_ps = int((busy[:, 1] - busy[:, 0]).sum())
         part = busy_ps / total_ps
-        name = _link_name(prediction, link)
-        lanes.append(Lane(f"busy {share(part)} of the time: {name}", busy, color))
+        name = timeline.network.link_name(link)
+        lanes.append(BusyTimes(f"busy {share(part)} of the time: {name}", busy, color))
         rows.append((name, f"{len(busy):,}", microseconds(busy_ps / PS_PER_S), share(part)))
     columns = ("link", "busy times", "busy in all (us)", "part of the time")
     whole = format_time(total_ps / PS_PER_S)
     return Figure(
         title,
-        lane_chart(lanes, total_ps),
+        busy_chart(lanes, total_ps),
         "; ".join(lane.name for lane in lanes) + f", which is {whole}.",
         "Busy: from when a transfer takes the link until its last byte has left it. The height is "
         "the part of that moment that is busy.",
         table("Busy times", columns, rows, texts=("link",)),
     )
-
-
-def _link_name(prediction: Prediction, link: int) -> str:
-    """Return the name of a direction of a trunk, or of a rank's port."""
-    network = prediction.timeline.network
-    place = network.place(link)
-    rank, kind = divmod(link, PORTS_PER_RANK)
-    if rank >= network.world_size:
-        return place
-    way = "into" if kind % 2 else "out of"
-    return f"{place}, {way} rank {rank}"

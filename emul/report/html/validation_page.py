@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from emul.drawing.scales import decimal_ticks, even_ticks
 from emul.report.html.assumptions import counted_by_status, of_stack
 from emul.report.html.cells import microseconds
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
-from emul.report.html.scales import decimal_ticks, even_ticks
 from emul.report.validation import ValidationResult
 from emul.stacks import Stack
 from emul.units import counted, format_bytes, format_time
