@@ -148,14 +148,13 @@ class Contest:
 def _row_of(
     prediction: Prediction, algorithm: str, size: int, error: RoundingError | None
 ) -> ComparedRow:
-    bound_s = prediction.bound_s
     return ComparedRow(
         size,
         algorithm,
         proven=True,
         modelled_s=prediction.time_s,
-        bound_s=bound_s,
-        times_bound=prediction.time_s / bound_s if bound_s else None,
+        bound_s=prediction.bound_s,
+        times_bound=prediction.times_bound,
         cross_site_bytes=prediction.timeline.cross_site_bytes,
         max_relative_to_magnitudes=None if error is None else error.max_relative_to_magnitudes,
         max_ulp=None if error is None else error.max_ulp,

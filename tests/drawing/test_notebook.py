@@ -109,7 +109,8 @@ def test_a_prediction_and_a_run_say_time_bound_and_reason(world, run):
     waited = World("three-campus", clock="wall", dilation=1e-3).all_reduce(np.ones((24, 6)))
     assert {"measured", "lag"} <= set(of(waited).facts)
     assert facts["bound"].endswith("times the bound)")
-    assert "trunk" in facts["binds"]
+    assert facts["binds"] == run.prediction.binding
+    assert facts["longest at"].startswith(f"{run.prediction.critical_path.binding_place}, ")
     assert "auto timed" not in facts
     by_auto = of(world.predict("all_reduce", 6000)).facts
     assert by_auto["auto timed"].count("ms") >= 1

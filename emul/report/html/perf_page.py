@@ -14,12 +14,11 @@ from emul.report.html.effects import effects_figure
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
 from emul.report.html.perf_pictures import binding_figure, map_figure, sizes_figure
 from emul.report.perf_row import PerfRow
+from emul.report.table import pieces
 from emul.report.words import closing_words, overflow_sentence, sentences
 from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
-from emul.runtime.request import AUTO
 from emul.stacks import IDEAL
-from emul.timing import UNLIMITED
 from emul.topology import Document
 from emul.units import counted, format_bytes, format_time
 from emul.world import World
@@ -225,7 +224,7 @@ def _size(row: PerfRow, measured: bool, checked: bool) -> list[str]:
         f"{row.size_bytes:,}",
         microseconds(row.modelled_s),
         microseconds(row.bound_s),
-        _figure(row.modelled_s / row.bound_s if row.bound_s else None),
+        _figure(row.times_bound),
         _figure(row.busbw_GBps),
         f"{row.cross_site_bytes:,}",
         _figure(row.slowest_trunk_GBps),
@@ -263,15 +262,16 @@ def _assumptions(findings: PerfFindings) -> Assumptions:
 
 def _settings(findings: PerfFindings) -> str:
     """Return the settings on which the times depend beside the links."""
-    row, slicing = findings.rows[-1], findings.world.slicing
-    sent = f"as {row.stack} sends it" if findings.world.stack is not IDEAL else "in whole chunks"
-    if slicing is not None:
-        most = "any number" if slicing.slots >= UNLIMITED else f"{slicing.slots}"
-        sent = f"in slices of {format_bytes(slicing.slice_bytes)}, {most} in flight"
-    chosen = AUTO if findings.prediction.considered else "named"
+    row, world = findings.rows[-1], findings.world
+    sent = f"in {pieces(world.slicing)}"
+    if world.stack is not IDEAL:
+        sent = f"as {findings.prediction.stack.name} sends them"
+    chosen = (
+        "; the algorithm is the quickest by the model" if findings.prediction.considered else ""
+    )
     return (
-        f"Data go {sent}; random draws have the seed {row.seed}; calls begin at {row.start_s:g} s; "
-        f"the algorithm is {chosen}; the clock is {row.clock}."
+        f"Data go {sent}; random draws have the seed {row.seed}; calls begin at {row.start_s:g} s"
+        f"{chosen}; the clock is {row.clock}."
     )
 
 

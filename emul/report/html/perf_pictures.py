@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from emul.drawing.positions import positions_of
 from emul.drawing.scales import binary_ticks, decimal_ticks
+from emul.report.closing import ALIKE_BOUNDS
 from emul.report.html.busy_times import BusyTimes, busy_chart
 from emul.report.html.cells import microseconds, share
 from emul.report.html.chart import Axis, Series, chart
@@ -18,9 +19,6 @@ from emul.timing.occupancy import busiest_of, busy_intervals, leaves_out_rounds
 from emul.units import PS_PER_S, counted, format_bytes, format_rate, format_time
 
 __all__ = ["binding_figure", "map_figure", "sizes_figure"]
-
-ALIKE = 0.01
-"""Bounds that differ by less than this part are one curve."""
 
 MOST_SAID = 12
 """Trunks that the description of a map names."""
@@ -66,7 +64,7 @@ def sizes_figure(rows: Sequence[PerfRow]) -> Figure:
     """Return time over size, with the bounds, and the measured time where there is one."""
     series = [Series("modelled", _points(rows, "modelled_s"), "curve", 1)]
     series.append(Series("bound by the links", _points(rows, "bound_s"), "dashed", 8))
-    if any(row.window_bound_s > row.bound_s * (1 + ALIKE) for row in rows):
+    if any(row.window_bound_s > row.bound_s * (1 + ALIKE_BOUNDS) for row in rows):
         points = _points(rows, "window_bound_s")
         series.append(Series("bound with these connections", points, "dotted", 9))
     dilation = rows[0].dilation
