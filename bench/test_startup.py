@@ -34,7 +34,12 @@ def test_import_emul(measured: Measured, used: str) -> None:
     measured(lambda: run_command(*command), check, against=NUMPY_START, rounds=ROUNDS)
 
 
-PRINTED = {"--help": "Commands:", "plan list": "hierarchical", "topology list": "three-campus"}
+PRINTED = {
+    "--help": "Commands:",
+    "perf --help": "Sizes:",
+    "plan list": "hierarchical",
+    "topology list": "three-campus",
+}
 
 
 @pytest.mark.parametrize("arguments", PRINTED)
