@@ -34,8 +34,8 @@ def collective_and_root(
     from emul.plans import Plan
 
     found = in_file(algorithm)
-    said = found.collective if found else None
-    collective = collective or said or ALL_REDUCE
+    if collective is None:
+        collective = (found.collective if found else None) or ALL_REDUCE
     if isinstance(found, Plan) and collective == SEND_RECV:
         return collective, found.root
     if root is None and found is not None:
@@ -71,7 +71,7 @@ def plan_asked(collective: str | None, algorithm: str, root: int | None, where: 
         return build_plan(wanted, algorithm, sites, root=start)
     plan = found
     if not isinstance(plan, Plan):
-        said = collective or plan.collective
+        said = plan.collective if collective is None else collective
         plan = plan_from(plan, said, n, sites=sites, root=start)
         verify(plan)
     if collective not in (None, plan.collective):

@@ -9,7 +9,7 @@ from itertools import groupby
 from math import isfinite
 from typing import Any, ClassVar
 
-from emul.report.documents import document, rows_csv
+from emul.report.documents import document
 from emul.report.markdown import escaped
 from emul.units import counted, format_bytes
 
@@ -230,7 +230,7 @@ class CompareContents:
     words: Sequence[str]
 
 
-def comparison_document(compared: Compared, version: str) -> dict[str, Any]:
+def comparison_document(version: str, compared: Compared) -> dict[str, Any]:
     """Return the JSON of ``emul compare``: all that is printed, and the words."""
     given = {each.name: getattr(compared, each.name) for each in fields(compared)}
     interrupted = given.pop("interrupted")
@@ -245,11 +245,6 @@ def _finite(row: ComparedRow) -> ComparedRow:
     if all(each is None or isfinite(each) for each in errors):
         return row
     return replace(row, max_relative_to_magnitudes=None, max_ulp=None)
-
-
-def comparison_csv(compared: Compared) -> str:
-    """Return the lines of all tables as CSV, by the names of the JSON."""
-    return rows_csv(compared.rows)
 
 
 def curves_of(compared: Compared) -> tuple[dict[str, dict[int, float]], dict[int, float]]:

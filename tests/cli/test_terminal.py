@@ -140,6 +140,11 @@ def test_any_text_as_a_word_of_the_command_line(tmp_path, monkeypatch):
     assert sum(len(names) for _, _, names in os.walk(tmp_path)) < len(WORDS)
 
 
+@pytest.mark.parametrize("words", [["perf", ""], ["perf", "--topology", ""], ["plan", "check", ""]])
+def test_an_empty_word_is_not_one_that_was_left_out(words):
+    assert shown(*words)[0] == 2
+
+
 def test_any_text_as_a_name_in_a_topology_or_of_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     draw, good = random.Random(18), 0
