@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emul.plans import CustomAlgorithm, Plan
     from emul.topology import Topology
 
-__all__ = ["collective_and_root", "file_read", "in_file", "plan_asked"]
+__all__ = ["collective_and_root", "file_read", "in_file", "plan_asked", "root_argument"]
 
 ALL_REDUCE = "all_reduce"
 SEND_RECV = "send_recv"
@@ -43,6 +43,15 @@ def collective_and_root(
     if root is None:
         root = NEXT_RANK if collective == SEND_RECV else 0
     return collective, root
+
+
+def root_argument(collective: str, root: int) -> dict[str, Any]:
+    """Return the argument of a call by which it is given its root, or how far it sends."""
+    from emul.plans import collective_named
+
+    if collective == SEND_RECV:
+        return {"shift": root}
+    return {"root": root} if collective_named(collective).rooted else {}
 
 
 def in_file(algorithm: str) -> Plan | CustomAlgorithm | None:

@@ -19,7 +19,7 @@ from emul.report.words import closing_words, overflow_sentence, sentences
 from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL
-from emul.topology import Document
+from emul.topology import Document, Topology
 from emul.units import counted, format_bytes, format_time
 from emul.world import World
 
@@ -290,6 +290,6 @@ def _switched_off(world: World, document: Document | None) -> Iterator[str]:
         yield f"Left out, though the links below have it: {', '.join(off)}."
 
 
-def _links(topology: object) -> tuple[object, object]:
+def _links(topology: Topology) -> tuple[object, object]:
     """Return sites and trunks, without the name, which tells what was left out."""
-    return topology.sites, topology.trunks  # type: ignore[attr-defined]
+    return topology.sites, topology.trunks
