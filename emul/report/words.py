@@ -16,7 +16,7 @@ from emul.report.closing import (
     closing_of,
 )
 from emul.runtime.prediction import Prediction, by_reason
-from emul.units import format_bytes, format_time
+from emul.units import format_bytes, format_factor, format_time
 from emul.world import World
 
 __all__ = ["MEANINGS", "closing_words", "overflow_sentence", "sentences"]
@@ -117,7 +117,7 @@ def _bounds(bound: ConnectionBound) -> str:
         f"{format_time(bound.with_connections_s)} with {each} of each rank between sites"
     )
     less = ", ".join(
-        f"{times:.3g} times less with {name}" for name, times in bound.remedies.items()
+        f"{format_factor(times)} times less with {name}" for name, times in bound.remedies.items()
     )
     return f"{said}: {less}." if less else f"{said}."
 
@@ -174,7 +174,7 @@ def _one_campus(closing: Closing, there: OneCampus) -> str:
     return (
         f"One campus: the same {there.ranks} ranks in one place would need "
         f"{format_time(there.modelled_s)} for {size}{by}; across these sites it is {here}, "
-        f"{there.times:.3g} times as long."
+        f"{format_factor(there.times)} times as long."
     )
 
 

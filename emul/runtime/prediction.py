@@ -14,7 +14,7 @@ from emul.reading.brief import one_line
 from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.topology.bound import Bounded
-from emul.units import PS_PER_S, format_bytes, format_time
+from emul.units import PS_PER_S, format_bytes, format_factor, format_time
 
 __all__ = ["Prediction", "by_reason"]
 
@@ -70,7 +70,7 @@ class Prediction:
         """Names and values of a small table about it."""
         bound = format_time(self.bound_s)
         if self.times_bound is not None:
-            bound += f" (the time is {self.times_bound:.3g} times the bound)"
+            bound += f" (the time is {format_factor(self.times_bound)} times the bound)"
         place = self.critical_path.binding_place
         longest = format_time(self.critical_path.spent_s(place))
         facts = [

@@ -20,7 +20,7 @@ from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL
 from emul.topology import Document, Topology
-from emul.units import counted, format_bytes, format_time
+from emul.units import counted, format_bytes, format_factor, format_time
 from emul.world import World
 
 __all__ = ["PerfFindings", "perf_page"]
@@ -87,7 +87,7 @@ def _answer(findings: PerfFindings) -> str:
     said = f"{format_time(here.time_s)} for {format_bytes(here.nbytes)} by {here.algorithm}"
     alone = _elsewhere(findings)
     if alone is not None:
-        said += f", {alone.times:.3g} times as long as at one campus"
+        said += f", {format_factor(alone.times)} times as long as at one campus"
     path = here.critical_path
     if path.segments:
         place = path.binding_place
@@ -172,7 +172,7 @@ def _gain(here_s: float, then_s: float) -> str:
         return "no time at all"
     ratio = here_s / then_s
     if ratio >= TWICE:
-        return f"{ratio:.3g} times as fast"
+        return f"{format_factor(ratio)} times as fast"
     return f"{100 * abs(1 - 1 / ratio):.3g}% {'less' if ratio > 1 else 'more'} time"
 
 
@@ -199,7 +199,10 @@ def _beside(here: Prediction, name: str, seconds: float) -> str:
     """Return how many times as long an algorithm takes as the one that was chosen."""
     if name == here.algorithm or not here.total_ps:
         return "the choice"
-    return f"{seconds / here.time_s:.4g} times as long"
+    ratio = seconds / here.time_s
+    return (
+        f"{ratio:.3f} times as long" if ratio < TWICE else f"{format_factor(ratio)} times as long"
+    )
 
 
 def _sizes(findings: PerfFindings) -> Table:

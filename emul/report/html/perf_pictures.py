@@ -77,11 +77,12 @@ def sizes_figure(rows: Sequence[PerfRow]) -> Figure:
     if measured:
         series.append(Series(f"measured{stretched}", measured, "crosses", 2))
     first, last = rows[0], rows[-1]
-    said = (
-        f"Modelled from {format_time(first.modelled_s)} at {format_bytes(first.size_bytes)} to "
-        f"{format_time(last.modelled_s)} at {format_bytes(last.size_bytes)}; the bound there is "
-        f"{format_time(first.bound_s)} and {format_time(last.bound_s)}."
-    )
+    ends = [
+        f"{format_time(row.modelled_s)} at {format_bytes(row.size_bytes)}, where the bound is "
+        f"{format_time(row.bound_s)}"
+        for row in ([first] if first is last else [first, last])
+    ]
+    said = f"Modelled: {'; '.join(ends)}."
     return Figure(
         "Time over size",
         chart(
