@@ -92,18 +92,14 @@ def format_time(seconds: float) -> str:
     return f"{seconds / 1e-9:.4g} ns"
 
 
+def format_factor(factor: float) -> str:
+    """Return ``factor`` with three digits; of one from 1000 on, all before the point."""
+    return f"{factor:.3g}" if factor < 999.5 else f"{factor:.0f}"
+
+
 def format_rate(bytes_per_s: float) -> str:
     """Return a rate in GB/s (10^9 bytes) and in the Gbit/s printed on the equipment."""
     return f"{_four_digits(bytes_per_s / 1e9)} GB/s ({_four_digits(bytes_per_s * 8 / 1e9)} Gbit/s)"
-
-
-def format_factor(factor: float) -> str:
-    """Return how many times, with three digits, and never as a power of ten.
-
-    >>> format_factor(1.234), format_factor(140_943.2)
-    ('1.23', '140,943')
-    """
-    return f"{factor:.3g}" if factor < 999.5 else f"{factor:,.0f}"
 
 
 def counted(number: int, noun: str) -> str:

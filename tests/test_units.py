@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emul import ArgumentError
-from emul.units import format_bytes, format_rate, format_time, parse_size
+from emul.units import format_bytes, format_factor, format_rate, format_time, parse_size
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,8 @@ def test_rates_of_many_links_are_printed_without_an_exponent():
     assert format_rate(12.55e12) == "12550 GB/s (100400 Gbit/s)"
     assert format_rate(49e9) == "49 GB/s (392 Gbit/s)"
     assert format_rate(1e30) == "1e+21 GB/s (8e+21 Gbit/s)"
+
+
+def test_factors_have_three_digits_and_no_exponent():
+    told = [format_factor(factor) for factor in (0.5, 1.1349, 217.4, 999.4, 999.6, 2463.2)]
+    assert told == ["0.5", "1.13", "217", "999", "1000", "2463"]

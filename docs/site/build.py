@@ -35,8 +35,19 @@ MOVED = {
 """Pages that lie elsewhere in the repository, and their places on the site."""
 
 CONTENTS = {
-    "Guides": ["install", "plan-campuses", "invent", "train", "reading-results", "trust"],
-    "How to": ["howto/outages", "howto/sweeps", "howto/calibration", "howto/stacks"],
+    "Guides": [
+        "install",
+        "plan-campuses",
+        "invent",
+        "train",
+        "reading-results",
+        "binding",
+        "trust",
+    ],
+    "How to": [
+        *(f"howto/{name}" for name in ("outages", "sweeps", "pictures", "traces", "calibration")),
+        "howto/stacks",
+    ],
     "Reference": [
         *(f"reference/{name}" for name in ("topology", "links", "stacks", "python", "cli")),
         "reference/changes",

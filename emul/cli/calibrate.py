@@ -145,14 +145,12 @@ FILES: Outputs[CalibrationResult] = Outputs(
     "What was measured",
     option(
         "--collective",
-        default="",
         type=COLLECTIVE,
         metavar="NAME",
         help="Of logs of nccl-tests that do not say it.",
     ),
     option(
         "--algorithm",
-        default="",
         type=NAMED_ALGORITHM,
         metavar="NAME",
         help="Of collectives whose file does not say it; ring, if not given, or what there is "
@@ -209,11 +207,11 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     known = {each: base_link(base, each) for each in LINKS}
     calibration = fitted(
         [each for log in logs for each in log.measurements],
-        algorithm=asked["algorithm"],
+        algorithm=asked["algorithm"] or "",
         slice_bytes=asked["slice_bytes"],
         ring=layout.ring_over(link, known) if base else ALIKE,
     )
-    taken = {log: taken_of(log, asked["algorithm"]) for log in logs}
+    taken = {log: taken_of(log, asked["algorithm"] or "") for log in logs}
     said = f"as in {asked['base']}" if base else "no --base was given"
     words = {log.measurements[0].source: " and ".join(log.taken_as) for log in logs}
     parameters = parameters_of(calibration, known[link], said, words)
@@ -246,7 +244,7 @@ def _logs(files: tuple[Path, ...], asked: dict[str, Any]) -> list[Log]:
     from emul.errors import unknown_name
     from emul.measured import COLLECTIVES, Hints, only_half, read_measurements
 
-    collective = asked["collective"]
+    collective = asked["collective"] or ""
     if collective and collective not in COLLECTIVES:
         raise unknown_name("collective", collective, COLLECTIVES)
     everywhere, by_file = _world_sizes(asked["world_sizes"], files)

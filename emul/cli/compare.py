@@ -133,7 +133,7 @@ def _names(against: Iterable[str]) -> tuple[str, ...]:
     for part in (part for text in against for part in text.split(",")):
         if names and PART_OF_NAME.match(part):
             names[-1] += f",{part}"
-        elif part:
+        else:
             names.append(part)
     return tuple(dict.fromkeys(names))
 

@@ -57,6 +57,8 @@ class Name(click.types.StringParamType):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name that ``value`` means; the path of a file stays."""
+        if not value:
+            self.fail("'': needed a name" + (" or a file" if self.endings else ""), param, ctx)
         if value.endswith(self.endings) and self.endings:
             return value
         return naming.canonical(value, tuple(self.known()), self.others)

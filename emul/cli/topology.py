@@ -42,7 +42,7 @@ WIDE = options(
         "topologies and links": "emul topology list",
         "with every column": "emul topology list --wide",
     },
-    page="reference/topology.md",
+    page="plan-campuses.md",
 )
 @WIDE
 def list_(wide: bool) -> None:
@@ -61,7 +61,7 @@ def list_(wide: bool) -> None:
         "the links of a preset": "emul topology show three-campus",
         "every figure of a link, with its source": "emul topology show metro_dwdm_16km",
     },
-    page="reference/topology.md",
+    page="plan-campuses.md",
 )
 @click.argument("name", metavar="NAME|FILE|LINK", type=SHOWN_TOPOLOGY)
 @options(
@@ -110,7 +110,7 @@ def _say_notes(links: Sequence[LinkOrigin]) -> None:
         "a file of your own": "emul topology check campuses.toml",
         "and its links, as emul reads them": "emul topology show campuses.toml --sources",
     },
-    page="reference/topology.md",
+    page="plan-campuses.md",
 )
 @click.argument("file", type=Recorded(".toml"))
 def check(file: Path) -> None:

@@ -95,12 +95,14 @@ class ExactData:
 
     def _values(self, rank: int, low: int, high: int) -> Array:
         """Return elements [low, high) of the buffer of ``rank``."""
-        return _stretch(self._period(rank).astype(self.dtype), low, high)
+        number = min(high - low, PERIOD)
+        values: Array = self._terms(rank, low, number).astype(self.dtype)
+        return values if number == high - low else np.resize(values, high - low)
 
-    def _period(self, rank: int) -> Int64Array:
-        """Return one period of the values of ``rank``, as whole numbers."""
-        first = SHIFT * rank % PERIOD
-        draws: Int64Array = self.draws_twice[first : first + PERIOD]
+    def _terms(self, rank: int, low: int, number: int) -> Int64Array:
+        """Return up to a period of the values of ``rank`` from ``low`` on, as whole numbers."""
+        first = (SHIFT * rank + low) % PERIOD
+        draws: Int64Array = self.draws_twice[first : first + number]
         signed = self.dtype.kind != "u"
         if self.reduction == "prod":
             doubled: Int64Array = draws % 2 * (rank < DOUBLINGS)
@@ -124,9 +126,10 @@ class ExactData:
     def _result_period(self) -> Array:
         """Return one period of the expected result of a reduction."""
         combine = {"prod": np.multiply, "min": np.minimum, "max": np.maximum}
-        result = self._period(0)
+        result = self._terms(0, 0, PERIOD)
         for rank in range(1, self.world_size):
-            result = combine.get(self.reduction, np.add)(result, self._period(rank))
+            terms = self._terms(rank, 0, PERIOD)
+            result = combine.get(self.reduction, np.add)(result, terms)
         return self._average(result) if self.reduction == "avg" else result.astype(self.dtype)
 
     def _average(self, total: Int64Array) -> Array:
@@ -142,5 +145,7 @@ class ExactData:
 def _stretch(period: Array, low: int, high: int) -> Array:
     """Return elements [low, high) of ``period`` repeated for ever."""
     first = low % len(period)
+    if first + high - low <= len(period):
+        return period[first : first + high - low]
     stretch: Array = np.resize(np.concatenate([period[first:], period[:first]]), high - low)
     return stretch

@@ -1,7 +1,6 @@
 """Help pages: headings, examples that run, pages of the documentation; and completion."""
 
 import os
-import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -18,6 +17,7 @@ from emul.cli.main import main
 from emul.plans import build_plan, plan_xml
 
 FIDELITY = Path(__file__).parent.parent / "fidelity" / "namespaces"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def commands(group=main, path=()):
@@ -43,7 +43,7 @@ def test_every_page_has_headings_two_examples_and_a_page_to_read(path, command, 
     assert [line[:3] for line in lines[at + 1 : at + 5 : 2]] == ["  #", "  #"]
     assert all(line.startswith("  emul ") for line in lines[at + 2 : at + 6 : 2])
     assert lines[at + 6] == f"More: docs/{command.page}"
-    assert re.fullmatch(r"((howto|reference)/)?[a-z-]+\.md", command.page)
+    assert (DOCS / command.page).is_file()
     if isinstance(command, Command):
         own = [each for each in command.params if isinstance(each, click.Option)]
         assert all(isinstance(each, Option) and each.heading != OTHERS for each in own)

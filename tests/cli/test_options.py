@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emul.cli.main import main
+from emul.cli.names import Name
 from emul.cli.params import Dilation, Real, Size, Whole
 
 NUMBERS = (Dilation, Real, Size, Whole)
@@ -89,3 +90,20 @@ def test_all_steps_of_a_plan_are_those_that_there_are():
     most = str(2**63 - 1)
     arguments = ["plan", "show", "all_reduce", "direct", "--topology", "one-campus"]
     assert run_here(*arguments, "--steps", most) == run_here(*arguments, "--steps", "1000")
+
+
+NAMED = [(path, command, each) for path, command in commands(main) for each in command.params
+         if isinstance(each.type, Name)]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "command", "named"), NAMED, ids=[f"{p[-1]} {each.opts[-1]}" for p, _, each in NAMED]
+)
+def test_an_empty_word_is_no_name_and_takes_no_default(path, command, named):
+    words = [] if isinstance(named, click.Argument) else [named.opts[0], ""]
+    for each in command.params:
+        if isinstance(each, click.Argument) and (each.required or each is named):
+            words.append("" if each is named else "x")
+    status, out, complaint = run_here(*path, *words)
+    assert (status, out) == (2, "")
+    assert "'': needed a name" in complaint

@@ -39,13 +39,20 @@ CLASSES = {
         "How is a topology made in Python?",
         ("Topology", "Site", "Node", "Trunk", "Link", "Slicing", "Stack"),
     ),
-    "plans": ("How is a plan made, read, written and proven?", ("Send", *OF_PLANS)),
+    "plans": ("How is a plan made, read, written and proven?", ("Send", "algorithm", *OF_PLANS)),
+    "pictures": (
+        "How do I draw times, timelines and sweeps?",
+        ("plot_times", "plot_timeline", "plot_heat_map"),
+    ),
     "errors": ("Which errors does emul raise?", ()),
 }
 """The pages of Python: the question of each, and the names that it describes."""
 
 MOST_OF_A_DEFAULT = 20
 """Characters of a default that the head of a function shows."""
+
+ARGUMENT = re.compile(r"^(\w[\w, ]*)\n((?: {4}.+(?:\n|$))+)", re.MULTILINE)
+"""A name with the lines about it below, in the lists of arguments of NumPy's form."""
 
 OLD_NAMES = {"Passage", "__version__"}
 
@@ -63,6 +70,7 @@ def _markdown(docstring: str) -> str:
             parts.append(f"```pycon\n{textwrap.dedent(part)}\n```")
         else:
             text = re.sub(r"^(\w[\w ]*)\n-{3,}$", r"**\1**\n", part, flags=re.MULTILINE)
+            text = ARGUMENT.sub(lambda of: f"* `{of[1]}`: {' '.join(of[2].split())}\n", text)
             parts.append(text.replace("``", "`").replace("<", "&lt;"))
     return "\n\n".join(parts)
 

@@ -75,5 +75,6 @@ def differs(example: Example, printed: str) -> bool:
     code = example.code
     if example.output is None:
         return code.language == PYTHON and printed != ""
-    shown = LISTS.compared(code.text, example.output.text)
-    return excerpt(LISTS.compared(code.text, printed), shown) != excerpt(shown, "")
+    shown = example.output.text
+    now, then = excerpt(printed, shown), excerpt(shown, "")
+    return LISTS.compared(code.text, now) != LISTS.compared(code.text, then)

@@ -35,7 +35,7 @@ class Lists:
     not_run: dict[str, str]
     instead: dict[str, str]
     unchecked: dict[str, str]
-    hidden: dict[str, list[re.Pattern[str]]]
+    kept: dict[str, list[re.Pattern[str]]]
     used: set[str] = field(default_factory=set)
 
     @classmethod
@@ -49,7 +49,7 @@ class Lists:
             {each["command"]: each["run"] for each in told["instead"]},
             {each["starts"]: each["reason"] for each in told["unchecked"]},
             {
-                each["command"]: [re.compile(part, re.MULTILINE) for part in each["hides"]]
+                each["command"]: [re.compile(part, re.MULTILINE) for part in each["keeps"]]
                 for each in told["instead"]
             },
         )
@@ -65,8 +65,9 @@ class Lists:
     def compared(self, block: str, output: str) -> str:
         """Return the parts of the ``output`` of a block that are compared."""
         for command, _ in command_lines(block):
-            for part in self.hidden.get(command, []):
-                output = part.sub("", output)
+            if command in self.kept:
+                kept = (part.finditer(output) for part in self.kept[command])
+                output = "".join(f"{found[0]}\n" for each in kept for found in each)
         return output
 
 

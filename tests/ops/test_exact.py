@@ -89,7 +89,7 @@ def test_no_partial_sum_rounds_or_overflows(dtype):
         data = ExactData(
             COLLECTIVES["all_reduce"], n, DTYPES[dtype], reduction="sum", root=0, seed=0
         )
-        largest = sum(int(np.abs(data._period(rank)).max()) for rank in range(n))
+        largest = sum(int(np.abs(data._terms(rank, 0, PERIOD)).max()) for rank in range(n))
         limit = {"int8": 127, "uint8": 255, "float16": 2**11, "bfloat16": 2**8}[dtype]
         assert 0 < largest <= limit
 
