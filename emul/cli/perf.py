@@ -307,22 +307,22 @@ def _result(
     from emul.cli.perf_setup import nccl_config
     from emul.report import PerfResult
 
-    last = counts[len(outcome.rows) - 1]
+    done = counts[: len(outcome.rows)]
     return PerfResult(
         sweep.world,
         outcome.rows,
-        lambda at: sweep.predict(sweep.world, counts[: len(outcome.rows)][at]),
-        outcome.closing,
-        outcome.overflow,
-        outcome.words,
-        sweep.lag,
-        sys.argv,
-        nccl_config(asked, sweep.world.size),
-        started,
-        datetime.now(),
-        lambda: sweep.alternatives(last),
-        document,
-        interrupted=len(outcome.rows) < len(counts),
+        predict=lambda at: sweep.predict(sweep.world, done[at]),
+        closing=outcome.closing,
+        overflow=outcome.overflow,
+        words=outcome.words,
+        lag=sweep.lag,
+        command=sys.argv,
+        config=nccl_config(asked, sweep.world.size),
+        started=started,
+        ended=datetime.now(),
+        alternatives=lambda: sweep.alternatives(done[-1]),
+        document=document,
+        interrupted=len(done) < len(counts),
     )
 
 

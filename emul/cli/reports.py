@@ -42,10 +42,10 @@ def write_perf_report(path: Path, result: PerfResult) -> None:
         result.world,
         result.rows,
         result.largest,
-        result.closing,
-        changes,
-        result.document,
-        result.overflow,
+        closing=result.closing,
+        changes=changes,
+        document=result.document,
+        overflow=result.overflow,
     )
     origin = Origin.of(__version__, result.command, result.ended)
     write_report(path, perf_page(findings, origin, interrupted=said))
