@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, ClassVar
 
 from emul.report.documents import document
-from emul.report.markdown import escaped
+from emul.report.markdown import escaped, markdown_row
 from emul.units import counted, format_bytes
 
 __all__ = [
@@ -270,11 +270,11 @@ def curves_of(compared: Compared) -> tuple[dict[str, dict[int, float]], dict[int
 def comparison_markdown(compared: Compared, size_bytes: int) -> Iterator[str]:
     """Yield the table of one size in Markdown; names are text there, never markup."""
     yield from ("", f"**{_named(size_bytes)}**", "")
-    yield f"| {' | '.join(HEADINGS)} |"
-    yield f"| :--- |{' ---: |' * (len(HEADINGS) - 1)}"
+    yield markdown_row(HEADINGS)
+    yield markdown_row([":---", *["---:"] * (len(HEADINGS) - 1)])
     for row in compared.at(size_bytes):
         name, *numbers = _cells(row)
-        yield f"| {' | '.join([escaped(name), *numbers])} |"
+        yield markdown_row([escaped(name), *numbers])
 
 
 def _named(size_bytes: int) -> str:

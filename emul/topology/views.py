@@ -10,7 +10,7 @@ from emul.drawing.positions import Positions
 from emul.links import Link
 from emul.units import counted, format_rate, format_time
 
-__all__ = ["topology_sheet"]
+__all__ = ["topology_html"]
 
 MOST_SITES = 40
 """On the map; of more, the table alone."""
@@ -25,7 +25,7 @@ Trunks = Sequence[tuple[tuple[int, int], Link]]
 """The numbers of two sites, and the link between them."""
 
 
-def topology_sheet(name: str, sites: Sites, trunks: Trunks, positions: Positions) -> str:
+def topology_html(name: str, sites: Sites, trunks: Trunks, positions: Positions) -> str:
     """Return the HTML of a topology."""
     facts: list[Fact] = [("ranks", f"{sum(n for _, n in sites):,}"), ("sites", _named(sites))]
     if trunks:
