@@ -9,7 +9,7 @@ from emul.links import Link
 from emul.report.text_table import Cell, TextTable
 from emul.topology import Figure, LinkOrigin, Topology, figures_of
 from emul.topology.model import TRUNK
-from emul.units import format_bytes, format_rate, format_time
+from emul.units import counted, format_bytes, format_rate, format_time
 
 __all__ = [
     "figure_value",
@@ -33,7 +33,8 @@ def topology_list(topologies: Iterable[Topology]) -> TextTable:
 def topology_sheet(topology: Topology) -> tuple[list[str], TextTable]:
     """Return the lines above the table of the links of ``topology``, and the table."""
     sites = ", ".join(
-        f"{site.name} {site.ranks} ranks on {len(site.nodes)} nodes" for site in topology.sites
+        f"{site.name} {counted(site.ranks, 'rank')} on {counted(len(site.nodes), 'node')}"
+        for site in topology.sites
     )
     heading = [f"{topology.name}: {topology.description or 'no description'}", sites]
     links = _equal_links(topology)

@@ -35,6 +35,9 @@ MEANINGS: Mapping[str, str] = {
 }
 """The meaning of each term of a critical path's segments, in the order in which they are told."""
 
+PLURAL = ("NICs of ", "node links of ", "the hosts")
+"""How the names of places begin that are several things."""
+
 NEXT_BEST = 3
 """Algorithms behind auto's choice that are named where there is no room for all."""
 
@@ -190,7 +193,8 @@ def _binding(closing: Closing, binding: Binding | None) -> str:
         for term, meaning in MEANINGS.items()
         if term in binding.spent_s
     )
+    verb = "take" if binding.place.startswith(PLURAL) else "takes"
     return (
-        f"Binding: {binding.place} takes {format_time(binding.modelled_s)} of the "
+        f"Binding: {binding.place} {verb} {format_time(binding.modelled_s)} of the "
         f"{format_time(closing.modelled_s)} at {format_bytes(closing.size_bytes)}: {parts}."
     )

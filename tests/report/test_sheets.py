@@ -73,7 +73,7 @@ def test_several_chunks_are_named_from_the_first_to_the_last():
 
 def test_a_topology_has_its_ranks_nodes_and_round_trips():
     heading, table = topology_sheet(TOPOLOGY)
-    assert heading[1] == "a 3 ranks on 2 nodes, b 1 ranks on 1 nodes"
+    assert heading[1] == "a 3 ranks on 2 nodes, b 1 rank on 1 node"
     (line,) = [each for each in printed(table).splitlines() if each.strip().startswith("a - b")]
     # 2 GB/s x 10 ms are 20 MB
     expected = "a - b  12.5  5 ms  10 ms  2 GB/s (16 Gbit/s)  1 us  19.07 MiB"
