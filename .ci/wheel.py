@@ -12,7 +12,7 @@ import zipfile
 MOST_BYTES = 8_000_000
 """Four times the size of the wheel for Linux, whose modules are stripped of nothing."""
 
-KINDS = r"py|pyi|typed|toml|md|cu|cuh|h|pxd"
+KINDS = r"py|pyi|typed|toml|md|cu|cuh|css|h|pxd"
 
 
 def wanted() -> set[str]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_BYTES",
     "PS_PER_S",
+    "counted",
     "format_bytes",
     "format_factor",
     "format_rate",
@@ -99,6 +100,15 @@ def format_factor(factor: float) -> str:
 def format_rate(bytes_per_s: float) -> str:
     """Return a rate in GB/s (10^9 bytes) and in the Gbit/s printed on the equipment."""
     return f"{_four_digits(bytes_per_s / 1e9)} GB/s ({_four_digits(bytes_per_s * 8 / 1e9)} Gbit/s)"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "rank"), counted(300_000, "rank")
+    ('1 rank', '300,000 ranks')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _four_digits(value: float) -> str:

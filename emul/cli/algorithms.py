@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emul.plans import CustomAlgorithm, Plan
     from emul.topology import Topology
 
-__all__ = ["collective_and_root", "file_read", "in_file", "plan_asked"]
+__all__ = ["collective_and_root", "file_read", "in_file", "plan_asked", "root_argument"]
 
 ALL_REDUCE = "all_reduce"
 SEND_RECV = "send_recv"
@@ -34,9 +34,8 @@ def collective_and_root(
     from emul.plans import Plan
 
     found = in_file(algorithm)
-    said = found.collective if found else None
     if collective is None:
-        collective = said or ALL_REDUCE
+        collective = (found.collective if found else None) or ALL_REDUCE
     if isinstance(found, Plan) and collective == SEND_RECV:
         return collective, found.root
     if root is None and found is not None:
@@ -44,6 +43,15 @@ def collective_and_root(
     if root is None:
         root = NEXT_RANK if collective == SEND_RECV else 0
     return collective, root
+
+
+def root_argument(collective: str, root: int) -> dict[str, Any]:
+    """Return the argument of a call by which it is given its root, or how far it sends."""
+    from emul.plans import collective_named
+
+    if collective == SEND_RECV:
+        return {"shift": root}
+    return {"root": root} if collective_named(collective).rooted else {}
 
 
 def in_file(algorithm: str) -> Plan | CustomAlgorithm | None:
@@ -72,7 +80,7 @@ def plan_asked(collective: str | None, algorithm: str, root: int | None, where: 
         return build_plan(wanted, algorithm, sites, root=start)
     plan = found
     if not isinstance(plan, Plan):
-        said = collective or plan.collective
+        said = plan.collective if collective is None else collective
         plan = plan_from(plan, said, n, sites=sites, root=start)
         verify(plan)
     if collective not in (None, plan.collective):

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate"]
 
-ONLY = "Loss, windows and delays that vary are not calibrated: the calibrated link has none."
 MOST_SITES = 1_000
 MOST_RANKS = 1_000_000
 
@@ -51,6 +50,8 @@ def _write_topology(path: Path, result: CalibrationResult) -> None:
 
 def _remarks(result: CalibrationResult) -> list[str]:
     """Return the comments at the head of a topology file."""
+    from emul.report.calibration_words import NOT_CALIBRATED
+
     files = [
         f"By emul calibrate from {log.path.name} ({log.form}): "
         f"{'; '.join(each.words for each in rows)}."
@@ -63,7 +64,7 @@ def _remarks(result: CalibrationResult) -> list[str]:
     ]
     notes = [f"Note: {note}." for log in result.taken for note in log.notes]
     told = [f"Warning: {each}." for each in result.warnings]
-    return [*files, *base, ONLY, *notes, *told]
+    return [*files, *base, NOT_CALIBRATED, *notes, *told]
 
 
 def _write_json(path: Path, result: CalibrationResult) -> None:

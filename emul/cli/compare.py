@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emul.cli import pictures
+from emul.cli.calls import DATA, sizes_by_factor
 from emul.cli.help import Command, option, options
-from emul.cli.names import DTYPE, OP, PLAN
+from emul.cli.names import PLAN
 from emul.cli.outputs import Output, Outputs
-from emul.cli.params import INTERRUPTED, Size, Whole
+from emul.cli.params import INTERRUPTED
 from emul.cli.places import PLACES, topology_asked
 from emul.cli.terminal import columns, complain, say, say_fitted, terminal_width
 
@@ -35,14 +36,14 @@ def _write_json(path: Path, compared: Compared) -> None:
     from emul.report.comparison import comparison_document
     from emul.report.documents import write_json
 
-    write_json(path, comparison_document(compared, __version__))
+    write_json(path, comparison_document(__version__, compared))
 
 
 def _write_csv(path: Path, compared: Compared) -> None:
     from emul.files import write_text
-    from emul.report.comparison import comparison_csv
+    from emul.report.documents import rows_csv
 
-    write_text(path, comparison_csv(compared))
+    write_text(path, rows_csv(compared.rows))
 
 
 def _draw(path: Path, compared: Compared) -> None:
@@ -86,41 +87,8 @@ FILES: Outputs[Compared] = Outputs(
         "for the collective.",
     ),
 )
-@options(
-    "Sizes",
-    option("-b", "--minbytes", type=Size(), default="8K", show_default=True, help="First size."),
-    option("-e", "--maxbytes", type=Size(), default="32M", show_default=True, help="Last size."),
-    option(
-        "-f",
-        "--stepfactor",
-        type=Whole(2),
-        default=64,
-        show_default=True,
-        help="Multiply each size by this.",
-    ),
-)
-@options(
-    "Data",
-    option(
-        "-d",
-        "--datatype",
-        type=DTYPE,
-        default="float32",
-        show_default=True,
-        metavar="TYPE",
-        help="Element type, by any of its names.",
-    ),
-    option(
-        "-o", "--op", type=OP, default="sum", show_default=True, help="sum, prod, min, max or avg."
-    ),
-    option(
-        "-r",
-        "--root",
-        type=Whole(0),
-        show_default="0, or that of the file",
-        help="Of broadcast, reduce, gather, scatter; of send_recv how far.",
-    ),
-)
+@options("Sizes", *sizes_by_factor("8K", "32M", 64))
+@options("Data", *DATA)
 @options("Ranks", *PLACES)
 @options("Table", option("--markdown", is_flag=True, help="Print tables and words as Markdown."))
 @FILES.options
@@ -138,7 +106,7 @@ def compare(**given: Any) -> None:
     collective, subjects = _collective_of(given["asked"])
     others = _names(given["against"] or ([ALL] if len(subjects) == 1 else []))
     files = [file_read(each) for each in (*subjects, *others)]
-    FILES.check(given, [*files, *([given["topology"]] if given["topology"] else [])])
+    FILES.check(given, [*files, given["topology"] or ""])
     contest = _contest(collective, subjects, others, given)
     counts = _counts(contest, given)
     done = (_print_markdown if given["markdown"] else _print)(contest, counts)
@@ -191,7 +159,7 @@ def _contest(
     name, root = said[subjects[0]]
     if given["op"] not in REDUCTIONS:
         raise unknown_name("op", given["op"], REDUCTIONS)
-    where = topology_asked(given["topology"], given["ranks"], given["sites"])
+    where = topology_asked(given)
     every = [
         each for other in others for each in (algorithms_for(name) if other == ALL else [other])
     ]

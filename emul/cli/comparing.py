@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from emul.arrays import Array
+from emul.cli.algorithms import root_argument
 from emul.errors import (
     ArgumentError,
     CapacityError,
@@ -84,15 +85,10 @@ class Contest:
     def _shape(self, count: int) -> Shape:
         return Shape.of(collective_named(self.collective), self.world.size, count)
 
-    def _where(self) -> dict[str, Any]:
-        promise = collective_named(self.collective)
-        if self.collective == "send_recv":
-            return {"shift": self.root}
-        return {"root": self.root} if promise.rooted else {}
-
     def _predicted(self, algorithm: str, count: int) -> Prediction:
+        where = root_argument(self.collective, self.root)
         return self.world.predict(
-            self.collective, count, dtype=self.dtype, algorithm=algorithm, **self._where()
+            self.collective, count, dtype=self.dtype, algorithm=algorithm, **where
         )
 
     def _error(self, algorithm: str) -> RoundingError | None:
@@ -100,7 +96,7 @@ class Contest:
         if not self.error_elements:
             return None
         if algorithm not in self.errors:
-            how: dict[str, Any] = {"op": self.op, **self._where()}
+            how: dict[str, Any] = {"op": self.op, **root_argument(self.collective, self.root)}
             x = self.world.ops.arrays.from_host(self._random())
             run = getattr(self.world, self.collective)(x, algorithm=algorithm, **how)
             self.errors[algorithm] = run.error
@@ -148,14 +144,13 @@ class Contest:
 def _row_of(
     prediction: Prediction, algorithm: str, size: int, error: RoundingError | None
 ) -> ComparedRow:
-    bound_s = prediction.bound_s
     return ComparedRow(
         size,
         algorithm,
         proven=True,
         modelled_s=prediction.time_s,
-        bound_s=bound_s,
-        times_bound=prediction.time_s / bound_s if bound_s else None,
+        bound_s=prediction.bound_s,
+        times_bound=prediction.times_bound,
         cross_site_bytes=prediction.timeline.cross_site_bytes,
         max_relative_to_magnitudes=None if error is None else error.max_relative_to_magnitudes,
         max_ulp=None if error is None else error.max_ulp,

@@ -25,7 +25,7 @@ import click
 from emul.cli.terminal import say
 from emul.errors import unknown_name
 
-__all__ = ["Command", "Group", "option", "options"]
+__all__ = ["Command", "Declared", "Group", "option", "options"]
 
 PAGES = "docs/"
 """The folder of the pages for users, in the sources of emul."""
@@ -70,8 +70,8 @@ def options(heading: str, *declared: Declared) -> Callable[[Decorated], Decorate
     return decorate
 
 
-class Command(click.Command):
-    """A command with a help page of headings, examples and a page to read on.
+class Documented(click.Command):
+    """A command whose help page ends with examples and the page of the documentation.
 
     ``examples``: command lines by the words that say their purpose. ``page``: the file in docs/.
     """
@@ -83,6 +83,17 @@ class Command(click.Command):
         super().__init__(*arguments, **attributes)
         self.examples = examples
         self.page = page
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, each whole, so that it can be copied, and the page."""
+        with formatter.section("Examples"):
+            for says, line in self.examples.items():
+                formatter.write(f"  # {says}\n  {line}\n")
+        formatter.write(f"\nMore: {PAGES}{self.page}\n")
+
+
+class Command(Documented):
+    """A command whose options stand under headings."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under their headings, in the order of their declaration."""
@@ -96,28 +107,9 @@ class Command(click.Command):
             with formatter.section(heading):
                 formatter.write_dl(lines)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples and the page."""
-        _write_end(formatter, self.examples, self.page)
 
-
-def _write_end(formatter: click.HelpFormatter, examples: Mapping[str, str], page: str) -> None:
-    with formatter.section("Examples"):
-        for says, line in examples.items():  # whole, so that they can be copied
-            formatter.write(f"  # {says}\n  {line}\n")
-    formatter.write(f"\nMore: {PAGES}{page}\n")
-
-
-class Group(click.Group):
+class Group(Documented, click.Group):
     """A group of subcommands; without any, the help page is printed, by every version of click."""
-
-    def __init__(
-        self, *arguments: Any, examples: Mapping[str, str], page: str, **attributes: Any
-    ) -> None:
-        """Take the examples and the page, and the arguments of every group."""
-        super().__init__(*arguments, **attributes)
-        self.examples = examples
-        self.page = page
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the arguments, or print the help page when there are none."""
@@ -134,7 +126,3 @@ class Group(click.Group):
         if not (name in known or name.startswith("-") or ctx.resilient_parsing):
             raise click.UsageError(str(unknown_name("command", name, known)), ctx)
         return super().resolve_command(ctx, args)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples and the page."""
-        _write_end(formatter, self.examples, self.page)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emul.cli import pictures
+from emul.cli.calls import DATA, sizes_by_factor
 from emul.cli.help import Command, option, options
-from emul.cli.names import ALGORITHM, BACKEND, CLOCK, COLLECTIVE, DTYPE, OP, STACK
+from emul.cli.names import ALGORITHM, BACKEND, CLOCK, COLLECTIVE, STACK
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Dilation, Real, Size, Whole
 from emul.cli.places import PLACES, document_asked
@@ -82,39 +83,12 @@ FILES: Outputs[PerfResult] = Outputs(
 @click.argument("collective", required=False, type=COLLECTIVE)
 @options(
     "Sizes",
-    option("-b", "--minbytes", type=Size(), default="8", show_default=True, help="First size."),
-    option("-e", "--maxbytes", type=Size(), default="32M", show_default=True, help="Last size."),
-    option(
-        "-f",
-        "--stepfactor",
-        type=Whole(2),
-        default=2,
-        show_default=True,
-        help="Multiply each size by this.",
-    ),
+    *sizes_by_factor("8", "32M", 2),
     option("-i", "--stepbytes", type=Size(), help="Add this to each size, instead of -f."),
 )
 @options(
     "Data",
-    option(
-        "-d",
-        "--datatype",
-        type=DTYPE,
-        default="float32",
-        show_default=True,
-        metavar="TYPE",
-        help="Element type, by any of its names (float32, float, fp32; bf16 ...).",
-    ),
-    option(
-        "-o", "--op", type=OP, default="sum", show_default=True, help="sum, prod, min, max or avg."
-    ),
-    option(
-        "-r",
-        "--root",
-        type=Whole(0),
-        show_default="0, or that of the file",
-        help="Of broadcast, reduce, gather, scatter.",
-    ),
+    *DATA,
     option(
         "--seed",
         type=Whole(0),
@@ -270,10 +244,8 @@ def perf(**asked: Any) -> None:
 
     FILES.check(asked, [asked["topology"] or "", file_read(asked["algorithm"]), asked["stack"]])
     check_asked(asked)
-    sweep = sweep_of(asked)
-    # Read before the work: afterwards the file may be gone.
-    where = asked["topology"], asked["ranks"], asked["sites"]
-    document = document_asked(*where) if asked["report_path"] else None
+    document = document_asked(asked)
+    sweep = sweep_of(asked, document.topology)
     counts = counts_of(sweep, asked)
     pictures.check_largest(asked, lambda: sweep.predict(sweep.world, counts[-1]))
     sweep.rehearse(counts)
@@ -329,28 +301,28 @@ def _result(
     outcome: SweepOutcome,
     asked: dict[str, Any],
     started: datetime,
-    document: Document | None,
+    document: Document,
 ) -> PerfResult:
     """Return the rows that are done with all that the files tell of them."""
     from emul.cli.perf_setup import nccl_config
     from emul.report import PerfResult
 
-    last = counts[len(outcome.rows) - 1]
+    done = counts[: len(outcome.rows)]
     return PerfResult(
         sweep.world,
         outcome.rows,
-        lambda at: sweep.predict(sweep.world, counts[: len(outcome.rows)][at]),
-        outcome.closing,
-        outcome.overflow,
-        outcome.words,
-        sweep.lag,
-        sys.argv,
-        nccl_config(asked, sweep.world.size),
-        started,
-        datetime.now(),
-        lambda: sweep.alternatives(last),
-        document,
-        interrupted=len(outcome.rows) < len(counts),
+        predict=lambda at: sweep.predict(sweep.world, done[at]),
+        closing=outcome.closing,
+        overflow=outcome.overflow,
+        words=outcome.words,
+        lag=sweep.lag,
+        command=sys.argv,
+        config=nccl_config(asked, sweep.world.size),
+        started=started,
+        ended=datetime.now(),
+        alternatives=lambda: sweep.alternatives(done[-1]),
+        document=document,
+        interrupted=len(done) < len(counts),
     )
 
 

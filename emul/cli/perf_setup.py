@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emul.cli.places import topology_asked
-
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
+    from emul.topology import Topology
     from emul.world import World
 
 __all__ = ["check_asked", "check_sizes", "counts_of", "nccl_config", "sweep_of"]
@@ -46,14 +45,14 @@ def check_sizes(first: int, last: int, step: int | None) -> None:
         )
 
 
-def sweep_of(asked: Mapping[str, Any]) -> Sweep:
-    """Return the sweep that was asked for, in a World of its own."""
+def sweep_of(asked: Mapping[str, Any], topology: Topology) -> Sweep:
+    """Return the sweep that was asked for, in a World of its own over ``topology``."""
     from emul.cli.algorithms import collective_and_root
     from emul.cli.sweep import Sweep
 
     collective, root = collective_and_root(asked["collective"], asked["algorithm"], asked["root"])
     return Sweep(
-        _world(asked),
+        _world(asked, topology),
         collective,
         asked["algorithm"],
         asked["datatype"],
@@ -66,7 +65,7 @@ def sweep_of(asked: Mapping[str, Any]) -> Sweep:
     )
 
 
-def _world(asked: Mapping[str, Any]) -> World:
+def _world(asked: Mapping[str, Any], topology: Topology) -> World:
     """Return the World that was asked for, without the effects that are to be left out."""
     from emul.links import EFFECTS
     from emul.ops import AUTO_BACKEND, best_backend
@@ -82,9 +81,7 @@ def _world(asked: Mapping[str, Any]) -> World:
     if backend == AUTO_BACKEND and not asked["no_data"]:
         backend = best_backend()
     return World(
-        topology_asked(asked["topology"], asked["ranks"], asked["sites"]).without(
-            [each for each in EFFECTS if asked[_switch(each)]]
-        ),
+        topology.without([each for each in EFFECTS if asked[_switch(each)]]),
         backend=backend,
         clock=asked["clock"],
         dilation=asked["dilation"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +43,8 @@ class Sites(click.types.StringParamType):
         return text
 
 
+NAMES = ("topology", "ranks", "sites")
+
 PLACES = (
     option(
         "--topology",
@@ -67,20 +70,17 @@ PLACES = (
 """The options that say where the ranks are."""
 
 
-def topology_asked(topology: str | None, ranks: int | None, sites: str | None) -> Topology:
+def topology_asked(asked: Mapping[str, Any]) -> Topology:
     """Return the topology of these options; raises UsageError where two of them are given."""
-    return document_asked(topology, ranks, sites).topology
+    return document_asked(asked).topology
 
 
-def document_asked(topology: str | None, ranks: int | None, sites: str | None) -> Document:
+def document_asked(asked: Mapping[str, Any]) -> Document:
     """Return the same with the tables of its links, of which one without a file has none."""
     from emul.topology import Document, load_document, topology_of_sites
 
-    given = [
-        f"--{name}"
-        for name, value in (("topology", topology), ("ranks", ranks), ("sites", sites))
-        if value is not None
-    ]
+    topology, ranks, sites = (asked[name] for name in NAMES)
+    given = [f"--{name}" for name in NAMES if asked[name] is not None]
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(given)}: needed one of them, which says it all")
     if ranks is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.calls import ROOT
 from emul.cli.help import Command, Group, option, options
 from emul.cli.names import PLAN
 from emul.cli.params import Whole
@@ -51,38 +53,25 @@ def list_() -> None:
     print_table(plan_list())
 
 
-RANKS = options(
-    "Ranks",
-    *PLACES,
-    option(
-        "-r",
-        "--root",
-        type=Whole(0),
-        show_default="0, or that of the file",
-        help="Of broadcast, reduce, gather, scatter; of send_recv how far.",
-    ),
-)
+RANKS = options("Ranks", *PLACES, ROOT)
 
 ASKED = "[COLLECTIVE] ALGORITHM|FILE.xml|FILE.py:NAME"
 
 named = click.argument("asked", nargs=-1, required=True, metavar=ASKED, type=PLAN)
 
 
-def _plan_and_places(
-    asked: tuple[str, ...],
-    root: int | None,
-    topology: str | None,
-    ranks: int | None,
-    sites: str | None,
-) -> tuple[Plan, Topology]:
-    """Return the proven plan that the arguments name, and the topology that it is for."""
+def _plan_and_places(asked: tuple[str, ...], given: Mapping[str, Any]) -> tuple[Plan, Topology]:
+    """Return the proven plan that the arguments name, and the topology that it is for.
+
+    ``given`` has the options of RANKS.
+    """
     from emul.cli.algorithms import plan_asked
 
     if not 1 <= len(asked) <= 2:
         raise click.UsageError(f"{len(asked)} arguments {' '.join(asked)}: needed {ASKED}")
-    where = topology_asked(topology, ranks, sites)
+    where = topology_asked(given)
     collective = _collective(asked)
-    return plan_asked(collective, asked[-1], root, where), where
+    return plan_asked(collective, asked[-1], given["root"], where), where
 
 
 def _collective(asked: tuple[str, ...]) -> str | None:
@@ -111,14 +100,7 @@ def _collective(asked: tuple[str, ...]) -> str | None:
     "Drawing",
     option("--steps", type=Whole(0), default=8, show_default=True, help="Draw so many steps."),
 )
-def show(
-    asked: tuple[str, ...],
-    topology: str | None,
-    ranks: int | None,
-    sites: str | None,
-    root: int | None,
-    steps: int,
-) -> None:
+def show(asked: tuple[str, ...], steps: int, **given: Any) -> None:
     """Draw a plan: its steps with their transfers, and the bytes over each link.
 
     The plan is that of an algorithm for a collective, that of a file in MSCCL XML, or the one that
@@ -126,7 +108,7 @@ def show(
     """
     from emul.report.plans import plan_sheet
 
-    drawn, where = _plan_and_places(asked, root, topology, ranks, sites)
+    drawn, where = _plan_and_places(asked, given)
     for line in plan_sheet(drawn, where, steps):
         say(line)
 
@@ -141,13 +123,7 @@ def show(
 )
 @named
 @RANKS
-def check(
-    asked: tuple[str, ...],
-    topology: str | None,
-    ranks: int | None,
-    sites: str | None,
-    root: int | None,
-) -> None:
+def check(asked: tuple[str, ...], **given: Any) -> None:
     """Prove that a plan computes its collective, and describe it.
 
     FILE.xml is a plan in MSCCL XML; its ranks are those of the file. FILE.py:NAME is a function of
@@ -175,11 +151,11 @@ def check(
     from emul.plans import is_plan_file, read_plan
     from emul.report.plans import plan_words
 
-    anywhere = topology is None and ranks is None and sites is None
-    if len(asked) == 1 and anywhere and root is None and is_plan_file(asked[0]):
+    as_it_says = all(value is None for value in given.values())
+    if len(asked) == 1 and as_it_says and is_plan_file(asked[0]):
         proven = read_plan(asked[0])
     else:
-        proven, _ = _plan_and_places(asked, root, topology, ranks, sites)
+        proven, _ = _plan_and_places(asked, given)
     say_fitted([f"{asked[-1]}: proven: {proven}", *plan_words(proven)], terminal_width())
 
 
@@ -207,15 +183,7 @@ def check(
     ),
 )
 @RANKS
-def write(
-    asked: tuple[str, ...],
-    file: Path,
-    reader: str,
-    topology: str | None,
-    ranks: int | None,
-    sites: str | None,
-    root: int | None,
-) -> None:
+def write(asked: tuple[str, ...], file: Path, reader: str, **given: Any) -> None:
     """Write a plan to FILE as MSCCL XML, which emul reads back as the same plan.
 
     With --for msccl, FILE is one that MSCCL's runtime takes: without the attributes that emul adds,
@@ -226,9 +194,8 @@ def write(
     from emul.files import check_outputs, write_text
     from emul.plans import msccl_xml, plan_xml
 
-    inputs = [file_read(asked[-1]), *([topology] if topology else [])]
-    check_outputs({"FILE": file}, inputs)
-    written, _ = _plan_and_places(asked, root, topology, ranks, sites)
+    check_outputs({"FILE": file}, [file_read(asked[-1]), given["topology"] or ""])
+    written, _ = _plan_and_places(asked, given)
     text = (msccl_xml if reader == "msccl" else plan_xml)(written)
     write_text(file, text)
     say(f"{file}: {len(text.splitlines())} lines")

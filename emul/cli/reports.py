@@ -24,27 +24,28 @@ def write_perf_report(path: Path, result: PerfResult) -> None:
     """
     from emul import __version__
     from emul.report.html import Origin, PerfFindings, perf_page, write_report
+    from emul.units import counted
 
     changes: list[Alternative] = []
     interrupt = None
     said = ""
     if result.interrupted:
-        said = f"Interrupted after {_number(len(result.rows), 'size')}: the larger ones are missing"
+        said = f"Interrupted after {counted(len(result.rows), 'size')}: the larger ones are missing"
         said += ", and no change was tried."
     else:
         try:
             _try_changes(result, changes)
         except KeyboardInterrupt as caught:
             interrupt = caught
-            said = f"Interrupted after {_number(len(changes), 'change')}: the others are missing."
+            said = f"Interrupted after {counted(len(changes), 'change')}: the others are missing."
     findings = PerfFindings(
         result.world,
         result.rows,
         result.largest,
-        result.closing,
-        changes,
-        result.document,
-        result.overflow,
+        closing=result.closing,
+        changes=changes,
+        document=result.document,
+        overflow=result.overflow,
     )
     origin = Origin.of(__version__, result.command, result.ended)
     write_report(path, perf_page(findings, origin, interrupted=said))
@@ -59,10 +60,6 @@ def _try_changes(result: PerfResult, changes: list[Alternative]) -> None:
         for each in result.alternatives():
             changes.append(each)
             advance(each.change)
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def write_validation_report(path: Path, result: ValidationResult) -> None:

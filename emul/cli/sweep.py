@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from emul.arrays import Array
+from emul.cli.algorithms import root_argument
 from emul.errors import ArgumentError, CapacityError, OutageError, TimeLimitError
 from emul.memory import check_fits
 from emul.ops import dtype_named
@@ -246,13 +247,9 @@ class Sweep:
 
     def _once(self, x: Array, out: Array) -> Run:
         call = getattr(self.world, self.collective)
-        arguments: dict[str, Any] = {"algorithm": self.algorithm, "out": out}
-        collective = collective_named(self.collective)
-        if collective.reduces:
+        where = root_argument(self.collective, self.root)
+        arguments: dict[str, Any] = {"algorithm": self.algorithm, "out": out, **where}
+        if collective_named(self.collective).reduces:
             arguments["op"] = self.op
-        if collective.rooted:
-            arguments["root"] = self.root
-        if self.collective == "send_recv":
-            arguments["shift"] = self.root
         run: Run = call(x, **arguments)
         return run

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from emul.drawing.markup import Element, element, number
+from emul.drawing.picture import PORT, TEXT, TRUNK, picture
+from emul.reading.printable import clipped
 
 __all__ = ["Bars", "gantt"]
 
 WIDTH, LEFT, RIGHT = 720, 190, 20
 ROW_PX, BAR_PX, AXIS_PX = 16, 11, 22
-COLORS = ("#2f8fc4", "#d9691e")
-"""Of ports and of trunks: both stand out on white and on black paper."""
-
-TEXT: Any = {"fill": "currentColor", "font_size": 11.0}
 MOST_CHARACTERS = 30
 LEAST_PX = 1.0
 """Of a bar; thinner ones could not be seen."""
@@ -35,27 +33,20 @@ def gantt(rows: Sequence[Bars], ticks: Sequence[tuple[float, str]], said: str) -
     """
     height = ROW_PX * len(rows) + AXIS_PX
     drawn = [part for at, row in enumerate(rows) for part in _row(at * ROW_PX, row)]
-    return element(
-        "svg",
-        *_axis(ROW_PX * len(rows), ticks),
-        *drawn,
-        viewBox=f"0 0 {WIDTH} {height}",
-        role="img",
-        aria_label=said,
-        style=f"width:100%;max-width:{WIDTH}px;height:auto;font-family:system-ui,sans-serif",
-    )
+    axis = _axis(ROW_PX * len(rows), ticks)
+    return picture([*axis, *drawn], (0, 0, WIDTH, height), said)
 
 
 def _row(top: float, row: Bars) -> Iterator[Element]:
     """Yield the name of a row and its bars, which are one path."""
-    shown = row.name if len(row.name) <= MOST_CHARACTERS else f"{row.name[: MOST_CHARACTERS - 1]}…"
+    shown = clipped(row.name, MOST_CHARACTERS)
     yield element("text", shown, x=LEFT - 8, y=top + 12, text_anchor="end", **TEXT)
     base = top + (ROW_PX - BAR_PX) / 2
     bars = []
     for begin, end in row.spans:
         x, width = _x(begin), max(_x(end) - _x(begin), LEAST_PX)
         bars.append(f"M{number(x)} {number(base)}h{number(width)}v{BAR_PX}h{number(-width)}z")
-    yield element("path", d="".join(bars), fill=COLORS[row.is_trunk])
+    yield element("path", d="".join(bars), fill=TRUNK if row.is_trunk else PORT)
 
 
 def _axis(y: float, ticks: Sequence[tuple[float, str]]) -> Iterator[Element]:

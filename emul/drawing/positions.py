@@ -73,6 +73,19 @@ class Positions:
     said: str
     is_true: bool
 
+    def within(
+        self, left: float, top: float, right: float, bottom: float
+    ) -> list[tuple[float, float]]:
+        """Return the pixels of the places in the middle of this box, as large as it allows."""
+        room, start = np.array([right - left, bottom - top]), np.array([left, top])
+        low, span = self.at.min(axis=0), np.ptp(self.at, axis=0)
+        scale = np.divide(room, span, out=np.full(2, np.inf), where=span > 0)
+        if self.is_true:
+            scale[:] = scale.min()
+        scale[np.isinf(scale)] = 1.0  # of places that are one
+        pixels = start + (room - span * scale) / 2 + (self.at - low) * scale
+        return [(float(x), float(y)) for x, y in pixels]
+
 
 def positions_of(topology: Places) -> Positions:
     """Return the positions of the sites of ``topology``.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emul.drawing.markup import Element, element, markup
+from emul.reading.printable import clipped
 
 __all__ = ["Fact", "sheet"]
 
@@ -34,20 +35,16 @@ def sheet(title: str, facts: Sequence[Fact], *pictures: Element, note: str = "")
         element(
             "tr",
             element("th", name, scope="row", style=NAME),
-            element("td", _cut(value), style=VALUE),
+            element("td", clipped(value, LONGEST), style=VALUE),
             style="background:none",
         )
         for name, value in facts
     ]
     parts = [
-        element("div", _cut(title), style=TITLE),
+        element("div", clipped(title, LONGEST), style=TITLE),
         element("table", element("tbody", *rows), style=TABLE),
         *pictures,
     ]
     if note:
         parts.append(element("div", note, style=NOTE))
     return markup([element("div", *parts, style=BOX)])
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from emul.drawing.markup import Element, element, number
+from emul.drawing.picture import PORT, TEXT, TRUNK, picture
+from emul.drawing.positions import Positions
+from emul.reading.printable import clipped
 
 __all__ = ["Line", "small_map"]
 
@@ -25,7 +28,7 @@ BESIDE_PX, HALF_WORDS_PX = 12, 65
 LEANING = 0.35
 """Of the direction away from a line: beyond it, words begin or end there."""
 
-TEXT: Any = {"fill": "currentColor", "font_size": 11.0, "text_anchor": "middle"}
+MIDDLE: Any = {**TEXT, "text_anchor": "middle"}
 
 
 class Line(NamedTuple):
@@ -37,19 +40,10 @@ class Line(NamedTuple):
 
 
 def small_map(
-    names: Sequence[tuple[str, str]],
-    at: Sequence[tuple[float, float]],
-    lines: Sequence[Line],
-    said: str,
-    *,
-    stretches: bool = False,
+    names: Sequence[tuple[str, str]], positions: Positions, lines: Sequence[Line], said: str
 ) -> Element:
-    """Return the map; ``names``: of each site, with words below; ``at``: places, y down.
-
-    ``said``: the picture in words. ``stretches``: whether one unit may be longer to the right than
-    down.
-    """
-    points = _fitted(at, stretches=stretches)
+    """Return the map; ``names``: of each site, with words below; ``said``: the map in words."""
+    points = positions.within(SIDE, EDGE, WIDTH - SIDE, HEIGHT - EDGE)
     top = min(y for _, y in points) - EDGE
     height = max(y for _, y in points) + EDGE - top
     longest = OF_MANY if len(names) > MANY else MOST_CHARACTERS
@@ -58,34 +52,7 @@ def small_map(
         drawn += _line(line, points, said_there=len(lines) <= MOST_WORDS)
     for point, (name, below) in zip(points, names, strict=True):
         drawn += _site(point, (name, below), longest if len(names) <= MOST_NAMES else 0)
-    return element(
-        "svg",
-        *drawn,
-        viewBox=f"0 {number(top)} {WIDTH} {number(height)}",
-        role="img",
-        aria_label=said,
-        style=f"width:100%;max-width:{WIDTH}px;height:auto;font-family:system-ui,sans-serif",
-    )
-
-
-def _fitted(at: Sequence[tuple[float, float]], *, stretches: bool) -> list[tuple[float, float]]:
-    """Return the pixels of places, which fill the map."""
-    lows, highs = ([pick(each) for each in zip(*at, strict=True)] for pick in (min, max))
-    room = WIDTH - 2 * SIDE, HEIGHT - 2 * EDGE
-    scales = [
-        pixels / (high - low) if high > low else math.inf
-        for pixels, low, high in zip(room, lows, highs, strict=True)
-    ]
-    if not stretches:
-        scales = [min(scales)] * 2
-    middle = WIDTH / 2, HEIGHT / 2
-    return [
-        tuple(
-            half + ((value - (low + high) / 2) * scale if high > low else 0.0)
-            for value, low, high, scale, half in zip(each, lows, highs, scales, middle, strict=True)
-        )  # type: ignore[misc]
-        for each in at
-    ]
+    return picture(drawn, (0, top, WIDTH, height), said)
 
 
 def _line(
@@ -97,7 +64,7 @@ def _line(
         "path",
         element("title", line.words),
         d=f"M{number(ax)} {number(ay)}L{number(bx)} {number(by)}",
-        stroke="#d9691e",
+        stroke=TRUNK,
         stroke_width=width,
         stroke_linecap="round",
         fill="none",
@@ -116,15 +83,15 @@ def _words(words: str, x: float, y: float, along: tuple[float, float]) -> Elemen
     # Words above a slanted line stand clear of its higher end.
     beside = BESIDE_PX + (HALF_WORDS_PX * abs(right) if anchor == "middle" else 0.0)
     place = {"x": x + beside * right, "y": y + beside * down + 4}
-    return element("text", words, **place, **{**TEXT, "text_anchor": anchor})
+    return element("text", words, **place, text_anchor=anchor, **TEXT)
 
 
 def _site(point: tuple[float, float], names: tuple[str, str], longest: int) -> Iterator[Element]:
     """Yield a site with its names, of at most ``longest`` characters; with 0, without them."""
     (x, y), (name, below) = point, names
-    yield element("circle", element("title", f"{name}: {below}"), cx=x, cy=y, r=6.0, fill="#2f8fc4")
+    yield element("circle", element("title", f"{name}: {below}"), cx=x, cy=y, r=6.0, fill=PORT)
     if longest:
-        shown = name if len(name) <= longest else f"{name[: longest - 1]}…"
         up = y < HEIGHT / 2
-        yield element("text", shown, x=x, y=y + (-22 if up else 20), font_weight="600", **TEXT)
-        yield element("text", below, x=x, y=y + (-10 if up else 32), **TEXT)
+        place = {"x": x, "y": y + (-22 if up else 20)}
+        yield element("text", clipped(name, longest), **place, font_weight="600", **MIDDLE)
+        yield element("text", below, x=x, y=y + (-10 if up else 32), **MIDDLE)

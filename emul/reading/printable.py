@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["printable", "shortened"]
+__all__ = ["clipped", "printable", "shortened"]
 
 MOST_CHARACTERS = 1200
 """Of a message: about a dozen lines of a terminal."""
@@ -27,6 +27,16 @@ def printable(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def clipped(text: str, most: int) -> str:
+    """Return ``text`` as it is printed, without its end if it is longer than ``most`` characters.
+
+    >>> clipped("north", 8), clipped("north-campus", 8)
+    ('north', 'north-c…')
+    """
+    shown = printable(text)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def shortened(message: str) -> str:

@@ -10,15 +10,21 @@ from emul.measured import Calibration, Log, Parameter, SiteLayout, Taken
 from emul.report.documents import document
 from emul.report.text_table import TextTable
 from emul.topology import Document
-from emul.units import format_bytes
+from emul.units import counted, format_bytes
 
 __all__ = [
+    "NOT_CALIBRATED",
     "CalibrationResult",
     "calibration_document",
     "calibration_table",
     "file_line",
     "fit_words",
 ]
+
+
+NOT_CALIBRATED = (
+    "Loss, windows and delays that vary are not calibrated: the calibrated link has none."
+)
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,14 @@ def calibration_table(parameters: Sequence[Parameter]) -> TextTable:
 def file_line(log: Log, taken: Sequence[Taken]) -> str:
     """Return the line that counts the measurements of a file."""
     parts = "; ".join(each.words for each in taken)
-    return f"{log.path}: {log.form}, {_counted(len(log.measurements), 'measurement')}: {parts}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number > 1 else ''}"
+    return f"{log.path}: {log.form}, {counted(len(log.measurements), 'measurement')}: {parts}"
 
 
 def fit_words(calibration: Calibration) -> str:
     """Return how well the fit matches the measurements."""
-    head = _counted(calibration.measurements, "measurement")
+    head = counted(calibration.measurements, "measurement")
     if calibration.measurements <= calibration.parameters:
-        parameters = _counted(calibration.parameters, "parameter")
+        parameters = counted(calibration.parameters, "parameter")
         return f"{head} for {parameters}, so nothing is left to check the fit by"
     return (
         f"{head}; the fit is off by {calibration.typical_error:.2%} in the median, by "

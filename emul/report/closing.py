@@ -6,37 +6,42 @@ The lines under the table and the JSON are both made from them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 
 import numpy as np
 
-from emul.links import Link
 from emul.ops import dtype_named
 from emul.ops.integers import advice_on, safe_range
 from emul.plans import SymmetricPlan
 from emul.report.perf_row import PerfRow
+from emul.runtime.alternatives import bound_remedies
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL, Stack
-from emul.topology import Network, Topology
+from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
 from emul.units import format_rate
 from emul.world import World
 
-__all__ = ["Binding", "Choice", "Closing", "ConnectionBound", "Excerpt", "OneCampus", "Overflow",
-           "StackNote", "closing_of", "overflow_of"]  # fmt: skip
+__all__ = [
+    "ALIKE_BOUNDS",
+    "Binding",
+    "Choice",
+    "Closing",
+    "ConnectionBound",
+    "Excerpt",
+    "OneCampus",
+    "Overflow",
+    "StackNote",
+    "closing_of",
+    "overflow_of",
+]
 
 INSIDE_NODE = "inside_node"
 """The source of a stack that says how ranks of one node are taken to send."""
 
-ALIKE = 0.01
+ALIKE_BOUNDS = 0.01
 """Bounds that differ by less than this part are one."""
-
-MANY = 1 << 20
-"""So many connections, or so many times a window, hold nobody back."""
-
-CHANGED = 1e-6
-"""A bound that is lower by less than this part is the same, but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,41 +211,14 @@ def _binding(prediction: Prediction) -> Binding | None:
 
 def _connection_bound(prediction: Prediction) -> ConnectionBound | None:
     """Return the bounds with what lowers them, where connections and not links rule."""
-    if prediction.window_bound_s <= prediction.bound_s * (1 + ALIKE):
+    if prediction.window_bound_s <= prediction.bound_s * (1 + ALIKE_BOUNDS):
         return None
     return ConnectionBound(
         prediction.bound_s,
         prediction.window_bound_s,
         prediction.connections,
-        _remedies(prediction),
+        bound_remedies(prediction),
     )
-
-
-def _remedies(prediction: Prediction) -> dict[str, float]:
-    """Return by how many times each remedy lowers the bound, alone and as far as it goes.
-
-    Each remedy was tried: the bound was worked out anew with it.
-    """
-    bounded = prediction.bounded
-    topology, connection = bounded.topology, bounded.connection
-    tried = {
-        "larger windows": replace(bounded, topology=_with_large_windows(topology)),
-        "no losses": replace(bounded, topology=topology.without(["loss"])),
-        "more slots": replace(bounded, connection=replace(connection, slots_bytes=inf)),
-        "more connections": replace(bounded, connection=replace(connection, number=MANY)),
-    }
-    bounds_ps = {name: each.by_connections_ps() for name, each in tried.items()}
-    now = prediction.window_bound_ps
-    return {name: now / ps for name, ps in bounds_ps.items() if 0 < ps < now * (1 - CHANGED)}
-
-
-def _with_large_windows(topology: Topology) -> Topology:
-    def enlarged(link: Link) -> Link:
-        window = link.transport.window_bytes * MANY
-        return replace(link, transport=replace(link.transport, window_bytes=window))
-
-    trunks = tuple(replace(trunk, link=enlarged(trunk.link)) for trunk in topology.trunks)
-    return replace(topology, trunks=trunks)
 
 
 def _stack(world: World, stack: Stack) -> StackNote:

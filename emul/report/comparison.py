@@ -9,9 +9,9 @@ from itertools import groupby
 from math import isfinite
 from typing import Any, ClassVar
 
-from emul.report.documents import document, rows_csv
-from emul.report.markdown import escaped
-from emul.units import format_bytes
+from emul.report.documents import document
+from emul.report.markdown import escaped, markdown_row
+from emul.units import counted, format_bytes
 
 __all__ = [
     "Compared",
@@ -100,16 +100,17 @@ class Compared:
 
 def comparison_title(compared: Compared) -> str:
     """Return what is compared, in the words above a picture."""
-    return f"{compared.collective} over {compared.world_size} ranks, {compared.topology}"
+    return f"{compared.collective} over {counted(compared.world_size, 'rank')}, {compared.topology}"
 
 
 def comparison_head(compared: Compared) -> list[str]:
     """Return the lines above the tables."""
     op = "" if compared.redop == "none" else f" ({compared.redop})"
+    ranks = "rank" if compared.world_size == 1 else f"{compared.world_size} ranks"
     said = f" ({compared.description})" if compared.description.startswith("assumed") else ""
     return [
-        f"{compared.collective}{op} of {compared.dtype} over the {compared.world_size} ranks of "
-        f"{compared.topology}{said}; times are modelled"
+        f"{compared.collective}{op} of {compared.dtype} over the {ranks} of {compared.topology}"
+        f"{said}; times are modelled"
     ]
 
 
@@ -229,7 +230,7 @@ class CompareContents:
     words: Sequence[str]
 
 
-def comparison_document(compared: Compared, version: str) -> dict[str, Any]:
+def comparison_document(version: str, compared: Compared) -> dict[str, Any]:
     """Return the JSON of ``emul compare``: all that is printed, and the words."""
     given = {each.name: getattr(compared, each.name) for each in fields(compared)}
     interrupted = given.pop("interrupted")
@@ -244,11 +245,6 @@ def _finite(row: ComparedRow) -> ComparedRow:
     if all(each is None or isfinite(each) for each in errors):
         return row
     return replace(row, max_relative_to_magnitudes=None, max_ulp=None)
-
-
-def comparison_csv(compared: Compared) -> str:
-    """Return the lines of all tables as CSV, by the names of the JSON."""
-    return rows_csv(compared.rows)
 
 
 def curves_of(compared: Compared) -> tuple[dict[str, dict[int, float]], dict[int, float]]:
@@ -274,11 +270,11 @@ def curves_of(compared: Compared) -> tuple[dict[str, dict[int, float]], dict[int
 def comparison_markdown(compared: Compared, size_bytes: int) -> Iterator[str]:
     """Yield the table of one size in Markdown; names are text there, never markup."""
     yield from ("", f"**{_named(size_bytes)}**", "")
-    yield f"| {' | '.join(HEADINGS)} |"
-    yield f"| :--- |{' ---: |' * (len(HEADINGS) - 1)}"
+    yield markdown_row(HEADINGS)
+    yield markdown_row([":---", *["---:"] * (len(HEADINGS) - 1)])
     for row in compared.at(size_bytes):
         name, *numbers = _cells(row)
-        yield f"| {' | '.join([escaped(name), *numbers])} |"
+        yield markdown_row([escaped(name), *numbers])
 
 
 def _named(size_bytes: int) -> str:

@@ -182,8 +182,7 @@ def cells_of(row: PerfRow, widths: Mapping[str, int]) -> dict[str, str]:
     return {
         "size": str(row.size_bytes),
         "time": times[0],
-        "times_bound": figure(row.modelled_s / row.bound_s if row.bound_s else None,
-                              widths.get("times_bound", 0)),
+        "times_bound": figure(row.times_bound, widths.get("times_bound", 0)),
         "busbw": figure(row.busbw_GBps, widths.get("busbw", 0), digits=4),
         "trunk": figure(row.slowest_trunk_GBps, widths.get("trunk", 0), digits=4),
         "bound": micro(row.bound_s, widths.get("bound", 0)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from emul.reading.printable import printable
 from emul.report.fitted_table import COLUMNS, cells_of
@@ -11,7 +11,7 @@ from emul.report.perf_row import PerfRow
 from emul.report.table import PerfTable
 from emul.wall.lag import Lag
 
-__all__ = ["MarkdownTable", "escaped", "markdown_sentence"]
+__all__ = ["MarkdownTable", "escaped", "markdown_row", "markdown_sentence"]
 
 MARKS = re.compile(r"([\\`*_{}\[\]<>|~#&!$]|(?<=www)\.|:(?=//)|@)")
 """Characters with a meaning in Markdown, and those that make a link of a bare address."""
@@ -48,14 +48,16 @@ class MarkdownTable(PerfTable):
         columns = [each for each in COLUMNS if each.key != "overflowed" or self.counts_overflow]
         names = [f"{each.heading} {each.unit}".strip() for each in columns]
         sides = [":---" if each.key in TEXTS else "---:" for each in columns]
-        return ["", _row(names), _row(sides)]
+        return ["", markdown_row(names), markdown_row(sides)]
 
     def line(self, row: PerfRow) -> str:
         """Return the line of one size."""
         cells = cells_of(row, {"time": 0, "measured": 0})
         if not self.counts_overflow:
             del cells["overflowed"]
-        return _row([escaped(cell) if key in TEXTS else cell for key, cell in cells.items()])
+        return markdown_row(
+            [escaped(cell) if key in TEXTS else cell for key, cell in cells.items()]
+        )
 
     def foot(self, rows: Sequence[PerfRow], lag: Lag) -> list[str]:
         """Return the summary as a list."""
@@ -63,5 +65,6 @@ class MarkdownTable(PerfTable):
         return ["", *(markdown_sentence(f"{name.strip()}: {said}") for name, said in lines)]
 
 
-def _row(cells: list[str]) -> str:
+def markdown_row(cells: Iterable[str]) -> str:
+    """Return a line of a table, of cells in Markdown."""
     return f"| {' | '.join(cells)} |"

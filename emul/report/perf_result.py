@@ -29,7 +29,7 @@ class PerfResult:
     line. ``config``: how sizes were stepped through and how often each was run, by the keys of the
     JSON of nccl-tests. ``interrupted``: whether rows are missing. ``alternatives``: returns the
     modelled costs of the last row with one thing changed, each worked out when its turn comes.
-    ``document``: the file of the topology, None where nothing that is written needs it.
+    ``document``: the topology with the tables of its links.
     """
 
     world: World
@@ -44,7 +44,7 @@ class PerfResult:
     started: datetime
     ended: datetime
     alternatives: Callable[[], Iterator[Alternative]]
-    document: Document | None
+    document: Document
     interrupted: bool = False
 
     @property

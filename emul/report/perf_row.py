@@ -71,6 +71,11 @@ class PerfRow:
     binding_place: str
     passed_over: dict[str, str]
 
+    @property
+    def times_bound(self) -> float | None:
+        """Modelled time over the time that no algorithm can beat; None where that is 0."""
+        return self.modelled_s / self.bound_s if self.bound_s else None
+
 
 def perf_row(
     world: World,

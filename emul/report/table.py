@@ -9,12 +9,12 @@ from decimal import Decimal
 from emul.ops import NCCL_NAMES
 from emul.report.perf_row import PerfRow
 from emul.stacks import IDEAL
-from emul.timing import UNLIMITED
+from emul.timing import UNLIMITED, Slicing
 from emul.units import format_bytes, format_rate
 from emul.wall.lag import Lag
 from emul.world import World
 
-__all__ = ["PerfTable", "WideTable", "figure", "micro", "times_us", "wrong_of"]
+__all__ = ["PerfTable", "WideTable", "figure", "micro", "pieces", "times_us", "wrong_of"]
 
 # Heading, unit, width. Widths of the first five columns and of algbw, busbw and #wrong are
 # those of nccl-tests, so that a script which splits its lines finds them where it expects.
@@ -54,7 +54,7 @@ class PerfTable(ABC):
             f"# emul {version}  {self.collective}  algorithm {self.algorithm}  {how}",
             f"# topology {world.topology.name}: {world.size} ranks ({sites})",
             f"# backend {world.ops.name}  clock {world.clock}{dilation}  seed {world.seed}  "
-            f"{_slicing(world)}",
+            f"{pieces(world.slicing) if world.stack is IDEAL else f'stack {world.stack.name}'}",
         ]
         trunk = world.topology.slowest_trunk
         if trunk is not None:
@@ -136,10 +136,8 @@ class WideTable(PerfTable):
         )
 
 
-def _slicing(world: World) -> str:
-    slicing = world.slicing
-    if world.stack is not IDEAL:
-        return f"stack {world.stack.name}"
+def pieces(slicing: Slicing | None) -> str:
+    """Return in words the pieces in which chunks are sent on."""
     if slicing is None:
         return "whole chunks"
     number = "any number" if slicing.slots >= UNLIMITED else slicing.slots

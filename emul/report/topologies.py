@@ -9,7 +9,7 @@ from emul.links import Link
 from emul.report.text_table import Cell, TextTable
 from emul.topology import Figure, LinkOrigin, Topology, figures_of
 from emul.topology.model import TRUNK
-from emul.units import format_bytes, format_rate, format_time
+from emul.units import counted, format_bytes, format_rate, format_time
 
 __all__ = [
     "figure_value",
@@ -30,14 +30,10 @@ def topology_list(topologies: Iterable[Topology]) -> TextTable:
     return table
 
 
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def topology_sheet(topology: Topology) -> tuple[list[str], TextTable]:
     """Return the lines above the table of the links of ``topology``, and the table."""
     sites = ", ".join(
-        f"{site.name} {_number(site.ranks, 'rank')} on {_number(len(site.nodes), 'node')}"
+        f"{site.name} {counted(site.ranks, 'rank')} on {counted(len(site.nodes), 'node')}"
         for site in topology.sites
     )
     heading = [f"{topology.name}: {topology.description or 'no description'}", sites]

@@ -15,6 +15,7 @@ from emul.validation.summary import errors_by_delay
 
 __all__ = [
     "ValidationResult",
+    "summary_cells",
     "validation_csv",
     "validation_document",
     "validation_summary",
@@ -76,14 +77,15 @@ def validation_summary(predictions: Sequence[Predicted]) -> TextTable:
     figures = (*ours, "textbook: median", "90th percentile", "within 10 %")
     table = TextTable("one-way delay", *figures, right=figures)
     for delay_s, both in errors_by_delay(predictions).items():
-        table.row(format_time(delay_s), *_figures(*both))
-    table.row("all", *_figures(*summary_of(predictions)))
+        table.row(format_time(delay_s), *summary_cells(*both))
+    table.row("all", *summary_cells(*summary_of(predictions)))
     return table
 
 
-def _figures(model: Summary, textbook: Summary) -> list[str]:
+def summary_cells(model: Summary, textbook: Summary) -> list[str]:
+    """Return the cells of a line of errors, the model's before those of the textbook formula."""
     return [
-        str(model.rows),
+        f"{model.rows:,}",
         f"{model.median:.2%}",
         f"{model.p90:.2%}",
         f"{model.worst:.1%}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from emul.report.closing import (
     Binding,
     Choice,
@@ -17,10 +19,10 @@ from emul.runtime.prediction import Prediction, by_reason
 from emul.units import format_bytes, format_factor, format_time
 from emul.world import World
 
-__all__ = ["closing_words", "overflow_sentence", "sentences"]
+__all__ = ["MEANINGS", "closing_words", "overflow_sentence", "sentences"]
 
 
-MEANINGS = {
+MEANINGS: Mapping[str, str] = {
     "share": "sending at {rate}",
     "window": "held back by windows",
     "gap": "held back by gaps between slices",
@@ -31,7 +33,7 @@ MEANINGS = {
     "jitter": "jitter",
     "overhead": "overhead",
 }
-"""The meaning of each term of a critical path's segments, in the order of the line."""
+"""The meaning of each term of a critical path's segments, in the order in which they are told."""
 
 PLURAL = ("NICs of ", "node links of ", "the hosts")
 """How the names of places begin that are several things."""
@@ -118,7 +120,7 @@ def _bounds(bound: ConnectionBound) -> str:
         f"{format_time(bound.with_connections_s)} with {each} of each rank between sites"
     )
     less = ", ".join(
-        f"{times:.3g} times less with {name}" for name, times in bound.remedies.items()
+        f"{format_factor(times)} times less with {name}" for name, times in bound.remedies.items()
     )
     return f"{said}: {less}." if less else f"{said}."
 
@@ -150,6 +152,8 @@ def _ruled_out(choice: Choice) -> str:
     least = [time for time in choice.ruled_out.values() if time is not None]
     if not least:
         return ""
+    if not min(least):
+        return f" {len(least)} more were not timed: none can be quicker."
     needed = f"at least {format_time(min(least))} for its busiest link"
     if len(least) == 1:
         return f" 1 more was not timed: it needs {needed}."
@@ -167,7 +171,7 @@ def _not_timed(closing: Closing, choice: Choice, every: bool) -> str:
 
 def _one_campus(closing: Closing, there: OneCampus) -> str:
     if there.already:
-        return f"One campus: all {there.ranks} ranks are in one place already."
+        return f"One campus: {_all(there.ranks)} in one place already."
     size, here = format_bytes(closing.size_bytes), format_time(closing.modelled_s)
     by = "" if there.algorithm == closing.algorithm else f" with {there.algorithm}"
     return (
@@ -175,6 +179,10 @@ def _one_campus(closing: Closing, there: OneCampus) -> str:
         f"{format_time(there.modelled_s)} for {size}{by}; across these sites it is {here}, "
         f"{format_factor(there.times)} times as long."
     )
+
+
+def _all(ranks: int) -> str:
+    return "the one rank is" if ranks == 1 else f"all {ranks} ranks are"
 
 
 def _binding(closing: Closing, binding: Binding | None) -> str:

@@ -1,9 +1,10 @@
-"""The time of a collective where one thing about its links is changed: each is worked out anew."""
+"""A collective where one thing about its links is changed: times and bounds, worked out anew."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import inf
 
 from emul.errors import ArgumentError, CapacityError, OutageError, TimeLimitError
 from emul.links import EFFECTS, Link
@@ -13,10 +14,16 @@ from emul.runtime.request import Request
 from emul.timing import UNLIMITED
 from emul.topology import Topology
 
-__all__ = ["Alternative", "alternatives"]
+__all__ = ["Alternative", "alternatives", "bound_remedies"]
 
 TIMES = 2
 """By how much a rate or a number of streams is raised, and a distance lowered."""
+
+MANY = 1 << 20
+"""So many connections, or so many times a window, hold nobody back."""
+
+CHANGED = 1e-6
+"""A bound that is lower by less than this part is the same, but for rounding."""
 
 LEFT_OUT = {
     "latency": "no distance at all",
@@ -59,6 +66,25 @@ def alternatives(
             yield Alternative(change, other.predict(request, collapse=collapse))
         except (ArgumentError, CapacityError, OutageError, TimeLimitError) as error:
             yield Alternative(change, None, str(error))
+
+
+def bound_remedies(prediction: Prediction) -> dict[str, float]:
+    """Return by how many times each remedy lowers the bound by connections between sites.
+
+    Each is tried alone and as far as it goes, by working out the bound anew; one that changes
+    nothing is left out.
+    """
+    bounded = prediction.bounded
+    topology, connection = bounded.topology, bounded.connection
+    tried = {
+        "larger windows": replace(bounded, topology=_over_trunks(topology, _with_large_windows)),
+        "no losses": replace(bounded, topology=topology.without(["loss"])),
+        "more slots": replace(bounded, connection=replace(connection, slots_bytes=inf)),
+        "more connections": replace(bounded, connection=replace(connection, number=MANY)),
+    }
+    bounds_ps = {name: each.by_connections_ps() for name, each in tried.items()}
+    now = prediction.window_bound_ps
+    return {name: now / ps for name, ps in bounds_ps.items() if 0 < ps < now * (1 - CHANGED)}
 
 
 def _changes(
@@ -107,6 +133,11 @@ def _faster(link: Link) -> Link:
 
 def _nearer(link: Link) -> Link:
     return replace(link, latency_s=link.latency_s / TIMES)
+
+
+def _with_large_windows(link: Link) -> Link:
+    window = link.transport.window_bytes * MANY
+    return replace(link, transport=replace(link.transport, window_bytes=window))
 
 
 def _more_streams(link: Link) -> Link:

@@ -14,7 +14,7 @@ from emul.reading.brief import one_line
 from emul.stacks import IDEAL, Stack
 from emul.timing import CriticalPath, Timeline, critical_path
 from emul.topology.bound import Bounded
-from emul.units import PS_PER_S, format_bytes, format_time
+from emul.units import PS_PER_S, format_bytes, format_factor, format_time
 
 __all__ = ["Prediction", "by_reason"]
 
@@ -68,14 +68,20 @@ class Prediction:
     @property
     def facts(self) -> list[tuple[str, str]]:
         """Names and values of a small table about it."""
-        bound = f"{format_time(self.bound_s)}"
-        if self.bound_s:
-            bound += f" (the time is {self.time_s / self.bound_s:.3g} times the bound)"
+        bound = format_time(self.bound_s)
+        if self.times_bound is not None:
+            bound += f" (the time is {format_factor(self.times_bound)} times the bound)"
+        place = self.critical_path.binding_place
+        longest = format_time(self.critical_path.spent_s(place))
         facts = [
             ("size", format_bytes(self.nbytes)),
             ("modelled time", format_time(self.time_s)),
             ("bound", bound),
-            ("binds", f"{self.binding}, most of the time on {self.critical_path.binding_place}"),
+            ("binds", self.binding),
+            (
+                "longest at",
+                f"{place}, {longest}",
+            ),
         ]
         if self.considered:
             quickest = sorted(self.considered, key=self.considered.__getitem__)
@@ -124,6 +130,11 @@ class Prediction:
     def bound_s(self) -> float:
         """Seconds that no algorithm can beat on this topology."""
         return self.bound_ps / PS_PER_S
+
+    @property
+    def times_bound(self) -> float | None:
+        """The modelled time over that bound; None where the bound is 0."""
+        return self.time_s / self.bound_s if self.bound_ps else None
 
     @property
     def connections(self) -> int:

@@ -30,9 +30,7 @@ class TrunkUse:
 
 def trunk_uses(prediction: Prediction) -> list[TrunkUse]:
     """Return both directions of each trunk, by sender and receiver."""
-    timeline, sites = prediction.timeline, prediction.bounded.topology.sites
-    carried = timeline.trunk_bytes
-    network = timeline.network
+    carried, network = prediction.timeline.trunk_bytes, prediction.timeline.network
     return [
         TrunkUse(
             a,
@@ -42,9 +40,7 @@ def trunk_uses(prediction: Prediction) -> list[TrunkUse]:
             _rate(network, a, b),
             _use(prediction, int(carried[a, b]), _rate(network, a, b)),
         )
-        for a in range(len(sites))
-        for b in range(len(sites))
-        if (a, b) in network.trunks
+        for a, b in sorted(network.trunks)
     ]
 
 

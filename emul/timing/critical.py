@@ -73,12 +73,10 @@ class CriticalPath:
         return max(self._by_place(), key=lambda place: self.spent_s(place), default="none")
 
     def __repr__(self) -> str:
-        """Say in one line how long it is, and what most of it is."""
-        spent = format_time(self.total_ps / PS_PER_S)
-        most = f"{self.binding} on {self.binding_place}"
-        return one_line(
-            f"<CriticalPath: {len(self.segments)} segments, {spent}, most of it {most}>"
-        )
+        """Say in one line how long it is, where it is longest, and which term rules it."""
+        spent, place = format_time(self.total_ps / PS_PER_S), self.binding_place
+        longest = f"{format_time(self.spent_s(place))} at {place}, binding {self.binding}"
+        return one_line(f"<CriticalPath: {len(self.segments)} segments, {spent}; {longest}>")
 
     def spent_s(self, place: str, term: str | None = None) -> float:
         """Return the seconds spent at ``place``, by ``term`` or in all."""

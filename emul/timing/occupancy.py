@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from emul.arrays import BoolArray, Int64Array
 from emul.errors import ArgumentError
-from emul.timing.traced.crossings import Lines, held_until_ps
+from emul.timing.traced.crossings import CONNECTION, PORT, RECEIVER, Lines, held_until_ps
 from emul.timing.transfer_times import TransferTimes
 from emul.topology.network import PORTS_PER_RANK
 
-__all__ = ["busiest_of", "busy_intervals", "check_all_rounds", "leaves_out_rounds"]
+__all__ = [
+    "BusyLink",
+    "busiest_of",
+    "busy_intervals",
+    "busy_links",
+    "check_all_rounds",
+    "leaves_out_rounds",
+    "united",
+]
 
-SENDER, CONNECTION, RECEIVER = range(3)
-"""Columns of a timeline's ``on_link_ps``."""
+
+class BusyLink(NamedTuple):
+    """A link by name, and when it is in use: (intervals, 2) picoseconds, in order."""
+
+    name: str
+    is_trunk: bool
+    busy_ps: Int64Array
 
 
 def leaves_out_rounds(timeline: TransferTimes) -> bool:
@@ -50,6 +65,27 @@ def busiest_of(timeline: TransferTimes, place: str) -> list[int]:
     return [busiest, busiest + 1]
 
 
+def busy_links(timeline: TransferTimes, most: int) -> tuple[list[BusyLink], int]:
+    """Return at most so many links that carry anything, and how many others there are.
+
+    Directions of trunks come first, then ports by rank; where not all fit, those that are in use
+    longest. Raises ArgumentError for a timeline in which equal rounds were left out.
+    """
+    network = timeline.network
+    carried = network.link_bytes(timeline.src, timeline.dst, timeline.nbytes)
+    used = np.flatnonzero(carried > 0)
+    first_trunk = PORTS_PER_RANK * network.world_size
+    # Longest in use first, trunks before ports; then shown in the order of the network.
+    busy_s = carried[used] / network.link_rate[used]
+    chosen = used[np.lexsort((-busy_s, used < first_trunk))][:most]
+    order = np.lexsort((chosen, chosen < first_trunk))
+    links = [
+        BusyLink(network.link_name(link), link >= first_trunk, busy_intervals(timeline, link))
+        for link in chosen[order].tolist()
+    ]
+    return links, len(used) - len(links)
+
+
 def busy_intervals(timeline: TransferTimes, link: int) -> Int64Array:
     """Return when ``link`` is in use, in picoseconds: (intervals, 2) int64, one after the other.
 
@@ -58,34 +94,34 @@ def busy_intervals(timeline: TransferTimes, link: int) -> Int64Array:
     one. Raises ArgumentError where rounds were left out, for they are missing here too.
     """
     check_all_rounds(timeline)
-    over, column = _crossing(timeline, link)
-    begins = timeline.on_link_ps[over, column]
-    ends = held_until_ps(Lines.of(timeline, over))[:, column]
-    return _united(begins, ends)
+    over, hop = _crossing(timeline, link)
+    begins = timeline.on_link_ps[over, hop]
+    ends = held_until_ps(Lines.of(timeline, over))[:, hop]
+    return united(np.stack([begins, ends], axis=1))
 
 
 def _crossing(timeline: TransferTimes, link: int) -> tuple[BoolArray, int]:
-    """Return which transfers cross ``link``, and the column of the moments they take it."""
+    """Return which transfers cross ``link``, and the hop that it is on their way."""
     network, src, dst = timeline.network, timeline.src, timeline.dst
-    moved: BoolArray = src != dst
-    trunk = link - PORTS_PER_RANK * network.world_size
-    if trunk >= 0:
-        a, b = divmod(trunk, network.n_sites)
-        between = (network.site_of[src] == a) & (network.site_of[dst] == b) & (a != b)
-        return moved & between, CONNECTION
-    rank, kind = divmod(link, PORTS_PER_RANK)
-    near = network.node_of[src] == network.node_of[dst]
-    inside, into = kind < 2, kind % 2 == 1
-    end = dst if into else src
-    return moved & (near == inside) & (end == rank), RECEIVER if into else SENDER
+    ports = PORTS_PER_RANK * network.world_size
+    if link >= ports:
+        there, hop = network.paths(src, dst) == network.first_trunk_path + link - ports, CONNECTION
+    elif link % 2:
+        there, hop = network.ports_in(src, dst) == link, RECEIVER
+    else:
+        there, hop = network.ports_out(src, dst) == link, PORT
+    crosses: BoolArray = there & (src != dst)
+    return crosses, hop
 
 
-def _united(begins: Int64Array, ends: Int64Array) -> Int64Array:
-    """Return the union of intervals, in order: (intervals, 2)."""
-    order = np.argsort(begins, kind="stable")
-    begins, until = begins[order], np.maximum.accumulate(ends[order])
-    if not len(begins):
-        return np.zeros((0, 2), dtype=np.int64)
-    new = np.append(True, begins[1:] > until[:-1])
-    last = np.append(np.flatnonzero(new)[1:] - 1, len(begins) - 1)
-    return np.stack([begins[new], until[last]], axis=1)
+def united(intervals_ps: Int64Array, gap_ps: int = 0) -> Int64Array:
+    """Return the union of intervals, in order: (intervals, 2).
+
+    Those no more than ``gap_ps`` apart are one.
+    """
+    if not len(intervals_ps):
+        return intervals_ps
+    begins, ends = intervals_ps[np.argsort(intervals_ps[:, 0], kind="stable")].T
+    until = np.maximum.accumulate(ends)
+    apart = begins[1:] - until[:-1] > gap_ps
+    return np.stack([begins[np.append(True, apart)], until[np.append(apart, True)]], axis=1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from emul.drawing import Bars, Element, Fact, gantt, sheet
-from emul.timing.lanes import busy_links, merged
-from emul.timing.occupancy import leaves_out_rounds
+from emul.drawing.scales import even_ticks
+from emul.timing.occupancy import busy_links, leaves_out_rounds, united
 from emul.timing.transfer_times import TransferTimes
-from emul.units import PS_PER_S, format_bytes, format_time
+from emul.units import format_bytes, format_time
 
 __all__ = ["timeline_picture", "timeline_sheet"]
 
@@ -19,7 +19,6 @@ MOST_TRUNKS = 6
 PIXELS = 510
 """Of a row; bars closer to one another than one of them are drawn as one."""
 
-TICKS = 5
 LEFT_OUT = "Equal rounds were left out of this timeline, so it has no bars."
 
 
@@ -39,12 +38,11 @@ def timeline_picture(timeline: TransferTimes) -> tuple[list[Element], str]:
         return [], ""
     rows = []
     for link in links:
-        spans = merged(link.busy_ps, total_ps // PIXELS) / total_ps
+        spans = united(link.busy_ps, total_ps // PIXELS) / total_ps
         rows.append(Bars(link.name, [(a, b) for a, b in spans.tolist()], link.is_trunk))
-    step = _round_step(total_ps / TICKS)
-    moments = [ps for ps in np.arange(0, total_ps + 1, step).tolist() if ps <= total_ps]
-    ticks = [(ps / total_ps, format_time(ps / PS_PER_S) if ps else "0") for ps in moments]
-    said = f"When {len(rows)} links are in use, of {format_time(total_ps / PS_PER_S)}."
+    total_s = timeline.total_s
+    ticks = [(s / total_s, format_time(s) if s else "0") for s in even_ticks(0.0, total_s)]
+    said = f"When {len(rows)} links are in use, of {format_time(total_s)}."
     return [gantt(rows, ticks, said)], f"and {left_out} less busy ports" if left_out else ""
 
 
@@ -64,9 +62,3 @@ def _facts(timeline: TransferTimes) -> list[Fact]:
     if used > MOST_TRUNKS:
         facts.append(("less on", f"{used - MOST_TRUNKS} more directions of trunks"))
     return facts
-
-
-def _round_step(ps: float) -> int:
-    """Return 1, 2 or 5 times a power of ten, the next one from ``ps`` on."""
-    power = 10 ** int(np.floor(np.log10(max(ps, 1))))
-    return next(int(power * each) for each in (1, 2, 5, 10) if power * each >= ps)

@@ -168,14 +168,14 @@ class Topology:
     def _repr_html_(self) -> str:
         """Return a small table and a map of the sites and trunks, for notebooks."""
         from emul.drawing.positions import positions_of
-        from emul.topology.views import topology_sheet
+        from emul.topology.views import topology_html
 
         number = {site.name: at for at, site in enumerate(self.sites)}
         trunks = [
             ((number[trunk.sites[0]], number[trunk.sites[1]]), trunk.link) for trunk in self.trunks
         ]
         sites = [(site.name, site.ranks) for site in self.sites]
-        return topology_sheet(self.name, sites, trunks, positions_of(self))
+        return topology_html(self.name, sites, trunks, positions_of(self))
 
     def __repr__(self) -> str:
         """Say in one line where the ranks live."""

@@ -24,6 +24,9 @@ __all__ = ["Network"]
 
 PORTS_PER_RANK = 4
 
+PORTS = ("sends in its node", "receives in its node", "sends", "receives")
+"""The use of each port of a rank, in words, in the order of their links."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
@@ -115,6 +118,11 @@ class Network:
         beyond = self.node_of[src] != self.node_of[dst]
         ports: Int64Array = PORTS_PER_RANK * dst.astype(np.int64) + 1 + 2 * beyond
         return ports
+
+    def link_name(self, link: int) -> str:
+        """Return the name of a link: of a direction of a trunk, or of a rank and its port."""
+        rank, kind = divmod(link, PORTS_PER_RANK)
+        return self.place(link) if rank >= self.world_size else f"rank {rank} {PORTS[kind]}"
 
     @property
     def first_trunk_path(self) -> int:

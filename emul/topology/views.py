@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from emul.drawing import Element, Fact, Line, sheet, small_map
 from emul.drawing.positions import Positions
 from emul.links import Link
-from emul.units import format_rate, format_time
+from emul.units import counted, format_rate, format_time
 
-__all__ = ["topology_sheet"]
+__all__ = ["topology_html"]
 
 MOST_SITES = 40
 """On the map; of more, the table alone."""
@@ -25,7 +25,7 @@ Trunks = Sequence[tuple[tuple[int, int], Link]]
 """The numbers of two sites, and the link between them."""
 
 
-def topology_sheet(name: str, sites: Sites, trunks: Trunks, positions: Positions) -> str:
+def topology_html(name: str, sites: Sites, trunks: Trunks, positions: Positions) -> str:
     """Return the HTML of a topology."""
     facts: list[Fact] = [("ranks", f"{sum(n for _, n in sites):,}"), ("sites", _named(sites))]
     if trunks:
@@ -55,10 +55,8 @@ def _map(sites: Sites, trunks: Trunks, positions: Positions) -> Element:
     lines = [
         Line(ends, width, _about(link)) for (ends, link), width in zip(trunks, widths, strict=True)
     ]
-    names = [(name, f"{ranks:,} rank{'' if ranks == 1 else 's'}") for name, ranks in sites]
-    at = [(x, y) for x, y in positions.at.tolist()]
-    said = f"A map of {len(names)} sites."
-    return small_map(names, at, lines, said, stretches=not positions.is_true)
+    names = [(name, counted(ranks, "rank")) for name, ranks in sites]
+    return small_map(names, positions, lines, f"A map of {len(names)} sites.")
 
 
 def _about(link: Link) -> str:

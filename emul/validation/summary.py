@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from emul.validation.prediction import Predicted
 
-__all__ = ["Summary", "errors_by_delay", "summary_of"]
+__all__ = ["Summary", "errors_by", "errors_by_delay", "summary_of"]
 
 CLOSE = 0.1
+
+Key = TypeVar("Key", float, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,16 @@ def summary_of(found: Sequence[Predicted]) -> tuple[Summary, Summary]:
     )
 
 
+def errors_by(
+    key: Callable[[Predicted], Key], found: Sequence[Predicted]
+) -> dict[Key, tuple[Summary, Summary]]:
+    """Return the summaries of the rows of each key, the keys in order."""
+    groups: dict[Key, list[Predicted]] = {}
+    for each in sorted(found, key=key):
+        groups.setdefault(key(each), []).append(each)
+    return {of: summary_of(rows) for of, rows in groups.items()}
+
+
 def errors_by_delay(found: Sequence[Predicted]) -> dict[float, tuple[Summary, Summary]]:
     """Return the summaries of the rows of each one-way delay in seconds, the shortest first."""
-    delays = sorted({each.row.delay_s for each in found})
-    return {
-        delay: summary_of([each for each in found if each.row.delay_s == delay]) for delay in delays
-    }
+    return errors_by(lambda each: each.row.delay_s, found)

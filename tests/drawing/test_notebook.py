@@ -11,6 +11,7 @@ from strategies import sites_of_one
 
 from emul import Link, Node, Site, Topology, Trunk, World
 from emul.drawing import Bars, Line, gantt, markup, sheet, small_map
+from emul.drawing.positions import Positions
 from emul.measured import Measurement, calibrate
 from emul.plans import build_plan
 from emul.validation import Summary
@@ -63,6 +64,10 @@ def run(world):
     return world.all_reduce(np.ones((24, 6000), np.float32), algorithm="ring")
 
 
+def places(at):
+    return Positions(np.array(at, dtype=np.float64), "", is_true=True)
+
+
 def bars(read):
     """The bars of each row: (from, to) in pixels."""
     rows = [each["d"] for each in read.attributes if "z" in each.get("d", "")]
@@ -104,7 +109,8 @@ def test_a_prediction_and_a_run_say_time_bound_and_reason(world, run):
     waited = World("three-campus", clock="wall", dilation=1e-3).all_reduce(np.ones((24, 6)))
     assert {"measured", "lag"} <= set(of(waited).facts)
     assert facts["bound"].endswith("times the bound)")
-    assert "trunk" in facts["binds"]
+    assert facts["binds"] == run.prediction.binding
+    assert facts["longest at"].startswith(f"{run.prediction.critical_path.binding_place}, ")
     assert "auto timed" not in facts
     by_auto = of(world.predict("all_reduce", 6000)).facts
     assert by_auto["auto timed"].count("ms") >= 1
@@ -186,7 +192,7 @@ def test_any_text_in_a_sheet_is_text(title, value):
 @settings(max_examples=20)
 @given(st.text(max_size=60), st.integers(2, 30))
 def test_any_names_on_a_map_and_beside_bars_are_text(name, number):
-    at = [(float(i % 5), float(i)) for i in range(number)]
+    at = places([(i % 5, i) for i in range(number)])
     lines = [Line((i, i + 1), i / number, name) for i in range(number - 1)]
     drawn = markup([small_map([(name, name)] * number, at, lines, name)])
     assert Read(drawn).tags.count("circle") == number
@@ -194,14 +200,22 @@ def test_any_names_on_a_map_and_beside_bars_are_text(name, number):
     assert set(Read(bars).tags) == {"svg", "path", "text"}
 
 
+@pytest.mark.parametrize(("is_true", "right"), [(True, 30.0), (False, 90.0)])
+def test_places_are_stretched_only_where_distances_mean_nothing(is_true, right):
+    corners = Positions(np.array([[0.0, 0.0], [1.0, 1.0]]), "", is_true)
+    (ax, ay), (bx, by) = corners.within(0.0, 0.0, 90.0, 30.0)
+    assert (bx - ax, by - ay) == (right, 30.0)
+    assert (ax + bx, ay + by) == (90.0, 30.0)  # in the middle
+
+
 def test_places_fill_the_map_and_keep_their_shape():
-    square = [(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (0.0, 10.0)]
+    square = places([(0, 0), (10, 0), (10, 10), (0, 10)])
     read = Read(markup([small_map([("a", "")] * 4, square, [], "said")]))
     at = [(float(e["cx"]), float(e["cy"])) for e in read.attributes if "cx" in e]
     side = 230 - 2 * 34
     assert at[1][0] - at[0][0] == pytest.approx(side)
     assert at[2][1] - at[1][1] == pytest.approx(side)
-    flat = Read(markup([small_map([("a", "")] * 2, [(0, 3), (1, 3)], [], "", stretches=True)]))
+    flat = Read(markup([small_map([("a", "")] * 2, places([(0, 3), (1, 3)]), [], "")]))
     at = [(float(e["cx"]), float(e["cy"])) for e in flat.attributes if "cx" in e]
     assert at == [(150.0, 115.0), (410.0, 115.0)]
 

@@ -15,6 +15,7 @@ from emul.plans import ALGORITHMS
 from emul.report.closing import closing_of
 from emul.report.perf_row import modelled_row, perf_row
 from emul.report.table import WideTable
+from emul.report.words import closing_words
 from emul.units import format_time
 from emul.wall.lag import CallTimes, Lag
 
@@ -265,3 +266,10 @@ def test_the_average_is_of_lines_that_have_a_bandwidth(tmp_path):
     foot = WideTable(world, "broadcast", "auto").foot(rows, lag)
     (average,) = [each for each in foot if "Avg bus bandwidth" in each]
     assert re.search(r"Avg bus bandwidth +: 2\.5$", average)
+
+
+@pytest.mark.parametrize(("ranks", "said"), [([0], "the one rank is"), ([0, 1], "all 2 ranks are")])
+def test_ranks_at_one_site_are_in_one_place_already(ranks, said):
+    world = World(World("one-campus").topology.of_ranks(ranks))
+    found = world.predict("all_reduce", 16)
+    assert closing_words(world, found, found)[0] == f"One campus: {said} in one place already."

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emul.drawing.markup import Element, element, markup, number, style_sheet
-from emul.reading.printable import printable
-from emul.report.html.legend import clipped
+from emul.reading.printable import clipped, printable
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from report import pages
 from report.test_markup import HOSTILE, Read
 
-from emul import World
+from emul import Node, Site, Topology, World
 from emul.reading.printable import printable
 from emul.report import perf_row
 from emul.report.closing import closing_of
@@ -219,6 +219,32 @@ def test_sources_and_effects_left_out_are_told():
 def test_without_a_file_the_page_says_that_there_are_no_sources():
     page = perf_page(pages.findings(World(pages.topology(["a", "b"]))), pages.MADE)
     assert any("made by a program" in each for each in page.sections[-1].remarks)
+
+
+def test_data_go_as_the_stack_of_the_call_sends_them():
+    def remarks(**settings):
+        world = World("three-campus", **settings)
+        found = pages.findings(world, (1 << 18,), "auto")
+        return " ".join(perf_page(found, pages.MADE).sections[-1].remarks)
+
+    assert "Data go as nccl LL128 sends them; random" in remarks(stack="nccl")
+    by_model = remarks(slicing=None)
+    assert "Data go in whole chunks; random" in by_model
+    assert "the algorithm is the quickest by the model" in by_model
+
+
+def test_one_rank_sends_nothing_and_no_change_brings_anything():
+    site = Site("a", (Node(1, pages.NEAR),), pages.NEAR)
+    world = World(Topology("alone", (site,)))
+    now = world.predict("all_reduce", 16)
+    found = pages.findings(world, (16,), "auto", changes=[Alternative("no distance at all", now)])
+    page = perf_page(found, pages.MADE)
+    assert page.question.startswith("How long does all_reduce of 64 B take over 1 rank at 1 site ")
+    (change,) = table_of(page, "What a change would bring")
+    assert (change["time (us)"], change["brings"]) == ("0.00", "nothing")
+    said = " ".join(sections(page, Words)[-1].sentences)
+    assert "One campus" not in said
+    assert said.endswith("more were not timed: none can be quicker.")
 
 
 def test_one_site_and_nothing_sent_have_pages():

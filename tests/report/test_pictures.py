@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from emul import Link, Node, Site, Topology, Trunk
 from emul.drawing.markup import markup
 from emul.drawing.positions import positions_of
+from emul.drawing.scales import LinearScale, LogScale, binary_ticks, decimal_ticks, even_ticks
+from emul.report.html.busy_times import BusyTimes, busy_chart, busy_parts
 from emul.report.html.chart import Axis, Series, chart
-from emul.report.html.lanes import Lane, busy_parts, lane_chart
-from emul.report.html.scales import LinearScale, LogScale, binary_ticks, decimal_ticks, even_ticks
 from emul.report.html.shares import Part, adding_up, share_bar
 from emul.report.html.site_map import MOST_TRUNKS, MapTrunk, site_map, use_class
 
@@ -143,7 +143,7 @@ def test_busy_parts_hold_all_busy_time(gaps, bins):
 
 def test_a_lane_of_a_million_busy_times_stays_small():
     moments = np.arange(2_000_000, dtype=np.int64).reshape(-1, 2)
-    assert len(markup([lane_chart([Lane("x", moments, 1)], 2_000_000)])) < 20_000
+    assert len(markup([busy_chart([BusyTimes("x", moments, 1)], 2_000_000)])) < 20_000
 
 
 def sites(names, **keywords):
@@ -213,7 +213,7 @@ def test_the_map_shows_sites_in_their_places_and_use_by_class_and_width():
     widths = [float(each["stroke-width"]) for each in lines]
     assert widths == sorted(set(widths))
     labels = [text for text in re.findall(r">([\d.<%&;lt]+%)<", markup([svg])) if "to" not in text]
-    assert labels == ["0%", "50%", "97%"]
+    assert labels == ["0%", "50.0%", "97.0%"]
 
 
 def test_classes_of_use():

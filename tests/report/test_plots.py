@@ -11,7 +11,7 @@ from strategies import sites_of_one
 import emul
 from emul import ArgumentError, FileError, Link, MissingLibraryError, World
 from emul.report.plot.figure import check_picture
-from emul.timing.lanes import busy_links, merged
+from emul.timing.occupancy import busy_links, united
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = ("$x_1$", "_hidden", "<script>", "a & b", "\x1b[31m", "北京", "100%", "")
@@ -147,10 +147,10 @@ def test_busy_links_are_the_busiest_in_the_order_of_the_network():
 
 def test_intervals_with_short_gaps_are_one():
     busy = np.array([[0, 5], [7, 9], [20, 30]])
-    assert merged(busy, 0).tolist() == busy.tolist()
-    assert merged(busy, 2).tolist() == [[0, 9], [20, 30]]
-    assert merged(busy, 11).tolist() == [[0, 30]]
-    assert merged(np.zeros((0, 2), np.int64), 5).tolist() == []
+    assert united(busy).tolist() == busy.tolist()
+    assert united(busy, 2).tolist() == [[0, 9], [20, 30]]
+    assert united(busy, 11).tolist() == [[0, 30]]
+    assert united(np.zeros((0, 2), np.int64), 5).tolist() == []
 
 
 def heat(path, values, rows, columns, **more):

@@ -171,7 +171,7 @@ def test_facts_of_a_transfer_stand_beside_it(folder):
     run = world.all_reduce(np.ones((2, 500), np.float32), algorithm="ring")
     run.timeline.to_perfetto(folder / "c.json")
     found = read_chrome(folder / "c.json")
-    sends = sorted(found.on("rank 0 send (NIC)"), key=lambda each: each.start)
+    sends = sorted(found.on("rank 0 sends"), key=lambda each: each.start)
     assert [each.name for each in sends] == ["chunk 1 to rank 1", "chunk 0 to rank 1"]
     first, second = (each.args for each in sends)
     assert (first["step"], first["bytes"], first["src"], first["dst"]) == (0, 1000, 0, 1)
@@ -194,12 +194,12 @@ def test_slices_say_whose_credit_and_which_queue_they_waited_for(folder):
     topology = sites_of_one(lambda a, b: Link(1e9, 1e-3), 3, nic=Link(1e9, 0.0))
     run = World(topology).scatter(np.ones(3 * 250, np.float32), algorithm="direct")
     run.timeline.to_perfetto(folder / "d.json")
-    sends = read_chrome(folder / "d.json").on("rank 0 send (NIC)")
+    sends = read_chrome(folder / "d.json").on("rank 0 sends")
     assert [each.args.get("link waited for") for each in sends] == [None, "transfer 0"]
     # Credit for one slice on a connection: the next one starts when word of it is back.
     one_slot = World(topology, slicing=Slicing(1000, 1))
     one_slot.predict("send_recv", 500, algorithm="direct").to_perfetto(folder / "e.json")
-    sends = read_chrome(folder / "e.json").on("rank 0 send (NIC)")
+    sends = read_chrome(folder / "e.json").on("rank 0 sends")
     assert [each.start for each in sends] == [0, 10**6 + 2 * 10**9]
     assert sends[1].args["ready after"] == "transfer 0 gave back its credit"
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from emul.drawing.scales import binary_ticks, decimal_ticks, even_ticks
 from emul.measured import Measurement, Parameter
-from emul.report.calibration_words import CalibrationResult, file_line, fit_words
+from emul.report.calibration_words import (
+    NOT_CALIBRATED,
+    CalibrationResult,
+    file_line,
+    fit_words,
+)
+from emul.report.html.cells import microseconds
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.page import (
     Assumption,
@@ -19,8 +26,7 @@ from emul.report.html.page import (
     Words,
     table,
 )
-from emul.report.html.scales import binary_ticks, decimal_ticks, even_ticks
-from emul.units import format_bytes, format_time
+from emul.units import counted, format_bytes, format_time
 
 __all__ = ["calibration_page"]
 
@@ -41,7 +47,7 @@ UNKNOWN = "-"
 def calibration_page(result: CalibrationResult, origin: Origin) -> Page:
     """Return the page of a calibration."""
     number, files = len(_measurements_of(result)), len(result.taken)
-    of = f"{number:,} measurement{'s' * (number != 1)} in {files} file{'s' * (files != 1)}"
+    of = f"{counted(number, 'measurement')} in {counted(files, 'file')}"
     return Page(
         f"How fast is the {result.link} link, by {of}, and how sure is that?",
         _answer(result),
@@ -197,7 +203,7 @@ def _spread(each: Parameter) -> str:
 def _measurements(result: CalibrationResult) -> Table:
     rows = [
         (each.measurement.source, each.kind, f"{each.measurement.size_bytes:,.0f}",
-         f"{each.measurement.time_s * 1e6:,.2f}", f"{each.fitted_s * 1e6:,.2f}",
+         microseconds(each.measurement.time_s), microseconds(each.fitted_s),
          f"{each.error:+.2%}")
         for each in _fits(result)
     ]  # fmt: skip
@@ -220,7 +226,7 @@ def _assumptions(result: CalibrationResult) -> Assumptions:
     remarks = [
         "A collective is fitted as base + steps x (latency + overhead) + factor x size / rate, "
         "with steps and factor of its closed form.",
-        "Loss, windows and delays that vary are not calibrated: the calibrated link has none.",
+        NOT_CALIBRATED,
         *algorithms,
     ]
     placed = ((f"{result.link} link", assumed),) if assumed else ()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from emul.drawing.markup import Element, element, number
+from emul.drawing.scales import LinearScale, LogScale, Scale
 from emul.report.html.legend import Key, key_rows
-from emul.report.html.scales import LinearScale, LogScale, Scale
 
 __all__ = ["Axis", "Series", "chart"]
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from emul.report.html.cells import TINY, share
 from emul.report.html.page import Figure, Table, table
 from emul.report.html.shares import Part, adding_up, share_bar
+from emul.report.words import MEANINGS
 from emul.runtime.prediction import Prediction
 from emul.units import PS_PER_S, format_bytes, format_time
 
 __all__ = ["effects_figure"]
 
-NAMES: Mapping[str, tuple[str, int]] = {
-    "share": ("sending at the rate of links", 1),
-    "window": ("held back by windows", 6),
-    "gap": ("held back by gaps between slices", 9),
-    "loss": ("held back by losses", 2),
-    "outage": ("in outages", 8),
-    "queue": ("behind packets of others", 4),
-    "latency": ("under way", 3),
-    "jitter": ("jitter", 5),
-    "overhead": ("overhead of messages", 7),
-}
-"""The name of each term of a critical path, and its color."""
+COLORS: Mapping[str, int] = {
+    "share": 1, "window": 6, "gap": 9, "loss": 2, "outage": 8, "queue": 4, "latency": 3,
+    "jitter": 5, "overhead": 7,
+}  # fmt: skip
+"""The color of each term of a critical path."""
 
 PART_UNITS = 1_000_000
 """Times of parts are rounded to the whole divided by at least so many."""
@@ -36,20 +31,14 @@ def effects_figure(prediction: Prediction) -> Figure:
     The time of ``prediction`` is above 0.
     """
     spent = _spent(prediction)
-    by_term = dict.fromkeys(NAMES, 0)
+    by_term = dict.fromkeys(MEANINGS, 0)
     for (_, term), duration_ps in spent.items():
         by_term[term] += duration_ps
     terms = [(term, ps) for term, ps in by_term.items() if ps]
     shares = adding_up([ps for _, ps in terms], PERMILLE)
     parts = [
-        Part(
-            NAMES[term][0],
-            ps,
-            format_time(ps / PS_PER_S),
-            _percent(share),
-            NAMES[term][1],
-        )
-        for (term, ps), share in zip(terms, shares, strict=True)
+        Part(_named(term), ps, format_time(ps / PS_PER_S), _percent(part), COLORS[term])
+        for (term, ps), part in zip(terms, shares, strict=True)
     ]
     whole = format_time(prediction.time_s)
     ends = ("0", f"{whole} at {format_bytes(prediction.nbytes)}")
@@ -62,6 +51,10 @@ def effects_figure(prediction: Prediction) -> Figure:
         "parts add up to the modelled time. Transfers beside it are not the reason and not in it.",
         _parts_table(spent, prediction.total_ps),
     )
+
+
+def _named(term: str) -> str:
+    return MEANINGS[term].format(rate="the rate of links")
 
 
 def _spent(prediction: Prediction) -> dict[tuple[str, str], int]:
@@ -81,8 +74,8 @@ def _parts_table(spent: Mapping[tuple[str, str], int], total_ps: int) -> Table:
     units = total_ps // unit_ps
     shares, times = adding_up(values, PERMILLE), adding_up(values, units)
     rows = [
-        (place, NAMES[term][0], _micro(time * unit_ps), _percent(share))
-        for (place, term), time, share in zip(ordered, times, shares, strict=True)
+        (place, _named(term), _micro(time * unit_ps), _percent(part))
+        for (place, term), time, part in zip(ordered, times, shares, strict=True)
     ]
     rows.append(("all", "", _micro(units * unit_ps), _percent(PERMILLE)))
     return table(
@@ -96,7 +89,7 @@ def _parts_table(spent: Mapping[tuple[str, str], int], total_ps: int) -> Table:
 
 def _percent(permille: int) -> str:
     """Return a share, rounded so that all of them add up; of a part that is not nothing."""
-    return f"{permille / 10:.1f}%" if permille else "<0.1%"
+    return share(permille / PERMILLE) if permille else TINY
 
 
 def _micro(ps: int) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emul.drawing.markup import Element, element, number
-from emul.reading.printable import printable
 
-__all__ = ["Key", "clipped", "key_rows", "text_px"]
+__all__ = ["Key", "key_rows"]
 
 ROW_PX = 20
 MARK_PX = 26
@@ -29,16 +28,6 @@ class Key:
 def text_px(text: str) -> float:
     """Return about how wide ``text`` is in a drawing."""
     return CHARACTER_PX * len(text)
-
-
-def clipped(text: str, most: int) -> str:
-    """Return ``text`` as it is shown, without its end if it is longer than ``most`` characters.
-
-    >>> clipped("north", 8), clipped("north-campus", 8)
-    ('north', 'north-c…')
-    """
-    shown = printable(text)
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def key_rows(

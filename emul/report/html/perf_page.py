@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from emul.links import EFFECTS
 from emul.report.closing import Closing, OneCampus, Overflow
 from emul.report.html.assumptions import counted_by_status, of_links, of_stack
+from emul.report.html.cells import microseconds
 from emul.report.html.effects import effects_figure
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
 from emul.report.html.perf_pictures import binding_figure, map_figure, sizes_figure
 from emul.report.perf_row import PerfRow
+from emul.report.table import pieces
 from emul.report.words import closing_words, overflow_sentence, sentences
 from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
-from emul.runtime.request import AUTO
 from emul.stacks import IDEAL
-from emul.timing import UNLIMITED
-from emul.topology import Document
-from emul.units import format_bytes, format_factor, format_time
+from emul.topology import Document, Topology
+from emul.units import counted, format_bytes, format_factor, format_time
 from emul.world import World
 
 __all__ = ["PerfFindings", "perf_page"]
@@ -73,11 +74,10 @@ def _question(findings: PerfFindings) -> str:
     sizes = format_bytes(rows[0].size_bytes)
     if len(rows) > 1:
         sizes = f"{sizes} to {format_bytes(rows[-1].size_bytes)}"
-    number = len(topology.sites)
-    sites = "1 site" if number == 1 else f"{number} sites"
+    ranks, sites = counted(topology.world_size, "rank"), counted(len(topology.sites), "site")
     return (
-        f"How long does {rows[0].collective} of {sizes} take over {topology.world_size} ranks at "
-        f"{sites} ({topology.name}), and why?"
+        f"How long does {rows[0].collective} of {sizes} take over {ranks} at {sites} "
+        f"({topology.name}), and why?"
     )
 
 
@@ -146,7 +146,7 @@ def _changes(findings: PerfFindings) -> Table:
     if alone is not None:
         timed.append((alone.modelled_s, "all ranks at one site", alone.algorithm, "-"))
     rows = [
-        (change, _micro(seconds), _gain(here.time_s, seconds), algorithm, binding)
+        (change, microseconds(seconds), _gain(here.time_s, seconds), algorithm, binding)
         for seconds, change, algorithm, binding in sorted(timed, key=lambda each: each[0])
     ]
     rows += [
@@ -156,7 +156,7 @@ def _changes(findings: PerfFindings) -> Table:
     ]
     note = (
         f"Each was predicted anew, alone, at {format_bytes(here.nbytes)}, beside the "
-        f"{_micro(here.time_s)} us of today; their gains do not add up."
+        f"{microseconds(here.time_s)} us of today; their gains do not add up."
     )
     columns = ("change", "time (us)", "brings", "algorithm", "binding")
     return table(
@@ -166,11 +166,11 @@ def _changes(findings: PerfFindings) -> Table:
 
 
 def _gain(here_s: float, then_s: float) -> str:
+    if abs(here_s - then_s) <= NO_DIFFERENCE * here_s:
+        return "nothing"
     if not then_s:
         return "no time at all"
     ratio = here_s / then_s
-    if abs(ratio - 1) < NO_DIFFERENCE:
-        return "nothing"
     if ratio >= TWICE:
         return f"{format_factor(ratio)} times as fast"
     return f"{100 * abs(1 - 1 / ratio):.3g}% {'less' if ratio > 1 else 'more'} time"
@@ -179,11 +179,11 @@ def _gain(here_s: float, then_s: float) -> str:
 def _algorithms(here: Prediction) -> Table:
     """Return the algorithms that ``auto`` looked at, the quickest first."""
     rows = [
-        (name, _micro(seconds), _beside(here, name, seconds))
+        (name, microseconds(seconds), _beside(here, name, seconds))
         for name, seconds in sorted(here.considered.items(), key=lambda each: (each[1], each[0]))
     ]
     for name, seconds in sorted(here.ruled_out.items(), key=lambda each: (each[1], each[0])):
-        least = "dead by an outage" if seconds == float("inf") else f"at least {_micro(seconds)}"
+        least = f"at least {microseconds(seconds)}" if seconds < inf else "dead by an outage"
         rows.append((name, least, "not timed: it cannot win"))
     rows += [(name, "-", f"not timed: {why}") for name, why in here.passed_over.items()
              if here.ruled_out.get(name) is None]  # fmt: skip
@@ -199,7 +199,10 @@ def _beside(here: Prediction, name: str, seconds: float) -> str:
     """Return how many times as long an algorithm takes as the one that was chosen."""
     if name == here.algorithm or not here.total_ps:
         return "the choice"
-    return f"{seconds / here.time_s:.4g} times as long"
+    ratio = seconds / here.time_s
+    return (
+        f"{ratio:.3f} times as long" if ratio < TWICE else f"{format_factor(ratio)} times as long"
+    )
 
 
 def _sizes(findings: PerfFindings) -> Table:
@@ -222,9 +225,9 @@ def _sizes(findings: PerfFindings) -> Table:
 def _size(row: PerfRow, measured: bool, checked: bool) -> list[str]:
     cells = [
         f"{row.size_bytes:,}",
-        _micro(row.modelled_s),
-        _micro(row.bound_s),
-        _figure(row.modelled_s / row.bound_s if row.bound_s else None),
+        microseconds(row.modelled_s),
+        microseconds(row.bound_s),
+        _figure(row.times_bound),
         _figure(row.busbw_GBps),
         f"{row.cross_site_bytes:,}",
         _figure(row.slowest_trunk_GBps),
@@ -232,12 +235,8 @@ def _size(row: PerfRow, measured: bool, checked: bool) -> list[str]:
         row.algorithm,
     ]
     if measured:
-        cells += [_micro(row.wall_s), _micro(row.lag_s)]
+        cells += [microseconds(row.wall_s), microseconds(row.lag_s)]
     return cells + ([_figure(row.wrong)] if checked else [])
-
-
-def _micro(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1e6:,.2f}"
 
 
 def _figure(value: float | None) -> str:
@@ -266,15 +265,16 @@ def _assumptions(findings: PerfFindings) -> Assumptions:
 
 def _settings(findings: PerfFindings) -> str:
     """Return the settings on which the times depend beside the links."""
-    row, slicing = findings.rows[-1], findings.world.slicing
-    sent = f"as {row.stack} sends it" if findings.world.stack is not IDEAL else "in whole chunks"
-    if slicing is not None:
-        most = "any number" if slicing.slots >= UNLIMITED else f"{slicing.slots}"
-        sent = f"in slices of {format_bytes(slicing.slice_bytes)}, {most} in flight"
-    chosen = AUTO if findings.prediction.considered else "named"
+    row, world = findings.rows[-1], findings.world
+    sent = f"in {pieces(world.slicing)}"
+    if world.stack is not IDEAL:
+        sent = f"as {findings.prediction.stack.name} sends them"
+    chosen = (
+        "; the algorithm is the quickest by the model" if findings.prediction.considered else ""
+    )
     return (
-        f"Data go {sent}; random draws have the seed {row.seed}; calls begin at {row.start_s:g} s; "
-        f"the algorithm is {chosen}; the clock is {row.clock}."
+        f"Data go {sent}; random draws have the seed {row.seed}; calls begin at {row.start_s:g} s"
+        f"{chosen}; the clock is {row.clock}."
     )
 
 
@@ -293,6 +293,6 @@ def _switched_off(world: World, document: Document | None) -> Iterator[str]:
         yield f"Left out, though the links below have it: {', '.join(off)}."
 
 
-def _links(topology: object) -> tuple[object, object]:
+def _links(topology: Topology) -> tuple[object, object]:
     """Return sites and trunks, without the name, which tells what was left out."""
-    return topology.sites, topology.trunks  # type: ignore[attr-defined]
+    return topology.sites, topology.trunks

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emul.drawing.positions import positions_of
+from emul.drawing.scales import binary_ticks, decimal_ticks
+from emul.report.closing import ALIKE_BOUNDS
+from emul.report.html.busy_times import BusyTimes, busy_chart
+from emul.report.html.cells import microseconds, share
 from emul.report.html.chart import Axis, Series, chart
-from emul.report.html.lanes import Lane, lane_chart
 from emul.report.html.page import Figure, Table, Words, table
-from emul.report.html.scales import binary_ticks, decimal_ticks
 from emul.report.html.site_map import MapTrunk, site_map
 from emul.report.perf_row import PerfRow
 from emul.runtime.prediction import Prediction
 from emul.runtime.trunk_use import TrunkUse, trunk_uses
 from emul.timing.occupancy import busiest_of, busy_intervals, leaves_out_rounds
-from emul.topology.network import PORTS_PER_RANK
-from emul.units import PS_PER_S, format_bytes, format_rate, format_time
+from emul.units import PS_PER_S, counted, format_bytes, format_rate, format_time
 
 __all__ = ["binding_figure", "map_figure", "sizes_figure"]
-
-ALIKE = 0.01
-"""Bounds that differ by less than this part are one curve."""
 
 MOST_SAID = 12
 """Trunks that the description of a map names."""
@@ -36,10 +34,7 @@ def map_figure(prediction: Prediction) -> Figure:
         for (a, b), use in by_ends.items()
         if a < b
     ]
-    sites = [
-        (site.name, f"{site.ranks:,} rank{'' if site.ranks == 1 else 's'}")
-        for site in topology.sites
-    ]
+    sites = [(site.name, counted(site.ranks, "rank")) for site in topology.sites]
     busiest = sorted(uses, key=lambda use: -use.use)
     said = "; ".join(_said(use) for use in busiest[:MOST_SAID])
     more = f"; and {len(uses) - MOST_SAID} more" if len(uses) > MOST_SAID else ""
@@ -53,12 +48,12 @@ def map_figure(prediction: Prediction) -> Figure:
 
 
 def _said(use: TrunkUse) -> str:
-    return f"{use.place} {use.use:.1%}"
+    return f"{use.place} {share(use.use)}"
 
 
 def _uses_table(uses: Sequence[TrunkUse]) -> Table:
     rows = [
-        (use.place, f"{use.nbytes:,}", format_rate(use.rate_bytes_per_s), f"{use.use:.1%}")
+        (use.place, f"{use.nbytes:,}", format_rate(use.rate_bytes_per_s), share(use.use))
         for use in uses
     ]
     columns = ("trunk", "bytes", "rate beside others", "use")
@@ -69,7 +64,7 @@ def sizes_figure(rows: Sequence[PerfRow]) -> Figure:
     """Return time over size, with the bounds, and the measured time where there is one."""
     series = [Series("modelled", _points(rows, "modelled_s"), "curve", 1)]
     series.append(Series("bound by the links", _points(rows, "bound_s"), "dashed", 8))
-    if any(row.window_bound_s > row.bound_s * (1 + ALIKE) for row in rows):
+    if any(row.window_bound_s > row.bound_s * (1 + ALIKE_BOUNDS) for row in rows):
         points = _points(rows, "window_bound_s")
         series.append(Series("bound with these connections", points, "dotted", 9))
     dilation = rows[0].dilation
@@ -82,11 +77,12 @@ def sizes_figure(rows: Sequence[PerfRow]) -> Figure:
     if measured:
         series.append(Series(f"measured{stretched}", measured, "crosses", 2))
     first, last = rows[0], rows[-1]
-    said = (
-        f"Modelled from {format_time(first.modelled_s)} at {format_bytes(first.size_bytes)} to "
-        f"{format_time(last.modelled_s)} at {format_bytes(last.size_bytes)}; the bound there is "
-        f"{format_time(first.bound_s)} and {format_time(last.bound_s)}."
-    )
+    ends = [
+        f"{format_time(row.modelled_s)} at {format_bytes(row.size_bytes)}, where the bound is "
+        f"{format_time(row.bound_s)}"
+        for row in ([first] if first is last else [first, last])
+    ]
+    said = f"Modelled: {'; '.join(ends)}."
     return Figure(
         "Time over size",
         chart(
@@ -121,27 +117,16 @@ def binding_figure(prediction: Prediction) -> Figure | Words:
         busy = busy_intervals(timeline, link)
         busy_ps = int((busy[:, 1] - busy[:, 0]).sum())
         part = busy_ps / total_ps
-        name = _link_name(prediction, link)
-        lanes.append(Lane(f"busy {part:.1%} of the time: {name}", busy, color))
-        rows.append((name, f"{len(busy):,}", f"{busy_ps / 1e6:,.2f}", f"{part:.1%}"))
+        name = timeline.network.link_name(link)
+        lanes.append(BusyTimes(f"busy {share(part)} of the time: {name}", busy, color))
+        rows.append((name, f"{len(busy):,}", microseconds(busy_ps / PS_PER_S), share(part)))
     columns = ("link", "busy times", "busy in all (us)", "part of the time")
     whole = format_time(total_ps / PS_PER_S)
     return Figure(
         title,
-        lane_chart(lanes, total_ps),
+        busy_chart(lanes, total_ps),
         "; ".join(lane.name for lane in lanes) + f", which is {whole}.",
         "Busy: from when a transfer takes the link until its last byte has left it. The height is "
         "the part of that moment that is busy.",
         table("Busy times", columns, rows, texts=("link",)),
     )
-
-
-def _link_name(prediction: Prediction, link: int) -> str:
-    """Return the name of a direction of a trunk, or of a rank's port."""
-    network = prediction.timeline.network
-    place = network.place(link)
-    rank, kind = divmod(link, PORTS_PER_RANK)
-    if rank >= network.world_size:
-        return place
-    way = "into" if kind % 2 else "out of"
-    return f"{place}, {way} rank {rank}"

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-import numpy as np
-
 from emul.drawing.markup import Element, element, number
 from emul.drawing.positions import Positions
-from emul.report.html.legend import clipped
+from emul.reading.printable import clipped
+from emul.report.html.cells import share
 
 __all__ = ["MapTrunk", "site_map"]
 
@@ -29,7 +28,6 @@ MOST_LABELS = 6
 """Trunks with their use beside them, if there are no more; else only the busiest."""
 
 LABELS_OF_MANY = 3
-LEAST_SAID = 1e-3
 MOST_TRUNKS = 400
 """That are drawn, the busiest of all."""
 
@@ -53,7 +51,7 @@ def site_map(
     sites: Sequence[tuple[str, str]], positions: Positions, trunks: Sequence[MapTrunk]
 ) -> Element:
     """Return the map; ``sites`` are names, each with a line below it."""
-    points = _fitted(positions)
+    points = positions.within(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
     shown = sorted(trunks, key=lambda trunk: trunk.use)[-MOST_TRUNKS:]
     drawn = [_line(trunk, points) for trunk in shown]
     drawn += [_node(point, names) for point, names in zip(points, sites, strict=True)]
@@ -71,18 +69,6 @@ def _labelled(by_use: Sequence[MapTrunk]) -> Sequence[MapTrunk]:
     if len(by_use) <= MOST_LABELS:
         return by_use
     return [trunk for trunk in by_use[-LABELS_OF_MANY:] if use_class(trunk.use) > 1]
-
-
-def _fitted(positions: Positions) -> list[tuple[float, float]]:
-    """Return the pixels of the sites, as large as fits; distances that are true stay true."""
-    at = positions.at
-    low, span = at.min(axis=0), np.ptp(at, axis=0)
-    room = np.array([WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM], dtype=np.float64)
-    scale = np.divide(room, span, out=np.full(2, np.inf), where=span > 0)
-    if positions.is_true or not np.isfinite(scale).all():
-        scale[:] = scale.min() if np.isfinite(scale.min()) else 1.0
-    start = np.array([LEFT, TOP]) + (room - span * scale) / 2
-    return [(float(x), float(y)) for x, y in start + (at - low) * scale]
 
 
 def use_class(use: float) -> int:
@@ -110,8 +96,7 @@ def _label(trunk: MapTrunk, points: Sequence[tuple[float, float]]) -> Element:
     (ax, ay), (bx, by) = (points[end] for end in trunk.ends)
     part = 0.5 if len(points) <= 3 else ALONG
     x, y = ax + part * (bx - ax), ay + part * (by - ay) + 4
-    text = f"{100 * trunk.use:.3g}%" if not 0 < trunk.use < LEAST_SAID else "<0.1%"
-    return element("text", text, x=x, y=y, text_anchor="middle", class_="halo strong")
+    return element("text", share(trunk.use), x=x, y=y, text_anchor="middle", class_="halo strong")
 
 
 def _node(point: tuple[float, float], names: tuple[str, str]) -> Element:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from emul.drawing.scales import decimal_ticks, even_ticks
 from emul.report.html.assumptions import counted_by_status, of_stack
+from emul.report.html.cells import microseconds
 from emul.report.html.chart import Axis, Series, chart
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
-from emul.report.html.scales import decimal_ticks, even_ticks
-from emul.report.validation import ValidationResult
+from emul.report.validation import ValidationResult, summary_cells
 from emul.stacks import Stack
-from emul.units import format_bytes, format_time
+from emul.units import counted, format_bytes, format_time
 from emul.validation import Predicted, Summary, summary_of
+from emul.validation.summary import errors_by, errors_by_delay
 
 __all__ = ["validation_page"]
 
@@ -35,27 +38,23 @@ ROW_TEXTS = ("software", "collective", "algorithm", "placement", "binding")
 def validation_page(result: ValidationResult, origin: Origin) -> Page:
     """Return the page of predictions beside measurements."""
     model, textbook = summary_of(result.predictions)
-    rows = _number(model.rows, "measured collective")
+    rows = counted(model.rows, "measured collective")
     return Page(
         f"How far can predictions be trusted, by {rows}?",
         _answer(model, textbook),
         tuple(_sections(result.predictions, result.stacks, result.fitted)),
         origin,
-        f"Interrupted after {_number(model.rows, 'row')}: the others are missing."
+        f"Interrupted after {counted(model.rows, 'row')}: the others are missing."
         if result.interrupted
         else "",
     )
-
-
-def _number(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _answer(model: Summary, textbook: Summary) -> str:
     return (
         f"Half of the predictions are within {model.median:.1%} of the measured time, nine in ten "
         f"within {model.p90:.1%}, and the worst is off by {model.worst:.1%}; by the textbook "
-        f"formula it is {textbook.median:.1%} and {textbook.p90:.1%}."
+        f"formula, half are within {textbook.median:.1%} and nine in ten within {textbook.p90:.1%}."
     )
 
 
@@ -64,10 +63,7 @@ def _sections(
 ) -> Iterator[Section]:
     yield _scatter(predictions)
     yield _distribution(predictions)
-    yield _summary("By one-way delay", "one-way delay", predictions, _delay)
-    yield _summary("By collective", "collective", predictions, _collective)
-    yield _summary("By software", "software", predictions, _software)
-    yield _summary("By size", "size (B)", predictions, _size)
+    yield from _by_kind(predictions)
     worst = sorted(predictions, key=lambda each: -abs(each.error))[:MOST_WORST]
     yield _rows(f"The {len(worst)} farthest off", worst)
     yield _rows("All rows", predictions)
@@ -136,45 +132,30 @@ def _percent(part: float) -> str:
 def _summary(
     title: str,
     name: str,
+    groups: Mapping[Any, tuple[Summary, Summary]],
     predictions: Sequence[Predicted],
-    key_of: Callable[[Predicted], tuple[float, str]],
+    said: Callable[[Any], str] = str,
 ) -> Table:
-    """Return the errors of the rows of each key, in its order, and of all."""
-    groups: dict[tuple[float, str], list[Predicted]] = {}
-    for each in predictions:
-        groups.setdefault(key_of(each), []).append(each)
-    rows = [(key[1], *_figures(*summary_of(groups[key]))) for key in sorted(groups)]
-    rows.append(("all", *_figures(*summary_of(predictions))))
+    """Return the errors of ``groups``, whose keys are ``said`` in words, and of all rows."""
+    rows = [(said(key), *summary_cells(*both)) for key, both in groups.items()]
+    rows.append(("all", *summary_cells(*summary_of(predictions))))
     return table(title, (name, *SUMMARY), rows, texts=(name,))
 
 
-def _delay(each: Predicted) -> tuple[float, str]:
-    return each.row.delay_s, format_time(each.row.delay_s)
+def _by_kind(predictions: Sequence[Predicted]) -> Iterator[Table]:
+    """Yield the errors by delay, collective, software and size."""
+    by_delay = errors_by_delay(predictions)
+    by_collective = errors_by(lambda each: each.row.collective, predictions)
+    by_software = errors_by(lambda each: each.row.sw, predictions)
+    by_size = errors_by(lambda each: each.row.nbytes, predictions)
+    yield _summary("By one-way delay", "one-way delay", by_delay, predictions, format_time)
+    yield _summary("By collective", "collective", by_collective, predictions)
+    yield _summary("By software", "software", by_software, predictions)
+    yield _summary("By size", "size (B)", by_size, predictions, _size)
 
 
-def _collective(each: Predicted) -> tuple[float, str]:
-    return 0.0, each.row.collective
-
-
-def _software(each: Predicted) -> tuple[float, str]:
-    return 0.0, each.row.sw
-
-
-def _size(each: Predicted) -> tuple[float, str]:
-    return each.row.nbytes, f"{each.row.nbytes:,} ({format_bytes(each.row.nbytes)})"
-
-
-def _figures(model: Summary, textbook: Summary) -> tuple[str, ...]:
-    return (
-        f"{model.rows:,}",
-        f"{model.median:.2%}",
-        f"{model.p90:.2%}",
-        f"{model.worst:.1%}",
-        f"{model.within_10_percent:.0%}",
-        f"{textbook.median:.1%}",
-        f"{textbook.p90:.1%}",
-        f"{textbook.within_10_percent:.0%}",
-    )
+def _size(nbytes: int) -> str:
+    return f"{nbytes:,} ({format_bytes(nbytes)})"
 
 
 def _rows(title: str, predictions: Sequence[Predicted]) -> Table:
@@ -193,11 +174,11 @@ def _row(each: Predicted) -> tuple[str, ...]:
         format_time(row.delay_s),
         f"{row.rate_bytes_per_s * 8 / 1e6:g}" if row.rate_bytes_per_s else "-",
         f"{row.nbytes:,}",
-        f"{row.measured_s * 1e6:,.2f}",
-        f"{each.predicted_s * 1e6:,.2f}",
+        microseconds(row.measured_s),
+        microseconds(each.predicted_s),
         f"{each.error:+.1%}",
         each.binding,
-        f"{each.textbook_s * 1e6:,.2f}",
+        microseconds(each.textbook_s),
         f"{each.textbook_error:+.1%}",
     )
 

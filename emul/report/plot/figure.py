@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from emul.errors import FileError, MissingLibraryError
 from emul.files import write_file
-from emul.reading.printable import printable
+from emul.reading.printable import clipped, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +66,7 @@ def save(path: Path, figure: Figure) -> None:
 
 def words(text: str) -> str:
     """Return a name as one line that is not long and moves no cursor."""
-    shown = printable(text)
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+    return clipped(text, LONGEST)
 
 
 def title(axes: Axes, text: str) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 from emul.report.perf_result import PerfResult
 from emul.report.plot.figure import words
 from emul.report.plot.times import Times, plot_times
+from emul.runtime.request import AUTO
 
 __all__ = ["plot_perf"]
 
 MOST_CURVES = 8
 """Algorithms beside the chosen one: those that are quickest at the largest size."""
-
-AUTO = "auto"
 
 
 def plot_perf(path: Path, result: PerfResult) -> None:

@@ -18,7 +18,7 @@ from emul.report.plot.figure import (
     words,
 )
 from emul.timing import Timeline
-from emul.timing.lanes import BusyLink, busy_links, merged
+from emul.timing.occupancy import BusyLink, busy_links, united
 from emul.units import PS_PER_S, format_time
 
 __all__ = ["plot_timeline"]
@@ -75,7 +75,7 @@ def _label(axes: Any, links: list[BusyLink]) -> None:
 
 
 def _bars(axes: Any, row: int, link: BusyLink, total_ps: int) -> None:
-    busy = merged(link.busy_ps, total_ps // PIXELS)
+    busy = united(link.busy_ps, total_ps // PIXELS)
     spans = np.stack([busy[:, 0], busy[:, 1] - busy[:, 0]], axis=1) / PS_PER_S
     color = COLORS[1] if link.is_trunk else COLORS[0]
     axes.broken_barh(spans.tolist(), (row - 0.36, 0.72), facecolors=color, linewidth=0)

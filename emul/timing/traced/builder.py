@@ -10,7 +10,6 @@ from itertools import count
 
 import numpy as np
 
-from emul.arrays import Int64Array
 from emul.errors import CapacityError
 from emul.links.limits import usual_limit
 from emul.timing.critical import CriticalPath, critical_path
@@ -20,15 +19,13 @@ from emul.timing.traced.rates import rates_in_use
 from emul.timing.traced.words import chunk_words, exact, facts, numbered, transfer_words
 from emul.timing.transfer_times import TransferTimes
 from emul.topology import Network
+from emul.topology.network import PORTS, PORTS_PER_RANK
 from emul.tracks import Args, Count, Event, Mark, Slice, Trace, Track, lanes
 
 __all__ = ["MOST_TRANSFERS", "check_traceable", "trace_of", "trace_of_many"]
 
 MOST_TRANSFERS = 1 << 20
 """Of a trace: some 100 MB packed, about as much as Perfetto's viewer opens."""
-
-PORTS = ("send (node link)", "receive (node link)", "send (NIC)", "receive (NIC)")
-"""The names of a rank's ports, in the order of a Network."""
 
 HOW_RATES = (
     "a trunk's rate in use: the line or the sum of its connections' limits; where other limits "
@@ -161,8 +158,8 @@ class _Builder:
     def _lay_out_sites(self) -> None:
         network, sites = self.network, {}
         self.rank_tracks: dict[int, int] = {}
-        ports = [np.unique(self.hops[hop].links) for hop in (PORT, RECEIVER)]
-        ranks = np.unique(np.concatenate([*(each // 4 for each in ports), self._staying()]))
+        ports = [self.hops[hop].links // PORTS_PER_RANK for hop in (PORT, RECEIVER)]
+        ranks = np.unique(np.concatenate([*ports, self.columns.src[self.stays]]))
         paths = self.hops[CONNECTION].links
         inside = np.unique(paths[paths < network.first_trunk_path]).tolist()
         for rank in ranks.tolist():
@@ -175,10 +172,7 @@ class _Builder:
             track = self.rank_tracks[rank] = self._add(f"rank {rank}", sites[site])
             for kind, name in enumerate(PORTS):
                 hop = RECEIVER if kind % 2 else PORT
-                self._add_lanes(hop, 4 * rank + kind, name, track)
-
-    def _staying(self) -> Int64Array:
-        return np.unique(self.columns.src[self.stays]).astype(np.int64)
+                self._add_lanes(hop, PORTS_PER_RANK * rank + kind, name, track)
 
     def _site_of_path(self, path: int) -> int:
         """Return the number of the site that a path inside one is of."""

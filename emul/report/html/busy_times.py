@@ -9,11 +9,11 @@ import numpy as np
 
 from emul.arrays import Float64Array, Int64Array
 from emul.drawing.markup import Element, element, number
-from emul.report.html.legend import clipped
-from emul.report.html.scales import even_ticks
+from emul.drawing.scales import even_ticks
+from emul.reading.printable import clipped
 from emul.units import PS_PER_S, format_time
 
-__all__ = ["Lane", "busy_parts", "lane_chart"]
+__all__ = ["BusyTimes", "busy_chart", "busy_parts"]
 
 WIDTH = 480
 LEFT, RIGHT, TOP, BOTTOM = 6, 6, 4, 40
@@ -25,7 +25,7 @@ MOST_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class BusyTimes:
     """Busy times of one thing: (intervals, 2) picoseconds, in order, none over another."""
 
     name: str
@@ -48,7 +48,7 @@ def busy_parts(busy_ps: Int64Array, total_ps: int, bins: int) -> Float64Array:
     return parts
 
 
-def lane_chart(lanes: Sequence[Lane], total_ps: int) -> Element:
+def busy_chart(lanes: Sequence[BusyTimes], total_ps: int) -> Element:
     """Return the lanes over a time above 0. The height of an area is the busy part of the time."""
     y = float(TOP)
     drawn: list[Element] = []
@@ -59,7 +59,7 @@ def lane_chart(lanes: Sequence[Lane], total_ps: int) -> Element:
     return element("svg", *drawn, viewBox=f"0 0 {WIDTH} {round(y - BETWEEN_PX + BOTTOM)}")
 
 
-def _lane(lane: Lane, y: float, total_ps: int) -> Iterator[Element]:
+def _lane(lane: BusyTimes, y: float, total_ps: int) -> Iterator[Element]:
     top, bottom = y + NAME_PX, y + NAME_PX + LANE_PX
     yield element("text", clipped(lane.name, MOST_CHARACTERS), x=LEFT, y=y + 14)
     box = {"width": float(WIDTH - LEFT - RIGHT), "height": float(LANE_PX)}
