@@ -13,7 +13,7 @@ import numpy as np
 
 from emul.arrays import Array
 from emul.cli.algorithms import root_argument
-from emul.errors import ArgumentError, CapacityError, OutageError, TimeLimitError
+from emul.errors import EmulError
 from emul.memory import check_fits
 from emul.ops import dtype_named
 from emul.ops.exact import ExactData
@@ -145,8 +145,9 @@ class Sweep:
         """Return the least known cost over the same ranks in one place; None where none is known.
 
         It is that of the quickest algorithm there, or of this sweep's if that is quicker still, so
-        that distance is not made to look small beside a bad choice. The comparison is no more than
-        a part of the work that ``auto`` takes on for an algorithm.
+        that distance is not made to look small beside a bad choice. An algorithm that one site
+        cannot have, such as a function for two, is passed over. The comparison is no more than a
+        part of the work that ``auto`` takes on for an algorithm.
         """
         world = self.world
         if len(world.topology.sites) == 1:
@@ -155,7 +156,7 @@ class Sweep:
         known = []
         for algorithm in dict.fromkeys((AUTO, self.algorithm)):
             request = self._request(count).by(algorithm)
-            with suppress(ArgumentError, CapacityError, OutageError, TimeLimitError):
+            with suppress(EmulError):
                 known.append(planner.predict(request, collapse=self.no_data))
         return min(known, key=lambda each: each.total_ps, default=None)
 

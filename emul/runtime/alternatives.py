@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import inf
 
-from emul.errors import ArgumentError, CapacityError, OutageError, TimeLimitError
+from emul.errors import EmulError
 from emul.links import EFFECTS, Link
 from emul.runtime.planner import Planner, Timing
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import Request
+from emul.runtime.trunk_use import trunk_uses
 from emul.timing import UNLIMITED
 from emul.topology import Topology
 
@@ -24,6 +25,12 @@ MANY = 1 << 20
 
 CHANGED = 1e-6
 """A bound that is lower by less than this part is the same, but for rounding."""
+
+AS_BUSY = 0.95
+"""Trunks that carry this part of the use of the one that binds are as busy."""
+
+Pair = tuple[str, str]
+"""The names of two sites with a trunk between them."""
 
 LEFT_OUT = {
     "latency": "no distance at all",
@@ -52,10 +59,11 @@ def alternatives(
 ) -> Iterator[Alternative]:
     """Yield the changes that touch anything, each with its time; ``now`` is the time without.
 
-    Each effect that the links have is turned off alone; the rate of the trunks, and of the one that
-    binds, is doubled, their delay halved, and the streams of each connection between sites are
-    doubled where windows or losses limit them. ``auto`` chooses anew. Each change costs a
-    prediction, but no more than a part of the work that ``auto`` takes on; more is refused.
+    Each effect that the links have is turned off alone. The rate of the trunks is doubled, of the
+    one that binds, and of all that are as busy as it; their delay is halved; the streams of each
+    connection between sites are doubled where windows or losses limit them. ``auto`` chooses anew.
+    Each change costs a prediction, but no more than a part of the work that ``auto`` takes on; more
+    is refused.
     """
     topology, timing = planner.topology, planner.timing
     for change, changed, settings in _changes(topology, timing, now):
@@ -64,7 +72,7 @@ def alternatives(
         other = Planner(changed, settings, bounded=True)
         try:
             yield Alternative(change, other.predict(request, collapse=collapse))
-        except (ArgumentError, CapacityError, OutageError, TimeLimitError) as error:
+        except EmulError as error:
             yield Alternative(change, None, str(error))
 
 
@@ -90,10 +98,13 @@ def bound_remedies(prediction: Prediction) -> dict[str, float]:
 def _changes(
     topology: Topology, timing: Timing, now: Prediction
 ) -> Iterator[tuple[str, Topology, Timing]]:
-    place = now.critical_path.binding_place
-    if len(topology.trunks) > 1 and (between := _between(now, place)):
-        doubled = _over_trunks(topology, _faster, only=between)
-        yield f"{TIMES} times the rate between {' and '.join(between)}", doubled, timing
+    for pairs in _that_bind(now) if len(topology.trunks) > 1 else ():
+        words = ", ".join(" and ".join(sites) for sites in pairs)
+        yield (
+            f"{TIMES} times the rate between {words}",
+            _over_trunks(topology, _faster, pairs),
+            timing,
+        )
     every = "each trunk" if len(topology.trunks) > 1 else "the trunk"
     yield f"{TIMES} times the rate of {every}", _over_trunks(topology, _faster), timing
     yield f"half the delay of {every}", _over_trunks(topology, _nearer), timing
@@ -107,21 +118,31 @@ def _changes(
         yield LEFT_OUT[effect], changed, _without_slots(timing) if effect == "window" else timing
 
 
-def _between(now: Prediction, place: str) -> tuple[str, str] | None:
-    """Return the sites of the trunk called ``place``; None where that is no trunk."""
-    network = now.timeline.network
-    for (a, b), trunk in network.trunks.items():
-        if network.place(network.trunk_link(a, b)) == place:
-            return trunk.sites
-    return None
+def _that_bind(now: Prediction) -> list[list[Pair]]:
+    """Return the sites of the trunk that binds, if one does; then of all that are as busy.
+
+    Where several are, a higher rate of one alone brings nothing.
+    """
+    network, place = now.timeline.network, now.critical_path.binding_place
+    uses: dict[Pair, float] = {}
+    binding = None
+    for each in trunk_uses(now):
+        sites = network.trunks[each.sender, each.receiver].sites
+        uses[sites] = max(each.use, uses.get(sites, 0.0))
+        binding = sites if each.place == place else binding
+    if binding is None:
+        return []
+    as_busy = [sites for sites, use in uses.items() if use >= AS_BUSY * uses[binding]]
+    several = 1 < len(as_busy) < len(uses)
+    return [[binding], as_busy] if several else [[binding]]
 
 
 def _over_trunks(
-    topology: Topology, change: Callable[[Link], Link], only: tuple[str, str] | None = None
+    topology: Topology, change: Callable[[Link], Link], only: list[Pair] | None = None
 ) -> Topology:
-    """Return ``topology`` with the links of its trunks changed, or of the one between two sites."""
+    """Return ``topology`` with the links of its trunks changed, or of those between some sites."""
     trunks = tuple(
-        replace(trunk, link=change(trunk.link)) if only in (None, trunk.sites) else trunk
+        replace(trunk, link=change(trunk.link)) if only is None or trunk.sites in only else trunk
         for trunk in topology.trunks
     )
     return replace(topology, trunks=trunks)

@@ -63,6 +63,24 @@ def test_of_several_trunks_the_one_that_binds_is_named():
     assert times["2 times the rate of each trunk"] == pytest.approx(3e-3)
 
 
+def test_of_trunks_that_are_as_busy_as_the_one_that_binds_all_are_raised():
+    """Alone, the one that binds brings a twentieth, and the third of the trunks has no need."""
+    trunk, quick = Link(1e9, 1e-3), Link(1e11, 1e-3)
+    site = {name: Site(name, (Node(1, PORT),), PORT) for name in "abc"}
+    trunks = tuple(Trunk(tuple(p), k) for p, k in (("ab", trunk), ("bc", trunk), ("ac", quick)))
+    world = World(Topology("ring", tuple(site.values()), trunks), slicing=None)
+    now = world.predict("all_reduce", 3_000_000, algorithm="ring")
+    request = Request(Shape.of(collective_named("all_reduce"), 3, 3_000_000), 4, algorithm="ring")
+    found = alternatives(world.planner, request, now, collapse=False)
+    times = {each.change: each.prediction.time_s for each in found}
+    (alone,) = (each for each in times if each.startswith("2 times the rate") and "," not in each
+                and "each" not in each)  # fmt: skip
+    assert 0.9 * now.time_s < times[alone] < now.time_s
+    both = times["2 times the rate between a and b, b and c"]
+    assert both == pytest.approx(times["2 times the rate of each trunk"], rel=0.01)
+    assert both < 0.6 * now.time_s
+
+
 def test_effects_that_links_do_not_have_are_not_tried():
     jittery = Link(1e9, 1e-3, jitter=Jitter(1e-4, 2.0))
     assert LEFT_OUT["jitter"] in times_with(jittery)[1]
