@@ -17,9 +17,7 @@ import click
 from emul.reading.printable import printable, shortened
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from rich.console import Console, RenderableType
 
     from emul.report.text_table import TextTable
 
@@ -205,7 +203,7 @@ def go_on_without_reader() -> None:
     click.get_current_context().meta[HAS_FILES] = True
 
 
-def _show(shown: Console, what: Table | Text) -> None:
+def _show(shown: Console, what: RenderableType) -> None:
     """Print what a console draws; Rich itself would end the program without a reader."""
     from rich.text import Text
 
