@@ -6,7 +6,7 @@ Unless a leaf says otherwise, the arrays of the caller are as they were.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 __all__ = [
     "ArgumentError",
@@ -169,8 +169,18 @@ def shown(value: object) -> str:
     """Return ``value`` as a message shows it: in one line that is not long."""
     if isinstance(value, int) and abs(value) >= 10**LONGEST_SHOWN:
         return f"of {value.bit_length()} bits"  # Python refuses to print some of these
-    try:
-        text = " ".join(repr(value).split())
-    except ValueError:  # of whole numbers inside of it
-        text = f"of type {type(value).__name__}"
+    text = text_of(value, repr)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
+
+
+def text_of(value: object, form: Callable[[object], str] = str) -> str:
+    """Return ``value`` in one line, by ``form``; its type where its own code fails at that.
+
+    An error while an error is being told would hide both, and so would an exit.
+    """
+    try:
+        return " ".join(form(value).split())
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return f"of type {type(value).__name__}"

@@ -30,7 +30,8 @@ def check_outputs(outputs: Mapping[str, Path | None], inputs: Iterable[Path | st
 
     Nor may two of them be one file, or one of them be among ``inputs``, which would be lost.
     """
-    taken = {os.path.realpath(each): "which is read" for each in inputs if os.path.isfile(each)}
+    files = filter(os.path.isfile, inputs)
+    taken = {os.path.realpath(each): "read by the command" for each in files}
     for option, path in outputs.items():
         if path is None:
             continue

@@ -7,6 +7,7 @@ interrupted.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import Any, Generic, TypeVar
 import click
 
 from emul.cli.help import option, options
+from emul.cli.params import INTERRUPTED
+from emul.cli.terminal import complain, go_on_without_reader
+from emul.errors import listed
 
 __all__ = ["Output", "Outputs"]
 
@@ -71,6 +75,8 @@ class Outputs(Generic[Result]):
     def check(self, asked: Mapping[str, Any], inputs: Iterable[Path | str] = ()) -> None:
         """Raise FileError for a file that cannot be written, or that is among ``inputs``.
 
+        From then on the command goes on to its files when the reader of its table goes away.
+
         ``asked`` has the arguments of the command, with the path of each file or None.
         """
         from emul.files import check_outputs
@@ -78,11 +84,22 @@ class Outputs(Generic[Result]):
         check_outputs({each.option: asked[each.argument] for each in self._outputs}, inputs)
         for each, path in self._asked(asked):
             each.check(path)
+            go_on_without_reader()
 
     def write(self, asked: Mapping[str, Any], result: Result) -> None:
-        """Write the files that were asked for. Raises FileError."""
-        for each, path in self._asked(asked):
-            each.write(path, result)
+        """Write the files that were asked for. Raises FileError.
+
+        An interrupt ends the program, and names the files that are not written.
+        """
+        left = self._asked(asked)
+        try:
+            while left:
+                each, path = left[0]
+                each.write(path, result)
+                left = left[1:]
+        except KeyboardInterrupt:
+            complain(f"emul: interrupted: not written: {listed([str(path) for _, path in left])}")
+            sys.exit(INTERRUPTED)
 
     def _asked(self, asked: Mapping[str, Any]) -> list[tuple[Output[Result], Path]]:
         """Return the files that were asked for, with their paths."""

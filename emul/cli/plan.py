@@ -13,7 +13,7 @@ from emul.cli.help import Command, Group, option, options
 from emul.cli.names import PLAN
 from emul.cli.params import Whole
 from emul.cli.places import PLACES, topology_asked
-from emul.cli.terminal import print_table, say
+from emul.cli.terminal import print_table, say, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from emul.plans import Plan
@@ -156,7 +156,7 @@ def check(asked: tuple[str, ...], **given: Any) -> None:
         proven = read_plan(asked[0])
     else:
         proven, _ = _plan_and_places(asked, given)
-    say(f"{asked[-1]}: proven: {proven}", *plan_words(proven))
+    say_fitted([f"{asked[-1]}: proven: {proven}", *plan_words(proven)], terminal_width())
 
 
 @plan.command(

@@ -18,6 +18,8 @@ from emul.reading.printable import printable, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     from emul.report.text_table import TextTable
 
@@ -25,6 +27,7 @@ __all__ = [
     "columns",
     "complain",
     "console",
+    "go_on_without_reader",
     "on_terminal",
     "open_streams",
     "print_table",
@@ -50,6 +53,9 @@ LABEL = re.compile(r"[A-Z][\w ]*:(?= )")
 PIECES = re.compile(r"\d[\d.e+-]* (?:[nmu]?s|[KMGT]i?B(?:/s)?|B|%|Gbit/s)\S*\s*|\S+\s*|^\s+")
 """A word and the spaces behind it, or a number with its unit; the indent of a line."""
 
+HAS_FILES = "emul.has_files"
+"""The key of a command that writes files behind its table."""
+
 MOST_LINES = 12
 """Of notes of one kind; more are counted."""
 
@@ -70,7 +76,7 @@ def open_streams() -> None:
 def say(*lines: str) -> None:
     """Print each of ``lines``."""
     for line in lines:
-        click.echo(printable(line))
+        _print(f"{printable(line)}\n")
 
 
 def say_each(kind: str, notes: Iterable[str]) -> None:
@@ -135,7 +141,7 @@ def say_fitted(lines: Iterable[str], width: int | None) -> None:
             text = Text(part)
             if label and not number:
                 text.stylize("bold", 0, label.end())
-            shown.print(text, soft_wrap=True)
+            _show(shown, text)
 
 
 def wrapped(line: str, width: int) -> list[str]:
@@ -181,14 +187,38 @@ def print_table(table: TextTable, *, wide: bool = False) -> None:
     """
     width = None if wide else terminal_width()
     if width is None:
-        console(width=WIDTH_WITHOUT_TERMINAL).print(table)
+        _show(console(width=WIDTH_WITHOUT_TERMINAL), table)
         return
     fitted, left_out = table.fitted(width)
     shown = console(width=width)
     if table is not fitted:
-        shown.print()
-    shown.print(fitted)
+        say("")
+    _show(shown, fitted)
     if left_out:
         say_fitted([f"{COMMENT} left out to fit {width} columns: {', '.join(left_out)}"], width)
     if table is not fitted:
-        shown.print()
+        say("")
+
+
+def go_on_without_reader() -> None:
+    """Let the command go on when nobody reads what it prints, for it has files to write."""
+    click.get_current_context().meta[HAS_FILES] = True
+
+
+def _show(shown: Console, what: Table | Text) -> None:
+    """Print what a console draws; Rich itself would end the program without a reader."""
+    from rich.text import Text
+
+    with shown.capture() as drawn:
+        shown.print(what, soft_wrap=isinstance(what, Text))
+    _print(drawn.get())
+
+
+def _print(text: str) -> None:
+    try:
+        click.echo(text, nl=False, color=True)
+    except BrokenPipeError:
+        context = click.get_current_context(silent=True)
+        if context is None or HAS_FILES not in context.meta:
+            raise
+        silence()

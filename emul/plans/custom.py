@@ -113,11 +113,20 @@ def algorithm(
     >>> mine.collective
     'all_reduce'
 
-    Raises ArgumentError for a collective that does not exist.
+    Raises ArgumentError for a collective that does not exist, for a root that is no whole number,
+    and for a function that says a collective already.
     """
     collective_named(collective)
 
+    if root is not None and (isinstance(root, bool) or not isinstance(root, int | np.integer)):
+        raise ArgumentError(f"root {shown(root)} of an algorithm: needed a whole number, or None")
+
     def decorate(schedule: Schedule) -> CustomAlgorithm:
+        if isinstance(schedule, CustomAlgorithm):
+            raise ArgumentError(
+                f"{schedule.name} says already that it does {schedule.collective}: needed "
+                "@algorithm once"
+            )
         if not callable(schedule):
             raise ArgumentError(f"algorithm {shown(schedule)}: needed a function that yields steps")
         return CustomAlgorithm(schedule, collective, chunks, scratch, root)
@@ -161,7 +170,7 @@ def plan_from(
         chunks of the output come first.
 
     Raises PlanError for a function that yields no steps, does not end, or is for another
-    collective, and for chunks that do not fit.
+    collective, and for chunks that do not fit; ArgumentError for a root that is no rank.
 
     Examples
     --------
@@ -190,6 +199,8 @@ def _plan(mine: CustomAlgorithm, asked: str | None, places: Places, root: int) -
             f"{mine.name} does {mine.collective}, as it says: needed a function for {collective}, "
             f"or to ask for {mine.collective}"
         )
+    if not 0 <= root < n:
+        raise ArgumentError(f"root {shown(root)} of {mine.name}: needed a rank from 0 to {n - 1}")
     known = {"sites": places.sites, "nodes": places.nodes, "root": root}
     n_chunks = _chunks(mine.name, promise, n, _number(mine, "chunks", n, known))
     aside = _number(mine, "scratch", n, known) or 0
@@ -228,9 +239,11 @@ def _number(
     number: Any = getattr(mine, what)
     if callable(number):
         number = _bound(number, f"{what} of {mine.name}", world_size, known)
-    if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+    if number is None:
+        return None
+    if isinstance(number, bool) or not isinstance(number, int | np.integer):
         raise PlanError(f"{mine.name}: {what} is {shown(number)}: needed a whole number")
-    return number
+    return int(number)
 
 
 def _chunks(name: str, promise: Collective, world_size: int, cut: int | None) -> int:
@@ -252,6 +265,8 @@ def _called(
 ) -> Iterable[Iterable[Send]] | Plan:
     """Return the steps of ``schedule``; raises PlanError where it is no function that has some."""
     found: Any = _bound(schedule, name, world_size, known)
+    if inspect.iscoroutine(found):
+        found.close()  # or Python warns that nobody awaited it
     if not isinstance(found, Iterable | Plan):
         raise PlanError(
             f"{name} returns {shown(found)}: needed steps, each an iterable of Send, or a Plan"
@@ -317,8 +332,11 @@ def _steps(name: str, found: Iterable[Iterable[Send]]) -> Iterator[Step]:
             raise PlanError(
                 f"{name} yields more than {MOST_STEPS} steps: needed a function that ends"
             )
-        if not isinstance(sends, Iterable):
-            raise PlanError(f"{name}: step {number} is {shown(sends)}: needed an iterable of Send")
+        if isinstance(sends, Send) or not isinstance(sends, Iterable):
+            raise PlanError(
+                f"{name}: step {number} is {shown(sends)}: needed an iterable of Send, as "
+                "[Send(0, 1, 2)]"
+            )
         taken = list(islice(sends, MOST_ROWS + 1))
         if len(taken) > MOST_ROWS:
             raise PlanError(f"{name}: step {number} has more than {MOST_ROWS} rows: needed fewer")

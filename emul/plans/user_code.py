@@ -8,7 +8,7 @@ it. An error in it becomes one PlanError with its file and line.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache
 from itertools import count, islice
@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from emul.errors import EmulError, PlanError, listed, shown
+from emul.errors import EmulError, PlanError, listed, shown, text_of
 from emul.plans.custom import MOST_ROWS, CustomAlgorithm
 from emul.plans.plan import Plan
 from emul.reading.bounded_text import read_bytes
@@ -65,9 +65,11 @@ def _loaded(name: str, version: object) -> Plan | CustomAlgorithm:
     module = _module(path, version)
     if not attribute:
         raise PlanError(f"{path}: no name in it is asked for: needed {_one_of(path, module)}")
-    if not hasattr(module, attribute):
+    with _users_turn(path):  # which may have a __getattr__
+        found = getattr(module, attribute, END)
+    if found is END:
         raise PlanError(_unknown(path, attribute, module))
-    return _algorithm(name, path, getattr(module, attribute))
+    return _algorithm(name, path, found)
 
 
 def _algorithm(name: str, path: str, found: Any) -> Plan | CustomAlgorithm:
@@ -105,23 +107,29 @@ class _UserFunction:
     def __init__(self, path: str, function: Callable[..., Any]) -> None:
         self.path = path
         self.__wrapped__ = function  # whose parameters are looked at
-        self.__name__ = str(getattr(function, "__name__", "custom"))
+        with _users_turn(path):
+            self.__name__ = str(getattr(function, "__name__", "custom"))
 
     def __call__(self, *args: Any, **more: Any) -> Any:
         with _users_turn(self.path):
             found = self.__wrapped__(*args, **more)
-        return self.yielding(found) if isinstance(found, Iterator) else found
+            return self.yielding(iter(found)) if _is_iterated_by_its_own_code(found) else found
 
     def yielding(self, found: Iterator[Any]) -> Iterator[Any]:
         """Yield the steps of a generator, each taken while it is the user's turn."""
         while True:
             with _users_turn(self.path):
                 step = next(found, END)
-                if isinstance(step, Iterator):
+                if _is_iterated_by_its_own_code(step):
                     step = list(islice(step, MOST_ROWS + 1))
             if step is END:
                 return
             yield step
+
+
+def _is_iterated_by_its_own_code(found: object) -> TypeGuard[Iterable[Any]]:
+    """Say whether to iterate over ``found`` runs code that may be a user's."""
+    return isinstance(found, Iterable) and not isinstance(found, list | tuple | str | bytes)
 
 
 @lru_cache(maxsize=32)
@@ -158,9 +166,9 @@ def _users_turn(path: str) -> Iterator[None]:
     except SystemExit as end:
         at = _place(path, folder, end)
         raise PlanError(f"{at}: the program is ended here: {NO_EXIT}") from None
-    except MemoryError:
+    except (KeyboardInterrupt, MemoryError):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise PlanError(_complaint(path, folder, error)) from None
     finally:
         sys.dont_write_bytecode = writes_bytecode
@@ -177,9 +185,9 @@ def _forget_siblings(folder: str, before: set[str]) -> None:
             del sys.modules[name]
 
 
-def _complaint(path: str, folder: str, error: Exception) -> str:
+def _complaint(path: str, folder: str, error: BaseException) -> str:
     """Return an error of a user's code in one line, with its file and line."""
-    said = " ".join(str(error).split())[:LONGEST_COMPLAINT]
+    said = text_of(error)[:LONGEST_COMPLAINT]
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: no Python: {error.msg}"
     kind = "" if isinstance(error, EmulError) else f"{type(error).__name__}: "
@@ -213,7 +221,11 @@ def _names(module: ModuleType) -> list[str]:
         if not name.startswith("_")
         and (
             isinstance(value, Plan | CustomAlgorithm)
-            or (callable(value) and getattr(value, "__module__", None) == module.__name__)
+            or (
+                callable(value)
+                and not isinstance(value, type)
+                and getattr(value, "__module__", None) == module.__name__
+            )
         )
     ]
 

@@ -167,7 +167,7 @@ def test_what_cannot_be_compared_is_listed_with_the_reason():
         (["ring", "-d", "floats"], "unknown dtype 'floats'"),
         (["ring", "-b", "4K", "-e", "1K"], "-b 4096 is above -e 1024"),
         (["broadcast", "direct", "-r", "24"], "root 24"),
-        (["mine.py:star", "--json", "mine.py"], "--json mine.py: which is read too"),
+        (["mine.py:star", "--json", "mine.py"], "--json mine.py: read by the command too"),
         (["ring", "--json", "no/such.json"], "cannot be written"),
     ],
 )

@@ -1,18 +1,22 @@
 """Files that commands write: whole or not at all, and refused before the work."""
 
+import contextlib
 import errno
+import io
 import json
 import os
 import socket
 import stat
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 from command import MAIN, SMALL, run_here
 
-from emul import EmulError, FileError
+from emul import EmulError, FileError, report
+from emul.cli.main import run
 from emul.cli.sweep import Sweep
 from emul.files import check_outputs, check_writable, write_file, write_text
 from emul.report.documents import write_json
@@ -188,7 +192,9 @@ def test_no_output_is_an_input_or_another_output(tmp_path, monkeypatch):
         with pytest.raises(FileError, match=r"--out .*: written by --json too: needed another"):
             check_outputs({"--json": Path("a"), "--out": same})
     for same in (Path("in.csv"), Path("link"), tmp_path / "in.csv"):
-        with pytest.raises(FileError, match=r"--json .*: which is read too: needed another file"):
+        with pytest.raises(
+            FileError, match=r"--json .*: read by the command too: needed another file"
+        ):
             check_outputs({"--json": same}, ["in.csv"])
     assert sorted(os.listdir()) == ["in.csv", "link"]
 
@@ -221,6 +227,62 @@ def test_every_command_refuses_before_the_work(tmp_path, monkeypatch, command):
         assert complaint.startswith(f"emul: {path}: cannot be written: needed a file name")
         assert complaint.count("\n") == 1
     assert os.listdir() == ["log.csv"]
+
+
+def test_an_interrupt_names_the_files_that_are_not_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    whole = report.perf_document
+
+    def interrupted(version, result):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "perf_document", interrupted)
+    status, _, complaint = run_here(*VIRTUAL, "--json", "a.json", "--csv", "b.csv")
+    assert (status, os.listdir()) == (130, [])
+    assert complaint == "emul: interrupted: not written: a.json, b.csv\n"
+    monkeypatch.setattr(report, "perf_document", whole)
+    monkeypatch.setattr("emul.report.documents.rows_csv", lambda rows: interrupted("", rows))
+    status, _, complaint = run_here(*VIRTUAL, "--json", "a.json", "--csv", "b.csv")
+    assert (status, os.listdir()) == (130, ["a.json"])
+    assert complaint == "emul: interrupted: not written: b.csv\n"
+
+
+class Unread(io.StringIO):
+    """Standard output whose reader, such as head, has had enough."""
+
+    def write(self, text):
+        if text:  # Rich also writes nothing
+            raise BrokenPipeError
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [*VIRTUAL, "--json"],
+        [*VIRTUAL, "--narrow", "--json"],
+        ["calibrate", "log.csv", "--json"],
+        ["calibrate", "log.csv", "--out"],
+        ["compare", "ring", "--against", "bruck", "--ranks", "2", "-e", "8K", "--json"],
+    ],
+)
+def test_files_are_written_also_when_nobody_reads_the_table(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    Path("log.csv").write_text("kind,size_bytes,time_s\nlatency,0,0.001\n")
+    status, *_ = run_here(*command, "whole")
+    whole = Path("whole").read_text()
+    monkeypatch.setattr(sys, "argv", ["emul", *command, "unread"])
+    with pytest.raises(SystemExit) as end, contextlib.redirect_stdout(Unread()):
+        run()
+    assert (end.value.code or 0, status) == (0, 0)
+    assert Path("unread").read_text().count("\n") == whole.count("\n")
+
+
+@pytest.mark.parametrize("command", [VIRTUAL, ["topology", "list"], ["stack", "show", "nccl"]])
+def test_without_files_a_command_ends_when_nobody_reads_it(monkeypatch, command):
+    monkeypatch.setattr(sys, "argv", ["emul", *command])
+    with pytest.raises(SystemExit) as end, contextlib.redirect_stdout(Unread()):
+        run()
+    assert end.value.code == 1
 
 
 def test_a_picture_is_refused_before_the_work_if_nothing_draws_its_form(tmp_path):

@@ -77,7 +77,7 @@ def test_plans_are_checked_without_a_file_of_a_topology(arguments, line, folder)
         (["all_reduce", "mine.py:to_all"], "to_all does all_gather, as it says"),
         (["mine.py:ready"], "ring reduce_scatter over 3 ranks on three-campus, which has 24: need"),
         (["all_reduce", "mine.py:ready", "--ranks", "3"], "computes reduce_scatter: needed all_re"),
-        (["broadcast", "mine.py:star", "--ranks", "3", "-r", "3"], "step 0: rank 1 chunk 0 is sen"),
+        (["broadcast", "mine.py:star", "--ranks", "3", "-r", "3"], "root 3 of star: needed a rank"),
         (["mine.py:star", "--ranks", "3", "--sites", "3"], "--ranks and --sites: needed one of th"),
         (["mine.py:star", "--ranks", "0"], "0 is not in the range"),
         (["mine.py:star", "--sites", "3+,1"], "'3+,1': needed the ranks of each site"),
@@ -131,7 +131,7 @@ def test_plans_are_written_for_emul_and_for_msccl(folder):
     assert "cannot be run by MSCCL: MSCCL has no gather: needed one of all_reduce" in refused.stderr
     assert not (folder / "g.xml").exists()
     over = emul("plan", "write", "mine.py:star", "mine.py", cwd=folder)
-    assert "FILE mine.py: which is read too" in over.stderr
+    assert "FILE mine.py: read by the command too" in over.stderr
     assert (folder / "mine.py").read_text() == MINE
 
 
@@ -176,7 +176,7 @@ def test_perf_takes_ranks_and_sites(folder):
 def test_perf_does_not_write_over_the_file(folder):
     result = emul("perf", "--algorithm", "mine.py:star", *VIRTUAL, "--json", "mine.py", cwd=folder)
     assert result.returncode == 2
-    assert "--json mine.py: which is read too" in result.stderr
+    assert "--json mine.py: read by the command too" in result.stderr
     assert (folder / "mine.py").read_text() == MINE
 
 

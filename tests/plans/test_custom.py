@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from emul import ArgumentError, PlanError, Send, World
-from emul.plans import build_plan, plan_from, verify
+from emul.plans import algorithm, build_plan, plan_from, verify
 
 
 def star(n):
@@ -77,6 +77,7 @@ def forgetful(n):
             "forgetful .* 24 ranks: after the last step, rank 0 chunk 0 lacks",
         ),
         (lambda n: [[(0, 1, 0)]], r"step 0, row 0 is \(0, 1, 0\): needed a Send"),
+        (lambda n: [Send(0, 1, 0)], r"step 0 is Send\(src=0.*\): needed an iterable of Send, as"),
         (lambda n: [[Send(0, 1, "first")]], "step 0, row 0: chunk is 'first': needed a whole num"),
         (lambda n: [[Send(0, n / 2, 0)]], r"dst is 12.0: needed a whole number, as n // 2 is and"),
         (lambda n: [[Send(0, 1, True)]], "chunk is True: needed a whole number"),
@@ -105,3 +106,25 @@ def test_a_plan_from_another_root_is_refused():
     assert world.predict("broadcast", 10, algorithm=plan, root=3).plan is plan
     with pytest.raises(PlanError, match=r"root 3: needed a plan for broadcast over 24 .*, root 0"):
         world.predict("broadcast", 10, algorithm=plan)
+
+
+@pytest.mark.parametrize("root", [4, -1])
+def test_a_root_that_is_no_rank_is_refused(root):
+    with pytest.raises(ArgumentError, match=f"root {root} of .*: needed a rank from 0 to 3"):
+        plan_from(lambda n, root: [[Send(0, 1, 0)]], "broadcast", 4, root=root)
+
+
+@pytest.mark.parametrize("root", ["x", 1.5, True])
+def test_an_algorithm_says_a_root_that_is_a_rank(root):
+    with pytest.raises(ArgumentError, match="of an algorithm: needed a whole number, or None"):
+        algorithm("broadcast", root=root)
+
+
+def test_a_function_says_its_collective_once():
+    with pytest.raises(ArgumentError, match="forgetful says already that it does all_gather"):
+        algorithm("all_reduce")(algorithm("all_gather")(forgetful))
+
+
+def test_chunks_may_be_a_number_of_numpy():
+    cut = plan_from(lambda n: [[]], "all_reduce", 4, chunks=lambda n: np.lcm(n, 6))
+    assert cut.partition.n_chunks == 12

@@ -1,6 +1,7 @@
 """Plans in MSCCL XML: written and read back, and read from files that others write."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -13,7 +14,8 @@ from strategies import CASES, cases, link, one_site, program_of, ranks_per_site,
 from threadblocks import Threadblocks, fused_ring, program
 
 from emul import PlanError, Send, World
-from emul.plans import Partition, Plan, Step, build_plan, plan_from, plan_xml
+from emul.plans import Partition, Plan, Step, build_plan, plan_from, plan_xml, read_plan
+from emul.reading.printable import printable
 from emul.timing import Slicing, time_plan
 from emul.topology import Network
 
@@ -388,3 +390,10 @@ def test_what_is_read_within_a_rank_is_written_behind_it(file):
 
     plan = plan_from(shifted, "all_reduce", 1, scratch=2)
     assert_same_plan(file(plan_xml(plan)), plan)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred\x07", "a\0b", "a\nb", '<&">', "\ud800", "\u202e"])
+def test_any_name_of_a_function_makes_a_file_that_can_be_read(name, tmp_path):
+    path = tmp_path / "plan.xml"
+    path.write_text(plan_xml(replace(build_plan("all_reduce", "ring", (2,)), algorithm=name)))
+    assert read_plan(path).algorithm == printable(name)

@@ -179,8 +179,8 @@ def test_errors_of_a_file_have_its_line(text, complaint, mine):
 
 
 def test_a_file_without_a_name_in_it_says_which_there_are(mine):
-    path = mine(STAR)
-    with pytest.raises(PlanError, match=r"no name in it is asked for: needed .*mine.py:star$"):
+    path = mine(f"class Helper: pass\n{STAR}")
+    with pytest.raises(PlanError, match=r"asked for: needed [^ ]*mine.py:star$"):
         load_algorithm(path)
 
 
@@ -192,6 +192,53 @@ def test_what_cannot_be_read_is_refused(mine, tmp_path):
         load_algorithm(f"{tmp_path}/folder.py:star")
     with pytest.raises(PlanError, match="cannot be read"):
         load_algorithm("a\0b.py:star")
+
+
+EVIL = """
+import sys
+from emul import Send, algorithm
+class Error(Exception):
+    def __str__(self): sys.exit(0)
+class Worse(BaseException):
+    def __str__(self): return 5
+class Thing:
+    def __repr__(self): sys.exit(0)
+class Odd:
+    def __repr__(self): return 5
+class Iterates:
+    def __iter__(self): raise OSError("no more")
+class Endless:
+    def __iter__(self): return 5
+class Nameless:
+    def __getattr__(self, name): raise ZeroDivisionError(name)
+    def __call__(self, n): yield []
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("def mine(n): raise Error", "mine.py, line 19: Error: of type Error$"),
+        ("def mine(n): raise Worse", "mine.py, line 19: Worse: of type Worse$"),
+        ("def mine(n): raise GeneratorExit", "mine.py, line 19: GeneratorExit$"),
+        ("def mine(n):\n  yield []\n  raise GeneratorExit", "mine.py, line 21: GeneratorExit$"),
+        ("mine = Thing()", "mine is of type Thing: needed a function that yields steps"),
+        ("mine = Odd()", "mine is of type Odd: needed a function that yields steps"),
+        ("def mine(n): return Thing()", "mine returns of type Thing: needed steps"),
+        ("def mine(n): return Iterates()", "mine.py, line 13: OSError: no more$"),
+        ("def mine(n): yield Iterates()", "mine.py, line 13: OSError: no more$"),
+        ("def mine(n): return Endless()", r"mine.py.*: TypeError: iter\(\) returned non-iterator"),
+        ("def mine(n): yield Endless()", r"mine.py.*: TypeError: .*iter"),
+        ("mine = Nameless()", "mine.py, line 17: ZeroDivisionError: __name__"),
+        ("def __getattr__(name): raise KeyError(name)", "mine.py, line 19: KeyError: 'mine'"),
+        ("async def mine(n): return []", "mine returns <coroutine object mine at"),
+    ],
+)
+def test_code_that_fails_where_nobody_expects_code_is_one_error(text, complaint, mine):
+    path = mine(f"{EVIL}{text}\n")
+    with pytest.raises(PlanError, match=complaint) as raised:
+        plan_from(load_algorithm(f"{path}:mine"), None, 4)
+    assert "\n" not in str(raised.value)
 
 
 def test_an_interrupt_is_no_error_of_the_file(mine):

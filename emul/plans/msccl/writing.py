@@ -25,6 +25,7 @@ from emul.plans.msccl.attributes import MOST_CHUNKS
 from emul.plans.msccl.document import COLLECTIVES, MOST_MOVES, MOST_STEPS
 from emul.plans.msccl.own import cut_edges
 from emul.plans.plan import Plan, Step
+from emul.reading.printable import printable
 
 __all__ = ["document_of", "text_of", "written"]
 
@@ -215,7 +216,7 @@ class _Writer:
         channels = [ends[2] for blocks in self.blocks for ends in blocks]
         root = ET.Element(
             "algo",
-            name=plan.algorithm,
+            name=printable(plan.algorithm),  # XML has no form for most control characters
             proto="Simple",
             nchannels=str(1 + max(channels, default=0)),
             nchunksperloop=str(n_units),
