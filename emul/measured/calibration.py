@@ -163,7 +163,7 @@ def calibrate(
         *words_of_undetermined(best.fit),
         *(each.words for each in differing),
         *words_of_misfit(best, measurements, algorithm, by),
-        *_words_of_intervals(found, best.fit.model.intervals),
+        *_words_of_intervals(found),
         *_words_of_samples(measurements),
     ]
     return Calibration(
@@ -221,9 +221,7 @@ class _Quantities:
         return reduce(Interval.hull, alone, ends)
 
 
-def _words_of_intervals(
-    found: dict[str, Quantity | None], medians: Sequence[Interval | None]
-) -> Iterator[str]:
+def _words_of_intervals(found: dict[str, Quantity | None]) -> Iterator[str]:
     """Yield which intervals are wide, or less sure than others."""
     for name, quantity in found.items():
         if quantity is None or math.isnan(quantity.high):
