@@ -136,9 +136,13 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join([*named[:MOST_NAMED], f"and {rest} more"] if rest > 0 else named)
 
 
-def not_compiled(error: ModuleNotFoundError) -> ImportError:
+class NotCompiledError(EmulError, ImportError):
+    """Compiled modules are missing: Python found the source folder before the package."""
+
+
+def not_compiled(error: ModuleNotFoundError) -> NotCompiledError:
     """Return the error for a source folder that Python found before the installed package."""
-    return ImportError(
+    return NotCompiledError(
         f"{error.name} is not compiled: Python found emul's source folder before the installed "
         "package; leave that folder, or run: pip install -e ."
     )

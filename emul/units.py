@@ -24,6 +24,7 @@ __all__ = [
     "format_time",
     "parse_size",
     "picoseconds",
+    "times_as_long",
 ]
 
 PS_PER_S = 10**12
@@ -36,6 +37,9 @@ MOST_BYTES = 1 << 62
 
 MOST_IN_FULL = 1e9
 """Quantities up to here are printed without an exponent."""
+
+ALIKE = 0.005
+"""Times that differ by less than this part are called alike."""
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 MOST_DIGITS = 40
@@ -95,6 +99,15 @@ def format_time(seconds: float) -> str:
 def format_factor(factor: float) -> str:
     """Return ``factor`` with three digits; of one from 1000 on, all before the point."""
     return f"{factor:.3g}" if factor < 999.5 else f"{factor:.0f}"
+
+
+def times_as_long(factor: float) -> str:
+    """Return in words how a time compares with one that it is ``factor`` times.
+
+    >>> times_as_long(217.4), times_as_long(1.001)
+    ('217 times as long', 'about as long')
+    """
+    return "about as long" if abs(factor - 1) < ALIKE else f"{format_factor(factor)} times as long"
 
 
 def format_rate(bytes_per_s: float) -> str:

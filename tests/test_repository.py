@@ -98,18 +98,23 @@ def test_importing_emul_takes_no_other_array_library():
 def test_an_uncompiled_source_folder_says_what_to_do(tmp_path):
     shutil.copytree(ROOT / "emul", tmp_path / "emul", ignore=shutil.ignore_patterns("*.so"))
     places = os.pathsep.join([str(tmp_path), sysconfig.get_path("purelib")])
-    # -S: without what an editable install adds
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", "from emul import World"],
-        env={**os.environ, "PYTHONPATH": places},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "is not compiled" in done.stderr
-    assert "pip install -e ." in done.stderr
+
+    def run(*command):  # -S: without what an editable install adds
+        return subprocess.run(
+            [sys.executable, "-S", *command],
+            env={**os.environ, "PYTHONPATH": places},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    from_python, command = run("-c", "from emul import World"), run("-m", "emul", "plan", "list")
+    for done, status in ((from_python, 1), (command, 2)):
+        assert done.returncode == status
+        assert "is not compiled" in done.stderr
+        assert "pip install -e ." in done.stderr
+    assert command.stderr.count("\n") == 1
 
 
 def test_the_kernels_are_installed_with_the_package():

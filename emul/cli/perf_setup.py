@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from emul.topology import Topology
     from emul.world import World
 
-__all__ = ["check_asked", "check_sizes", "counts_of", "nccl_config", "sweep_of"]
+__all__ = ["check_asked", "check_sizes", "counts_of", "nccl_config", "notes_on_sizes", "sweep_of"]
 
 MOST_SIZES = 10_000
 """Of one table: more lines than anybody waits for."""
@@ -99,18 +99,36 @@ def _switch(effect: str) -> str:
 
 def counts_of(sweep: Sweep, asked: Mapping[str, Any]) -> list[int]:
     """Return the counts to run; refuse options that cannot be met at the largest."""
-    from emul.cli.sweep import sizes
     from emul.errors import unknown_name
     from emul.ops import REDUCTIONS
 
     if sweep.op not in REDUCTIONS:
         raise unknown_name("op", sweep.op, REDUCTIONS)
-    wanted = sizes(
-        asked["minbytes"], asked["maxbytes"], step=asked["stepbytes"], factor=asked["stepfactor"]
-    )
-    counts = sweep.counts(wanted)
+    counts = sweep.counts(_sizes(asked))
     sweep.check_feasible(counts[-1])
     return counts
+
+
+def _sizes(asked: Mapping[str, Any]) -> Iterator[int]:
+    from emul.cli.sweep import sizes
+
+    step, factor = asked["stepbytes"], asked["stepfactor"]
+    return sizes(asked["minbytes"], asked["maxbytes"], step=step, factor=factor)
+
+
+def notes_on_sizes(asked: Mapping[str, Any]) -> list[str]:
+    """Return a sentence where the last size that was asked for is none of the sizes."""
+    from emul.units import format_bytes
+
+    *_, largest = _sizes(asked)
+    most, step = asked["maxbytes"], asked["stepbytes"]
+    if largest == most:
+        return []
+    following = largest * asked["stepfactor"] if step is None else largest + step
+    return [
+        f"Sizes: the largest is {format_bytes(largest)}; the next, {format_bytes(following)}, is "
+        f"beyond -e {format_bytes(most)}."
+    ]
 
 
 def nccl_config(asked: Mapping[str, Any], ranks: int) -> dict[str, Any]:

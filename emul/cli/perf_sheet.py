@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from emul.cli.perf_setup import notes_on_sizes
 from emul.cli.sweep import Sweep
 from emul.cli.terminal import columns, say, say_fitted, terminal_width
 from emul.report import WideTable
@@ -24,14 +25,17 @@ class PerfSheet:
     """Prints a table line by line, and the words under it.
 
     ``width``: the columns that lines of words are wrapped to, None for one line each. ``every``:
-    whether all algorithms that were timed are named.
+    whether all algorithms that were timed are named. ``notes``: sentences about the request.
     """
 
-    def __init__(self, table: PerfTable, width: int | None, *, every: bool) -> None:
+    def __init__(
+        self, table: PerfTable, width: int | None, *, every: bool, notes: Sequence[str]
+    ) -> None:
         """Take the table."""
         self.table = table
         self.width = width
         self.every = every
+        self.notes = notes
 
     def head(self, version: str, how: str) -> None:
         """Print the lines above the first size."""
@@ -46,9 +50,9 @@ class PerfSheet:
     ) -> list[str]:
         """Print the lines under the table, and return the sentences among them, in full."""
         self._say(self.table.foot(rows, sweep.lag))
-        about_numbers = [overflow_sentence(overflow)] if overflow else []
-        self._say_words([*sentences(closing, every=self.every), *about_numbers])
-        return [*sentences(closing), *about_numbers]
+        more = [*([overflow_sentence(overflow)] if overflow else []), *self.notes]
+        self._say_words([*sentences(closing, every=self.every), *more])
+        return [*sentences(closing), *more]
 
     def _say(self, lines: Sequence[str]) -> None:
         """Print lines about the table wrapped, and those of the table as they are."""
@@ -69,13 +73,15 @@ class MarkdownSheet(PerfSheet):
 def sheet_of(sweep: Sweep, counts: Sequence[int], asked: Mapping[str, Any]) -> PerfSheet:
     """Return the sheet in the form that was asked for: to fit the terminal, or wide in a pipe."""
     about = (sweep.world, sweep.collective, sweep.algorithm)
+    notes = notes_on_sizes(asked)
     if asked["markdown"]:
         table = MarkdownTable(*about, counts_overflow=sweep.counts_overflow)
-        return MarkdownSheet(table, None, every=bool(asked["wide"]))
+        return MarkdownSheet(table, None, every=bool(asked["wide"]), notes=notes)
     width = terminal_width()
     wide = width is None if asked["wide"] is None else asked["wide"]
     if wide:
-        return PerfSheet(WideTable(*about, counts_overflow=sweep.counts_overflow), None, every=True)
+        wide_table = WideTable(*about, counts_overflow=sweep.counts_overflow)
+        return PerfSheet(wide_table, None, every=True, notes=notes)
     width = width or columns()
     largest = sweep.predict(sweep.world, counts[-1])
     fitted = FittedTable(
@@ -86,4 +92,4 @@ def sheet_of(sweep: Sweep, counts: Sequence[int], asked: Mapping[str, Any]) -> P
         counts_overflow=sweep.counts_overflow,
         runs=not sweep.no_data,
     )
-    return PerfSheet(fitted, width, every=False)
+    return PerfSheet(fitted, width, every=False, notes=notes)

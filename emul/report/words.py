@@ -16,7 +16,7 @@ from emul.report.closing import (
     closing_of,
 )
 from emul.runtime.prediction import Prediction, by_reason
-from emul.units import format_bytes, format_factor, format_time
+from emul.units import format_bytes, format_factor, format_time, times_as_long
 from emul.world import World
 
 __all__ = ["MEANINGS", "closing_words", "overflow_sentence", "sentences"]
@@ -177,7 +177,7 @@ def _one_campus(closing: Closing, there: OneCampus) -> str:
     return (
         f"One campus: the same {there.ranks} ranks in one place would need "
         f"{format_time(there.modelled_s)} for {size}{by}; across these sites it is {here}, "
-        f"{format_factor(there.times)} times as long."
+        f"{times_as_long(there.times)}."
     )
 
 

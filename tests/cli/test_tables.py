@@ -430,3 +430,18 @@ def test_lines_are_wrapped_between_words_and_no_unit_is_left_alone():
     assert wrapped("", 20) == [""]
     assert wrapped("# Lag : " + "a " * 20, 20)[1].startswith("#   a")
     assert os.linesep not in wrapped("a\x1b[2Jb", 20)[0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ("-e 9M -f 8", "the largest is 8 MiB; the next, 64 MiB, is beyond -e 9 MiB"),
+        ("-e 2.5M -i 1M", "the largest is 2 MiB; the next, 3 MiB, is beyond -e 2.5 MiB"),
+        ("-e 8M -f 8", ""),
+    ],
+)
+def test_a_last_size_that_no_step_meets_is_told(steps, said):
+    given = ["--no-data", "--clock", "virtual", "-b", "1M", *steps.split()]
+    status, out, _ = run_here("perf", *given)
+    assert status == 0
+    assert f"\nSizes: {said}.\n" in out if said else "Sizes:" not in out

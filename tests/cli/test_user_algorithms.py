@@ -202,3 +202,27 @@ def test_sites_without_a_file_have_the_links_of_three_campus():
     assert {trunk.link for trunk in made.trunks} == {model.trunks[0].link}
     assert made.description == "assumed: links as in three-campus"
     assert lcm(*(site.ranks for site in made.sites)) == 6
+
+
+FOR_TWO_SITES = """
+from emul import Send, algorithm
+
+@algorithm("all_reduce", chunks=1)
+def two(n, sites):
+    a, b = sites
+    for rank in range(1, n):
+        yield [Send(rank, 0, 0, reduce=True)]
+    yield [Send(0, rank, 0) for rank in range(1, n)]
+"""
+
+
+def test_a_function_for_two_sites_is_run_although_one_campus_cannot_have_it(tmp_path):
+    """One campus is compared by an algorithm that it can have, and all files are written."""
+    (tmp_path / "two.py").write_text(FOR_TWO_SITES)
+    options = ["--sites", "6,2", *VIRTUAL, "--json", "o.json", "--report", "o.html"]
+    done = emul("perf", "--algorithm", "two.py:two", *options, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "One campus: the same 8 ranks in one place would need" in done.stdout
+    closing = json.loads((tmp_path / "o.json").read_text())["closing"]
+    assert closing["one_campus"]["algorithm"] != "two"
+    assert (tmp_path / "o.html").exists()

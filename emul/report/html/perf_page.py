@@ -20,13 +20,16 @@ from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL
 from emul.topology import Document, Topology
-from emul.units import counted, format_bytes, format_factor, format_time
+from emul.units import counted, format_bytes, format_factor, format_time, times_as_long
 from emul.world import World
 
 __all__ = ["PerfFindings", "perf_page"]
 
 TWICE = 2
 """A change is said in per cent of the time below this, and beyond as how many times as fast."""
+
+LITTLE = 1e-4
+"""Changes of a smaller part are not told apart."""
 
 NO_DIFFERENCE = 1e-6
 """A time that changes by less than this part is the same, but for rounding."""
@@ -87,7 +90,7 @@ def _answer(findings: PerfFindings) -> str:
     said = f"{format_time(here.time_s)} for {format_bytes(here.nbytes)} by {here.algorithm}"
     alone = _elsewhere(findings)
     if alone is not None:
-        said += f", {format_factor(alone.times)} times as long as at one campus"
+        said += f", {times_as_long(alone.times)} as at one campus"
     path = here.critical_path
     if path.segments:
         place = path.binding_place
@@ -173,6 +176,8 @@ def _gain(here_s: float, then_s: float) -> str:
     ratio = here_s / then_s
     if ratio >= TWICE:
         return f"{format_factor(ratio)} times as fast"
+    if abs(ratio - 1) < LITTLE:
+        return f"less than {LITTLE:.2%}"
     return f"{100 * abs(1 - 1 / ratio):.3g}% {'less' if ratio > 1 else 'more'} time"
 
 
