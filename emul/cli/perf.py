@@ -244,7 +244,7 @@ def perf(**asked: Any) -> None:
 
     FILES.check(asked, [asked["topology"] or "", file_read(asked["algorithm"]), asked["stack"]])
     check_asked(asked)
-    document = document_asked(asked)
+    document = document_asked(asked, asked["algorithm"])
     sweep = sweep_of(asked, document.topology)
     counts = counts_of(sweep, asked)
     pictures.check_largest(asked, lambda: sweep.predict(sweep.world, counts[-1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,12 +70,16 @@ PLACES = (
 """The options that say where the ranks are."""
 
 
-def topology_asked(asked: Mapping[str, Any]) -> Topology:
-    """Return the topology of these options; raises UsageError where two of them are given."""
-    return document_asked(asked).topology
+def topology_asked(asked: Mapping[str, Any], *algorithms: str) -> Topology:
+    """Return the topology of these options; raises UsageError where two of them are given.
+
+    Where none is, a plan among the files of ``algorithms`` says how many ranks there are: they are
+    on one node, unless the default topology has as many.
+    """
+    return document_asked(asked, *algorithms).topology
 
 
-def document_asked(asked: Mapping[str, Any]) -> Document:
+def document_asked(asked: Mapping[str, Any], *algorithms: str) -> Document:
     """Return the same with the tables of its links, of which one without a file has none."""
     from emul.topology import Document, load_document, topology_of_sites
 
@@ -88,4 +92,18 @@ def document_asked(asked: Mapping[str, Any]) -> Document:
     if sites is not None:
         nodes = [tuple(map(int, site.split("+"))) for site in sites.split(",")]
         return Document(topology_of_sites(nodes), ())
-    return load_document(DEFAULT_TOPOLOGY if topology is None else topology)
+    if topology is not None:
+        return load_document(topology)
+    default, said = load_document(DEFAULT_TOPOLOGY), _ranks_of_plans(algorithms)
+    if said in (None, default.topology.world_size):
+        return default
+    return Document(topology_of_sites([(said,)]), ())
+
+
+def _ranks_of_plans(algorithms: Iterable[str]) -> int | None:
+    """Return the ranks of the first plan in a file; None where no file has a plan."""
+    from emul.cli.algorithms import in_file
+    from emul.plans import Plan
+
+    plans = (in_file(each) for each in algorithms)
+    return next((each.world_size for each in plans if isinstance(each, Plan)), None)

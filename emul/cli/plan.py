@@ -69,7 +69,7 @@ def _plan_and_places(asked: tuple[str, ...], given: Mapping[str, Any]) -> tuple[
 
     if not 1 <= len(asked) <= 2:
         raise click.UsageError(f"{len(asked)} arguments {' '.join(asked)}: needed {ASKED}")
-    where = topology_asked(given)
+    where = topology_asked(given, asked[-1])
     collective = _collective(asked)
     return plan_asked(collective, asked[-1], given["root"], where), where
 

@@ -61,9 +61,22 @@ def test_what_is_asked_for_and_is_not_in_the_file_is_refused_once(plan, tmp_path
     assert "root 1: needed a plan for broadcast over 3 ranks, root 0\n" in root.stderr
 
 
+def test_the_file_says_how_many_ranks_there_are(plan, tmp_path):
+    (file,) = plan("all_gather")[1:2]
+    run = emul("perf", "--algorithm", file, *VIRTUAL, cwd=tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "# topology one site of 3 ranks: 3 ranks" in run.stdout
+    for command in (["compare", file], ["plan", "show", file]):
+        assert "3 ranks" in emul(*command, cwd=tmp_path).stdout
+    (tmp_path / "many.xml").write_text(plan_xml(build_plan("all_gather", "ring", [24])))
+    run = emul("perf", "--algorithm", "many.xml", *VIRTUAL, cwd=tmp_path)
+    assert "# topology three-campus: 24 ranks" in run.stdout
+
+
 def test_another_number_of_ranks_is_refused_with_a_way_that_works(plan, tmp_path):
     arguments = plan("all_gather")
-    refused = emul("perf", *arguments[:2], *VIRTUAL, cwd=tmp_path)
+    elsewhere = [*arguments[:2], "--topology", "three-campus"]
+    refused = emul("perf", *elsewhere, *VIRTUAL, cwd=tmp_path)
     assert refused.returncode == 2
     way = re.search(r"(preset = .*?) and (site = \[\{.*?\}\])", refused.stderr)
     (tmp_path / "way.toml").write_text("\n".join(way.groups()))
