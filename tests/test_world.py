@@ -170,6 +170,9 @@ def test_a_run_says_itself_in_one_line(world):
     said = repr(world.all_reduce(np.ones((24, 4), np.float32), algorithm="ring"))
     assert said.startswith("<Run ring all_reduce over 24 ranks: output (24, 4) float32, modelled")
     assert "\n" not in said
+    assert ", arithmetic " in said  # nobody waits on the virtual clock
+    waiting = World("three-campus", clock="wall")
+    assert ", measured " in repr(waiting.all_reduce(np.ones((24, 4), np.float32)))
     assert repr(world) == (
         "<World three-campus: 24 ranks (north 8, east 8, south 8), virtual clock>"
     )

@@ -106,7 +106,7 @@ def positions_of(topology: Places) -> Positions:
     if distances is not None and n > 2:
         at, stress = _scaled(distances)
         if stress <= WORST_STRESS and _shows_all(at):
-            said = "Distances on the map are as the lengths of the trunks; north is not known."
+            said = "Distances are as the lengths of the trunks; directions are not known."
             return Positions(at, said, is_true=True)
     if n == 2:
         return Positions(np.array([[0.0, 0.0], [1.0, 0.0]]), NO_DISTANCES, is_true=False)
