@@ -47,11 +47,16 @@ LEFT_OUT = {
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """A change and the prediction with it; None, with the reason, where it cannot be timed."""
+    """A change and the prediction with it; None, with the reason, where it cannot be timed.
+
+    ``effect``: the effect of links that is turned off, which shows what it costs; None for a change
+    that somebody can make.
+    """
 
     change: str
     prediction: Prediction | None
     refusal: str = ""
+    effect: str | None = None
 
 
 def alternatives(
@@ -66,14 +71,15 @@ def alternatives(
     is refused.
     """
     topology, timing = planner.topology, planner.timing
-    for change, changed, settings in _changes(topology, timing, now):
+    for change, changed, settings, effect in _changes(topology, timing, now):
         if (changed, settings) == (topology, timing):
             continue
         other = Planner(changed, settings, bounded=True)
         try:
-            yield Alternative(change, other.predict(request, collapse=collapse))
+            found, refusal = other.predict(request, collapse=collapse), ""
         except EmulError as error:
-            yield Alternative(change, None, str(error))
+            found, refusal = None, str(error)
+        yield Alternative(change, found, refusal, effect)
 
 
 def bound_remedies(prediction: Prediction) -> dict[str, float]:
@@ -97,25 +103,28 @@ def bound_remedies(prediction: Prediction) -> dict[str, float]:
 
 def _changes(
     topology: Topology, timing: Timing, now: Prediction
-) -> Iterator[tuple[str, Topology, Timing]]:
+) -> Iterator[tuple[str, Topology, Timing, str | None]]:
     for pairs in _that_bind(now) if len(topology.trunks) > 1 else ():
         words = ", ".join(" and ".join(sites) for sites in pairs)
         yield (
             f"{TIMES} times the rate between {words}",
             _over_trunks(topology, _faster, pairs),
             timing,
+            None,
         )
     every = "each trunk" if len(topology.trunks) > 1 else "the trunk"
-    yield f"{TIMES} times the rate of {every}", _over_trunks(topology, _faster), timing
-    yield f"half the delay of {every}", _over_trunks(topology, _nearer), timing
+    yield f"{TIMES} times the rate of {every}", _over_trunks(topology, _faster), timing, None
+    yield f"half the delay of {every}", _over_trunks(topology, _nearer), timing, None
     yield (
         f"{TIMES} times the streams of each connection between sites",
         _over_trunks(topology, _more_streams),
         timing,
+        None,
     )
     for effect in EFFECTS:
         changed = replace(topology.without([effect]), name=topology.name)
-        yield LEFT_OUT[effect], changed, _without_slots(timing) if effect == "window" else timing
+        settings = _without_slots(timing) if effect == "window" else timing
+        yield LEFT_OUT[effect], changed, settings, effect
 
 
 def _that_bind(now: Prediction) -> list[list[Pair]]:

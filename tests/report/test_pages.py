@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import datetime
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -129,6 +130,30 @@ def test_the_answer_has_the_figures_of_the_computation():
         f"{here.time_s / alone.time_s:.3g} times as long as at one campus; {format_time(spent)} of "
         f"it are spent at {here.critical_path.binding_place}."
     )
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        ({"one": 0.502, "all": 0.5}, "one"),
+        ({"one": 0.9, "all": 0.5}, "all"),
+        ({"one": 0.995, "all": 1.2}, None),
+        ({}, None),
+    ],
+)
+def test_the_answer_names_the_least_change_that_brings_most(parts, named):
+    """Not an effect that is turned off: nobody can buy a link without loss."""
+    found = pages.findings(World(pages.topology(["a", "b"])))
+    now = found.prediction.time_s
+    changes = [
+        Alternative(change, SimpleNamespace(time_s=part * now, algorithm="", binding=""))
+        for change, part in parts.items()
+    ]
+    ideal = SimpleNamespace(time_s=now / 9, algorithm="", binding="")
+    changes.append(Alternative("no packet lost", ideal, effect="loss"))
+    answer = perf_page(replace(found, changes=changes), pages.MADE).answer
+    said = f"; with {named} it would take {format_time(parts[named] * now)}" if named else ""
+    assert answer.endswith(f" at {found.prediction.critical_path.binding_place}{said}.")
 
 
 def test_a_slower_single_place_is_not_compared_with():

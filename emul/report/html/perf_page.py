@@ -28,6 +28,9 @@ __all__ = ["PerfFindings", "perf_page"]
 TWICE = 2
 """A change is said in per cent of the time below this, and beyond as how many times as fast."""
 
+WORTH_SAYING = 0.01
+"""The least part of the time that a change in the answer brings, and by which changes differ."""
+
 LITTLE = 1e-4
 """Changes of a smaller part are not told apart."""
 
@@ -97,9 +100,28 @@ def _answer(findings: PerfFindings) -> str:
         said += f"; {format_time(path.spent_s(place))} of it are spent at {place}"
     if here.below_bound:
         said += ", which is below its bound, by a defect of emul: do not trust it"
+    said += _best_change(findings)
     if wrong:
         said += f"; {wrong} elements were wrong"
     return f"{said}."
+
+
+def _best_change(findings: PerfFindings) -> str:
+    """Return, as the end of a sentence, the change that somebody can make and that brings most.
+
+    Of changes that bring alike it is the first that was tried, which changes least.
+    """
+    now = findings.prediction.time_s
+    possible = [
+        (each.prediction.time_s, each.change)
+        for each in findings.changes
+        if each.effect is None and each.prediction is not None
+    ]
+    best = min((seconds for seconds, _ in possible), default=now)
+    if best >= now * (1 - WORTH_SAYING):
+        return ""
+    seconds, change = next(each for each in possible if each[0] <= best + WORTH_SAYING * now)
+    return f"; with {change} it would take {format_time(seconds)}"
 
 
 def _elsewhere(findings: PerfFindings) -> OneCampus | None:
