@@ -113,6 +113,8 @@ class HostArrays:
 
     def overlap(self, a: Array, b: Array) -> bool:
         """Say whether any byte belongs to both."""
+        if not np.may_share_memory(a, b):  # by the first byte and the last one of each
+            return False
         one, another = (Extent.of(each, each.__array_interface__["data"][0]) for each in (a, b))
         return one.meets(another)
 

@@ -76,7 +76,7 @@ def shares_within(array: Array) -> bool:
     Exact: of rows d apart, only the element e next to d times the row's stride can come as near as
     an element is wide.
     """
-    if not array.size:
+    if not array.size or array.flags.c_contiguous:
         return False
     itemsize = int(array.dtype.itemsize)
     steps = [(abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1]
