@@ -1,5 +1,7 @@
 """Arrays of other libraries on the backends of the host: in and out without a copy, or refused."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from gpus import SMALL, OnDevice, Tensor
@@ -134,3 +136,12 @@ def test_which_gpu_an_array_lies_on():
     assert gpu_of(X) is None
     assert gpu_of([1]) is None
     assert gpu_of(Tensor(X.view(OnDevice))) == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "number"),
+    [((2, 1), 1), ((13, 0), 0), ((1, 0), None), ((3, 0), None), ((10, 0), None)],
+)
+def test_memory_of_a_gpu_is_its_own_and_what_it_manages(device, number):
+    """By dlpack.h: CUDA, managed, the CPU's, the host's that CUDA has pinned, ROCm."""
+    assert gpu_of(SimpleNamespace(__dlpack__=None, __dlpack_device__=lambda: device)) == number
