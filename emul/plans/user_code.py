@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from emul.errors import EmulError, PlanError, listed, shown, text_of
 from emul.plans.custom import MOST_ROWS, CustomAlgorithm
 from emul.plans.plan import Plan
-from emul.reading.bounded_text import read_bytes
+from emul.reading.bounded_text import file_version, read_bytes
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -54,7 +54,7 @@ def load_algorithm(name: str) -> Plan | CustomAlgorithm:
     `emul.plans.algorithm`, or a Plan. A file is executed once, and again when it has changed.
     Raises PlanError, with file and line, for everything that is wrong with the file.
     """
-    return _loaded(name, _version(user_file(name)))
+    return _loaded(name, file_version(user_file(name)))
 
 
 @lru_cache(maxsize=32)
@@ -143,15 +143,6 @@ def _module(path: str, version: object) -> ModuleType:
         sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
         exec(code, module.__dict__)
     return module
-
-
-def _version(path: str) -> tuple[int, int, str] | None:
-    """Return a mark that changes with the file; None where the file is missing."""
-    try:
-        found = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_mtime_ns, found.st_size, realpath(path)
 
 
 @contextmanager

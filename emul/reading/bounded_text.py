@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = [
     "MOST_FILE_BYTES",
     "MOST_MEASURED_BYTES",
     "MOST_TRACE_BYTES",
+    "file_version",
     "lines_of",
     "read_bytes",
     "read_text",
@@ -47,6 +49,15 @@ LONGEST_REASON = 300
 DEEP_KEY = re.compile(
     r"""(?:\.[ \t]*(?:[\w-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')[ \t]*){8}""", re.ASCII
 )
+
+
+def file_version(path: str | Path) -> tuple[int, ...] | None:
+    """Return a mark that changes with the file at ``path``; None where the file is missing."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_dev, found.st_ino
 
 
 def read_bytes(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import inf
-from pathlib import Path
 
 from emul.errors import ArgumentError, PlanError
 from emul.fixed_mapping import FixedMapping
@@ -109,7 +108,6 @@ class Planner:
         self.bounded, self._part = bounded, PART_FOR_COMPARISON if bounded else 1
         self.made = 0
         """The number of requests that were prepared anew."""
-        self._file = lru_cache(maxsize=32)(_read)
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
         self._prepared = lru_cache(maxsize=32)(self._prepare_anew)
         self._collapsed = lru_cache(maxsize=32)(self._collapse_anew)
@@ -140,7 +138,7 @@ class Planner:
         request.check_algorithm()
         request, algorithm = request.of_any_op(), request.algorithm
         if is_plan_file(algorithm):
-            request = request.by(self._file(algorithm, _version(algorithm)))
+            request = request.by(read_plan(algorithm))
         elif is_user_code(algorithm):
             request = request.by(load_algorithm(algorithm))
         return self._prepared(request)
@@ -399,17 +397,3 @@ def _predicted_ps(prediction: Prediction) -> int:
 
 def _least_ps(candidate: Candidate) -> int:
     return candidate.least_ps
-
-
-def _version(path: str) -> tuple[int, int] | None:
-    """Return a mark that changes with the file; None where the file is missing."""
-    try:
-        found = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_mtime_ns, found.st_size
-
-
-def _read(path: str, version: object) -> Plan:
-    """Return the plan of a file in this ``version``."""
-    return read_plan(path)

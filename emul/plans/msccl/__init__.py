@@ -5,10 +5,12 @@ The modules behind are imported when they are first used: most programs never re
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emul.plans.plan import Plan
+from emul.reading.bounded_text import file_version
 
 if TYPE_CHECKING:
     from typing import TypeGuard
@@ -21,6 +23,9 @@ PLAN_FILES = (".xml", ".json")
 Plans in JSON are those of MSCCL++, which the reader refuses by name.
 """
 
+MOST_KEPT = 32
+"""Of the plans that were read last: a command asks for its file several times."""
+
 
 def is_plan_file(name: object) -> TypeGuard[str]:
     """Say whether ``name`` is that of a plan file, and not of an algorithm."""
@@ -31,9 +36,16 @@ def read_plan(path: str | Path) -> Plan:
     """Return the verified plan of an MSCCL XML file.
 
     A file that says it runs both in place and out of place is proven for both, and the plan is
-    the one in place. Raises PlanError, with file and line, for unknown content, a race, a
-    deadlock, or a file that does not compute its collective.
+    the one in place. A file is read once, and again when it has changed. Raises PlanError, with
+    file and line, for unknown content, a race, a deadlock, or a file that does not compute its
+    collective.
     """
+    return _read(str(path), file_version(path))
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _read(path: str, version: object) -> Plan:
+    """Return the plan of a file in this ``version``."""
     from emul.plans.msccl.parsing import proven_plan
 
     return proven_plan(path)
