@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from emul.cli.terminal import columns, complain, say, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from emul.cli.comparing import Contest
-    from emul.report.comparison import Compared
+    from emul.report.comparison import ComparisonResult
 
 __all__ = ["compare"]
 
@@ -31,30 +30,30 @@ PART_OF_NAME = re.compile(r"(node|site|trunk|pieces)=")
 """With which a part of the name of a hierarchy begins, behind a comma of its own."""
 
 
-def _write_json(path: Path, compared: Compared) -> None:
+def _write_json(path: Path, result: ComparisonResult) -> None:
     from emul import __version__
     from emul.report.comparison import comparison_document
     from emul.report.documents import write_json
 
-    write_json(path, comparison_document(__version__, compared))
+    write_json(path, comparison_document(__version__, result))
 
 
-def _write_csv(path: Path, compared: Compared) -> None:
+def _write_csv(path: Path, result: ComparisonResult) -> None:
     from emul.files import write_text
     from emul.report.documents import rows_csv
 
-    write_text(path, rows_csv(compared.rows))
+    write_text(path, rows_csv(result.compared.rows))
 
 
-def _draw(path: Path, compared: Compared) -> None:
+def _draw(path: Path, result: ComparisonResult) -> None:
     from emul.report.comparison import comparison_title, curves_of
     from emul.report.plot import plot_times
 
-    curves, bound = curves_of(compared)
-    plot_times(path, curves, bound=bound, heading=comparison_title(compared))
+    curves, bound = curves_of(result.compared)
+    plot_times(path, curves, bound=bound, heading=comparison_title(result.compared))
 
 
-FILES: Outputs[Compared] = Outputs(
+FILES: Outputs[ComparisonResult] = Outputs(
     Output("--json", "Write all of it as JSON (emul schema compare).", _write_json),
     Output("--csv", "Write the lines as CSV, by the names of the JSON.", _write_csv),
     Output(
@@ -102,6 +101,7 @@ def compare(**given: Any) -> None:
     algorithm of --against that cannot be compared is listed with the reason.
     """
     from emul.cli.algorithms import file_read
+    from emul.report.comparison import ComparisonResult
 
     collective, subjects = _collective_of(given["asked"])
     others = _names(given["against"] or ([ALL] if len(subjects) == 1 else []))
@@ -111,7 +111,7 @@ def compare(**given: Any) -> None:
     counts = _counts(contest, given)
     done = (_print_markdown if given["markdown"] else _print)(contest, counts)
     if done:
-        FILES.write(given, replace(contest.compared, interrupted=done < len(counts)))
+        FILES.write(given, ComparisonResult(contest.compared, interrupted=done < len(counts)))
     if done < len(counts):
         complain(f"emul compare: interrupted after {done} of {len(counts)} sizes")
         sys.exit(INTERRUPTED)

@@ -199,16 +199,16 @@ def print_table(table: TextTable, *, wide: bool = False) -> None:
 
 
 def go_on_without_reader() -> None:
-    """Let the command go on when nobody reads what it prints, for it has files to write."""
+    """Let the command go on when nobody reads its output, for it has files to write."""
     click.get_current_context().meta[HAS_FILES] = True
 
 
-def _show(shown: Console, what: RenderableType) -> None:
-    """Print what a console draws; Rich itself would end the program without a reader."""
+def _show(shown: Console, renderable: RenderableType) -> None:
+    """Print a text or a table; Rich itself would end the program without a reader."""
     from rich.text import Text
 
     with shown.capture() as drawn:
-        shown.print(what, soft_wrap=isinstance(what, Text))
+        shown.print(renderable, soft_wrap=isinstance(renderable, Text))
     _print(drawn.get())
 
 

@@ -1,9 +1,9 @@
-"""Algorithms side by side: a table for each size that fits 80 columns, and what is quickest."""
+"""Algorithms side by side: a table for each size that fits 80 columns, and the quickest of each."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from math import isfinite
@@ -16,6 +16,7 @@ from emul.units import counted, format_bytes
 __all__ = [
     "Compared",
     "ComparedRow",
+    "ComparisonResult",
     "Excluded",
     "comparison_document",
     "comparison_head",
@@ -66,11 +67,12 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """All that was compared, and on what.
+    """The lines of all tables, and the request that they answer.
 
     ``subjects``: the algorithms that were asked about, the others being those they are held
     against. ``error_elements``: random elements of each rank that errors are measured on, 0 where
-    none are; ``error_bound``: what no order of reduction is beyond, None where there is none.
+    none are; ``error_bound``: the largest error of any order of reduction, None where there is
+    none. ``excluded``: the algorithms that are not compared.
     """
 
     collective: str
@@ -85,7 +87,6 @@ class Compared:
     error_bound: float | None
     rows: tuple[ComparedRow, ...] = ()
     excluded: tuple[Excluded, ...] = ()
-    interrupted: bool = False
 
     @property
     def sizes(self) -> list[int]:
@@ -99,7 +100,7 @@ class Compared:
 
 
 def comparison_title(compared: Compared) -> str:
-    """Return what is compared, in the words above a picture."""
+    """Return the words above a picture."""
     return f"{compared.collective} over {counted(compared.world_size, 'rank')}, {compared.topology}"
 
 
@@ -205,38 +206,34 @@ def _excluded(excluded: Iterable[Excluded]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class CompareContents:
+class CompareContents(Compared):
     """The lines of all tables of emul compare, and the words under them.
 
     ``subjects``: the algorithms that were asked about. ``error_elements``: random elements of each
-    rank that errors are measured on, 0 where none are; ``error_bound``: what no order of reduction
-    is beyond, null where there is none. ``excluded``: the algorithms that are not compared.
+    rank that errors are measured on, 0 where none are; ``error_bound``: the largest error of any
+    order of reduction, null where there is none. ``excluded``: algorithms that are not compared.
     """
 
     SCHEMA: ClassVar[str] = "emul-compare-1"
 
-    collective: str
-    topology: str
-    description: str
-    world_size: int
-    dtype: str
-    redop: str
-    root: int
-    subjects: Sequence[str]
-    error_elements: int
-    error_bound: float | None
-    rows: Sequence[ComparedRow]
-    excluded: Sequence[Excluded]
-    words: Sequence[str]
+    words: tuple[str, ...] = ()
 
 
-def comparison_document(version: str, compared: Compared) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class ComparisonResult:
+    """A comparison for the files: all of it, or the sizes before it was ``interrupted``."""
+
+    compared: Compared
+    interrupted: bool = False
+
+
+def comparison_document(version: str, result: ComparisonResult) -> dict[str, Any]:
     """Return the JSON of ``emul compare``: all that is printed, and the words."""
+    compared = result.compared
     given = {each.name: getattr(compared, each.name) for each in fields(compared)}
-    interrupted = given.pop("interrupted")
-    given["rows"] = [_finite(row) for row in compared.rows]
-    contents = CompareContents(**given, words=comparison_words(compared))
-    return document(version, contents, interrupted=interrupted)
+    given["rows"] = tuple(map(_finite, compared.rows))
+    contents = CompareContents(**given, words=tuple(comparison_words(compared)))
+    return document(version, contents, interrupted=result.interrupted)
 
 
 def _finite(row: ComparedRow) -> ComparedRow:

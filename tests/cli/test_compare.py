@@ -17,6 +17,7 @@ from emul.plans import algorithms_for
 from emul.report.comparison import (
     Compared,
     ComparedRow,
+    ComparisonResult,
     comparison_document,
     comparison_table,
     curves_of,
@@ -266,7 +267,7 @@ def test_names_take_any_spelling():
 def test_an_infinite_error_can_be_written():
     rows = (ComparedRow(8, "ring", True, 1.0, 0.5, 2.0, 4, math.inf, math.inf),)
     compared = Compared("all_reduce", "two", "", 2, "float16", "sum", -1, ("ring",), 8, None, rows)
-    (row,) = comparison_document("1", compared)["rows"]
+    (row,) = comparison_document("1", ComparisonResult(compared))["rows"]
     assert (row["max_relative_to_magnitudes"], row["max_ulp"]) == (None, None)
     assert "inf" in list(comparison_table(compared, 8, 80))[-1]
 

@@ -69,7 +69,7 @@ REQUIRED = {
         "s", "type", "srcbuf", "srcoff", "dstbuf", "dstoff", "cnt", "depid", "deps", "hasdep",
     ),
 }  # fmt: skip
-"""The attributes without which an element cannot be read."""
+"""The attributes without which an element cannot be read, here or by topo.cc of MSCCL."""
 
 NEIGHBOURS = {
     "system": " (a topology of NCCL)",

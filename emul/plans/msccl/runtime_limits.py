@@ -21,6 +21,7 @@ import numpy as np
 from emul.arrays import Int64Array
 from emul.errors import PlanError
 from emul.plans.collectives import collective_named
+from emul.plans.msccl.document import REQUIRED
 from emul.plans.msccl.writing import document_of, text_of
 from emul.plans.plan import Plan, RecordedSteps, Step
 
@@ -30,16 +31,6 @@ COLLECTIVES = (
     "all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "reduce"
 )  # fmt: skip
 """That have a name in topo.cc, beside "custom"."""
-
-READ = {
-    "algo": ("name", "proto", "nchannels", "nchunksperloop", "ngpus", "coll", "inplace"),
-    "gpu": ("id", "i_chunks", "o_chunks", "s_chunks"),
-    "tb": ("id", "send", "recv", "chan"),
-    "step": (
-        "s", "type", "srcbuf", "srcoff", "dstbuf", "dstoff", "cnt", "depid", "deps", "hasdep",
-    ),
-}  # fmt: skip
-"""The attributes of each element that topo.cc looks up, without optional ones."""
 
 LONGEST_NAME = 63
 """MSCCL_MAX_ALGO_NAME; a longer value may be written past the end of its buffer."""
@@ -156,7 +147,7 @@ def _keep_reductions_apart(root: ET.Element) -> None:
 def _leave_out_additions(root: ET.Element) -> None:
     for element in root.iter():
         for name in list(element.attrib):
-            if name not in READ[element.tag]:
+            if name not in REQUIRED[element.tag]:
                 del element.attrib[name]
     root.set("name", root.get("name", "")[:LONGEST_NAME])
 

@@ -2,7 +2,7 @@
 
 A timeline has when each transfer took its connection and when its last byte had left, not the rate
 at each moment in between. As long as connections share the line and have no limit but a constant
-one, the rate is the line's or that limit times the connections in use, whichever is lower. Where
+one, the rate is the lower of the line's and that limit times the connections in use. Where
 this does not come to the bytes of a stretch in which the trunk was never idle (windows that grow,
 uplinks, buckets, outages), the rate of the whole stretch is its mean. So no rate is made up.
 """
