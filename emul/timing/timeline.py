@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emul.arrays import Float64Array, Int64Array
 from emul.errors import EmulError, OutageError, ShapeError, TimeLimitError
-from emul.plans import Program
+from emul.plans import Multiplicity, Program
 from emul.reading.brief import one_line
 from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
@@ -94,6 +94,7 @@ def time_plan(
     *,
     seed: int = 0,
     start_s: float = 0.0,
+    at_ps: int = 0,
     stack: Stack = IDEAL,
 ) -> Timeline:
     """Return when the transfers of ``program`` happen on ``network``, as ``stack`` sends them.
@@ -205,12 +206,12 @@ def _is_settled(failure: Failure | None, reached_s: float, until_s: float) -> bo
     return isinstance(failure, tuple) and failure[3] != NEVER
 
 
-def check_carried(timeline: Timeline) -> None:
-    """Refuse more bytes over all links together than int64 can count: ShapeError."""
-    multiplicity = timeline.transfers.multiplicity
-    carried = (
-        timeline.nbytes if multiplicity is None else timeline.nbytes * 1.0 * multiplicity.transfers
-    )
+def check_carried(nbytes: Int64Array, multiplicity: Multiplicity | None) -> None:
+    """Refuse more bytes over all links together than int64 can count: ShapeError.
+
+    ``nbytes`` (transfers,): of each, which stands for others in an excerpt.
+    """
+    carried = nbytes if multiplicity is None else nbytes * 1.0 * multiplicity.transfers
     if float(carried.sum(dtype=float)) > MOST_BYTES:
         raise ShapeError(
             f"all transfers together carry more than {MOST_BYTES} bytes: needed a smaller size, so "
