@@ -5,6 +5,7 @@ import pytest
 from joint_programs import (
     DELAY_PS,
     NBYTES,
+    OVERHEAD_PS,
     RENDEZVOUS,
     SENDS_PS,
     SENT_PS,
@@ -66,6 +67,22 @@ def test_arrivals_in_any_order_are_who_they_name(looks):
     issue = joint.take(Issue(message(network), None, (second, first)))
     assert joint.moments(issue).issued_ps.tolist() == [4 * MS, 0]
     assert joint.done(issue) == [4 * MS + THERE_PS] * 2
+
+
+@LOOKS
+def test_traffic_waits_for_an_arrival_that_is_not_used_up(looks):
+    network = network_of()
+    joint = Joint(network, looks=looks)
+    before = joint.take(Issue(message(network), None))
+    joint.take(compute(a=2, b=2))
+    arrive = joint.take(Arrive(ranks(0, 1)))
+    joint.take(compute(a=40, b=40))
+    after = joint.take(Issue(message(network, communicator=1), None, (arrive,)))
+    # From 2 ms on, and the overhead of a port that was free, both have half of the trunk.
+    began_ps = 2 * MS + OVERHEAD_PS
+    first_ps = began_ps + 2 * (SENT_PS - began_ps)
+    assert joint.done(before) == [first_ps + DELAY_PS] * 2
+    assert joint.done(after) == [first_ps + (began_ps - OVERHEAD_PS) + DELAY_PS] * 2
 
 
 @LOOKS

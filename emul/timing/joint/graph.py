@@ -152,11 +152,10 @@ class JointGraph:
         """Return the transfers still of use, (transfers,), some ``done``; and the issues over.
 
         That is the issues of which everything is done. Others are kept as a whole, and the clocks.
+        No arrival is done that is not used up.
         """
         kept = ~done
         kept[self.at] = True
-        for numbers in self.arrivals.values():
-            kept[numbers] = True
         over = []
         for issue, placed in self.issues.items():
             if done[placed.transfers].all():
