@@ -12,13 +12,18 @@ from emul.timing.critical import CriticalPath, Segment, critical_path
 from emul.timing.floor import busiest_link_ps
 from emul.timing.generated import generated_total_ps
 from emul.timing.joint.rank_ops import (
+    NOT_YET_PS,
+    Arrive,
+    Attach,
     Compute,
     Footprint,
+    Hold,
     Issue,
     Join,
     Moments,
     Outcome,
     RankOp,
+    Release,
     Wait,
 )
 from emul.timing.symmetry import time_excerpt
@@ -34,15 +39,20 @@ from emul.timing.traffic import (
 __all__ = [
     "CAUSES",
     "NCCL_SLICING",
+    "NOT_YET_PS",
     "UNLIMITED",
+    "Arrive",
+    "Attach",
     "Compute",
     "CriticalPath",
     "Footprint",
+    "Hold",
     "Issue",
     "Join",
     "Moments",
     "Outcome",
     "RankOp",
+    "Release",
     "Segment",
     "Slicing",
     "Timeline",

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from emul.arrays import Int64Array
+from emul.arrays import BoolArray, Int64Array
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.scheduler import Simulation
 from emul.timing.joint.checkpoint import Checkpoint, are_done
 from emul.timing.joint.graph import JointGraph
 from emul.timing.joint.rank_ops import (
+    NOT_YET_PS,
+    Arrive,
+    Attach,
     Compute,
+    Hold,
     Issue,
     Join,
     Outcome,
@@ -52,6 +56,7 @@ class JointSimulation:
         self._outcome: Outcome | None = None  # of all issues so far
         self._clocks_ps: Int64Array | None = clocks_ps.copy()  # as long as they are known
         self._waited: set[Issue] = set()  # of those that are kept, and not settled
+        self._done: BoolArray = np.zeros(0, dtype=bool)  # by the last times of all transfers
 
     def __len__(self) -> int:
         """Return the number of transfers that are kept, those of ranks to themselves included."""
@@ -59,19 +64,21 @@ class JointSimulation:
 
     def take(self, op: RankOp) -> None:
         """Let the ranks do one act more."""
-        if isinstance(op, Issue):
-            if self._clocks_are_settled:
+        if isinstance(op, Issue | Attach):
+            if self._clocks_are_settled and not op.arrivals:
                 self._waited.clear()
-            else:
+            elif self._waited:
                 self._clocks_ps = None
+            self._outcome = None
+        elif isinstance(op, Arrive):
             self._outcome = None
         elif isinstance(op, Wait) and op.issue in self._graph.issues:
             self._waited.add(op.issue)
             if self._outcome is None:
                 self._clocks_ps = None
+        self._graph.take(op)
         if self._clocks_ps is not None:
             self._clocks_ps = self._after(op, self._clocks_ps)
-        self._graph.take(op)
 
     @property
     def clocks_are_known(self) -> bool:
@@ -98,8 +105,8 @@ class JointSimulation:
                 self.start_s,
                 from_s=self._from_s,
             )
-            self._outcome = self._graph.outcome(timeline)
-            self._clocks_ps = self._graph.clocks_ps(timeline)
+            self._outcome = self._graph.outcome(timeline, self._done)
+            self._clocks_ps = self._graph.clocks_ps(timeline, self._done)
         return self._outcome
 
     @property
@@ -123,20 +130,25 @@ class JointSimulation:
             clocks_ps += op.duration_ps
         elif isinstance(op, Join):
             clocks_ps[op.ranks] = clocks_ps[op.ranks].max()
+        elif isinstance(op, Hold):
+            clocks_ps[op.ranks] = np.maximum(clocks_ps[op.ranks], op.until_ps)
         elif isinstance(op, Wait) and self._outcome and op.issue in self._graph.issues:
-            ranks, done_ps = op.issue.footprint.ranks, self._outcome.moments[op.issue].done_ps
+            moments, (ranks, _) = self._outcome.moments[op.issue], op.waiting()
+            done_ps = moments.done_ps[np.searchsorted(moments.ranks, ranks)]
             clocks_ps[ranks] = np.maximum(clocks_ps[ranks], done_ps)
         return clocks_ps
 
     def advance(self) -> list[Issue]:
         """Drop the transfers that are over for good; return the collectives among them.
 
-        Those were done before the earliest clock: all later operations of the ranks come
-        after it. The times of the rest stay the same, to the picosecond.
+        Those were done before the earliest clock, or arrival that is not used up: all later
+        operations of the ranks come after it. The times of the rest stay the same, to the
+        picosecond.
         """
-        self.outcome()  # tells the moments of all that is dropped
-        until_ps = int(self.clocks_ps().min())
-        if until_ps <= self._from_ps:
+        outcome = self.outcome()  # tells the moments of all that is dropped
+        arrivals_ps = self._graph.arrivals_ps(outcome.timeline)
+        until_ps = min(int(self.clocks_ps().min()), int(arrivals_ps.min(initial=NOT_YET_PS)))
+        if until_ps <= self._from_ps or until_ps >= NOT_YET_PS:
             return []
         transfers, edges = self._graph.transfers_and_edges()
         ahead_s = until_ps / PS_PER_S + LOOK_AHEAD_S
@@ -177,6 +189,7 @@ class JointSimulation:
     ) -> Timed:
         simulation = self._simulation(transfers, edges, table)
         simulation.advance()
+        self._done = np.asarray(simulation.edges.before_done) == 0
         return simulation.times()
 
     def _simulation(self, transfers: Transfers, edges: Edges, table: ConnectionTable) -> Simulation:
