@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops import Ops
 from emul.ops.buffers import Buffers
+from emul.ops.shapes import ShapeOnly
 from emul.runtime.engine import Engine
 from emul.runtime.handle import Handle
 from emul.runtime.operation import Issuer, Operation
@@ -45,7 +46,7 @@ class _Call(NamedTuple):
         """Return the run with this result."""
         buffers = self.work.buffers
         reduced: Reduced | None = None
-        if buffers.collective.reduces:
+        if buffers.collective.reduces and not isinstance(buffers, ShapeOnly):
             reduced = buffers.x, result.output, self.work.reduction, buffers.arrays
         return Run(
             buffers.returned(result.output),

@@ -29,13 +29,13 @@ Reduced = tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays]
 class Run:
     """The result of one collective.
 
-    ``output``: an array like the input (shape: see the collective). ``prepared``: its program, and
-    its ``prediction`` alone. ``call_times``: the moments at
-    which the call began, was ready, due and ended. ``reduced``: input, output, operator and their
-    Arrays, from which ``error`` is computed; None where nothing was reduced. ``step_lag_s``
-    (steps,): by how much each step ended after its modelled moment, as the device measured it; None
-    where the steps are not waited for one by one. ``dilation``: the factor by which modelled time
-    was stretched; None where nobody waited: on the virtual clock, and in a rehearsal.
+    ``output``: an array like the input (shape: see the collective); None of a call without data.
+    ``prepared``: its program, and its ``prediction`` alone. ``call_times``: the moments at which
+    the call began, was ready, due and ended. ``reduced``: input, output, operator and their Arrays,
+    from which ``error`` is computed; None where nothing was reduced. ``step_lag_s`` (steps,): by
+    how much each step ended after its modelled moment, as the device measured it; None where the
+    steps are not waited for one by one. ``dilation``: the factor by which modelled time was
+    stretched; None where nobody waited: on the virtual clock, and in a rehearsal.
 
     A pickled run leaves its arrays behind: ``output`` is None in the copy, and ``error`` is there
     if it was computed before.
@@ -52,7 +52,8 @@ class Run:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the arrays, with the moments of all ranks."""
-        return self.__dict__ | {"output": None, "reduced": None, "without_arrays": True}
+        gone = self.without_arrays or self.output is not None
+        return self.__dict__ | {"output": None, "reduced": None, "without_arrays": gone}
 
     @property
     def prediction(self) -> Prediction:
@@ -132,8 +133,10 @@ class Run:
         return Lag.of([self.call_times], self.dilation, self.step_lag_s)
 
     @cached_property
-    def error(self) -> RoundingError:
+    def error(self) -> RoundingError | None:
         """Rounding error of the output against float64, in ulp and relative.
+
+        None of a call without data.
 
         Computed at first use, from input and output as they are then; so ask before either is
         changed. Zero where nothing is rounded. Raises ArgumentError for a reduction in place, which
@@ -144,6 +147,8 @@ class Run:
                 f"error of {self}: its arrays were left behind when it was pickled: needed to ask "
                 "for the error before"
             )
+        if self.output is None:
+            return None
         if self.reduced is None:
             return RoundingError(0.0, 0.0, 0.0, 0.0)
         x, output, op, arrays = self.reduced
