@@ -9,6 +9,7 @@ except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
 from emul.timing.critical import CriticalPath, Segment, critical_path
+from emul.timing.effects.drawn_delays import MessageCounts, network_draws
 from emul.timing.floor import busiest_link_ps
 from emul.timing.generated import generated_total_ps
 from emul.timing.joint.rank_ops import (
@@ -49,6 +50,7 @@ __all__ = [
     "Hold",
     "Issue",
     "Join",
+    "MessageCounts",
     "Moments",
     "Outcome",
     "RankOp",
@@ -63,6 +65,7 @@ __all__ = [
     "dependencies",
     "generated_total_ps",
     "most_in_flight",
+    "network_draws",
     "schedule",
     "time_excerpt",
     "time_plan",

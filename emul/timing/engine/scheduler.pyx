@@ -184,7 +184,8 @@ cdef class Simulation:
     cdef void run(self, int64_t until) noexcept nogil:
         cdef int64_t due, total = self.src.shape[0]
         cdef Event* next
-        while self.handled < total and not self.has_failed():
+        # Up to a given moment links change also when nothing is left to send.
+        while (self.handled < total or until < INT64_MAX) and not self.has_failed():
             due = self.connections.fluid.next_due()
             next = earliest(&self.heap)
             if next.time < due:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +14,7 @@ from emul.plans.proof.verify import MOST_CHANNELS
 from emul.reading.brief import brief
 from emul.stacks import Stack
 from emul.timing.effects.connection_table import ConnectionTable
+from emul.timing.effects.drawn_delays import Draws, MessageCounts
 from emul.timing.timeline import Timeline, maker
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
@@ -55,7 +57,8 @@ class Footprint:
     ``kind``: as engine.dependencies.edges_between takes them. ``call_ps``: the time of each rank's
     software before it sends anything. ``jitter_ps``, ``tail_ps``: the delay of each transfer
     by chance, and ``credited``: whose credit it takes, as if the collective were alone, as in
-    emul.timing.effects.connection_table. ``release``: when a sender is done.
+    emul.timing.effects.connection_table. ``release``: when a sender is done. ``redrawn``: draws the
+    delays of a later operation, None where nothing is late by chance.
     """
 
     ranks: Int32Array
@@ -68,7 +71,8 @@ class Footprint:
     jitter_ps: Int64Array
     tail_ps: Int64Array
     credited: Int32Array
-    release: Release = "arrival"
+    release: Release
+    redrawn: Callable[[Draws], tuple[Int64Array, Int64Array]] | None
 
     __repr__ = brief
 
@@ -83,10 +87,12 @@ class Footprint:
         communicator: int,
         seed: int,
         release: Release = "arrival",
+        first_message: MessageCounts | None = None,
     ) -> Footprint:
         """Return the part of ``program``, whose rank i is rank ``ranks[i]`` of ``network``.
 
-        ``seed``: of random delays; ``release``: when a sender is done with a transfer.
+        ``seed``: of random delays; ``release``: when a sender is done with a transfer;
+        ``first_message``: how many messages its connections have carried before, if any.
         """
         make, windows = maker(program, network, slicing, stack)
         transfers, edges, seen = make()
@@ -109,7 +115,18 @@ class Footprint:
             call_ps=0,
         )
         call_ps = transfers.call_ps if len(src) else 0  # nothing is sent, nothing called
-        drawn = ConnectionTable.of(placed, seen, seed=seed, start_s=0, until_s=0, windows=windows)
+        draws = Draws(communicator, first_message or MessageCounts.none())
+
+        def table(draws: Draws) -> ConnectionTable:
+            return ConnectionTable.of(
+                placed, seen, seed=seed, start_s=0, until_s=0, windows=windows, draws=draws
+            )
+
+        def redrawn(draws: Draws) -> tuple[Int64Array, Int64Array]:
+            drawn = table(draws)
+            return drawn.jitter_ps, drawn.tail_ps
+
+        drawn = table(draws)
         return cls(
             ranks,
             communicator,
@@ -120,7 +137,20 @@ class Footprint:
             tail_ps=drawn.tail_ps,
             credited=drawn.credited,
             release=release,
+            redrawn=redrawn if len(drawn.jitter_ps) else None,
         )
+
+    @property
+    def messages(self) -> MessageCounts:
+        """The number of messages that it sends on each of its connections."""
+        return MessageCounts.of(self.transfers)
+
+    def after(self, messages: MessageCounts) -> Footprint:
+        """Return the same after earlier ``messages`` of its communicator: with draws of its own."""
+        if self.redrawn is None:
+            return self
+        jitter_ps, tail_ps = self.redrawn(Draws(self.communicator, messages))
+        return replace(self, jitter_ps=jitter_ps, tail_ps=tail_ps)
 
 
 def _alone(transfers: Transfers) -> Transfers:

@@ -23,7 +23,7 @@ from emul.timing.joint.rank_ops import (
     Wait,
 )
 from emul.timing.protocol import windows_of, without_windows
-from emul.timing.timeline import LOOK_AHEAD_S, Timed, simulated
+from emul.timing.timeline import Timed, simulated
 from emul.timing.traffic import Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
@@ -34,8 +34,8 @@ __all__ = ["JointSimulation"]
 class JointSimulation:
     """The operations of the ranks of ``network`` from ``clocks_ps`` (n,) on, and their times.
 
-    Changing links are those from ``start_s`` on; random draws are for each collective
-    as if it were alone.
+    All moments count from ``base_ps`` after ``start_s`` of the line on which links change; random
+    draws are those of each footprint.
     """
 
     def __init__(
@@ -46,11 +46,12 @@ class JointSimulation:
         whole_messages: bool,
         seed: int,
         start_s: float,
+        base_ps: int = 0,
     ) -> None:
         """Begin with nothing under way."""
         self.windows = windows_of(network) if whole_messages else None
         self.network = without_windows(network) if whole_messages else network
-        self.seed, self.start_s = seed, start_s
+        self.seed, self.start_s, self.base_ps = seed, start_s, base_ps
         self._graph = JointGraph(clocks_ps)
         self._checkpoint: Checkpoint | None = None
         self._outcome: Outcome | None = None  # of all issues so far
@@ -103,7 +104,8 @@ class JointSimulation:
                 self._table,
                 self._times,
                 self.start_s,
-                from_s=self._from_s,
+                at_ps=self.base_ps,
+                from_s=self._from_ps / PS_PER_S,
             )
             self._outcome = self._graph.outcome(timeline, self._done)
             self._clocks_ps = self._graph.clocks_ps(timeline, self._done)
@@ -151,8 +153,10 @@ class JointSimulation:
         if until_ps <= self._from_ps or until_ps >= NOT_YET_PS:
             return []
         transfers, edges = self._graph.transfers_and_edges()
-        ahead_s = until_ps / PS_PER_S + LOOK_AHEAD_S
-        table = self._table(transfers, self.network, ahead_s)
+        # As far as all of it was looked at, for stalls look ahead to the end of an outage.
+        table = self._table(
+            transfers, self.network, outcome.timeline.connection_table.states.until_s
+        )
         simulation = self._simulation(transfers, edges, table)
         simulation.advance(until_ps)
         kept, over = self._graph.kept(are_done(simulation))
@@ -167,10 +171,6 @@ class JointSimulation:
     def _from_ps(self) -> int:
         return 0 if self._checkpoint is None else self._checkpoint.until_ps
 
-    @property
-    def _from_s(self) -> float:
-        return self._from_ps / PS_PER_S
-
     def _table(self, transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
         joint = ConnectionTable.of(
             transfers,
@@ -178,9 +178,11 @@ class JointSimulation:
             seed=self.seed,
             start_s=self.start_s,
             until_s=until_s,
+            at_ps=self.base_ps,
+            from_ps=self._from_ps,
             windows=self.windows,
             all_trunks=True,
-            draws=False,
+            draws=None,
         )
         return self._graph.with_own(joint)
 
