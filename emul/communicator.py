@@ -66,7 +66,9 @@ class Communicator:
 
     ranks: npt.NDArray[np.int32]
     number: int
+    communicator: int
     size: int
+    release: Release = "arrival"
 
     def __init__(
         self, engine: Engine, topology: Topology, ranks: npt.NDArray[np.int32], number: int
@@ -75,7 +77,7 @@ class Communicator:
         self.engine = engine
         self.planner = engine.planner_of(topology)
         self.ranks = ranks
-        self.number = number
+        self.number = self.communicator = number
         self.size = len(ranks)
 
     def _call(

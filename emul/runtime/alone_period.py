@@ -24,7 +24,21 @@ from emul.runtime.operation import Operation, checked_clock
 from emul.timing import Moments
 from emul.timing.joint.alone import AloneTimes
 
-__all__ = ["Act", "AlonePeriod", "Arrival", "Arrived", "Computed", "Issued", "Timer", "Waited"]
+__all__ = [
+    "NOBODY",
+    "AlonePeriod",
+    "Arrival",
+    "Arrived",
+    "Attached",
+    "Computed",
+    "Issued",
+    "Timer",
+    "Waited",
+]
+
+NOBODY: Int32Array = np.zeros(0, dtype=np.int32)
+"""No rank."""
+
 
 KEPT = 256
 """Times of operations that are kept, by program and by the starts of the ranks."""
@@ -58,25 +72,30 @@ class Arrived(NamedTuple):
     arrival: Arrival
 
 
-class Issued(NamedTuple):
-    """An operation was issued: by the ranks of ``arrivals`` there, by the others here."""
+class Issued:
+    """An operation was issued: by the ranks of ``arrivals`` there, by the others here.
 
-    operation: Operation
-    arrivals: tuple[Arrival, ...]
-    first_ps: int
-    issued_ps: Int64Array
-    starts_ps: Int64Array
-    times: AloneTimes
+    The ranks ``missing`` are yet to issue it. ``issued_ps``, ``starts_ps``, ``done_ps`` (ranks,):
+    when each issued it, started it and is done; ``first_ps`` and ``last_ps``: the first start, and
+    the last use of a link or end.
+    """
 
-    @property
-    def done_ps(self) -> Int64Array:
-        """When each rank is done: (ranks,)."""
-        return self.first_ps + self.times.done_ps
-
-    @property
-    def last_ps(self) -> int:
-        """When the last rank is."""
-        return self.first_ps + self.times.last_ps
+    def __init__(
+        self,
+        operation: Operation,
+        arrivals: tuple[Arrival, ...],
+        missing: Int32Array,
+        issued_ps: Int64Array,
+        starts_ps: Int64Array,
+        times: AloneTimes,
+    ) -> None:
+        """Take the operation and its times from its first start on."""
+        self.operation, self.arrivals, self.missing = operation, arrivals, missing
+        self.issued_ps, self.starts_ps = issued_ps, starts_ps
+        self.times = times
+        self.first_ps = int(starts_ps.min())
+        self.done_ps: Int64Array = self.first_ps + times.done_ps
+        self.last_ps = self.first_ps + times.last_ps
 
     @property
     def moments(self) -> Moments:
@@ -93,20 +112,39 @@ class Issued(NamedTuple):
         operation, times = self.operation, self.times
         row = (
             operation.name,
-            operation.member.number,
+            operation.member.communicator,
             base_ps + int(self.issued_ps.min()),
             base_ps + self.first_ps,
-            base_ps + self.last_ps,
+            base_ps + int(self.done_ps.max()),
         )
         since_ps = base_ps + self.first_ps
         return HistoryEntry(row, SentTransfers(times.timeline, times.lines, since_ps, times.origin))
 
     def after_wait(self, ranks: Int32Array, clocks_ps: Int64Array) -> Int64Array:
         """Return the clocks, (n,), after ``ranks`` of the operation have waited for it."""
-        at = np.searchsorted(self.operation.member.ranks, ranks)
         later = clocks_ps.copy()
-        later[ranks] = np.maximum(clocks_ps[ranks], self.done_ps[at])
+        later[ranks] = np.maximum(clocks_ps[ranks], self.done_ps[self.at(ranks)])
         return later
+
+    def at(self, ranks: Int32Array) -> Int64Array:
+        """Return the places of ``ranks`` among those of the operation."""
+        places: Int64Array = np.searchsorted(self.operation.member.ranks, ranks)
+        return places
+
+    def attach(self, ranks: Int32Array, issued_ps: Int64Array) -> None:
+        """Let ``ranks`` that were missing issue it at ``issued_ps`` (ranks,)."""
+        at = self.at(ranks)
+        self.issued_ps[at] = self.starts_ps[at] = issued_ps
+        self.done_ps[at] = np.maximum(issued_ps, self.done_ps[at])
+        self.missing = np.setdiff1d(self.missing, ranks).astype(np.int32)
+
+
+class Attached(NamedTuple):
+    """Some ranks that were missing in an operation have issued it."""
+
+    issued: Issued
+    ranks: Int32Array
+    arrivals: tuple[Arrival, ...]
 
 
 class Waited(NamedTuple):
@@ -116,7 +154,7 @@ class Waited(NamedTuple):
     ranks: Int32Array
 
 
-Act = Computed | Arrived | Issued | Waited
+Act = Computed | Arrived | Issued | Attached | Waited
 
 
 class Timer:
@@ -195,14 +233,18 @@ class AlonePeriod:
         self.acts.append(Arrived(arrival))
         return arrival
 
-    def meets(self, operation: Operation, arrivals: tuple[Arrival, ...]) -> Issued | None:
+    def meets(
+        self, operation: Operation, arrivals: tuple[Arrival, ...], missing: Int32Array = NOBODY
+    ) -> Issued | None:
         """Return the issue of an operation; None where it would meet another.
 
         Raises the faults of timing it alone.
         """
-        issued_ps = self.now_ps[operation.member.ranks]
-        for arrival in arrivals:
-            issued_ps[np.searchsorted(operation.member.ranks, arrival.ranks)] = arrival.clocks_ps
+        ranks = operation.member.ranks
+        issued_ps = self._issued_ps(ranks, arrivals)
+        if len(missing):  # it sends nothing, and its own start changes no other's
+            late = np.searchsorted(ranks, missing)
+            issued_ps[late] = np.delete(issued_ps, late).min()
         starts_ps, before = issued_ps, self.last_of.get(operation.member.number)
         if before is not None:
             starts_ps = np.maximum(issued_ps, before.done_ps)
@@ -210,7 +252,14 @@ class AlonePeriod:
         times = self.timer.times(operation, starts_ps - first_ps)
         if not self._is_apart(times, first_ps):
             return None
-        return Issued(operation, arrivals, first_ps, issued_ps, starts_ps, times)
+        return Issued(operation, arrivals, missing, issued_ps, starts_ps, times)
+
+    def _issued_ps(self, ranks: Int32Array, arrivals: tuple[Arrival, ...]) -> Int64Array:
+        """Return when each of ``ranks`` comes: when it arrived, or now."""
+        issued_ps = self.now_ps[ranks]
+        for arrival in arrivals:
+            issued_ps[np.searchsorted(ranks, arrival.ranks)] = arrival.clocks_ps
+        return issued_ps
 
     def _is_apart(self, times: AloneTimes, first_ps: int) -> bool:
         """Say whether an operation that starts then uses no link at once with another."""
@@ -226,6 +275,16 @@ class AlonePeriod:
         self.in_flight[act.operation] = act
         self.last_of[act.operation.member.number] = act
         for arrival in act.arrivals:
+            self.arrivals.remove(arrival)
+
+    def attach(
+        self, operation: Operation, ranks: Int32Array, arrivals: tuple[Arrival, ...]
+    ) -> None:
+        """Let ``ranks`` that were missing in an operation issue it."""
+        act = self.in_flight[operation]
+        act.attach(ranks, self._issued_ps(ranks, arrivals))
+        self.acts.append(Attached(act, ranks, arrivals))
+        for arrival in arrivals:
             self.arrivals.remove(arrival)
 
     def wait(self, operation: Operation, ranks: Int32Array) -> None:
@@ -253,7 +312,7 @@ class AlonePeriod:
         """Say whether nothing to come can hang on an act otherwise than by the clocks after it."""
         if isinstance(act, Arrived):
             return act.arrival not in self.arrivals
-        return not isinstance(act, Issued) or act.last_ps <= until_ps
+        return not isinstance(act, Issued) or (act.last_ps <= until_ps and not len(act.missing))
 
     def _pass(self, act: Act, entries: list[HistoryEntry]) -> None:
         """Put an act behind, into the clocks before the others."""

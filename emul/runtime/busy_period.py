@@ -8,11 +8,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
-from emul.runtime.alone_period import AlonePeriod, Arrival, Arrived, Computed, Issued
+from emul.runtime.alone_period import (
+    NOBODY,
+    AlonePeriod,
+    Arrival,
+    Arrived,
+    Attached,
+    Computed,
+    Issued,
+)
 from emul.runtime.footprints import Footprints
 from emul.runtime.history import HistoryEntry, SentTransfers
 from emul.runtime.operation import Operation, checked_clock
-from emul.timing import Arrive, Compute, Hold, Issue, Moments, Outcome, Wait
+from emul.timing import (
+    Arrive,
+    Attach,
+    Compute,
+    Footprint,
+    Hold,
+    Issue,
+    MessageCounts,
+    Moments,
+    Outcome,
+    Wait,
+    network_draws,
+)
 
 if TYPE_CHECKING:
     from emul.timing.joint.simulation import JointSimulation
@@ -49,6 +69,8 @@ class BusyPeriod:
         self.simulation = simulation
         self.footprints = footprints
         self.have_memory = have_memory
+        self.links_draw = have_memory and network_draws(footprints.planner.network)
+        self.sent: dict[int, MessageCounts] = {}
         self.operations: list[Operation] = []
         self.last_of: dict[int, Issue] = {}
         self.arrivals: dict[Arrival, Arrive] = {}
@@ -75,12 +97,14 @@ class BusyPeriod:
             elif isinstance(act, Arrived):
                 busy.take_arrival(act.arrival)
             elif isinstance(act, Issued):
-                busy.issue(act.operation, act.arrivals)
+                busy.issue(act.operation, act.arrivals, _missing_at_first(alone, act))
+            elif isinstance(act, Attached):
+                busy.attach(act.issued.operation, act.ranks, act.arrivals)
             elif act.issued.operation in alone.in_flight:
                 busy.wait(act.issued.operation, act.ranks)
             else:
-                at = np.searchsorted(act.issued.operation.member.ranks, act.ranks)
-                busy.simulation.take(Hold(act.ranks, act.issued.done_ps[at]))
+                until_ps = act.issued.done_ps[act.issued.at(act.ranks)]
+                busy.simulation.take(Hold(act.ranks, until_ps))
         busy.outstanding = alone.outstanding
         return busy
 
@@ -102,16 +126,35 @@ class BusyPeriod:
         act = self.arrivals[arrival] = Arrive(arrival.ranks)
         self.simulation.take(act)
 
-    def issue(self, operation: Operation, arrivals: tuple[Arrival, ...]) -> None:
-        """Let all ranks of an operation issue it: at their ``arrivals``, or here."""
-        footprint = self.footprints.of(operation.prepared, operation.member)
+    def issue(
+        self, operation: Operation, arrivals: tuple[Arrival, ...], missing: Int32Array = NOBODY
+    ) -> None:
+        """Let all ranks of an operation but the ``missing`` issue it: where they arrived, or here.
+        """
+        footprint = self._drawn(self.footprints.of(operation.prepared, operation.member))
         came = tuple(self.arrivals.pop(arrival) for arrival in arrivals)
-        issue = Issue(footprint, self.last_of.get(footprint.communicator), came)
+        issue = Issue(footprint, self.last_of.get(footprint.communicator), came, missing)
         operation.issue = issue
         self.simulation.take(issue)
         self.last_of[footprint.communicator] = issue
         self.operations.append(operation)
         self.outstanding += 1
+
+    def _drawn(self, footprint: Footprint) -> Footprint:
+        """Return a footprint with its draws: by the messages of its connections before it."""
+        if not self.links_draw:
+            return footprint
+        before = self.sent.get(footprint.communicator, MessageCounts.none())
+        self.sent[footprint.communicator] = before + footprint.messages
+        return footprint.after(before)
+
+    def attach(
+        self, operation: Operation, ranks: Int32Array, arrivals: tuple[Arrival, ...]
+    ) -> None:
+        """Let ``ranks`` that were missing in an operation issue it."""
+        assert operation.issue is not None
+        came = tuple(self.arrivals.pop(arrival) for arrival in arrivals)
+        self.simulation.take(Attach(operation.issue, ranks, came))
 
     def wait(self, operation: Operation, ranks: Int32Array) -> None:
         """Let ``ranks`` of an operation wait for it."""
@@ -205,13 +248,19 @@ class BusyPeriod:
         moments = outcome.moments[operation.issue].after(self.base_ps)
         row = (
             operation.name,
-            operation.member.number,
+            operation.member.communicator,
             int(moments.issued_ps.min()),
             int(moments.started_ps.min()),
             int(moments.done_ps.max()),
         )
         lines, origin = outcome.lines[operation.issue], operation.issue.footprint.transfers.origin
         return HistoryEntry(row, SentTransfers(outcome.timeline, lines, self.base_ps, origin))
+
+
+def _missing_at_first(alone: AlonePeriod, issued: Issued) -> Int32Array:
+    """Return the ranks that had not come yet when an operation was issued."""
+    late = [act.ranks for act in alone.acts if isinstance(act, Attached) and act.issued is issued]
+    return np.unique(np.concatenate([issued.missing, *late])).astype(np.int32)
 
 
 def _same(moments: Moments) -> Moments:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
-from emul.runtime.alone_period import AlonePeriod, Arrival, Timer
+from emul.runtime.alone_period import NOBODY, AlonePeriod, Arrival, Issued, Timer
 from emul.runtime.busy_period import BusyPeriod
 from emul.runtime.footprints import Footprints
 from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTable
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from emul.timing.joint.simulation import JointSimulation
 
 __all__ = ["RankClocks"]
+
+ALONE = True
+"""Whether operations that meet no other are timed alone, which saves time and changes none."""
 
 
 class RankClocks:
@@ -82,29 +85,53 @@ class RankClocks:
             if isinstance(self._period, BusyPeriod):
                 checked_clock(self._period.base_ps)
                 self._footprints.of(prepared, member)
-            elif self._have_memory:
+            elif self._have_memory or not ALONE:
                 self._footprints.of(prepared, member)
             elif member.number or not self._period.is_idle:
                 self._period.meets(self._operation(member, prepared), ())
 
     def issue(
-        self, member: Issuer, prepared: Prepared, arrivals: tuple[Arrival, ...] = ()
+        self,
+        member: Issuer,
+        prepared: Prepared,
+        arrivals: tuple[Arrival, ...] = (),
+        missing: Int32Array = NOBODY,
+        name: str = "",
     ) -> Operation:
         """Let every rank of ``member`` issue a collective, and go on.
 
-        Those of ``arrivals`` issued it there, the others here.
+        Those of ``arrivals`` issued it there, the others here; the ranks ``missing``, which send
+        nothing, are yet to come. ``name``: where it is not that of the collective.
         """
         with self._lock:
             self._let_go()
-            operation = self._operation(member, prepared)
+            operation = self._operation(member, prepared, name)
             if isinstance(self._period, AlonePeriod):
-                act = None if self._have_memory else self._period.meets(operation, arrivals)
-                if act is not None:
+                if act := self._alone_act(self._period, operation, arrivals, missing):
                     self._period.issue(act)
                     return operation
                 self._period = self._busy(self._period)
-            self._period.issue(operation, arrivals)
+            self._period.issue(operation, arrivals, missing)
             return operation
+
+    def _alone_act(
+        self,
+        period: AlonePeriod,
+        operation: Operation,
+        arrivals: tuple[Arrival, ...],
+        missing: Int32Array,
+    ) -> Issued | None:
+        """Return the issue of an operation that meets no other, on links without memory."""
+        if self._have_memory or not ALONE:
+            return None
+        return period.meets(operation, arrivals, missing)
+
+    def attach(
+        self, operation: Operation, ranks: Int32Array, arrivals: tuple[Arrival, ...] = ()
+    ) -> None:
+        """Let ``ranks`` that were missing in an operation issue it: where they arrived, or here."""
+        with self._lock:
+            self._period.attach(operation, ranks, arrivals)
 
     def arrive(self, ranks: Int32Array) -> Arrival:
         """Note that ``ranks`` come here to a collective that others are yet to come to."""
@@ -176,8 +203,8 @@ class RankClocks:
     def _in_flight(self) -> list[HistoryEntry]:
         return self._period.entries()
 
-    def _operation(self, member: Issuer, prepared: Prepared) -> Operation:
-        return Operation(member, prepared, self._moments_of, self._time_of)
+    def _operation(self, member: Issuer, prepared: Prepared, name: str = "") -> Operation:
+        return Operation(member, prepared, self._moments_of, self._time_of, name)
 
     def _moments_of(self, operation: Operation) -> Moments:
         """Return the moments of a collective that is not settled."""
@@ -199,7 +226,7 @@ class RankClocks:
             return
         for entry in period.end():
             self._history.add(entry)
-        if period.is_idle and not self._have_memory:
+        if period.is_idle and not self._have_memory and ALONE:
             self._period = self._alone(period.base_ps, period.clocks_ps())
 
     def _alone(self, base_ps: int, clocks_ps: Int64Array) -> AlonePeriod:

@@ -44,6 +44,7 @@ class Footprints:
                 member.ranks,
                 member.number,
                 timing.seed,
+                member.release,
             )
         self._kept[key] = footprint  # the last one used stands last
         if len(self._kept) > KEPT:

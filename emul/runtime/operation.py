@@ -13,7 +13,7 @@ from emul.plans import Program
 from emul.runtime.history import HistoryEntry
 from emul.runtime.planner import Prepared
 from emul.runtime.prediction import Prediction
-from emul.timing import Issue, Moments
+from emul.timing import Issue, Moments, Release
 from emul.units import PS_PER_S
 
 __all__ = ["LATEST_PS", "Issuer", "Operation", "checked_clock"]
@@ -32,7 +32,15 @@ class Issuer(Protocol):
 
     @property
     def number(self) -> int:
-        """0 for the world, then groups in the order of their making."""
+        """0 for the world, then groups, and pairs that send, in the order of their making."""
+
+    @property
+    def communicator(self) -> int:
+        """The number of the communicator that they belong to: their own, but of a pair."""
+
+    @property
+    def release(self) -> Release:
+        """When a sender is done with a transfer."""
 
 
 class FormerMember(NamedTuple):
@@ -40,6 +48,8 @@ class FormerMember(NamedTuple):
 
     ranks: Int32Array
     number: int
+    communicator: int
+    release: Release = "arrival"
 
 
 class Operation:
@@ -54,6 +64,7 @@ class Operation:
         "_time_ps",
         "entry",
         "issue",
+        "name",
         "member",
         "moments_of",
         "prepared",
@@ -67,8 +78,13 @@ class Operation:
         prepared: Prepared,
         moments_of: Callable[[Operation], Moments],
         time_of: Callable[[Operation], int],
+        name: str = "",
     ) -> None:
-        """Take a collective of ``member``, and who tells its moments and its time so far."""
+        """Take a collective of ``member``, and who tells its moments and its time so far.
+
+        ``name``: where it is not that of the collective.
+        """
+        self.name = name or prepared.program.layout.shape.collective.name
         self.member = member
         self.prepared = prepared
         self.moments_of = moments_of
@@ -84,11 +100,12 @@ class Operation:
         """Return the settled operation: its moments so far, apart from any clock."""
         known = self.moments
         state = dict.fromkeys(("_settled", "entry", "issue", "moments_of", "time_of"))
-        member = FormerMember(known.ranks, self.member.number)
+        member = FormerMember(known.ranks, self.member.number, self.member.communicator)
         return None, state | {
             "_known": known,
             "_time_ps": self.time_ps,
             "member": member,
+            "name": self.name,
             "prepared": self.prepared,
             "waited": np.ones_like(self.waited),
         }
@@ -102,11 +119,6 @@ class Operation:
     def prediction(self) -> Prediction:
         """The prediction of the collective alone, all ranks at once, from its moment on."""
         return self.prepared.prediction
-
-    @property
-    def name(self) -> str:
-        """The name of the collective."""
-        return self.program.layout.shape.collective.name
 
     def settle(self, moments_of: Callable[[], Moments], time_ps: int) -> None:
         """Take the moments, told when asked for, and the time: nothing can change them any more."""
