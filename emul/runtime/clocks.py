@@ -12,9 +12,11 @@ modelled time.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 
@@ -26,7 +28,7 @@ from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTabl
 from emul.runtime.operation import Issuer, Operation, checked_clock
 from emul.runtime.planner import Planner, Prepared
 from emul.runtime.traced import trace_of_history
-from emul.timing import Moments
+from emul.timing import Footprint, Moments
 from emul.timing.joint.alone import AloneTimes, has_memory, time_alone
 from emul.tracks import Trace
 
@@ -39,6 +41,10 @@ ALONE = True
 """Whether operations that meet no other are timed alone, which saves time and changes none."""
 
 
+_LIVING: WeakSet[RankClocks] = WeakSet()
+"""Whose locks are held while a process is forked, so that a child never finds one taken."""
+
+
 class RankClocks:
     """The clocks of all ranks, and what is in flight. Safe to be used from several threads."""
 
@@ -47,6 +53,7 @@ class RankClocks:
         self.planner = planner
         self.size = planner.topology.world_size
         self._lock = RLock()
+        _LIVING.add(self)
         self._footprints = Footprints(planner)
         self._timer = Timer(self._time_alone, changes=planner.changes)
         self._history = History()
@@ -58,6 +65,7 @@ class RankClocks:
             period = self._period
             for operation in period.operations:
                 operation.settle(partial(period.moments_of, operation))
+            self._footprints.restart()
             self._history = History()
             self._period = self._alone(0, _zeros(self.size))
 
@@ -89,7 +97,7 @@ class RankClocks:
             if isinstance(self._period, BusyPeriod):
                 checked_clock(self._period.base_ps)
                 self._footprints.of(prepared, member)
-            elif self._have_memory or not ALONE:
+            elif self._have_memory or self._footprints.links_draw or not ALONE:
                 self._footprints.of(prepared, member)
             elif member.number or not self._period.is_idle:
                 self._period.meets(self._operation(member, prepared), ())
@@ -110,6 +118,7 @@ class RankClocks:
         with self._lock:
             self._let_go()
             operation = self._operation(member, prepared, name)
+            operation.drawn = self._footprints.issued(prepared, member)
             if isinstance(self._period, AlonePeriod):
                 if act := self._alone_act(self._period, operation, arrivals, missing):
                     self._period.issue(act)
@@ -274,13 +283,45 @@ class RankClocks:
         def in_full() -> AloneTimes:
             clocks_ps = _zeros(self.size)
             clocks_ps[operation.member.ranks] = starts_ps
-            footprint = self._footprints.of(operation.prepared, operation.member)
-            return time_alone(footprint, self._simulation(at_ps, clocks_ps))
+            return time_alone(drawn or first(), self._simulation(at_ps, clocks_ps))
 
-        if operation.member.number or starts_ps.any():
+        def first() -> Footprint:
+            return self._footprints.of(operation.prepared, operation.member)
+
+        drawn = operation.drawn
+        predicted = drawn is None or drawn is first()
+        if operation.member.number or starts_ps.any() or not predicted:
             return in_full()
         timeline = operation.prediction.timeline
         return AloneTimes.at_once(timeline, self.size, lambda: in_full().moments)
+
+
+    def hold(self) -> None:
+        """Let no other thread in until ``let_in``."""
+        self._lock.acquire()
+
+    def let_in(self) -> None:
+        """Let other threads in again."""
+        self._lock.release()
+
+
+_held: list[RankClocks] = []
+
+
+def _hold_all() -> None:
+    _held[:] = _LIVING
+    for clocks in _held:
+        clocks.hold()
+
+
+def _let_in_all() -> None:
+    while _held:
+        _held.pop().let_in()
+
+
+os.register_at_fork(
+    before=_hold_all, after_in_parent=_let_in_all, after_in_child=_let_in_all
+)
 
 
 def _zeros(ranks: int) -> Int64Array:

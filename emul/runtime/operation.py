@@ -13,7 +13,7 @@ from emul.plans import Program
 from emul.runtime.history import HistoryEntry
 from emul.runtime.planner import Prepared
 from emul.runtime.prediction import Prediction
-from emul.timing import Issue, Moments, Release
+from emul.timing import Footprint, Issue, Moments, Release
 from emul.units import PS_PER_S
 
 __all__ = ["LATEST_PS", "Issuer", "Operation", "checked_clock"]
@@ -62,6 +62,7 @@ class Operation:
         "_known",
         "_settled",
         "_time_ps",
+        "drawn",
         "entry",
         "issue",
         "name",
@@ -92,6 +93,7 @@ class Operation:
         self._known: Moments | None = None
         self._settled: Callable[[], Moments] | None = None
         self._time_ps: int | None = None
+        self.drawn: Footprint | None = None  # with its draws, where links draw
         self.issue: Issue | None = None  # in its busy period, as long as it is not over
         self.entry: HistoryEntry | None = None  # when it is over, for the history
         self.waited: BoolArray = np.zeros(len(member.ranks), dtype=bool)
@@ -99,7 +101,7 @@ class Operation:
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return the settled operation: its moments so far, apart from any clock."""
         known = self.moments
-        state = dict.fromkeys(("_settled", "entry", "issue", "moments_of", "time_of"))
+        state = dict.fromkeys(("_settled", "drawn", "entry", "issue", "moments_of", "time_of"))
         member = FormerMember(known.ranks, self.member.number, self.member.communicator)
         return None, state | {
             "_known": known,

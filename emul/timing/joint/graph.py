@@ -261,6 +261,8 @@ class JointGraph:
         before = None if op.after is None else self.issues.get(op.after)
         if before is not None:
             self._wait_for(before.ends, starts)
+        if op.not_before_ps is not None:
+            self._wait_for(self._stay(ranks, op.not_before_ps), starts)
         lines = self._add(_on_its_channels(footprint))
         self._edges.append(
             (footprint.earlier + lines.start, footprint.later + lines.start, footprint.kind)

@@ -171,10 +171,11 @@ class Issue:
     """All ranks of ``footprint`` issue it, to start after the issue ``after``, if there is one.
 
     Those of ``arrivals`` issued it when they arrived, which uses the arrivals up, the others now;
-    the ranks ``missing``, rising, are yet to issue it (see Attach).
+    the ranks ``missing``, rising, are yet to issue it (see Attach). ``not_before_ps`` (ranks,):
+    before which no rank starts, where the issue before it has left the simulation.
     """
 
-    __slots__ = ("after", "arrivals", "footprint", "missing")
+    __slots__ = ("after", "arrivals", "footprint", "missing", "not_before_ps")
 
     def __init__(
         self,
@@ -182,8 +183,10 @@ class Issue:
         after: Issue | None,
         arrivals: tuple[Arrive, ...] = (),
         missing: Int32Array | None = None,
+        not_before_ps: Int64Array | None = None,
     ) -> None:
         """Take the footprint, the issue before it on the same communicator, and who is here."""
+        self.not_before_ps = not_before_ps
         self.footprint = footprint
         self.after = after
         self.arrivals = arrivals
