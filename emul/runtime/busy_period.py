@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emul.arrays import Int32Array, Int64Array
-from emul.errors import TimeLimitError
+from emul.errors import OutageError, TimeLimitError
 from emul.runtime.history import HistoryEntry, SentTransfers
 from emul.runtime.operation import Operation
 from emul.timing import Compute, Footprint, Issue, Join, Outcome, Wait
@@ -77,7 +77,7 @@ class BusyPeriod:
 
         Operations that are over are let go of in batches, which changes no time.
         """
-        outcome = self.simulation.outcome()
+        outcome = self._told()
         if len(self.simulation) >= self.next_advance:
             self._advance()
             self.next_advance = len(self.simulation) + MANY_TRANSFERS
@@ -100,7 +100,7 @@ class BusyPeriod:
         Returns their entries for the history. Links then forget all earlier traffic, so the
         program alone decides when this happens.
         """
-        outcome = self.simulation.outcome()
+        outcome = self._told()
         last_ps = max((int(each.done_ps.max()) for each in outcome.moments.values()), default=0)
         if last_ps <= self.simulation.clocks_ps().min():
             self._let_go(list(outcome.moments), outcome)
@@ -122,8 +122,15 @@ class BusyPeriod:
         outcome = self.outcome()
         return [operation.entry or self._entry(operation, outcome) for operation in self.operations]
 
-    def _advance(self) -> None:
+    def _told(self) -> Outcome:
+        """Return the outcome of operations; raises OutageError if any of them failed."""
         outcome = self.simulation.outcome()
+        for failure in outcome.failures.values():
+            raise OutageError(failure.text)
+        return outcome
+
+    def _advance(self) -> None:
+        outcome = self._told()
         self._let_go(self.simulation.advance(), outcome)
 
     def _let_go(self, over: list[Issue], outcome: Outcome) -> None:
