@@ -121,6 +121,7 @@ class Issued:
             base_ps + int(self.issued_ps.min()),
             base_ps + self.first_ps,
             base_ps + int(self.done_ps.max()),
+            None,
         )
         since_ps = base_ps + self.first_ps
         return HistoryEntry(row, SentTransfers(times.timeline, times.lines, since_ps, times.origin))
@@ -360,6 +361,9 @@ class AlonePeriod:
     def time_of(self, operation: Operation) -> int:
         """Return the picoseconds that an operation in flight takes."""
         return self.in_flight[operation].times.last_ps
+
+    def failure_of(self, operation: Operation) -> str | None:
+        """Return None: on links that never change, no operation fails."""
 
     def entries(self) -> list[HistoryEntry]:
         """Return the entries of the operations in flight."""

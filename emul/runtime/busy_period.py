@@ -217,6 +217,12 @@ class BusyPeriod:
         assert operation.issue is not None
         return self.outcome().moments[operation.issue].time_ps
 
+    def failure_of(self, operation: Operation) -> str | None:
+        """Return why an operation in flight fails; None where it does not."""
+        assert operation.issue is not None
+        failure = self.outcome().failures.get(operation.issue)
+        return None if failure is None else failure.text
+
     def entries(self) -> list[HistoryEntry]:
         """Return the entries of all operations, as known so far."""
         outcome = self.outcome()
@@ -234,6 +240,8 @@ class BusyPeriod:
             if operation.issue is not None and operation.issue in gone:
                 operation.entry = self._entry(operation, outcome).cut_out()
                 moments = outcome.moments[operation.issue].after(self.base_ps)
+                failure = outcome.failures.get(operation.issue)
+                operation.failure = None if failure is None else failure.text
                 operation.settle(partial(_same, moments), moments.time_ps)
                 operation.issue.after = None  # or every operation would keep all earlier ones
                 operation.issue = None
@@ -241,12 +249,14 @@ class BusyPeriod:
     def _entry(self, operation: Operation, outcome: Outcome) -> HistoryEntry:
         assert operation.issue is not None
         moments = outcome.moments[operation.issue].after(self.base_ps)
+        failure = outcome.failures.get(operation.issue)
         row = (
             operation.name,
             operation.member.communicator,
             int(moments.issued_ps.min()),
             int(moments.started_ps.min()),
             int(moments.done_ps.max()),
+            None if failure is None else failure.text,
         )
         lines, origin = outcome.lines[operation.issue], operation.issue.footprint.transfers.origin
         return HistoryEntry(row, SentTransfers(outcome.timeline, lines, self.base_ps, origin))

@@ -21,6 +21,7 @@ from weakref import WeakSet
 import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
+from emul.errors import OutageError
 from emul.runtime.alone_period import NOBODY, AlonePeriod, Arrival, Issued, Timer
 from emul.runtime.busy_period import BusyPeriod
 from emul.runtime.footprints import Footprints
@@ -64,6 +65,7 @@ class RankClocks:
         with self._lock:
             period = self._period
             for operation in period.operations:
+                operation.failure = operation.why_failed
                 operation.settle(partial(period.moments_of, operation))
             self._footprints.restart()
             self._history = History()
@@ -197,6 +199,14 @@ class RankClocks:
         with self._lock:
             return self._period.base_ps + int(self._period.clocks_ps()[ranks].min())
 
+    def check(self, operation: Operation) -> None:
+        """Raise OutageError where a collective has failed, by the program so far."""
+        if not self.planner.changes:
+            return
+        with self._lock:
+            if (why := operation.why_failed) is not None:
+                raise OutageError(why)
+
     def is_done(self, operation: Operation) -> bool:
         """Say whether the clock of every rank has reached the moment at which its part is done."""
         with self._lock:
@@ -224,7 +234,8 @@ class RankClocks:
         return self._period.entries()
 
     def _operation(self, member: Issuer, prepared: Prepared, name: str = "") -> Operation:
-        return Operation(member, prepared, self._moments_of, self._time_of, name)
+        tellers = self._moments_of, self._time_of, self._failure_of
+        return Operation(member, prepared, *tellers, name)
 
     def _moments_of(self, operation: Operation) -> Moments:
         """Return the moments of a collective that is not settled."""
@@ -234,6 +245,11 @@ class RankClocks:
     def _time_of(self, operation: Operation) -> int:
         with self._lock:
             return operation.time_ps if operation.settled else self._period.time_of(operation)
+
+    def _failure_of(self, operation: Operation) -> str | None:
+        with self._lock:
+            settled = operation.settled
+            return operation.failure if settled else self._period.failure_of(operation)
 
     def _let_go(self) -> None:
         """Let go of operations that are over; without any left, links without memory are idle."""

@@ -25,6 +25,7 @@ __all__ = [
     "Arrive",
     "Attach",
     "Compute",
+    "Failure",
     "Footprint",
     "Hold",
     "Issue",
@@ -315,9 +316,23 @@ class Moments:
         return int(self.straggler_of[waiting.argmax()])
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """That an operation failed: at ``moment_ps`` of the simulation, by the path with that name.
+
+    ``text``: why. Its ranks that were not done are done at that moment, or when they start.
+    """
+
+    moment_ps: int
+    path: str
+    text: str
+
+    __repr__ = brief
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """The outcome of operations: each issue's moments.
+    """The outcome of operations: each issue's moments, and which of them failed.
 
     ``timeline``: of everything, with the ``lines`` that are the transfers of each issue.
     """
@@ -325,5 +340,6 @@ class Outcome:
     moments: dict[Issue, Moments]
     timeline: Timeline
     lines: dict[Issue, slice]
+    failures: dict[Issue, Failure]
 
     __repr__ = brief
