@@ -47,6 +47,11 @@ BYTES_PER_SLICE = 200
 """Of traffic, dependencies and timeline (measured: a ring of 32 ranks in 10^6 slices)."""
 
 
+MOST_SLICES = 10**6
+"""Transfers that a program may come to in slices; with more of them, slices grow. Some 1 s to time,
+and 200 MB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slicing:
     """Slices of at most ``slice_bytes``, and ``slots`` times as many bytes of credit.
@@ -82,6 +87,19 @@ class Slicing:
             return 0
         nbytes = min(self.slots * self.slice_bytes, MOST_BYTES)
         return self.slots if self.counts_slots else nbytes
+
+    def growth(self, program: Program) -> int:
+        """Return of how many slices each of ``program`` is one: a power of two, mostly 1.
+
+        It doubles until MOST_SLICES are left, or no message is cut any more.
+        """
+        growth, largest = 1, int(program.nbytes.max(initial=0))
+        while (
+            growth * self.slice_bytes < largest
+            and transfers_in(program, self, growth) > MOST_SLICES
+        ):
+            growth *= 2
+        return growth
 
     def taken_by(self, nbytes: Int64Array) -> Int64Array:
         """Return the credit that slices take, (slices,)."""
@@ -177,6 +195,7 @@ class Traffic(Transfers):
     Rows move ``nplaces`` places from ``src_place`` on; a place is a chunk of a rank or a slice of
     one, and the ``n_places`` of all ranks are numbered together. Transfer t is the rows from
     ``first_row[t]`` on. ``order``, ``under_way``, ``drains`` and ``waits`` are the program's.
+    ``growth``: of how many slices each is one, where a program has too many of them.
     """
 
     n_places: int
@@ -190,6 +209,7 @@ class Traffic(Transfers):
     under_way: int
     drains: Int64Array
     waits: Waits | None
+    growth: int = 1
 
     __repr__ = brief
 
@@ -318,11 +338,14 @@ def not_before_ps(transfers: Transfers) -> Int64Array:
     return _NOTHING if given is None else given.not_before_ps
 
 
-def transfers_in(program: Program, slicing: Slicing | None) -> int:
-    """Return about how many transfers, whole or in slices, ``program`` comes to."""
+def transfers_in(program: Program, slicing: Slicing | None, growth: int = 1) -> int:
+    """Return about how many transfers, whole or in slices, ``program`` comes to.
+
+    ``growth``: of how many slices each is one.
+    """
     if slicing is None:
         return len(program)
-    return int((-(-program.nbytes // slicing.slice_bytes)).sum())
+    return int((-(-program.nbytes // (growth * slicing.slice_bytes))).sum())
 
 
 def _pieces(

@@ -252,7 +252,8 @@ def _credited(traffic: Transfers, network: Network, paths: Int32Array) -> Int32A
         return none
     windowed = np.zeros(len(network.path_latency_ps), dtype=bool)
     for path, link in network.links.items():
-        windowed[path] = link.transport.window_bytes > 0
+        own = path not in network.paths_by_credit
+        windowed[path] = own and link.transport.window_bytes > 0
     takers = (paths >= 0) & ~windowed[paths]
     found = FollowedConnections.of_traffic(traffic, paths, takers)
     carried = np.bincount(found.of[takers], traffic.takes[takers], len(found.path))
