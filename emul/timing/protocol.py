@@ -21,11 +21,11 @@ from emul.timing.engine.dependencies import (
     Edges,
     edges_between,
 )
-from emul.timing.traffic import NOBODY, Origin, Slicing, Traffic, Transfers
+from emul.timing.traffic import NOBODY, Origin, Traffic, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S, picoseconds
 
-__all__ = ["of_grown_slices", "on_the_wire", "windows_of", "with_hop_overheads", "without_windows"]
+__all__ = ["on_the_wire", "windows_of", "with_hop_overheads", "without_windows"]
 
 Columns = tuple[Int64Array, Int64Array, UInt8Array]
 
@@ -110,26 +110,6 @@ def without_windows(network: Network) -> Network:
     return replace(network, links=links)
 
 
-def of_grown_slices(network: Network, slicing: Slicing, growth: int, wire_factor: float) -> Network:
-    """Return ``network`` as slices see it that are each ``growth`` slices of ``slicing``.
-
-    Their credit grows with them, and would let more bytes pass. So connections without a window
-    have one: slices of c bytes with n slots come to n c / (RTT + c / C) bytes per second on a line
-    of C. The bytes on the wire are ``wire_factor`` times as many. Gaps last as long in all.
-    """
-    chunk_bytes = slicing.slice_bytes * wire_factor
-    window_bytes = slicing.slots * chunk_bytes if slicing.credit else 0.0
-    links, limited = {}, set()
-    for path, link in network.links.items():
-        transport = replace(link.transport, gap_s=link.transport.gap_s * growth)
-        if window_bytes and not transport.window_bytes:
-            each = window_bytes / transport.streams
-            transport = replace(transport, window_bytes=each, chunk_bytes=chunk_bytes)
-            limited.add(path)
-        links[path] = replace(link, transport=transport)
-    return replace(network, links=links, paths_by_credit=frozenset(limited))
-
-
 def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
     count, data = numbers.transfers, numbers.data
     src, dst, channel = (np.zeros(count, dtype=np.int32) for _ in range(3))
@@ -162,6 +142,7 @@ def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
         call_ps=round(constants.call_s * PS_PER_S),
         multiplicity=None,
         origin=_origin(traffic, numbers),
+        growth=np.zeros(0, dtype=np.int64),
     )
 
 

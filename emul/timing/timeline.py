@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from emul.arrays import Float64Array, Int64Array
@@ -18,7 +18,6 @@ from emul.timing.engine.ordered import times_in_order
 from emul.timing.engine.scheduler import NEVER_ENDS, TOO_LATE, schedule
 from emul.timing.engine.tables import Tables
 from emul.timing.protocol import (
-    of_grown_slices,
     on_the_wire,
     windows_of,
     with_hop_overheads,
@@ -157,7 +156,7 @@ def maker(
     """
     n, seen = network.world_size, with_hop_overheads(network, stack.hop_overhead_s)
     if stack is IDEAL or not stack.sends_whole_messages:
-        traffic, seen = _in_slices(program, seen, slicing, stack)
+        traffic = Traffic.of(program, slicing, stack)
         return lambda: (traffic, dependencies(traffic, n), seen), None
     windows = windows_of(network)
     messages, seen = Traffic.of(program, None), without_windows(seen)
@@ -167,18 +166,6 @@ def maker(
         return (*on_the_wire(messages, edges, stack), seen)
 
     return make, windows
-
-
-def _in_slices(
-    program: Program, network: Network, slicing: Slicing | None, stack: Stack
-) -> tuple[Traffic, Network]:
-    """Return the traffic of ``program`` in slices, grown if there are too many, and its network."""
-    growth = 1 if slicing is None else slicing.growth(program)
-    if slicing is None or growth == 1:
-        return Traffic.of(program, slicing, stack), network
-    grown = replace(slicing, slice_bytes=growth * slicing.slice_bytes)
-    traffic = replace(Traffic.of(program, grown, stack), growth=growth)
-    return traffic, of_grown_slices(network, slicing, growth, stack.wire_factor)
 
 
 def _failure(failure: Failure, network: Network, states: LinkStates, start_s: float) -> EmulError:

@@ -36,7 +36,6 @@ class Network:
     transfers together. ``links``: of each path that has any, by number; ``path_latency_ps`` and
     ``path_overhead_ps``: (paths,), zero from a site to itself; ``path_queue_ps``: the part of the
     latency that is a standing queue. ``trunks``: by the numbers of their two sites.
-    ``paths_by_credit``: those whose links have a window that credit comes to, beside the credit.
     """
 
     topology: Topology
@@ -48,7 +47,6 @@ class Network:
     path_latency_ps: Int64Array
     path_overhead_ps: Int64Array
     path_queue_ps: Int64Array
-    paths_by_credit: frozenset[int] = frozenset()
 
     __repr__ = brief
 

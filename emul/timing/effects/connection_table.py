@@ -37,7 +37,8 @@ class ConnectionTable:
     ``cwnd_rate``, ``cwnd_first`` to begin with, ``cwnd_most`` bytes and ``idle_ps``.
     ``multi_window``: by transfer, whether it needs more than one window; or empty. ``jitter_ps``,
     ``tail_ps``: by transfer, or empty. ``credited`` (transfers,): the connection whose ``credit``
-    each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in Transfers.
+    each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in Transfers; ``word_ps``
+    (transfers,): how much later than one trip back it is given back; or empty.
     """
 
     connection: Int32Array
@@ -61,6 +62,7 @@ class ConnectionTable:
     takes: Int64Array
     remainder: UInt8Array
     credit: int
+    word_ps: Int64Array
 
     __repr__ = brief
 
@@ -105,7 +107,7 @@ class ConnectionTable:
         return cls(
             connection=found.of,
             rate=by_path.rate[kind],
-            spacing_ps=by_path.spacing_ps[kind],
+            spacing_ps=_spacing_ps(by_path.spacing_ps[kind], traffic, found.of),
             term=by_path.term[kind],
             first_stream=first_stream,
             changing=number_of[found.path],
@@ -124,6 +126,7 @@ class ConnectionTable:
             takes=traffic.takes,
             remainder=traffic.remainder,
             credit=traffic.credit,
+            word_ps=_word_ps(traffic, network, paths),
         )
 
 
@@ -178,6 +181,16 @@ def _joint_rates(paths: list[tuple[int, Link]], network: Network) -> Float64Arra
             a, b = network.sites_of_path(path)
             found[i] = min(sites[a].uplink_bytes_per_s, sites[b].into_bytes_per_s)
     return found
+
+
+def _spacing_ps(usual_ps: Int64Array, traffic: Transfers, connection: Int32Array) -> Int64Array:
+    """Return the spacing of each connection, as many times ``usual_ps`` as its slices have grown."""
+    if not usual_ps.any() or not len(traffic.growth):
+        return usual_ps
+    growth = np.ones(len(usual_ps), dtype=np.int64)
+    there = connection >= 0
+    np.maximum.at(growth, connection[there], traffic.growth[there])
+    return usual_ps * growth
 
 
 def _ps(seconds: list[float]) -> Int64Array:
@@ -237,6 +250,18 @@ def _paths_of_trunks(network: Network) -> list[int]:
     return sorted(network.first_trunk_path + a * network.n_sites + b for a, b in network.trunks)
 
 
+def _word_ps(traffic: Transfers, network: Network, paths: Int32Array) -> Int64Array:
+    """Return how much later word of each arrival is back where slices have grown; or empty.
+
+    Credit for as many times the bytes then comes back after as many times the round trip.
+    """
+    if not (traffic.growth > 1).any():
+        return np.zeros(0, dtype=np.int64)
+    there, back = network.path_latency_ps, network.paths(traffic.dst, traffic.src)
+    rtt_ps: Int64Array = np.append(there, 0)[paths] + np.append(there, 0)[back]
+    return (traffic.growth - 1) * rtt_ps
+
+
 def _credited(traffic: Transfers, network: Network, paths: Int32Array) -> Int32Array:
     """Return the connection whose credit each transfer takes from, (transfers,), -1 for none.
 
@@ -252,8 +277,7 @@ def _credited(traffic: Transfers, network: Network, paths: Int32Array) -> Int32A
         return none
     windowed = np.zeros(len(network.path_latency_ps), dtype=bool)
     for path, link in network.links.items():
-        own = path not in network.paths_by_credit
-        windowed[path] = own and link.transport.window_bytes > 0
+        windowed[path] = link.transport.window_bytes > 0
     takers = (paths >= 0) & ~windowed[paths]
     found = FollowedConnections.of_traffic(traffic, paths, takers)
     carried = np.bincount(found.of[takers], traffic.takes[takers], len(found.path))
