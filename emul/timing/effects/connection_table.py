@@ -97,8 +97,7 @@ class ConnectionTable:
             shared = _paths_of_trunks(network)
         states = link_states_of(network, shared, seed=seed, start_s=start_s, until_s=until_s)
         classes, first_stream = classes_of(network, found, shared, seed)
-        links = [(path, network.links[path]) for path in used.tolist()]
-        by_path = _ByPath.of(links, network, windows[used])
+        by_path = _ByPath.of(used, network, windows[used])
         number_of = np.full(len(network.path_latency_ps), -1, dtype=np.int64)
         number_of[states.path] = np.arange(len(states.path))
         jitter_ps = tail_ps = np.zeros(0, dtype=np.int64)
@@ -144,8 +143,9 @@ class _ByPath:
     idle_ps: Int64Array
 
     @classmethod
-    def of(cls, paths: list[tuple[int, Link]], network: Network, windows: Float64Array) -> _ByPath:
-        """Return the figures of the ways given with their links, and of their ``windows``."""
+    def of(cls, used: Int32Array, network: Network, windows: Float64Array) -> _ByPath:
+        """Return the figures of the ways ``used``, (ways,), and of their ``windows``."""
+        paths = [(path, network.links[path]) for path in used.tolist()]
         links = [link for _, link in paths]
         limits = [usual_limit(link) for link in links]
         limit = np.array([each.bytes_per_s for each in limits], dtype=np.float64)
@@ -184,7 +184,7 @@ def _joint_rates(paths: list[tuple[int, Link]], network: Network) -> Float64Arra
 
 
 def _spacing_ps(usual_ps: Int64Array, traffic: Transfers, connection: Int32Array) -> Int64Array:
-    """Return the spacing of each connection, as many times ``usual_ps`` as its slices have grown."""
+    """Return the spacing of each connection: ``usual_ps``, times the growth of its slices."""
     if not usual_ps.any() or not len(traffic.growth):
         return usual_ps
     growth = np.ones(len(usual_ps), dtype=np.int64)
