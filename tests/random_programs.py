@@ -78,9 +78,13 @@ class Program:
         self.script.compute(ps, ranks)
         self.world.compute(ps / 1e12, ranks)
 
+    def given(self, n, count):
+        """The input of a call."""
+        return np.ones((n, count), np.uint8)
+
     def call(self, member, *, async_op):
         (name, algorithm), count = self.draw.choice(CALLS), self.draw.choice(COUNTS)
-        x = np.ones((member.size, count), np.uint8)
+        x = self.given(member.size, count)
         result = getattr(member, name)(x, algorithm=algorithm, async_op=async_op)
         flight = result._operation if async_op else result.operation
         ranks = member.ranks.tolist()
