@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, shown
-from emul.ops import REDUCTIONS, dtype_named
+from emul.ops import REDUCTIONS, Ops, dtype_named
 from emul.ops.buffers import Buffers
+from emul.ops.shapes import NO_ARITHMETIC, NoData, ShapeOnly, given_shape
 from emul.plans import Counts, Shape, collective_meant, collective_named
 from emul.reading.brief import one_line
 from emul.reading.checks import flag, is_array, one_of, rank, whole
 from emul.runtime import launch
 from emul.runtime.engine import Engine
 from emul.runtime.handle import Handle
+from emul.runtime.messages import Envelope
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO, Algorithm, Request
 from emul.runtime.run import Run
+from emul.timing import Release
 from emul.topology import Topology
 
 if TYPE_CHECKING:
@@ -36,12 +38,12 @@ if TYPE_CHECKING:
         Shifted,
     )
 
-__all__ = ["Communicator", "Group", "checked_ranks"]
+__all__ = ["Communicator", "Group"]
 
 DEFAULT_ALGORITHM = AUTO
 
 Array = Any
-"""The array of a caller: of NumPy, CuPy, or a library that speaks DLPack."""
+"""The array of a caller: of NumPy, CuPy, or a library that speaks DLPack; or a shape (NoData)."""
 
 No = Literal[False]
 Yes = Literal[True]
@@ -65,7 +67,9 @@ class Communicator:
 
     ranks: npt.NDArray[np.int32]
     number: int
+    communicator: int
     size: int
+    release: Release = "arrival"
 
     def __init__(
         self, engine: Engine, topology: Topology, ranks: npt.NDArray[np.int32], number: int
@@ -74,7 +78,7 @@ class Communicator:
         self.engine = engine
         self.planner = engine.planner_of(topology)
         self.ranks = ranks
-        self.number = number
+        self.number = self.communicator = number
         self.size = len(ranks)
 
     def _call(
@@ -97,17 +101,16 @@ class Communicator:
         engine, n, began_ns = self.engine, self.size, self.engine.begin()
         op, issued = one_of(op, "op", REDUCTIONS), flag(async_op, "async_op")
         root = rank(root, "root", n)
-        ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
-        buffers = Buffers(
-            collective_named(collective),
-            n,
-            x,
-            out,
-            counts,
-            revocable=engine.waits and not issued,
-            arrays=ops.arrays,
-        )
-        request = Request(buffers.shape, buffers.x.dtype.itemsize, op, algorithm, root)
+        promise, shape = collective_named(collective), given_shape(x)
+        ops: Ops
+        buffers: Buffers
+        if shape is not None:
+            ops, buffers = NO_ARITHMETIC, ShapeOnly(promise, n, shape, out, counts)
+        else:
+            ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
+            revocable = engine.waits and not issued
+            buffers = Buffers(promise, n, x, out, counts, revocable=revocable, arrays=ops.arrays)
+        request = Request(buffers.shape, buffers.dtype.itemsize, op, algorithm, root)
         begin = launch.issue if issued else launch.run
         return begin(request, self, ops, buffers, began_ns)
 
@@ -330,6 +333,79 @@ class Communicator:
         return whole(shift, "shift") % self.size
 
     @overload
+    def send(
+        self, x: Array, src: int, dst: int, *, tag: int = ..., async_op: No = ...
+    ) -> Run: ...
+
+    @overload
+    def send(self, x: Array, src: int, dst: int, *, tag: int = ..., async_op: Yes) -> Handle: ...
+
+    def send(
+        self, x: Array, src: int, dst: int, *, tag: int = 0, async_op: bool = False
+    ) -> Run | Handle:
+        """Let rank ``src`` send its buffer (count,) to rank ``dst``, as MPI_Send and MPI_Isend.
+
+        The sender is free when its last byte has left it; at once for an eager message of a stack
+        that has them. ``x`` is copied at once, or may be a shape. ``tag``: a receive finds the
+        sends of the same ranks and tag, in their order. The ``output`` of the run is None. Raises
+        ArgumentError for ranks that are not there or the same, and, without ``async_op``, where the
+        stack waits for a receiver that has not come; ShapeError, DTypeError.
+        """
+        return self._message(launch.send, x, src, dst, tag, async_op)
+
+    @overload
+    def recv(
+        self, src: int, dst: int, *, tag: int = ..., out: Array | None = ..., async_op: No = ...
+    ) -> Run: ...
+
+    @overload
+    def recv(
+        self, src: int, dst: int, *, tag: int = ..., out: Array | None = ..., async_op: Yes
+    ) -> Handle: ...
+
+    def recv(
+        self,
+        src: int,
+        dst: int,
+        *,
+        tag: int = 0,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Let rank ``dst`` receive a buffer (count,) from rank ``src``, as MPI_Recv and MPI_Irecv.
+
+        The receiver goes on when all has come. ``output`` of the run is what was sent, in ``out``
+        if that is given. Raises ArgumentError for ranks that are not there or the same, and,
+        without ``async_op``, where nothing was sent yet; ShapeError and DTypeError for an ``out``
+        that does not fit.
+
+        >>> import numpy as np, emul
+        >>> world = emul.World("three-campus")
+        >>> sent = world.send(np.arange(3.0), 0, 8, async_op=True)
+        >>> world.recv(0, 8).output
+        array([0., 1., 2.])
+        """
+        return self._message(launch.receive, out, src, dst, tag, async_op)
+
+    def _message(
+        self,
+        launched: Callable[..., Handle],
+        x: Any,
+        src: int,
+        dst: int,
+        tag: int,
+        async_op: bool,
+    ) -> Run | Handle:
+        began_ns, issued = self.engine.begin(), flag(async_op, "async_op")
+        src, dst = rank(src, "src", self.size), rank(dst, "dst", self.size)
+        if src == dst:
+            raise ArgumentError(f"dst {dst}: needed another rank than src")
+        ends = int(self.ranks[src]), int(self.ranks[dst])
+        envelope = Envelope(self.number, *ends, whole(tag, "tag"))
+        handle = launched(self.engine, envelope, x, began_ns, waits=not issued)
+        return handle if issued else handle.wait()
+
+    @overload
     def barrier(self, *, algorithm: Algorithm = ..., async_op: No = ...) -> Run: ...
 
     @overload
@@ -338,8 +414,8 @@ class Communicator:
     def barrier(
         self, *, algorithm: Algorithm = DEFAULT_ALGORITHM, async_op: bool = False
     ) -> Run | Handle:
-        """Let no rank go on before all have come: an all_reduce of one byte nobody looks at."""
-        x = self.engine.ops.arrays.from_host(np.zeros((self.size, 1), np.uint8))
+        """Let no rank go on before all have come: an all_reduce of one byte, without data."""
+        x = NoData(1, "uint8")
         return self._call("all_reduce", x, None, async_op, op="max", algorithm=algorithm)
 
     def predict(
@@ -414,20 +490,3 @@ class Group(Communicator):
         """Name the ranks."""
         ranks = ", ".join(map(str, self.ranks[:SHOWN].tolist()))  # more than fit in a line
         return one_line(f"<Group of {self.size} ranks of {self.place}: [{ranks}]>")
-
-
-def checked_ranks(ranks: Iterable[int], world_size: int) -> npt.NDArray[np.int32]:
-    """Return ``ranks`` in rising order. Raises ArgumentError where they are not a world's."""
-    if isinstance(ranks, str | bytes | bytearray | np.ma.MaskedArray):
-        raise ArgumentError(f"ranks {shown(ranks)}: needed whole numbers, one for each rank")
-    try:
-        found = sorted(whole(rank, "ranks with") for rank in islice(ranks, world_size + 1))
-    except TypeError:
-        raise ArgumentError(
-            f"ranks {shown(ranks)}: needed whole numbers, one for each rank"
-        ) from None
-    if not found or found[0] < 0 or found[-1] >= world_size or len(set(found)) < len(found):
-        raise ArgumentError(
-            f"ranks {shown(found)}: needed at least one, each once, from 0 to {world_size - 1}"
-        )
-    return np.array(found, dtype=np.int32)
