@@ -136,9 +136,9 @@ class Issue:
 class Send:
     """The rank begins to send ``count`` elements to rank ``to`` of the world, and goes on at once.
 
-    The k-th send of a communicator to a rank with this ``tag`` meets its k-th Recv there. The
-    sender is done when its last byte has left, or at once if the library sends so few bytes
-    eagerly. Raises ArgumentError.
+    The k-th send of a communicator to a rank with this ``tag`` meets its k-th Recv there. When the
+    sender is done, and whether the receiver has to come first, is as for `World.send`. Raises
+    ArgumentError.
     """
 
     to: int

@@ -12,7 +12,7 @@ from emul.errors import ArgumentError, ProgramError, listed
 from emul.ops import dtype_named
 from emul.plans import COLLECTIVES, Plan, Schedule, Shape
 from emul.programs.acts import Act, Issue, Recv, Send
-from emul.programs.groups import WORLD, RankGroup
+from emul.programs.groups import RankGroup
 
 __all__ = [
     "Call",
@@ -23,7 +23,6 @@ __all__ = [
     "Messages",
     "Operation",
     "UnlikeError",
-    "nbytes_of",
 ]
 
 SAME = attrgetter("collective", "dtype", "op", "algorithm", "root", "shift")
@@ -62,19 +61,17 @@ class UnlikeError(Exception):
 class Operation:
     """One operation, from the first rank that comes to it.
 
-    ``arrivals``: of the ranks that came, by the clocks. ``issued``: the operation of the clocks,
-    None before all have come. ``stopped``: the ranks that wait for that.
+    ``issued``: the operation of the clocks, None as long as other ranks have to come first.
+    ``stopped``: the ranks that wait for that.
     """
 
-    __slots__ = ("arrivals", "came", "issued", "missing", "stopped")
+    __slots__ = ("came", "issued", "stopped")
 
     needed = "needed the same call of every rank"
 
-    def __init__(self, missing: int, came: Came) -> None:
-        """Take the number of ranks that have yet to come, and the first that came."""
-        self.arrivals: list[object] = []
+    def __init__(self, came: Came) -> None:
+        """Take the first rank that came."""
         self.issued: object = None
-        self.missing = missing
         self.came = came
         self.stopped: list[int] = []
 
@@ -84,13 +81,18 @@ class Operation:
 
 
 class Collective(Operation):
-    """Operation ``number`` of a communicator, counted from 0."""
+    """Operation ``number`` of a communicator, counted from 0.
 
-    __slots__ = ("communicator", "number", "rows")
+    ``arrivals``: of the ranks that came, by the clocks; ``missing``: the number of the others.
+    """
+
+    __slots__ = ("arrivals", "communicator", "missing", "number", "rows")
 
     def __init__(self, communicator: Communicator, number: int, came: Came) -> None:
         """Take the call of the first rank that came."""
-        super().__init__(len(communicator.ranks), came)
+        super().__init__(came)
+        self.arrivals: list[object] = []
+        self.missing = len(communicator.ranks)
         self.communicator = communicator
         self.number = number
         self.rows: dict[int, tuple[int, ...]] = {}  # of all_to_all with counts, by rank
@@ -150,16 +152,12 @@ def _call(
 
 
 class Communicator:
-    """The ranks of a group, and how many operations each has issued on it.
+    """The ranks of a group, and how many operations each has issued on it."""
 
-    ``number``: 0 for that of the world, then in the order of first use.
-    """
-
-    def __init__(self, group: RankGroup, ranks: tuple[int, ...], number: int) -> None:
+    def __init__(self, group: RankGroup, ranks: tuple[int, ...]) -> None:
         """Begin without operations."""
         self.group = group
         self.ranks = ranks
-        self.number = number
         self.members: Collection[int] = frozenset(ranks)
         self.issued: dict[int, int] = {}
         self.open: dict[int, Collective] = {}
@@ -180,9 +178,9 @@ class Communicators:
     """The communicators of a world of ``world_size`` ranks, by their groups."""
 
     def __init__(self, world_size: int) -> None:
-        """Begin with that of the world."""
+        """Begin with none."""
         self.world_size = world_size
-        self._by_group = {WORLD: Communicator(WORLD, tuple(range(world_size)), 0)}
+        self._by_group: dict[RankGroup, Communicator] = {}
 
     def of(self, group: RankGroup, rank: int) -> Communicator:
         """Return the communicator of ``group``, which ``rank`` must be of: ProgramError."""
@@ -191,7 +189,7 @@ class Communicators:
             ranks = tuple(range(self.world_size)) if group.ranks is None else group.ranks
             if ranks[-1] >= self.world_size:
                 raise ProgramError(f"{group}: needed ranks from 0 to {self.world_size - 1}")
-            found = self._by_group[group] = Communicator(group, ranks, len(self._by_group))
+            found = self._by_group[group] = Communicator(group, ranks)
         if rank not in found.members:
             raise ProgramError(f"{group}: needed a group with rank {rank}, which uses it")
         return found
@@ -203,30 +201,21 @@ class Communicators:
 
 
 class Message(Operation):
-    """A message from one rank to another, sent and received under one tag."""
+    """A message from one rank to another, of which one end has come, or both."""
 
-    __slots__ = ("dst", "src", "tag", "within")
+    __slots__ = ("dst", "src")
 
     needed = "needed the same size of both"
 
-    def __init__(self, within: Communicator, src: int, dst: int, tag: int, came: Came) -> None:
+    def __init__(self, src: int, dst: int, came: Came) -> None:
         """Take the end that came first."""
-        super().__init__(2, came)
-        self.within = within
+        super().__init__(came)
         self.src = src
         self.dst = dst
-        self.tag = tag
 
     def __str__(self) -> str:
         """Name the end that came first, as errors do."""
         return str(self.came.act)
-
-    @property
-    def nbytes(self) -> int:
-        """Its bytes."""
-        act = self.came.act
-        assert isinstance(act, Send | Recv)
-        return nbytes_of(act)
 
     def lacking(self) -> str:
         """Return in words which rank has not come."""
@@ -240,26 +229,25 @@ class Messages:
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._open: dict[tuple[int, int, int, int], deque[Message]] = {}
+        self._open: dict[tuple[RankGroup, int, int, int], deque[Message]] = {}
 
-    def came(self, within: Communicator, came: Came) -> Message:
+    def came(self, came: Came) -> Message:
         """Return the message to which a rank came; raises UnlikeError for another size."""
         act = came.act
         assert isinstance(act, Send | Recv)
         is_send = isinstance(act, Send)
         src, dst = (came.rank, act.to) if isinstance(act, Send) else (act.source, came.rank)
-        key = within.number, src, dst, act.tag
+        key = act.group, src, dst, act.tag
         waiting = self._open.get(key)
         if waiting is None or isinstance(waiting[0].came.act, Send) == is_send:
-            message = Message(within, src, dst, act.tag, came)
+            message = Message(src, dst, came)
             self._open.setdefault(key, deque()).append(message)
-        else:
-            message = waiting.popleft()
-            if not waiting:
-                del self._open[key]
-            if message.nbytes != nbytes_of(act):
-                raise UnlikeError(message)
-        message.missing -= 1
+            return message
+        message = waiting.popleft()
+        if not waiting:
+            del self._open[key]
+        if _nbytes(message.came.act) != _nbytes(act):
+            raise UnlikeError(message)
         return message
 
     def open(self) -> Iterator[Message]:
@@ -268,8 +256,8 @@ class Messages:
             yield from waiting
 
 
-def nbytes_of(act: Send | Recv) -> int:
-    """Return the bytes of a message."""
+def _nbytes(act: Act) -> int:
+    assert isinstance(act, Send | Recv)
     return act.count * _itemsize(act.dtype)
 
 

@@ -14,16 +14,15 @@ from typing import Any, NoReturn, Protocol
 
 from emul.errors import EmulError, ProgramError, listed, one_of_many, shown
 from emul.programs.acts import Act, Compute, Issue, Mark, Recv, Send, Wait
+from emul.programs.groups import RankGroup
 from emul.programs.meeting import (
     Call,
     Came,
     Collective,
     Communicators,
-    Message,
     Messages,
     Operation,
     UnlikeError,
-    nbytes_of,
 )
 from emul.units import PS_PER_S
 
@@ -38,10 +37,6 @@ Places = Callable[[int, int], str]
 class Clocks(Protocol):
     """The clocks of all ranks, as a program makes them go on. Ranks rise within a call."""
 
-    @property
-    def eager_bytes(self) -> int:
-        """The longest message whose sender is done at once; -1 where none is."""
-
     def compute(self, durations_ps: list[int], ranks: list[int]) -> None:
         """Let each of ``ranks`` compute, (ranks,) picoseconds."""
 
@@ -51,15 +46,20 @@ class Clocks(Protocol):
     def arrive(self, ranks: list[int]) -> object:
         """Return the arrival of ``ranks``, at their clocks, at an operation to come."""
 
-    def issue(
-        self, call: Call, ranks: tuple[int, ...], communicator: int, arrivals: list[object]
-    ) -> object:
-        """Return the operation of a call to which all ``ranks`` came: in ``arrivals``, in order."""
+    def issue(self, call: Call, group: RankGroup, arrivals: list[object]) -> object:
+        """Return the operation of a call to which all ranks of ``group`` came, in ``arrivals``.
 
-    def message(
-        self, nbytes: int, src: int, dst: int, communicator: int, arrivals: list[object]
-    ) -> object:
-        """Return the operation of a message whose two ends came; first that which came first."""
+        Operations of equal groups are those of one communicator, and come in their order.
+        """
+
+    def send(self, act: Send, rank: int) -> object | None:
+        """Let ``rank`` send; return the operation, or None where the receiver must come first."""
+
+    def recv(self, act: Recv, rank: int) -> object | None:
+        """Let ``rank`` receive; return the operation, or None where the sender has not come.
+
+        The receives of a group find the sends of the same ranks and tag in their order.
+        """
 
     def wait(self, operation: object, ranks: list[int]) -> None:
         """Let some ranks of an operation wait until their own part of it is done."""
@@ -94,14 +94,11 @@ class _Rank:
         self.numbers: dict[str, list[int]] = {}  # of open operations, by their names
         self.waits: list[Operation] = []
 
-    def issue(self, name: str, operation: Operation | None) -> None:
-        """Number an operation; None for one that is done at once."""
-        if operation is not None:
-            self.open[self.issued] = name, operation
+    def issue(self, name: str, operation: Operation) -> None:
+        """Number an operation, and note its name."""
+        self.open[self.issued] = name, operation
         if name:
-            named = self.numbers.setdefault(name, [])
-            if operation is not None:
-                named.append(self.issued)
+            self.numbers.setdefault(name, []).append(self.issued)
         self.issued += 1
 
     def close(self, of: str | int) -> list[Operation]:
@@ -134,7 +131,6 @@ class _Merge:
         self.ranks = [_Rank(acts) for acts in programs]
         self.clocks = clocks
         self.places = places
-        self.eager_bytes = clocks.eager_bytes
         self.communicators = Communicators(len(self.ranks))
         self.messages = Messages()
         self.carry_out: dict[type, Callable[[int, _Rank, Any], bool]] = {
@@ -150,8 +146,9 @@ class _Merge:
     def _begin_round(self) -> None:
         self.computing: tuple[list[int], list[int]] = [], []  # picoseconds, ranks
         self.marking: dict[str, list[int]] = {}
-        self.arriving: dict[Operation, list[int]] = {}
+        self.arriving: dict[Collective, list[int]] = {}
         self.waiting: dict[Operation, list[int]] = {}
+        self.released: list[int] = []
 
     def run(self) -> None:
         """Carry out all acts."""
@@ -203,12 +200,15 @@ class _Merge:
         other = act.to if isinstance(act, Send) else act.source
         if other == rank or other >= len(self.ranks):
             raise ProgramError(f"{act}: needed another rank, from 0 to {len(self.ranks) - 1}")
-        communicator = self.communicators.of(act.group, rank)
-        self.communicators.of(act.group, other)
-        message = self.messages.came(communicator, Came(rank, state.number, act))
-        self.arriving.setdefault(message, []).append(rank)
-        eager = isinstance(act, Send) and nbytes_of(act) <= self.eager_bytes
-        state.issue(act.name, None if eager else message)
+        for end in (rank, other):
+            self.communicators.of(act.group, end)
+        message = self.messages.came(Came(rank, state.number, act))
+        begin = self.clocks.send if isinstance(act, Send) else self.clocks.recv
+        issued = begin(act, rank)  # type: ignore[arg-type]
+        if message.issued is None:
+            message.issued = issued
+            self.released += message.stopped if issued is not None else []
+        state.issue(act.name, message)
         return True
 
     def _wait(self, rank: int, state: _Rank, act: Wait) -> bool:
@@ -227,7 +227,7 @@ class _Merge:
         return True
 
     def _end_round(self) -> list[int]:
-        """Tell the clocks; return the ranks that waited for operations which are issued now."""
+        """Tell the clocks; return the ranks that waited for operations issued in this round."""
         clocks = self.clocks
         durations_ps, ranks = self.computing
         if ranks:
@@ -236,30 +236,24 @@ class _Merge:
             clocks.mark(name, ranks)
         for operation, ranks in self.waiting.items():
             clocks.wait(operation.issued, ranks)
-        released: list[int] = []
         for operation, ranks in self.arriving.items():
             operation.arrivals.append(clocks.arrive(ranks))
             if not operation.missing:
                 self._tell(operation)
-                released += operation.stopped
+                self.released += operation.stopped
+        released = self.released
         self._begin_round()
         return released
 
-    def _tell(self, operation: Operation) -> None:
+    def _tell(self, operation: Collective) -> None:
         """Issue an operation to which all ranks have come."""
-        arrivals, clocks = operation.arrivals, self.clocks
-        if isinstance(operation, Message):
-            ends = operation.src, operation.dst, operation.within.number
-            operation.issued = clocks.message(operation.nbytes, *ends, arrivals)
-            return
-        assert isinstance(operation, Collective)
         communicator = operation.communicator
         del communicator.open[operation.number]
         try:
             call = operation.call()
         except EmulError as error:
             self._refuse(operation.came.rank, str(error), operation.came.number)
-        operation.issued = clocks.issue(call, communicator.ranks, communicator.number, arrivals)
+        operation.issued = self.clocks.issue(call, communicator.group, operation.arrivals)
 
     def _refuse(self, rank: int, why: str, number: int | None = None) -> NoReturn:
         """Raise the error about an act of ``rank``: the one that it is at, or another."""

@@ -1,8 +1,7 @@
 """Acts of single ranks become one program: who meets whom, who waits, and who never came."""
 
 import random
-import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from itertools import chain
 
 import pytest
@@ -16,32 +15,51 @@ from emul.programs.merge import merge
 
 
 class Noted:
-    """Clocks that note each call as text."""
+    """Clocks that note each call as text; ``hands`` are shaken before a message is sent."""
 
-    def __init__(self, eager_bytes=-1):
-        self.eager_bytes = eager_bytes
+    def __init__(self, hands=True):
+        self.hands = hands
         self.calls = []
+        self.open = defaultdict(deque)
+        self.kinds = defaultdict(list)  # of the calls of each rank
+
+    def note(self, call, ranks):
+        assert ranks == sorted(set(ranks))
+        self.calls.append(call)
+        for rank in ranks:
+            self.kinds[rank].append(call.split()[0])
 
     def compute(self, durations_ps, ranks):
-        self.calls.append(f"compute {durations_ps} of {ranks}")
+        self.note(f"compute {durations_ps} of {ranks}", ranks)
 
     def mark(self, name, ranks):
-        self.calls.append(f"mark {name} of {ranks}")
+        self.note(f"mark {name} of {ranks}", ranks)
 
     def arrive(self, ranks):
-        assert ranks == sorted(set(ranks))
-        self.calls.append(f"arrive {ranks}")
+        self.note(f"arrive {ranks}", ranks)
         return ranks
 
-    def issue(self, call, ranks, communicator, arrivals):
+    def issue(self, call, group, arrivals):
         name = f"{call.shape.collective.name} of {call.shape.width}"
-        self.calls.append(f"issue {name} on {communicator}: {arrivals}")
-        assert sorted(chain(*arrivals)) == list(ranks)
+        self.calls.append(f"issue {name} on {group}: {arrivals}")
+        assert len({*chain(*arrivals)}) == sum(map(len, arrivals)) == call.shape.world_size
         return name
 
-    def message(self, nbytes, src, dst, communicator, arrivals):
-        self.calls.append(f"message of {nbytes} from {src} to {dst} on {communicator}: {arrivals}")
-        return f"{src} to {dst}"
+    def send(self, act, rank):
+        self.note(f"send {act.count} from {rank} to {act.to}", [rank])
+        return self.meet(act.group, f"{rank} to {act.to}, tag {act.tag}", "send")
+
+    def recv(self, act, rank):
+        self.note(f"recv {act.count} from {act.source} to {rank}", [rank])
+        return self.meet(act.group, f"{act.source} to {rank}, tag {act.tag}", "recv")
+
+    def meet(self, group, name, end):
+        waiting = self.open[group, name]
+        if waiting and waiting[0] != end:
+            waiting.popleft()
+            return name
+        waiting.append(end)
+        return name if end == "send" and not self.hands else None
 
     def wait(self, operation, ranks):
         self.calls.append(f"wait for {operation} by {ranks}")
@@ -67,7 +85,7 @@ def test_ranks_that_act_alike_reach_the_clocks_together():
     assert calls_of(program, program) == [
         "compute [500000000000, 500000000000] of [0, 1]",
         "arrive [0, 1]",
-        "issue all_reduce of 5 on 0: [[0, 1]]",
+        "issue all_reduce of 5 on the world: [[0, 1]]",
         "compute [250000000000, 250000000000] of [0, 1]",
         "wait for all_reduce of 5 by [0, 1]",
         "mark step of [0, 1]",
@@ -80,7 +98,7 @@ def test_a_rank_that_comes_later_lets_the_others_wait():
         "arrive [0]",
         "compute [2] of [1]",
         "arrive [1]",
-        "issue all_reduce of 5 on 0: [[0], [1]]",
+        "issue all_reduce of 5 on the world: [[0], [1]]",
         "wait for all_reduce of 5 by [0]",
         "compute [1] of [0]",
     ]
@@ -90,9 +108,9 @@ def test_communicators_are_told_apart_by_ranks_and_name():
     groups = [RankGroup([0, 1]), RankGroup([0, 1], "second"), RankGroup([0])]
     program = [Issue("all_reduce", i, group=group) for i, group in enumerate(groups, 1)]
     assert [call for call in calls_of(program, program[1::-1]) if call.startswith("issue")] == [
-        "issue all_reduce of 2 on 2: [[1], [0]]",
-        "issue all_reduce of 1 on 1: [[0], [1]]",
-        "issue all_reduce of 3 on 3: [[0]]",
+        "issue all_reduce of 2 on group 'second' of ranks 0, 1: [[1], [0]]",
+        "issue all_reduce of 1 on group of ranks 0, 1: [[0], [1]]",
+        "issue all_reduce of 3 on group of ranks 0: [[0]]",
     ]
 
 
@@ -100,9 +118,9 @@ def test_the_kth_issue_of_each_rank_is_one_operation():
     first, second = Issue("all_reduce", 1), Issue("all_reduce", 2)
     calls = calls_of([first, second, Wait(0), Wait(1)], [Compute(0.0), first, second])
     assert [call for call in calls if call.startswith(("issue", "wait"))] == [
-        "issue all_reduce of 1 on 0: [[0], [1]]",
+        "issue all_reduce of 1 on the world: [[0], [1]]",
         "wait for all_reduce of 1 by [0]",
-        "issue all_reduce of 2 on 0: [[0], [1]]",
+        "issue all_reduce of 2 on the world: [[0], [1]]",
         "wait for all_reduce of 2 by [0]",
     ]
 
@@ -190,7 +208,7 @@ def test_rows_of_all_to_all_are_put_together():
     seen = []
 
     class Clocks(Noted):
-        def issue(self, call, ranks, communicator, arrivals):
+        def issue(self, call, group, arrivals):
             seen.append(call.shape.table.tolist())
 
     rows = [(1, 2), (3, 4)]
@@ -209,12 +227,15 @@ def test_rows_of_all_to_all_are_put_together():
 def test_messages_meet_by_their_ends_and_tags_in_order():
     sender = [Send(1, 1), Send(1, 2, tag=1), Send(1, 3), Wait(1)]
     receiver = [Recv(0, 2, tag=1), Recv(0, 1), Recv(0, 3), Wait(0)]
-    calls = [call for call in calls_of(sender, receiver) if not call.startswith("arrive")]
+    calls = calls_of(sender, receiver)
     assert calls == [
-        "message of 8 from 0 to 1 on 0: [[1], [0]]",
-        "message of 4 from 0 to 1 on 0: [[0], [1]]",
-        "message of 12 from 0 to 1 on 0: [[0, 1]]",
-        "wait for 0 to 1 by [0, 1]",
+        "send 1 from 0 to 1",
+        "recv 2 from 0 to 1",
+        "send 2 from 0 to 1",
+        "recv 1 from 0 to 1",
+        "send 3 from 0 to 1",
+        "recv 3 from 0 to 1",
+        "wait for 0 to 1, tag 1 by [0, 1]",
     ]
 
 
@@ -230,17 +251,30 @@ def test_messages_of_two_sizes_name_both_ends():
     calls_of([Send(1, 2)], [Recv(0, 8, dtype="int8")])  # as MPI has it, bytes count
 
 
-def test_eager_messages_hold_no_sender():
-    """Both send first and receive then: which only short messages survive."""
+def test_a_sender_that_need_not_wait_for_its_receiver_goes_on():
+    """Both send first and receive then."""
     programs = [[Send(other, 2, name="s"), Wait("s"), Recv(other, 2), Wait()] for other in (1, 0)]
     assert "no rank can go on" in refused(*programs)
-    calls = calls_of(*programs, eager_bytes=8)
-    assert [call for call in calls if call.startswith("wait")] == [
-        "wait for 1 to 0 by [0]",
-        "wait for 0 to 1 by [1]",
+    assert calls_of(*programs, hands=False) == [
+        "send 2 from 0 to 1",
+        "send 2 from 1 to 0",
+        "wait for 0 to 1, tag 0 by [0]",
+        "wait for 1 to 0, tag 0 by [1]",
+        "recv 2 from 1 to 0",
+        "recv 2 from 0 to 1",
+        "wait for 1 to 0, tag 0 by [0]",
+        "wait for 0 to 1, tag 0 by [1]",
     ]
-    with pytest.raises(ProgramError, match="no rank can go on"):
-        merge(programs, Noted(eager_bytes=7))
+
+
+@pytest.mark.parametrize("hands", [False, True])
+def test_a_receiver_waits_for_its_sender(hands):
+    calls = calls_of([Compute(0.0), Send(1, 2)], [Recv(0, 2), Wait()], hands=hands)
+    assert calls[1:] == [
+        "compute [0] of [0]",
+        "send 2 from 0 to 1",
+        "wait for 0 to 1, tag 0 by [1]",
+    ]
 
 
 def test_a_deadlock_names_who_waits_for_whom_and_where_all_are():
@@ -292,11 +326,10 @@ def test_errors_of_a_program_of_ones_own_are_raised_as_they_are():
 class Moments:
     """Clocks of a simple kind: an operation lasts a picosecond a byte, from its last rank on."""
 
-    eager_bytes = -1
-
     def __init__(self, ranks):
         self.now = [0] * ranks
         self.marks = []
+        self.open = defaultdict(deque)
 
     def compute(self, durations_ps, ranks):
         for ps, rank in zip(durations_ps, ranks, strict=True):
@@ -308,11 +341,20 @@ class Moments:
     def arrive(self, ranks):
         return [self.now[rank] for rank in ranks]
 
-    def issue(self, call, ranks, communicator, arrivals):
+    def issue(self, call, group, arrivals):
         return max(map(max, arrivals)) + call.shape.width * call.itemsize
 
-    def message(self, nbytes, src, dst, communicator, arrivals):
-        return max(map(max, arrivals)) + nbytes
+    def send(self, act, rank):
+        return self.meet((act.group, rank, act.to, act.tag), "send", self.now[rank], act)
+
+    def recv(self, act, rank):
+        return self.meet((act.group, act.source, rank, act.tag), "recv", self.now[rank], act)
+
+    def meet(self, key, end, ps, act):
+        if self.open[key] and self.open[key][0][0] != end:
+            return max(ps, self.open[key].popleft()[1]) + 4 * act.count
+        self.open[key].append((end, ps))
+        return None
 
     def wait(self, operation, ranks):
         for rank in ranks:
@@ -397,19 +439,13 @@ def test_moments_are_those_of_ranks_that_go_on_in_any_order(seed):
 
 @given(st.integers(0, 1 << 30))
 def test_each_rank_reaches_the_clocks_in_its_own_order(seed):
-    programs = meeting_programs(seed)
-    calls = calls_of(*programs)
-    assert calls == calls_of(*map(iter, programs))
+    programs, clocks = meeting_programs(seed), Noted()
+    merge(programs, clocks)
+    kinds = {Compute: "compute", Mark: "mark", Issue: "arrive", Send: "send", Recv: "recv"}
     for rank, program in enumerate(programs):
-        own = [
-            call.split()[0]
-            for call in calls
-            if call.startswith(("compute", "arrive", "mark"))
-            and str(rank) in re.findall(r"\d+", call[call.rindex("[") :])
-        ]
-        kinds = {Compute: "compute", Mark: "mark"}
         acts = [act for act in program if not isinstance(act, Wait)]
-        assert own == [kinds.get(type(act), "arrive") for act in acts]
+        assert clocks.kinds[rank] == [kinds[type(act)] for act in acts]
+    assert clocks.calls == calls_of(*map(iter, programs))
 
 
 def test_many_ranks_alike_cost_the_clocks_a_call_for_each_act():
