@@ -300,6 +300,13 @@ class World(Communicator):
             self._programs = ProgramClocks(self.engine)
         return run_program(self._programs, program)
 
+    def restart(self) -> None:
+        """Begin a new line of time: all ranks at moment 0, links at rest, and no history.
+
+        Handles and runs of before keep what they know. On the wall clock the moment 0 is now.
+        """
+        self.engine.restart()
+
     def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
         """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.
 

@@ -22,7 +22,7 @@ from emul.arrays import Int32Array, Int64Array
 from emul.runtime.history import HistoryEntry, SentTransfers
 from emul.runtime.operation import Operation, checked_clock
 from emul.timing import Moments
-from emul.timing.joint.alone import AloneTimes
+from emul.timing.joint.alone import AloneTimes, drawn_key
 
 __all__ = [
     "NOBODY",
@@ -88,8 +88,13 @@ class Issued:
         issued_ps: Int64Array,
         starts_ps: Int64Array,
         times: AloneTimes,
+        before: Issued | None,
     ) -> None:
-        """Take the operation and its times from its first start on."""
+        """Take the operation and its times from its first start on.
+
+        ``before``: the one before it on its communicator, if that may still count.
+        """
+        self.before = before
         self.operation, self.arrivals, self.missing = operation, arrivals, missing
         self.issued_ps, self.starts_ps = issued_ps, starts_ps
         self.times = times
@@ -116,6 +121,7 @@ class Issued:
             base_ps + int(self.issued_ps.min()),
             base_ps + self.first_ps,
             base_ps + int(self.done_ps.max()),
+            None,
         )
         since_ps = base_ps + self.first_ps
         return HistoryEntry(row, SentTransfers(times.timeline, times.lines, since_ps, times.origin))
@@ -160,18 +166,29 @@ Act = Computed | Arrived | Issued | Attached | Waited
 class Timer:
     """Times operations alone; those lately timed are kept."""
 
-    def __init__(self, anew: Callable[[Operation, Int64Array], AloneTimes]) -> None:
-        """Take who times an operation whose ranks start at given moments, 0 the first."""
+    def __init__(
+        self, anew: Callable[[Operation, Int64Array, int], AloneTimes], *, changes: bool
+    ) -> None:
+        """Take who times an operation whose ranks start at given moments, 0 the first.
+
+        ``changes``: whether the moment of that first start counts.
+        """
         self._anew = anew
+        self._changes = changes
         self._kept: OrderedDict[tuple[object, ...], AloneTimes] = OrderedDict()
         self._transfers = 0
 
-    def times(self, operation: Operation, starts_ps: Int64Array) -> AloneTimes:
-        """Return the times of an operation whose ranks start at ``starts_ps`` (ranks,)."""
-        key = operation.program, operation.member.number, starts_ps.tobytes()
+    def times(self, operation: Operation, starts_ps: Int64Array, at_ps: int) -> AloneTimes:
+        """Return the times of an operation whose ranks start at ``starts_ps`` (ranks,).
+
+        These are 0 for the first, which is at the moment ``at_ps``.
+        """
+        at_ps = at_ps if self._changes else 0
+        drawn = b"" if operation.drawn is None else drawn_key(operation.drawn)
+        key = operation.program, operation.member.number, starts_ps.tobytes(), at_ps, drawn
         times = self._kept.get(key)
         if times is None:
-            times = self._kept[key] = self._anew(operation, starts_ps)
+            times = self._kept[key] = self._anew(operation, starts_ps, at_ps)
             self._transfers += len(times.timeline)
             self._forget()
         else:
@@ -208,6 +225,11 @@ class AlonePeriod:
     def is_idle(self) -> bool:
         """Whether nothing is in flight that a later operation may meet, and nobody has arrived."""
         return not self.acts and not self.arrivals
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The operations in flight."""
+        return list(self.in_flight)
 
     @property
     def outstanding(self) -> int:
@@ -249,10 +271,10 @@ class AlonePeriod:
         if before is not None:
             starts_ps = np.maximum(issued_ps, before.done_ps)
         first_ps = int(starts_ps.min())
-        times = self.timer.times(operation, starts_ps - first_ps)
+        times = self.timer.times(operation, starts_ps - first_ps, self.base_ps + first_ps)
         if not self._is_apart(times, first_ps):
             return None
-        return Issued(operation, arrivals, missing, issued_ps, starts_ps, times)
+        return Issued(operation, arrivals, missing, issued_ps, starts_ps, times, before)
 
     def _issued_ps(self, ranks: Int32Array, arrivals: tuple[Arrival, ...]) -> Int64Array:
         """Return when each of ``ranks`` comes: when it arrived, or now."""
@@ -298,10 +320,26 @@ class AlonePeriod:
         """Let go of the operations that no later one can meet; return their entries."""
         entries: list[HistoryEntry] = []
         if self.acts:
-            until_ps = self._earliest_ps()
-            while self.acts and self._is_over(self.acts[0], until_ps):
+            for _ in range(self._number_over(self._earliest_ps())):
                 self._pass(self.acts.popleft(), entries)
         return entries
+
+    def _number_over(self, until_ps: int) -> int:
+        """Return how many of the first acts are over; an arrival only with the issue that uses it.
+
+        A busy period that takes an issue over needs its arrivals too.
+        """
+        over, unused = 0, set[Arrival]()
+        for number, act in enumerate(self.acts, 1):
+            if not self._is_over(act, until_ps):
+                break
+            if isinstance(act, Arrived):
+                unused.add(act.arrival)
+            elif isinstance(act, Issued | Attached):
+                unused.difference_update(act.arrivals)
+            if not unused:
+                over = number
+        return over
 
     def _earliest_ps(self) -> int:
         """Return the earliest moment at which an operation to come may start."""
@@ -326,6 +364,7 @@ class AlonePeriod:
     def _settle(self, act: Issued) -> HistoryEntry:
         operation, base_ps = act.operation, self.base_ps
         del self.in_flight[operation]
+        act.before = None  # or every operation would keep all earlier ones
         if self.last_of.get(operation.member.number) is act:
             del self.last_of[operation.member.number]
         operation.settle(lambda: act.moments.after(checked_clock(base_ps)), act.times.last_ps)
@@ -338,6 +377,9 @@ class AlonePeriod:
     def time_of(self, operation: Operation) -> int:
         """Return the picoseconds that an operation in flight takes."""
         return self.in_flight[operation].times.last_ps
+
+    def failure_of(self, operation: Operation) -> str | None:
+        """Return None: on links that never change, no operation fails."""
 
     def entries(self) -> list[HistoryEntry]:
         """Return the entries of the operations in flight."""
