@@ -28,7 +28,7 @@ class LineOfStates:
 
     def __init__(self, changes, start_s=0.0):
         self.changes, self.start_s = changes, start_s
-        self.ahead_s = 0.0
+        self.ahead_s = -1.0
         self.reach(0)
 
     def until(self, ahead_s):
@@ -87,7 +87,8 @@ class LineOfStates:
 
         Those that are keep their numbers.
         """
-        least_s = now_ps / 1e12 + 2 * QUARTER_S + 2 * self.changes.repeat_s
+        quarters_s = 2 * QUARTER_S if self.changes.diurnal else 0.0
+        least_s = now_ps / 1e12 + quarters_s + 2 * self.changes.repeat_s
         if least_s > self.ahead_s:
             self.ahead_s = 2 * least_s
             self.states = self.until(self.ahead_s)

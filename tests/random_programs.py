@@ -94,7 +94,7 @@ def changes(draw):
         from_s += draw.uniform(10e-6, 300e-6)
         schedule += ((from_s, draw.uniform(20e-6, 250e-6)),)
         from_s += schedule[-1][1]
-    day = Diurnal(0.1, 0.6) if draw.random() < 0.2 else None
+    day = Diurnal(0.1, 0.6) if draw.random() < 0.2 and not repeat_s else None
     return Changes(trace, repeat_s, day, Outages(schedule) if schedule else None)
 
 
