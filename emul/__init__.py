@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from emul.communicator import Group
     from emul.links import Link
     from emul.ops import RoundingError
+    from emul.ops.shapes import NoData
     from emul.plans import Send, algorithm
     from emul.report.plot import plot_heat_map, plot_timeline, plot_times
     from emul.runtime.handle import Handle
@@ -62,6 +63,7 @@ __all__ = [
     "MeasurementError",
     "MissingLibraryError",
     "Moments",
+    "NoData",
     "Node",
     "OutageError",
     "Passage",
@@ -98,6 +100,7 @@ _ROOM_OF = {
     "Lag": "emul.wall.lag",
     "Link": "emul.links",
     "Moments": "emul.timing",
+    "NoData": "emul.ops.shapes",
     "Node": "emul.topology",
     "Passage": "emul.runtime.history",
     "Prediction": "emul.runtime.prediction",

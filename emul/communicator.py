@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError, shown
-from emul.ops import REDUCTIONS, dtype_named
+from emul.ops import REDUCTIONS, Ops, dtype_named
 from emul.ops.buffers import Buffers
+from emul.ops.shapes import NO_ARITHMETIC, NoData, ShapeOnly, given_shape
 from emul.plans import Counts, Shape, collective_meant, collective_named
 from emul.reading.brief import one_line
 from emul.reading.checks import flag, is_array, one_of, rank, whole
@@ -41,7 +42,7 @@ __all__ = ["Communicator", "Group", "checked_ranks"]
 DEFAULT_ALGORITHM = AUTO
 
 Array = Any
-"""The array of a caller: of NumPy, CuPy, or a library that speaks DLPack."""
+"""The array of a caller: of NumPy, CuPy, or a library that speaks DLPack; or a shape (NoData)."""
 
 No = Literal[False]
 Yes = Literal[True]
@@ -65,7 +66,9 @@ class Communicator:
 
     ranks: npt.NDArray[np.int32]
     number: int
+    communicator: int
     size: int
+    release: Release = "arrival"
 
     def __init__(
         self, engine: Engine, topology: Topology, ranks: npt.NDArray[np.int32], number: int
@@ -74,7 +77,7 @@ class Communicator:
         self.engine = engine
         self.planner = engine.planner_of(topology)
         self.ranks = ranks
-        self.number = number
+        self.number = self.communicator = number
         self.size = len(ranks)
 
     def _call(
@@ -97,17 +100,16 @@ class Communicator:
         engine, n, began_ns = self.engine, self.size, self.engine.begin()
         op, issued = one_of(op, "op", REDUCTIONS), flag(async_op, "async_op")
         root = rank(root, "root", n)
-        ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
-        buffers = Buffers(
-            collective_named(collective),
-            n,
-            x,
-            out,
-            counts,
-            revocable=engine.waits and not issued,
-            arrays=ops.arrays,
-        )
-        request = Request(buffers.shape, buffers.x.dtype.itemsize, op, algorithm, root)
+        promise, shape = collective_named(collective), given_shape(x)
+        ops: Ops
+        buffers: Buffers
+        if shape is not None:
+            ops, buffers = NO_ARITHMETIC, ShapeOnly(promise, n, shape, out, counts)
+        else:
+            ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
+            revocable = engine.waits and not issued
+            buffers = Buffers(promise, n, x, out, counts, revocable=revocable, arrays=ops.arrays)
+        request = Request(buffers.shape, buffers.dtype.itemsize, op, algorithm, root)
         begin = launch.issue if issued else launch.run
         return begin(request, self, ops, buffers, began_ns)
 
@@ -338,8 +340,8 @@ class Communicator:
     def barrier(
         self, *, algorithm: Algorithm = DEFAULT_ALGORITHM, async_op: bool = False
     ) -> Run | Handle:
-        """Let no rank go on before all have come: an all_reduce of one byte nobody looks at."""
-        x = self.engine.ops.arrays.from_host(np.zeros((self.size, 1), np.uint8))
+        """Let no rank go on before all have come: an all_reduce of one byte, without data."""
+        x = NoData(1, "uint8")
         return self._call("all_reduce", x, None, async_op, op="max", algorithm=algorithm)
 
     def predict(

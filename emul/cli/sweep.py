@@ -225,7 +225,8 @@ class Sweep:
             out.view(np.uint8)[...] = POISON
             (run,) = self._repeat(x, out, 1, "checking", advance)
             wrong = (wrong or 0) + data.wrong(arrays.to_host(run.output))
-            overflowed += run.error.overflowed if self.counts_overflow else 0
+            if self.counts_overflow and run.error is not None:
+                overflowed += run.error.overflowed
         return perf_row(
             world,
             runs,

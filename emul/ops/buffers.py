@@ -14,7 +14,7 @@ from emul.ops.dtypes import dtype_of
 from emul.ops.extents import in_rows, shares_within
 from emul.plans import BufferLayout, Collective, Counts, Shape
 
-__all__ = ["Buffers"]
+__all__ = ["Buffers", "output_shape", "shape_of_call"]
 
 
 class Buffers:
@@ -44,8 +44,10 @@ class Buffers:
         self.arrays = arrays
         self.given = x, out
         self.taken = _taken_input(x, arrays)
-        self.x, self.shape = _input(collective, world_size, self.taken, counts)
-        self.outside = _output_shape(collective, world_size, self.taken.shape, self.shape)
+        self.shape = shape_of_call(collective, world_size, self.taken.shape, counts)
+        self.x = _viewed(self.taken, len(self.shape.input_shape), "input")
+        self.dtype = self.x.dtype
+        self.outside = output_shape(collective, world_size, self.taken.shape, self.shape)
         self.out = None if out is None else self._output_rows(out)
         self.in_place = self.out is not None and self.out is self.x
         self.revocable = revocable
@@ -192,39 +194,38 @@ def _taken_input(given: object, arrays: Arrays) -> Array:
     return x
 
 
-def _input(
-    collective: Collective, world_size: int, taken: Array, counts: Counts | None
-) -> tuple[Array, Shape]:
-    """Return the input as rows, or as the root's buffer, and the shape of the call."""
+def shape_of_call(
+    collective: Collective, world_size: int, given: tuple[int, ...], counts: Counts | None
+) -> Shape:
+    """Return the shape of the call for an input of shape ``given``; raises ShapeError.
+
+    The input is a row for each rank, or where only a root gives any, its buffer.
+    """
     name = collective.name
     if collective.at_root_only == "input":
-        if taken.ndim != 1:
+        if len(given) != 1:
             raise ShapeError(
-                f"{name}: input of shape {taken.shape}: needed one dimension, the buffer of the "
-                "root"
+                f"{name}: input of shape {given}: needed one dimension, the buffer of the root"
             )
-        x = taken
-    elif taken.ndim < 2 or taken.shape[0] != world_size:
-        raise _not_all_ranks(name, world_size, taken)
-    else:
-        x = _viewed(taken, 2, "input")
+    elif len(given) < 2 or given[0] != world_size:
+        raise _not_all_ranks(name, world_size, given)
     if counts is None:
-        return x, Shape.of(collective, world_size, x.shape[-1])
+        return Shape.of(collective, world_size, prod(given[1:]) if len(given) > 1 else given[0])
     shape = Shape.of_counts(collective, world_size, counts)
-    if taken.shape != shape.input_shape:
+    if given != shape.input_shape:
         raise ShapeError(
-            f"{name}: input of shape {taken.shape} with counts that ask for "
+            f"{name}: input of shape {given} with counts that ask for "
             f"{shape.input_shape}: needed rows as long as the longest"
         )
-    return x, shape
+    return shape
 
 
-def _not_all_ranks(name: str, world_size: int, x: Array) -> ShapeError:
+def _not_all_ranks(name: str, world_size: int, given: tuple[int, ...]) -> ShapeError:
     """Return the error for a buffer without a row for each rank."""
     return ShapeError(
-        f"{name}: input of shape {x.shape}: needed ({world_size}, count), one row per rank, or "
+        f"{name}: input of shape {given}: needed ({world_size}, count), one row per rank, or "
         f"({world_size}, ...): one process holds the buffers of all {world_size} ranks; if this "
-        f"is the buffer of one rank, stack those of all to {(world_size, *(x.shape or (1,)))}"
+        f"is the buffer of one rank, stack those of all to {(world_size, *(given or (1,)))}"
     )
 
 
@@ -241,7 +242,7 @@ def _viewed(array: Array, ndim: int, what: str) -> Array:
     return rows if ndim > 1 else rows[0]
 
 
-def _output_shape(
+def output_shape(
     collective: Collective, world_size: int, given: tuple[int, ...], shape: Shape
 ) -> tuple[int, ...]:
     """Return the shape of the output for an input of shape ``given``.

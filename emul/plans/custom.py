@@ -8,9 +8,12 @@ by one row of a step at most. A second row that writes or reduces into it belong
 from __future__ import annotations
 
 import inspect
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from importlib import import_module
 from itertools import islice
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +25,7 @@ from emul.plans.collectives import Collective, collective_named
 from emul.plans.places import Places
 from emul.plans.plan import BYTES_PER_ROW, Partition, Plan, RecordedSteps, Step
 
-__all__ = ["CustomAlgorithm", "Schedule", "Send", "algorithm", "plan_from"]
+__all__ = ["CustomAlgorithm", "Schedule", "Send", "algorithm", "check_pickles", "plan_from"]
 
 MOST_CHUNKS = 1 << 20
 """Of a vector, as in plan files: far more than anybody pipelines."""
@@ -74,7 +77,9 @@ Number = int | Callable[..., int]
 class CustomAlgorithm:
     """A function that yields steps, and what it says of itself: see `algorithm`.
 
-    ``collective`` is None where the function says nothing. It may be called as the function.
+    ``collective`` is None where the function says nothing. It may be called as the function. It is
+    pickled as the name by which its module has it, or else with its functions, which must be
+    importable: ArgumentError.
     """
 
     schedule: Schedule
@@ -91,6 +96,34 @@ class CustomAlgorithm:
     def __call__(self, *args: Any, **more: Any) -> Iterable[Iterable[Send]] | Plan:
         """Return the steps for the arguments of the function."""
         return self.schedule(*args, **more)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the name in its module, where a decorator put it, or all fields."""
+        name = getattr(self.schedule, "__module__", ""), getattr(self.schedule, "__qualname__", "")
+        if _imported(*name) is self:
+            return _imported, name
+        for part in (self.schedule, self.chunks, self.scratch):
+            check_pickles(part, self.name)
+        return CustomAlgorithm, tuple(getattr(self, each.name) for each in fields(self))
+
+
+def _imported(module: str, name: str) -> Any:
+    """Return the object called ``name`` in ``module``; None where there is none."""
+    try:
+        return attrgetter(name)(import_module(module))
+    except (AttributeError, ImportError, ValueError):
+        return None
+
+
+def check_pickles(function: object, name: str) -> None:
+    """Raise ArgumentError where ``function``, of the algorithm ``name``, cannot be pickled."""
+    try:
+        pickle.dumps(function)
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        raise ArgumentError(
+            f"algorithm {name} cannot be pickled ({error}): needed a function at the top of a "
+            "module that can be imported, FILE.py:NAME, or its Plan (emul.plans.plan_from)"
+        ) from None
 
 
 def algorithm(

@@ -7,8 +7,9 @@ plan need not be held as a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field, fields, replace
+from hashlib import sha256
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -161,7 +162,7 @@ class Waits:
         return len(self.earlier)
 
 
-class PlanSpec(Protocol):
+class PlanSpec(Hashable, Protocol):
     """The arguments from which a plan can be built anew: frozen and hashable."""
 
     def build(self) -> Plan:
@@ -237,8 +238,9 @@ class Plan:
 
     A plan of the registry has a ``spec``. It is pickled and copied as its spec, which builds the
     steps anew, and equals every plan of an equal spec. Any other plan is pickled with its steps as
-    data (CapacityError where they do not fit in memory) and equals itself alone. A plan changed by
-    ``dataclasses.replace`` has no spec.
+    data (CapacityError where they do not fit in memory). With its steps as data, as from a file or
+    a function, it equals every plan with the same fields and steps; with steps that are generated,
+    itself alone. A plan changed by ``dataclasses.replace`` has no spec.
     """
 
     collective: str
@@ -255,6 +257,7 @@ class Plan:
     drains: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     spec: PlanSpec | None = field(default=None, init=False, repr=False)
+    _digest: bytes = field(default=b"", init=False, repr=False)
 
     def built_from(self, spec: PlanSpec) -> Plan:
         """Return the same plan with ``spec``, which must build it."""
@@ -263,14 +266,27 @@ class Plan:
         return plan
 
     def __eq__(self, other: object) -> bool:
-        """Say whether both are one plan, or built from equal specs."""
+        """Say whether both are one plan, built from equal specs, or equal in all steps."""
         if not isinstance(other, Plan):
             return NotImplemented
-        return self is other or (self.spec is not None and self.spec == other.spec)
+        if self is other:
+            return True
+        mine = self._identity
+        return mine is not None and mine == other._identity
 
     def __hash__(self) -> int:
         """Return a number that equal plans share."""
-        return id(self) if self.spec is None else hash(self.spec)
+        mine = self._identity
+        return id(self) if mine is None else hash(mine)
+
+    @property
+    def _identity(self) -> Hashable:
+        """The value that equal plans share; None for a plan that equals itself alone."""
+        if self.spec is None and isinstance(self.steps, RecordedSteps):
+            if not self._digest:
+                object.__setattr__(self, "_digest", _digest_of(self, self.steps.steps))
+            return self._digest
+        return self.spec
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the spec, or without one all fields, the steps as data."""
@@ -321,6 +337,20 @@ class Plan:
     def __str__(self) -> str:
         """Name the plan as error messages do."""
         return f"{self.algorithm} {self.collective} over {self.world_size} ranks"
+
+
+def _digest_of(plan: Plan, steps: Iterable[Step]) -> bytes:
+    """Return a digest of all fields of ``plan``, and of its ``steps``."""
+    cut, aside = plan.partition, {"partition", "steps", "scratch", "waits", "spec", "_digest"}
+    told = [getattr(plan, each.name) for each in fields(plan) if each.name not in aside]
+    told += [cut.blocks, cut.units, cut.edges.tolist(), plan.scratch.tolist()]
+    digest = sha256(repr(told).encode("utf-8", "replace"))
+    tables: list[Step | Waits] = [*steps, *filter(None, (plan.waits,))]
+    for table in tables:
+        digest.update(f"{type(table).__name__} {len(table)}".encode())
+        for column in fields(table):
+            digest.update(getattr(table, column.name).tobytes())
+    return digest.digest()
 
 
 def _built(spec: PlanSpec) -> Plan:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count, islice
 from os.path import realpath
@@ -77,27 +78,38 @@ def _algorithm(name: str, path: str, found: Any) -> Plan | CustomAlgorithm:
     if isinstance(found, Plan):
         return found
     if isinstance(found, CustomAlgorithm):
-        return _with_errors(path, found)
+        return _with_errors(name, path, found)
     if callable(found) and not isinstance(found, type):
-        return _with_errors(path, CustomAlgorithm(found))
+        return _with_errors(name, path, CustomAlgorithm(found))
     raise PlanError(
         f"{name} is {shown(found)}: needed a function that yields steps, or a Plan (see "
         "emul.plans.plan_from)"
     )
 
 
-def _with_errors(path: str, mine: CustomAlgorithm) -> CustomAlgorithm:
+@dataclass(frozen=True, slots=True)
+class _LoadedAlgorithm(CustomAlgorithm):
+    """The algorithm that ``origin``, FILE.py:NAME, means; pickled as that, and loaded anew."""
+
+    origin: str = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_algorithm, (self.origin,)
+
+
+def _with_errors(name: str, path: str, mine: CustomAlgorithm) -> CustomAlgorithm:
     """Return the algorithm with functions whose errors name file and line."""
     named = {
         each: _UserFunction(path, value) if callable(value) else value
         for each, value in (("chunks", mine.chunks), ("scratch", mine.scratch))
     }
-    return CustomAlgorithm(
+    return _LoadedAlgorithm(
         _UserFunction(path, mine.schedule),
         mine.collective,
         named["chunks"],
         named["scratch"] or 0,
         mine.root,
+        origin=name,
     )
 
 

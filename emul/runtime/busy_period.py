@@ -1,20 +1,43 @@
-"""Collectives in flight: the busy period of the modelled clock, which ends when none is left."""
+"""Operations that meet, or links with a memory: one joint simulation of all that is in flight."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from emul.arrays import Int32Array, Int64Array
-from emul.errors import TimeLimitError
+from emul.runtime.alone_period import (
+    NOBODY,
+    AlonePeriod,
+    Arrival,
+    Arrived,
+    Attached,
+    Computed,
+    Issued,
+)
+from emul.runtime.footprints import Footprints
 from emul.runtime.history import HistoryEntry, SentTransfers
-from emul.runtime.operation import Operation
-from emul.timing import Compute, Footprint, Issue, Join, Outcome, Wait
-from emul.units import PS_PER_S
+from emul.runtime.operation import Operation, checked_clock
+from emul.timing import (
+    Arrive,
+    Attach,
+    Compute,
+    Footprint,
+    Hold,
+    Issue,
+    MessageCounts,
+    Moments,
+    Outcome,
+    Wait,
+    network_draws,
+)
 
 if TYPE_CHECKING:
     from emul.timing.joint.simulation import JointSimulation
 
-__all__ = ["BusyPeriod", "checked_clock"]
+__all__ = ["BusyPeriod"]
 
 
 MANY = 64
@@ -24,25 +47,66 @@ MANY_TRANSFERS = 4096
 """Transfers of a busy period after which finished collectives are let go of when it is timed. Those
 of ranks to themselves count too; timing so many takes some milliseconds."""
 
-LATEST_PS = 1 << 61
-"""The latest of clocks that differ, or are asked for one by one: 26 days. The time of any
-collective can be added without wrapping."""
-
 
 class BusyPeriod:
     """The program since nothing was in flight; its times count from ``base_ps``."""
 
-    def __init__(self, base_ps: int, clocks_ps: Int64Array, simulation: JointSimulation) -> None:
-        """Begin with ranks that are ``clocks_ps`` (n,) after it, where ``simulation`` begins."""
+    def __init__(
+        self,
+        base_ps: int,
+        clocks_ps: Int64Array,
+        simulation: JointSimulation,
+        footprints: Footprints,
+        *,
+        have_memory: bool,
+    ) -> None:
+        """Begin with ranks that are ``clocks_ps`` (n,) after it, where ``simulation`` begins.
+
+        ``have_memory``: whether links remember what they carried, so that it goes on for ever.
+        """
         self.base_ps = base_ps
         self.computed_ps = clocks_ps  # the clocks if nobody ever waited
         self.simulation = simulation
+        self.footprints = footprints
+        self.have_memory = have_memory
+        self.links_draw = have_memory and network_draws(footprints.planner.network)
+        self.sent: dict[int, MessageCounts] = {}
         self.operations: list[Operation] = []
         self.last_of: dict[int, Issue] = {}
+        self.arrivals: dict[Arrival, Arrive] = {}
         self.outstanding = 0
-        self.all_joined = False
         self.next_tries = [MANY, 1]  # with some not waited for, and with none
         self.next_advance = MANY_TRANSFERS
+
+    @classmethod
+    def going_on(
+        cls,
+        alone: AlonePeriod,
+        simulation: JointSimulation,
+        footprints: Footprints,
+        *,
+        have_memory: bool,
+    ) -> BusyPeriod:
+        """Return the busy period of all that is in flight in ``alone``."""
+        busy = cls(
+            alone.base_ps, alone.from_ps, simulation, footprints, have_memory=have_memory
+        )
+        for act in alone.acts:
+            if isinstance(act, Computed):
+                busy.compute(act.duration_ps)
+            elif isinstance(act, Arrived):
+                busy.take_arrival(act.arrival)
+            elif isinstance(act, Issued):
+                busy.issue(act.operation, act.arrivals, _missing_at_first(alone, act))
+            elif isinstance(act, Attached):
+                busy.attach(act.issued.operation, act.ranks, act.arrivals)
+            elif act.issued.operation in alone.in_flight:
+                busy.wait(act.issued.operation, act.ranks)
+            else:
+                until_ps = act.issued.done_ps[act.issued.at(act.ranks)]
+                busy.simulation.take(Hold(act.ranks, until_ps))
+        busy.outstanding = alone.outstanding
+        return busy
 
     def compute(self, duration_ps: Int64Array) -> None:
         """Let each rank compute for ``duration_ps`` (n,)."""
@@ -51,26 +115,53 @@ class BusyPeriod:
         self.computed_ps = computed_ps
         self.simulation.take(Compute(duration_ps))
 
-    def issue(self, operation: Operation, footprint: Footprint) -> None:
-        """Let all ranks of ``footprint`` issue it."""
-        operation.issue = Issue(footprint, self.last_of.get(footprint.communicator))
-        self.simulation.take(operation.issue)
-        self.last_of[footprint.communicator] = operation.issue
+    def arrive(self, ranks: Int32Array) -> Arrival:
+        """Note that ``ranks`` come here to an operation that is yet to be issued."""
+        arrival = Arrival(ranks, np.zeros(0, dtype=np.int64))
+        self.take_arrival(arrival)
+        return arrival
+
+    def take_arrival(self, arrival: Arrival) -> None:
+        """Let the ranks of ``arrival`` come here."""
+        act = self.arrivals[arrival] = Arrive(arrival.ranks)
+        self.simulation.take(act)
+
+    def issue(
+        self, operation: Operation, arrivals: tuple[Arrival, ...], missing: Int32Array = NOBODY
+    ) -> None:
+        """Let all ranks of an operation but the ``missing`` issue it: where they arrived, or here.
+        """
+        footprint = self._drawn(self.footprints.of(operation.prepared, operation.member))
+        came = tuple(self.arrivals.pop(arrival) for arrival in arrivals)
+        issue = Issue(footprint, self.last_of.get(footprint.communicator), came, missing)
+        operation.issue = issue
+        self.simulation.take(issue)
+        self.last_of[footprint.communicator] = issue
         self.operations.append(operation)
-        operation.is_counted = True
         self.outstanding += 1
-        self.all_joined = False
 
-    def wait(self, operation: Operation) -> None:
-        """Let the ranks of ``operation`` wait for it."""
-        self.outstanding -= 1
+    def _drawn(self, footprint: Footprint) -> Footprint:
+        """Return a footprint with its draws: by the messages of its connections before it."""
+        if not self.links_draw:
+            return footprint
+        before = self.sent.get(footprint.communicator, MessageCounts.none())
+        self.sent[footprint.communicator] = before + footprint.messages
+        return footprint.after(before)
+
+    def attach(
+        self, operation: Operation, ranks: Int32Array, arrivals: tuple[Arrival, ...]
+    ) -> None:
+        """Let ``ranks`` that were missing in an operation issue it."""
+        assert operation.issue is not None
+        came = tuple(self.arrivals.pop(arrival) for arrival in arrivals)
+        self.simulation.take(Attach(operation.issue, ranks, came))
+
+    def wait(self, operation: Operation, ranks: Int32Array) -> None:
+        """Let ``ranks`` of an operation wait for it."""
         if operation.issue is not None:
-            self.simulation.take(Wait(operation.issue))
-
-    def join(self, ranks: Int32Array) -> None:
-        """Let ``ranks`` wait for one another."""
-        self.simulation.take(Join(ranks))
-        self.all_joined = len(ranks) == len(self.computed_ps) and not self.outstanding
+            self.simulation.take(Wait(operation.issue, ranks))
+        if operation.waited.all() and operation in self.operations:
+            self.outstanding -= 1
 
     def outcome(self) -> Outcome:
         """Return the outcome of all operations that are not over.
@@ -92,17 +183,16 @@ class BusyPeriod:
     @property
     def may_have_ended(self) -> bool:
         """Whether it is time to look, which costs as much as timing all that is kept."""
-        return self.all_joined or len(self.operations) >= self.next_tries[not self.outstanding]
+        return len(self.operations) >= self.next_tries[not self.outstanding]
 
     def end(self) -> list[HistoryEntry]:
         """Let go of the operations that every rank has passed: all of them if none is in flight.
 
-        Returns their entries for the history. Links then forget all earlier traffic, so the
-        program alone decides when this happens.
+        Returns their entries for the history. The program alone decides when this happens.
         """
         outcome = self.simulation.outcome()
         last_ps = max((int(each.done_ps.max()) for each in outcome.moments.values()), default=0)
-        if last_ps <= self.simulation.clocks_ps().min():
+        if last_ps <= self.simulation.clocks_ps().min() and not self.have_memory:
             self._let_go(list(outcome.moments), outcome)
         else:
             self._advance()
@@ -110,14 +200,29 @@ class BusyPeriod:
         self.operations = [operation for operation in self.operations if not operation.entry]
         entries = [operation.entry for operation in ended if operation.entry]
         for operation in ended:
-            operation.is_counted, operation.entry = False, None
-        self.outstanding = sum(not operation.waited for operation in self.operations)
+            operation.entry = None
+        self.outstanding = sum(not operation.waited.all() for operation in self.operations)
         # Look again when twice as much is under way: in all, that costs as much as once.
         least = MANY if self.outstanding else 1
         self.next_tries[not self.outstanding] = max(least, 2 * len(self.operations))
         return entries
 
-    def in_flight(self) -> list[HistoryEntry]:
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight, and nobody has arrived."""
+        return not self.operations and not self.arrivals
+
+    def moments_of(self, operation: Operation) -> Moments:
+        """Return the moments of an operation in flight."""
+        assert operation.issue is not None
+        return self.outcome().moments[operation.issue].after(self.base_ps)
+
+    def time_of(self, operation: Operation) -> int:
+        """Return the picoseconds that an operation in flight takes."""
+        assert operation.issue is not None
+        return self.outcome().moments[operation.issue].time_ps
+
+    def entries(self) -> list[HistoryEntry]:
         """Return the entries of all operations, as known so far."""
         outcome = self.outcome()
         return [operation.entry or self._entry(operation, outcome) for operation in self.operations]
@@ -133,7 +238,8 @@ class BusyPeriod:
         for operation in self.operations:
             if operation.issue is not None and operation.issue in gone:
                 operation.entry = self._entry(operation, outcome).cut_out()
-                operation.known = outcome.moments[operation.issue].after(self.base_ps)
+                moments = outcome.moments[operation.issue].after(self.base_ps)
+                operation.settle(partial(_same, moments), moments.time_ps)
                 operation.issue.after = None  # or every operation would keep all earlier ones
                 operation.issue = None
 
@@ -142,7 +248,7 @@ class BusyPeriod:
         moments = outcome.moments[operation.issue].after(self.base_ps)
         row = (
             operation.name,
-            operation.member.number,
+            operation.member.communicator,
             int(moments.issued_ps.min()),
             int(moments.started_ps.min()),
             int(moments.done_ps.max()),
@@ -151,11 +257,11 @@ class BusyPeriod:
         return HistoryEntry(row, SentTransfers(outcome.timeline, lines, self.base_ps, origin))
 
 
-def checked_clock(clock_ps: int) -> int:
-    """Return ``clock_ps`` if clocks can go so far."""
-    if clock_ps > LATEST_PS:
-        raise TimeLimitError(
-            f"the modelled clock passes {LATEST_PS // PS_PER_S // 86400} days: needed a new "
-            "World, so that picoseconds fit in 64 bits"
-        )
-    return clock_ps
+def _missing_at_first(alone: AlonePeriod, issued: Issued) -> Int32Array:
+    """Return the ranks that had not come yet when an operation was issued."""
+    late = [act.ranks for act in alone.acts if isinstance(act, Attached) and act.issued is issued]
+    return np.unique(np.concatenate([issued.missing, *late])).astype(np.int32)
+
+
+def _same(moments: Moments) -> Moments:
+    return moments

@@ -1,34 +1,33 @@
-"""The clocks of all ranks on the modelled clock, and the collectives in flight between them.
+"""The clocks of all ranks on the modelled clock, and the operations in flight between them.
 
-A program of all ranks is issue, compute and wait, in this order. As long as nothing is in flight
-and all ranks are at the same moment, a collective takes the time that was predicted for it alone.
-Else a *busy period* is open: the program is laid out, and all of it is timed at once when a time is
-asked for (emul.timing.joint). Operations that every rank has passed are let go of; their moments
-stay with their handles, and the times of the rest do not change. When nothing is in flight any
-more, the busy period ends, and links forget the traffic that they have carried.
+Time is one line from the birth of a World. A program of all ranks is issue, compute and wait, in
+this order; a synchronous call is issue and wait of all its ranks, each at its own clock. On links
+without a memory, operations are timed alone as long as no two of them meet (an *alone period*);
+else all that is in flight is one joint simulation (a *busy period*). Both give the same times.
 
-The program alone decides when this happens, never a question for a time; so questions change no
+Operations that nothing to come can change are let go of; their moments stay with their handles. The
+program alone decides when this happens, never a question for a time; so questions change no
 modelled time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
-from emul.plans import Program
-from emul.runtime.busy_period import BusyPeriod, checked_clock
-from emul.runtime.history import History, HistoryEntry, HistoryRow, SentTransfers, TransferTable
-from emul.runtime.operation import Issuer, Operation
-from emul.runtime.planner import Planner
-from emul.runtime.prediction import Prediction
+from emul.runtime.alone_period import NOBODY, AlonePeriod, Arrival, Issued, Timer
+from emul.runtime.busy_period import BusyPeriod
+from emul.runtime.footprints import Footprints
+from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTable
+from emul.runtime.operation import Issuer, Operation, checked_clock
+from emul.runtime.planner import Planner, Prepared
 from emul.runtime.traced import trace_of_history
-from emul.stacks import IDEAL, Stack
-from emul.timing import Footprint, Issue, Moments, Slicing
+from emul.timing import Moments
+from emul.timing.joint.alone import AloneTimes, has_memory, time_alone
 from emul.tracks import Trace
 
 if TYPE_CHECKING:
@@ -36,132 +35,147 @@ if TYPE_CHECKING:
 
 __all__ = ["RankClocks"]
 
-
-FOOTPRINTS = 32
-"""Collectives whose transfers are kept, as many as programs."""
+ALONE = True
+"""Whether operations that meet no other are timed alone, which saves time and changes none."""
 
 
 class RankClocks:
-    """The clocks of all ranks and the busy period. Safe to be used from several threads."""
+    """The clocks of all ranks, and what is in flight. Safe to be used from several threads."""
 
     def __init__(self, planner: Planner) -> None:
         """Take the planner of the whole world: its network, and its settings."""
         self.planner = planner
         self.size = planner.topology.world_size
         self._lock = RLock()
-        self._in_step = True  # nothing is in flight, and no rank is ahead of another
-        self._base_ps = 0
-        self._ahead_ps: Int64Array | None = None  # of each rank, where they differ
-        self._busy: BusyPeriod | None = None
-        self._history = History()
-        self._footprints: dict[tuple[Program, int], Footprint] = {}
+        self._footprints = Footprints(planner)
+        self._timer = Timer(self._time_alone)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin a new line of time: nothing in flight, no history, links at rest."""
+        with self._lock:
+            self._history = History()
+            self._period: AlonePeriod | BusyPeriod = self._alone(0, _zeros(self.size))
+
+    @cached_property
+    def _have_memory(self) -> bool:
+        """Whether earlier traffic, or the moment, counts on some link."""
+        return has_memory(self.planner.network, self.planner.timing.stack)
 
     @property
     def outstanding(self) -> int:
-        """The number of collectives in flight that nobody has waited for."""
+        """The number of collectives in flight that some rank has not waited for."""
         with self._lock:
-            return 0 if self._busy is None else self._busy.outstanding
+            return self._period.outstanding
 
-    def admit(
-        self, member: Issuer, program: Program, prediction: Prediction, *, waits: bool
-    ) -> bool:
-        """Say whether a collective is alone: all ranks start at one moment, and wait for its end.
+    def at_rest(self) -> bool:
+        """Say whether nothing is in flight, and all ranks are at the same moment."""
+        with self._lock:
+            self._let_go()
+            period = self._period
+            if not period.is_idle:
+                return False
+            clocks_ps = period.clocks_ps()
+            return bool((clocks_ps == clocks_ps[0]).all())
 
-        ``waits``: whether they do. Raises, before the collective is issued: OutageError for a
-        collective that is in flight already, TimeLimitError, CapacityError.
+    def admit(self, member: Issuer, prepared: Prepared) -> None:
+        """Raise, before a collective is issued, TimeLimitError and CapacityError."""
+        with self._lock:
+            self._let_go()
+            if isinstance(self._period, BusyPeriod):
+                checked_clock(self._period.base_ps)
+                self._footprints.of(prepared, member)
+            elif self._have_memory or not ALONE:
+                self._footprints.of(prepared, member)
+            elif member.number or not self._period.is_idle:
+                self._period.meets(self._operation(member, prepared), ())
+
+    def issue(
+        self,
+        member: Issuer,
+        prepared: Prepared,
+        arrivals: tuple[Arrival, ...] = (),
+        missing: Int32Array = NOBODY,
+        name: str = "",
+    ) -> Operation:
+        """Let every rank of ``member`` issue a collective, and go on.
+
+        Those of ``arrivals`` issued it there, the others here; the ranks ``missing``, which send
+        nothing, are yet to come. ``name``: where it is not that of the collective.
         """
-        if waits and self._in_step and member.number == 0:
-            return True
         with self._lock:
-            self._end_busy_period()
-            if waits and self._in_step and member.number == 0:
-                return True
-            checked_clock(self._base_ps)
-            self._footprint(program, prediction.stack, member)
-            return False
-
-    def call(self, member: Issuer, program: Program, prediction: Prediction) -> Operation:
-        """Issue a collective that was admitted; let no rank of it go on before all are done."""
-        with self._lock:
-            if member.number or not self._in_step:
-                operation = self.issue(member, program, prediction)
-                self.wait(operation)
-                assert self._busy is not None
-                self._busy.join(member.ranks)
-                return operation
-            start_ps = self._base_ps
-            self._base_ps = done_ps = start_ps + prediction.total_ps
-            row = (prediction.shape.collective.name, 0, start_ps, start_ps, done_ps)
-            sent = SentTransfers(prediction.timeline, slice(None), start_ps)
-            self._history.add(HistoryEntry(row, sent))
-            return Operation(member, program, prediction, start_ps, self.moments_of)
-
-    def issue(self, member: Issuer, program: Program, prediction: Prediction) -> Operation:
-        """Let every rank of ``member`` issue a collective that was admitted, and go on."""
-        with self._lock:
-            footprint = self._footprint(program, prediction.stack, member)
-            if self._busy is None:
-                simulation = self._simulation(self._ahead())
-                self._busy = BusyPeriod(self._base_ps, self._ahead(), simulation)
-                self._in_step = False
-            operation = Operation(member, program, prediction, None, self.moments_of)
-            self._busy.issue(operation, footprint)
+            self._let_go()
+            operation = self._operation(member, prepared, name)
+            if isinstance(self._period, AlonePeriod):
+                if act := self._alone_act(self._period, operation, arrivals, missing):
+                    self._period.issue(act)
+                    return operation
+                self._period = self._busy(self._period)
+            self._period.issue(operation, arrivals, missing)
             return operation
 
-    def wait(self, operation: Operation) -> None:
-        """Let every rank of a collective wait until its own part of it is done."""
-        with self._lock:
-            if self._busy is not None and operation.is_counted and not operation.waited:
-                self._busy.wait(operation)
-            operation.waited = True
+    def _alone_act(
+        self,
+        period: AlonePeriod,
+        operation: Operation,
+        arrivals: tuple[Arrival, ...],
+        missing: Int32Array,
+    ) -> Issued | None:
+        """Return the issue of an operation that meets no other, on links without memory."""
+        if self._have_memory or not ALONE:
+            return None
+        return period.meets(operation, arrivals, missing)
 
-    def compute(self, duration_ps: int, ranks: Sequence[int] | Int32Array | None) -> None:
+    def attach(
+        self, operation: Operation, ranks: Int32Array, arrivals: tuple[Arrival, ...] = ()
+    ) -> None:
+        """Let ``ranks`` that were missing in an operation issue it: where they arrived, or here."""
+        with self._lock:
+            self._period.attach(operation, ranks, arrivals)
+
+    def arrive(self, ranks: Int32Array) -> Arrival:
+        """Note that ``ranks`` come here to a collective that others are yet to come to."""
+        with self._lock:
+            return self._period.arrive(ranks)
+
+    def wait(self, operation: Operation, ranks: Int32Array | None = None) -> None:
+        """Let ``ranks`` of a collective, or all, wait until their own part of it is done."""
+        with self._lock:
+            fresh = operation.wait(ranks)
+            if len(fresh):
+                self._period.wait(operation, fresh)
+
+    def compute(self, duration_ps: int, ranks: Int32Array | None) -> None:
         """Let some ranks, or all, compute for ``duration_ps``. Raises TimeLimitError."""
         with self._lock:
-            if self._busy is None and ranks is None:
-                self._base_ps += duration_ps
+            self._let_go()
+            period = self._period
+            if ranks is None and isinstance(period, AlonePeriod) and period.is_idle:
+                period.base_ps += duration_ps
                 return
-            each: Int64Array = np.zeros(self.size, dtype=np.int64)
-            each[slice(None) if ranks is None else np.asarray(ranks)] = duration_ps
-            if self._busy is None:
-                self._take_clocks(self._base_ps, self._ahead() + each)
-            else:
-                self._busy.compute(each)
+            checked_clock(period.base_ps + duration_ps)
+            each = _zeros(self.size)
+            each[slice(None) if ranks is None else ranks] = duration_ps
+            if isinstance(period, AlonePeriod):
+                checked_clock(period.base_ps + int((period.clocks_ps() + each).max()))
+            period.compute(each)
 
     def clocks_ps(self) -> Int64Array:
         """Return the clocks of all ranks, (n,) picoseconds, by the program so far."""
         with self._lock:
-            if self._busy is not None:
-                return self._busy.base_ps + self._busy.clocks_ps()
-            return checked_clock(self._base_ps) + self._ahead()
+            return checked_clock(self._period.base_ps) + self._period.clocks_ps()
 
     def moment_ps(self, ranks: Int32Array | None = None) -> int:
         """Return the latest clock of all ranks, or of some."""
         with self._lock:
-            if self._in_step:
-                return self._base_ps
-            clocks = self.clocks_ps()
-            return int(clocks.max() if ranks is None else clocks[ranks].max(initial=0))
+            clocks_ps = self._period.clocks_ps()
+            latest = clocks_ps.max() if ranks is None else clocks_ps[ranks].max(initial=0)
+            return self._period.base_ps + int(latest)
 
-    def moments_of(self, operation: Operation) -> Moments:
-        """Return the moments of a collective that is not settled, or was alone."""
+    def earliest_ps(self, ranks: Int32Array) -> int:
+        """Return the earliest clock of some ranks."""
         with self._lock:
-            if operation.known is not None:
-                return operation.known
-            if operation.start_ps is not None:
-                footprint = self._footprint(
-                    operation.program, operation.prediction.stack, operation.member
-                )
-                at_once: Int64Array = np.zeros(self.size, dtype=np.int64)
-                simulation = self._simulation(at_once)
-                simulation.take(Issue(footprint, None))
-                (alone,) = simulation.outcome().moments.values()
-                operation.known = alone.after(checked_clock(operation.start_ps))
-                return operation.known
-            busy, issue = self._busy, operation.issue
-            assert busy is not None
-            assert issue is not None
-            return busy.outcome().moments[issue].after(busy.base_ps)
+            return self._period.base_ps + int(self._period.clocks_ps()[ranks].min())
 
     def is_done(self, operation: Operation) -> bool:
         """Say whether the clock of every rank has reached the moment at which its part is done."""
@@ -187,60 +201,76 @@ class RankClocks:
             return trace_of_history(self._history.entries(self._in_flight()), self.planner.network)
 
     def _in_flight(self) -> list[HistoryEntry]:
-        return [] if self._busy is None else self._busy.in_flight()
+        return self._period.entries()
 
-    def _end_busy_period(self) -> None:
-        """Let go of the operations that have ended; without any left, the busy period ends."""
-        busy = self._busy
-        if busy is None or not busy.may_have_ended:
+    def _operation(self, member: Issuer, prepared: Prepared, name: str = "") -> Operation:
+        return Operation(member, prepared, self._moments_of, self._time_of, name)
+
+    def _moments_of(self, operation: Operation) -> Moments:
+        """Return the moments of a collective that is not settled."""
+        with self._lock:
+            return operation.moments if operation.settled else self._period.moments_of(operation)
+
+    def _time_of(self, operation: Operation) -> int:
+        with self._lock:
+            return operation.time_ps if operation.settled else self._period.time_of(operation)
+
+    def _let_go(self) -> None:
+        """Let go of operations that are over; without any left, links without memory are idle."""
+        period = self._period
+        if isinstance(period, AlonePeriod):
+            for entry in period.end():
+                self._history.add(entry)
             return
-        for entry in busy.end():
+        if not period.may_have_ended:
+            return
+        for entry in period.end():
             self._history.add(entry)
-        if not busy.operations:
-            self._take_clocks(busy.base_ps, busy.clocks_ps())
+        if period.is_idle and not self._have_memory and ALONE:
+            self._period = self._alone(period.base_ps, period.clocks_ps())
 
-    def _take_clocks(self, base_ps: int, clocks_ps: Int64Array) -> None:
-        """Set the clocks to ``clocks_ps`` (n,) after ``base_ps``, with nothing in flight."""
-        checked_clock(base_ps + int(clocks_ps.max()))
-        first = int(clocks_ps.min())
-        self._base_ps = base_ps + first
-        self._ahead_ps = clocks_ps - first if clocks_ps.max() > first else None
-        self._busy, self._in_step = None, self._ahead_ps is None
+    def _alone(self, base_ps: int, clocks_ps: Int64Array) -> AlonePeriod:
+        """Return the period of ranks at ``clocks_ps`` (n,) after ``base_ps``, none in flight."""
+        first = int(clocks_ps.min(initial=0))
+        return AlonePeriod(base_ps + first, clocks_ps - first, self._timer)
 
-    def _ahead(self) -> Int64Array:
-        """Return by how much each rank is ahead of the last one, where nothing is in flight."""
-        nobody: Int64Array = np.zeros(self.size, dtype=np.int64)
-        return nobody if self._ahead_ps is None else self._ahead_ps
-
-    def _simulation(self, clocks_ps: Int64Array) -> JointSimulation:
-        """Return the joint simulation of ranks whose clocks are at ``clocks_ps`` (n,)."""
-        from emul.timing.joint.simulation import JointSimulation  # needed with handles only
-
-        planner, stack = self.planner, self.planner.timing.stack
-        return JointSimulation(
-            clocks_ps,
-            planner.network,
-            whole_messages=stack is not IDEAL and stack.sends_whole_messages,
-            seed=planner.timing.seed,
-            start_s=planner.timing.start_s,
+    def _busy(self, alone: AlonePeriod) -> BusyPeriod:
+        """Return the busy period of all that is in flight, and of what is to come."""
+        checked_clock(alone.base_ps)
+        simulation = self._simulation(alone.base_ps, alone.from_ps)
+        return BusyPeriod.going_on(
+            alone, simulation, self._footprints, have_memory=self._have_memory
         )
 
-    def _footprint(self, program: Program, stack: Stack, member: Issuer) -> Footprint:
-        """Return the transfers of a collective; those of the last few are kept."""
-        key = program, member.number
-        footprint = self._footprints.pop(key, None)
-        if footprint is None:
-            timing = self.planner.timing
-            footprint = Footprint.of(
-                program,
-                self.planner.network,
-                Slicing.of(stack, timing.slicing),
-                stack,
-                member.ranks,
-                member.number,
-                timing.seed,
-            )
-        self._footprints[key] = footprint  # the last one used stands last
-        if len(self._footprints) > FOOTPRINTS:
-            del self._footprints[next(iter(self._footprints))]
-        return footprint
+    def _simulation(self, base_ps: int, clocks_ps: Int64Array) -> JointSimulation:
+        """Return the joint simulation of ranks that are at ``clocks_ps`` (n,) after ``base_ps``."""
+        from emul.timing.joint.simulation import JointSimulation  # needed with handles only
+
+        timing = self.planner.timing
+        return JointSimulation(
+            clocks_ps,
+            self.planner.network,
+            whole_messages=self._footprints.whole_messages,
+            seed=timing.seed,
+            start_s=timing.start_s,
+            base_ps=base_ps,
+        )
+
+    def _time_alone(self, operation: Operation, starts_ps: Int64Array) -> AloneTimes:
+        """Return the times of an operation that meets no other."""
+
+        def in_full() -> AloneTimes:
+            clocks_ps = _zeros(self.size)
+            clocks_ps[operation.member.ranks] = starts_ps
+            footprint = self._footprints.of(operation.prepared, operation.member)
+            return time_alone(footprint, self._simulation(0, clocks_ps))
+
+        if operation.member.number or starts_ps.any():
+            return in_full()
+        timeline = operation.prediction.timeline
+        return AloneTimes.at_once(timeline, self.size, lambda: in_full().moments)
+
+
+def _zeros(ranks: int) -> Int64Array:
+    zeros: Int64Array = np.zeros(ranks, dtype=np.int64)
+    return zeros

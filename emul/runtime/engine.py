@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache, partial
 from weakref import WeakValueDictionary
 
 from emul.arrays import Int32Array
@@ -14,6 +15,9 @@ from emul.wall import now_ns
 from emul.wall.clock import WallClock
 
 __all__ = ["Engine"]
+
+PLANNERS_KEPT = 8
+"""Planners of groups that are gone, the last ones: each keeps the plans of a few dozen calls."""
 
 
 class Engine:
@@ -42,18 +46,19 @@ class Engine:
         self.by_arrays = by_arrays
         self.wall = wall
         self.waits = waits
-        self._planners: WeakValueDictionary[Topology, Planner] = WeakValueDictionary()
+        living: WeakValueDictionary[Topology, Planner] = WeakValueDictionary()
+        self._planner_of = lru_cache(PLANNERS_KEPT)(partial(_planner, living, timing))
         self.planner = self.planner_of(topology)
         self.clocks = RankClocks(self.planner)
         if waits:
             self.wall.begin()  # measures the margin of waits, once in a process
 
     def planner_of(self, topology: Topology) -> Planner:
-        """Return the planner for ranks that live as in ``topology``, shared by groups alike."""
-        planner = self._planners.get(topology)
-        if planner is None:
-            planner = self._planners[topology] = Planner(topology, self.timing)
-        return planner
+        """Return the planner for ranks that live as in ``topology``, shared by groups alike.
+
+        Groups share it that are there at the same time, or one after the other.
+        """
+        return self._planner_of(topology)
 
     def ops_taking(self, x: object) -> Ops:
         """Return the Ops that computes on ``x``: by its device, where the backend is ``auto``.
@@ -83,3 +88,13 @@ class Engine:
         self.clocks.compute(round(seconds * PS_PER_S), ranks)
         if self.waits:
             self.wall.wait(self.clocks.moment_ps(ranks))
+
+
+def _planner(
+    living: WeakValueDictionary[Topology, Planner], timing: Timing, topology: Topology
+) -> Planner:
+    """Return the planner of ``topology`` among the ``living``, or else a new one."""
+    planner = living.get(topology)
+    if planner is None:
+        planner = living[topology] = Planner(topology, timing)
+    return planner

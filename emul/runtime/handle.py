@@ -103,12 +103,12 @@ class Handle:
         operation = self._operation
         facts = [
             ("state", "waited for" if self._run else "not waited for yet"),
-            ("size", format_bytes(operation.prediction.nbytes)),
+            ("size", format_bytes(operation.prepared.nbytes)),
             ("modelled time so far", format_time(operation.time_ps / PS_PER_S)),
         ]
-        return sheet(f"Handle of {operation.prediction.of}", facts)
+        return sheet(f"Handle of {operation.prepared.plan}", facts)
 
     def __repr__(self) -> str:
         """Name the collective, and say whether it was waited for."""
         state = "waited for" if self._run else "not waited for yet"
-        return one_line(f"<Handle of {self._operation.prediction.plan}: {state}>")
+        return one_line(f"<Handle of {self._operation.prepared.plan}: {state}>")

@@ -7,11 +7,11 @@ from typing import NamedTuple, Protocol
 from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops import Ops
 from emul.ops.buffers import Buffers
+from emul.ops.shapes import ShapeOnly
 from emul.runtime.engine import Engine
 from emul.runtime.handle import Handle
 from emul.runtime.operation import Issuer, Operation
-from emul.runtime.planner import Planner
-from emul.runtime.prediction import Prediction
+from emul.runtime.planner import Planner, Prepared
 from emul.runtime.request import Request
 from emul.runtime.run import Reduced, Run
 from emul.wall import now_ns
@@ -35,26 +35,22 @@ class Member(Issuer, Protocol):
 
 
 class _Call(NamedTuple):
-    """A request whose plan is proven and timed and whose arrays are checked; nothing is touched.
-
-    ``alone``: no other collective is in flight, and all ranks start together and wait for the end.
-    """
+    """A request whose plan is proven and whose arrays are checked; nothing is touched."""
 
     member: Member
     work: Work
-    prediction: Prediction
+    prepared: Prepared
     started_ns: int
-    alone: bool
 
     def run_of(self, result: Result, operation: Operation) -> Run:
         """Return the run with this result."""
         buffers = self.work.buffers
         reduced: Reduced | None = None
-        if buffers.collective.reduces:
+        if buffers.collective.reduces and not isinstance(buffers, ShapeOnly):
             reduced = buffers.x, result.output, self.work.reduction, buffers.arrays
         return Run(
             buffers.returned(result.output),
-            self.prediction,
+            self.prepared,
             result.call_times,
             reduced,
             result.step_lag_s,
@@ -66,7 +62,7 @@ class _Call(NamedTuple):
         """Return the start of the call on the wall clock; before it, find a dilation if asked."""
         engine, started_ns = self.member.engine, self.started_ns
         if engine.wall.undecided:
-            engine.wall.rehearse(self.work, self.prediction.timeline)
+            engine.wall.rehearse(self.work, self.prepared.prediction.timeline)
             started_ns = now_ns()
         engine.set_out(started_ns)
         return started_ns
@@ -80,7 +76,7 @@ def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns
     that wait by themselves do so step by step if no other collective is in flight. Raises LagError
     when the end is later than a strict World allows.
     """
-    call = _prepared(request, member, ops, buffers, started_ns, waits=True)
+    call = _prepared(request, member, ops, buffers, started_ns)
     clocks = member.engine.clocks
     try:
         if member.engine.waits:
@@ -89,24 +85,25 @@ def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns
     except BaseException:
         buffers.restore()
         raise
-    operation = clocks.call(member, call.work.program, call.prediction)
-    times = CallTimes.at_once(call.started_ns, now_ns(), call.prediction.time_s)
+    operation = clocks.issue(member, call.prepared)
+    clocks.wait(operation)
+    times = CallTimes.at_once(call.started_ns, now_ns(), 0.0)
     return call.run_of(Result(output, times), operation)
 
 
 def issue(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns: int) -> Handle:
     """Begin a request, and return its handle at once; otherwise as ``run``."""
-    call = _prepared(request, member, ops, buffers, started_ns, waits=False)
+    call = _prepared(request, member, ops, buffers, started_ns)
     engine, work = member.engine, call.work
     try:
         if engine.waits:
-            timeline = call.prediction.timeline
+            timeline = call.prepared.prediction.timeline
             pending = engine.wall.set_about(work, timeline, call.set_out())
         else:
             output = work.perform()
-            times = CallTimes.at_once(call.started_ns, now_ns(), call.prediction.time_s)
+            times = CallTimes.at_once(call.started_ns, now_ns(), 0.0)
             pending = Pending(None, Result(output, times))
-        operation = engine.clocks.issue(member, work.program, call.prediction)
+        operation = engine.clocks.issue(member, call.prepared)
     except BaseException:
         buffers.restore()
         raise
@@ -114,28 +111,30 @@ def issue(request: Request, member: Member, ops: Ops, buffers: Buffers, started_
 
 
 def _prepared(
-    request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns: int, *, waits: bool
+    request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns: int
 ) -> _Call:
-    """Return the call of a request that can be carried out; ``waits``: its caller waits for it."""
-    planner, made = member.planner, member.planner.made
-    program, prediction = planner.prepare(request)
-    new_bytes = ops.new_bytes(program, buffers, request.op, request.root)
+    """Return the call of a request that can be carried out."""
+    planner, made, clocks = member.planner, member.planner.made, member.engine.clocks
+    at_ps = clocks.earliest_ps(member.ranks) if planner.changes else 0
+    prepared = planner.prepare(request, at_ps)
+    new_bytes = ops.new_bytes(prepared.program, buffers, request.op, request.root)
     if new_bytes >= ALWAYS_THERE_BYTES:  # asked here too: small calls need no words
         ranks = f"{request.collective} over {request.shape.world_size} ranks"
         buffers.arrays.check_fits(new_bytes, ranks)
-    alone = member.engine.clocks.admit(member, program, prediction, waits=waits)
+    clocks.admit(member, prepared)
     if planner.made != made:  # the making of a plan is no part of the call
         started_ns = now_ns()
-    work = Work(ops, program, buffers, request.op, request.root)
-    return _Call(member, work, prediction, started_ns, alone)
+    work = Work(ops, prepared.program, buffers, request.op, request.root)
+    return _Call(member, work, prepared, started_ns)
 
 
 def _on_time(call: _Call) -> Run:
     engine, member, started_ns = call.member.engine, call.member, call.set_out()
-    timeline = call.prediction.timeline
-    result = engine.wall.carry_out(call.work, timeline, started_ns, in_steps=call.alone)
-    operation = engine.clocks.call(member, call.work.program, call.prediction)
+    clocks, timeline = engine.clocks, call.prepared.prediction.timeline
+    in_steps = not member.number and clocks.at_rest()
+    result = engine.wall.carry_out(call.work, timeline, started_ns, in_steps=in_steps)
+    operation = clocks.issue(member, call.prepared)
+    clocks.wait(operation)
     done = call.run_of(result, operation)
-    moment_ps = engine.clocks.moment_ps(member.ranks)
-    engine.wall.hand_over(operation.name, result.call_times, moment_ps)
+    engine.wall.hand_over(operation.name, result.call_times, clocks.moment_ps(member.ranks))
     return done

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from emul.arrays import Int32Array
+import numpy as np
+
+from emul.arrays import BoolArray, Int32Array
+from emul.errors import TimeLimitError
 from emul.plans import Program
 from emul.runtime.history import HistoryEntry
+from emul.runtime.planner import Prepared
 from emul.runtime.prediction import Prediction
-from emul.timing import Issue, Moments
+from emul.timing import Issue, Moments, Release
+from emul.units import PS_PER_S
 
-__all__ = ["Issuer", "Operation"]
+__all__ = ["LATEST_PS", "Issuer", "Operation", "checked_clock"]
+
+LATEST_PS = 1 << 61
+"""The latest of clocks that differ, or are asked for one by one: 26 days. The time of any
+collective can be added without wrapping."""
 
 
 class Issuer(Protocol):
@@ -23,7 +32,15 @@ class Issuer(Protocol):
 
     @property
     def number(self) -> int:
-        """0 for the world, then groups in the order of their making."""
+        """0 for the world, then groups, and pairs that send, in the order of their making."""
+
+    @property
+    def communicator(self) -> int:
+        """The number of the communicator that they belong to: their own, but of a pair."""
+
+    @property
+    def release(self) -> Release:
+        """When a sender is done with a transfer."""
 
 
 class FormerMember(NamedTuple):
@@ -31,76 +48,113 @@ class FormerMember(NamedTuple):
 
     ranks: Int32Array
     number: int
+    communicator: int
+    release: Release = "arrival"
 
 
 class Operation:
-    """One collective on the modelled clock; its ``moments`` are computed on demand."""
+    """One collective on the modelled clock.
+
+    Its ``moments`` are told by the period of the clocks that it is in, until they are settled.
+    """
 
     __slots__ = (
+        "_known",
+        "_settled",
+        "_time_ps",
         "entry",
-        "is_counted",
         "issue",
-        "known",
+        "name",
         "member",
         "moments_of",
-        "prediction",
-        "program",
-        "start_ps",
+        "prepared",
+        "time_of",
         "waited",
     )
 
     def __init__(
         self,
         member: Issuer,
-        program: Program,
-        prediction: Prediction,
-        start_ps: int | None,
+        prepared: Prepared,
         moments_of: Callable[[Operation], Moments],
+        time_of: Callable[[Operation], int],
+        name: str = "",
     ) -> None:
-        """Take the collective, and for a collective alone the moment at which all ranks start.
+        """Take a collective of ``member``, and who tells its moments and its time so far.
 
-        ``moments_of``: computes the moments, by the program so far, until they are known for good.
+        ``name``: where it is not that of the collective.
         """
-        self.moments_of = moments_of
-        self.known: Moments | None = None  # for good
-        self.issue: Issue | None = None  # in its busy period, as long as it is not over
-        self.is_counted = False  # among the operations of its busy period
-        self.entry: HistoryEntry | None = None  # when it is over, for the history
+        self.name = name or prepared.program.layout.shape.collective.name
         self.member = member
-        self.program = program
-        self.prediction = prediction
-        self.start_ps = start_ps
-        self.waited = start_ps is not None
+        self.prepared = prepared
+        self.moments_of = moments_of
+        self.time_of = time_of
+        self._known: Moments | None = None
+        self._settled: Callable[[], Moments] | None = None
+        self._time_ps = 0
+        self.issue: Issue | None = None  # in its busy period, as long as it is not over
+        self.entry: HistoryEntry | None = None  # when it is over, for the history
+        self.waited: BoolArray = np.zeros(len(member.ranks), dtype=bool)
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return the settled operation: its moments so far, apart from any clock."""
-        state = {name: getattr(self, name) for name in ("prediction", "program", "start_ps")}
-        gone = dict.fromkeys(("entry", "issue", "moments_of"))
         known = self.moments
-        member = FormerMember(known.ranks, self.member.number)
-        return None, state | gone | {"known": known, "member": member} | {
-            "is_counted": False,
-            "waited": True,
+        state = dict.fromkeys(("_settled", "entry", "issue", "moments_of", "time_of"))
+        member = FormerMember(known.ranks, self.member.number, self.member.communicator)
+        return None, state | {
+            "_known": known,
+            "_time_ps": self.time_ps,
+            "member": member,
+            "name": self.name,
+            "prepared": self.prepared,
+            "waited": np.ones_like(self.waited),
         }
 
     @property
-    def name(self) -> str:
-        """The name of the collective."""
-        return self.program.layout.shape.collective.name
+    def program(self) -> Program:
+        """The program of its plan."""
+        return self.prepared.program
+
+    @property
+    def prediction(self) -> Prediction:
+        """The prediction of the collective alone, all ranks at once, from its moment on."""
+        return self.prepared.prediction
+
+    def settle(self, moments_of: Callable[[], Moments], time_ps: int) -> None:
+        """Take the moments, told when asked for, and the time: nothing can change them any more."""
+        self._settled, self._time_ps = moments_of, time_ps
 
     @property
     def moments(self) -> Moments:
         """The moments at which its ranks issued it, started it and were done, as known so far."""
-        return self.known or self.moments_of(self)
+        if self._known is None and self._settled is not None:
+            self._known, self._settled = self._settled(), None
+        return self._known or self.moments_of(self)
 
     @property
     def time_ps(self) -> int:
         """Picoseconds from the start of the first rank until the last is done."""
-        if self.start_ps is not None:
-            return self.prediction.total_ps
-        return self.moments.time_ps
+        return self._time_ps if self.settled else self.time_of(self)
 
     @property
     def settled(self) -> bool:
         """Whether nothing that is issued from now on can change its moments."""
-        return self.start_ps is not None or self.known is not None
+        return self._known is not None or self._settled is not None
+
+    def wait(self, ranks: Int32Array | None) -> Int32Array:
+        """Note that ``ranks`` of it wait, all if None; return those that had not waited yet."""
+        mine = self.member.ranks
+        at = slice(None) if ranks is None else np.searchsorted(mine, ranks)
+        fresh: Int32Array = mine[at][~self.waited[at]]
+        self.waited[at] = True
+        return fresh
+
+
+def checked_clock(clock_ps: int) -> int:
+    """Return ``clock_ps`` if clocks can go so far."""
+    if clock_ps > LATEST_PS:
+        raise TimeLimitError(
+            f"the modelled clock passes {LATEST_PS // PS_PER_S // 86400} days: needed a new "
+            "World, so that picoseconds fit in 64 bits"
+        )
+    return clock_ps

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from math import inf
+from typing import NoReturn
 
 from emul.errors import ArgumentError, PlanError
 from emul.fixed_mapping import FixedMapping
@@ -60,8 +62,6 @@ from emul.units import PS_PER_S
 
 __all__ = ["MOST_RANKS_IN_FULL", "Planner", "Timing"]
 
-Prepared = tuple[Program, Prediction]
-
 NCCL = "nccl"
 SEND_RECV = "send_recv"
 """Its root is how far along each rank sends."""
@@ -89,6 +89,47 @@ class Timing:
     stack: Stack = IDEAL
 
 
+class Prepared:
+    """A request whose plan is proven: its ``program``, and its ``prediction``, made when asked for.
+
+    ``plan``, ``stack``: who sends what, and how. The prediction is of the collective alone, all of
+    whose ranks start at a moment; where links change, to be asked for it may raise OutageError.
+    """
+
+    __slots__ = ("_predict", "_prediction", "plan", "program", "stack")
+
+    def __init__(
+        self, plan: Plan, program: Program, stack: Stack, predict: Callable[[], Prediction]
+    ) -> None:
+        """Take the program, and who predicts."""
+        self.plan, self.program, self.stack = plan, program, stack
+        self._predict = predict
+        self._prediction: Prediction | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the whole vector, as in Prediction."""
+        return self.program.layout.shape.width * self.program.itemsize
+
+    @property
+    def prediction(self) -> Prediction:
+        """The prediction, of which there is one."""
+        if self._prediction is None:
+            self._prediction = self._predict()
+        return self._prediction
+
+    def predicted(self) -> Prepared:
+        """Return this, having predicted. Raises the faults of timing."""
+        _ = self.prediction
+        return self
+
+    def __getstate__(self) -> tuple[None, dict[str, object]]:
+        """Return the program and its prediction, without who made it."""
+        names = ("plan", "program", "stack")
+        state = {name: getattr(self, name) for name in names}
+        return None, state | {"_prediction": self.prediction, "_predict": None}
+
+
 class Planner:
     """Prepares requests on a topology; lately used plans and predictions are kept.
 
@@ -108,7 +149,10 @@ class Planner:
         self.bounded, self._part = bounded, PART_FOR_COMPARISON if bounded else 1
         self.made = 0
         """The number of requests that were prepared anew."""
+        self.changes = any(trunk.changes.any for trunk in topology.trunks)
+        """Whether a prediction depends on its moment."""
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
+        self._program = lru_cache(maxsize=32)(self._program_anew)
         self._prepared = lru_cache(maxsize=32)(self._prepare_anew)
         self._collapsed = lru_cache(maxsize=32)(self._collapse_anew)
 
@@ -131,17 +175,21 @@ class Planner:
             except ArgumentError:
                 if too_many:
                     raise
-        return self.prepare(request)[1]
+        return self.prepare(request).prediction
 
-    def prepare(self, request: Request) -> Prepared:
-        """Return program and prediction of a request; raises the faults of its algorithm."""
+    def prepare(self, request: Request, at_ps: int = 0) -> Prepared:
+        """Return the program of a request, and its prediction for the moment ``at_ps``.
+
+        The moment counts from the birth of a World. Raises the faults of the algorithm, and those
+        of timing; but not OutageError where an algorithm can be issued, to fail at its moment.
+        """
         request.check_algorithm()
         request, algorithm = request.of_any_op(), request.algorithm
         if is_plan_file(algorithm):
             request = request.by(read_plan(algorithm))
         elif is_user_code(algorithm):
             request = request.by(load_algorithm(algorithm))
-        return self._prepared(request)
+        return self._prepared(request, at_ps if self.changes else 0)
 
     def _plan_anew(
         self,
@@ -179,19 +227,22 @@ class Planner:
             needed.append(f"or {world_of(plan.world_size)}")
         raise PlanError(f"{plan}, root {plan.root}: needed {', '.join(needed)}")
 
-    def _prepare_anew(self, request: Request) -> Prepared:
+    def _program_anew(self, request: Request, plan: Plan) -> Program:
+        return Program.of(plan, request.shape, request.itemsize)
+
+    def _prepare_anew(self, request: Request, at_ps: int) -> Prepared:
         self.made += 1
         if self.timing.stack.tuner == NCCL and request.shape.counts is None:
-            return self._as_nccl(request)
+            return self._as_nccl(request, at_ps)
         if request.algorithm == AUTO:
             known = self._library_algorithm(request)
             if known is None:
-                return self._quickest(request)
+                return self._quickest(request, at_ps)
             request = request.by(known)
         plan = self._plan(request.collective, request.algorithm, request.root)
-        return self._timed(request, plan)
+        return self._timed(request, plan, at_ps)
 
-    def _as_nccl(self, request: Request) -> Prepared:
+    def _as_nccl(self, request: Request, at_ps: int) -> Prepared:
         """Return the call as NCCL would send it, by its own choice of algorithm or by another."""
         nodes, name = Nodes.of(self.topology), request.collective
         setting = choose(name, nodes, request.nbytes, request.name_of_algorithm)
@@ -199,7 +250,7 @@ class Planner:
             request = request.by(setting.algorithm)
         over = nodes.ranks if setting.over_nodes else None
         plan = self._plan(name, request.algorithm, request.root, over)
-        return self._timed(request, plan, stack=stack_for(self.timing.stack, setting, nodes))
+        return self._timed(request, plan, at_ps, stack=stack_for(self.timing.stack, setting, nodes))
 
     def _library_algorithm(self, request: Request) -> str | None:
         """Return the library's own choice; None where it is not known, or blocks are uneven."""
@@ -212,28 +263,40 @@ class Planner:
         self,
         request: Request,
         plan: Plan,
+        at_ps: int,
         program: Program | None = None,
         stack: Stack | None = None,
     ) -> Prepared:
-        """Return the program of ``plan`` and its prediction.
+        """Return the program of ``plan``, and its prediction.
 
-        ``stack``: of this call, where it differs from the usual one.
+        Where links change, that is made when asked for. ``stack``: of this call, where it differs
+        from the usual one.
         """
-        program = program or Program.of(plan, request.shape, request.itemsize)
-        timing, stack = self.timing, stack or self.timing.stack
-        slicing = Slicing.of(stack, timing.slicing)
+        program, stack = program or self._program(request, plan), stack or self.timing.stack
+        check_carried(program.nbytes, program.multiplicity)
         if self.bounded:
-            check_transfers(program, slicing, self._part)
+            check_transfers(program, Slicing.of(stack, self.timing.slicing), self._part)
+        prepared = Prepared(
+            plan, program, stack, lambda: self._predict(request, plan, program, stack, at_ps)
+        )
+        return prepared if self.changes else prepared.predicted()
+
+    def _predict(
+        self, request: Request, plan: Plan, program: Program, stack: Stack, at_ps: int
+    ) -> Prediction:
+        """Return the prediction of ``program`` alone, for all ranks at the moment ``at_ps``."""
+        timing = self.timing
         timeline = time_plan(
             program,
             self.network,
-            slicing,
+            Slicing.of(stack, timing.slicing),
             seed=timing.seed,
             start_s=timing.start_s,
+            at_ps=at_ps,
             stack=stack,
         )
         number = self.network.most_connections(program.src, program.dst, program.channel)
-        return program, self._prediction(request, plan, timeline, stack, number)
+        return self._prediction(request, plan, timeline, stack, number)
 
     def _prediction(
         self,
@@ -247,7 +310,7 @@ class Planner:
 
         ``connections``: the most that a rank has beyond its site.
         """
-        check_carried(timeline)
+        check_carried(timeline.nbytes, timeline.transfers.multiplicity)
         shape = request.shape
         bounded = Bounded(
             with_overheads(self.topology, stack.hop_overhead_s),
@@ -322,19 +385,21 @@ class Planner:
             passed_over=FixedMapping(in_words(passed_over)),
         )
 
-    def _quickest(self, request: Request) -> Prepared:
+    def _quickest(self, request: Request, at_ps: int) -> Prepared:
         """Return the algorithm that the model finds quickest, and the times of the others.
 
         The most promising ones come first, by their busiest links; an algorithm that cannot win any
         more is not timed, and only the quickest so far is proven. Those that cannot be timed are
-        passed over (memory, an outage, much work), unless these are all.
+        passed over (memory, an outage, much work), unless these are all; where an outage kills all,
+        the most promising is what there is to issue.
         """
         passed_over: PassedOver = {}
         times: dict[str, float] = {}
         ruled_out: dict[str, float] = {}
         best: Prepared | None = None  # of the others the tables would fill the memory
-        for each in self._by_promise(request, passed_over):
-            if best is not None and each.least_ps >= best[1].total_ps:
+        candidates = self._by_promise(request, passed_over)
+        for each in candidates:
+            if best is not None and each.least_ps >= best.prediction.total_ps:
                 known = times if each.is_exact else ruled_out
                 known[each.algorithm] = each.least_ps / PS_PER_S
                 continue
@@ -342,20 +407,33 @@ class Planner:
                 program = each.program
                 if each.is_exact:
                     program = self._bounded_program(request, each.plan)
-                timed = self._timed(request, each.plan, program)
-                if best is None or timed[1].total_ps < best[1].total_ps:
+                timed = self._timed(request, each.plan, at_ps, program).predicted()
+                if best is None or timed.prediction.total_ps < best.prediction.total_ps:
                     self._plan(request.collective, each.algorithm, request.root)  # proves it
                     best = timed
-                times[each.algorithm] = timed[1].time_s
+                times[each.algorithm] = timed.prediction.time_s
         if best is None:
-            raise nothing_timed(request.shape, passed_over)
+            return self._refused(request, candidates, passed_over)
         ruled_out |= {name: inf for name, why in passed_over.items() if is_outage(why)}
-        return best[0], replace(
-            best[1],
+        found = replace(
+            best.prediction,
             considered=FixedMapping(times),
             ruled_out=FixedMapping(ruled_out),
             passed_over=FixedMapping(in_words(passed_over)),
         )
+        return Prepared(best.plan, best.program, best.stack, lambda: found)
+
+    def _refused(
+        self, request: Request, candidates: list[Candidate], passed_over: PassedOver
+    ) -> Prepared:
+        """Return the first candidate that an outage kills; raise where there is another reason."""
+        error = nothing_timed(request.shape, passed_over)
+        for each in candidates:
+            if is_outage(passed_over[each.algorithm]):
+                plan = self._plan(request.collective, each.algorithm, request.root)
+                program = self._program(request, plan)
+                return Prepared(plan, program, self.timing.stack, partial(_raise, error))
+        raise error
 
     def _by_promise(self, request: Request, passed_over: PassedOver) -> list[Candidate]:
         """Return all algorithms that can be timed, sorted by the least time that each can take."""
@@ -389,6 +467,10 @@ class Planner:
         """Return the program of a plan that is not too much work, with its steps made once."""
         steps = checked_steps(plan, self._part)
         return Program.of(plan, request.shape, request.itemsize, steps)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error.with_traceback(None)
 
 
 def _predicted_ps(prediction: Prediction) -> int:

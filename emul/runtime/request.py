@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from emul.errors import ArgumentError, shown
 from emul.plans import Plan, Schedule, Shape
+from emul.plans.custom import CustomAlgorithm, check_pickles
 
 __all__ = ["AUTO", "Algorithm", "Request"]
 
@@ -20,7 +21,8 @@ class Request(NamedTuple):
     """One collective: its ``shape`` (with the counts), the bytes of an element, ``op``, algorithm.
 
     ``root`` is a rank among those of the shape; of send_recv, how far along each rank sends. Two
-    requests that are equal have the same plan, program and modelled time on the same topology.
+    requests that are equal have the same plan, program and modelled time on the same topology. One
+    by a function of the caller can be pickled if that can be: else ArgumentError.
     """
 
     shape: Shape
@@ -58,6 +60,12 @@ class Request(NamedTuple):
         if isinstance(self.algorithm, Plan):
             return self.algorithm.algorithm
         return self.algorithm if isinstance(self.algorithm, str) else ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the fields; name the algorithm that cannot be pickled."""
+        if not isinstance(self.algorithm, str | Plan | CustomAlgorithm):
+            check_pickles(self.algorithm, str(getattr(self.algorithm, "__name__", "custom")))
+        return Request, tuple(self)
 
     def by(self, algorithm: Algorithm) -> Request:
         """Return the same request with another algorithm."""

@@ -13,6 +13,7 @@ from emul.errors import ArgumentError
 from emul.ops import Arrays, RoundingError, rounding_error
 from emul.reading.brief import one_line
 from emul.runtime.operation import Operation
+from emul.runtime.planner import Prepared
 from emul.runtime.prediction import Prediction
 from emul.timing import Moments, Timeline
 from emul.units import PS_PER_S, format_time
@@ -28,19 +29,20 @@ Reduced = tuple[npt.NDArray[Any], npt.NDArray[Any], str, Arrays]
 class Run:
     """The result of one collective.
 
-    ``output``: an array like the input (shape: see the collective). ``call_times``: the moments at
-    which the call began, was ready, due and ended. ``reduced``: input, output, operator and their
-    Arrays, from which ``error`` is computed; None where nothing was reduced. ``step_lag_s``
-    (steps,): by how much each step ended after its modelled moment, as the device measured it; None
-    where the steps are not waited for one by one. ``dilation``: the factor by which modelled time
-    was stretched; None where nobody waited: on the virtual clock, and in a rehearsal.
+    ``output``: an array like the input (shape: see the collective); None of a call without data.
+    ``prepared``: its program, and its ``prediction`` alone. ``call_times``: the moments at which
+    the call began, was ready, due and ended. ``reduced``: input, output, operator and their Arrays,
+    from which ``error`` is computed; None where nothing was reduced. ``step_lag_s`` (steps,): by
+    how much each step ended after its modelled moment, as the device measured it; None where the
+    steps are not waited for one by one. ``dilation``: the factor by which modelled time was
+    stretched; None where nobody waited: on the virtual clock, and in a rehearsal.
 
     A pickled run leaves its arrays behind: ``output`` is None in the copy, and ``error`` is there
     if it was computed before.
     """
 
     output: Any
-    prediction: Prediction
+    prepared: Prepared
     call_times: CallTimes
     reduced: Reduced | None = None
     step_lag_s: npt.NDArray[np.float64] | None = None
@@ -50,7 +52,16 @@ class Run:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the arrays, with the moments of all ranks."""
-        return self.__dict__ | {"output": None, "reduced": None, "without_arrays": True}
+        gone = self.without_arrays or self.output is not None
+        return self.__dict__ | {"output": None, "reduced": None, "without_arrays": gone}
+
+    @property
+    def prediction(self) -> Prediction:
+        """The prediction of the collective alone, all ranks at once, from its moment on.
+
+        Raises OutageError where it comes to an outage so.
+        """
+        return self.prepared.prediction
 
     @property
     def arrival(self) -> CallTimes:
@@ -122,8 +133,10 @@ class Run:
         return Lag.of([self.call_times], self.dilation, self.step_lag_s)
 
     @cached_property
-    def error(self) -> RoundingError:
+    def error(self) -> RoundingError | None:
         """Rounding error of the output against float64, in ulp and relative.
+
+        None of a call without data.
 
         Computed at first use, from input and output as they are then; so ask before either is
         changed. Zero where nothing is rounded. Raises ArgumentError for a reduction in place, which
@@ -134,6 +147,8 @@ class Run:
                 f"error of {self}: its arrays were left behind when it was pickled: needed to ask "
                 "for the error before"
             )
+        if self.output is None:
+            return None
         if self.reduced is None:
             return RoundingError(0.0, 0.0, 0.0, 0.0)
         x, output, op, arrays = self.reduced
@@ -163,7 +178,7 @@ class Run:
         if self.lag_s is not None:
             facts["lag"] = format_time(self.lag_s)
         picture, note = timeline_picture(self.timeline)
-        return sheet(f"Run of {self.prediction.of}", list(facts.items()), *picture, note=note)
+        return sheet(f"Run of {self.prepared.plan}", list(facts.items()), *picture, note=note)
 
     @property
     def _measured(self) -> str:
@@ -172,7 +187,7 @@ class Run:
 
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""
-        plan, steps = self.prediction.plan, ""
+        plan, steps = self.prepared.plan, ""
         dilated = f"dilation {self.dilation:g}, " if self.dilation not in (None, 1) else ""
         if self.step_lag_s is not None and len(self.step_lag_s):
             steps = f", a step at most {format_time(float(self.step_lag_s.max()))} late"

@@ -9,16 +9,22 @@ except ModuleNotFoundError as error:
     raise not_compiled(error) from error
 
 from emul.timing.critical import CriticalPath, Segment, critical_path
+from emul.timing.effects.drawn_delays import MessageCounts, network_draws
 from emul.timing.floor import busiest_link_ps
 from emul.timing.generated import generated_total_ps
 from emul.timing.joint.rank_ops import (
+    NOT_YET_PS,
+    Arrive,
+    Attach,
     Compute,
     Footprint,
+    Hold,
     Issue,
     Join,
     Moments,
     Outcome,
     RankOp,
+    Release,
     Wait,
 )
 from emul.timing.symmetry import time_excerpt
@@ -34,15 +40,21 @@ from emul.timing.traffic import (
 __all__ = [
     "CAUSES",
     "NCCL_SLICING",
+    "NOT_YET_PS",
     "UNLIMITED",
+    "Arrive",
+    "Attach",
     "Compute",
     "CriticalPath",
     "Footprint",
+    "Hold",
     "Issue",
     "Join",
+    "MessageCounts",
     "Moments",
     "Outcome",
     "RankOp",
+    "Release",
     "Segment",
     "Slicing",
     "Timeline",
@@ -53,6 +65,7 @@ __all__ = [
     "dependencies",
     "generated_total_ps",
     "most_in_flight",
+    "network_draws",
     "schedule",
     "time_excerpt",
     "time_plan",

@@ -44,6 +44,7 @@ def time_excerpt(
     *,
     seed: int = 0,
     start_s: float = 0.0,
+    at_ps: int = 0,
 ) -> Timeline:
     """Return the timeline of ``excerpt``, whose end is that of its whole plan on ``topology``.
 
@@ -51,7 +52,9 @@ def time_excerpt(
     excerpt fits in memory.
     """
     network = Network.of(_few(topology, excerpt))
-    timed = partial(time_plan, network=network, slicing=slicing, seed=seed, start_s=start_s)
+    timed = partial(
+        time_plan, network=network, slicing=slicing, seed=seed, start_s=start_s, at_ps=at_ps
+    )
     for rounds in _fewer_rounds(excerpt, topology):
         program = excerpt.program(shape, itemsize, rounds)
         if slicing is not None and (program.nbytes > slicing.slice_bytes).any():

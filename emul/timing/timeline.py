@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emul.arrays import Float64Array, Int64Array
 from emul.errors import EmulError, OutageError, ShapeError, TimeLimitError
-from emul.plans import Program
+from emul.plans import Multiplicity, Program
 from emul.reading.brief import one_line
 from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
@@ -94,13 +94,15 @@ def time_plan(
     *,
     seed: int = 0,
     start_s: float = 0.0,
+    at_ps: int = 0,
     stack: Stack = IDEAL,
 ) -> Timeline:
     """Return when the transfers of ``program`` happen on ``network``, as ``stack`` sends them.
 
     With ``slicing``, large transfers go in slices, and the timeline has a line for each slice; that
     is for stacks that do not send whole messages, and for the ideal one. ``seed`` is that of
-    jitter, losses, outages and waves; a call begins at ``start_s`` of links that change with time.
+    jitter, losses, outages and waves; a call begins at ``start_s`` of links that change with time,
+    and ``at_ps`` picoseconds after it.
     Raises TimeLimitError when a time passes the range of int64 picoseconds, and OutageError when a
     link fails for longer than its transport bears.
     """
@@ -108,10 +110,16 @@ def time_plan(
 
     def table_of(transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
         return ConnectionTable.of(
-            transfers, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
+            transfers,
+            seen,
+            seed=seed,
+            start_s=start_s,
+            until_s=until_s,
+            at_ps=at_ps,
+            windows=windows,
         )
 
-    return simulated(make, table_of, _times, start_s)
+    return simulated(make, table_of, _times, start_s, at_ps=at_ps)
 
 
 def simulated(
@@ -120,12 +128,14 @@ def simulated(
     times_of: Callable[[Transfers, Edges, Network, ConnectionTable], Timed],
     start_s: float,
     *,
+    at_ps: int,
     from_s: float = 0.0,
 ) -> Timeline:
     """Return the timeline of the transfers of ``make``, having looked at changing links far enough.
 
-    ``table_of`` gives the table for so many seconds from ``start_s`` on, ``times_of`` when all
-    happens under them, some of it at ``from_s`` or later. Raises as ``time_plan`` does.
+    ``table_of`` gives the table for so many seconds from ``at_ps`` after ``start_s`` on,
+    ``times_of`` when all happens under them, some of it at ``from_s`` or later. Raises as
+    ``time_plan`` does.
     """
     until_s = from_s + LOOK_AHEAD_S
     while True:
@@ -137,7 +147,7 @@ def simulated(
             break
         until_s = from_s + (max(until_s, reached_s) - from_s) * MORE_AHEAD
     if failure is not None:
-        raise _failure(failure, seen, table.states, start_s)
+        raise _failure(failure, seen, table.states, start_s, at_ps)
     return Timeline(seen, table, transfers, **times)
 
 
@@ -168,8 +178,10 @@ def maker(
     return make, windows
 
 
-def _failure(failure: Failure, network: Network, states: LinkStates, start_s: float) -> EmulError:
-    """Return the error for a failure of the simulation."""
+def _failure(
+    failure: Failure, network: Network, states: LinkStates, start_s: float, at_ps: int
+) -> EmulError:
+    """Return the error for a failure of the simulation, whose moments count from ``at_ps``."""
     if failure == TOO_LATE:
         return TimeLimitError(
             "the modelled time passes 53 days: needed a smaller size, a higher rate or fewer "
@@ -184,10 +196,11 @@ def _failure(failure: Failure, network: Network, states: LinkStates, start_s: fl
     number, lost_ps, up_ps = (int(each) for each in failure[1:])
     path = int(states.path[number])
     transport = network.links[path].transport
-    began = f"trunk {network.path_name(path)} is down from {start_s + lost_ps / PS_PER_S:g} s"
+    lost_s = start_s + (at_ps + lost_ps) / PS_PER_S
+    began = f"trunk {network.path_name(path)} is down from {lost_s:g} s"
     if up_ps == NEVER:
         return OutageError(f"{began} on and does not come up again: needed an end of the outage")
-    dead_s = start_s + lost_ps / PS_PER_S + (transport.retries + 1) * transport.rto_s
+    dead_s = lost_s + (transport.retries + 1) * transport.rto_s
     return OutageError(
         f"{began} for {(up_ps - lost_ps) / PS_PER_S:g} s: a connection of {transport.recovery!r} "
         f"is given up at {dead_s:g} s, one timer after the last of {transport.retries} retries of "
@@ -205,12 +218,12 @@ def _is_settled(failure: Failure | None, reached_s: float, until_s: float) -> bo
     return isinstance(failure, tuple) and failure[3] != NEVER
 
 
-def check_carried(timeline: Timeline) -> None:
-    """Refuse more bytes over all links together than int64 can count: ShapeError."""
-    multiplicity = timeline.transfers.multiplicity
-    carried = (
-        timeline.nbytes if multiplicity is None else timeline.nbytes * 1.0 * multiplicity.transfers
-    )
+def check_carried(nbytes: Int64Array, multiplicity: Multiplicity | None) -> None:
+    """Refuse more bytes over all links together than int64 can count: ShapeError.
+
+    ``nbytes`` (transfers,): of each, which stands for others in an excerpt.
+    """
+    carried = nbytes if multiplicity is None else nbytes * 1.0 * multiplicity.transfers
     if float(carried.sum(dtype=float)) > MOST_BYTES:
         raise ShapeError(
             f"all transfers together carry more than {MOST_BYTES} bytes: needed a smaller size, so "

@@ -18,6 +18,7 @@ from emul.errors import ArgumentError, LagError, TimeLimitError, shown
 from emul.ops import Ops, TimedOps
 from emul.ops.arrays import HOST
 from emul.ops.buffers import Buffers
+from emul.ops.shapes import NoArithmetic
 from emul.plans import Program
 from emul.reading.checks import finite
 from emul.timing import Timeline
@@ -68,6 +69,11 @@ class Work(NamedTuple):
     buffers: Buffers
     reduction: str
     root: int
+
+    @property
+    def is_for_worker(self) -> bool:
+        """Whether there is arithmetic that a thread of the host does."""
+        return self.ops.arrays is HOST and not isinstance(self.ops, NoArithmetic)
 
     def perform(self) -> Any:
         """Carry it out at once, and return the output."""
@@ -192,7 +198,8 @@ class WallClock:
         """Begin with the work of a call, and return at once; a worker does it in order of issue.
 
         Its input is left as it was if that fails. When this returns, only the work of a device,
-        which goes its own way anyway, and of a rehearsal, which takes its time, is done.
+        which goes its own way anyway, of a rehearsal, which takes its time, and of a call without
+        data, which is none, is done.
         """
 
         def task() -> Result:
@@ -202,7 +209,7 @@ class WallClock:
                 work.buffers.restore()
                 raise
 
-        if self.waits and work.ops.arrays is HOST:
+        if self.waits and work.is_for_worker:
             return self._worker.begin(task)
         return Pending(None, task())
 

@@ -7,19 +7,25 @@ from itertools import cycle
 
 import numpy as np
 import pytest
-from strategies import CASES, program_of
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import CASES, chaotic_plans, program_of
 
-from emul.errors import CapacityError, PlanError
+from emul.errors import ArgumentError, CapacityError, PlanError
 from emul.ops.fusing.recipe import Recipe
 from emul.plans import (
     COLLECTIVES,
+    CustomAlgorithm,
     Places,
     Send,
     Shape,
     Step,
     SymmetricPlan,
+    Waits,
+    algorithm,
     build_hierarchy,
     build_plan,
+    load_algorithm,
     plan_from,
     plan_xml,
     read_plan,
@@ -122,6 +128,7 @@ def test_a_plan_of_a_file_is_pickled_with_its_steps(tmp_path):
     verify(other)
     assert has_the_steps_of(other, plan)
     assert has_the_steps_of(sent_again(other), plan)
+    assert {other, sent_again(other)} == {plan}
 
 
 def test_a_plan_of_a_function_is_pickled_with_its_steps():
@@ -129,6 +136,80 @@ def test_a_plan_of_a_function_is_pickled_with_its_steps():
     other = sent_again(plan)
     verify(other)
     assert has_the_steps_of(other, plan)
+    assert (other, hash(other)) == (plan, hash(plan))
+    assert plan != plan_from(star, "all_reduce", 4, scratch=2)  # of another name
+
+
+@given(st.data())
+def test_plans_with_steps_as_data_are_equal_where_all_is_equal(data):
+    plan, other = (data.draw(chaotic_plans(3)) for _ in range(2))
+    plan, other = sent_again(plan), sent_again(other)
+    assert has_the_steps_of(sent_again(plan), plan)
+    assert sent_again(plan) == plan
+    assert hash(sent_again(plan)) == hash(plan)
+    assert (plan == other) == (has_the_steps_of(plan, other) and same_scratch(plan, other))
+
+
+def same_scratch(plan, other):
+    return plan.scratch.tolist() == other.scratch.tolist()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"order": "lockstep"},
+        {"drains": (1,)},
+        {"notes": ("read",)},
+        {"apart": True},
+        {"root": 1},
+        {"scratch": np.zeros((1, 2), np.int32)},
+        {"waits": Waits(np.array([0]), np.array([1]), np.array([True]), np.array([True]))},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_plans_with_the_same_steps_differ_by_any_other_field(change):
+    plan = plan_from(star, "all_reduce", 3)
+    assert replace(plan) == plan
+    assert replace(plan, **change) != plan
+
+
+@algorithm("all_reduce", chunks=lambda n: n)
+def decorated(n):
+    yield from star(n)
+
+
+by_another_name = algorithm("all_reduce", scratch=1)(star)
+
+
+@pytest.mark.parametrize("mine", [decorated, by_another_name, CustomAlgorithm(star)])
+def test_an_algorithm_of_ones_own_equals_the_one_that_was_pickled(mine):
+    other = sent_again(mine)
+    assert (other, hash(other)) == (mine, hash(mine))
+    assert plan_from(other, "all_reduce", 3) == plan_from(mine, "all_reduce", 3)
+
+
+def test_an_algorithm_of_a_file_is_pickled_as_its_name(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from emul.plans import Send, algorithm\n"
+        "@algorithm('broadcast', chunks=lambda n: 2)\n"
+        "def two(n):\n"
+        "    yield [Send(0, 1, chunk) for chunk in range(2)]\n"
+    )
+    mine = load_algorithm(f"{path}:two")
+    assert len(pickle.dumps(mine)) < 300
+    assert sent_again(mine) == mine
+    assert plan_from(sent_again(mine), None, 2) == plan_from(mine, None, 2)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "chunks"), [(lambda n: star(n), None), (star, lambda n: n)], ids=["itself", "part"]
+)
+def test_an_algorithm_that_cannot_be_imported_is_refused_with_the_way_out(schedule, chunks):
+    mine = algorithm("all_reduce", chunks=chunks)(schedule)
+    needed = r"algorithm (<lambda>|star) cannot be pickled \(.*\): needed a function at the top of"
+    with pytest.raises(ArgumentError, match=needed):
+        pickle.dumps(mine)
 
 
 def test_a_plan_whose_steps_do_not_fit_is_not_pickled(monkeypatch):

@@ -5,10 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
-from strategies import link, one_site
+from strategies import CASES, count_for, link, one_site, root_of
 
 from emul import ArgumentError, Settings, World
-from emul.plans import COLLECTIVES, Shape, build_plan
+from emul.plans import COLLECTIVES, Send, Shape, build_plan, plan_from
 from emul.runtime.request import Request
 
 
@@ -16,7 +16,23 @@ def copied(value):
     return pickle.loads(pickle.dumps(value))
 
 
-@pytest.mark.parametrize("algorithm", ["auto", "ring", build_plan("all_reduce", "ring", (3,))])
+def chain(n):
+    for rank in range(1, n):
+        yield [Send(rank - 1, rank, chunk, reduce=True) for chunk in range(n)]
+    for rank in range(n - 1):
+        yield [Send(n - 1, rank, chunk) for chunk in range(n)]
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "auto",
+        "ring",
+        build_plan("all_reduce", "ring", (3,)),
+        chain,
+        plan_from(chain, "all_reduce", 3),
+    ],
+)
 def test_a_request_is_equal_after_a_pickle_and_is_found_in_caches(algorithm):
     request = Request(Shape.of(COLLECTIVES["all_reduce"], 3, 7), 4, "max", algorithm)
     again = copied(request)
@@ -24,6 +40,24 @@ def test_a_request_is_equal_after_a_pickle_and_is_found_in_caches(algorithm):
     assert hash(again) == hash(request)
     world = World(one_site(3, link()))
     assert world.planner.prepare(again) is world.planner.prepare(request)
+
+
+def test_a_request_by_a_function_without_a_name_is_refused_with_the_way_out():
+    request = Request(Shape.of(COLLECTIVES["all_reduce"], 3, 7), 4, "sum", lambda n: chain(n))
+    with pytest.raises(
+        ArgumentError, match=r"algorithm <lambda> cannot be pickled .*, or its Plan"
+    ):
+        pickle.dumps(request)
+
+
+@pytest.mark.parametrize(("collective", "algorithm"), CASES)
+def test_a_plan_takes_as_long_in_a_world_to_which_it_was_sent(collective, algorithm):
+    here, told = World("one-campus"), {"dtype": "float32", **root_of(collective, 1)}
+    prediction = here.predict(collective, count_for(collective, 8, 30), algorithm=algorithm, **told)
+    there, plan = World.of(copied(here.settings)), copied(prediction.plan)
+    again = there.predict(collective, count_for(collective, 8, 30), algorithm=plan, **told)
+    assert again.total_ps == prediction.total_ps
+    assert again.timeline.done_ps.tolist() == prediction.timeline.done_ps.tolist()
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "hierarchical"])

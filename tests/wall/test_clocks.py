@@ -7,7 +7,7 @@ import pytest
 from strategies import sites_of_one
 
 from emul import ArgumentError, CapacityError, LagError, Link, TimeLimitError, World, memory
-from emul.runtime.busy_period import LATEST_PS, checked_clock
+from emul.runtime.operation import LATEST_PS, checked_clock
 from emul.units import format_bytes, format_rate, format_time, parse_size
 from emul.wall.clock import WallClock, checked_dilation, too_late
 from emul.wall.lag import (

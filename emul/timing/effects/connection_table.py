@@ -14,7 +14,13 @@ from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Ar
 from emul.links import Link
 from emul.links.limits import usual_limit
 from emul.reading.brief import brief
-from emul.timing.effects.drawn_delays import FollowedConnections, can_be_late, drawn_delays
+from emul.timing.effects.drawn_delays import (
+    FIRST_DRAWS,
+    Draws,
+    FollowedConnections,
+    can_be_late,
+    drawn_delays,
+)
 from emul.timing.effects.link_states import NEVER, LinkStates, link_states_of
 from emul.timing.effects.wavelengths import Classes, classes_of
 from emul.timing.terms import CODES
@@ -73,11 +79,15 @@ class ConnectionTable:
         seed: int,
         start_s: float,
         until_s: float,
+        at_ps: int = 0,
+        from_ps: int = 0,
         windows: Float64Array | None = None,
         all_trunks: bool = False,
-        draws: bool = True,
+        draws: Draws | None = FIRST_DRAWS,
     ) -> ConnectionTable:
-        """Return the table of ``traffic`` from ``start_s`` on, for ``until_s`` seconds.
+        """Return the table of ``traffic`` for ``until_s`` seconds from ``at_ps`` on.
+
+        That is ``at_ps`` after ``start_s``; links are looked at from ``from_ps`` after it.
 
         ``windows``: bytes by way, infinity for none, which a connection may send each round trip.
         With ``all_trunks``, every trunk can be shared, also by traffic of other calls. Without
@@ -93,15 +103,24 @@ class ConnectionTable:
         shared = _shared_paths(network, used, connections)
         if all_trunks:
             shared = _paths_of_trunks(network)
-        states = link_states_of(network, shared, seed=seed, start_s=start_s, until_s=until_s)
+        states = link_states_of(
+            network,
+            shared,
+            seed=seed,
+            start_s=start_s,
+            until_s=until_s,
+            at_ps=at_ps,
+            from_ps=from_ps,
+        )
         classes, first_stream = classes_of(network, found, shared, seed)
         links = [(path, network.links[path]) for path in used.tolist()]
         by_path = _ByPath.of(links, network, windows[used])
         number_of = np.full(len(network.path_latency_ps), -1, dtype=np.int64)
         number_of[states.path] = np.arange(len(states.path))
         jitter_ps = tail_ps = np.zeros(0, dtype=np.int64)
-        if draws:
-            jitter_ps, tail_ps = drawn_delays(traffic, network, found, by_path.limit[kind], seed)
+        if draws is not None:
+            limit = by_path.limit[kind]
+            jitter_ps, tail_ps = drawn_delays(traffic, network, found, limit, seed, draws)
         return cls(
             connection=found.of,
             rate=by_path.rate[kind],

@@ -12,21 +12,103 @@ from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt64A
 from emul.links import Link
 from emul.links.draws import exponential, key_of, lognormal, mixed, uniform
 from emul.links.jitter import lognormal_sigma
+from emul.reading.brief import brief
 from emul.timing.traffic import Transfers, connections_of
 from emul.topology import Network
 from emul.units import picoseconds
 
 __all__ = [
+    "FIRST_DRAWS",
+    "Draws",
     "FollowedConnections",
+    "MessageCounts",
     "can_be_late",
     "drawn_delays",
     "drawn_tails_s",
     "drawn_timers_s",
+    "network_draws",
 ]
 
 
 NEGLIGIBLE = 1e-15
 """A packet that is lost so many times in a row that its probability is below this is left out."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MessageCounts:
+    """How many messages connections have carried: ``counts`` by ``keys``, which rise.
+
+    A key is one number for sender, receiver and channel.
+    """
+
+    keys: Int64Array
+    counts: Int64Array
+
+    __repr__ = brief
+
+    @classmethod
+    def none(cls) -> MessageCounts:
+        """Return the counts before any message."""
+        nothing: Int64Array = np.zeros(0, dtype=np.int64)
+        return cls(nothing, nothing)
+
+    @classmethod
+    def of(cls, traffic: Transfers) -> MessageCounts:
+        """Return the messages of ``traffic``, by connection.
+
+        The first transfer of a connection counts as one even if it begins none, as in ``_numbers``.
+        """
+        keys = connection_keys(traffic.src, traffic.dst, traffic.channel)
+        keys, first, of = np.unique(keys, return_index=True, return_inverse=True)
+        begun = np.bincount(of, traffic.begins, len(keys)).astype(np.int64)
+        return cls(keys, begun + 1 - traffic.begins[first])
+
+    def __add__(self, more: MessageCounts) -> MessageCounts:
+        """Return the messages of both."""
+        if np.array_equal(self.keys, more.keys):
+            return MessageCounts(self.keys, self.counts + more.counts)
+        keys, of = np.unique(np.concatenate([self.keys, more.keys]), return_inverse=True)
+        counts: Int64Array = np.zeros(len(keys), dtype=np.int64)
+        np.add.at(counts, of, np.concatenate([self.counts, more.counts]))
+        return MessageCounts(keys, counts)
+
+    def at(self, keys: Int64Array) -> Int64Array:
+        """Return the counts of connections by their ``keys``, 0 of unknown ones: (keys,)."""
+        if not len(self.keys):
+            return np.zeros(len(keys), dtype=np.int64)
+        place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        counts: Int64Array = np.where(self.keys[place] == keys, self.counts[place], 0)
+        return counts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """Whose draws those of a traffic are: of its communicator, after earlier ``messages`` there."""
+
+    communicator: int
+    messages: MessageCounts
+
+    __repr__ = brief
+
+    def key(self, key: int) -> int:
+        """Return ``key`` for the communicator; the first one has the key itself."""
+        return int(mixed(key, self.communicator)) if self.communicator else key
+
+
+FIRST_DRAWS = Draws(0, MessageCounts.none())
+"""Those of a World's first collective."""
+
+
+def connection_keys(src: Int32Array, dst: Int32Array, channel: Int32Array) -> Int64Array:
+    """Return one number for each sender, receiver and channel: 24, 24 and 15 bits."""
+    wide: Int64Array = channel.astype(np.int64) * (1 << 24) + src
+    keys: Int64Array = wide * (1 << 24) + dst
+    return keys
+
+
+def network_draws(network: Network) -> bool:
+    """Say whether any message over ``network`` may be late by chance."""
+    return any(can_be_late(link) for link in {*network.links.values()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,11 +156,17 @@ class FollowedConnections:
 
 
 def drawn_delays(
-    traffic: Transfers, network: Network, found: FollowedConnections, limit: Float64Array, seed: int
+    traffic: Transfers,
+    network: Network,
+    found: FollowedConnections,
+    limit: Float64Array,
+    seed: int,
+    draws: Draws = FIRST_DRAWS,
 ) -> tuple[Int64Array, Int64Array]:
     """Return jitter and delay by lost packets of each transfer in picoseconds; empty if none.
 
-    ``limit``: bytes per second that each connection gets at most.
+    ``limit``: bytes per second that each connection gets at most. ``draws``: how its messages are
+    numbered.
     """
     none = np.zeros(0, dtype=np.int64)
     links = {path: network.links[path] for path in np.unique(found.path).tolist()}
@@ -87,17 +175,19 @@ def drawn_delays(
         return none, none
     jitter_ps, tail_ps = (np.zeros(len(traffic.src), dtype=np.int64) for _ in range(2))
     message, number = _numbers(traffic, found)
+    earlier = draws.messages.at(connection_keys(found.src, found.dst, found.channel))
     ends = np.append(traffic.begins[1:], 1).astype(bool)
     way_of = np.where(found.of >= 0, found.path[found.of], -1)
     for path, link in late.items():
         these = np.flatnonzero(way_of == path)
         connection, name = found.of[these], network.path_name(path)
+        which = message[these] + earlier[connection]
         if link.jitter.median_s:
-            keys = found.keys(key_of(seed, "jitter", name), connection, message[these])
+            keys = found.keys(draws.key(key_of(seed, "jitter", name)), connection, which)
             sigma = lognormal_sigma(link.jitter.p99_over_p50)
             jitter_ps[these] = _ps(lognormal(keys, link.jitter.median_s, sigma))
         if link.transport.loss:
-            keys = found.keys(key_of(seed, "loss", name), connection, message[these])
+            keys = found.keys(draws.key(key_of(seed, "loss", name)), connection, which)
             line = np.minimum(limit[connection], link.available_bytes_per_s)
             tail_s = drawn_tails_s(link, mixed(keys, number[these]), traffic.nbytes[these], line)
             timer_s = drawn_timers_s(link, keys)

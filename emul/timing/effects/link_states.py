@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy.typing as npt
 
 from emul.arrays import Float64Array, Int64Array, UInt8Array
 from emul.errors import CapacityError
-from emul.links import Link, State
+from emul.links import Changes, Link, State
 from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
 from emul.links.link import TCP
 from emul.links.transport import TCP_LEAST_TIMER_S
@@ -26,6 +28,10 @@ __all__ = ["LinkStates", "link_states_of"]
 
 NEVER = np.iinfo(np.int64).max
 MOST_STATES = 100_000
+MOST_KEPT = 1 << 12
+"""States of a trunk before the moment at which it was looked at last."""
+MOST_LINES = 64
+"""Trunks whose states are kept: operations of a program look at them again and again."""
 MOST_LIMITS = 1 << 12
 """Kept of the last links and states: operations of a program see the same again and again."""
 
@@ -41,7 +47,8 @@ class LinkStates:
     ``cap`` of each stream and its ``lifted_rate`` in bytes per second, ``term`` of that cap,
     ``extra_ps`` of delay, whether it is ``up``, ``next_down_ps``: when it next goes down,
     ``up_again_ps``: when it is up next.
-    ``more``: whether there are changes after the last state here.
+    ``until_s``: so far they were looked at; ``more``: whether there are changes after the last
+    state here.
     """
 
     path: Int64Array
@@ -60,26 +67,39 @@ class LinkStates:
     up: UInt8Array
     next_down_ps: Int64Array
     up_again_ps: Int64Array
+    until_s: float
     more: bool
 
     __repr__ = brief
 
 
 def link_states_of(
-    network: Network, shared: list[int], *, seed: int, start_s: float, until_s: float
+    network: Network,
+    shared: list[int],
+    *,
+    seed: int,
+    start_s: float,
+    until_s: float,
+    at_ps: int = 0,
+    from_ps: int = 0,
 ) -> LinkStates:
-    """Return the states of the changing ways among ``shared``, relative to ``start_s``."""
+    """Return the states of the changing ways among ``shared``, by moments after ``at_ps``.
+
+    ``at_ps`` counts from ``start_s`` on the line of the links' own time. Looked at is what holds
+    before ``from_ps``, or at 0, and all that changes up to ``until_s``; both count from ``at_ps``.
+    """
     changing, classes, first_class = [], 0, []
     for path in shared:
         if _trunk(network, path).changes.any:
             changing.append(path)
             first_class.append(classes)
         classes += network.links[path].waves
+    until_ps = round(until_s * PS_PER_S)
     found = {
-        trunk.sites: list(_relative(trunk, seed, start_s, until_s))
+        trunk.sites: _line_of(trunk, seed, start_s).relative(at_ps, from_ps, until_ps)
         for trunk in (_trunk(network, path) for path in changing)
     }
-    more = any(len(states) > 1 and states[-1].from_s > until_s for states in found.values())
+    more = any(len(states) > 1 and states[-1][0] > until_ps for states in found.values())
     tables = [found[_trunk(network, path).sites] for path in changing]
     links = [network.links[path] for path in changing]
     tcp = [link.transport.recovery in TCP for link in links]
@@ -108,6 +128,7 @@ def link_states_of(
         up=_stacked(columns, "up", np.uint8),
         next_down_ps=_stacked(columns, "next_down_ps", np.int64),
         up_again_ps=_stacked(columns, "up_again_ps", np.int64),
+        until_s=until_s,
         more=more,
     )
 
@@ -116,31 +137,90 @@ def _trunk(network: Network, path: int) -> Trunk:
     return network.trunks[network.sites_of_path(path)]
 
 
-def _relative(trunk: Trunk, seed: int, start_s: float, until_s: float) -> Iterator[State]:
-    """Yield the states of a trunk from ``start_s`` on, up to the first one after ``until_s``."""
+Moment = tuple[int, State]
+"""A state, and the picosecond at which it begins."""
+
+
+class _Line:
+    """The states of a trunk, by picoseconds after ``start_s``, made as far as they are asked for.
+
+    The last ones are kept. Safe to be used from several threads.
+    """
+
+    def __init__(self, changes: Changes, seed: int, name: str, start_s: float) -> None:
+        """Begin with none; ``name`` is the trunk's, under which outages are drawn."""
+        self.changes, self.seed, self.name, self.start_s = changes, seed, name, start_s
+        self._lock = Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._coming = self.changes.states(self.seed, self.name, math.inf)
+        self._moments: list[int] = []
+        self._states: list[State] = []
+        self._early = 0  # states that began by ``start_s``
+
+    def relative(self, at_ps: int, from_ps: int, until_ps: int) -> list[Moment]:
+        """Return the states from the one that holds before ``from_ps``, or at 0, on.
+
+        They go up to the first one after ``until_ps``; all moments count from ``at_ps``, that of
+        the first one is 0.
+        """
+        holds_ps, last_ps = at_ps + max(0, from_ps - 1), at_ps + until_ps
+        with self._lock:
+            if self._moments and self._moments[0] > holds_ps:
+                self._begin()
+            self._make(holds_ps, last_ps)
+            first = bisect_right(self._moments, holds_ps) - 1
+            end = bisect_right(self._moments, last_ps) + 1
+            states = self._states[first:end]
+            moments = [0, *(each - at_ps for each in self._moments[first + 1 : end])]
+        return list(zip(moments, states, strict=True))
+
+    def _make(self, holds_ps: int, last_ps: int) -> None:
+        """Make states up to the first after ``last_ps``; forget those before ``holds_ps``."""
+        while not self._moments or self._moments[-1] <= last_ps:
+            state = next(self._coming, None)
+            if state is None:
+                return
+            self._moments.append(round((state.from_s - self.start_s) * PS_PER_S))
+            self._states.append(state)
+            self._early += self._moments[-1] <= 0
+            if len(self._moments) > MOST_KEPT:
+                first = max(0, bisect_right(self._moments, holds_ps) - 1)
+                del self._moments[:first], self._states[:first]
+            if max(self._early, len(self._moments)) > MOST_STATES:
+                self._begin()
+                until_s = self.start_s + last_ps / PS_PER_S
+                raise CapacityError(
+                    f"trunk {self.name} changes more than {MOST_STATES} times in {until_s:g} s: "
+                    "needed a coarser trace, rarer outages or an earlier start"
+                )
+
+
+_LINES: dict[tuple[int, int, str, float], _Line] = {}
+_LINES_LOCK = Lock()
+
+
+def _line_of(trunk: Trunk, seed: int, start_s: float) -> _Line:
+    """Return the line of a trunk; those used last are kept, by their changes themselves.
+
+    A long trace is not compared.
+    """
     name = " - ".join(trunk.sites)
-    current: State | None = State()
-    for number, state in enumerate(trunk.changes.states(seed, name, start_s + until_s)):
-        if number > MOST_STATES:
-            raise CapacityError(
-                f"trunk {name} changes more than {MOST_STATES} times in {start_s + until_s:g} s: "
-                "needed a coarser trace, rarer outages or an earlier start"
-            )
-        if state.from_s <= start_s:
-            current = state
-            continue
-        if current is not None:
-            yield replace(current, from_s=0.0)
-            current = None
-        yield replace(state, from_s=state.from_s - start_s) if start_s else state
-    if current is not None:
-        yield replace(current, from_s=0.0)
+    key = id(trunk.changes), seed, name, start_s
+    with _LINES_LOCK:
+        line = _LINES.pop(key, None) or _Line(trunk.changes, seed, name, start_s)
+        _LINES[key] = line  # which holds the changes, so that nothing else has their number
+        if len(_LINES) > MOST_LINES:
+            del _LINES[next(iter(_LINES))]
+    return line
 
 
-def _columns(link: Link, port: float, states: list[State]) -> dict[str, list[float]]:
+def _columns(link: Link, port: float, moments: list[Moment]) -> dict[str, list[float]]:
     """Return the states of one way, from ports of ``port`` bytes per second, by column."""
+    states = [state for _, state in moments]
     columns: dict[str, list[float]] = {
-        "from_ps": [min(round(state.from_s * PS_PER_S), NEVER // 2) for state in states],
+        "from_ps": [min(from_ps, NEVER // 2) for from_ps, _ in moments],
         "extra_ps": [round(state.extra_delay_s * PS_PER_S) for state in states],
         "up": [int(state.up) for state in states],
     }

@@ -18,6 +18,7 @@ cdef enum:
     STREAM = 7    # of a stream: its wait is over
     CHANGE = 8    # of a changing way, whose number is STREAMS_FROM - 1 less its own
     SENT_TO_NIC = 9    # of a transfer of several windows: its sender has handed over all of it
+    SENT = 10     # its last byte has left its sender's port and its connection
 
 cdef enum:
     # Streams count from here: at the same time, their events come before those of transfers.

@@ -38,8 +38,8 @@ cdef int64_t NEVER = INT64_MAX
 cdef class Connections:
     """The connections of one simulation, by an effects.ConnectionTable."""
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler, also by stream. The states of
-    # changing paths are kept as ``paths`` there; ``last_sent_to_nic`` is read where it was set.
+    # The columns of a checkpoint, as in emul.timing.engine.scheduler, also by stream. A table begins with
+    # the state in which a path is; ``last_sent_to_nic`` is read where it was set.
     STATE = {
         "transfer": "left cwnd_held runs_from* runs sent_to_nic following* parts cwnd_until",
         "connection": "free began last* began_last* cwnd_from cwnd_sent cwnd head_came",

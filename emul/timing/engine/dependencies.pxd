@@ -12,6 +12,8 @@ cdef enum:
     POSTS = 4
     # ... before the transfer has arrived, also if its reduction is not done.
     UPON_ARRIVAL = 8
+    # ... before its last byte has left its sender's side.
+    UPON_SENT = 16
 
 
 cdef class Edges:
@@ -23,3 +25,5 @@ cdef class Edges:
     cdef readonly int32_t[::1] before_start
     cdef readonly int32_t[::1] before_done
     cdef bint upon_arrival  # whether any edge is of that kind
+    cdef bint upon_sent     # likewise
+    cdef bint gated         # whether a transfer waits for itself: for one that is yet to come

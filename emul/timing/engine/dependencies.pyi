@@ -10,6 +10,7 @@ __all__ = [
     "STARTS_KIND",
     "UPON_ARRIVAL_KIND",
     "UPON_ISSUE_KIND",
+    "UPON_SENT_KIND",
     "Edges",
     "dependencies",
     "edges_between",
@@ -19,6 +20,7 @@ STARTS_KIND: int
 UPON_ISSUE_KIND: int
 POSTS_KIND: int
 UPON_ARRIVAL_KIND: int
+UPON_SENT_KIND: int
 
 @final
 class _Collector:

@@ -10,13 +10,14 @@ __all__ = [
     "STARTS_KIND",
     "UPON_ARRIVAL_KIND",
     "UPON_ISSUE_KIND",
+    "UPON_SENT_KIND",
     "Edges",
     "dependencies",
     "edges_between",
 ]
 
-STARTS_KIND, UPON_ISSUE_KIND, POSTS_KIND, UPON_ARRIVAL_KIND = (
-    STARTS, UPON_ISSUE, POSTS, UPON_ARRIVAL
+STARTS_KIND, UPON_ISSUE_KIND, POSTS_KIND, UPON_ARRIVAL_KIND, UPON_SENT_KIND = (
+    STARTS, UPON_ISSUE, POSTS, UPON_ARRIVAL, UPON_SENT
 )
 
 
@@ -28,7 +29,7 @@ cdef class Edges:
     # The columns of a checkpoint, as in emul.timing.engine.scheduler.
     STATE = {
         "transfer": "before_start before_done",
-        "given": "first waiter kind upon_arrival",
+        "given": "first waiter kind upon_arrival upon_sent gated",
     }
 
     def __init__(self, int64_t transfers, int64_t most):
@@ -205,7 +206,10 @@ cdef class _Collector:
 
 
 def edges_between(earlier, later, kind, int64_t transfers):
-    """Return edges of the given kinds between ``transfers``: arrays of int32, int32 and uint8."""
+    """Return edges of the given kinds between ``transfers``: arrays of int32, int32 and uint8.
+
+    A transfer that waits for itself never starts, and who waits for it neither.
+    """
     return _sorted(earlier, later, kind, len(earlier), transfers)
 
 
@@ -224,6 +228,10 @@ cdef Edges _sorted(int32_t[::1] earlier, int32_t[::1] later, uint8_t[::1] kind, 
                 result.before_done[later[at]] += 1
             if kind[at] & UPON_ARRIVAL:
                 result.upon_arrival = True
+            if kind[at] & UPON_SENT:
+                result.upon_sent = True
+            if earlier[at] == later[at]:
+                result.gated = True
         for t in range(transfers):
             result.first[t + 1] += result.first[t]
         # Filled from behind, so that each first[] ends where it began: at its transfer's edges.

@@ -20,7 +20,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 from emul.timing.engine.credit cimport Credit
-from emul.timing.engine.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, Edges
+from emul.timing.engine.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, UPON_SENT, Edges
 from emul.timing.engine.events cimport (
     Event,
     Heap,
@@ -40,6 +40,7 @@ from emul.timing.engine.connections cimport (
     CHANGE,
     DONE,
     FREED,
+    SENT,
     SENT_TO_NIC,
     LEFT,
     CONNECTION,
@@ -133,9 +134,10 @@ cdef class Simulation:
         "made anew": "ready begun handled too_late heap",
     }
 
-    def __cinit__(self, traffic, edges, network, table, kept=0):
-        # A transfer has at most three events at once, a stream and a changing way one each.
-        set_up(&self.heap, 3 * len(traffic.src) + len(table.classes.of_stream)
+    def __cinit__(self, traffic, Edges edges, network, table, kept=0):
+        # A transfer has at most three events at once, or four where it is told when it is sent, a
+        # stream and a changing way one each.
+        set_up(&self.heap, (3 + edges.upon_sent) * len(traffic.src) + len(table.classes.of_stream)
                + len(table.states.timer_ps) + 1)
 
     def __dealloc__(self):
@@ -182,7 +184,8 @@ cdef class Simulation:
     cdef void run(self, int64_t until) noexcept nogil:
         cdef int64_t due, total = self.src.shape[0]
         cdef Event* next
-        while self.handled < total and not self.has_failed():
+        # Up to a given moment links change also when nothing is left to send.
+        while (self.handled < total or until < INT64_MAX) and not self.has_failed():
             due = self.connections.fluid.next_due()
             next = earliest(&self.heap)
             if next.time < due:
@@ -266,6 +269,7 @@ cdef class Simulation:
         elif kind == LEFT:
             self.finish[number] = max(self.finish[number], time)
             self.sent(number)
+            self.announce_sent(number)
             self.leg_done(number)
         elif kind == ARRIVED:
             self.arrived(time, number)
@@ -275,6 +279,8 @@ cdef class Simulation:
             self.freed(time, <int32_t>number)
         elif kind == SENT_TO_NIC:
             self.tell(time, number, UPON_ISSUE)
+        elif kind == SENT:
+            self.tell(time, number, UPON_SENT)
         elif kind == STREAM:
             self.connections.go_on(time, <int32_t>(number - STREAMS_FROM))
         else:
@@ -336,6 +342,7 @@ cdef class Simulation:
         if self.connections.of[t] >= 0:
             self.egress.add(&self.heap, port, head, t, CONNECTION)
             return
+        self.announce_sent(t)
         delay = self.under_way(t)
         if head + <double>delay > TIME_LIMIT_PS:
             self.too_late = True
@@ -362,6 +369,13 @@ cdef class Simulation:
         if left > TIME_LIMIT_PS:
             self.too_late = True
         self.finish[t] = max(self.finish[t], left)
+        if left >= 0:
+            self.announce_sent(t)
+
+    cdef inline void announce_sent(self, int64_t t) noexcept nogil:
+        """Let those know who wait for it when the last byte leaves, now that this is known."""
+        if self.edges.upon_sent:
+            push(&self.heap, self.finish[t], t, SENT)
 
     cdef void leg_done(self, int64_t t) noexcept nogil:
         """Of a transfer over streams, one more end is known: of receiver's port or connection."""
@@ -396,6 +410,8 @@ cdef class Simulation:
             push(&self.heap, time, t, FREED)
         if self.edges.upon_arrival:
             self.tell(self.arrival[t], t, UPON_ARRIVAL)
+        if self.edges.upon_sent and self.src[t] == self.dst[t]:
+            self.tell(self.arrival[t], t, UPON_SENT)
         self.release(self.arrival[t], t, -1, UPON_DONE_CAUSE)
 
     cdef void freed(self, int64_t time, int32_t t) noexcept nogil:
@@ -429,13 +445,13 @@ cdef class Simulation:
         self.tell(time, t, 0)
 
     cdef void tell(self, int64_t time, int64_t t, uint8_t upon) noexcept nogil:
-        """Tell those who wait for the transfer to be issued, to arrive, or done, that it is."""
+        """Tell those who wait for the transfer to be issued, sent, there or done, that it is."""
         cdef int64_t at
         cdef int32_t waiter
         cdef uint8_t cause = ISSUE_CAUSE if upon == UPON_ISSUE else UPON_DONE_CAUSE
         for at in range(self.edges.first[t], self.edges.first[t + 1]):
             waiter = self.edges.waiter[at]
-            if self.edges.kind[at] & (UPON_ISSUE | UPON_ARRIVAL) != upon:
+            if self.edges.kind[at] & (UPON_ISSUE | UPON_ARRIVAL | UPON_SENT) != upon:
                 continue
             if self.edges.kind[at] & STARTS:
                 self.let_start(time, waiter, <int32_t>t, cause)
@@ -452,9 +468,11 @@ cdef class Simulation:
             failure = (DEAD, connections.dead_path, connections.dead_at, connections.dead_until)
         elif self.handled < self.src.shape[0]:
             fluid = connections.fluid
-            going_on = (np.asarray(fluid.active) > 0) & (np.asarray(fluid.rate) > 0)
-            assert going_on.any() or connections.timer.shape[0], "a transfer waits for itself"
-            failure = TOO_LATE if going_on.any() else NEVER_ENDS
+            sending = np.asarray(fluid.active) > 0
+            assert sending.any() or self.edges.gated, "a transfer waits for itself"
+            if sending.any():
+                going_on = sending & (np.asarray(fluid.rate) > 0)
+                failure = TOO_LATE if going_on.any() else NEVER_ENDS
         times = {
             "on_link_ps": self.on_link, "behind": self.behind,
             "left_ps": connections.left, "cwnd_ps": connections.cwnd_held,

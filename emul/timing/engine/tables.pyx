@@ -46,6 +46,7 @@ cdef class Tables:
             and not np.any(table.cwnd_rtt_ps)
             and len(table.multi_window) == 0
             and not edges.upon_arrival
+            and not edges.upon_sent
             and self.places < 2**31
             and COSTS * self.transfers < 2**31
         )

@@ -49,7 +49,8 @@ class Checkpoint:
     ``connections``: whether or not a kept transfer takes them, by their ``ends``.
     ``streams``: of those with a kept transfer, the connection each is of among ``ends`` and
     its number there. ``heaps``: the streams that send, class by class. ``events``: times, numbers
-    and kinds; of streams, the numbers are those of ``streams``.
+    and kinds; of streams, the numbers are those of ``streams``. Changing paths are in the state
+    that holds before ``until_ps``, with which the table of the continued simulation begins.
     """
 
     until_ps: int
@@ -63,7 +64,6 @@ class Checkpoint:
     streams: State
     classes: State
     heaps: Int32Array
-    paths: Int64Array
     events: Int64Array
 
     @property
@@ -121,7 +121,6 @@ class Checkpoint:
             streams=taken("stream", streams),
             classes=taken("class"),
             heaps=renumbered[heap].astype(np.int32),
-            paths=np.asarray(connections.state) - np.asarray(connections.first_state)[:-1],
             events=_renumbered(events, number, renumbered),
         )
 
@@ -143,7 +142,6 @@ class Checkpoint:
         _write(simulation, self.streams, streams)
         _write(simulation, self.classes, slice(None))
         np.asarray(fluid.heap)[_heaped(fluid)] = streams[self.heaps]
-        np.asarray(connections.state)[:] = self.paths + np.asarray(connections.first_state)[:-1]
         events = self.events.copy()
         (of_streams,) = np.nonzero(events[2] == STREAM_EVENT)
         events[1, of_streams] = FIRST_STREAM + streams[events[1, of_streams]]

@@ -3,8 +3,10 @@
 The operations of all ranks (issue, compute, wait) become transfers that stay with their
 rank: they take no port, and a rank's computation is the host time of one of them. Of each
 collective, every rank has one with which it starts, before all that it sends, and one with which it
-is done, after all that has come to it and all of its own that has arrived. So one scheduler times
-everything, and transfers in flight at the same time share ports, connections and trunks.
+is done, after all that has come to it and all of its own that has arrived, or only left, as the
+footprint says. So one scheduler times everything, and transfers in flight at the same time share
+ports, connections and trunks. A rank that is missing has a transfer that waits for itself, until
+the rank issues its part.
 """
 
 from __future__ import annotations
@@ -21,14 +23,20 @@ from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.dependencies import (
     STARTS_KIND,
     UPON_ARRIVAL_KIND,
+    UPON_SENT_KIND,
     Edges,
     edges_between,
 )
 from emul.timing.joint.rank_ops import (
     CHANNELS,
+    NOT_YET_PS,
+    Arrive,
+    Attach,
     Compute,
     Footprint,
+    Hold,
     Issue,
+    Join,
     Moments,
     Outcome,
     RankOp,
@@ -42,7 +50,10 @@ __all__ = ["JointGraph"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Placed:
-    """Where an issue lies in the schedule: its transfers, and by rank the three around them."""
+    """Where an issue lies in the schedule: its transfers, and by rank the three around them.
+
+    Of a rank that is missing, (ranks,), nothing was ``issued``: NOBODY.
+    """
 
     footprint: Footprint
     lines: slice
@@ -51,17 +62,30 @@ class _Placed:
     ends: Int64Array
 
     @property
+    def missing(self) -> BoolArray:
+        """Which ranks are missing: (ranks,)."""
+        missing: BoolArray = self.issued == NOBODY
+        return missing
+
+    @property
     def transfers(self) -> Int64Array:
         """The numbers of all its transfers, and of those around them."""
         lines = np.arange(self.lines.start, self.lines.stop)
-        return np.concatenate([lines, self.issued, self.starts, self.ends])
+        here = self.issued[self.issued != NOBODY]
+        return np.concatenate([lines, here, self.starts, self.ends])
 
     def renumbered(self, number: Int64Array) -> _Placed:
         """Return the same where transfer t has ``number[t]``; its lines stay in a row."""
         size = self.lines.stop - self.lines.start
         first = number[self.lines.start] if size else 0
-        around = (number[each] for each in (self.issued, self.starts, self.ends))
-        return _Placed(self.footprint, slice(int(first), int(first) + size), *around)
+        issued = np.where(self.missing, NOBODY, number[self.issued])
+        return replace(
+            self,
+            lines=slice(int(first), int(first) + size),
+            issued=issued,
+            starts=number[self.starts],
+            ends=number[self.ends],
+        )
 
 
 COLUMNS = (
@@ -74,6 +98,7 @@ class JointGraph:
 
     ``at`` (n,) is the transfer whose being done is the clock of each rank, but for the time it has
     computed since, ``pending_ps``. An issue that was left out is over for all that comes after.
+    ``arrivals``: those that are not used up, each with the transfers that were the ranks' clocks.
     """
 
     def __init__(self, clocks_ps: Int64Array) -> None:
@@ -81,8 +106,12 @@ class JointGraph:
         n = len(clocks_ps)
         self.size = 0
         self.issues: dict[Issue, _Placed] = {}
+        self.arrivals: dict[Arrive, Int64Array] = {}
         self._columns: list[Transfers] = []
-        self._edges: list[tuple[Int64Array, Int64Array, UInt8Array]] = []
+        none: Int64Array = np.zeros(0, dtype=np.int64)
+        self._edges: list[tuple[Int64Array, Int64Array, UInt8Array]] = [
+            (none, none, none.astype(np.uint8))
+        ]
         self.pending_ps = np.zeros(n, dtype=np.int64)
         self.at = self._stay(np.arange(n), clocks_ps)
 
@@ -90,11 +119,19 @@ class JointGraph:
         """Lay out one act."""
         if isinstance(op, Compute):
             self.pending_ps = self.pending_ps + op.duration_ps
+        elif isinstance(op, Arrive):
+            self.arrivals[op] = self._clock(op.ranks).copy()
         elif isinstance(op, Issue):
             self._issue(op)
+        elif isinstance(op, Attach):
+            self._attach(op)
         elif isinstance(op, Wait):
-            self._wait(op.issue)
+            self._wait(op)
+        elif isinstance(op, Hold):
+            until = self._stay(op.ranks, op.until_ps)
+            self._go_on_after(op.ranks, until)
         else:
+            assert isinstance(op, Join)
             self._join(op.ranks)
 
     def transfers_and_edges(self) -> tuple[Transfers, Edges]:
@@ -102,6 +139,11 @@ class JointGraph:
         self._join_pieces()
         (transfers,), (edges,) = self._columns, self._edges
         earlier, later, kind = edges
+        gates = [each.starts[each.missing] for each in self.issues.values() if each.missing.any()]
+        if gates:
+            shut = np.concatenate(gates)
+            earlier, later = np.append(earlier, shut), np.append(later, shut)
+            kind = np.append(kind, np.full(len(shut), STARTS_KIND, dtype=np.uint8))
         return transfers, edges_between(
             earlier.astype(np.int32), later.astype(np.int32), kind, self.size
         )
@@ -110,6 +152,7 @@ class JointGraph:
         """Return the transfers still of use, (transfers,), some ``done``; and the issues over.
 
         That is the issues of which everything is done. Others are kept as a whole, and the clocks.
+        No arrival is done that is not used up.
         """
         kept = ~done
         kept[self.at] = True
@@ -136,6 +179,7 @@ class JointGraph:
             for issue, placed in self.issues.items()
             if issue not in gone
         }
+        left.arrivals = {arrive: number[each] for arrive, each in self.arrivals.items()}
         left.at, left.size = number[self.at], int(kept.sum())
         return left
 
@@ -182,31 +226,38 @@ class JointGraph:
                 connections += 1 + int(own.max())
         return credited if connections else credited[:0]
 
-    def outcome(self, timeline: Timeline) -> Outcome:
-        """Return the outcome of collectives by ``timeline``, which is of this graph."""
-        done, roots = timeline.done_ps, _Roots(timeline, self.issues.values())
-        moments = {
-            issue: Moments(
-                ranks=each.footprint.ranks,
-                issued_ps=done[each.issued],
-                started_ps=done[each.starts] - each.footprint.call_ps,
-                done_ps=done[each.ends],
-                straggler_of=roots.ranks(each),
-            )
-            for issue, each in self.issues.items()
-        }
+    def outcome(self, timeline: Timeline, done: BoolArray) -> Outcome:
+        """Return the outcome of collectives by ``timeline``, which is of this graph.
+
+        ``done`` (transfers,): whether each ever is.
+        """
+        roots = _Roots(timeline, self.issues.values())
+        done_ps = np.where(done, timeline.done_ps, NOT_YET_PS)
+        moments = {issue: _moments(each, done_ps, roots) for issue, each in self.issues.items()}
         lines = {issue: each.lines for issue, each in self.issues.items()}
         return Outcome(moments, timeline, lines)
 
-    def clocks_ps(self, timeline: Timeline) -> Int64Array:
-        """Return the clocks of all ranks, (n,), by ``timeline``, which is of this graph."""
+    def clocks_ps(self, timeline: Timeline, done: BoolArray) -> Int64Array:
+        """Return the clocks of all ranks, (n,), by ``timeline``, which is of this graph.
+
+        ``done`` (transfers,): whether each ever is; a rank that waits for one which is not has
+        come to NOT_YET_PS.
+        """
         clocks_ps: Int64Array = timeline.done_ps[self.at] + self.pending_ps
+        clocks_ps[~done[self.at]] = NOT_YET_PS
         return clocks_ps
+
+    def arrivals_ps(self, timeline: Timeline) -> Int64Array:
+        """Return the moments of all arrivals that are not used up."""
+        numbers = list(self.arrivals.values())
+        return timeline.done_ps[np.concatenate(numbers)] if numbers else np.zeros(0, np.int64)
 
     def _issue(self, op: Issue) -> None:
         footprint, ranks = op.footprint, op.footprint.ranks
-        issued = self._clock(ranks)
-        starts = self._stay(ranks, np.full(len(ranks), footprint.call_ps), after=issued)
+        issued = self._issued(op)
+        starts = self._stay(ranks, np.full(len(ranks), footprint.call_ps))
+        here = issued != NOBODY
+        self._wait_for(issued[here], starts[here])
         before = None if op.after is None else self.issues.get(op.after)
         if before is not None:
             self._wait_for(before.ends, starts)
@@ -222,20 +273,58 @@ class JointGraph:
         self._wait_for(starts[sender], numbers)
         ends = self._stay(ranks, np.zeros(len(ranks)), after=starts)
         self._wait_for(numbers, ends[receiver])
-        self._wait_for(numbers, ends[sender], STARTS_KIND | UPON_ARRIVAL_KIND)
+        if footprint.release != "issue":
+            upon = UPON_SENT_KIND if footprint.release == "sent" else UPON_ARRIVAL_KIND
+            self._wait_for(numbers, ends[sender], STARTS_KIND | upon)
         self.issues[op] = _Placed(footprint, lines, issued, starts, ends)
 
-    def _wait(self, issue: Issue) -> None:
-        placed = self.issues.get(issue)
+    def _issued(self, op: Issue) -> Int64Array:
+        """Return the transfer at whose end each rank of the footprint issues it, or NOBODY."""
+        ranks, missing = op.footprint.ranks, op.missing
+        if not op.arrivals and not len(missing):
+            return self._clock(ranks)
+        issued: Int64Array = np.full(len(ranks), NOBODY, dtype=np.int64)
+        self._take_arrivals(op.arrivals, ranks, issued)
+        now = (issued == NOBODY) & ~np.isin(ranks, missing)
+        issued[now] = self._clock(ranks[now])
+        return issued
+
+    def _take_arrivals(
+        self, arrivals: tuple[Arrive, ...], ranks: Int32Array, issued: Int64Array
+    ) -> None:
+        """Write the transfers of arrivals into ``issued``, which is by ``ranks``; forget them."""
+        for arrive in arrivals:
+            issued[np.searchsorted(ranks, arrive.ranks)] = self.arrivals.pop(arrive)
+
+    def _attach(self, op: Attach) -> None:
+        placed, ranks = self.issues[op.issue], op.ranks
+        which = np.searchsorted(op.issue.footprint.ranks, ranks)
+        clocks: Int64Array = np.full(len(ranks), NOBODY, dtype=np.int64)
+        self._take_arrivals(op.arrivals, ranks, clocks)
+        now = clocks == NOBODY
+        clocks[now] = self._clock(ranks[now])
+        # A transfer of its own: only of new ones is it told to those that were there before.
+        issued = placed.issued.copy()
+        issued[which] = self._stay(ranks, np.zeros(len(ranks)), after=clocks)
+        self._wait_for(issued[which], placed.starts[which])
+        self.issues[op.issue] = replace(placed, issued=issued)
+
+    def _wait(self, op: Wait) -> None:
+        placed = self.issues.get(op.issue)
         if placed is None:
             return
-        ranks, ends = issue.footprint.ranks, placed.ends
-        later = (self.pending_ps[ranks] > 0) | (self.at[ranks] != placed.issued)
+        ranks, which = op.waiting()
+        assert not placed.missing[which].any(), "a rank waits for its part before it issues it"
+        ends = placed.ends[which]
+        later = (self.pending_ps[ranks] > 0) | (self.at[ranks] != placed.issued[which])
         self.at[ranks[~later]] = ends[~later]  # who did nothing since has waited long enough
-        held = ranks[later]
-        here = self._clock(held)
-        self.at[held] = self._stay(held, np.zeros(len(held)), after=here)
-        self._wait_for(ends[later], self.at[held])
+        self._go_on_after(ranks[later], ends[later])
+
+    def _go_on_after(self, ranks: Int32Array, other: Int64Array) -> None:
+        """Let each of ``ranks`` go on when both its clock and its one of ``other`` are done."""
+        here = self._clock(ranks)
+        self.at[ranks] = self._stay(ranks, np.zeros(len(ranks)), after=here)
+        self._wait_for(other, self.at[ranks])
 
     def _join(self, ranks: Int32Array) -> None:
         here = self._clock(ranks)
@@ -300,6 +389,19 @@ def _on_its_channels(footprint: Footprint) -> Transfers:
     """Return the transfers of ``footprint`` on the channels of its communicator."""
     own = footprint.transfers
     return replace(own, channel=own.channel + np.int32(footprint.communicator * CHANNELS))
+
+
+def _moments(placed: _Placed, done_ps: Int64Array, roots: _Roots) -> Moments:
+    """Return the moments of those ranks that are there; ``done_ps`` (transfers,)."""
+    here = ~placed.missing
+    ranks, ends_ps = placed.footprint.ranks[here], done_ps[placed.ends[here]]
+    return Moments(
+        ranks=ranks,
+        issued_ps=done_ps[placed.issued[here]],
+        started_ps=done_ps[placed.starts[here]] - placed.footprint.call_ps,
+        done_ps=ends_ps,
+        straggler_of=np.where(ends_ps < NOT_YET_PS, roots.ranks(placed)[here], ranks),
+    )
 
 
 class _Roots:

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from emul.arrays import Int32Array, Int64Array, UInt8Array
+from emul.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
 from emul.plans import Program
 from emul.plans.proof.verify import MOST_CHANNELS
 from emul.reading.brief import brief
 from emul.stacks import Stack
 from emul.timing.effects.connection_table import ConnectionTable
+from emul.timing.effects.drawn_delays import Draws, MessageCounts
 from emul.timing.timeline import Timeline, maker
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
 
 __all__ = [
     "CHANNELS",
+    "NOT_YET_PS",
+    "Arrive",
+    "Attach",
     "Compute",
     "Footprint",
+    "Hold",
     "Issue",
     "Join",
     "Moments",
     "Outcome",
     "RankOp",
+    "Release",
     "Wait",
 ]
 
+
+NOT_YET_PS = 1 << 62
+"""In the place of a moment that waits for a rank which has not issued its part."""
+
+Release = Literal["arrival", "sent", "issue"]
+"""The moment at which a sender is done with a transfer: when all of it has arrived, when its last
+byte has left the sender's port and connection, or at once."""
 
 CHANNELS = MOST_CHANNELS
 """Of a communicator; the connections of the next one are numbered after them."""
@@ -42,7 +57,8 @@ class Footprint:
     ``kind``: as engine.dependencies.edges_between takes them. ``call_ps``: the time of each rank's
     software before it sends anything. ``jitter_ps``, ``tail_ps``: the delay of each transfer
     by chance, and ``credited``: whose credit it takes, as if the collective were alone, as in
-    emul.timing.effects.connection_table.
+    emul.timing.effects.connection_table. ``release``: when a sender is done. ``redrawn``: draws the
+    delays of a later operation, None where nothing is late by chance.
     """
 
     ranks: Int32Array
@@ -55,6 +71,8 @@ class Footprint:
     jitter_ps: Int64Array
     tail_ps: Int64Array
     credited: Int32Array
+    release: Release
+    redrawn: Callable[[Draws], tuple[Int64Array, Int64Array]] | None
 
     __repr__ = brief
 
@@ -68,10 +86,13 @@ class Footprint:
         ranks: Int32Array,
         communicator: int,
         seed: int,
+        release: Release = "arrival",
+        first_message: MessageCounts | None = None,
     ) -> Footprint:
         """Return the part of ``program``, whose rank i is rank ``ranks[i]`` of ``network``.
 
-        ``seed``: of random delays.
+        ``seed``: of random delays; ``release``: when a sender is done with a transfer;
+        ``first_message``: how many messages its connections have carried before, if any.
         """
         make, windows = maker(program, network, slicing, stack)
         transfers, edges, seen = make()
@@ -94,7 +115,18 @@ class Footprint:
             call_ps=0,
         )
         call_ps = transfers.call_ps if len(src) else 0  # nothing is sent, nothing called
-        drawn = ConnectionTable.of(placed, seen, seed=seed, start_s=0, until_s=0, windows=windows)
+        draws = Draws(communicator, first_message or MessageCounts.none())
+
+        def table(draws: Draws) -> ConnectionTable:
+            return ConnectionTable.of(
+                placed, seen, seed=seed, start_s=0, until_s=0, windows=windows, draws=draws
+            )
+
+        def redrawn(draws: Draws) -> tuple[Int64Array, Int64Array]:
+            drawn = table(draws)
+            return drawn.jitter_ps, drawn.tail_ps
+
+        drawn = table(draws)
         return cls(
             ranks,
             communicator,
@@ -104,7 +136,21 @@ class Footprint:
             jitter_ps=drawn.jitter_ps,
             tail_ps=drawn.tail_ps,
             credited=drawn.credited,
+            release=release,
+            redrawn=redrawn if len(drawn.jitter_ps) else None,
         )
+
+    @property
+    def messages(self) -> MessageCounts:
+        """The number of messages that it sends on each of its connections."""
+        return MessageCounts.of(self.transfers)
+
+    def after(self, messages: MessageCounts) -> Footprint:
+        """Return the same after earlier ``messages`` of its communicator: with draws of its own."""
+        if self.redrawn is None:
+            return self
+        jitter_ps, tail_ps = self.redrawn(Draws(self.communicator, messages))
+        return replace(self, jitter_ps=jitter_ps, tail_ps=tail_ps)
 
 
 def _alone(transfers: Transfers) -> Transfers:
@@ -112,22 +158,74 @@ def _alone(transfers: Transfers) -> Transfers:
     return Transfers(*(getattr(transfers, name) for name in Transfers.__slots__))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrive:
+    """The clocks of ``ranks``, rising, are noted as their arrival at an issue to come."""
+
+    ranks: Int32Array
+
+    __repr__ = brief
+
+
 class Issue:
-    """All ranks of ``footprint`` issue it, to start after the issue ``after``, if there is one."""
+    """All ranks of ``footprint`` issue it, to start after the issue ``after``, if there is one.
 
-    __slots__ = ("after", "footprint")
+    Those of ``arrivals`` issued it when they arrived, which uses the arrivals up, the others now;
+    the ranks ``missing``, rising, are yet to issue it (see Attach).
+    """
 
-    def __init__(self, footprint: Footprint, after: Issue | None) -> None:
-        """Take the footprint, and the issue before it on the same communicator."""
+    __slots__ = ("after", "arrivals", "footprint", "missing")
+
+    def __init__(
+        self,
+        footprint: Footprint,
+        after: Issue | None,
+        arrivals: tuple[Arrive, ...] = (),
+        missing: Int32Array | None = None,
+    ) -> None:
+        """Take the footprint, the issue before it on the same communicator, and who is here."""
         self.footprint = footprint
         self.after = after
+        self.arrivals = arrivals
+        self.missing = NOBODY_MISSING if missing is None else missing
+
+
+NOBODY_MISSING: Int32Array = np.zeros(0, dtype=np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attach:
+    """The ``ranks`` that were missing in ``issue`` issue it: now, or when they arrived."""
+
+    issue: Issue
+    ranks: Int32Array
+    arrivals: tuple[Arrive, ...] = ()
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wait:
-    """All ranks of ``issue`` wait until they are done with it."""
+    """Some ranks of ``issue``, rising, or all wait until they are done with it."""
 
     issue: Issue
+    ranks: Int32Array | None = None
+
+    __repr__ = brief
+
+    def waiting(self) -> tuple[Int32Array, Int64Array]:
+        """Return the ranks that wait, and the place of each among the ranks of the footprint."""
+        all_ranks = self.issue.footprint.ranks
+        ranks = all_ranks if self.ranks is None else self.ranks
+        return ranks, np.searchsorted(all_ranks, ranks)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hold:
+    """Each of ``ranks`` waits until the moment ``until_ps`` (ranks,) of the simulation."""
+
+    ranks: Int32Array
+    until_ps: Int64Array
 
     __repr__ = brief
 
@@ -150,17 +248,19 @@ class Join:
     __repr__ = brief
 
 
-RankOp = Issue | Wait | Compute | Join
+RankOp = Arrive | Issue | Attach | Wait | Hold | Compute | Join
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
     """When each of the ``ranks`` of a collective issued it, started it and was done with it.
 
-    All (ranks,), in picoseconds since the World was made; ``started_ps`` is the later of its issue
-    and of when the rank was done with its issue before on the same communicator.
+    Ranks that are missing are left out. All (ranks,), in picoseconds since the World was made;
+    ``started_ps`` is the later of its issue and of when the rank was done with its issue before on
+    the same communicator.
     ``straggler_of``: the rank on whose start the end hung, by the chain of causes;
     the rank itself if that is its own. On links that are shared, who else was there is not told.
+    A moment that hangs on a missing rank is NOT_YET_PS or later.
     """
 
     ranks: Int32Array
@@ -179,6 +279,12 @@ class Moments:
             started_ps=self.started_ps + ps,
             done_ps=self.done_ps + ps,
         )
+
+    @property
+    def are_known(self) -> BoolArray:
+        """Whether the end of each rank is known, which may hang on a missing one: (ranks,)."""
+        known: BoolArray = self.done_ps < NOT_YET_PS
+        return known
 
     @property
     def waited_for(self) -> Int32Array:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from emul.arrays import Int64Array
+from emul.arrays import BoolArray, Int64Array
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.scheduler import Simulation
 from emul.timing.joint.checkpoint import Checkpoint, are_done
 from emul.timing.joint.graph import JointGraph
 from emul.timing.joint.rank_ops import (
+    NOT_YET_PS,
+    Arrive,
+    Attach,
     Compute,
+    Hold,
     Issue,
     Join,
     Outcome,
@@ -19,7 +23,7 @@ from emul.timing.joint.rank_ops import (
     Wait,
 )
 from emul.timing.protocol import windows_of, without_windows
-from emul.timing.timeline import LOOK_AHEAD_S, Timed, simulated
+from emul.timing.timeline import Timed, simulated
 from emul.timing.traffic import Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
@@ -30,8 +34,8 @@ __all__ = ["JointSimulation"]
 class JointSimulation:
     """The operations of the ranks of ``network`` from ``clocks_ps`` (n,) on, and their times.
 
-    Changing links are those from ``start_s`` on; random draws are for each collective
-    as if it were alone.
+    All moments count from ``base_ps`` after ``start_s`` of the line on which links change; random
+    draws are those of each footprint.
     """
 
     def __init__(
@@ -42,16 +46,18 @@ class JointSimulation:
         whole_messages: bool,
         seed: int,
         start_s: float,
+        base_ps: int = 0,
     ) -> None:
         """Begin with nothing under way."""
         self.windows = windows_of(network) if whole_messages else None
         self.network = without_windows(network) if whole_messages else network
-        self.seed, self.start_s = seed, start_s
+        self.seed, self.start_s, self.base_ps = seed, start_s, base_ps
         self._graph = JointGraph(clocks_ps)
         self._checkpoint: Checkpoint | None = None
         self._outcome: Outcome | None = None  # of all issues so far
         self._clocks_ps: Int64Array | None = clocks_ps.copy()  # as long as they are known
         self._waited: set[Issue] = set()  # of those that are kept, and not settled
+        self._done: BoolArray = np.zeros(0, dtype=bool)  # by the last times of all transfers
 
     def __len__(self) -> int:
         """Return the number of transfers that are kept, those of ranks to themselves included."""
@@ -59,19 +65,21 @@ class JointSimulation:
 
     def take(self, op: RankOp) -> None:
         """Let the ranks do one act more."""
-        if isinstance(op, Issue):
-            if self._clocks_are_settled:
+        if isinstance(op, Issue | Attach):
+            if self._clocks_are_settled and not op.arrivals:
                 self._waited.clear()
-            else:
+            elif self._waited:
                 self._clocks_ps = None
+            self._outcome = None
+        elif isinstance(op, Arrive):
             self._outcome = None
         elif isinstance(op, Wait) and op.issue in self._graph.issues:
             self._waited.add(op.issue)
             if self._outcome is None:
                 self._clocks_ps = None
+        self._graph.take(op)
         if self._clocks_ps is not None:
             self._clocks_ps = self._after(op, self._clocks_ps)
-        self._graph.take(op)
 
     @property
     def clocks_are_known(self) -> bool:
@@ -96,10 +104,11 @@ class JointSimulation:
                 self._table,
                 self._times,
                 self.start_s,
-                from_s=self._from_s,
+                at_ps=self.base_ps,
+                from_s=self._from_ps / PS_PER_S,
             )
-            self._outcome = self._graph.outcome(timeline)
-            self._clocks_ps = self._graph.clocks_ps(timeline)
+            self._outcome = self._graph.outcome(timeline, self._done)
+            self._clocks_ps = self._graph.clocks_ps(timeline, self._done)
         return self._outcome
 
     @property
@@ -123,24 +132,31 @@ class JointSimulation:
             clocks_ps += op.duration_ps
         elif isinstance(op, Join):
             clocks_ps[op.ranks] = clocks_ps[op.ranks].max()
+        elif isinstance(op, Hold):
+            clocks_ps[op.ranks] = np.maximum(clocks_ps[op.ranks], op.until_ps)
         elif isinstance(op, Wait) and self._outcome and op.issue in self._graph.issues:
-            ranks, done_ps = op.issue.footprint.ranks, self._outcome.moments[op.issue].done_ps
+            moments, (ranks, _) = self._outcome.moments[op.issue], op.waiting()
+            done_ps = moments.done_ps[np.searchsorted(moments.ranks, ranks)]
             clocks_ps[ranks] = np.maximum(clocks_ps[ranks], done_ps)
         return clocks_ps
 
     def advance(self) -> list[Issue]:
         """Drop the transfers that are over for good; return the collectives among them.
 
-        Those were done before the earliest clock: all later operations of the ranks come
-        after it. The times of the rest stay the same, to the picosecond.
+        Those were done before the earliest clock, or arrival that is not used up: all later
+        operations of the ranks come after it. The times of the rest stay the same, to the
+        picosecond.
         """
-        self.outcome()  # tells the moments of all that is dropped
-        until_ps = int(self.clocks_ps().min())
-        if until_ps <= self._from_ps:
+        outcome = self.outcome()  # tells the moments of all that is dropped
+        arrivals_ps = self._graph.arrivals_ps(outcome.timeline)
+        until_ps = min(int(self.clocks_ps().min()), int(arrivals_ps.min(initial=NOT_YET_PS)))
+        if until_ps <= self._from_ps or until_ps >= NOT_YET_PS:
             return []
         transfers, edges = self._graph.transfers_and_edges()
-        ahead_s = until_ps / PS_PER_S + LOOK_AHEAD_S
-        table = self._table(transfers, self.network, ahead_s)
+        # As far as all of it was looked at, for stalls look ahead to the end of an outage.
+        table = self._table(
+            transfers, self.network, outcome.timeline.connection_table.states.until_s
+        )
         simulation = self._simulation(transfers, edges, table)
         simulation.advance(until_ps)
         kept, over = self._graph.kept(are_done(simulation))
@@ -155,10 +171,6 @@ class JointSimulation:
     def _from_ps(self) -> int:
         return 0 if self._checkpoint is None else self._checkpoint.until_ps
 
-    @property
-    def _from_s(self) -> float:
-        return self._from_ps / PS_PER_S
-
     def _table(self, transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
         joint = ConnectionTable.of(
             transfers,
@@ -166,9 +178,11 @@ class JointSimulation:
             seed=self.seed,
             start_s=self.start_s,
             until_s=until_s,
+            at_ps=self.base_ps,
+            from_ps=self._from_ps,
             windows=self.windows,
             all_trunks=True,
-            draws=False,
+            draws=None,
         )
         return self._graph.with_own(joint)
 
@@ -177,6 +191,7 @@ class JointSimulation:
     ) -> Timed:
         simulation = self._simulation(transfers, edges, table)
         simulation.advance()
+        self._done = np.asarray(simulation.edges.before_done) == 0
         return simulation.times()
 
     def _simulation(self, transfers: Transfers, edges: Edges, table: ConnectionTable) -> Simulation:

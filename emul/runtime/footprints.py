@@ -1,0 +1,52 @@
+"""The footprints of operations on the links of a World: those lately used are kept."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from emul.plans import Program
+from emul.runtime.operation import Issuer
+from emul.runtime.planner import Planner, Prepared
+from emul.stacks import IDEAL
+from emul.timing import Footprint, Slicing
+
+__all__ = ["Footprints"]
+
+KEPT = 32
+"""Collectives whose transfers are kept, as many as programs."""
+
+
+class Footprints:
+    """Makes the footprints of operations on the network of a World."""
+
+    def __init__(self, planner: Planner) -> None:
+        """Take the planner of the whole world: its network, and its settings."""
+        self.planner = planner
+        self._kept: dict[tuple[Program, int], Footprint] = {}
+
+    @cached_property
+    def whole_messages(self) -> bool:
+        """Whether the library of the World sends whole messages, in windows."""
+        stack = self.planner.timing.stack
+        return stack is not IDEAL and stack.sends_whole_messages
+
+    def of(self, prepared: Prepared, member: Issuer) -> Footprint:
+        """Return the transfers of a collective of ``member``. Raises CapacityError."""
+        key = prepared.program, member.number
+        footprint = self._kept.pop(key, None)
+        if footprint is None:
+            timing = self.planner.timing
+            footprint = Footprint.of(
+                prepared.program,
+                self.planner.network,
+                Slicing.of(prepared.stack, timing.slicing),
+                prepared.stack,
+                member.ranks,
+                member.number,
+                timing.seed,
+                member.release,
+            )
+        self._kept[key] = footprint  # the last one used stands last
+        if len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]
+        return footprint

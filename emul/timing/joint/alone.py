@@ -1,0 +1,163 @@
+"""An operation that meets no other: its times from its start, and when it uses which link.
+
+Two operations whose uses of every link lie apart in time change nothing for each other, on links
+without a memory. Then each takes the time that it takes alone, for the same starts of its ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from emul.arrays import BoolArray, Int64Array
+from emul.links import Link
+from emul.reading.brief import brief
+from emul.stacks import IDEAL, Stack
+from emul.timing.effects.drawn_delays import can_be_late
+from emul.timing.joint.rank_ops import Footprint, Issue, Moments
+from emul.timing.joint.simulation import JointSimulation
+from emul.timing.protocol import windows_of
+from emul.timing.timeline import Timeline
+from emul.timing.traced.crossings import CONNECTION, PORT, RECEIVER, Lines, held_until_ps
+from emul.timing.traffic import Origin
+from emul.topology import Network
+from emul.topology.network import PORTS_PER_RANK
+
+__all__ = ["AloneTimes", "LinkUse", "has_memory", "time_alone"]
+
+UNUSED_PS = 1 << 60
+"""First use of a link that is not used; its last use is as far before. Sums of two fit in 64 bits.
+"""
+
+
+def has_memory(network: Network, stack: Stack) -> bool:
+    """Say whether a link's earlier traffic, or the moment, can change the time of an operation.
+
+    Draws count messages, changes follow a line of time, slow start and windows follow the bytes
+    acknowledged, token buckets those let through, and a gap the message before.
+    """
+    if stack is not IDEAL and stack.sends_whole_messages:
+        if np.isfinite(windows_of(network)).any():
+            return True
+    if any(trunk.changes.any for trunk in network.trunks.values()):
+        return True
+    if any(site.uplink_burst_bytes for site in network.topology.sites):
+        return True
+    return any(map(_has_memory, set(network.links.values())))
+
+
+def _has_memory(link: Link) -> bool:
+    transport = link.transport
+    return bool(
+        transport.slow_start or transport.gap_s or link.others.burst_bytes or can_be_late(link)
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinkUse:
+    """From when until when an operation uses each link, (links,) picoseconds from its start.
+
+    Links are numbered as in Network; then come the joint links of each site, out and in.
+    """
+
+    first_ps: Int64Array
+    last_ps: Int64Array
+
+    __repr__ = brief
+
+    @classmethod
+    def of(cls, lines: Lines) -> LinkUse:
+        """Return the use of links by the transfers ``lines``."""
+        network = lines.network
+        sites, ports = network.n_sites, PORTS_PER_RANK * network.world_size
+        size = ports + sites * sites + 2 * sites
+        first = np.full(size, UNUSED_PS, dtype=np.int64)
+        last = np.full(size, -UNUSED_PS, dtype=np.int64)
+
+        def use(link: Int64Array, which: BoolArray, hop: int) -> None:
+            np.minimum.at(first, link[which], lines.on_link_ps[which, hop])
+            np.maximum.at(last, link[which], until[which, hop])
+
+        until = held_until_ps(lines)
+        gone = lines.src != lines.dst
+        out, into = network.ports_out(lines.src, lines.dst), network.ports_in(lines.src, lines.dst)
+        use(out, gone, PORT)
+        use(into, gone, RECEIVER)
+        piped = gone & (lines.on_link_ps[:, CONNECTION] >= 0)
+        path = network.paths(lines.src, lines.dst) - network.first_trunk_path
+        between = piped & (path >= 0)
+        use(ports + path, between, CONNECTION)
+        # A connection inside a site goes by the port of its sender.
+        inside = piped & ~between
+        np.maximum.at(last, out[inside], until[inside, CONNECTION])
+        limited = np.array([site.limited for site in network.topology.sites])
+        for end, base in ((path // sites, 0), (path % sites, sites)):
+            joint = between & np.append(limited, False)[np.where(between, end, sites)]
+            use(ports + sites * sites + base + end, joint, CONNECTION)
+        return cls(first, last)
+
+    def is_apart(self, other: LinkUse, later_ps: int) -> bool:
+        """Say whether no link is used by both at once, where ``other`` is so much later."""
+        behind = self.last_ps <= other.first_ps + later_ps
+        before = other.last_ps + later_ps <= self.first_ps
+        return bool((behind | before).all())
+
+
+class AloneTimes:
+    """The times of one operation from the first start of its ranks on, where it meets no other.
+
+    ``done_ps`` (ranks,): when each is done. ``timeline``, ``lines``, ``origin``: its transfers.
+    """
+
+    def __init__(
+        self,
+        done_ps: Int64Array,
+        timeline: Timeline,
+        lines: slice,
+        origin: Origin | None,
+        moments_of: Callable[[], Moments],
+    ) -> None:
+        """Take the times; ``moments_of`` finds the stragglers too."""
+        self.done_ps = done_ps
+        self.last_ps = int(done_ps.max(initial=0))
+        self.timeline, self.lines, self.origin = timeline, lines, origin
+        self._moments_of = moments_of
+
+    @cached_property
+    def use(self) -> LinkUse:
+        """The use of links."""
+        return LinkUse.of(Lines.of(self.timeline, self.lines, self.origin))
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The moments of its ranks, from the first start on."""
+        return self._moments_of()
+
+    @classmethod
+    def at_once(
+        cls, timeline: Timeline, world_size: int, moments_of: Callable[[], Moments]
+    ) -> AloneTimes:
+        """Return those of an operation of the whole world, whose ranks start together."""
+        transfers = timeline.transfers
+        done_ps: Int64Array = np.zeros(world_size, dtype=np.int64)
+        if len(timeline):
+            done_ps += transfers.call_ps
+        np.maximum.at(done_ps, transfers.dst, timeline.done_ps)
+        np.maximum.at(done_ps, transfers.src, timeline.arrival_ps)
+        return cls(done_ps, timeline, slice(None), None, moments_of)
+
+
+def time_alone(footprint: Footprint, joint: JointSimulation) -> AloneTimes:
+    """Return the times of an operation on a ``joint`` simulation of nothing else.
+
+    Its clocks are the starts of the ranks, 0 the first. Raises TimeLimitError.
+    """
+    issue = Issue(footprint, None)
+    joint.take(issue)
+    outcome = joint.outcome()
+    moments, lines = outcome.moments[issue], outcome.lines[issue]
+    origin = footprint.transfers.origin
+    return AloneTimes(moments.done_ps, outcome.timeline, lines, origin, lambda: moments)
