@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -19,9 +18,11 @@ from emul.reading.checks import flag, is_array, one_of, rank, whole
 from emul.runtime import launch
 from emul.runtime.engine import Engine
 from emul.runtime.handle import Handle
+from emul.runtime.messages import Envelope
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO, Algorithm, Request
 from emul.runtime.run import Run
+from emul.timing import Release
 from emul.topology import Topology
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
         Shifted,
     )
 
-__all__ = ["Communicator", "Group", "checked_ranks"]
+__all__ = ["Communicator", "Group"]
 
 DEFAULT_ALGORITHM = AUTO
 
@@ -332,6 +333,79 @@ class Communicator:
         return whole(shift, "shift") % self.size
 
     @overload
+    def send(
+        self, x: Array, src: int, dst: int, *, tag: int = ..., async_op: No = ...
+    ) -> Run: ...
+
+    @overload
+    def send(self, x: Array, src: int, dst: int, *, tag: int = ..., async_op: Yes) -> Handle: ...
+
+    def send(
+        self, x: Array, src: int, dst: int, *, tag: int = 0, async_op: bool = False
+    ) -> Run | Handle:
+        """Let rank ``src`` send its buffer (count,) to rank ``dst``, as MPI_Send and MPI_Isend.
+
+        The sender is free when its last byte has left it; at once for an eager message of a stack
+        that has them. ``x`` is copied at once, or may be a shape. ``tag``: a receive finds the
+        sends of the same ranks and tag, in their order. The ``output`` of the run is None. Raises
+        ArgumentError for ranks that are not there or the same, and, without ``async_op``, where the
+        stack waits for a receiver that has not come; ShapeError, DTypeError.
+        """
+        return self._message(launch.send, x, src, dst, tag, async_op)
+
+    @overload
+    def recv(
+        self, src: int, dst: int, *, tag: int = ..., out: Array | None = ..., async_op: No = ...
+    ) -> Run: ...
+
+    @overload
+    def recv(
+        self, src: int, dst: int, *, tag: int = ..., out: Array | None = ..., async_op: Yes
+    ) -> Handle: ...
+
+    def recv(
+        self,
+        src: int,
+        dst: int,
+        *,
+        tag: int = 0,
+        out: Array | None = None,
+        async_op: bool = False,
+    ) -> Run | Handle:
+        """Let rank ``dst`` receive a buffer (count,) from rank ``src``, as MPI_Recv and MPI_Irecv.
+
+        The receiver goes on when all has come. ``output`` of the run is what was sent, in ``out``
+        if that is given. Raises ArgumentError for ranks that are not there or the same, and,
+        without ``async_op``, where nothing was sent yet; ShapeError and DTypeError for an ``out``
+        that does not fit.
+
+        >>> import numpy as np, emul
+        >>> world = emul.World("three-campus")
+        >>> sent = world.send(np.arange(3.0), 0, 8, async_op=True)
+        >>> world.recv(0, 8).output
+        array([0., 1., 2.])
+        """
+        return self._message(launch.receive, out, src, dst, tag, async_op)
+
+    def _message(
+        self,
+        launched: Callable[..., Handle],
+        x: Any,
+        src: int,
+        dst: int,
+        tag: int,
+        async_op: bool,
+    ) -> Run | Handle:
+        began_ns, issued = self.engine.begin(), flag(async_op, "async_op")
+        src, dst = rank(src, "src", self.size), rank(dst, "dst", self.size)
+        if src == dst:
+            raise ArgumentError(f"dst {dst}: needed another rank than src")
+        ends = int(self.ranks[src]), int(self.ranks[dst])
+        envelope = Envelope(self.number, *ends, whole(tag, "tag"))
+        handle = launched(self.engine, envelope, x, began_ns, waits=not issued)
+        return handle if issued else handle.wait()
+
+    @overload
     def barrier(self, *, algorithm: Algorithm = ..., async_op: No = ...) -> Run: ...
 
     @overload
@@ -416,20 +490,3 @@ class Group(Communicator):
         """Name the ranks."""
         ranks = ", ".join(map(str, self.ranks[:SHOWN].tolist()))  # more than fit in a line
         return one_line(f"<Group of {self.size} ranks of {self.place}: [{ranks}]>")
-
-
-def checked_ranks(ranks: Iterable[int], world_size: int) -> npt.NDArray[np.int32]:
-    """Return ``ranks`` in rising order. Raises ArgumentError where they are not a world's."""
-    if isinstance(ranks, str | bytes | bytearray | np.ma.MaskedArray):
-        raise ArgumentError(f"ranks {shown(ranks)}: needed whole numbers, one for each rank")
-    try:
-        found = sorted(whole(rank, "ranks with") for rank in islice(ranks, world_size + 1))
-    except TypeError:
-        raise ArgumentError(
-            f"ranks {shown(ranks)}: needed whole numbers, one for each rank"
-        ) from None
-    if not found or found[0] < 0 or found[-1] >= world_size or len(set(found)) < len(found):
-        raise ArgumentError(
-            f"ranks {shown(found)}: needed at least one, each once, from 0 to {world_size - 1}"
-        )
-    return np.array(found, dtype=np.int32)

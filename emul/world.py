@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.communicator import Communicator, Group, checked_ranks
+from emul.communicator import Communicator, Group
 from emul.errors import ArgumentError, TimeLimitError, TopologyError, shown
 from emul.ops import AUTO_BACKEND, Ops, ops_for
 from emul.reading.brief import brief, one_line
-from emul.reading.checks import finite, flag, one_of, whole
+from emul.reading.checks import checked_ranks, finite, flag, one_of, whole
 from emul.runtime.engine import Engine
 from emul.runtime.history import HistoryRow, TransferTable
 from emul.runtime.planner import Timing
@@ -155,7 +154,6 @@ class World(Communicator):
         engine = Engine(given.topology, timing, ops, wall, waits=waits, by_arrays=by_arrays)
         ranks = np.arange(given.topology.world_size, dtype=np.int32)
         super().__init__(engine, given.topology, ranks, 0)
-        self._numbers = count(1)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Refuse to be pickled: clocks and results in flight belong to one process."""
@@ -271,7 +269,7 @@ class World(Communicator):
         torch.distributed.new_group. Each group has its own connections, also one of the same ranks
         as another. Raises ArgumentError for no rank, one twice, or one that is not there.
         """
-        return Group(self.engine, checked_ranks(ranks, self.size), next(self._numbers))
+        return Group(self.engine, checked_ranks(ranks, self.size), next(self.engine.numbers))
 
     def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
         """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.

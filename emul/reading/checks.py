@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import islice
 from numbers import Integral, Real
 from operator import index
 
 import numpy as np
 
+from emul.arrays import Int32Array
 from emul.errors import ArgumentError, shown, unknown_name
 
 __all__ = [
+    "checked_ranks",
     "finite",
     "flag",
     "fraction",
@@ -144,3 +147,20 @@ def whole_numbers(what: str, least: int = 1, **named: float) -> None:
             raise ArgumentError(
                 f"{name} = {value!r}: needed a whole number of {what}, {least} or more"
             )
+
+
+def checked_ranks(ranks: Iterable[int], world_size: int) -> Int32Array:
+    """Return ``ranks`` in rising order. Raises ArgumentError where they are not a world's."""
+    if isinstance(ranks, str | bytes | bytearray | np.ma.MaskedArray):
+        raise ArgumentError(f"ranks {shown(ranks)}: needed whole numbers, one for each rank")
+    try:
+        found = sorted(whole(rank, "ranks with") for rank in islice(ranks, world_size + 1))
+    except TypeError:
+        raise ArgumentError(
+            f"ranks {shown(ranks)}: needed whole numbers, one for each rank"
+        ) from None
+    if not found or found[0] < 0 or found[-1] >= world_size or len(set(found)) < len(found):
+        raise ArgumentError(
+            f"ranks {shown(found)}: needed at least one, each once, from 0 to {world_size - 1}"
+        )
+    return np.array(found, dtype=np.int32)

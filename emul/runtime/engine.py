@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from itertools import count
 from weakref import WeakValueDictionary
 
 from emul.arrays import Int32Array
 from emul.ops import Ops, ops_taking
 from emul.runtime.clocks import RankClocks
+from emul.runtime.messages import Messages
 from emul.runtime.planner import Planner, Timing
 from emul.topology import Topology
 from emul.units import PS_PER_S
@@ -50,6 +52,9 @@ class Engine:
         self._planner_of = lru_cache(PLANNERS_KEPT)(partial(_planner, living, timing))
         self.planner = self.planner_of(topology)
         self.clocks = RankClocks(self.planner)
+        self.numbers = count(1)
+        """Of communicators, and of pairs of ranks that send, in the order of their making."""
+        self.messages = Messages(topology, self.clocks, self.planner_of, self.numbers)
         if waits:
             self.wall.begin()  # measures the margin of waits, once in a process
 

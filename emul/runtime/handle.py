@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from emul.errors import InFlightError, LagError
+from emul.arrays import Int32Array
+from emul.errors import ArgumentError, InFlightError, LagError, shown
 from emul.reading.brief import one_line
+from emul.reading.checks import checked_ranks
 from emul.runtime.engine import Engine
 from emul.runtime.operation import Operation
 from emul.runtime.run import Run
@@ -36,44 +38,75 @@ class Handle:
     def __init__(
         self,
         engine: Engine,
-        operation: Operation,
+        operation_of: Callable[[], Operation],
         pending: Pending[Result],
         run_of: Callable[[Result, Operation], Run],
+        *,
+        part: Int32Array | None = None,
+        name: str,
     ) -> None:
-        """Take the operation, its pending result, and the maker of a run of both."""
+        """Take who knows the operation, its pending result, and the maker of a run of both.
+
+        ``part``: the ranks whose handle it is, of a message; all where it is None. ``name``: of
+        what was issued.
+        """
         self._engine = engine
-        self._operation = operation
+        self._operation_of = operation_of
         self._pending = pending
         self._run_of = run_of
+        self._part = part
+        self._name = name
         self._run: Run | None = None
 
-    def wait(self) -> Run:
+    @property
+    def _operation(self) -> Operation:
+        return self._operation_of()
+
+    def wait(self, ranks: Iterable[int] | None = None) -> Run:
         """Let each rank of the collective wait until its part is done; return the run.
 
         The clock of each becomes the later of its own and the moment at which the collective is
-        done there. On the wall clock it returns when that moment has come for the last rank, and an
+        done there. ``ranks``: let only these wait, counted among the ranks of the communicator; the
+        others go on, and may wait later. Of a message, only the sender waits for a send until it is
+        free, and only the receiver for a receive until all has come.
+
+        On the wall clock it returns when that moment has come for the last of these ranks, and an
         interrupt leaves the handle to be waited for again. Waiting twice changes nothing. Raises
-        OutageError or TimeLimitError, on the wall clock, for a collective in flight that comes to
-        one; LagError where the return is later than a strict World allows; and the error of the
-        arithmetic, if it failed.
+        ArgumentError for ranks that are not there, and for a message to which the other rank has
+        not come; OutageError for a collective that has failed, each time, its input left as it was;
+        TimeLimitError for one whose time has no end; LagError where the return is later than a
+        strict World allows; and the error of the arithmetic, if it failed.
         """
-        clocks, operation = self._engine.clocks, self._operation
-        clocks.wait(operation)
+        engine, clocks, operation = self._engine, self._engine.clocks, self._operation
+        some = self._part if ranks is None else self._chosen(operation, ranks)
+        clocks.wait(operation, some)
         if self._run is not None:
+            if engine.waits:
+                engine.wall.wait(clocks.moment_ps(some))
             return self._run
-        if not self._engine.waits:
+        if not engine.waits:
             run = self._run_of(self._pending.result(), operation)
             run.call_times.ended_ns = now_ns()
         else:
-            moment_ps = clocks.moment_ps(operation.member.ranks)
+            moment_ps = clocks.moment_ps(operation.member.ranks if some is None else some)
             run = self._run_of(self._pending.result(), operation)
             try:
-                self._engine.wall.hand_over(operation.name, run.call_times, moment_ps)
+                engine.wall.hand_over(operation.name, run.call_times, moment_ps)
             except LagError:
                 self._run = run
                 raise
         self._run = run
         return run
+
+    def _chosen(self, operation: Operation, ranks: Iterable[int]) -> Int32Array:
+        """Return ``ranks`` of the communicator as ranks of the world; raises ArgumentError."""
+        mine = operation.member.ranks
+        if self._part is not None:
+            raise ArgumentError(
+                f"ranks {shown(ranks)} to wait for {self}: needed none, for a message has a handle "
+                "for each of its ranks"
+            )
+        return mine[checked_ranks(ranks, len(mine))]
 
     @property
     def done(self) -> bool:
@@ -106,9 +139,9 @@ class Handle:
             ("size", format_bytes(operation.prepared.nbytes)),
             ("modelled time so far", format_time(operation.time_ps / PS_PER_S)),
         ]
-        return sheet(f"Handle of {operation.prepared.plan}", facts)
+        return sheet(f"Handle of {self._name}", facts)
 
     def __repr__(self) -> str:
         """Name the collective, and say whether it was waited for."""
         state = "waited for" if self._run else "not waited for yet"
-        return one_line(f"<Handle of {self._operation.prepared.plan}: {state}>")
+        return one_line(f"<Handle of {self._name}: {state}>")

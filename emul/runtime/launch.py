@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops import Ops
@@ -10,6 +13,7 @@ from emul.ops.buffers import Buffers
 from emul.ops.shapes import ShapeOnly
 from emul.runtime.engine import Engine
 from emul.runtime.handle import Handle
+from emul.runtime.messages import Envelope, Message, Parcel
 from emul.runtime.operation import Issuer, Operation
 from emul.runtime.planner import Planner, Prepared
 from emul.runtime.request import Request
@@ -19,7 +23,7 @@ from emul.wall.clock import Result, Work
 from emul.wall.lag import CallTimes
 from emul.wall.worker import Pending
 
-__all__ = ["Member", "issue", "run"]
+__all__ = ["Member", "issue", "receive", "run", "send"]
 
 
 class Member(Issuer, Protocol):
@@ -107,7 +111,8 @@ def issue(request: Request, member: Member, ops: Ops, buffers: Buffers, started_
     except BaseException:
         buffers.restore()
         raise
-    return Handle(engine, operation, pending, call.run_of)
+    name = str(call.prepared.plan)
+    return Handle(engine, lambda: operation, pending, call.run_of, name=name)
 
 
 def _prepared(
@@ -138,3 +143,53 @@ def _on_time(call: _Call) -> Run:
     done = call.run_of(result, operation)
     engine.wall.hand_over(operation.name, result.call_times, clocks.moment_ps(member.ranks))
     return done
+
+
+def send(
+    engine: Engine, envelope: Envelope, x: object, started_ns: int, *, waits: bool
+) -> Handle:
+    """Let a rank issue a message, and return its handle. Raises the faults of ``x``.
+
+    ``waits``: whether the caller will wait for it at once.
+    """
+    parcel = Parcel.of(x, lambda x: engine.ops_taking(x).arrays)
+    if engine.waits:
+        engine.set_out(started_ns)
+    message = engine.messages.send(envelope, parcel, waits=waits)
+    return _handle_of(engine, message, envelope.src, started_ns, lambda: None)
+
+
+def receive(
+    engine: Engine, envelope: Envelope, out: object, started_ns: int, *, waits: bool
+) -> Handle:
+    """Let a rank wait for a message, and return its handle; otherwise as ``send``."""
+
+    def check(parcel: Parcel) -> None:
+        if out is not None:
+            parcel.fitting(out)
+
+    if engine.waits:
+        engine.set_out(started_ns)
+    message = engine.messages.receive(envelope, check, waits=waits)
+
+    def received() -> object:
+        assert message.parcel is not None
+        return message.parcel.received(out)
+
+    return _handle_of(engine, message, envelope.dst, started_ns, received)
+
+
+def _handle_of(
+    engine: Engine, message: Message, rank: int, started_ns: int, output: Callable[[], object]
+) -> Handle:
+    """Return the handle of one of the two ranks of a message."""
+    times = CallTimes.at_once(started_ns, now_ns(), 0.0)
+
+    def run_of(result: Result, operation: Operation) -> Run:
+        prepared, dilation = operation.prepared, engine.dilation
+        return Run(output(), prepared, result.call_times, dilation=dilation, operation=operation)
+
+    name = f"{'send' if rank == message.envelope.src else 'recv'} {message.envelope}"
+    part = np.array([rank], dtype=np.int32)
+    pending = Pending(None, Result(None, times))
+    return Handle(engine, lambda: message.known_operation(rank), pending, run_of, part=part, name=name)
