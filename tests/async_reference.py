@@ -121,7 +121,7 @@ class Machines:
     # The transfers of collectives.
 
     def start(self, issued, rank):
-        before = issued.before
+        before = issued.comes_after(rank)
         if rank in issued.issued and rank not in issued.started:
             if before and rank not in before.done:
                 return
@@ -257,7 +257,7 @@ class Machines:
     def end_of(self, now, c, rank, hung_on):
         c.done[rank], c.hung_on[rank] = now, hung_on
         for other in self.issues:
-            if other.before is c:
+            if other.comes_after(rank) is c:
                 self.start(other, rank)
         self.go_on(rank)
 

@@ -5,9 +5,6 @@ from collections import defaultdict, deque
 from reference import Transfer, say_what_is_taken, transfers_of
 
 
-MESSAGES = -1  # the channel of messages from one rank to another
-
-
 class Collective:
     """One operation: who it is between, what they send, and what it comes after.
 
@@ -38,6 +35,10 @@ class Collective:
         t = self.transfers[i]
         return t.src, t.dst, t.channel, self.channel
 
+    def comes_after(self, rank):
+        """Return the operation that a rank must be done with before it starts this one."""
+        return self.before
+
     def crosses_a_trunk(self, i, where):
         t = self.transfers[i]
         return where[t.src].site != where[t.dst].site
@@ -62,7 +63,13 @@ class Collective:
 
 
 class Message(Collective):
-    """One message: its sender is done when its last byte has left, its receiver when all is there."""
+    """One message: its sender is done when its last byte has left, its receiver when all is there.
+
+    A sender sends one after the other to the same rank; a receiver takes them as it likes.
+    """
+
+    def comes_after(self, rank):
+        return None if rank in self.apart else self.before
 
     def is_over(self, rank):
         if rank not in self.started or rank in self.done:
@@ -129,7 +136,7 @@ class Script:
         message = self.matched(self.recvs, self.sends, (src, dst, tag))
         message.transfers = message_of(src, dst, nbytes, self.slicing)
         message.reset()
-        return self.number(message)
+        return self.issue(message)
 
     def recv(self, src, dst, tag=0):
         """Let ``dst`` receive."""
@@ -142,6 +149,6 @@ class Script:
         if waiting[between]:
             return waiting[between].popleft()
         src, dst, _ = between
-        message = Message([src, dst], [], None, MESSAGES, apart=[dst])
+        message = Message([src, dst], [], None, (src, dst), apart=[dst])
         mine[between].append(message)
         return message

@@ -92,7 +92,7 @@ class ChangingTrunk:
 
     def due(self):
         """When the first one has sent all that it has to, and which connection it is on."""
-        until, connection = min((until, connection) for connection, until in self.until.items())
+        until, connection = min((until, str(connection), connection) for connection, until in self.until.items())[::2]
         if self.state.factor == 0:
             return NEVER, connection
         return self.since + math.floor(max(0.0, until - self.served) * 1e12 / self.share + 0.5), connection

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from async_reference import carried_out
-from async_script import Script
+from async_script import Message, Script
 
-import emul
 from emul import Link, Node, OutageError, Site, Topology, Trunk, World
 from emul.links import Changes, Diurnal, Outages, State, Transport
 
@@ -24,9 +23,6 @@ CALLS = (
 )
 COUNTS = (7, 3001)
 COMPUTES_PS = (1_009, 700_001, 30_000_001, 400_000_003)
-
-JOINS = hasattr(emul.timing, "Join")
-"""Whether no rank goes on from a synchronous call before all of its ranks are done."""
 
 TODAY = {"issue": 3, "compute": 1, "wait": 1, "call": 1}
 """Acts of programs in which every operation is of all ranks, and how often they come."""
@@ -125,14 +121,28 @@ class Tiny:
         return [world, *map(world.group, self.groups)]
 
 
-@dataclass
+@dataclass(eq=False)
 class Flight:
     """An operation of the World, the same of the script, and who waits for it by its handle."""
 
-    operation: object
     issued: object
     handle: object
-    ranks: object = None
+    ranks: list | None = None  # who waits by the handle; None: all
+    run: object = None
+
+    @property
+    def operation(self):
+        """The operation on the modelled clock; None for a call that failed."""
+        if self.handle is not None:
+            return self.handle._operation
+        return self.run and self.run.operation
+
+    def wait(self, ranks):
+        """Let ``ranks`` of the world wait, or None for all who may."""
+        if ranks in (None, self.ranks):
+            return self.handle.wait()
+        of_all = sorted(self.issued.ranks)
+        return self.handle.wait(ranks=[of_all.index(rank) for rank in ranks])
 
 
 class Program:
@@ -173,12 +183,18 @@ class Program:
         self.call(self.draw.choice(self.tiny.members))
 
     def do_wait(self):
-        if self.waiting:
-            self.wait(self.waiting.pop(self.draw.randrange(len(self.waiting))))
+        if laid_out := self.laid_out():
+            flight = self.draw.choice(laid_out)
+            self.waiting.remove(flight)
+            self.wait(flight)
+
+    def laid_out(self):
+        """Return the operations that can be waited for: no receives of what nobody has sent."""
+        return [each for each in self.waiting if each.issued.number is not None]
 
     def do_wait_of_some(self):
-        if self.waiting:
-            flight = self.draw.choice(self.waiting)
+        if laid_out := self.laid_out():
+            flight = self.draw.choice(laid_out)
             ranks = flight.issued.ranks if flight.ranks is None else flight.ranks
             self.wait(flight, self.draw.sample(ranks, self.draw.randint(1, len(ranks))))
 
@@ -196,7 +212,7 @@ class Program:
         A rank that waits ``at_once`` for a message that nobody has sent would wait for ever.
         """
         if others:
-            between, is_matched = others.pop(0), True
+            between, is_matched = others.pop(self.draw.randrange(len(others))), True
         else:
             src, dst = self.draw.sample(range(self.world.size), 2)
             between, is_matched = (src, dst, self.draw.randint(0, 1)), False
@@ -209,21 +225,20 @@ class Program:
             nbytes = self.draw.choice(COUNTS)
             issued = self.script.send(src, dst, nbytes, tag)
             handle = self.world.send(np.ones(nbytes, np.uint8), src, dst, tag=tag, async_op=True)
-            flight = Flight(handle._operation, issued, handle, [src])
+            flight = Flight(issued, handle, [src])
             self.flights.append(flight)
         else:
             issued = self.script.recv(src, dst, tag)
             handle = self.world.recv(src, dst, tag=tag, async_op=True)
-            flight = Flight(None, issued, handle, [dst])
+            flight = Flight(issued, handle, [dst])
         if at_once:
             self.wait(flight)
         else:
             self.waiting.append(flight)
 
     def wait(self, flight, ranks=None):
-        ranks = flight.ranks if ranks is None else ranks
-        self.script.wait(flight.issued, ranks)
-        self.expect_outage(flight, lambda: flight.handle.wait(**({"ranks": ranks} if ranks else {})))
+        self.script.wait(flight.issued, flight.ranks if ranks is None else ranks)
+        self.expect_outage(flight, lambda: flight.wait(ranks))
 
     def expect_outage(self, flight, act):
         """Do ``act``, which may raise; note whose operation has failed."""
@@ -241,7 +256,7 @@ class Program:
         name, how, count = self.arguments()
         x = np.ones((member.size, count), np.uint8)
         handle = getattr(member, name)(x, async_op=True, **how)
-        flight = Flight(handle._operation, self.note(member, name, how, count), handle)
+        flight = Flight(self.note(member, name, how, count), handle)
         self.flights.append(flight)
         return flight
 
@@ -258,22 +273,18 @@ class Program:
             self.wait(self.issue(member))
             return
         name, how, count = self.arguments()
-        flight = Flight(None, self.note(member, name, how, count), None)
+        flight = Flight(self.note(member, name, how, count), None)
         self.script.wait(flight.issued)
-        if JOINS:
-            self.script.join(flight.issued.ranks)
         x = np.ones((member.size, count), np.uint8)
-        run = self.expect_outage(flight, lambda: getattr(member, name)(x, **how))
-        flight.operation = run and run.operation
+        flight.run = self.expect_outage(flight, lambda: getattr(member, name)(x, **how))
         self.flights.append(flight)
 
     def finish(self):
         """Wait for everything; send and receive the other ends of all messages."""
-        while self.sent or self.received:
-            between = (self.sent or self.received)[0]
-            act = "recv" if self.sent else "send"
-            (self.sent or self.received).pop(0)
-            self.part(between, act, at_once=True)
+        while self.sent:
+            self.part(self.sent.pop(0), "recv", at_once=True)
+        while self.received:
+            self.part(self.received.pop(0), "send", at_once=True)
         while self.waiting:
             self.wait(self.waiting.pop(0))
 
@@ -287,26 +298,36 @@ class Program:
             if flight.operation is not None:
                 each = flight.operation.moments
                 columns = (each.issued_ps, each.started_ps, each.done_ps)
-                found[flight.issued.number] = tuple(column.tolist() for column in columns)
+                found[flight.issued.number] = told(flight.issued, columns)
         return found
 
     def rows(self):
         """Return the moments of all operations as the history tells them, in order of time."""
         rows = self.world.history
-        return sorted((row.communicator, row.issued_ps, row.started_ps, row.done_ps) for row in rows)
+        return sorted((row.communicator, row.issued_ps, row.done_ps) for row in rows)
 
     def expected(self):
         """Return the machines after the same program: their clocks, their operations."""
         return carried_out(self.world.topology, self.script, self.world.start_s)
 
 
+def told(issued, columns):
+    """Return three columns by rank; of a message, without the start of its receiver.
+
+    That depends on nothing, and nothing depends on it.
+    """
+    if isinstance(issued, Message):
+        return tuple(map(list, (columns[0], columns[2])))
+    return tuple(map(list, columns))
+
+
 def moments_of(issued):
     """Return the moments of an operation of the machines, as ``Program.moments``."""
     columns = issued.issued, issued.started, issued.done
-    return tuple([column[rank] for rank in sorted(issued.ranks)] for column in columns)
+    return told(issued, [[column[rank] for rank in sorted(issued.ranks)] for column in columns])
 
 
 def row_of(issued):
     """Return the row of the history of such an operation, as ``Program.rows``."""
-    issued_ps, started_ps, done_ps = moments_of(issued)
-    return issued.channel, min(issued_ps), min(started_ps), max(done_ps)
+    communicator = 0 if isinstance(issued, Message) else issued.channel
+    return communicator, min(issued.issued.values()), max(issued.done.values())
