@@ -271,6 +271,13 @@ class World(Communicator):
         """
         return Group(self.engine, checked_ranks(ranks, self.size), next(self.engine.numbers))
 
+    def restart(self) -> None:
+        """Begin a new line of time: all ranks at moment 0, links at rest, and no history.
+
+        Handles and runs of before keep what they know. On the wall clock the moment 0 is now.
+        """
+        self.engine.restart()
+
     def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
         """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.
 

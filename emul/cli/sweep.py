@@ -253,5 +253,6 @@ class Sweep:
         arguments: dict[str, Any] = {"algorithm": self.algorithm, "out": out, **where}
         if collective_named(self.collective).reduces:
             arguments["op"] = self.op
+        self.world.restart()
         run: Run = call(x, **arguments)
         return run

@@ -160,18 +160,28 @@ Act = Computed | Arrived | Issued | Attached | Waited
 class Timer:
     """Times operations alone; those lately timed are kept."""
 
-    def __init__(self, anew: Callable[[Operation, Int64Array], AloneTimes]) -> None:
-        """Take who times an operation whose ranks start at given moments, 0 the first."""
+    def __init__(
+        self, anew: Callable[[Operation, Int64Array, int], AloneTimes], *, changes: bool
+    ) -> None:
+        """Take who times an operation whose ranks start at given moments, 0 the first.
+
+        ``changes``: whether the moment of that first start counts.
+        """
         self._anew = anew
+        self._changes = changes
         self._kept: OrderedDict[tuple[object, ...], AloneTimes] = OrderedDict()
         self._transfers = 0
 
-    def times(self, operation: Operation, starts_ps: Int64Array) -> AloneTimes:
-        """Return the times of an operation whose ranks start at ``starts_ps`` (ranks,)."""
-        key = operation.program, operation.member.number, starts_ps.tobytes()
+    def times(self, operation: Operation, starts_ps: Int64Array, at_ps: int) -> AloneTimes:
+        """Return the times of an operation whose ranks start at ``starts_ps`` (ranks,).
+
+        These are 0 for the first, which is at the moment ``at_ps``.
+        """
+        at_ps = at_ps if self._changes else 0
+        key = operation.program, operation.member.number, starts_ps.tobytes(), at_ps
         times = self._kept.get(key)
         if times is None:
-            times = self._kept[key] = self._anew(operation, starts_ps)
+            times = self._kept[key] = self._anew(operation, starts_ps, at_ps)
             self._transfers += len(times.timeline)
             self._forget()
         else:
@@ -208,6 +218,11 @@ class AlonePeriod:
     def is_idle(self) -> bool:
         """Whether nothing is in flight that a later operation may meet, and nobody has arrived."""
         return not self.acts and not self.arrivals
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The operations in flight."""
+        return list(self.in_flight)
 
     @property
     def outstanding(self) -> int:
@@ -249,7 +264,7 @@ class AlonePeriod:
         if before is not None:
             starts_ps = np.maximum(issued_ps, before.done_ps)
         first_ps = int(starts_ps.min())
-        times = self.timer.times(operation, starts_ps - first_ps)
+        times = self.timer.times(operation, starts_ps - first_ps, self.base_ps + first_ps)
         if not self._is_apart(times, first_ps):
             return None
         return Issued(operation, arrivals, missing, issued_ps, starts_ps, times)

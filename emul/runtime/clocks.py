@@ -12,7 +12,7 @@ modelled time.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING
 
@@ -48,14 +48,18 @@ class RankClocks:
         self.size = planner.topology.world_size
         self._lock = RLock()
         self._footprints = Footprints(planner)
-        self._timer = Timer(self._time_alone)
-        self.restart()
+        self._timer = Timer(self._time_alone, changes=planner.changes)
+        self._history = History()
+        self._period: AlonePeriod | BusyPeriod = self._alone(0, _zeros(self.size))
 
     def restart(self) -> None:
         """Begin a new line of time: nothing in flight, no history, links at rest."""
         with self._lock:
+            period = self._period
+            for operation in period.operations:
+                operation.settle(partial(period.moments_of, operation))
             self._history = History()
-            self._period: AlonePeriod | BusyPeriod = self._alone(0, _zeros(self.size))
+            self._period = self._alone(0, _zeros(self.size))
 
     @cached_property
     def _have_memory(self) -> bool:
@@ -121,9 +125,16 @@ class RankClocks:
         arrivals: tuple[Arrival, ...],
         missing: Int32Array,
     ) -> Issued | None:
-        """Return the issue of an operation that meets no other, on links without memory."""
-        if self._have_memory or not ALONE:
+        """Return the issue of an operation that meets no other; None where it may.
+
+        On links with a memory only the first one meets nothing: it takes what was predicted.
+        """
+        if not ALONE:
             return None
+        if self._have_memory:
+            together = (period.now_ps == period.now_ps[0]).all()
+            if operation.member.number or not (period.is_idle and together):
+                return None
         return period.meets(operation, arrivals, missing)
 
     def attach(
@@ -219,8 +230,9 @@ class RankClocks:
         """Let go of operations that are over; without any left, links without memory are idle."""
         period = self._period
         if isinstance(period, AlonePeriod):
-            for entry in period.end():
-                self._history.add(entry)
+            if not self._have_memory:  # else the first operation counts for those to come
+                for entry in period.end():
+                    self._history.add(entry)
             return
         if not period.may_have_ended:
             return
@@ -256,14 +268,14 @@ class RankClocks:
             base_ps=base_ps,
         )
 
-    def _time_alone(self, operation: Operation, starts_ps: Int64Array) -> AloneTimes:
-        """Return the times of an operation that meets no other."""
+    def _time_alone(self, operation: Operation, starts_ps: Int64Array, at_ps: int) -> AloneTimes:
+        """Return the times of an operation that meets no other, whose first start is ``at_ps``."""
 
         def in_full() -> AloneTimes:
             clocks_ps = _zeros(self.size)
             clocks_ps[operation.member.ranks] = starts_ps
             footprint = self._footprints.of(operation.prepared, operation.member)
-            return time_alone(footprint, self._simulation(0, clocks_ps))
+            return time_alone(footprint, self._simulation(at_ps, clocks_ps))
 
         if operation.member.number or starts_ps.any():
             return in_full()

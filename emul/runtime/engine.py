@@ -81,6 +81,11 @@ class Engine:
         if not self.clocks.outstanding:
             self.wall.start(started_ns, self.clocks.moment_ps())
 
+    def restart(self) -> None:
+        """Begin a new line of time."""
+        self.clocks.restart()
+        self.messages = Messages(self.topology, self.clocks, self.planner_of, self.numbers)
+
     @property
     def dilation(self) -> float | None:
         """The dilation under which calls wait; None on the virtual clock and in a rehearsal."""

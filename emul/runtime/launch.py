@@ -89,9 +89,9 @@ def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns
     except BaseException:
         buffers.restore()
         raise
+    times = CallTimes.at_once(call.started_ns, now_ns(), 0.0)
     operation = clocks.issue(member, call.prepared)
     clocks.wait(operation)
-    times = CallTimes.at_once(call.started_ns, now_ns(), 0.0)
     return call.run_of(Result(output, times), operation)
 
 

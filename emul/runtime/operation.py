@@ -91,7 +91,7 @@ class Operation:
         self.time_of = time_of
         self._known: Moments | None = None
         self._settled: Callable[[], Moments] | None = None
-        self._time_ps = 0
+        self._time_ps: int | None = None
         self.issue: Issue | None = None  # in its busy period, as long as it is not over
         self.entry: HistoryEntry | None = None  # when it is over, for the history
         self.waited: BoolArray = np.zeros(len(member.ranks), dtype=bool)
@@ -120,8 +120,11 @@ class Operation:
         """The prediction of the collective alone, all ranks at once, from its moment on."""
         return self.prepared.prediction
 
-    def settle(self, moments_of: Callable[[], Moments], time_ps: int) -> None:
-        """Take the moments, told when asked for, and the time: nothing can change them any more."""
+    def settle(self, moments_of: Callable[[], Moments], time_ps: int | None = None) -> None:
+        """Take the moments, told when asked for: nothing can change them any more.
+
+        ``time_ps``: the time, where that is known without them.
+        """
         self._settled, self._time_ps = moments_of, time_ps
 
     @property
@@ -134,7 +137,9 @@ class Operation:
     @property
     def time_ps(self) -> int:
         """Picoseconds from the start of the first rank until the last is done."""
-        return self._time_ps if self.settled else self.time_of(self)
+        if not self.settled:
+            return self.time_of(self)
+        return self.moments.time_ps if self._time_ps is None else self._time_ps
 
     @property
     def settled(self) -> bool:
