@@ -24,10 +24,9 @@ CALLS = (
 COUNTS = (7, 3001)
 COMPUTES_PS = (1_009, 700_001, 30_000_001, 400_000_003)
 
-TODAY = {"issue": 3, "compute": 1, "wait": 1, "call": 1}
-"""Acts of programs in which every operation is of all ranks, and how often they come."""
-
-ACTS = {"issue": 6, "compute": 4, "wait": 2, "wait of some": 2, "call": 3, "send": 3, "recv": 3}
+COLLECTIVES = {"issue": 6, "compute": 4, "wait": 3, "wait of some": 2, "call": 4}
+MESSAGES = {"send": 4, "recv": 4}
+"""Acts of programs, and how often they come."""
 
 
 def tiny_topology(draw, changes_of=None):
@@ -84,7 +83,7 @@ def changes(draw):
             trace += (State(from_s, factor, extra_s, up=up),)
             from_s += draw.uniform(20e-6, 300e-6)
         trace += () if repeated else (State(from_s, 0.9),)
-        repeat_s = from_s if repeated else 0.0
+        repeat_s = from_s + 1e-3 if repeated else 0.0
     schedule, from_s = (), 0.0
     for _ in range(draw.randint(0, 3)):
         from_s += draw.uniform(10e-6, 300e-6)
@@ -152,12 +151,12 @@ class Program:
     ``by_calls``, else by handles. ``look``: asks the World for its times between the acts.
     """
 
-    def __init__(self, number, tiny, acts=None, *, by_calls=True, look=False):
+    def __init__(self, number, tiny, acts, *, by_calls=True, look=False):
         self.draw, self.tiny, self.world = random.Random(number), tiny, tiny.world
         self.script, self.by_calls = Script(self.world.slicing), by_calls
         self.waiting, self.flights, self.failed = [], [], set()
         self.sent, self.received = [], []
-        kinds, weights = zip(*(acts or TODAY).items(), strict=True)
+        kinds, weights = zip(*acts.items(), strict=True)
         for _ in range(self.draw.randint(2, 12)):
             (kind,) = self.draw.choices(kinds, weights)
             getattr(self, "do_" + kind.replace(" ", "_"))()
