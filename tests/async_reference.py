@@ -1,7 +1,7 @@
 """A slow simulation of programs of ranks: every rank a little machine of its own.
 
-It shares no code with ``emul.timing``; the transfers of a plan, and the time of a link, are those of
-``reference``. Ranks go through the program until they must wait; a collective's transfers wait
+It shares no code with ``emul.timing``; the transfers of a plan, and the time of a link, are those
+of ``reference``. Ranks go through the program until they must wait; a collective's transfers wait
 until their sender has started it. Moments count in picoseconds from the birth of the World.
 """
 
@@ -9,7 +9,6 @@ import heapq
 import math
 from collections import defaultdict
 
-from async_script import Collective
 from changing_trunk import ChangingTrunk
 from line_of_states import LineOfStates
 from reference import Credit, path, places

@@ -33,7 +33,8 @@ class ChangingTrunk:
     """
 
     def __init__(self, link, latency_ps, line, network):
-        self.rate, self.latency, self.line, self.network = link.rate_bytes_per_s, latency_ps, line, network
+        self.rate, self.latency = link.rate_bytes_per_s, latency_ps
+        self.line, self.network = line, network
         transport = link.transport
         self.doubles, self.retries = transport.recovery in TCP, transport.retries
         least_s = LEAST_TIMER_S if self.doubles else 0.0
@@ -92,10 +93,11 @@ class ChangingTrunk:
 
     def due(self):
         """When the first one has sent all that it has to, and which connection it is on."""
-        until, connection = min((until, str(connection), connection) for connection, until in self.until.items())[::2]
+        connection = min(self.until, key=lambda each: (self.until[each], str(each)))
         if self.state.factor == 0:
             return NEVER, connection
-        return self.since + math.floor(max(0.0, until - self.served) * 1e12 / self.share + 0.5), connection
+        rest = max(0.0, self.until[connection] - self.served)
+        return self.since + math.floor(rest * 1e12 / self.share + 0.5), connection
 
     def sent(self, now, connection):
         """All is sent, but for bytes that an outage catches before they are there."""

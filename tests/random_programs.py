@@ -6,6 +6,8 @@ A program goes on an emul.World by its public interface, and into a script for t
 
 import random
 from dataclasses import dataclass, replace
+from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 from async_reference import carried_out
@@ -26,6 +28,7 @@ COMPUTES_PS = (1_009, 700_001, 30_000_001, 400_000_003)
 
 COLLECTIVES = {"issue": 6, "compute": 4, "wait": 3, "wait of some": 2, "call": 4}
 MESSAGES = {"send": 4, "recv": 4}
+ARRIVALS = {"arrive": 3, "come": 3}
 """Acts of programs, and how often they come."""
 
 
@@ -155,7 +158,7 @@ class Program:
         self.draw, self.tiny, self.world = random.Random(number), tiny, tiny.world
         self.script, self.by_calls = Script(self.world.slicing), by_calls
         self.waiting, self.flights, self.failed = [], [], set()
-        self.sent, self.received = [], []
+        self.sent, self.received, self.arrivals = [], [], {}
         kinds, weights = zip(*acts.items(), strict=True)
         for _ in range(self.draw.randint(2, 12)):
             (kind,) = self.draw.choices(kinds, weights)
@@ -176,10 +179,36 @@ class Program:
         self.world.compute(ps / 1e12, ranks)
 
     def do_issue(self):
-        self.waiting.append(self.issue(self.draw.choice(self.tiny.members)))
+        for member in self.any_member():
+            self.waiting.append(self.issue(member, *self.arguments()))
 
     def do_call(self):
-        self.call(self.draw.choice(self.tiny.members))
+        for member in self.any_member():
+            self.call(member)
+
+    def any_member(self):
+        """Return a communicator to whose next operation nobody has arrived; or none."""
+        members = [each for each in self.tiny.members if each not in self.arrivals]
+        return self.draw.sample(members, min(1, len(members)))
+
+    def do_arrive(self):
+        """Let some ranks arrive at the next operation of a communicator."""
+        for member in self.any_member():
+            arguments, ranks = self.arguments(), member.ranks.tolist()
+            some = self.draw.sample(ranks, self.draw.randint(1, len(ranks)))
+            planned = self.planned(member, *arguments)
+            self.script.arrive(planned, some)
+            arrival = self.world.engine.clocks.arrive(np.array(sorted(some), np.int32))
+            self.arrivals[member] = arguments, planned, arrival
+
+    def do_come(self):
+        """Let the others come to an operation at which some have arrived."""
+        for member in list(self.arrivals)[:1]:
+            arguments, planned, arrival = self.arrivals.pop(member)
+            clocks = self.world.engine.clocks
+            came = partial(clocks.issue, arrivals=(arrival,))
+            with patch.object(clocks, "issue", came):
+                self.waiting.append(self.issue(member, *arguments, planned))
 
     def do_wait(self):
         if laid_out := self.laid_out():
@@ -251,35 +280,36 @@ class Program:
         (name, algorithm), count = self.draw.choice(CALLS), self.draw.choice(COUNTS)
         return name, {"algorithm": algorithm}, count
 
-    def issue(self, member):
-        name, how, count = self.arguments()
+    def issue(self, member, name, how, count, planned=None):
+        """Issue an operation, at which some may have arrived who know that it is ``planned``."""
+        issued = self.script.issue(planned or self.planned(member, name, how, count))
         x = np.ones((member.size, count), np.uint8)
-        handle = getattr(member, name)(x, async_op=True, **how)
-        flight = Flight(self.note(member, name, how, count), handle)
+        flight = Flight(issued, getattr(member, name)(x, async_op=True, **how))
         self.flights.append(flight)
         return flight
 
-    def note(self, member, name, how, count):
+    def planned(self, member, name, how, count):
         still = self.tiny.still[self.tiny.members.index(member)]
         prediction = still.predict(name, count, dtype="uint8", **how)
         width, ranks = prediction.shape.width, member.ranks.tolist()
-        planned = self.script.plan(prediction.plan, width, 1, ranks, member.number)
-        return self.script.issue(planned)
+        return self.script.plan(prediction.plan, width, 1, ranks, member.number)
 
     def call(self, member):
         """Issue and wait, by one call or by a handle; no rank waits for others."""
-        if not self.by_calls:
-            self.wait(self.issue(member))
-            return
         name, how, count = self.arguments()
-        flight = Flight(self.note(member, name, how, count), None)
+        if not self.by_calls:
+            self.wait(self.issue(member, name, how, count))
+            return
+        flight = Flight(self.script.issue(self.planned(member, name, how, count)), None)
         self.script.wait(flight.issued)
         x = np.ones((member.size, count), np.uint8)
         flight.run = self.expect_outage(flight, lambda: getattr(member, name)(x, **how))
         self.flights.append(flight)
 
     def finish(self):
-        """Wait for everything; send and receive the other ends of all messages."""
+        """Let all come who are waited for, and wait for everything."""
+        while self.arrivals:
+            self.do_come()
         while self.sent:
             self.part(self.sent.pop(0), "recv", at_once=True)
         while self.received:

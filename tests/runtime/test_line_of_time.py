@@ -106,7 +106,9 @@ def test_a_call_takes_the_time_of_its_hour(by_compute):
         else:
             one = world_of(changes=day, start_s=hour * 3600.0)
         run = one.broadcast(X, algorithm="direct")
-        rate = diurnal_rate_bytes_per_s(1e8, hour + 1 / 8, least_load=0, most_load=0.9, busiest_hour=12)
+        rate = diurnal_rate_bytes_per_s(
+            1e8, hour + 1 / 8, least_load=0, most_load=0.9, busiest_hour=12
+        )
         assert run.time_s == pytest.approx(2.5e6 / rate + 0.01, abs=2e-9)
 
 
@@ -155,6 +157,46 @@ def test_after_a_failure_the_same_trunk_carries_what_comes_when_it_is_up():
     assert (X == 1).all()
 
 
+# Messages between two ranks.
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_receiver_takes_messages_by_tag_in_any_order(alone, monkeypatch):
+    """Two messages of 25 ms: the second is there at 60 ms; by then the first is too."""
+    monkeypatch.setattr("emul.runtime.clocks.ALONE", alone)
+    world = world_of()
+    first, second = (world.send(X[0], 0, 1, tag=tag, async_op=True) for tag in (0, 1))
+    world.recv(0, 1, tag=1)
+    assert world.ranks_now_s.tolist() == pytest.approx([0, 2 * SENDS_S + 0.01])
+    world.recv(0, 1, tag=0)
+    second.wait()
+    first.wait()
+    assert world.ranks_now_s.tolist() == pytest.approx([2 * SENDS_S, 2 * SENDS_S + 0.01])
+
+
+def test_a_receive_of_nothing_that_was_sent_is_not_done():
+    world = world_of()
+    handle = world.recv(0, 1, async_op=True)
+    world.compute(1.0)
+    assert not handle.done
+    world.send(X[0], 0, 1)
+    assert not handle.done
+    handle.wait()
+    assert handle.done
+    assert world.ranks_now_s.tolist() == pytest.approx([1 + SENDS_S, 1 + CALL_S])
+
+
+def test_an_early_receive_comes_through_what_the_rank_does_in_between():
+    """The receive is issued at once; two groups then meet on the trunk while the message comes."""
+    world = world_of()
+    handle = world.recv(0, 1, async_op=True)
+    world.send(X[0], 0, 1, async_op=True)
+    others = [world.group([0, 1]).broadcast(X, algorithm="direct", async_op=True) for _ in "ab"]
+    for each in (handle, *others):
+        each.wait()
+    assert world.ranks_now_s[1] == pytest.approx(3 * SENDS_S + 0.01)
+
+
 # The pipeline: 64 waves of 392 Gbit/s, 6.4 ms one way; a stream lives on one wave.
 
 STAGE_S, BATCHES = 0.01, 32
@@ -162,7 +204,7 @@ FAR = Link(64 * 49e9, 6.4e-3, waves=64)
 ROW = NoData(4 << 20, "float16")
 MOVES_S = (8 << 20) / 49e9 + 6.4e-3
 PIPELINED_S = (BATCHES + 1) * STAGE_S + MOVES_S
-"""The first micro-batch has to come; then the second stage never waits, for one comes each 10 ms."""
+"""The first micro-batch has to come; then one comes every 10 ms, and nobody waits."""
 
 
 def test_a_pipeline_of_messages_waits_once():

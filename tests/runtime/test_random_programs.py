@@ -3,6 +3,7 @@
 import pytest
 from changing_trunk import ChangingTrunk
 from random_programs import (
+    ARRIVALS,
     COLLECTIVES,
     MESSAGES,
     Program,
@@ -15,9 +16,9 @@ from random_programs import (
 
 from emul import Slicing
 
-WORLDS, PROGRAMS = range(10), range(12)
+WORLDS, PROGRAMS = range(8), range(10)
 LINKS = {"constant": None, "changing": patient, "failing": impatient}
-EVERYTHING = COLLECTIVES | MESSAGES
+EVERYTHING = COLLECTIVES | MESSAGES | ARRIVALS
 
 
 def tiny(number, links="constant", **arguments):
@@ -71,7 +72,12 @@ def test_collectives_take_what_a_slow_simulation_says(number, monkeypatch):
 
 @pytest.mark.parametrize("number", WORLDS)
 def test_messages_take_what_a_slow_simulation_says(number):
-    check(tiny(number), PROGRAMS, EVERYTHING)
+    check(tiny(number), PROGRAMS, COLLECTIVES | MESSAGES)
+
+
+@pytest.mark.parametrize("number", WORLDS)
+def test_ranks_that_arrive_early_take_what_a_slow_simulation_says(number):
+    check(tiny(number), PROGRAMS, COLLECTIVES | ARRIVALS)
 
 
 @pytest.mark.parametrize("number", range(1, 40, 4))
