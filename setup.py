@@ -35,6 +35,7 @@ MODULES = (
     "timing.engine.dependencies",
     "timing.engine.egress",
     "timing.engine.fluid",
+    "timing.engine.operations",
     "timing.engine.ordered",
     "timing.engine.paths",
     "timing.engine.rounds",

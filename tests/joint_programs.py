@@ -47,7 +47,7 @@ class Joint:
             start_s=more.pop("start_s", 0.0),
             **more,
         )
-        self.looks, self.over = looks, {}
+        self.looks, self.over, self.failed = looks, {}, {}
 
     def take(self, *ops):
         for op in ops:
@@ -58,11 +58,18 @@ class Joint:
 
     def look(self):
         """Let go of all that is over, and keep its moments."""
-        moments = self.simulation.outcome().moments
-        self.over.update((issue, moments[issue]) for issue in self.simulation.advance())
+        outcome = self.simulation.outcome()
+        for issue in self.simulation.advance():
+            self.over[issue] = outcome.moments[issue]
+            self.failed[issue] = outcome.failures.get(issue)
 
     def moments(self, issue):
         return self.over.get(issue) or self.simulation.outcome().moments[issue]
+
+    def failure(self, issue):
+        if issue in self.over:
+            return self.failed[issue]
+        return self.simulation.outcome().failures.get(issue)
 
     def done(self, issue):
         return self.moments(issue).done_ps.tolist()

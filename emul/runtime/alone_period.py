@@ -22,7 +22,7 @@ from emul.arrays import Int32Array, Int64Array
 from emul.runtime.history import HistoryEntry, SentTransfers
 from emul.runtime.operation import Operation, checked_clock
 from emul.timing import Moments
-from emul.timing.joint.alone import AloneTimes
+from emul.timing.joint.alone import AloneTimes, drawn_key
 
 __all__ = [
     "NOBODY",
@@ -88,8 +88,13 @@ class Issued:
         issued_ps: Int64Array,
         starts_ps: Int64Array,
         times: AloneTimes,
+        before: Issued | None,
     ) -> None:
-        """Take the operation and its times from its first start on."""
+        """Take the operation and its times from its first start on.
+
+        ``before``: the one before it on its communicator, if that may still count.
+        """
+        self.before = before
         self.operation, self.arrivals, self.missing = operation, arrivals, missing
         self.issued_ps, self.starts_ps = issued_ps, starts_ps
         self.times = times
@@ -116,6 +121,7 @@ class Issued:
             base_ps + int(self.issued_ps.min()),
             base_ps + self.first_ps,
             base_ps + int(self.done_ps.max()),
+            None,
         )
         since_ps = base_ps + self.first_ps
         return HistoryEntry(row, SentTransfers(times.timeline, times.lines, since_ps, times.origin))
@@ -178,7 +184,8 @@ class Timer:
         These are 0 for the first, which is at the moment ``at_ps``.
         """
         at_ps = at_ps if self._changes else 0
-        key = operation.program, operation.member.number, starts_ps.tobytes(), at_ps
+        drawn = b"" if operation.drawn is None else drawn_key(operation.drawn)
+        key = operation.program, operation.member.number, starts_ps.tobytes(), at_ps, drawn
         times = self._kept.get(key)
         if times is None:
             times = self._kept[key] = self._anew(operation, starts_ps, at_ps)
@@ -267,7 +274,7 @@ class AlonePeriod:
         times = self.timer.times(operation, starts_ps - first_ps, self.base_ps + first_ps)
         if not self._is_apart(times, first_ps):
             return None
-        return Issued(operation, arrivals, missing, issued_ps, starts_ps, times)
+        return Issued(operation, arrivals, missing, issued_ps, starts_ps, times, before)
 
     def _issued_ps(self, ranks: Int32Array, arrivals: tuple[Arrival, ...]) -> Int64Array:
         """Return when each of ``ranks`` comes: when it arrived, or now."""
@@ -341,6 +348,7 @@ class AlonePeriod:
     def _settle(self, act: Issued) -> HistoryEntry:
         operation, base_ps = act.operation, self.base_ps
         del self.in_flight[operation]
+        act.before = None  # or every operation would keep all earlier ones
         if self.last_of.get(operation.member.number) is act:
             del self.last_of[operation.member.number]
         operation.settle(lambda: act.moments.after(checked_clock(base_ps)), act.times.last_ps)
@@ -353,6 +361,9 @@ class AlonePeriod:
     def time_of(self, operation: Operation) -> int:
         """Return the picoseconds that an operation in flight takes."""
         return self.in_flight[operation].times.last_ps
+
+    def failure_of(self, operation: Operation) -> str | None:
+        """Return None: on links that never change, no operation fails."""
 
     def entries(self) -> list[HistoryEntry]:
         """Return the entries of the operations in flight."""

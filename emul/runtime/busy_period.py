@@ -24,14 +24,11 @@ from emul.timing import (
     Arrive,
     Attach,
     Compute,
-    Footprint,
     Hold,
     Issue,
-    MessageCounts,
     Moments,
     Outcome,
     Wait,
-    network_draws,
 )
 
 if TYPE_CHECKING:
@@ -69,8 +66,6 @@ class BusyPeriod:
         self.simulation = simulation
         self.footprints = footprints
         self.have_memory = have_memory
-        self.links_draw = have_memory and network_draws(footprints.planner.network)
-        self.sent: dict[int, MessageCounts] = {}
         self.operations: list[Operation] = []
         self.last_of: dict[int, Issue] = {}
         self.arrivals: dict[Arrival, Arrive] = {}
@@ -97,7 +92,8 @@ class BusyPeriod:
             elif isinstance(act, Arrived):
                 busy.take_arrival(act.arrival)
             elif isinstance(act, Issued):
-                busy.issue(act.operation, act.arrivals, _missing_at_first(alone, act))
+                missing = _missing_at_first(alone, act)
+                busy.issue(act.operation, act.arrivals, missing, _not_before_ps(alone, act))
             elif isinstance(act, Attached):
                 busy.attach(act.issued.operation, act.ranks, act.arrivals)
             elif act.issued.operation in alone.in_flight:
@@ -127,26 +123,25 @@ class BusyPeriod:
         self.simulation.take(act)
 
     def issue(
-        self, operation: Operation, arrivals: tuple[Arrival, ...], missing: Int32Array = NOBODY
+        self,
+        operation: Operation,
+        arrivals: tuple[Arrival, ...],
+        missing: Int32Array = NOBODY,
+        not_before_ps: Int64Array | None = None,
     ) -> None:
         """Let all ranks of an operation but the ``missing`` issue it: where they arrived, or here.
+
+        ``not_before_ps`` (ranks,): when the operation before it was done, if that is over.
         """
-        footprint = self._drawn(self.footprints.of(operation.prepared, operation.member))
+        footprint = operation.drawn or self.footprints.of(operation.prepared, operation.member)
         came = tuple(self.arrivals.pop(arrival) for arrival in arrivals)
-        issue = Issue(footprint, self.last_of.get(footprint.communicator), came, missing)
+        after = self.last_of.get(footprint.communicator)
+        issue = Issue(footprint, after, came, missing, not_before_ps)
         operation.issue = issue
         self.simulation.take(issue)
         self.last_of[footprint.communicator] = issue
         self.operations.append(operation)
         self.outstanding += 1
-
-    def _drawn(self, footprint: Footprint) -> Footprint:
-        """Return a footprint with its draws: by the messages of its connections before it."""
-        if not self.links_draw:
-            return footprint
-        before = self.sent.get(footprint.communicator, MessageCounts.none())
-        self.sent[footprint.communicator] = before + footprint.messages
-        return footprint.after(before)
 
     def attach(
         self, operation: Operation, ranks: Int32Array, arrivals: tuple[Arrival, ...]
@@ -222,6 +217,12 @@ class BusyPeriod:
         assert operation.issue is not None
         return self.outcome().moments[operation.issue].time_ps
 
+    def failure_of(self, operation: Operation) -> str | None:
+        """Return why an operation in flight fails; None where it does not."""
+        assert operation.issue is not None
+        failure = self.outcome().failures.get(operation.issue)
+        return None if failure is None else failure.text
+
     def entries(self) -> list[HistoryEntry]:
         """Return the entries of all operations, as known so far."""
         outcome = self.outcome()
@@ -239,6 +240,8 @@ class BusyPeriod:
             if operation.issue is not None and operation.issue in gone:
                 operation.entry = self._entry(operation, outcome).cut_out()
                 moments = outcome.moments[operation.issue].after(self.base_ps)
+                failure = outcome.failures.get(operation.issue)
+                operation.failure = None if failure is None else failure.text
                 operation.settle(partial(_same, moments), moments.time_ps)
                 operation.issue.after = None  # or every operation would keep all earlier ones
                 operation.issue = None
@@ -246,15 +249,23 @@ class BusyPeriod:
     def _entry(self, operation: Operation, outcome: Outcome) -> HistoryEntry:
         assert operation.issue is not None
         moments = outcome.moments[operation.issue].after(self.base_ps)
+        failure = outcome.failures.get(operation.issue)
         row = (
             operation.name,
             operation.member.communicator,
             int(moments.issued_ps.min()),
             int(moments.started_ps.min()),
             int(moments.done_ps.max()),
+            None if failure is None else failure.text,
         )
         lines, origin = outcome.lines[operation.issue], operation.issue.footprint.transfers.origin
         return HistoryEntry(row, SentTransfers(outcome.timeline, lines, self.base_ps, origin))
+
+
+def _not_before_ps(alone: AlonePeriod, issued: Issued) -> Int64Array | None:
+    """Return when the operation before one was done, where that is not in flight any more."""
+    before = issued.before
+    return None if before is None or before.operation in alone.in_flight else before.done_ps
 
 
 def _missing_at_first(alone: AlonePeriod, issued: Issued) -> Int32Array:

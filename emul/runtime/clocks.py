@@ -12,13 +12,16 @@ modelled time.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
+from emul.errors import OutageError
 from emul.runtime.alone_period import NOBODY, AlonePeriod, Arrival, Issued, Timer
 from emul.runtime.busy_period import BusyPeriod
 from emul.runtime.footprints import Footprints
@@ -26,7 +29,7 @@ from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTabl
 from emul.runtime.operation import Issuer, Operation, checked_clock
 from emul.runtime.planner import Planner, Prepared
 from emul.runtime.traced import trace_of_history
-from emul.timing import Moments
+from emul.timing import Footprint, Moments
 from emul.timing.joint.alone import AloneTimes, has_memory, time_alone
 from emul.tracks import Trace
 
@@ -39,6 +42,10 @@ ALONE = True
 """Whether operations that meet no other are timed alone, which saves time and changes none."""
 
 
+_LIVING: WeakSet[RankClocks] = WeakSet()
+"""Whose locks are held while a process is forked, so that a child never finds one taken."""
+
+
 class RankClocks:
     """The clocks of all ranks, and what is in flight. Safe to be used from several threads."""
 
@@ -47,6 +54,7 @@ class RankClocks:
         self.planner = planner
         self.size = planner.topology.world_size
         self._lock = RLock()
+        _LIVING.add(self)
         self._footprints = Footprints(planner)
         self._timer = Timer(self._time_alone, changes=planner.changes)
         self._history = History()
@@ -57,7 +65,9 @@ class RankClocks:
         with self._lock:
             period = self._period
             for operation in period.operations:
+                operation.failure = operation.why_failed
                 operation.settle(partial(period.moments_of, operation))
+            self._footprints.restart()
             self._history = History()
             self._period = self._alone(0, _zeros(self.size))
 
@@ -89,7 +99,7 @@ class RankClocks:
             if isinstance(self._period, BusyPeriod):
                 checked_clock(self._period.base_ps)
                 self._footprints.of(prepared, member)
-            elif self._have_memory or not ALONE:
+            elif self._have_memory or self._footprints.links_draw or not ALONE:
                 self._footprints.of(prepared, member)
             elif member.number or not self._period.is_idle:
                 self._period.meets(self._operation(member, prepared), ())
@@ -110,6 +120,7 @@ class RankClocks:
         with self._lock:
             self._let_go()
             operation = self._operation(member, prepared, name)
+            operation.drawn = self._footprints.issued(prepared, member)
             if isinstance(self._period, AlonePeriod):
                 if act := self._alone_act(self._period, operation, arrivals, missing):
                     self._period.issue(act)
@@ -188,6 +199,14 @@ class RankClocks:
         with self._lock:
             return self._period.base_ps + int(self._period.clocks_ps()[ranks].min())
 
+    def check(self, operation: Operation) -> None:
+        """Raise OutageError where a collective has failed, by the program so far."""
+        if not self.planner.changes:
+            return
+        with self._lock:
+            if (why := operation.why_failed) is not None:
+                raise OutageError(why)
+
     def is_done(self, operation: Operation) -> bool:
         """Say whether the clock of every rank has reached the moment at which its part is done."""
         with self._lock:
@@ -215,7 +234,8 @@ class RankClocks:
         return self._period.entries()
 
     def _operation(self, member: Issuer, prepared: Prepared, name: str = "") -> Operation:
-        return Operation(member, prepared, self._moments_of, self._time_of, name)
+        tellers = self._moments_of, self._time_of, self._failure_of
+        return Operation(member, prepared, *tellers, name)
 
     def _moments_of(self, operation: Operation) -> Moments:
         """Return the moments of a collective that is not settled."""
@@ -225,6 +245,11 @@ class RankClocks:
     def _time_of(self, operation: Operation) -> int:
         with self._lock:
             return operation.time_ps if operation.settled else self._period.time_of(operation)
+
+    def _failure_of(self, operation: Operation) -> str | None:
+        with self._lock:
+            settled = operation.settled
+            return operation.failure if settled else self._period.failure_of(operation)
 
     def _let_go(self) -> None:
         """Let go of operations that are over; without any left, links without memory are idle."""
@@ -274,13 +299,45 @@ class RankClocks:
         def in_full() -> AloneTimes:
             clocks_ps = _zeros(self.size)
             clocks_ps[operation.member.ranks] = starts_ps
-            footprint = self._footprints.of(operation.prepared, operation.member)
-            return time_alone(footprint, self._simulation(at_ps, clocks_ps))
+            return time_alone(drawn or first(), self._simulation(at_ps, clocks_ps))
 
-        if operation.member.number or starts_ps.any():
+        def first() -> Footprint:
+            return self._footprints.of(operation.prepared, operation.member)
+
+        drawn = operation.drawn
+        predicted = drawn is None or drawn is first()
+        if operation.member.number or starts_ps.any() or not predicted:
             return in_full()
         timeline = operation.prediction.timeline
         return AloneTimes.at_once(timeline, self.size, lambda: in_full().moments)
+
+
+    def hold(self) -> None:
+        """Let no other thread in until ``let_in``."""
+        self._lock.acquire()
+
+    def let_in(self) -> None:
+        """Let other threads in again."""
+        self._lock.release()
+
+
+_held: list[RankClocks] = []
+
+
+def _hold_all() -> None:
+    _held[:] = _LIVING
+    for clocks in _held:
+        clocks.hold()
+
+
+def _let_in_all() -> None:
+    while _held:
+        _held.pop().let_in()
+
+
+os.register_at_fork(
+    before=_hold_all, after_in_parent=_let_in_all, after_in_child=_let_in_all
+)
 
 
 def _zeros(ranks: int) -> Int64Array:

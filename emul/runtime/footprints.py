@@ -8,7 +8,7 @@ from emul.plans import Program
 from emul.runtime.operation import Issuer
 from emul.runtime.planner import Planner, Prepared
 from emul.stacks import IDEAL
-from emul.timing import Footprint, Slicing
+from emul.timing import Footprint, MessageCounts, Slicing, network_draws
 
 __all__ = ["Footprints"]
 
@@ -22,7 +22,28 @@ class Footprints:
     def __init__(self, planner: Planner) -> None:
         """Take the planner of the whole world: its network, and its settings."""
         self.planner = planner
+        self.links_draw = network_draws(planner.network)
         self._kept: dict[tuple[Program, int], Footprint] = {}
+        self._sent: dict[int, MessageCounts] = {}
+
+    def restart(self) -> None:
+        """Count the messages of connections anew, by which links draw."""
+        self._sent = {}
+
+    def issued(self, prepared: Prepared, member: Issuer) -> Footprint | None:
+        """Return the footprint of an operation with its draws; None where links draw nothing.
+
+        Each connection goes on with the messages that it has sent before.
+        """
+        if not self.links_draw:
+            return None
+        footprint = self.of(prepared, member)
+        before = self._sent.get(member.number)
+        if before is None:
+            self._sent[member.number] = footprint.messages
+            return footprint
+        self._sent[member.number] = before + footprint.messages
+        return footprint.after(before)
 
     @cached_property
     def whole_messages(self) -> bool:

@@ -44,9 +44,9 @@ TransferTable = npt.NDArray[np.void]
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """That a collective ran, in picoseconds since the World was made.
+    """That an operation ran, in picoseconds since the World was made.
 
-    ``number``: how many passed before it. ``communicator``: 0 for the world, then groups as they
+    ``failure``: why it failed, at ``done_ps``, where it did. ``number``: how many passed before it. ``communicator``: 0 for the world, then groups as they
     were made. ``issued_ps``, ``started_ps``: of the first rank; ``done_ps``: of the last.
     """
 
@@ -56,6 +56,7 @@ class HistoryRow:
     issued_ps: int
     started_ps: int
     done_ps: int
+    failure: str | None = None
 
     __repr__ = brief
 
@@ -124,7 +125,9 @@ class HistoryEntry:
 
     __slots__ = ("row", "sent")
 
-    def __init__(self, row: tuple[str, int, int, int, int], sent: SentTransfers) -> None:
+    def __init__(
+        self, row: tuple[str, int, int, int, int, str | None], sent: SentTransfers
+    ) -> None:
         """Take the fields of a HistoryRow after its number, and the transfers."""
         self.row = row
         self.sent: SentTransfers | SentLines | None = sent

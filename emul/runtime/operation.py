@@ -13,7 +13,7 @@ from emul.plans import Program
 from emul.runtime.history import HistoryEntry
 from emul.runtime.planner import Prepared
 from emul.runtime.prediction import Prediction
-from emul.timing import Issue, Moments, Release
+from emul.timing import Footprint, Issue, Moments, Release
 from emul.units import PS_PER_S
 
 __all__ = ["LATEST_PS", "Issuer", "Operation", "checked_clock"]
@@ -43,6 +43,10 @@ class Issuer(Protocol):
         """When a sender is done with a transfer."""
 
 
+GONE = ("_settled", "drawn", "entry", "failure_of", "issue", "moments_of", "time_of")
+"""Of an operation that is pickled: all that belongs to its clocks."""
+
+
 class FormerMember(NamedTuple):
     """The ranks of an operation that was pickled, without their World."""
 
@@ -62,7 +66,10 @@ class Operation:
         "_known",
         "_settled",
         "_time_ps",
+        "drawn",
         "entry",
+        "failure",
+        "failure_of",
         "issue",
         "name",
         "member",
@@ -78,9 +85,10 @@ class Operation:
         prepared: Prepared,
         moments_of: Callable[[Operation], Moments],
         time_of: Callable[[Operation], int],
+        failure_of: Callable[[Operation], str | None],
         name: str = "",
     ) -> None:
-        """Take a collective of ``member``, and who tells its moments and its time so far.
+        """Take a collective of ``member``, and who tells its moments, time and failure so far.
 
         ``name``: where it is not that of the collective.
         """
@@ -89,9 +97,12 @@ class Operation:
         self.prepared = prepared
         self.moments_of = moments_of
         self.time_of = time_of
+        self.failure_of = failure_of
+        self.failure: str | None = None  # why it failed, when that is settled
         self._known: Moments | None = None
         self._settled: Callable[[], Moments] | None = None
         self._time_ps: int | None = None
+        self.drawn: Footprint | None = None  # with its draws, where links draw
         self.issue: Issue | None = None  # in its busy period, as long as it is not over
         self.entry: HistoryEntry | None = None  # when it is over, for the history
         self.waited: BoolArray = np.zeros(len(member.ranks), dtype=bool)
@@ -99,13 +110,14 @@ class Operation:
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         """Return the settled operation: its moments so far, apart from any clock."""
         known = self.moments
-        state = dict.fromkeys(("_settled", "entry", "issue", "moments_of", "time_of"))
+        state = dict.fromkeys(GONE)
         member = FormerMember(known.ranks, self.member.number, self.member.communicator)
         return None, state | {
             "_known": known,
             "_time_ps": self.time_ps,
             "member": member,
             "name": self.name,
+            "failure": self.why_failed,
             "prepared": self.prepared,
             "waited": np.ones_like(self.waited),
         }
@@ -140,6 +152,11 @@ class Operation:
         if not self.settled:
             return self.time_of(self)
         return self.moments.time_ps if self._time_ps is None else self._time_ps
+
+    @property
+    def why_failed(self) -> str | None:
+        """Why it failed, in words, as known so far; None where it has not."""
+        return self.failure if self.settled else self.failure_of(self)
 
     @property
     def settled(self) -> bool:

@@ -14,8 +14,9 @@ from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.effects.link_states import NEVER, LinkStates
 from emul.timing.engine.dependencies import Edges, dependencies
+from emul.timing.engine.operations import EVER_DRY
 from emul.timing.engine.ordered import times_in_order
-from emul.timing.engine.scheduler import NEVER_ENDS, TOO_LATE, schedule
+from emul.timing.engine.scheduler import TOO_LATE, schedule
 from emul.timing.engine.tables import Tables
 from emul.timing.protocol import (
     on_the_wire,
@@ -35,11 +36,15 @@ __all__ = [
     "maker",
     "simulated",
     "time_plan",
+    "why_lost",
 ]
 
 
-Failure = str | tuple[str, int, int, int]
-Timed = tuple[dict[str, Int64Array], Failure | None]
+Failed = str | tuple[str, int, int, int]
+Timed = tuple[dict[str, Int64Array], Failed | None, bool]
+"""The times of transfers, a failure that ends all, and whether links were looked at far enough to
+tell the ends of all outages that anything failed of."""
+
 Made = tuple[Transfers, Edges, Network]
 
 LOOK_AHEAD_S = 1.0
@@ -141,20 +146,23 @@ def simulated(
     while True:
         transfers, edges, seen = make()
         table = table_of(transfers, seen, until_s)
-        times, failure = times_of(transfers, edges, seen, table)
+        times, failure, ends_known = times_of(transfers, edges, seen, table)
         reached_s = float(times["done_ps"].max(initial=0)) / PS_PER_S
-        if not table.states.more or _is_settled(failure, reached_s, until_s):
+        states = table.states
+        if not states.more or (ends_known and _is_settled(failure, reached_s, states)):
             break
         until_s = from_s + (max(until_s, reached_s) - from_s) * MORE_AHEAD
     if failure is not None:
-        raise _failure(failure, seen, table.states, start_s, at_ps)
+        raise _failure(failure, seen, states, start_s, at_ps)
     return Timeline(seen, table, transfers, **times)
 
 
 def _times(transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable) -> Timed:
     """Return the times of ``schedule``: by a pass in plan order where every link has that order."""
     times = times_in_order(Tables(transfers, edges, network, table))
-    return schedule(transfers, edges, network, table) if times is None else (times, None)
+    if times is not None:
+        return times, None, True
+    return *schedule(transfers, edges, network, table), True
 
 
 def maker(
@@ -179,7 +187,7 @@ def maker(
 
 
 def _failure(
-    failure: Failure, network: Network, states: LinkStates, start_s: float, at_ps: int
+    failure: Failed, network: Network, states: LinkStates, start_s: float, at_ps: int
 ) -> EmulError:
     """Return the error for a failure of the simulation, whose moments count from ``at_ps``."""
     if failure == TOO_LATE:
@@ -187,35 +195,42 @@ def _failure(
             "the modelled time passes 53 days: needed a smaller size, a higher rate or fewer "
             "steps, so that picoseconds fit in 64 bits"
         )
-    if failure == NEVER_ENDS:
-        names = ", ".join(network.path_name(int(path)) for path in states.path)
-        return OutageError(
-            f"the collective never ends: a trunk of {names} has no rate left at the end of its "
+    number, lost_ps, up_ps = (int(each) for each in failure[1:])
+    lost_s = start_s + (at_ps + lost_ps) / PS_PER_S
+    return OutageError(why_lost(network, int(states.path[number]), lost_s, lost_ps, up_ps))
+
+
+def why_lost(network: Network, path: int, lost_s: float, lost_ps: int, up_ps: int) -> str:
+    """Say why a connection over ``path`` was given up.
+
+    It was in vain from ``lost_s`` of the link's own time on, which is the simulation's ``lost_ps``,
+    until ``up_ps``; NEVER for ever; EVER_DRY where the path is up, without any rate.
+    """
+    name, transport = network.path_name(path), network.links[path].transport
+    if up_ps == EVER_DRY:
+        return (
+            f"the collective never ends: a trunk of {name} has no rate left at the end of its "
             "trace: needed a state with a rate above 0, or a trace that is repeated (repeat_s)"
         )
-    number, lost_ps, up_ps = (int(each) for each in failure[1:])
-    path = int(states.path[number])
-    transport = network.links[path].transport
-    lost_s = start_s + (at_ps + lost_ps) / PS_PER_S
-    began = f"trunk {network.path_name(path)} is down from {lost_s:g} s"
+    began = f"trunk {name} is down from {lost_s:g} s"
     if up_ps == NEVER:
-        return OutageError(f"{began} on and does not come up again: needed an end of the outage")
+        return f"{began} on and does not come up again: needed an end of the outage"
     dead_s = lost_s + (transport.retries + 1) * transport.rto_s
-    return OutageError(
+    return (
         f"{began} for {(up_ps - lost_ps) / PS_PER_S:g} s: a connection of {transport.recovery!r} "
         f"is given up at {dead_s:g} s, one timer after the last of {transport.retries} retries of "
         f"{transport.rto_s:g} s: needed a shorter outage, or more of rto_s or retries"
     )
 
 
-def _is_settled(failure: Failure | None, reached_s: float, until_s: float) -> bool:
-    """Say whether changes after ``until_s`` have no effect any more.
+def _is_settled(failure: Failed | None, reached_s: float, states: LinkStates) -> bool:
+    """Say whether changes after those in ``states`` have no effect any more.
 
     A connection that was given up over an outage whose end is known stays so.
     """
     if failure is None:
-        return reached_s <= until_s
-    return isinstance(failure, tuple) and failure[3] != NEVER
+        return reached_s <= states.until_s
+    return isinstance(failure, tuple) and bool(failure[3] != NEVER or states.lasts[failure[1]])
 
 
 def check_carried(nbytes: Int64Array, multiplicity: Multiplicity | None) -> None:

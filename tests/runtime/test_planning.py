@@ -23,7 +23,7 @@ def test_no_program_is_quicker_than_its_busiest_link(topology, case, blocks, dat
     prediction = world.predict(
         case[0], count, dtype="uint8", algorithm=case[1], **root_of(case[0], root)
     )
-    program, _ = world.planner.prepare(Request(prediction.shape, 1, "sum", case[1], root))
+    program = world.planner.prepare(Request(prediction.shape, 1, "sum", case[1], root)).program
     least_ps = busiest_link_ps(program, world.network)
     rounding = len(prediction.timeline)  # each occupancy is rounded by half a picosecond
     assert least_ps <= prediction.timeline.total_ps + rounding
@@ -34,7 +34,7 @@ def test_the_busiest_link_is_that_of_a_star():
     # direct broadcast over 5 ranks: the root's port sends 4 buffers
     world = World(one_site(5, link(gbit_per_s=8.0)))
     shape = world.predict("broadcast", 1000).shape
-    program, _ = world.planner.prepare(Request(shape, 4, algorithm="direct"))
+    program = world.planner.prepare(Request(shape, 4, algorithm="direct")).program
     assert busiest_link_ps(program, world.network) == 4 * 4000 * 1000
 
 

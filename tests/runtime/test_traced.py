@@ -93,7 +93,7 @@ def test_a_collective_that_waited_for_anothers_port_says_so(tmp_path):
 
 def test_the_time_that_ranks_wait_is_the_same_alone_and_after_others(tmp_path):
     # A collective that starts a second late has the slices of the first one, a second later.
-    world = World("three-campus")
+    world = World("three-lit-campuses") if False else World("dark-fibre")
     x = np.ones((world.size, 600), np.float32)
     first = world.all_reduce(x)
     world.compute(1.0)

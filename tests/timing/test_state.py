@@ -11,6 +11,7 @@ from emul.timing.engine.fluid import Fluid
 import emul.timing.engine
 from emul.timing.engine.credit import Credit
 from emul.timing.engine.dependencies import Edges
+from emul.timing.engine.operations import Operations
 from emul.timing.engine.scheduler import Simulation
 
 ENGINE = Path(emul.timing.engine.__file__).parent
@@ -21,8 +22,9 @@ OWNERS = {
     "credit.pxd": Credit,
     "connections.pxd": Connections,
     "fluid.pxd": Fluid,
+    "operations.pxd": Operations,
 }
-KINDS = {"transfer", "port", "connection", "stream", "class", "given", "made anew"}
+KINDS = {"transfer", "port", "connection", "stream", "class", "operation", "given", "made anew"}
 ATTRIBUTE = re.compile(r"^    cdef (?:readonly )?[\w]+(?:\[[:, 1]+\])?\*? (\w+) *(?:#.*)?$", re.M)
 
 

@@ -128,7 +128,8 @@ def _call(world, collective):
     from emul.wall.clock import Work
 
     buffers = Buffers(collective_named(collective), 4, ones(4), None, None)
-    program, prediction = world.planner.prepare(Request(buffers.shape, 1, algorithm="direct"))
+    prepared = world.planner.prepare(Request(buffers.shape, 1, algorithm="direct"))
+    program, prediction = prepared.program, prepared.prediction
     return Work(world.ops, program, buffers, "sum", 0), prediction.timeline
 
 
@@ -247,7 +248,7 @@ def test_handles_are_counted_until_they_are_waited_for(world):
 def test_programs_of_the_last_calls_are_kept(world):
     for count in range(1, 34):
         world.broadcast(ones(4, count), algorithm="direct", async_op=True).wait()
-    kept = [program.nbytes.max() for program, _ in world.engine.clocks._footprints]
+    kept = [program.nbytes.max() for program, _ in world.engine.clocks._footprints._kept]
     assert kept == list(range(2, 34))
 
 

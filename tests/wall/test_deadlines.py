@@ -17,7 +17,8 @@ STACKS = ("ideal", "nccl", "gloo", "openmpi")
 
 def deadlines(world, collective, algorithm, blocks, root=0):
     shape = Shape(COLLECTIVES[collective], world.size, width_for(collective, world.size, blocks))
-    program, prediction = world.planner.prepare(Request(shape, 4, "sum", algorithm, root))
+    prepared = world.planner.prepare(Request(shape, 4, "sum", algorithm, root))
+    program, prediction = prepared.program, prepared.prediction
     return program, prediction.timeline, step_deadlines_ps(program, prediction.timeline)
 
 
@@ -74,5 +75,6 @@ def test_no_step_is_due_where_nothing_is_sent():
     world = World("three-campus")
     name, algorithm = next(case for case in CASES if case[0] == "send_recv")
     shape = Shape(COLLECTIVES[name], world.size, 0)
-    program, prediction = world.planner.prepare(Request(shape, 4, algorithm=algorithm))
+    prepared = world.planner.prepare(Request(shape, 4, algorithm=algorithm))
+        program, prediction = prepared.program, prepared.prediction
     assert len(step_deadlines_ps(program, prediction.timeline)) == len(program.first_of_step) - 1

@@ -6,13 +6,14 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.arrays import Float64Array, Int64Array, UInt8Array
+from emul.arrays import BoolArray, Float64Array, Int64Array, UInt8Array
 from emul.errors import CapacityError
 from emul.links import Changes, Link, State
 from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
@@ -45,10 +46,11 @@ class LinkStates:
     ``timer_ps`` after which lost bytes are sent again, 0 for at once, ``doubling`` each time as
     TCP does or not, and then at most ``retries`` times. By state: ``from_ps``, ``wave_rate``,
     ``cap`` of each stream and its ``lifted_rate`` in bytes per second, ``term`` of that cap,
-    ``extra_ps`` of delay, whether it is ``up``, ``next_down_ps``: when it next goes down,
+    ``extra_ps`` of delay, whether it is ``up``, whether it is up and ``dry``, without any rate from
+    then on, ``next_down_ps``: when it next goes down,
     ``up_again_ps``: when it is up next.
-    ``until_s``: so far they were looked at; ``more``: whether there are changes after the last
-    state here.
+    ``until_s``: so far they were looked at; ``lasts`` (ways,): whether the last state here of a way
+    never ends.
     """
 
     path: Int64Array
@@ -65,12 +67,18 @@ class LinkStates:
     term: UInt8Array
     extra_ps: Int64Array
     up: UInt8Array
+    dry: UInt8Array
     next_down_ps: Int64Array
     up_again_ps: Int64Array
     until_s: float
-    more: bool
+    lasts: BoolArray
 
     __repr__ = brief
+
+    @property
+    def more(self) -> bool:
+        """Whether there are changes after the last states here."""
+        return not self.lasts.all()
 
 
 def link_states_of(
@@ -99,8 +107,8 @@ def link_states_of(
         trunk.sites: _line_of(trunk, seed, start_s).relative(at_ps, from_ps, until_ps)
         for trunk in (_trunk(network, path) for path in changing)
     }
-    more = any(len(states) > 1 and states[-1][0] > until_ps for states in found.values())
     tables = [found[_trunk(network, path).sites] for path in changing]
+    lasts = [states[-1][0] <= until_ps for states in tables]
     links = [network.links[path] for path in changing]
     tcp = [link.transport.recovery in TCP for link in links]
     timers = [
@@ -110,7 +118,10 @@ def link_states_of(
     last_class = [a + link.waves for a, link in zip(first_class, links, strict=True)]
     senders = [network.topology.sites[network.sites_of_path(path)[0]] for path in changing]
     ports = [site.link.available_bytes_per_s for site in senders]
-    columns = [_columns(*each) for each in zip(links, ports, tables, strict=True)]
+    columns = [
+        _columns(link, port, states, lasts=last)
+        for link, port, states, last in zip(links, ports, tables, lasts, strict=True)
+    ]
     return LinkStates(
         path=np.array(changing, dtype=np.int64),
         first_class=np.array(first_class, dtype=np.int64),
@@ -126,10 +137,11 @@ def link_states_of(
         term=_stacked(columns, "term", np.uint8),
         extra_ps=_stacked(columns, "extra_ps", np.int64),
         up=_stacked(columns, "up", np.uint8),
+        dry=_stacked(columns, "dry", np.uint8),
         next_down_ps=_stacked(columns, "next_down_ps", np.int64),
         up_again_ps=_stacked(columns, "up_again_ps", np.int64),
         until_s=until_s,
-        more=more,
+        lasts=np.array(lasts, dtype=bool),
     )
 
 
@@ -216,8 +228,13 @@ def _line_of(trunk: Trunk, seed: int, start_s: float) -> _Line:
     return line
 
 
-def _columns(link: Link, port: float, moments: list[Moment]) -> dict[str, list[float]]:
-    """Return the states of one way, from ports of ``port`` bytes per second, by column."""
+def _columns(
+    link: Link, port: float, moments: list[Moment], *, lasts: bool
+) -> dict[str, list[float]]:
+    """Return the states of one way, from ports of ``port`` bytes per second, by column.
+
+    ``lasts``: whether the last state never ends.
+    """
     states = [state for _, state in moments]
     columns: dict[str, list[float]] = {
         "from_ps": [min(from_ps, NEVER // 2) for from_ps, _ in moments],
@@ -234,6 +251,10 @@ def _columns(link: Link, port: float, moments: list[Moment]) -> dict[str, list[f
     names = ("wave_rate", "cap", "lifted_rate", "term")
     columns.update(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     ups = [state.up for state in states]
+    wave_rates = columns["wave_rate"] if lasts else [1.0] * len(states)
+    rates = [rate * up for rate, up in zip(wave_rates, ups, strict=True)]
+    later = list(accumulate(reversed(rates), max))[::-1]
+    columns["dry"] = [int(up and not rate) for up, rate in zip(ups, later, strict=True)]
     columns["next_down_ps"] = _next(columns["from_ps"], [not up for up in ups])
     columns["up_again_ps"] = _next(columns["from_ps"], ups)
     return columns

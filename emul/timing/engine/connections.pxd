@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from emul.timing.engine.events cimport Heap
 from emul.timing.engine.fluid cimport Fluid
+from emul.timing.engine.operations cimport Operations
 
 cdef enum:
     # Events of a transfer, in the order in which those at the same time are handled: at the
@@ -41,6 +42,7 @@ cdef class Connections:
     cdef int64_t[::1] nbytes
     cdef int64_t[::1] jitter
     cdef Heap* heap
+    cdef Operations operations
     # Results, by transfer.
     cdef int64_t[:, ::1] on_link
     cdef int32_t[:, ::1] behind
@@ -59,6 +61,7 @@ cdef class Connections:
     cdef readonly int64_t[::1] began          # when the last transfer on it began
     cdef readonly int32_t[::1] last           # the last transfer that came
     cdef readonly int32_t[::1] began_last     # the last that began
+    cdef readonly int32_t[::1] died_with      # the last transfer that it gave up, or -1
     cdef readonly int32_t[::1] first_stream
     cdef int64_t[::1] path_of_connection    # its changing way, or -1
     cdef int64_t[::1] latency
@@ -103,12 +106,10 @@ cdef class Connections:
     cdef uint8_t[::1] state_term
     cdef int64_t[::1] state_extra
     cdef uint8_t[::1] state_up
+    cdef uint8_t[::1] state_dry      # whether there is no rate any more, from then on
     cdef int64_t[::1] next_down
     cdef int64_t[::1] up_again
     cdef bint too_late               # windows would end after the last time that there is
-    cdef int64_t dead_path
-    cdef int64_t dead_at
-    cdef int64_t dead_until
 
     cdef inline bint needs_more_windows(self, int64_t t) noexcept nogil:
         """Say whether a transfer is more than one window holds."""
@@ -133,10 +134,14 @@ cdef class Connections:
     cdef void _stall(self, int64_t time, int32_t stream, int64_t lost_at) noexcept nogil
     cdef int64_t _until_retried(self, int64_t path, int64_t lost_at, int64_t up) noexcept nogil
     cdef void _give_up(self, int64_t time, int32_t stream, int64_t path) noexcept nogil
-    cdef void _dead(self, int32_t stream, int64_t path) noexcept nogil
+    cdef double _patience(self, int64_t path) noexcept nogil
+    cdef void _starve(self, int64_t time, int32_t stream) noexcept nogil
+    cdef void _die(self, int64_t time, int32_t stream, int64_t path) noexcept nogil
+    cdef bint _is_dropped(self, int64_t t) noexcept nogil
+    cdef void _drop(self, int64_t time, int32_t stream) noexcept nogil
     cdef double _lost(self, int64_t time, int32_t stream, double sent,
                       int64_t exposed) noexcept nogil
-    cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil
+    cdef void _cut(self, int64_t time, int32_t stream, bint up) noexcept nogil
     cdef void _await_cwnd(self, int64_t time, int32_t stream) noexcept nogil
     cdef void _count_capped(self, int32_t stream) noexcept nogil
     cdef void _note(self, int32_t stream, int32_t t, int moment) noexcept nogil

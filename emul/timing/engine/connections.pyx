@@ -4,6 +4,13 @@ A connection has a sender, a receiver and a channel. Where it has the trunk to
 itself, or stays inside a site, it serves one transfer after the other at a constant rate. Else it
 is a number of streams that share the waves of a trunk with those of other connections (see
 emul.timing.engine.fluid), and that an outage can stop.
+
+A stream that waits too long gives up, and the operation of its transfer fails (see
+emul.timing.engine.operations). Then its connection drops all that it has of that operation, and
+serves the others. RDMA gives up one timer after the last of its retries; TCP bears any outage that
+ends, and gives up one that does not as Linux does, when tcp_retries2 = 15 retransmissions were in
+vain, after timers that double up to TCP_RTO_MAX = 120 s (RFC 1122, 4.2.3.5: R2; tcp(7)): from a
+timer of 0.2 s that is 924.6 s.
 """
 
 cimport cython
@@ -12,8 +19,11 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 from emul.timing.engine.events cimport push
 from emul.timing.engine.fluid cimport CAPS, Fluid
+from emul.timing.engine.operations cimport Operations
 
 import numpy as np
+
+from emul.timing.engine.operations import EVER_DRY
 
 __all__ = ["Connections"]
 
@@ -31,6 +41,9 @@ cdef enum:
 cdef double PS_PER_S = 1e12
 cdef double LIMIT_PS = 2.0 ** 62
 cdef int64_t NEVER = INT64_MAX
+cdef int64_t DRY = EVER_DRY
+cdef int64_t TCP_RETRIES = 15
+cdef double TCP_LONGEST_TIMER_PS = 120e12
 
 
 @cython.final
@@ -42,25 +55,27 @@ cdef class Connections:
     # the state in which a path is; ``last_sent_to_nic`` is read where it was set.
     STATE = {
         "transfer": "left cwnd_held runs_from* runs sent_to_nic following* parts cwnd_until",
-        "connection": "free began last* began_last* cwnd_from cwnd_sent cwnd head_came",
+        "connection": "free began last* began_last* died_with* cwnd_from cwnd_sent cwnd head_came",
         "stream": "current* doing rest lost_at up_at resumed run_from* run",
-        "given": "of nbytes jitter heap on_link behind multi_window rate spacing first_stream "
+        "given": "of nbytes jitter heap operations on_link behind multi_window rate spacing first_stream "
                  "path_of_connection latency cwnd_rtt cwnd_rate cwnd_first cwnd_most idle fluid "
                  "connection_of first_class last_class first_state timer retries doubling "
                  "state_from state_rate state_cap state_lifted state_term state_extra state_up "
-                 "next_down up_again",
-        "made anew": "last_sent_to_nic state too_late dead_path dead_at dead_until",
+                 "state_dry next_down up_again",
+        "made anew": "last_sent_to_nic state too_late",
     }
 
-    def __init__(self, table, nbytes, on_link, behind):
+    def __init__(self, table, nbytes, on_link, behind, Operations operations):
         cdef Py_ssize_t transfers = len(nbytes), connections, streams, _
         self.of, self.nbytes, self.jitter = table.connection, nbytes, table.jitter_ps
-        self.on_link, self.behind = on_link, behind
+        self.on_link, self.behind, self.operations = on_link, behind, operations
         self.rate, self.spacing = table.rate, table.spacing_ps
         connections = self.rate.shape[0]
         self.free = np.zeros(connections, dtype=np.int64)
         self.began = np.full(connections, -(2**62), dtype=np.int64)
-        self.last, self.began_last = (np.full(connections, -1, dtype=np.int32) for _ in range(2))
+        self.last, self.began_last, self.died_with = (
+            np.full(connections, -1, dtype=np.int32) for _ in range(3)
+        )
         self.first_stream, self.path_of_connection = table.first_stream, table.changing
         self.latency = table.latency_ps
         self.head_came = np.zeros(connections, dtype=np.int64)
@@ -103,7 +118,7 @@ cdef class Connections:
         self.state_lifted = states.lifted_rate
         self.state_extra, self.state_up = states.extra_ps, states.up
         self.next_down, self.up_again = states.next_down_ps, states.up_again_ps
-        self.dead_path = -1
+        self.state_dry = states.dry
 
     cdef bint is_fluid(self, int64_t t) noexcept nogil:
         """Say whether the transfer goes over streams, so that its leaving is an event."""
@@ -209,6 +224,8 @@ cdef class Connections:
     cdef void _queue(self, int64_t time, int32_t t, int32_t connection) noexcept nogil:
         """Put a transfer behind the others of its connection, and on every idle stream."""
         cdef int32_t stream
+        if self._is_dropped(t):
+            return
         self.parts[t] = self.first_stream[connection + 1] - self.first_stream[connection]
         if self.last[connection] >= 0:
             self.following[self.last[connection]] = t
@@ -253,10 +270,13 @@ cdef class Connections:
         self._send(time, stream)
 
     cdef void _send(self, int64_t time, int32_t stream) noexcept nogil:
-        """Send the rest of a part, unless the path is down."""
+        """Send the rest of a part, unless the path is down or never has any rate more."""
         cdef int64_t path = self.path_of_connection[self.connection_of[stream]]
         if path >= 0 and not self.state_up[self.state[path]]:
             self._stall(time, stream, time)
+            return
+        if path >= 0 and self.state_dry[self.state[path]]:
+            self._starve(time, stream)
             return
         self.resumed[stream] = time
         if self.rest[stream] > 0:
@@ -343,7 +363,7 @@ cdef class Connections:
                 self._give_up(time, stream, path)
                 return
         if wait == NEVER:
-            self._dead(stream, path)
+            self._give_up(time, stream, path)
             return
         self._wake(max(time, lost_at + wait), stream)
 
@@ -362,18 +382,45 @@ cdef class Connections:
         return wait
 
     cdef void _give_up(self, int64_t time, int32_t stream, int64_t path) noexcept nogil:
-        """Let a connection of RDMA die one timer after its last retry."""
-        cdef double ps = (self.retries[path] + 1.0) * self.timer[path]
+        """Let a connection die when its transport has lost its patience."""
+        cdef double ps = self._patience(path)
         if self.lost_at[stream] + ps > LIMIT_PS:
             self.too_late = True
             return
         self.doing[stream] = GIVEN_UP
         self._wake(max(time, self.lost_at[stream] + <int64_t>ps), stream)
 
-    cdef void _dead(self, int32_t stream, int64_t path) noexcept nogil:
-        """A connection is dead, and with it all that waits for it."""
-        self.dead_path, self.dead_at = path, self.lost_at[stream]
-        self.dead_until = self.up_at[stream]
+    cdef double _patience(self, int64_t path) noexcept nogil:
+        """Return for how long a transport tries in vain: RDMA one timer after its last retry."""
+        cdef double timer = self.timer[path], ps = 0
+        cdef int64_t k
+        if not self.doubling[path]:
+            return (self.retries[path] + 1.0) * timer
+        for k in range(TCP_RETRIES + 1):
+            ps += min(timer * (1 << k), max(timer, TCP_LONGEST_TIMER_PS))
+        return ps
+
+    cdef void _starve(self, int64_t time, int32_t stream) noexcept nogil:
+        """Let a stream wait in vain: its path is up, and never has any rate more."""
+        self.lost_at[stream], self.up_at[stream] = time, DRY
+        self._give_up(time, stream, self.path_of_connection[self.connection_of[stream]])
+
+    cdef void _die(self, int64_t time, int32_t stream, int64_t path) noexcept nogil:
+        """Give up the transfer of a stream, and drop what else its connection has of that kind."""
+        cdef int32_t t = self.current[stream]
+        self.operations.fail(time, t, path, self.lost_at[stream], self.up_at[stream])
+        self.died_with[self.connection_of[stream]] = t
+        self._drop(time, stream)
+
+    cdef bint _is_dropped(self, int64_t t) noexcept nogil:
+        """Say whether a transfer is of an operation that its connection has given up."""
+        cdef int32_t dead = self.died_with[self.of[t]]
+        return dead >= 0 and self.operations.of[dead] == self.operations.of[t]
+
+    cdef void _drop(self, int64_t time, int32_t stream) noexcept nogil:
+        """Let a stream drop its part, and go on with another operation."""
+        self.parts[self.current[stream]] -= 1
+        self._next(time, stream)
 
     cdef void go_on(self, int64_t time, int32_t stream) noexcept nogil:
         """End the wait of a stream."""
@@ -382,12 +429,14 @@ cdef class Connections:
         cdef int64_t path = self.path_of_connection[self.connection_of[stream]]
         if doing == AWAITING_CWND:
             self._gone(time, stream)
+        elif self._is_dropped(t):
+            self._drop(time, stream)
         elif doing == SPACED:
             self._begin(time, stream, t, False)
         elif doing == QUEUED:
             self._send(time, stream)
         elif doing == GIVEN_UP:
-            self._dead(stream, path)
+            self._die(time, stream, path)
         elif doing == STALLED:
             self.run[stream, BY_OUTAGE] += time
             if not self.state_up[self.state[path]]:
@@ -412,6 +461,9 @@ cdef class Connections:
     cdef void _next(self, int64_t time, int32_t stream) noexcept nogil:
         """Let a stream begin its part of the next transfer of its connection, if there is one."""
         cdef int32_t t = self.current[stream], after = self.following[t]
+        while after >= 0 and self._is_dropped(after):
+            self.parts[after] -= 1
+            after = self.following[after]
         self.doing[stream] = IDLE
         self.current[stream] = after
         if after >= 0:
@@ -426,19 +478,23 @@ cdef class Connections:
             at += 1
             self.state[path] = at
         for of in range(self.first_class[path], self.last_class[path]):
-            while not self.state_up[at] and self.fluid.active[of]:
-                self._cut(time, self.fluid.heap[self.fluid.first[of]])
+            while (not self.state_up[at] or self.state_dry[at]) and self.fluid.active[of]:
+                self._cut(time, self.fluid.heap[self.fluid.first[of]], self.state_up[at])
             self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at],
                               self.state_lifted[at], self.state_term[at], time)
         if at + 1 < self.first_state[path + 1]:
             push(self.heap, self.state_from[at + 1], STREAMS_FROM - 1 - path, CHANGE)
 
-    cdef void _cut(self, int64_t time, int32_t stream) noexcept nogil:
-        """The path of a sending stream goes down: the bytes in flight are lost."""
+    cdef void _cut(self, int64_t time, int32_t stream, bint up) noexcept nogil:
+        """The path of a sending stream goes down, and the bytes in flight are lost; or dry."""
         cdef int32_t connection = self.connection_of[stream]
         cdef int64_t flying = min(time - self.resumed[stream], self.latency[connection])
         cdef double unsent = self.fluid.withdraw(stream, time)
         self._count_capped(stream)
+        if up:
+            self.rest[stream] = unsent
+            self._starve(time, stream)
+            return
         self.rest[stream] = unsent + self._lost(time, stream, self.rest[stream] - unsent, flying)
         self._stall(time, stream, time)
 

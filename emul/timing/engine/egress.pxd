@@ -1,6 +1,6 @@
 """Heads that leave the ports of senders."""
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from emul.timing.engine.events cimport Heap
 
@@ -17,3 +17,4 @@ cdef class Egress:
     cdef void add(self, Heap* heap, int64_t port, int64_t head, int32_t t,
                   int32_t kind) noexcept nogil
     cdef void gone(self, Heap* heap, int64_t port) noexcept nogil
+    cdef void strike_out(self, uint8_t[::1] found) noexcept nogil

@@ -7,7 +7,7 @@ wait, and gives out the same events in the same order.
 """
 
 cimport cython
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from emul.timing.engine.events cimport Heap, push
 
@@ -64,3 +64,13 @@ cdef class Egress:
             self.out[port] += 1
             t = self.following[t]
         self.first[port] = t
+
+    cdef void strike_out(self, uint8_t[::1] found) noexcept nogil:
+        """Strike out of ``found`` (transfers,) those that are queued."""
+        cdef int32_t t
+        cdef int64_t port
+        for port in range(self.first.shape[0]):
+            t = self.first[port]
+            while t >= 0:
+                found[t] = False
+                t = self.following[t]

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.credit import Credit
 from emul.timing.engine.dependencies import Edges
+from emul.timing.engine.operations import Operations
 from emul.timing.traffic import Transfers
 from emul.topology import Network
 
@@ -42,6 +43,7 @@ class Simulation:
     egress: Any
     credit: Credit
     edges: Edges
+    operations: Operations
     free: npt.NDArray[np.int64]
     user: npt.NDArray[np.int32]
     on_link: npt.NDArray[np.int64]
@@ -63,6 +65,7 @@ class Simulation:
         network: Network,
         table: ConnectionTable,
         kept: int = 0,
+        operations: Operations | None = None,
     ) -> None: ...
     def advance(self, until_ps: int = ...) -> None: ...
     def events(self) -> npt.NDArray[np.int64]: ...
@@ -72,6 +75,7 @@ class Simulation:
         finished: npt.NDArray[np.int32],
         until_ps: int,
     ) -> None: ...
+    def over(self) -> npt.NDArray[np.bool_]: ...
     def times(self) -> _Timed: ...
 
 def schedule(

@@ -50,6 +50,7 @@ from emul.timing.engine.connections cimport (
     STREAMS_FROM,
     Connections,
 )
+from emul.timing.engine.operations cimport Operations
 from emul.timing.engine.paths cimport Paths, occupancy
 
 import numpy as np
@@ -84,6 +85,7 @@ cdef class Simulation:
     """The events of a plan in their order. Its arguments are those of ``schedule``.
 
     The first ``kept`` transfers were under way before: emul.timing.joint.checkpoint puts them back.
+    ``operations``: those that the transfers are of; None for one, with which all ends if it fails.
     """
 
     cdef int32_t[::1] src
@@ -96,6 +98,7 @@ cdef class Simulation:
     cdef int64_t[::1] not_before
     cdef int64_t[::1] tail
     cdef readonly Edges edges
+    cdef readonly Operations operations
     cdef Paths paths
     cdef readonly int64_t[::1] free       # when each port is
     cdef readonly int32_t[::1] user       # and the last transfer that had it, or -1
@@ -108,7 +111,7 @@ cdef class Simulation:
     cdef readonly int64_t[::1] arrival   # as far as it is known
     cdef readonly int32_t[::1] held_by
     cdef readonly int32_t[::1] arrived_last
-    cdef readonly int64_t[::1] done
+    cdef readonly int64_t[::1] done      # -1 for those that are not
     cdef readonly int32_t[::1] waited_for
     cdef readonly int32_t[::1] ordered_after
     cdef readonly uint8_t[::1] start_cause
@@ -129,12 +132,12 @@ cdef class Simulation:
                     "start_cause done_cause",
         "port": "free user*",
         "connection": "arrived_last*",
-        "given": "src dst nbytes begins host completion call not_before tail edges paths "
+        "given": "src dst nbytes begins host completion call not_before tail edges operations paths "
                  "connections credit egress kept",
         "made anew": "ready begun handled too_late heap",
     }
 
-    def __cinit__(self, traffic, Edges edges, network, table, kept=0):
+    def __cinit__(self, traffic, Edges edges, network, table, kept=0, operations=None):
         # A transfer has at most three events at once, or four where it is told when it is sent, a
         # stream and a changing way one each.
         set_up(&self.heap, (3 + edges.upon_sent) * len(traffic.src) + len(table.classes.of_stream)
@@ -143,7 +146,7 @@ cdef class Simulation:
     def __dealloc__(self):
         tear_down(&self.heap)
 
-    def __init__(self, traffic, Edges edges, network, table, int64_t kept=0):
+    def __init__(self, traffic, Edges edges, network, table, int64_t kept=0, operations=None):
         cdef Py_ssize_t transfers = len(traffic.src)
         self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
         self.begins = traffic.begins
@@ -155,7 +158,10 @@ cdef class Simulation:
         self.user = np.full(4 * network.world_size, -1, dtype=np.int32)
         self.on_link = np.full((transfers, HOPS), -1, dtype=np.int64)
         self.behind = np.full((transfers, HOPS), -1, dtype=np.int32)
-        self.connections = Connections(table, traffic.nbytes, self.on_link, self.behind)
+        self.operations = operations or Operations.one(transfers)
+        self.connections = Connections(
+            table, traffic.nbytes, self.on_link, self.behind, self.operations
+        )
         self.connections.heap = &self.heap
         self.credit = Credit(table)
         waited = np.asarray(edges.before_start)
@@ -167,7 +173,7 @@ cdef class Simulation:
         self.arrival = np.zeros(transfers, dtype=np.int64)
         self.held_by = np.full(transfers if len(table.rate) else 0, -1, dtype=np.int32)
         self.arrived_last = np.full(len(table.rate), -1, dtype=np.int32)
-        self.done = np.zeros(transfers, dtype=np.int64)
+        self.done = np.full(transfers, -1, dtype=np.int64)
         self.waited_for = np.full(transfers, -1, dtype=np.int32)
         self.ordered_after = np.full(transfers, -1, dtype=np.int32)
         self.start_cause = np.zeros(transfers, dtype=np.uint8)
@@ -198,7 +204,9 @@ cdef class Simulation:
                 return
 
     cdef inline bint has_failed(self) noexcept nogil:
-        return (self.too_late or self.connections.too_late) or self.connections.dead_path >= 0
+        if self.operations.any_failed and self.operations.start_of.shape[0] == 0:
+            return True
+        return self.too_late or self.connections.too_late
 
     def events(self):
         """Return the events to come: times in picoseconds, numbers, kinds of engine.connections."""
@@ -257,6 +265,8 @@ cdef class Simulation:
         if kind == PORT:
             if self.begun and number == self.ready[self.begun - 1]:
                 self.begin_next()
+            if self.operations.never_begins(number):
+                return
             if not self.credit.counts(number) or self.credit.take(number):
                 self.cross(time, number, PORT)
         elif kind == RECEIVER:
@@ -283,6 +293,8 @@ cdef class Simulation:
             self.tell(time, number, UPON_SENT)
         elif kind == STREAM:
             self.connections.go_on(time, <int32_t>(number - STREAMS_FROM))
+            if self.operations.latest >= 0:
+                self.abort(time, self.operations.latest)
         else:
             self.connections.change(time, STREAMS_FROM - 1 - number)
 
@@ -434,10 +446,51 @@ cdef class Simulation:
     cdef void let_start(self, int64_t time, int64_t t, int32_t after,
                         uint8_t cause) noexcept nogil:
         """Take away one thing that keeps the transfer from starting."""
+        if self.operations.has_failed(t) and self.operations.start_of[t] != after:
+            return
         self.edges.before_start[t] -= 1
         if self.edges.before_start[t] == 0:
             self.waited_for[t], self.start_cause[t] = after, cause
             push(&self.heap, time, t, PORT)
+
+    cdef void abort(self, int64_t time, int32_t operation) noexcept nogil:
+        """Tell the ranks of an operation that it has failed; those who have not started, then."""
+        cdef int64_t t
+        self.operations.latest = -1
+        for t in range(self.operations.start_of.shape[0]):
+            if not self.operations.is_end(t) or self.operations.of[t] != operation:
+                continue
+            if self.edges.before_start[t] == 0:
+                continue
+            self.edges.before_start[t] = 1
+            if self.done[self.operations.start_of[t]] >= 0:
+                self.edges.before_start[t] = 0
+                self.waited_for[t] = self.operations.lost[operation]
+                self.start_cause[t] = UPON_DONE_CAUSE
+                push(&self.heap, time, t, PORT)
+
+    def over(self):
+        """Return which transfers are done, or never will be and are not under way: (transfers,).
+
+        Of a failed operation a transfer is under way as long as it is in a port's queue or on its
+        connection, or anything but its beginning is to come.
+        """
+        cdef int64_t t, at, size = size_of(&self.heap)
+        cdef uint8_t[::1] found = np.zeros(self.src.shape[0], dtype=np.uint8)
+        cdef Event event
+        if self.operations.any_failed:
+            for t in range(self.src.shape[0]):
+                found[t] = self.operations.never_begins(t)
+                if self.connections.is_fluid(t) and self.connections.parts[t] > 0:
+                    found[t] = False
+            for at in range(size):
+                event = any_of(&self.heap, at)
+                if number_of(event) >= 0 and kind_of(event) != PORT:
+                    found[number_of(event)] = False
+            self.egress.strike_out(found)
+        for t in range(self.src.shape[0]):
+            found[t] |= self.done[t] >= 0
+        return np.asarray(found).view(bool)
 
     cdef void finished(self, int64_t time, int64_t t) noexcept nogil:
         self.done[t] = time
@@ -464,12 +517,13 @@ cdef class Simulation:
         failure = None
         if self.too_late or connections.too_late:
             failure = TOO_LATE
-        elif connections.dead_path >= 0:
-            failure = (DEAD, connections.dead_path, connections.dead_at, connections.dead_until)
+        elif self.operations.any_failed and self.operations.start_of.shape[0] == 0:
+            failed = self.operations
+            failure = (DEAD, failed.path[0], failed.lost_at[0], failed.up_at[0])
         elif self.handled < self.src.shape[0]:
             fluid = connections.fluid
             sending = np.asarray(fluid.active) > 0
-            assert sending.any() or self.edges.gated, "a transfer waits for itself"
+            assert sending.any() or self.edges.gated or self.operations.any_failed, "a circle"
             if sending.any():
                 going_on = sending & (np.asarray(fluid.rate) > 0)
                 failure = TOO_LATE if going_on.any() else NEVER_ENDS
@@ -493,9 +547,10 @@ def schedule(traffic, Edges edges, network, table):
     emul.timing.effects.connection_table.ConnectionTable of the same traffic.
 
     The result is the tuple (times, trouble). ``failure`` is None, or TOO_LATE when a time passes
-    the range of int64 picoseconds, NEVER_ENDS when a link stays without any rate, or (DEAD, way,
-    from, until) when a connection was given up: the changing way's number, and when, in
-    picoseconds, it was first in vain and the way was up again. ``times`` is a dictionary of arrays
+    the range of int64 picoseconds, NEVER_ENDS when a link is without any rate as far as the table
+    says, or (DEAD, way, from, until) when a connection was given up: the changing way's number, and
+    when, in picoseconds, it was first in vain and the way was up again (EVER_DRY of
+    emul.timing.engine.operations: it never has any rate more). ``times`` is a dictionary of arrays
     by the names of emul.timing.Timeline, where they are explained.
     """
     cdef Simulation simulation = Simulation(traffic, edges, network, table)

@@ -16,7 +16,6 @@ from emul.arrays import BoolArray, Int64Array
 from emul.links import Link
 from emul.reading.brief import brief
 from emul.stacks import IDEAL, Stack
-from emul.timing.effects.drawn_delays import can_be_late
 from emul.timing.joint.rank_ops import Footprint, Issue, Moments
 from emul.timing.joint.simulation import JointSimulation
 from emul.timing.protocol import windows_of
@@ -25,8 +24,9 @@ from emul.timing.traced.crossings import CONNECTION, PORT, RECEIVER, Lines, held
 from emul.timing.traffic import Origin
 from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
+from emul.units import PS_PER_S
 
-__all__ = ["AloneTimes", "LinkUse", "has_memory", "time_alone"]
+__all__ = ["AloneTimes", "LinkUse", "drawn_key", "has_memory", "time_alone"]
 
 UNUSED_PS = 1 << 60
 """First use of a link that is not used; its last use is as far before. Sums of two fit in 64 bits.
@@ -36,8 +36,9 @@ UNUSED_PS = 1 << 60
 def has_memory(network: Network, stack: Stack) -> bool:
     """Say whether a link's earlier traffic, or the moment, can change the time of an operation.
 
-    Draws count messages, changes follow a line of time, slow start and windows follow the bytes
-    acknowledged, token buckets those let through, and a gap the message before.
+    Changes follow a line of time, slow start and windows the bytes acknowledged, token buckets
+    those let through. Draws hang on the number of messages alone, and a gap after a message is
+    among the uses of its path.
     """
     if stack is not IDEAL and stack.sends_whole_messages:
         if np.isfinite(windows_of(network)).any():
@@ -50,10 +51,7 @@ def has_memory(network: Network, stack: Stack) -> bool:
 
 
 def _has_memory(link: Link) -> bool:
-    transport = link.transport
-    return bool(
-        transport.slow_start or transport.gap_s or link.others.burst_bytes or can_be_late(link)
-    )
+    return bool(link.transport.slow_start or link.others.burst_bytes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,9 +88,13 @@ class LinkUse:
         path = network.paths(lines.src, lines.dst) - network.first_trunk_path
         between = piped & (path >= 0)
         use(ports + path, between, CONNECTION)
-        # A connection inside a site goes by the port of its sender.
+        # A connection inside a site goes by the port of its sender, with the gap after a message.
         inside = piped & ~between
         np.maximum.at(last, out[inside], until[inside, CONNECTION])
+        gap_ps = _gaps_ps(network)[network.paths(lines.src, lines.dst)]
+        began = lines.on_link_ps[:, CONNECTION] + gap_ps
+        np.maximum.at(last, out[inside], began[inside])
+        np.maximum.at(last, (ports + path)[between], began[between])
         limited = np.array([site.limited for site in network.topology.sites])
         for end, base in ((path // sites, 0), (path % sites, sites)):
             joint = between & np.append(limited, False)[np.where(between, end, sites)]
@@ -104,6 +106,21 @@ class LinkUse:
         behind = self.last_ps <= other.first_ps + later_ps
         before = other.last_ps + later_ps <= self.first_ps
         return bool((behind | before).all())
+
+
+def _gaps_ps(network: Network) -> Int64Array:
+    """Return the gap between two messages of a connection on each path, and 0 after them."""
+    gaps: Int64Array = np.zeros(len(network.path_latency_ps) + 1, dtype=np.int64)
+    for path, link in network.links.items():
+        gaps[path] = round(link.transport.gap_s / link.transport.streams * PS_PER_S)
+    return gaps
+
+
+def drawn_key(footprint: Footprint) -> bytes:
+    """Return a key of the draws of ``footprint``: equal for equal ones, empty where none is late.
+    """
+    drawn = footprint.jitter_ps, footprint.tail_ps
+    return b"".join(each.tobytes() for each in drawn) if any(map(np.any, drawn)) else b""
 
 
 class AloneTimes:

@@ -20,7 +20,6 @@ from emul.plans.runs import expand
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.scheduler import (
     CHANGE_EVENT,
-    DONE_EVENT,
     FIRST_STREAM,
     FREED_EVENT,
     STREAM_EVENT,
@@ -28,17 +27,9 @@ from emul.timing.engine.scheduler import (
 )
 from emul.timing.traffic import Transfers
 
-__all__ = ["Checkpoint", "are_done"]
+__all__ = ["Checkpoint"]
 
 State = dict[str, npt.NDArray[Any]]
-
-
-def are_done(simulation: Simulation) -> BoolArray:
-    """Return which transfers are done, and not only about to be: (transfers,)."""
-    number, kind = simulation.events()[1:]
-    done: BoolArray = np.asarray(simulation.edges.before_done) == 0
-    done[number[kind == DONE_EVENT]] = False
-    return done
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +46,7 @@ class Checkpoint:
 
     until_ps: int
     transfers: State
+    operations: State
     finished: Int32Array
     ports: State
     ends: Int64Array
@@ -78,13 +70,14 @@ class Checkpoint:
         transfers: Transfers,
         table: ConnectionTable,
         kept: BoolArray,
+        going_on: BoolArray,
         until_ps: int,
         before: Checkpoint | None,
     ) -> Checkpoint:
         """Return the state of a simulation of ``transfers`` that has come to ``until_ps``.
 
-        All transfers that are not ``kept`` (transfers,) are done. ``before``: the checkpoint it
-        went on from.
+        All transfers that are not ``kept`` (transfers,) are over, and all operations that are not
+        ``going_on`` (operations,). ``before``: the checkpoint it went on from.
         """
         number = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)
         (which,) = np.nonzero(kept)
@@ -107,12 +100,13 @@ class Checkpoint:
         fluid = connections.fluid
         heap = np.asarray(fluid.heap)[_heaped(fluid)]
         events = simulation.events()
-        done = are_done(simulation)
-        order = np.lexsort((which, np.asarray(simulation.done)[which]))
+        done_ps = np.asarray(simulation.done)[which]
+        order = np.lexsort((which, done_ps))
         return cls(
             until_ps=until_ps,
             transfers=taken("transfer", which),
-            finished=number[which[order]][done[which[order]]],
+            operations=taken("operation", np.flatnonzero(going_on)),
+            finished=number[which[order]][done_ps[order] >= 0],
             ports=taken("port"),
             ends=ends,
             connections=of_pipes,
@@ -130,6 +124,9 @@ class Checkpoint:
         """Let a new ``simulation`` of ``transfers``, the kept ones first, go on from here."""
         connections, fluid = simulation.connections, simulation.connections.fluid
         _write(simulation, self.transfers, slice(0, self.size))
+        going_on = max(map(len, self.operations.values()), default=0)
+        _write(simulation, self.operations, slice(0, going_on))
+        simulation.operations.put_back()
         _write(simulation, self.ports, slice(None))
         ends = _ends(simulation, transfers, table.connection)
         known, at = _found(ends, self.ends)
@@ -154,6 +151,7 @@ def _parts(simulation: Simulation) -> dict[str, Any]:
     return {
         "simulation": simulation,
         "edges": simulation.edges,
+        "operations": simulation.operations,
         "egress": simulation.egress,
         "credit": simulation.credit,
         "connections": connections,

@@ -27,12 +27,14 @@ from emul.timing.engine.dependencies import (
     Edges,
     edges_between,
 )
+from emul.timing.engine.operations import Operations
 from emul.timing.joint.rank_ops import (
     CHANNELS,
     NOT_YET_PS,
     Arrive,
     Attach,
     Compute,
+    Failure,
     Footprint,
     Hold,
     Issue,
@@ -148,11 +150,19 @@ class JointGraph:
             earlier.astype(np.int32), later.astype(np.int32), kind, self.size
         )
 
+    def operations(self) -> Operations:
+        """Return which operation each transfer is of, and where its ranks start and end."""
+        of, start_of = (np.full(self.size, NOBODY, dtype=np.int32) for _ in range(2))
+        for number, placed in enumerate(self.issues.values()):
+            of[placed.lines] = of[placed.ends] = number
+            start_of[placed.ends] = placed.starts
+        return Operations(of, start_of, len(self.issues))
+
     def kept(self, done: BoolArray) -> tuple[BoolArray, list[Issue]]:
         """Return the transfers still of use, (transfers,), some ``done``; and the issues over.
 
-        That is the issues of which everything is done. Others are kept as a whole, and the clocks.
-        No arrival is done that is not used up.
+        That is the issues of which everything is done, or never will be. Others are kept as a
+        whole, and the clocks. No arrival is done that is not used up.
         """
         kept = ~done
         kept[self.at] = True
@@ -226,25 +236,26 @@ class JointGraph:
                 connections += 1 + int(own.max())
         return credited if connections else credited[:0]
 
-    def outcome(self, timeline: Timeline, done: BoolArray) -> Outcome:
+    def outcome(self, timeline: Timeline, failures: dict[int, Failure]) -> Outcome:
         """Return the outcome of collectives by ``timeline``, which is of this graph.
 
-        ``done`` (transfers,): whether each ever is.
+        ``failures``: by the number of the operation.
         """
         roots = _Roots(timeline, self.issues.values())
-        done_ps = np.where(done, timeline.done_ps, NOT_YET_PS)
+        done_ps = np.where(timeline.done_ps < 0, NOT_YET_PS, timeline.done_ps)
         moments = {issue: _moments(each, done_ps, roots) for issue, each in self.issues.items()}
         lines = {issue: each.lines for issue, each in self.issues.items()}
-        return Outcome(moments, timeline, lines)
+        issues = list(self.issues)
+        failed = {issues[number]: failure for number, failure in failures.items()}
+        return Outcome(moments, timeline, lines, failed)
 
-    def clocks_ps(self, timeline: Timeline, done: BoolArray) -> Int64Array:
+    def clocks_ps(self, timeline: Timeline) -> Int64Array:
         """Return the clocks of all ranks, (n,), by ``timeline``, which is of this graph.
 
-        ``done`` (transfers,): whether each ever is; a rank that waits for one which is not has
-        come to NOT_YET_PS.
+        A rank that waits for a missing one has come to NOT_YET_PS.
         """
         clocks_ps: Int64Array = timeline.done_ps[self.at] + self.pending_ps
-        clocks_ps[~done[self.at]] = NOT_YET_PS
+        clocks_ps[timeline.done_ps[self.at] < 0] = NOT_YET_PS
         return clocks_ps
 
     def arrivals_ps(self, timeline: Timeline) -> Int64Array:
@@ -261,6 +272,8 @@ class JointGraph:
         before = None if op.after is None else self.issues.get(op.after)
         if before is not None:
             self._wait_for(before.ends, starts)
+        if op.not_before_ps is not None:
+            self._wait_for(self._stay(ranks, op.not_before_ps), starts)
         lines = self._add(_on_its_channels(footprint))
         self._edges.append(
             (footprint.earlier + lines.start, footprint.later + lines.start, footprint.kind)

@@ -25,6 +25,7 @@ __all__ = [
     "Arrive",
     "Attach",
     "Compute",
+    "Failure",
     "Footprint",
     "Hold",
     "Issue",
@@ -171,10 +172,11 @@ class Issue:
     """All ranks of ``footprint`` issue it, to start after the issue ``after``, if there is one.
 
     Those of ``arrivals`` issued it when they arrived, which uses the arrivals up, the others now;
-    the ranks ``missing``, rising, are yet to issue it (see Attach).
+    the ranks ``missing``, rising, are yet to issue it (see Attach). ``not_before_ps`` (ranks,):
+    before which no rank starts, where the issue before it has left the simulation.
     """
 
-    __slots__ = ("after", "arrivals", "footprint", "missing")
+    __slots__ = ("after", "arrivals", "footprint", "missing", "not_before_ps")
 
     def __init__(
         self,
@@ -182,8 +184,10 @@ class Issue:
         after: Issue | None,
         arrivals: tuple[Arrive, ...] = (),
         missing: Int32Array | None = None,
+        not_before_ps: Int64Array | None = None,
     ) -> None:
         """Take the footprint, the issue before it on the same communicator, and who is here."""
+        self.not_before_ps = not_before_ps
         self.footprint = footprint
         self.after = after
         self.arrivals = arrivals
@@ -312,9 +316,23 @@ class Moments:
         return int(self.straggler_of[waiting.argmax()])
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """That an operation failed: at ``moment_ps`` of the simulation, by the path with that name.
+
+    ``text``: why. Its ranks that were not done are done at that moment, or when they start.
+    """
+
+    moment_ps: int
+    path: str
+    text: str
+
+    __repr__ = brief
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """The outcome of operations: each issue's moments.
+    """The outcome of operations: each issue's moments, and which of them failed.
 
     ``timeline``: of everything, with the ``lines`` that are the transfers of each issue.
     """
@@ -322,5 +340,6 @@ class Outcome:
     moments: dict[Issue, Moments]
     timeline: Timeline
     lines: dict[Issue, slice]
+    failures: dict[Issue, Failure]
 
     __repr__ = brief

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from emul.arrays import BoolArray, Int64Array
+from emul.arrays import Int64Array
 from emul.timing.effects.connection_table import ConnectionTable
+from emul.timing.effects.link_states import NEVER
 from emul.timing.engine.dependencies import Edges
+from emul.timing.engine.operations import Operations
 from emul.timing.engine.scheduler import Simulation
-from emul.timing.joint.checkpoint import Checkpoint, are_done
+from emul.timing.joint.checkpoint import Checkpoint
 from emul.timing.joint.graph import JointGraph
 from emul.timing.joint.rank_ops import (
     NOT_YET_PS,
     Arrive,
     Attach,
     Compute,
+    Failure,
     Hold,
     Issue,
     Join,
@@ -23,7 +26,7 @@ from emul.timing.joint.rank_ops import (
     Wait,
 )
 from emul.timing.protocol import windows_of, without_windows
-from emul.timing.timeline import Timed, simulated
+from emul.timing.timeline import Timed, simulated, why_lost
 from emul.timing.traffic import Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
@@ -57,7 +60,7 @@ class JointSimulation:
         self._outcome: Outcome | None = None  # of all issues so far
         self._clocks_ps: Int64Array | None = clocks_ps.copy()  # as long as they are known
         self._waited: set[Issue] = set()  # of those that are kept, and not settled
-        self._done: BoolArray = np.zeros(0, dtype=bool)  # by the last times of all transfers
+        self._failures: dict[int, Failure] = {}  # by the last times of all transfers
 
     def __len__(self) -> int:
         """Return the number of transfers that are kept, those of ranks to themselves included."""
@@ -96,7 +99,7 @@ class JointSimulation:
     def outcome(self) -> Outcome:
         """Return the times of all that is not over, by the operations so far.
 
-        Raises TimeLimitError and OutageError as ``time_plan`` does.
+        Raises TimeLimitError as ``time_plan`` does.
         """
         if self._outcome is None:
             timeline = simulated(
@@ -107,8 +110,8 @@ class JointSimulation:
                 at_ps=self.base_ps,
                 from_s=self._from_ps / PS_PER_S,
             )
-            self._outcome = self._graph.outcome(timeline, self._done)
-            self._clocks_ps = self._graph.clocks_ps(timeline, self._done)
+            self._outcome = self._graph.outcome(timeline, self._failures)
+            self._clocks_ps = self._graph.clocks_ps(timeline)
         return self._outcome
 
     @property
@@ -159,9 +162,10 @@ class JointSimulation:
         )
         simulation = self._simulation(transfers, edges, table)
         simulation.advance(until_ps)
-        kept, over = self._graph.kept(are_done(simulation))
-        before = self._checkpoint
-        checkpoint = Checkpoint.of(simulation, transfers, table, kept, until_ps, before)
+        kept, over = self._graph.kept(simulation.over())
+        before, gone = self._checkpoint, set(over)
+        going_on = np.array([issue not in gone for issue in self._graph.issues], dtype=bool)
+        checkpoint = Checkpoint.of(simulation, transfers, table, kept, going_on, until_ps, before)
         left = self._graph.without(kept, over)
         self._graph, self._checkpoint = left, checkpoint  # both or, if interrupted before, neither
         self._waited.difference_update(over)
@@ -191,13 +195,31 @@ class JointSimulation:
     ) -> Timed:
         simulation = self._simulation(transfers, edges, table)
         simulation.advance()
-        self._done = np.asarray(simulation.edges.before_done) == 0
-        return simulation.times()
+        operations = simulation.operations
+        failed = np.asarray(operations.failed_at) < NEVER
+        open_end = np.asarray(operations.up_at)[failed] == NEVER
+        ends_known = bool(table.states.lasts[np.asarray(operations.path)[failed][open_end]].all())
+        self._failures = {
+            number: self._failure(operations, number, table)
+            for number in np.flatnonzero(failed).tolist()
+        }
+        return *simulation.times(), ends_known
+
+    def _failure(self, operations: Operations, number: int, table: ConnectionTable) -> Failure:
+        """Return the failure of an operation by its number."""
+        path = int(table.states.path[operations.path[number]])
+        lost_ps, up_ps = int(operations.lost_at[number]), int(operations.up_at[number])
+        lost_s = self.start_s + (self.base_ps + lost_ps) / PS_PER_S
+        return Failure(
+            int(operations.failed_at[number]),
+            self.network.path_name(path),
+            why_lost(self.network, path, lost_s, lost_ps, up_ps),
+        )
 
     def _simulation(self, transfers: Transfers, edges: Edges, table: ConnectionTable) -> Simulation:
-        checkpoint = self._checkpoint
-        if checkpoint is None:
-            return Simulation(transfers, edges, self.network, table)
-        simulation = Simulation(transfers, edges, self.network, table, checkpoint.size)
-        checkpoint.put_back(simulation, transfers, table)
+        checkpoint, operations = self._checkpoint, self._graph.operations()
+        kept = 0 if checkpoint is None else checkpoint.size
+        simulation = Simulation(transfers, edges, self.network, table, kept, operations)
+        if checkpoint is not None:
+            checkpoint.put_back(simulation, transfers, table)
         return simulation
