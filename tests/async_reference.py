@@ -28,7 +28,7 @@ class Machines:
         self.at = [0] * len(self.where)
         self.met = defaultdict(dict)
         self.free, self.last = defaultdict(int), defaultdict(int)
-        self.trunks, self.events, self.timers = {}, [], 0
+        self.trunks, self.events = {}, []
         self.issues = [act[1] for act in program if act[0] == "issue"]
         for each in self.issues:
             each.reset()
@@ -45,7 +45,7 @@ class Machines:
         """Return the next event, (its time and place, its function, what that is about).
 
         Of one moment, first leave those who are through a trunk, then come the collectives in
-        order, then trunks change, then timers run out.
+        order, then trunks change, then timers run out, by the ranks of their connections.
         """
         found = []
         for ends, trunk in self.trunks.items():
@@ -131,9 +131,9 @@ class Machines:
         heapq.heappush(self.events, (when, issued.number, i, kind, None))
 
     def handle(self, _now, _):
-        now, number, i, kind, timer = heapq.heappop(self.events)
+        now, number, i, kind, trunk = heapq.heappop(self.events)
         if number == TIMERS:
-            timer[0].wake(now, timer[1])
+            trunk.wake(now, i)
             return
         c = self.issues[number]
         if i < 0:
@@ -288,8 +288,7 @@ class Machines:
         self.push(now, c, i, LEFT)
 
     def wakes(self, when, trunk, connection):
-        self.timers += 1
-        heapq.heappush(self.events, (when, TIMERS, self.timers, 0, (trunk, connection)))
+        heapq.heappush(self.events, (when, TIMERS, connection, 0, trunk))
 
     def fails(self, now, transfer):
         """A transfer cannot arrive: its operation is over for all who are not done with it."""

@@ -33,7 +33,12 @@ class Collective:
 
     def connection(self, i):
         t = self.transfers[i]
-        return t.src, t.dst, t.channel, self.channel
+        return t.src, t.dst, self.lane, t.channel
+
+    @property
+    def lane(self):
+        """The number of its connections between the same ranks; those of messages come last."""
+        return self.channel
 
     def comes_after(self, rank):
         """Return the operation that a rank must be done with before it starts this one."""
@@ -67,6 +72,8 @@ class Message(Collective):
 
     A sender sends one after the other to the same rank; a receiver takes them as it likes.
     """
+
+    lane = 10**6
 
     def comes_after(self, rank):
         return None if rank in self.apart else self.before

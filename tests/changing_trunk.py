@@ -2,7 +2,8 @@
 
 Written from the link model: a trunk that goes down loses the bytes in flight of all that send, and
 of those who have just ended; each goes on at the first timer after it is up again. TCP doubles its
-timers. RDMA tries so many times and gives a connection up one timer after that.
+timers, and gives up an outage without end after 15 of them. RDMA tries so many times, and gives a
+connection up one timer after that; all that it has of the operation is dropped.
 """
 
 import math
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 NEVER = math.inf
 TCP = ("reno", "cubic", "bbr")
 LEAST_TIMER_S = 0.2  # of TCP
+LONGEST_TIMER = 120 * 10**12  # of TCP, which gives up after 15 retries
 
 
 @dataclass
@@ -22,6 +24,7 @@ class Stream:
     resumed: int = 0
     lost_at: int = -1  # since when nothing gets through; -1 if all is well
     gives_up: bool = False
+    died_with: object = None  # the operation of the last transfer that was given up
     head_came: int = 0
 
 
@@ -71,6 +74,8 @@ class ChangingTrunk:
         """Put a transfer on its connection; it begins at once if nothing is before it."""
         self.look(now, begun=False)
         stream = self.streams.setdefault(connection, Stream())
+        if stream.died_with is transfer[0]:
+            return
         stream.queue.append((transfer, nbytes))
         if len(stream.queue) == 1:
             self.begin(now, connection)
@@ -93,7 +98,7 @@ class ChangingTrunk:
 
     def due(self):
         """When the first one has sent all that it has to, and which connection it is on."""
-        connection = min(self.until, key=lambda each: (self.until[each], str(each)))
+        connection = min(self.until, key=lambda each: (self.until[each], each))
         if self.state.factor == 0:
             return NEVER, connection
         rest = max(0.0, self.until[connection] - self.served)
@@ -146,10 +151,15 @@ class ChangingTrunk:
         stream.lost_at = lost_at if stream.lost_at < 0 else stream.lost_at
         up = self.line.up_again_ps(self.number)
         wait = self.wait(stream.lost_at, up)
-        if self.timer and not self.doubles and wait > self.retries * self.timer:
-            stream.gives_up, wait = True, (self.retries + 1) * self.timer
-        assert wait < NEVER, "nobody knows when this ends"
+        if wait == NEVER or self.timer and not self.doubles and wait > self.retries * self.timer:
+            stream.gives_up, wait = True, self.patience()
         self.network.wakes(max(now, stream.lost_at + wait), self, connection)
+
+    def patience(self):
+        """How long after ``lost_at`` a connection is given up."""
+        if not self.doubles:
+            return (self.retries + 1) * self.timer
+        return sum(min(self.timer * 2**k, max(self.timer, LONGEST_TIMER)) for k in range(16))
 
     def wait(self, lost_at, up):
         """How long after ``lost_at`` the first try comes that finds the trunk up."""
@@ -170,7 +180,9 @@ class ChangingTrunk:
         stream = self.streams[connection]
         if stream.gives_up:
             stream.gives_up, stream.lost_at = False, -1
-            transfer, _ = stream.queue.pop(0)
+            transfer, _ = stream.queue[0]
+            stream.died_with = transfer[0]
+            stream.queue = [each for each in stream.queue if each[0][0] is not transfer[0]]
             self.network.fails(now, transfer)
             self.go_on(now, connection)
         else:
