@@ -14,7 +14,7 @@ from line_of_states import LineOfStates
 from reference import Credit, path, places
 
 PORT, PIPE, RECEIVER, LEFT, GONE, ARRIVED, DONE, FREED = range(8)
-CHANGES, TIMERS = 10**9, 10**9 + 1  # in the place of a collective's number: after all of them
+THROUGH, CHANGES, TIMERS = -3, -2, -1  # in the place of an operation's number: before all of them
 
 
 class Machines:
@@ -44,14 +44,14 @@ class Machines:
     def coming(self):
         """Return the next event, (its time and place, its function, what that is about).
 
-        Of one moment, first leave those who are through a trunk, then come the collectives in
-        order, then trunks change, then timers run out, by the ranks of their connections.
+        Of one moment, first leave those who are through a trunk, then trunks change, then timers
+        run out, by the ranks of their connections, then come the operations in order.
         """
         found = []
         for ends, trunk in self.trunks.items():
             if trunk.until:
                 due, connection = trunk.due()
-                found.append(((due, -1), self.through, (ends, connection)))
+                found.append(((due, THROUGH), self.through, (ends, connection)))
                 found.append(((trunk.next_change(), CHANGES), self.change, (ends,)))
         if self.events:
             found.append((self.events[0][:2], self.handle, ()))

@@ -160,7 +160,7 @@ def test_states_are_those_that_the_links_tell(number):
     line = LineOfStates(changes, start_s)
     for at_s in (draw.uniform(0, 2e-3) for _ in range(30)):
         (*_, there) = (state for state in told if state.from_s <= start_s + at_s)
-        number = line.at(round(at_s * 1e12), begun=True)
+        number = line.at(round(at_s * 1e12))
         found = line.states[number]
         assert (found.factor, found.up) == (there.rate_factor, there.up)
         assert found.extra_ps == round(there.extra_delay_s * 1e12)
