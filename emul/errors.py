@@ -21,6 +21,7 @@ __all__ = [
     "MissingLibraryError",
     "OutageError",
     "PlanError",
+    "ProgramError",
     "ShapeError",
     "StackError",
     "TimeLimitError",
@@ -87,6 +88,10 @@ class PlanError(EmulError, ValueError):
         """Name the fault and its place."""
         super().__init__(message)
         self.where = where
+
+
+class ProgramError(EmulError, ValueError):
+    """The log of a program cannot be read, or the acts of its ranks do not fit each other."""
 
 
 class CapacityError(EmulError, MemoryError):

@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from emul.errors import FileError
+from emul.errors import EmulError, FileError
 
-__all__ = ["check_outputs", "check_writable", "write_file", "write_text"]
+__all__ = ["check_outputs", "check_writable", "make_folder", "write_file", "write_text"]
 
 NEEDED = "needed a file name in a folder of yours"
 
@@ -60,6 +60,14 @@ def check_writable(path: Path) -> None:
         raise FileError(f"{path}: cannot be written: {NEEDED}; it is write-protected")
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder ``path`` and those above it, where they are not there. Raises FileError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise _refusal(path, error) from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, whole or not at all. Raises FileError.
 
@@ -81,6 +89,8 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 write(file)
             return
         _replace(Path(os.path.realpath(path)), mode, write)
+    except EmulError:  # of the contents, and not of the file
+        raise
     except (OSError, ValueError) as error:
         raise _refusal(path, error) from None
 

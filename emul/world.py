@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ from emul.topology import Network, Topology, load, read_topology
 from emul.units import PS_PER_S, format_time
 from emul.wall.clock import WallClock, checked_dilation
 from emul.wall.lag import Lag
+
+if TYPE_CHECKING:
+    from emul.runtime.program_run import Program, ProgramClocks, ProgramRun
 
 __all__ = ["CLOCKS", "Settings", "World"]
 
@@ -88,7 +91,8 @@ class World(Communicator):
     and keeps its arrays where the backend computes; outputs are of the library of their inputs and
     lie where they lie, and nothing is copied on the way. On a GPU, work is put on CuPy's current
     stream; a call returns when it is done. A call leaves its input as it was, unless ``out`` is the
-    input itself; a call that fails leaves it as it was in any case.
+    input itself; a call that fails leaves it as it was in any case. A shape in the place of
+    a buffer models the call without data; see NoData.
 
     Every rank has a clock of its own, and only ``compute`` and waiting for collectives make it go
     on; see Communicator for several collectives in flight at once. A World may be used from several
@@ -154,6 +158,7 @@ class World(Communicator):
         engine = Engine(given.topology, timing, ops, wall, waits=waits, by_arrays=by_arrays)
         ranks = np.arange(given.topology.world_size, dtype=np.int32)
         super().__init__(engine, given.topology, ranks, 0)
+        self._programs: ProgramClocks | None = None
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Refuse to be pickled: clocks and results in flight belong to one process."""
@@ -270,6 +275,31 @@ class World(Communicator):
         as another. Raises ArgumentError for no rank, one twice, or one that is not there.
         """
         return Group(self.engine, checked_ranks(ranks, self.size), next(self.engine.numbers))
+
+    def run(self, program: Program) -> ProgramRun:
+        """Carry out the acts of each rank, and return the moments that they come to.
+
+        Each rank goes on at its own pace: it computes, issues operations and waits for them, as
+        emul.programs has them. ``program``: a Log, the path of its file or folder, a mapping of
+        ranks to their acts, or a function that returns the acts of a rank. Nothing is computed on
+        arrays. Groups of equal ranks and name are one communicator, also in later programs.
+
+        Raises ProgramError, which names ranks and calls, where ranks do not meet; ArgumentError on
+        the wall clock, and for a program of other ranks. The clocks are then where they stood.
+
+        >>> from emul.programs import Compute, Issue, Wait
+        >>> world = World("three-campus")
+        >>> run = world.run(lambda rank: [Compute(rank * 1e-3), Issue("all_reduce", 6), Wait()])
+        >>> run.time_s > 23e-3, len(run.operations)
+        (True, 1)
+        """
+        from emul.runtime.program_run import ProgramClocks, run_program  # of programs alone
+
+        if self.engine.waits:
+            raise ArgumentError("a program on the wall clock: needed a World with clock='virtual'")
+        if self._programs is None:
+            self._programs = ProgramClocks(self.engine)
+        return run_program(self._programs, program)
 
     def restart(self) -> None:
         """Begin a new line of time: all ranks at moment 0, links at rest, and no history.

@@ -280,10 +280,14 @@ class Program:
         (name, algorithm), count = self.draw.choice(CALLS), self.draw.choice(COUNTS)
         return name, {"algorithm": algorithm}, count
 
+    def given(self, n, count):
+        """Return the input of a call."""
+        return np.ones((n, count), np.uint8)
+
     def issue(self, member, name, how, count, planned=None):
         """Issue an operation, at which some may have arrived who know that it is ``planned``."""
         issued = self.script.issue(planned or self.planned(member, name, how, count))
-        x = np.ones((member.size, count), np.uint8)
+        x = self.given(member.size, count)
         flight = Flight(issued, getattr(member, name)(x, async_op=True, **how))
         self.flights.append(flight)
         return flight
@@ -302,7 +306,7 @@ class Program:
             return
         flight = Flight(self.script.issue(self.planned(member, name, how, count)), None)
         self.script.wait(flight.issued)
-        x = np.ones((member.size, count), np.uint8)
+        x = self.given(member.size, count)
         flight.run = self.expect_outage(flight, lambda: getattr(member, name)(x, **how))
         self.flights.append(flight)
 

@@ -6,8 +6,10 @@ import codecs
 import os
 import re
 import sys
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from emul.errors import EmulError, MeasurementError, TopologyError
 
@@ -24,6 +26,7 @@ __all__ = [
     "file_version",
     "lines_of",
     "read_bytes",
+    "read_lines",
     "read_text",
     "text_of",
     "toml_document",
@@ -71,19 +74,48 @@ def read_bytes(
     Raises an ``error_class`` when it cannot be read or has more than ``most`` bytes.
     """
     try:
-        is_other = path.exists() and not path.is_file()
-        if not is_other:
-            with path.open("rb") as file:
-                content = file.read(most + 1)
-                size = max(len(content), path.stat().st_size)
+        with _regular(path) as file:
+            content = file.read(most + 1)
+            size = max(len(content), path.stat().st_size)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise error_class(f"{path}: cannot be read ({reason}): needed {what}") from None
-    if is_other:
-        raise error_class(f"{path}: cannot be read (no regular file): needed {what}")
+        raise _unreadable(path, what, error, error_class) from None
     if size > most:
         raise error_class(f"{path}: {size} bytes: needed at most {most}")
     return content
+
+
+def read_lines(
+    path: Path, what: str, longest: int, error_class: type[EmulError] = TopologyError
+) -> Iterator[bytes]:
+    """Yield the lines of the regular file at ``path``, one after the other, with their ends.
+
+    Without a byte order mark. Raises an ``error_class`` when it cannot be read, or at a line of
+    more than ``longest`` bytes.
+    """
+    try:
+        with _regular(path) as file:
+            for number in count(1):
+                line = file.readline(longest + 1)
+                if len(line) > longest:
+                    break
+                if not line:
+                    return
+                yield line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, what, error, error_class) from None
+    raise error_class(f"{path}, line {number}: needed at most {longest} bytes")
+
+
+def _regular(path: Path) -> BinaryIO:
+    """Return the regular file at ``path``, open for reading; raises OSError."""
+    if path.exists() and not path.is_file():
+        raise OSError("no regular file")
+    return path.open("rb")
+
+
+def _unreadable(path: Path, what: str, error: Exception, error_class: type[EmulError]) -> EmulError:
+    reason = getattr(error, "strerror", None) or error
+    return error_class(f"{path}: cannot be read ({reason}): needed {what}")
 
 
 def read_text(

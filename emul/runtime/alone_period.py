@@ -320,10 +320,26 @@ class AlonePeriod:
         """Let go of the operations that no later one can meet; return their entries."""
         entries: list[HistoryEntry] = []
         if self.acts:
-            until_ps = self._earliest_ps()
-            while self.acts and self._is_over(self.acts[0], until_ps):
+            for _ in range(self._number_over(self._earliest_ps())):
                 self._pass(self.acts.popleft(), entries)
         return entries
+
+    def _number_over(self, until_ps: int) -> int:
+        """Return how many of the first acts are over; an arrival only with the issue that uses it.
+
+        A busy period that takes an issue over needs its arrivals too.
+        """
+        over, unused = 0, set[Arrival]()
+        for number, act in enumerate(self.acts, 1):
+            if not self._is_over(act, until_ps):
+                break
+            if isinstance(act, Arrived):
+                unused.add(act.arrival)
+            elif isinstance(act, Issued | Attached):
+                unused.difference_update(act.arrivals)
+            if not unused:
+                over = number
+        return over
 
     def _earliest_ps(self) -> int:
         """Return the earliest moment at which an operation to come may start."""

@@ -65,7 +65,8 @@ class RankClocks:
         with self._lock:
             period = self._period
             for operation in period.operations:
-                operation.failure = operation.why_failed
+                if self.planner.changes:
+                    operation.failure = operation.why_failed
                 operation.settle(partial(period.moments_of, operation))
             self._footprints.restart()
             self._history = History()
@@ -146,6 +147,8 @@ class RankClocks:
             together = (period.now_ps == period.now_ps[0]).all()
             if operation.member.number or not (period.is_idle and together):
                 return None
+            if self.planner.changes and not operation.prepared.arrives:
+                return None
         return period.meets(operation, arrivals, missing)
 
     def attach(
@@ -167,15 +170,19 @@ class RankClocks:
             if len(fresh):
                 self._period.wait(operation, fresh)
 
-    def compute(self, duration_ps: int, ranks: Int32Array | None) -> None:
-        """Let some ranks, or all, compute for ``duration_ps``. Raises TimeLimitError."""
+    def compute(self, duration_ps: int | Int64Array, ranks: Int32Array | None) -> None:
+        """Let some ranks compute for ``duration_ps``, or each for its own (ranks,); None: all, alike.
+
+        Raises TimeLimitError.
+        """
+        longest_ps = duration_ps if isinstance(duration_ps, int) else int(duration_ps.max())
         with self._lock:
             self._let_go()
             period = self._period
             if ranks is None and isinstance(period, AlonePeriod) and period.is_idle:
-                period.base_ps += duration_ps
+                period.base_ps += longest_ps
                 return
-            checked_clock(period.base_ps + duration_ps)
+            checked_clock(period.base_ps + longest_ps)
             each = _zeros(self.size)
             each[slice(None) if ranks is None else ranks] = duration_ps
             if isinstance(period, AlonePeriod):

@@ -20,6 +20,7 @@ ROOMS = (
     "topology",
     "stacks",
     "bench",
+    "programs",
     "world",
     "validation",
     "measured",
