@@ -23,7 +23,7 @@ CALLS = (
     ("reduce", "direct"),
     ("send_recv", "direct"),
 )
-COUNTS = (7, 3001)
+COUNTS, LONG = (7, 3001), 30_011  # elements of a byte; long ones only where nothing is sliced
 COMPUTES_PS = (1_009, 700_001, 30_000_001, 400_000_003)
 
 COLLECTIVES = {"issue": 6, "compute": 4, "wait": 3, "wait of some": 2, "call": 4}
@@ -43,7 +43,7 @@ def tiny_topology(draw, changes_of=None):
         return Link(draw.choice(rates) * 1e6, draw.choice(latencies) * 1e-9, overhead_s)
 
     sites = []
-    for s in range(draw.randint(1, 3)):
+    for s in range(draw.randint(2 if changes_of else 1, 3)):
         ranks = [draw.randint(1, 2 if s == 0 else 1), 1]
         nodes = tuple(Node(n, link((4001, 9973), (11, 101))) for n in ranks[: draw.randint(1, 2)])
         sites.append(Site(f"s{s}", nodes, link((997, 3001), (503, 1009))))
@@ -157,6 +157,7 @@ class Program:
     def __init__(self, number, tiny, acts, *, by_calls=True, look=False):
         self.draw, self.tiny, self.world = random.Random(number), tiny, tiny.world
         self.script, self.by_calls = Script(self.world.slicing), by_calls
+        self.counts = COUNTS if tiny.world.slicing else (*COUNTS, LONG)
         self.waiting, self.flights, self.failed = [], [], set()
         self.sent, self.received, self.arrivals = [], [], {}
         kinds, weights = zip(*acts.items(), strict=True)
@@ -250,7 +251,7 @@ class Program:
     def part(self, between, act, at_once):
         src, dst, tag = between
         if act == "send":
-            nbytes = self.draw.choice(COUNTS)
+            nbytes = self.draw.choice(self.counts)
             issued = self.script.send(src, dst, nbytes, tag)
             handle = self.world.send(np.ones(nbytes, np.uint8), src, dst, tag=tag, async_op=True)
             flight = Flight(issued, handle, [src])
@@ -277,7 +278,7 @@ class Program:
             return None
 
     def arguments(self):
-        (name, algorithm), count = self.draw.choice(CALLS), self.draw.choice(COUNTS)
+        (name, algorithm), count = self.draw.choice(CALLS), self.draw.choice(self.counts)
         return name, {"algorithm": algorithm}, count
 
     def given(self, n, count):
