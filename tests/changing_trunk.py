@@ -150,8 +150,8 @@ class ChangingTrunk:
         stream = self.streams[connection]
         stream.lost_at = lost_at if stream.lost_at < 0 else stream.lost_at
         up = self.line.up_again_ps(self.number)
-        wait = self.wait(stream.lost_at, up)
-        if wait == NEVER or self.timer and not self.doubles and wait > self.retries * self.timer:
+        wait, impatient = self.wait(stream.lost_at, up), self.timer and not self.doubles
+        if wait == NEVER or (impatient and wait > self.retries * self.timer):
             stream.gives_up, wait = True, self.patience()
         self.network.wakes(max(now, stream.lost_at + wait), self, connection)
 

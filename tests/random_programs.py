@@ -26,9 +26,9 @@ CALLS = (
 COUNTS, LONG = (7, 3001), 30_011  # elements of a byte; long ones only where nothing is sliced
 COMPUTES_PS = (1_009, 700_001, 30_000_001, 400_000_003)
 
-COLLECTIVES = {"issue": 6, "compute": 4, "wait": 3, "wait of some": 2, "call": 4}
-MESSAGES = {"send": 4, "recv": 4}
-ARRIVALS = {"arrive": 3, "come": 3}
+COLLECTIVE_ACTS = {"issue": 6, "compute": 4, "wait": 3, "wait of some": 2, "call": 4}
+MESSAGE_ACTS = {"send": 4, "recv": 4}
+ARRIVAL_ACTS = {"arrive": 3, "come": 3}
 """Acts of programs, and how often they come."""
 
 

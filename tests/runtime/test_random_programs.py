@@ -3,9 +3,9 @@
 import pytest
 from changing_trunk import ChangingTrunk
 from random_programs import (
-    ARRIVALS,
-    COLLECTIVES,
-    MESSAGES,
+    ARRIVAL_ACTS,
+    COLLECTIVE_ACTS,
+    MESSAGE_ACTS,
     Program,
     Tiny,
     impatient,
@@ -18,7 +18,7 @@ from emul import Slicing
 
 WORLDS, PROGRAMS = range(8), range(10)
 LINKS = {"constant": None, "changing": patient, "failing": impatient}
-EVERYTHING = COLLECTIVES | MESSAGES | ARRIVALS
+EVERYTHING = COLLECTIVE_ACTS | MESSAGE_ACTS | ARRIVAL_ACTS
 
 
 def tiny(number, links="constant", **arguments):
@@ -67,17 +67,17 @@ def check(world, numbers, acts):
 def test_collectives_take_what_a_slow_simulation_says(number, monkeypatch):
     if number % 2:  # let go of what has ended at every turn
         monkeypatch.setattr("emul.runtime.busy_period.MANY", 1)
-    check(tiny(number), PROGRAMS, COLLECTIVES)
+    check(tiny(number), PROGRAMS, COLLECTIVE_ACTS)
 
 
 @pytest.mark.parametrize("number", WORLDS)
 def test_messages_take_what_a_slow_simulation_says(number):
-    check(tiny(number), PROGRAMS, COLLECTIVES | MESSAGES)
+    check(tiny(number), PROGRAMS, COLLECTIVE_ACTS | MESSAGE_ACTS)
 
 
 @pytest.mark.parametrize("number", WORLDS)
 def test_ranks_that_arrive_early_take_what_a_slow_simulation_says(number):
-    check(tiny(number), PROGRAMS, COLLECTIVES | ARRIVALS)
+    check(tiny(number), PROGRAMS, COLLECTIVE_ACTS | ARRIVAL_ACTS)
 
 
 @pytest.mark.parametrize("number", range(1, 40, 4))
@@ -105,7 +105,7 @@ def test_programs_meet_all_that_can_happen(monkeypatch):
     for number in range(2, 12, 4):
         world = tiny(number, "failing")
         for i in PROGRAMS:
-            machines = ended(world, i, COLLECTIVES).expected()
+            machines = ended(world, i, COLLECTIVE_ACTS).expected()
             failed += sum(each.failed_ps is not None for each in machines.issues)
     assert (seen, failed > 5) == ({"cut", "stall", "change"}, True)
 
@@ -154,7 +154,7 @@ def test_operations_timed_alone_are_as_in_one_schedule_with_all_others(monkeypat
 def test_stragglers_are_the_ranks_on_whose_start_the_ends_hung(number):
     world = tiny(number)
     for i in PROGRAMS:
-        program = ended(world, i, COLLECTIVES)
+        program = ended(world, i, COLLECTIVE_ACTS)
         program.expected()
         for flight in program.flights:
             issued = flight.issued

@@ -287,13 +287,13 @@ def test_what_is_queued_on_a_dead_connection_is_dropped_with_its_operation():
 
 def test_what_comes_to_a_dead_connection_is_dropped_too():
     """Ports of 25 ms a message: the second comes at 25 ms, and that of the next one at 50 ms."""
-    link, changes = replace(PLAIN, rate_bytes_per_s=2e7, transport=rdma(6, retries=2)), down((4, 19))
+    link = replace(PLAIN, rate_bytes_per_s=2e7, transport=rdma(6, retries=2))
     topology = sites_of_one(lambda a, b: link, 2, nic=Link(4e7, 0.0))
     (trunk,) = topology.trunks
     script = Told()
     failing = script.collective([0, 1], (0, 1), (0, 1))
     after = script.collective([0, 1], (0, 1))
-    script.on(replace(topology, trunks=(replace(trunk, changes=changes),)))
+    script.on(replace(topology, trunks=(replace(trunk, changes=down((4, 19))),)))
     assert ms(failing.done) == {0: 22, 1: 22}
     assert ms(after.done) == {0: 50 + 50 + 5, 1: 105}
 
