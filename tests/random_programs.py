@@ -48,7 +48,8 @@ def tiny_topology(draw, changes_of=None):
         nodes = tuple(Node(n, link((4001, 9973), (11, 101))) for n in ranks[: draw.randint(1, 2)])
         sites.append(Site(f"s{s}", nodes, link((997, 3001), (503, 1009))))
     pairs = [(a.name, b.name) for i, a in enumerate(sites) for b in sites[i + 1 :]]
-    trunks = tuple(Trunk(pair, link((101, 997, 2003), (5003, 70001))) for pair in pairs)
+    rates = (53, 101, 307) if changes_of else (101, 997, 2003)
+    trunks = tuple(Trunk(pair, link(rates, (5003, 70001))) for pair in pairs)
     if changes_of:
         trunks = tuple(changed(trunk, draw, changes_of) for trunk in trunks)
     return Topology("tiny", tuple(sites), trunks)
@@ -88,9 +89,9 @@ def changes(draw):
         trace += () if repeated else (State(from_s, 0.9),)
         repeat_s = from_s + 1e-3 if repeated else 0.0
     schedule, from_s = (), 0.0
-    for _ in range(draw.randint(0, 3)):
-        from_s += draw.uniform(10e-6, 300e-6)
-        schedule += ((from_s, draw.uniform(20e-6, 250e-6)),)
+    for _ in range(draw.randint(0, 6)):
+        from_s += draw.uniform(5e-6, 120e-6)
+        schedule += ((from_s, draw.uniform(20e-6, 120e-6)),)
         from_s += schedule[-1][1]
     day = Diurnal(0.1, 0.6) if draw.random() < 0.2 and not repeat_s else None
     return Changes(trace, repeat_s, day, Outages(schedule) if schedule else None)

@@ -272,7 +272,8 @@ class JointGraph:
         self._wait_for(issued[here], starts[here])
         before = None if op.after is None else self.issues.get(op.after)
         if before is not None:
-            self._wait_for(before.ends, starts)
+            orders = slice(None) if op.ordered is None else np.searchsorted(ranks, op.ordered)
+            self._wait_for(before.ends[orders], starts[orders])
         if op.not_before_ps is not None:
             self._wait_for(self._stay(ranks, op.not_before_ps), starts)
         lines = self._add(_on_its_channels(footprint))
