@@ -26,7 +26,6 @@ class Machines:
         self.where = places(topology)
         self.clock = [0] * len(self.where)
         self.at = [0] * len(self.where)
-        self.met = defaultdict(dict)
         self.free, self.last = defaultdict(int), defaultdict(int)
         self.trunks, self.events = {}, []
         self.issues = [act[1] for act in program if act[0] == "issue"]
@@ -94,28 +93,6 @@ class Machines:
             return False
         self.clock[rank] = max(self.clock[rank], issued.done[rank])
         return True
-
-    def join(self, rank, ranks):
-        """No one of ``ranks`` goes on before all are here."""
-        if rank not in ranks:
-            return True
-        here = self.met[self.at[rank]]
-        here[rank] = self.clock[rank]
-        if len(here) < len(ranks):
-            return False
-        self.pass_on(here)
-        return True
-
-    def pass_on(self, here):
-        """All have met: let those that came before go on too."""
-        for rank in here:
-            self.clock[rank] = max(here.values())
-        at = {rank: self.at[rank] for rank in here}
-        *others, _ = here
-        for rank in others:
-            self.at[rank] = at[rank] + 1
-        for rank in others:
-            self.go_on(rank)
 
     # The transfers of collectives.
 

@@ -134,9 +134,6 @@ class Script:
     def compute(self, ps, ranks):
         self.acts.append(("compute", ps, frozenset(ranks)))
 
-    def join(self, ranks):
-        self.acts.append(("join", frozenset(ranks)))
-
     def send(self, src, dst, nbytes, tag=0):
         """Let ``src`` send; the nth message of these ranks and this tag is that of the nth recv."""
         message = self.matched(self.recvs, self.sends, (src, dst, tag))
