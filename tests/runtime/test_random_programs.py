@@ -18,7 +18,7 @@ from random_programs import (
 
 from emul import Slicing
 
-WORLDS, PROGRAMS = range(8), range(8)
+WORLDS, PROGRAMS = range(8), range(6)
 LINKS = {"constant": None, "changing": patient, "failing": impatient}
 EVERYTHING = COLLECTIVE_ACTS | MESSAGE_ACTS | ARRIVAL_ACTS
 
