@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from random_programs import COLLECTIVES, Program, Tiny
+from random_programs import COLLECTIVE_ACTS, Program, Tiny
 from trace_files import integral, read_chrome, read_perfetto
 from two_sites import two_sites
 
@@ -43,7 +43,7 @@ def check(found, world):
 def test_traces_say_what_random_programs_in_flight_say(number, tmp_path):
     tiny = Tiny(number)
     for i in range(4):
-        Program(1000 * number + i, tiny, COLLECTIVES).finish()
+        Program(1000 * number + i, tiny, COLLECTIVE_ACTS).finish()
     world = tiny.world
     for name in ("a.json", "a.pftrace"):
         world.to_perfetto(tmp_path / name)
