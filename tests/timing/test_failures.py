@@ -22,7 +22,7 @@ from strategies import program_of, sites_of_one
 
 from emul import OutageError
 from emul.links import Changes, Outages, State, Transport
-from emul.plans import Step
+from emul.plans import Partition, Plan, Step
 from emul.stacks import IDEAL
 from emul.timing import (
     Arrive,
@@ -32,6 +32,7 @@ from emul.timing import (
     Footprint,
     Hold,
     Issue,
+    Slicing,
     Wait,
     time_plan,
 )
@@ -45,6 +46,12 @@ LONG = Changes(outages=Outages(schedule=((5e-3, 10.0),)))
 EVER = Changes(trace=(State(), State(5e-3, up=False)))
 DRY = Changes(trace=(State(), State(5e-3, rate_factor=0.0)))
 LOOKS = pytest.mark.parametrize("looks", [False, True])
+RING = Plan(
+    "all_reduce", "by hand", 4, 0, Partition.uniform(2), order="free",
+    steps=lambda: iter(
+        Step.of([0, 1, 2, 3], [1, 2, 3, 0], [k % 2] * 4, reduce=False) for k in range(5)
+    ),
+)  # fmt: skip
 BOTH = plan_of([Step.of(0, 1, 0, reduce=False)] * 2)
 
 
@@ -55,10 +62,10 @@ def network_of(changes, trunk=GBN, n=4):
     return Network.of(replace(topology, trunks=(replace(first, changes=changes), *others)))
 
 
-def footprint(network, plan, **more):
-    return Footprint.of(
-        program_of(plan, NBYTES, 1), network, None, IDEAL, ranks(0, 1), 0, seed=0, **more
-    )
+def footprint(network, plan, nbytes=NBYTES, communicator=0, slicing=None):
+    here = ranks(*range(plan.world_size))
+    program = program_of(plan, nbytes, 1)
+    return Footprint.of(program, network, slicing, IDEAL, here, communicator, seed=0)
 
 
 @LOOKS
@@ -148,6 +155,35 @@ def test_what_has_not_begun_never_begins_and_what_is_queued_is_dropped(looks):
     after = joint.take(Issue(message(network), queued))
     # The queue is empty: it begins at once, and waits in vain from its own beginning.
     assert joint.done(after) == [failed_ps + OVERHEAD_PS + PATIENCE_PS] * 2
+
+
+@LOOKS
+def test_what_is_under_way_goes_on_and_starts_nothing_more(looks):
+    network = network_of(LONG)
+    steps = [Step.of([0, 2], [1, 0], [0, 1], reduce=False), Step.of(0, 2, 1, reduce=False)]
+    plan = replace(RING, world_size=3, steps=lambda: iter(steps))
+    joint = Joint(network, looks=looks)
+    # The half of rank 2 takes a second; rank 1 comes late.
+    issue = joint.take(Issue(footprint(network, plan, 200_000_000), None))
+    joint.take(Compute(np.array([0, 0, 0, 2 * S])))
+    assert joint.done(issue) == [DOWN_PS + PATIENCE_PS] * 3
+    outcome = joint.simulation.outcome()
+    sent, came, unbegun = range(*outcome.lines[issue].indices(99))
+    assert outcome.timeline.done_ps[[sent, unbegun]].tolist() == [-1, -1]
+    assert outcome.timeline.start_ps[unbegun] == -1
+    assert outcome.timeline.done_ps[came] == OVERHEAD_PS + 1 * S + DELAY_PS
+
+
+@LOOKS
+def test_who_has_not_started_hears_nothing_of_what_arrives(looks):
+    joint = Joint(network := network_of(LONG), looks=looks)
+    joint.take(Compute(np.array([0, 0, 3 * S, 0])))
+    # Rank 1 sends to rank 2, from 0.1 s on, what comes after the outage has begun.
+    steps = [Step.of([0, 1], [1, 2], [0, 1], reduce=False)]
+    plan = replace(RING, world_size=3, steps=lambda: iter(steps))
+    joint.take(Compute(np.array([0, 100 * MS, 0, 0])))
+    issue = joint.take(Issue(footprint(network, plan, 100_000_000), None))
+    assert joint.done(issue) == [DOWN_PS + PATIENCE_PS] * 2 + [3 * S]
 
 
 @LOOKS
@@ -243,9 +279,10 @@ class Drawn:
         trunks = tuple(replace(each, changes=draw.choice(traces)) for each in topology.trunks)
         self.network = Network.of(replace(topology, trunks=trunks))
         self.joint = Joint(self.network, looks=looks)
+        self.slicing = Slicing(100_000, draw.choice((2, 8)))
         self.issues, self.waiting, self.last, self.open = [], [], {}, []
         for _ in range(24):
-            self.step(draw.choice(("issue", "issue", "send", "compute", "compute", "wait")))
+            self.step(draw.choice(("issue", "ring", "send", "compute", "compute", "wait")))
         self.attach()
 
     def step(self, kind):
@@ -254,20 +291,25 @@ class Drawn:
         nbytes = draw.choice((1000, 300_000, 2_000_000))
         if kind == "issue":
             communicator = 4 * src + dst
-            footprint = message(self.network, src, dst, nbytes, communicator)
+            sent = message(self.network, src, dst, nbytes, communicator)
             if draw.random() < 0.4:
-                plan = draw.choice((BOTH, PING_PONG))
-                footprint = Footprint.of(
-                    program_of(plan, nbytes, 1), self.network, None, IDEAL, ranks(src, dst),
-                    communicator, 0,
-                )  # fmt: skip
-            issue = self.last[communicator] = Issue(footprint, self.last.get(communicator))
+                program = program_of(draw.choice((BOTH, PING_PONG)), nbytes, 1)
+                sent = Footprint.of(
+                    program, self.network, None, IDEAL, ranks(src, dst), communicator, 0
+                )
+            issue = self.last[communicator] = Issue(sent, self.last.get(communicator))
+            self.issues.append(joint.take(issue))
+            self.waiting.append(issue)
+        elif kind == "ring":
+            slicing = draw.choice((None, self.slicing))
+            issue = Issue(footprint(self.network, RING, nbytes, 17, slicing), self.last.get(17))
+            self.last[17] = issue
             self.issues.append(joint.take(issue))
             self.waiting.append(issue)
         elif kind == "send":
             release = draw.choice(("sent", "arrival", "issue"))
-            footprint = message(self.network, src, dst, nbytes, 16, release=release)
-            self.issues.append(joint.take(Issue(footprint, None, missing=ranks(dst))))
+            sent = message(self.network, src, dst, nbytes, 16, release=release)
+            self.issues.append(joint.take(Issue(sent, None, missing=ranks(dst))))
             self.open.append((self.issues[-1], dst))
         elif kind == "compute":
             most = draw.choice((MS, 30 * MS, 200 * MS))
