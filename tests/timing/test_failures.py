@@ -20,7 +20,7 @@ from joint_programs import (
 )
 from strategies import program_of, sites_of_one
 
-from emul import OutageError
+from emul import Link, OutageError
 from emul.links import Changes, Outages, State, Transport
 from emul.plans import Partition, Plan, Step
 from emul.stacks import IDEAL
@@ -174,6 +174,20 @@ def test_what_is_under_way_goes_on_and_starts_nothing_more(looks):
     assert outcome.timeline.done_ps[came] == OVERHEAD_PS + 1 * S + DELAY_PS
 
 
+def test_credit_that_is_free_afterwards_lets_nothing_begin():
+    joint = Joint(network := network_of(LONG))
+    steps = [Step.of([0, 2], [1, 0], [0, 1], reduce=False)]
+    plan = replace(RING, world_size=3, steps=lambda: iter(steps))
+    sliced = footprint(network, plan, 200_000_000, slicing=Slicing(5_000_000, 2))
+    issue = joint.take(Issue(sliced, None))
+    assert joint.done(issue) == [DOWN_PS + PATIENCE_PS] * 3
+    outcome = joint.simulation.outcome()
+    start_ps = outcome.timeline.start_ps[outcome.lines[issue]]
+    # Two slices of 50 ms are under way from rank 2; what was handed over by 305 ms is sent.
+    assert start_ps.max() < DOWN_PS + PATIENCE_PS
+    assert 4 < (start_ps >= 0).sum() < 12
+
+
 @LOOKS
 def test_who_has_not_started_hears_nothing_of_what_arrives(looks):
     joint = Joint(network := network_of(LONG), looks=looks)
@@ -274,7 +288,8 @@ class Drawn:
             rate_bytes_per_s=1e8 * waves,
             transport=Transport(recovery=recovery, streams=streams, **more),
         )
-        topology = sites_of_one(lambda a, b: trunk, 4)
+        nic = draw.choice((None, Link(1.3e8, 0.0)))
+        topology = sites_of_one(lambda a, b: trunk, 4, nic)
         traces = [each for each in TRACES if recovery != "cubic" or each.trace]  # of little length
         trunks = tuple(replace(each, changes=draw.choice(traces)) for each in topology.trunks)
         self.network = Network.of(replace(topology, trunks=trunks))
