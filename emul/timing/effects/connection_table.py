@@ -28,7 +28,7 @@ from emul.timing.traffic import NOBODY, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["ConnectionTable"]
+__all__ = ["ConnectionTable", "paths_of_trunks"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +102,7 @@ class ConnectionTable:
         connections = np.bincount(kind, found.alike).astype(np.int64)
         shared = _shared_paths(network, used, connections)
         if all_trunks:
-            shared = _paths_of_trunks(network)
+            shared = paths_of_trunks(network)
         states = link_states_of(
             network,
             shared,
@@ -251,7 +251,7 @@ def _shared_paths(network: Network, paths: Int32Array, connections: Int64Array) 
     return shared
 
 
-def _paths_of_trunks(network: Network) -> list[int]:
+def paths_of_trunks(network: Network) -> list[int]:
     """Return the ways between sites, in order."""
     return sorted(network.first_trunk_path + a * network.n_sites + b for a, b in network.trunks)
 

@@ -23,6 +23,7 @@ from emul.timing.engine.operations cimport Operations
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns
 from emul.timing.engine.operations import EVER_DRY
 
 __all__ = ["Connections"]
@@ -51,8 +52,8 @@ cdef double TCP_LONGEST_TIMER_PS = 120e12
 cdef class Connections:
     """The connections of one simulation, by an effects.ConnectionTable."""
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler, also by stream. A table begins with
-    # the state in which a path is; ``last_sent_to_nic`` is read where it was set.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns. A table begins
+    # with the state in which a path is; ``last_sent_to_nic`` is read where it was set.
     STATE = {
         "transfer": "left cwnd_held runs_from* runs sent_to_nic following* parts cwnd_until",
         "connection": "free began last* began_last* died_with* cwnd_from cwnd_sent cwnd head_came",
@@ -119,6 +120,29 @@ cdef class Connections:
         self.state_extra, self.state_up = states.extra_ps, states.up
         self.next_down, self.up_again = states.next_down_ps, states.up_again_ps
         self.state_dry = states.dry
+
+    def save(self, which, number):
+        """Return the state of those transfers in ``which``, and of all connections and streams.
+
+        ``number``: the new ones of transfers.
+        """
+        return (
+            Columns(self, "transfer").save(number, which),
+            Columns(self, "connection").save(number),
+            Columns(self, "stream").save(number),
+            self.fluid.save(),
+        )
+
+    def restore(self, saved, int64_t kept, connections, streams):
+        """Take over what was saved, of the first ``kept`` transfers.
+
+        ``connections``, ``streams``: the numbers here of those that were there.
+        """
+        of_transfers, of_connections, of_streams, of_fluid = saved
+        Columns(self, "transfer").restore(of_transfers, slice(0, kept))
+        Columns(self, "connection").restore(of_connections, connections)
+        Columns(self, "stream").restore(of_streams, streams)
+        self.fluid.restore(of_fluid, streams)
 
     cdef bint is_fluid(self, int64_t t) noexcept nogil:
         """Say whether the transfer goes over streams, so that its leaving is an event."""

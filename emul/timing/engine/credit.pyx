@@ -11,6 +11,8 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns
+
 __all__ = ["Credit"]
 
 
@@ -19,7 +21,7 @@ __all__ = ["Credit"]
 cdef class Credit:
     """The credit of all connections of an emul.timing.effects.connection_table.ConnectionTable."""
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns.
     STATE = {
         "transfer": "stands following*",
         "given": "of takes remainder",
@@ -36,6 +38,10 @@ cdef class Credit:
         )
         self.following = np.full(transfers, -1, dtype=np.int32)
         self.stands = np.zeros(transfers, dtype=np.uint8)
+
+    def save(self, which, number):
+        """Return the state of those transfers in ``which``, by the new ``number`` of each."""
+        return Columns(self, "transfer").save(number, which)
 
     cdef bint take(self, int64_t t) noexcept nogil:
         """Give a transfer its credit if it may go; else put it in the queue. Say which."""
@@ -75,8 +81,8 @@ cdef class Credit:
         self.left[of] -= self.takes[t]
         self.stands[t], self.latest[of] = GRANTED, <int32_t>t
 
-    def put_back(self, holds, starts):
-        """Let those hold their credit that ``holds`` says, (kept,), of the first transfers.
+    def restore(self, saved, holds, starts):
+        """Take over what was saved of the first transfers; ``holds`` (kept,) says who has credit.
 
         ``starts``: when each of them took its port, -1 where it has not; the last one of a
         connection was handed over last. Who waits, and behind whom, is read from ``stands`` and
@@ -85,6 +91,7 @@ cdef class Credit:
         if self.of.shape[0] == 0:
             return
         kept = len(holds)
+        Columns(self, "transfer").restore(saved, slice(0, kept))
         of, takes = np.asarray(self.of)[:kept], np.asarray(self.takes)[:kept]
         np.subtract.at(np.asarray(self.left), of[holds], takes[holds])
         handed = np.flatnonzero((of >= 0) & (starts >= 0))

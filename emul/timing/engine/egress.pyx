@@ -13,6 +13,8 @@ from emul.timing.engine.events cimport Heap, push
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns
+
 __all__ = ["Egress"]
 
 
@@ -21,7 +23,7 @@ __all__ = ["Egress"]
 cdef class Egress:
     """The queues of all ports."""
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns.
     STATE = {
         "transfer": "following* head kind",
         "port": "first* last* out time",
@@ -34,6 +36,16 @@ cdef class Egress:
         self.kind = np.empty(transfers, dtype=np.int32)
         self.out = np.zeros(ports, dtype=np.int32)
         self.time = np.zeros(ports, dtype=np.int64)
+
+    def save(self, which, number):
+        """Return the state of those transfers in ``which``, by the new ``number`` of each."""
+        return Columns(self, "transfer").save(number, which), Columns(self, "port").save(number)
+
+    def restore(self, saved, int64_t kept):
+        """Take over what was saved, of the first ``kept`` transfers."""
+        of_transfers, of_ports = saved
+        Columns(self, "transfer").restore(of_transfers, slice(0, kept))
+        Columns(self, "port").restore(of_ports)
 
     cdef void add(self, Heap* heap, int64_t port, int64_t head, int32_t t,
                   int32_t kind) noexcept nogil:

@@ -30,6 +30,8 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 import numpy as np
 
+from emul.plans.runs import expand
+from emul.timing.engine.columns import Columns
 from emul.timing.terms import CODES
 
 __all__ = ["Fluid"]
@@ -71,8 +73,8 @@ cdef class Fluid:
     ``given``: an effects.wavelengths.Classes. Its rates and caps are copied, for they change.
     """
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler, also by stream and class;
-    # with the classes go the uplinks. The active streams of ``heap`` are kept as ``heaps`` there.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns; with the classes
+    # go the uplinks. The active streams of ``heap`` are kept one after the other.
     STATE = {
         "stream": "until began_capped",
         "class": "wave_rate cap cap_term credit busy rate served capped since part lifted "
@@ -120,6 +122,21 @@ cdef class Fluid:
         self.free = np.zeros(len(uplink_rate))
         self.waiting = np.zeros(len(uplink_rate), dtype=np.int64)
         self.settled = np.zeros(classes, dtype=np.uint8)
+
+    def save(self):
+        """Return the state of all streams and classes."""
+        nobody = np.zeros(0, dtype=np.int32)
+        of, number = expand(np.asarray(self.active))
+        heap = np.asarray(self.heap)[np.asarray(self.first)[of] + number]
+        return Columns(self, "stream").save(nobody), Columns(self, "class").save(nobody), heap
+
+    def restore(self, saved, streams):
+        """Take over what was saved of streams that are numbered ``streams`` here."""
+        of_streams, of_classes, heap = saved
+        Columns(self, "stream").restore(of_streams, streams)
+        Columns(self, "class").restore(of_classes)
+        of, number = expand(np.asarray(self.active))
+        np.asarray(self.heap)[np.asarray(self.first)[of] + number] = streams[heap]
 
     cdef int64_t next_due(self) noexcept nogil:
         """Return when the next stream is through or bucket empty; INT64_MAX when none ever is."""

@@ -55,12 +55,10 @@ from emul.timing.engine.paths cimport Paths, occupancy
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns, renumbering
 from emul.timing.traffic import not_before_ps
 
-__all__ = [
-    "CAUSES", "CHANGE_EVENT", "DEAD", "DONE_EVENT", "FIRST_STREAM", "FREED_EVENT", "NEVER_ENDS",
-    "STREAM_EVENT", "TOO_LATE", "Simulation", "schedule",
-]
+__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "schedule"]
 
 cdef enum:
     HOPS = 3  # the sender's port, the connection, the receiver's port
@@ -70,8 +68,7 @@ cdef enum:
     ISSUE_CAUSE = 2
 
 CAUSES = ("done", "slot", "issue")
-DONE_EVENT, FREED_EVENT, STREAM_EVENT, CHANGE_EVENT = DONE, FREED, STREAM, CHANGE
-FIRST_STREAM = STREAMS_FROM
+SavedState = tuple
 
 TOO_LATE, DEAD, NEVER_ENDS = "too late", "dead", "never ends"
 
@@ -84,7 +81,7 @@ cdef double TIME_LIMIT_PS = 2.0 ** 62
 cdef class Simulation:
     """The events of a plan in their order. Its arguments are those of ``schedule``.
 
-    The first ``kept`` transfers were under way before: emul.timing.joint.checkpoint puts them back.
+    The first ``kept`` transfers were under way before, and are to be restored.
     ``operations``: those that the transfers are of; None for one, with which all ends if it fails.
     """
 
@@ -124,9 +121,7 @@ cdef class Simulation:
     cdef bint too_late
     cdef Heap heap
 
-    # The columns of a checkpoint, by transfer, port and connection; a star marks numbers of
-    # transfers. Then the given attributes, and those that follow from the rest or from
-    # ``put_back``.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns.
     STATE = {
         "transfer": "on_link behind* finish legs arrival held_by* done waited_for* ordered_after* "
                     "start_cause done_cause",
@@ -208,35 +203,92 @@ cdef class Simulation:
             return True
         return self.too_late or self.connections.too_late
 
-    def events(self):
-        """Return the events to come: times in picoseconds, numbers, kinds of engine.connections."""
-        cdef int64_t at, size = size_of(&self.heap)
-        cdef int64_t[:, ::1] found = np.empty((3, size), dtype=np.int64)
+    def save(self, kept, going_on):
+        """Return the state of the transfers ``kept`` (transfers,), which are numbered anew.
+
+        All others are over, and all operations that are not ``going_on`` (operations,). Connections
+        and streams keep their numbers.
+        """
+        which, number = renumbering(kept)
+        return (
+            len(which),
+            Columns(self, "transfer").save(number, which),
+            Columns(self, "port").save(number),
+            Columns(self, "connection").save(number),
+            self.edges.save(which, number),
+            self.operations.save(np.flatnonzero(going_on), number),
+            self.egress.save(which, number),
+            self.credit.save(which, number),
+            self.connections.save(which, number),
+            self._events(number),
+        )
+
+    def _events(self, int32_t[::1] kept_as):
+        """Return the events to come, times, numbers and kinds, without those of no consequence.
+
+        Those of credit are left out, for they are made anew.
+        """
+        cdef int64_t at, number, found = 0, size = size_of(&self.heap)
+        cdef int64_t[:, ::1] events = np.empty((3, size), dtype=np.int64)
         cdef Event event
         for at in range(size):
             event = any_of(&self.heap, at)
-            found[0, at], found[1, at], found[2, at] = event.time, number_of(event), kind_of(event)
-        return np.asarray(found)
+            number = number_of(event)
+            if number >= 0:
+                number = kept_as[number]
+                if number < 0 or kind_of(event) == FREED:
+                    continue
+            events[0, found], events[1, found] = event.time, number
+            events[2, found] = kind_of(event)
+            found += 1
+        return np.asarray(events)[:, :found].copy()
 
-    def put_back(self, int64_t[:, ::1] events, int32_t[::1] finished, int64_t until_ps):
-        """Take ``events`` as they were given out, and tell new ones which transfers are done.
+    def restore(self, saved, int64_t until_ps, connections, streams):
+        """Take over what was saved at ``until_ps``, and tell new transfers which kept ones are done.
 
-        Those of credit are made anew: at ``until_ps``, who holds some follows from who has arrived.
-        The caller has written the other columns of kept transfers into the arrays.
+        ``connections``, ``streams``: the numbers here of those that were there. Events of credit
+        are made anew: who holds some follows from who has arrived.
         """
-        cdef int64_t at, edge
-        cdef int32_t t
+        (kept, of_transfers, of_ports, of_connections, of_edges, of_operations, of_egress,
+         of_credit, rest, events) = saved
+        assert kept == self.kept
+        Columns(self, "transfer").restore(of_transfers, slice(0, kept))
+        Columns(self, "port").restore(of_ports)
+        Columns(self, "connection").restore(of_connections, connections)
+        self.edges.restore(of_edges, kept)
+        self.operations.restore(of_operations)
+        self.egress.restore(of_egress, kept)
+        self.connections.restore(rest, kept, connections, streams)
+        self._restore_credit(of_credit, until_ps)
+        self._restore_events(events, np.append(streams, 0))
+        self._restore_done()
+
+    def _restore_credit(self, of_credit, int64_t until_ps):
+        cdef int64_t at
         holds = np.zeros(self.kept, dtype=bool)
-        for at in range(self.kept):
+        for at in range(self.kept if self.credit.of.shape[0] else 0):
             if self.credit.counts(at) and self.on_link[at, PORT] >= 0:
                 holds[at] = self.freed_ps(at) >= until_ps
                 if holds[at] and self.has_landed(at) and self.arrival[at] < until_ps:
                     push(&self.heap, self.freed_ps(at), at, FREED)
-        self.credit.put_back(holds, np.asarray(self.on_link)[:self.kept, PORT])
+        self.credit.restore(of_credit, holds, np.asarray(self.on_link)[:self.kept, PORT])
+
+    def _restore_events(self, int64_t[:, ::1] events, int64_t[::1] streams):
+        cdef int64_t at, number
         for at in range(events.shape[1]):
-            push(&self.heap, events[0, at], events[1, at], <int32_t>events[2, at])
-        self.handled = finished.shape[0]
-        for t in finished:
+            number = events[1, at]
+            if events[2, at] == STREAM:
+                number = STREAMS_FROM + streams[number - STREAMS_FROM]
+            push(&self.heap, events[0, at], number, <int32_t>events[2, at])
+
+    def _restore_done(self):
+        """Tell new transfers which of the kept ones are done, in the order in which they were."""
+        cdef int64_t edge
+        cdef int32_t t
+        done_ps = np.asarray(self.done)[:self.kept]
+        order = np.argsort(done_ps, kind="stable").astype(np.int32)
+        for t in order[np.count_nonzero(done_ps < 0):]:
+            self.handled += 1
             for edge in range(self.edges.first[t], self.edges.first[t + 1]):
                 if self.edges.waiter[edge] >= self.kept:
                     self.let_start(self.done[t], self.edges.waiter[edge], t, UPON_DONE_CAUSE)

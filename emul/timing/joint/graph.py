@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from emul.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
 from emul.timing.effects.connection_table import ConnectionTable
+from emul.timing.effects.drawn_delays import connection_keys
 from emul.timing.engine.dependencies import (
     STARTS_KIND,
     UPON_ARRIVAL_KIND,
@@ -110,6 +111,7 @@ class JointGraph:
         self.issues: dict[Issue, _Placed] = {}
         self.arrivals: dict[Arrive, Int64Array] = {}
         self._columns: list[Transfers] = []
+        self._keys: list[Int64Array] = []  # of connections; NOBODY of ranks to themselves
         none: Int64Array = np.zeros(0, dtype=np.int64)
         self._edges: list[tuple[Int64Array, Int64Array, UInt8Array]] = [
             (none, none, none.astype(np.uint8))
@@ -135,6 +137,12 @@ class JointGraph:
         else:
             assert isinstance(op, Join)
             self._join(op.ranks)
+
+    @property
+    def keys(self) -> Int64Array:
+        """The keys of the connections of all transfers, as in drawn_delays: (transfers,)."""
+        self._join_pieces()
+        return self._keys[0]
 
     def transfers_and_edges(self) -> tuple[Transfers, Edges]:
         """Return all transfers, and who waits for whom."""
@@ -175,7 +183,11 @@ class JointGraph:
         return kept, over
 
     def without(self, kept: BoolArray, over: list[Issue]) -> JointGraph:
-        """Return the graph of transfers ``kept`` (transfers,), numbered anew, without ``over``."""
+        """Return the graph of transfers ``kept``, numbered anew, without the issues ``over``.
+
+        ``kept``: of the first transfers; those that were laid out since are kept too.
+        """
+        kept = np.append(kept, np.ones(self.size - len(kept), dtype=bool))
         number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
         self._join_pieces()
         (transfers,), ((earlier, later, kind),) = self._columns, self._edges
@@ -183,6 +195,7 @@ class JointGraph:
         both = kept[earlier] & kept[later]
         left, gone = copy(self), set(over)
         left._columns = [replace(transfers, **columns)]
+        left._keys = [self._keys[0][kept]]
         left._edges = [(number[earlier[both]], number[later[both]], kind[both])]
         left.issues = {
             issue: placed.renumbered(number)
@@ -200,6 +213,7 @@ class JointGraph:
             name: np.concatenate([getattr(each, name) for each in self._columns])
             for name in COLUMNS
         }
+        self._keys = [np.concatenate(self._keys)]
         credit = max(each.credit for each in self._columns)
         self._columns = [
             Transfers(**columns, credit=credit, call_ps=0, multiplicity=None, origin=None)
@@ -257,11 +271,6 @@ class JointGraph:
         clocks_ps: Int64Array = timeline.done_ps[self.at] + self.pending_ps
         clocks_ps[timeline.done_ps[self.at] < 0] = NOT_YET_PS
         return clocks_ps
-
-    def arrivals_ps(self, timeline: Timeline) -> Int64Array:
-        """Return the moments of all arrivals that are not used up."""
-        numbers = list(self.arrivals.values())
-        return timeline.done_ps[np.concatenate(numbers)] if numbers else np.zeros(0, np.int64)
 
     def _issue(self, op: Issue) -> None:
         footprint, ranks = op.footprint, op.footprint.ranks
@@ -389,6 +398,8 @@ class JointGraph:
         first = self.size
         self.size += len(transfers.src)
         self._columns.append(transfers)
+        keys = connection_keys(transfers.src, transfers.dst, transfers.channel)
+        self._keys.append(np.where(transfers.src == transfers.dst, NOBODY, keys))
         return slice(first, self.size)
 
     def _wait_for(self, earlier: Int64Array, later: Int64Array, kind: int = STARTS_KIND) -> None:

@@ -1,0 +1,65 @@
+"""The columns of compiled objects that a checkpoint keeps, as their classes name them.
+
+Each class lists all its attributes in ``STATE``, by what they are columns of: transfers, which are
+numbered anew when some are let go of, or anything that stays; a star marks numbers of transfers.
+Attributes that are given to the object, or made anew, are listed as such.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from emul.arrays import BoolArray, Int32Array, Int64Array
+
+__all__ = ["Columns", "Rows", "Saved", "renumbering"]
+
+
+Rows = slice | npt.NDArray[np.integer]
+Saved = list[npt.NDArray[Any] | None]
+ALL = slice(None)
+
+
+class Stateful(Protocol):
+    """A compiled object that names its columns."""
+
+    STATE: dict[str, str]
+
+
+class Columns:
+    """The arrays of one kind of an object; some may be empty, as there is nothing to keep."""
+
+    __slots__ = ("arrays",)
+
+    def __init__(self, owner: Stateful, kind: str) -> None:
+        """Look up the columns of ``kind``."""
+        names = owner.STATE[kind].split()
+        self.arrays = [
+            (np.asarray(getattr(owner, name.rstrip("*"))), name[-1] == "*") for name in names
+        ]
+
+    def save(self, number: Int32Array, rows: Rows = ALL) -> Saved:
+        """Return copies of some rows; ``number``: of transfers the new ones, with -1 at the end."""
+        return [
+            None if not len(array) else number[array[rows]] if star else array[rows].copy()
+            for array, star in self.arrays
+        ]
+
+    def restore(self, saved: Saved, rows: Rows = ALL) -> None:
+        """Write what was saved into ``rows``, of those columns that are not empty."""
+        for (array, _), values in zip(self.arrays, saved, strict=True):
+            if values is not None and len(array):
+                array[rows] = values
+
+
+def renumbering(kept: BoolArray) -> tuple[Int64Array, Int32Array]:
+    """Return which transfers are ``kept``, and the new number of each, -1 for the others.
+
+    There is one -1 more at the end, where a column that says -1 reads it.
+    """
+    which = np.flatnonzero(kept)
+    number = np.full(len(kept) + 1, -1, dtype=np.int32)
+    number[which] = np.arange(len(which), dtype=np.int32)
+    return which, number
