@@ -44,6 +44,7 @@ class ConnectionTable:
     ``multi_window``: by transfer, whether it needs more than one window; or empty. ``jitter_ps``,
     ``tail_ps``: by transfer, or empty. ``credited`` (transfers,): the connection whose ``credit``
     each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in Transfers.
+    ``connection_of`` (streams,): the connection of each stream.
     """
 
     connection: Int32Array
@@ -67,6 +68,7 @@ class ConnectionTable:
     takes: Int64Array
     remainder: UInt8Array
     credit: int
+    connection_of: Int32Array
 
     __repr__ = brief
 
@@ -143,6 +145,9 @@ class ConnectionTable:
             takes=traffic.takes,
             remainder=traffic.remainder,
             credit=traffic.credit,
+            connection_of=np.repeat(
+                np.arange(len(found.path), dtype=np.int32), np.diff(first_stream)
+            ),
         )
 
 

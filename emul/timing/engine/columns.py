@@ -7,6 +7,7 @@ Attributes that are given to the object, or made anew, are listed as such.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,9 +24,16 @@ ALL = slice(None)
 
 
 class Stateful(Protocol):
-    """A compiled object that names its columns."""
+    """A compiled object that names its columns, and has their arrays."""
 
     STATE: dict[str, str]
+    arrays: dict[str, npt.NDArray[Any]]
+
+
+@cache
+def _names(owner: type[Stateful], kind: str) -> list[tuple[str, bool]]:
+    """Return the names of columns, and whether each has numbers of transfers."""
+    return [(name.rstrip("*"), name[-1] == "*") for name in owner.STATE[kind].split()]
 
 
 class Columns:
@@ -35,10 +43,8 @@ class Columns:
 
     def __init__(self, owner: Stateful, kind: str) -> None:
         """Look up the columns of ``kind``."""
-        names = owner.STATE[kind].split()
-        self.arrays = [
-            (np.asarray(getattr(owner, name.rstrip("*"))), name[-1] == "*") for name in names
-        ]
+        arrays = owner.arrays
+        self.arrays = [(arrays[name], star) for name, star in _names(type(owner), kind)]
 
     def save(self, number: Int32Array, rows: Rows = ALL) -> Saved:
         """Return copies of some rows; ``number``: of transfers the new ones, with -1 at the end."""

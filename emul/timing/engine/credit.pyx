@@ -25,10 +25,11 @@ cdef class Credit:
     STATE = {
         "transfer": "stands following*",
         "given": "of takes remainder",
-        "made anew": "latest left first last",
+        "made anew": "arrays latest left first last",
     }
 
     def __init__(self, table):
+        self.arrays = {}
         self.of, self.takes = table.credited, table.takes
         self.remainder = table.remainder
         transfers, connections = len(self.of), 1 + np.max(self.of, initial=-1)
@@ -36,8 +37,8 @@ cdef class Credit:
         self.first, self.last, self.latest = (
             np.full(connections, -1, dtype=np.int32) for _ in range(3)
         )
-        self.following = np.full(transfers, -1, dtype=np.int32)
-        self.stands = np.zeros(transfers, dtype=np.uint8)
+        self.following = self.arrays["following"] = np.full(transfers, -1, dtype=np.int32)
+        self.stands = self.arrays["stands"] = np.zeros(transfers, dtype=np.uint8)
 
     def save(self, which, number):
         """Return the state of those transfers in ``which``, by the new ``number`` of each."""

@@ -31,15 +31,17 @@ cdef class Edges:
     # All attributes, by what they are columns of, as in emul.timing.engine.columns.
     STATE = {
         "transfer": "before_start before_done",
+        "made anew": "arrays",
         "given": "first waiter kind upon_arrival upon_sent gated",
     }
 
     def __init__(self, int64_t transfers, int64_t most):
+        self.arrays = {}
         self.first = np.zeros(transfers + 1, dtype=np.int64)
         self.waiter = np.empty(most, dtype=np.int32)
         self.kind = np.empty(most, dtype=np.uint8)
-        self.before_start = np.zeros(transfers, dtype=np.int32)
-        self.before_done = np.ones(transfers, dtype=np.int32)  # its own arrival
+        self.before_start = self.arrays["before_start"] = np.zeros(transfers, dtype=np.int32)
+        self.before_done = self.arrays["before_done"] = np.ones(transfers, dtype=np.int32)  # its own arrival
 
     def save(self, which, number):
         """Return the state of those transfers in ``which``, by the new ``number`` of each."""

@@ -27,15 +27,18 @@ cdef class Egress:
     STATE = {
         "transfer": "following* head kind",
         "port": "first* last* out time",
+        "made anew": "arrays",
     }
 
     def __init__(self, int64_t transfers, int64_t ports):
-        self.first, self.last = (np.full(ports, -1, dtype=np.int32) for _ in range(2))
-        self.following = np.full(transfers, -1, dtype=np.int32)
-        self.head = np.empty(transfers, dtype=np.int64)
-        self.kind = np.empty(transfers, dtype=np.int32)
-        self.out = np.zeros(ports, dtype=np.int32)
-        self.time = np.zeros(ports, dtype=np.int64)
+        self.arrays = {}
+        self.first = self.arrays["first"] = np.full(ports, -1, dtype=np.int32)
+        self.last = self.arrays["last"] = np.full(ports, -1, dtype=np.int32)
+        self.following = self.arrays["following"] = np.full(transfers, -1, dtype=np.int32)
+        self.head = self.arrays["head"] = np.empty(transfers, dtype=np.int64)
+        self.kind = self.arrays["kind"] = np.empty(transfers, dtype=np.int32)
+        self.out = self.arrays["out"] = np.zeros(ports, dtype=np.int32)
+        self.time = self.arrays["time"] = np.zeros(ports, dtype=np.int64)
 
     def save(self, which, number):
         """Return the state of those transfers in ``which``, by the new ``number`` of each."""

@@ -32,14 +32,17 @@ cdef class Operations:
     STATE = {
         "operation": "failed_at path lost_at up_at lost*",
         "given": "of start_of",
-        "made anew": "any_failed latest",
+        "made anew": "arrays any_failed latest",
     }
 
     def __init__(self, of, start_of, int64_t number):
+        self.arrays = {}
         self.of, self.start_of = of, start_of
-        self.failed_at = np.full(number, INT64_MAX, dtype=np.int64)
-        self.path, self.lost_at, self.up_at = (np.zeros(number, dtype=np.int64) for _ in range(3))
-        self.lost = np.full(number, -1, dtype=np.int32)
+        self.failed_at = self.arrays["failed_at"] = np.full(number, INT64_MAX, dtype=np.int64)
+        self.path = self.arrays["path"] = np.zeros(number, dtype=np.int64)
+        self.lost_at = self.arrays["lost_at"] = np.zeros(number, dtype=np.int64)
+        self.up_at = self.arrays["up_at"] = np.zeros(number, dtype=np.int64)
+        self.lost = self.arrays["lost"] = np.full(number, -1, dtype=np.int32)
         self.latest = -1
 
     @staticmethod

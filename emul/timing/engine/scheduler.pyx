@@ -83,8 +83,10 @@ cdef class Simulation:
 
     The first ``kept`` transfers were under way before, and are to be restored.
     ``operations``: those that the transfers are of; None for one, with which all ends if it fails.
+    ``fluid``: that of a simulation over the same connections that is no more of use, to be restored.
     """
 
+    cdef readonly dict arrays            # those of the columns that are kept, by name
     cdef int32_t[::1] src
     cdef int32_t[::1] dst
     cdef int64_t[::1] nbytes
@@ -129,10 +131,11 @@ cdef class Simulation:
         "connection": "arrived_last*",
         "given": "src dst nbytes begins host completion call not_before tail edges operations paths "
                  "connections credit egress kept",
-        "made anew": "ready begun handled too_late heap",
+        "made anew": "arrays ready begun handled too_late heap",
     }
 
-    def __cinit__(self, traffic, Edges edges, network, table, kept=0, operations=None):
+    def __cinit__(self, traffic, Edges edges, network, table, kept=0, operations=None,
+                  fluid=None):
         # A transfer has at most three events at once, or four where it is told when it is sent, a
         # stream and a changing way one each.
         set_up(&self.heap, (3 + edges.upon_sent) * len(traffic.src) + len(table.classes.of_stream)
@@ -141,21 +144,23 @@ cdef class Simulation:
     def __dealloc__(self):
         tear_down(&self.heap)
 
-    def __init__(self, traffic, Edges edges, network, table, int64_t kept=0, operations=None):
+    def __init__(self, traffic, Edges edges, network, table, int64_t kept=0, operations=None,
+                 fluid=None):
         cdef Py_ssize_t transfers = len(traffic.src)
+        self.arrays = {}
         self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
         self.begins = traffic.begins
         self.host, self.completion = traffic.host_ps, traffic.completion_ps
         self.call, self.not_before = traffic.call_ps, not_before_ps(traffic)
         self.tail = table.tail_ps
         self.edges, self.paths = edges, Paths(network)
-        self.free = np.zeros(4 * network.world_size, dtype=np.int64)
-        self.user = np.full(4 * network.world_size, -1, dtype=np.int32)
-        self.on_link = np.full((transfers, HOPS), -1, dtype=np.int64)
-        self.behind = np.full((transfers, HOPS), -1, dtype=np.int32)
+        self.free = self.arrays["free"] = np.zeros(4 * network.world_size, dtype=np.int64)
+        self.user = self.arrays["user"] = np.full(4 * network.world_size, -1, dtype=np.int32)
+        self.on_link = self.arrays["on_link"] = np.full((transfers, HOPS), -1, dtype=np.int64)
+        self.behind = self.arrays["behind"] = np.full((transfers, HOPS), -1, dtype=np.int32)
         self.operations = operations or Operations.one(transfers)
         self.connections = Connections(
-            table, traffic.nbytes, self.on_link, self.behind, self.operations
+            table, traffic.nbytes, self.on_link, self.behind, self.operations, fluid
         )
         self.connections.heap = &self.heap
         self.credit = Credit(table)
@@ -163,16 +168,16 @@ cdef class Simulation:
         self.ready = (kept + np.flatnonzero(waited[kept:] == 0)).astype(np.int32)
         self.kept = kept
         self.egress = Egress(transfers, 4 * network.world_size)
-        self.finish = np.zeros(transfers, dtype=np.int64)
-        self.legs = np.full(transfers if len(table.classes.of_stream) else 0, 2, np.uint8)
-        self.arrival = np.zeros(transfers, dtype=np.int64)
-        self.held_by = np.full(transfers if len(table.rate) else 0, -1, dtype=np.int32)
-        self.arrived_last = np.full(len(table.rate), -1, dtype=np.int32)
-        self.done = np.full(transfers, -1, dtype=np.int64)
-        self.waited_for = np.full(transfers, -1, dtype=np.int32)
-        self.ordered_after = np.full(transfers, -1, dtype=np.int32)
-        self.start_cause = np.zeros(transfers, dtype=np.uint8)
-        self.done_cause = np.zeros(transfers, dtype=np.uint8)
+        self.finish = self.arrays["finish"] = np.zeros(transfers, dtype=np.int64)
+        self.legs = self.arrays["legs"] = np.full(transfers if len(table.classes.of_stream) else 0, 2, np.uint8)
+        self.arrival = self.arrays["arrival"] = np.zeros(transfers, dtype=np.int64)
+        self.held_by = self.arrays["held_by"] = np.full(transfers if len(table.rate) else 0, -1, dtype=np.int32)
+        self.arrived_last = self.arrays["arrived_last"] = np.full(len(table.rate), -1, dtype=np.int32)
+        self.done = self.arrays["done"] = np.full(transfers, -1, dtype=np.int64)
+        self.waited_for = self.arrays["waited_for"] = np.full(transfers, -1, dtype=np.int32)
+        self.ordered_after = self.arrays["ordered_after"] = np.full(transfers, -1, dtype=np.int32)
+        self.start_cause = self.arrays["start_cause"] = np.zeros(transfers, dtype=np.uint8)
+        self.done_cause = self.arrays["done_cause"] = np.zeros(transfers, dtype=np.uint8)
         self.begin_next()
         if kept == 0:
             self.connections.open()

@@ -65,6 +65,8 @@ class JointSimulation:
             np.zeros(0, dtype=np.int64), self.network, seed, self.windows
         )
         self._table: ConnectionTable | None = None  # the last one
+        # The compiled streams of the last simulation, to be used again over the same connections.
+        self._last: tuple[object, KnownConnections] = (None, self._known)
         self._passed: _Passed | None = None  # on the way to the last outcome
         self._bound_ps = 0  # all that is issued from now on comes then, or later
         self._arrived_ps: dict[Arrive, int] = {}  # no rank of an arrival came earlier
@@ -258,9 +260,12 @@ class JointSimulation:
     def _simulation(self, transfers: Transfers, edges: Edges, table: ConnectionTable) -> Simulation:
         checkpoint, operations = self._checkpoint, self._graph.operations()
         kept = 0 if checkpoint is None else checkpoint.size
-        simulation = Simulation(transfers, edges, self.network, table, kept, operations)
+        fluid, known = self._last
+        fluid = fluid if checkpoint and known is self._known else None
+        simulation = Simulation(transfers, edges, self.network, table, kept, operations, fluid)
         if checkpoint is not None:
             checkpoint.put_back(simulation, self._known)
+        self._last = simulation.connections.fluid, self._known
         return simulation
 
 
