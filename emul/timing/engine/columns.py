@@ -19,7 +19,7 @@ __all__ = ["Columns", "Rows", "Saved", "renumbering"]
 
 
 Rows = slice | npt.NDArray[np.integer]
-Saved = list[npt.NDArray[Any] | None]
+Saved = list[npt.NDArray[Any]]
 ALL = slice(None)
 
 
@@ -46,17 +46,22 @@ class Columns:
         arrays = owner.arrays
         self.arrays = [(arrays[name], star) for name, star in _names(type(owner), kind)]
 
-    def save(self, number: Int32Array, rows: Rows = ALL) -> Saved:
-        """Return copies of some rows; ``number``: of transfers the new ones, with -1 at the end."""
+    def save(self, number: Int32Array, which: Int64Array | None = None) -> Saved:
+        """Return copies of all rows, or of those in ``which``.
+
+        ``number``: of transfers the new ones, with -1 at the end.
+        """
+        if which is None:
+            return [number[array] if star else array.copy() for array, star in self.arrays]
         return [
-            None if not len(array) else number[array[rows]] if star else array[rows].copy()
+            array if not len(array) else number[array[which]] if star else array[which]
             for array, star in self.arrays
         ]
 
     def restore(self, saved: Saved, rows: Rows = ALL) -> None:
         """Write what was saved into ``rows``, of those columns that are not empty."""
         for (array, _), values in zip(self.arrays, saved, strict=True):
-            if values is not None and len(array):
+            if len(values) and len(array):
                 array[rows] = values
 
 

@@ -57,8 +57,7 @@ cdef class Operations:
 
     def restore(self, saved):
         """Take over what was saved, of the first operations."""
-        kept = 0 if saved[0] is None else len(saved[0])
-        Columns(self, "operation").restore(saved, slice(0, kept))
+        Columns(self, "operation").restore(saved, slice(0, len(saved[0])))
         self.any_failed = np.min(self.failed_at, initial=INT64_MAX) < INT64_MAX
 
     cdef void fail(self, int64_t time, int32_t t, int64_t path, int64_t lost_at,

@@ -147,6 +147,7 @@ cdef class Simulation:
     def __init__(self, traffic, Edges edges, network, table, int64_t kept=0, operations=None,
                  fluid=None):
         cdef Py_ssize_t transfers = len(traffic.src)
+        nobody = np.full(transfers, -1, dtype=np.int32)
         self.arrays = {}
         self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
         self.begins = traffic.begins
@@ -171,11 +172,11 @@ cdef class Simulation:
         self.finish = self.arrays["finish"] = np.zeros(transfers, dtype=np.int64)
         self.legs = self.arrays["legs"] = np.full(transfers if len(table.classes.of_stream) else 0, 2, np.uint8)
         self.arrival = self.arrays["arrival"] = np.zeros(transfers, dtype=np.int64)
-        self.held_by = self.arrays["held_by"] = np.full(transfers if len(table.rate) else 0, -1, dtype=np.int32)
+        self.held_by = self.arrays["held_by"] = nobody[:transfers if len(table.rate) else 0].copy()
         self.arrived_last = self.arrays["arrived_last"] = np.full(len(table.rate), -1, dtype=np.int32)
         self.done = self.arrays["done"] = np.full(transfers, -1, dtype=np.int64)
-        self.waited_for = self.arrays["waited_for"] = np.full(transfers, -1, dtype=np.int32)
-        self.ordered_after = self.arrays["ordered_after"] = np.full(transfers, -1, dtype=np.int32)
+        self.waited_for = self.arrays["waited_for"] = nobody.copy()
+        self.ordered_after = self.arrays["ordered_after"] = nobody.copy()
         self.start_cause = self.arrays["start_cause"] = np.zeros(transfers, dtype=np.uint8)
         self.done_cause = self.arrays["done_cause"] = np.zeros(transfers, dtype=np.uint8)
         self.begin_next()

@@ -18,19 +18,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from emul.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.timing.effects.connection_table import ConnectionTable
-from emul.timing.effects.drawn_delays import connection_keys
 from emul.timing.engine.dependencies import (
     STARTS_KIND,
-    UPON_ARRIVAL_KIND,
-    UPON_SENT_KIND,
     Edges,
     edges_between,
 )
 from emul.timing.engine.operations import Operations
+from emul.timing.joint.layout import COLUMNS, EdgeList, Layout, joined, stays
 from emul.timing.joint.rank_ops import (
-    CHANNELS,
     NOT_YET_PS,
     Arrive,
     Attach,
@@ -91,11 +88,6 @@ class _Placed:
         )
 
 
-COLUMNS = (
-    "src", "dst", "channel", "nbytes", "begins", "takes", "remainder", "host_ps", "completion_ps"
-)  # fmt: skip
-
-
 class JointGraph:
     """Lays acts out as transfers of one schedule, in program order.
 
@@ -113,9 +105,7 @@ class JointGraph:
         self._columns: list[Transfers] = []
         self._keys: list[Int64Array] = []  # of connections; NOBODY of ranks to themselves
         none: Int64Array = np.zeros(0, dtype=np.int64)
-        self._edges: list[tuple[Int64Array, Int64Array, UInt8Array]] = [
-            (none, none, none.astype(np.uint8))
-        ]
+        self._edges: list[EdgeList] = [(none, none, none.astype(np.uint8))]
         self.pending_ps = np.zeros(n, dtype=np.int64)
         self.at = self._stay(np.arange(n), clocks_ps)
 
@@ -209,15 +199,8 @@ class JointGraph:
     def _join_pieces(self) -> None:
         if len(self._columns) == len(self._edges) == 1:
             return
-        columns = {
-            name: np.concatenate([getattr(each, name) for each in self._columns])
-            for name in COLUMNS
-        }
+        self._columns = [joined(self._columns)]
         self._keys = [np.concatenate(self._keys)]
-        credit = max(each.credit for each in self._columns)
-        self._columns = [
-            Transfers(**columns, credit=credit, call_ps=0, multiplicity=None, origin=None)
-        ]
         earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
         self._edges = [(earlier, later, kind)]
 
@@ -275,27 +258,22 @@ class JointGraph:
     def _issue(self, op: Issue) -> None:
         footprint, ranks = op.footprint, op.footprint.ranks
         issued = self._issued(op)
-        starts = self._stay(ranks, np.full(len(ranks), footprint.call_ps))
-        here = issued != NOBODY
-        self._wait_for(issued[here], starts[here])
+        layout = Layout.of(footprint)
+        numbers = self._add(layout.transfers, layout.keys)
+        first, size = numbers.start, len(ranks)
+        earlier, later, kind = layout.edges
+        self._edges.append((earlier + first, later + first, kind))
+        starts = np.arange(first, first + size)
+        ends = np.arange(numbers.stop - size, numbers.stop)
+        if issued.min(initial=0) == NOBODY:
+            here = issued != NOBODY
+            self._wait_for(issued[here], starts[here])
+        else:
+            self._wait_for(issued, starts)
         before = None if op.after is None else self.issues.get(op.after)
         if before is not None:
             self._wait_for(before.ends, starts)
-        lines = self._add(_on_its_channels(footprint))
-        self._edges.append(
-            (footprint.earlier + lines.start, footprint.later + lines.start, footprint.kind)
-        )
-        numbers = np.arange(lines.start, lines.stop)
-        sender, receiver = (
-            np.searchsorted(ranks, each)
-            for each in (footprint.transfers.src, footprint.transfers.dst)
-        )
-        self._wait_for(starts[sender], numbers)
-        ends = self._stay(ranks, np.zeros(len(ranks)), after=starts)
-        self._wait_for(numbers, ends[receiver])
-        if footprint.release != "issue":
-            upon = UPON_SENT_KIND if footprint.release == "sent" else UPON_ARRIVAL_KIND
-            self._wait_for(numbers, ends[sender], STARTS_KIND | upon)
+        lines = slice(first + size, numbers.stop - size)
         self.issues[op] = _Placed(footprint, lines, issued, starts, ends)
 
     def _issued(self, op: Issue) -> Int64Array:
@@ -368,49 +346,24 @@ class JointGraph:
         after: Int64Array | None = None,
     ) -> Int64Array:
         """Add a transfer of each of ``ranks`` to itself, which takes so long; number them."""
-        size = len(ranks)
-        nothing: Int64Array = np.zeros(size, dtype=np.int64)
-        own = ranks.astype(np.int32)
-        lines = self._add(
-            Transfers(
-                src=own,
-                dst=own,
-                channel=np.zeros(size, dtype=np.int32),
-                nbytes=nothing,
-                begins=np.zeros(size, dtype=np.uint8),
-                takes=nothing,
-                remainder=np.zeros(size, dtype=np.uint8),
-                credit=0,
-                host_ps=host_ps.astype(np.int64),
-                completion_ps=nothing,
-                call_ps=0,
-                multiplicity=None,
-                origin=None,
-            )
-        )
+        transfers = stays(ranks, host_ps)
+        lines = self._add(transfers, np.full(len(ranks), NOBODY, dtype=np.int64))
         numbers = np.arange(lines.start, lines.stop)
         if after is not None:
             self._wait_for(after, numbers)
         return numbers
 
-    def _add(self, transfers: Transfers) -> slice:
-        """Add ``transfers``; return their numbers."""
+    def _add(self, transfers: Transfers, keys: Int64Array) -> slice:
+        """Add ``transfers`` on connections with these ``keys``; return their numbers."""
         first = self.size
         self.size += len(transfers.src)
         self._columns.append(transfers)
-        keys = connection_keys(transfers.src, transfers.dst, transfers.channel)
-        self._keys.append(np.where(transfers.src == transfers.dst, NOBODY, keys))
+        self._keys.append(keys)
         return slice(first, self.size)
 
     def _wait_for(self, earlier: Int64Array, later: Int64Array, kind: int = STARTS_KIND) -> None:
         """Let each of ``later`` start after its one of ``earlier``."""
         self._edges.append((earlier, later, np.full(len(earlier), kind, dtype=np.uint8)))
-
-
-def _on_its_channels(footprint: Footprint) -> Transfers:
-    """Return the transfers of ``footprint`` on the channels of its communicator."""
-    own = footprint.transfers
-    return replace(own, channel=own.channel + np.int32(footprint.communicator * CHANNELS))
 
 
 def _moments(placed: _Placed, done_ps: Int64Array, roots: _Roots) -> Moments:

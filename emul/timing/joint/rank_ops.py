@@ -49,7 +49,7 @@ CHANNELS = MOST_CHANNELS
 """Of a communicator; the connections of the next one are numbered after them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Footprint:
     """The transfers of one collective between ``ranks`` of the world, and who waits for whom.
 
