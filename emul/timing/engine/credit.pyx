@@ -89,8 +89,6 @@ cdef class Credit:
         connection was handed over last. Who waits, and behind whom, is read from ``stands`` and
         ``following``.
         """
-        if self.of.shape[0] == 0:
-            return
         kept = len(holds)
         Columns(self, "transfer").restore(saved, slice(0, kept))
         of, takes = np.asarray(self.of)[:kept], np.asarray(self.takes)[:kept]

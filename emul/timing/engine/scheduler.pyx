@@ -271,8 +271,10 @@ cdef class Simulation:
 
     def _restore_credit(self, of_credit, int64_t until_ps):
         cdef int64_t at
+        if self.credit.of.shape[0] == 0:
+            return
         holds = np.zeros(self.kept, dtype=bool)
-        for at in range(self.kept if self.credit.of.shape[0] else 0):
+        for at in range(self.kept):
             if self.credit.counts(at) and self.on_link[at, PORT] >= 0:
                 holds[at] = self.freed_ps(at) >= until_ps
                 if holds[at] and self.has_landed(at) and self.arrival[at] < until_ps:
@@ -289,12 +291,16 @@ cdef class Simulation:
 
     def _restore_done(self):
         """Tell new transfers which of the kept ones are done, in the order in which they were."""
-        cdef int64_t edge
-        cdef int32_t t
         done_ps = np.asarray(self.done)[:self.kept]
         order = np.argsort(done_ps, kind="stable").astype(np.int32)
-        for t in order[np.count_nonzero(done_ps < 0):]:
-            self.handled += 1
+        self._tell_new(order[np.count_nonzero(done_ps < 0):])
+
+    cdef void _tell_new(self, int32_t[::1] finished) noexcept nogil:
+        cdef int64_t at, edge
+        cdef int32_t t
+        self.handled = finished.shape[0]
+        for at in range(finished.shape[0]):
+            t = finished[at]
             for edge in range(self.edges.first[t], self.edges.first[t + 1]):
                 if self.edges.waiter[edge] >= self.kept:
                     self.let_start(self.done[t], self.edges.waiter[edge], t, UPON_DONE_CAUSE)
