@@ -28,7 +28,7 @@ from emul.timing.traffic import NOBODY, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["ConnectionTable", "paths_of_trunks"]
+__all__ = ["ConnectionTable", "paths_of_trunks", "spacing_of", "word_of"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,7 +127,7 @@ class ConnectionTable:
         return cls(
             connection=found.of,
             rate=by_path.rate[kind],
-            spacing_ps=_spacing_ps(by_path.spacing_ps[kind], traffic, found.of),
+            spacing_ps=spacing_of(by_path.spacing_ps[kind], traffic, found.of),
             term=by_path.term[kind],
             first_stream=first_stream,
             changing=number_of[found.path],
@@ -146,7 +146,7 @@ class ConnectionTable:
             takes=traffic.takes,
             remainder=traffic.remainder,
             credit=traffic.credit,
-            word_ps=_word_ps(traffic, network, paths),
+            word_ps=word_of(traffic, network, paths),
             connection_of=np.repeat(
                 np.arange(len(found.path), dtype=np.int32), np.diff(first_stream)
             ),
@@ -207,7 +207,7 @@ def _joint_rates(paths: list[tuple[int, Link]], network: Network) -> Float64Arra
     return found
 
 
-def _spacing_ps(usual_ps: Int64Array, traffic: Transfers, connection: Int32Array) -> Int64Array:
+def spacing_of(usual_ps: Int64Array, traffic: Transfers, connection: Int32Array) -> Int64Array:
     """Return the spacing of each connection: ``usual_ps``, times the growth of its slices."""
     if not usual_ps.any() or not len(traffic.growth):
         return usual_ps
@@ -274,7 +274,7 @@ def paths_of_trunks(network: Network) -> list[int]:
     return sorted(network.first_trunk_path + a * network.n_sites + b for a, b in network.trunks)
 
 
-def _word_ps(traffic: Transfers, network: Network, paths: Int32Array) -> Int64Array:
+def word_of(traffic: Transfers, network: Network, paths: Int32Array) -> Int64Array:
     """Return how much later word of each arrival is back where slices have grown; or empty.
 
     Credit for as many times the bytes then comes back after as many times the round trip.

@@ -40,9 +40,9 @@ def has_memory(network: Network, stack: Stack) -> bool:
     those let through. Draws hang on the number of messages alone, and a gap after a message is
     among the uses of its path.
     """
-    if stack is not IDEAL and stack.sends_whole_messages:
-        if np.isfinite(windows_of(network)).any():
-            return True
+    whole = stack is not IDEAL and stack.sends_whole_messages
+    if whole and np.isfinite(windows_of(network)).any():
+        return True
     if any(trunk.changes.any for trunk in network.trunks.values()):
         return True
     if any(site.uplink_burst_bytes for site in network.topology.sites):
@@ -67,8 +67,8 @@ class LinkUse:
     __repr__ = brief
 
     @classmethod
-    def of(cls, lines: Lines) -> LinkUse:
-        """Return the use of links by the transfers ``lines``."""
+    def of(cls, lines: Lines, growth: int = 1) -> LinkUse:
+        """Return the use of links by the transfers ``lines``, each of ``growth`` slices."""
         network = lines.network
         sites, ports = network.n_sites, PORTS_PER_RANK * network.world_size
         size = ports + sites * sites + 2 * sites
@@ -91,7 +91,7 @@ class LinkUse:
         # A connection inside a site goes by the port of its sender, with the gap after a message.
         inside = piped & ~between
         np.maximum.at(last, out[inside], until[inside, CONNECTION])
-        gap_ps = _gaps_ps(network)[network.paths(lines.src, lines.dst)]
+        gap_ps = growth * _gaps_ps(network)[network.paths(lines.src, lines.dst)]
         began = lines.on_link_ps[:, CONNECTION] + gap_ps
         np.maximum.at(last, out[inside], began[inside])
         np.maximum.at(last, (ports + path)[between], began[between])
@@ -146,7 +146,8 @@ class AloneTimes:
     @cached_property
     def use(self) -> LinkUse:
         """The use of links."""
-        return LinkUse.of(Lines.of(self.timeline, self.lines, self.origin))
+        growth = int(self.timeline.transfers.growth[self.lines].max(initial=1))
+        return LinkUse.of(Lines.of(self.timeline, self.lines, self.origin), growth)
 
     @cached_property
     def moments(self) -> Moments:

@@ -13,7 +13,12 @@ import numpy as np
 
 from emul.arrays import Float64Array, Int32Array, Int64Array
 from emul.plans.runs import expand
-from emul.timing.effects.connection_table import ConnectionTable, paths_of_trunks
+from emul.timing.effects.connection_table import (
+    ConnectionTable,
+    paths_of_trunks,
+    spacing_of,
+    word_of,
+)
 from emul.timing.effects.drawn_delays import ends_of
 from emul.timing.effects.link_states import link_states_of
 from emul.timing.engine.columns import Rows
@@ -59,6 +64,7 @@ class KnownConnections:
             call_ps=0,
             multiplicity=None,
             origin=None,
+            growth=nothing,
         )
         table = ConnectionTable.of(
             transfers,
@@ -99,9 +105,12 @@ class KnownConnections:
         if self.windows is not None and np.isfinite(self.windows).any():
             window = np.append(table.cwnd_most, np.inf)[connection]
             multi_window = (transfers.nbytes > window).astype(np.uint8)
+        paths = self.network.paths(transfers.src, transfers.dst)
         return replace(
             table,
             connection=connection,
+            spacing_ps=spacing_of(table.spacing_ps, transfers, connection),
+            word_ps=word_of(transfers, self.network, paths),
             multi_window=multi_window,
             states=states,
             takes=transfers.takes,
