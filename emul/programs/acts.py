@@ -28,7 +28,6 @@ __all__ = [
     "Recv",
     "Send",
     "Wait",
-    "barrier",
 ]
 
 MOST_SECONDS = 4e6
@@ -121,6 +120,11 @@ class Issue:
         if self.shift != 1:
             _set(self, shift=_shift(self.shift, self.collective))
         _check_words(self.name, self.at_s)
+
+    @classmethod
+    def barrier(cls, group: RankGroup = WORLD, *, name: str = "") -> Issue:
+        """Return the issue of a barrier, which is timed as an all_reduce of one byte."""
+        return cls("all_reduce", 1, dtype="uint8", op="max", group=group, name=name)
 
     def __str__(self) -> str:
         """Name the call as errors do."""
@@ -229,17 +233,6 @@ class Mark:
 
 
 Act = Compute | Issue | Send | Recv | Wait | Mark
-Operating = Issue | Send | Recv
-"""Acts that are waited for."""
-
-
-def barrier(group: RankGroup = WORLD, *, name: str = "") -> Issue:
-    """Return the issue of a barrier, which is timed as an all_reduce of one byte.
-
-    >>> barrier().collective
-    'all_reduce'
-    """
-    return Issue("all_reduce", 1, dtype="uint8", op="max", group=group, name=name)
 
 
 def _set(act: object, **values: object) -> None:
