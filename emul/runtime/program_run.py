@@ -51,8 +51,9 @@ class ProgramRun:
     """The moments of a program: see World.run.
 
     ``time_s``: from the latest clock before it to the latest after it. ``ranks_now_s`` (n,): the
-    clocks after it. ``marks``: in the order of time, then of ranks. ``operations``: the rows of the
-    World's history that the program added, the last 4096.
+    clocks after it. ``marks``: in the order of time, then of ranks, each with its ``name``, its
+    ``rank`` and ``at_s``, the clock of the rank there. ``operations``: the rows of the World's
+    history that the program added, the last 4096; that of a failed operation says why.
     """
 
     time_s: float

@@ -197,5 +197,7 @@ def test_a_program_on_the_wall_clock_is_refused():
 def test_the_marks_of_a_program_that_fails_are_forgotten():
     world = World(TOPOLOGY)
     with pytest.raises(ProgramError, match="no rank can go on"):
-        world.run({0: [Mark("lost"), Recv(1, 5), Wait()]})
-    assert world.run({0: [Mark("kept")]}).marks == (("kept", 0, 0.0),)
+        world.run({0: [Compute(1.0), Mark("lost"), Recv(1, 5), Wait()], 1: [Issue("reduce", 5)]})
+    world.restart()
+    run = world.run({0: [Recv(1, 6), Mark("kept")], 1: [Send(0, 6)]})
+    assert run.marks == (("kept", 0, 0.0),)
