@@ -108,7 +108,7 @@ class Communicator:
             ops, buffers = NO_ARITHMETIC, ShapeOnly(promise, n, shape, out, counts)
         else:
             ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
-            revocable = engine.waits and not issued
+            revocable = (engine.waits and not issued) or engine.planner.changes
             buffers = Buffers(promise, n, x, out, counts, revocable=revocable, arrays=ops.arrays)
         request = Request(buffers.shape, buffers.dtype.itemsize, op, algorithm, root)
         begin = launch.issue if issued else launch.run

@@ -91,7 +91,8 @@ class World(Communicator):
     and keeps its arrays where the backend computes; outputs are of the library of their inputs and
     lie where they lie, and nothing is copied on the way. On a GPU, work is put on CuPy's current
     stream; a call returns when it is done. A call leaves its input as it was, unless ``out`` is the
-    input itself; a call that fails leaves it as it was in any case.
+    input itself; a call that fails leaves it as it was in any case. A shape in the place of
+    a buffer models the call without data; see NoData.
 
     Every rank has a clock of its own, and only ``compute`` and waiting for collectives make it go
     on; see Communicator for several collectives in flight at once. A World may be used from several

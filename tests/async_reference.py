@@ -1,67 +1,27 @@
-"""A slow simulation of programs of issue, compute and wait: every rank a little machine of its own.
+"""A slow simulation of programs of ranks: every rank a little machine of its own.
 
-It shares no code with ``emul.timing``; what a plan sends, and how long a link takes, are those of
-``reference``. Ranks go through the program until they must wait; a collective's transfers wait
-until their sender has started it.
+It shares no code with ``emul.timing``; the transfers of a plan, and the time of a link, are those
+of ``reference``. Ranks go through the program until they must wait; a collective's transfers wait
+until their sender has started it. Moments count in picoseconds from the birth of the World.
 """
 
 import heapq
 import math
 from collections import defaultdict
 
-from reference import Credit, path, places, transfers_of
-from shared_trunk import SharedTrunk
+from changing_trunk import ChangingTrunk
+from line_of_states import LineOfStates
+from reference import Credit, path, places
 
-PORT, PIPE, RECEIVER, LEFT, ARRIVED, DONE, FREED = range(7)
-
-
-class Collective:
-    """One issue: who it is between, what they send, and what it comes after."""
-
-    def __init__(self, number, ranks, transfers, before, channel):
-        self.number, self.ranks, self.transfers, self.before = number, ranks, transfers, before
-        self.channel = channel
-        for t in transfers:
-            t.src, t.dst = ranks[t.src], ranks[t.dst]
-        self.reset()
-
-    def reset(self):
-        """As if nothing had happened yet."""
-        self.issued, self.started, self.done = {}, {}, {}
-        self.arrived, self.finished = set(), set()
-        self.begun, self.sent = set(), set()
-        self.legs = dict.fromkeys(range(len(self.transfers)), 1)
-        self.left_at, self.came_at = defaultdict(int), defaultdict(int)
-
-    def creditor(self, i):
-        """Whose credit a transfer takes: its connection's, which is full for each collective."""
-        t = self.transfers[i]
-        return t.src, t.dst, t.channel, self
-
-    def may_start(self, i):
-        t = self.transfers[i]
-        ready = t.src in self.started and t.starts_upon_done <= self.finished
-        return ready and i not in self.begun and t.starts_upon_issue <= self.sent
-
-    def may_be_done(self, i):
-        t = self.transfers[i]
-        return i in self.arrived and i not in self.finished and t.done_upon_done <= self.finished
-
-    def is_over(self, rank):
-        if rank not in self.started or rank in self.done:
-            return False
-        mine = enumerate(self.transfers)
-        return all(
-            (i in self.arrived or t.src != rank) and (i in self.finished or t.dst != rank)
-            for i, t in mine
-        )
+PORT, PIPE, RECEIVER, LEFT, GONE, ARRIVED, DONE, FREED = range(8)
+CHANGES, TIMERS = 10**9, 10**9 + 1  # in the place of a collective's number: after all of them
 
 
 class Machines:
     """All ranks, each at some place of the program, and the network between them."""
 
-    def __init__(self, topology, program, slicing=None):
-        self.topology, self.program = topology, program
+    def __init__(self, topology, program, slicing=None, start_s=0.0):
+        self.topology, self.program, self.start_s = topology, program, start_s
         self.credit = Credit(slicing.slots * slicing.slice_bytes if slicing else 0)
         self.where = places(topology)
         self.clock = [0] * len(self.where)
@@ -69,43 +29,82 @@ class Machines:
         self.met = defaultdict(dict)
         self.free, self.last = defaultdict(int), defaultdict(int)
         self.trunks, self.events = {}, []
-        self.collectives = [act[1] for act in program if act[0] == "issue"]
-        for each in self.collectives:
+        self.issues = [act[1] for act in program if act[0] == "issue"]
+        for each in self.issues:
             each.reset()
 
     def run(self):
         for rank in range(len(self.clock)):
             self.go_on(rank)
-        while True:
-            busy = [(*t.due(), ends) for ends, t in self.trunks.items() if t.until]
-            first = min(busy, key=lambda each: (each[0], each[2]), default=None)
-            if first and (not self.events or first[0] <= self.events[0][0]):
-                self.left(*first)
-            elif self.events:
-                self.handle(*heapq.heappop(self.events))
-            else:
-                return self
+        while coming := self.coming():
+            (now, _), what, about = coming
+            what(now, about)
+        return self
+
+    def coming(self):
+        """Return the next event, (its time and place, its function, what that is about).
+
+        Of one moment, first leave those who are through a trunk, then come the collectives in
+        order, then trunks change, then timers run out, by the ranks of their connections.
+        """
+        found = []
+        for ends, trunk in self.trunks.items():
+            if trunk.until:
+                due, connection = trunk.due()
+                found.append(((due, -1), self.through, (ends, connection)))
+                found.append(((trunk.next_change(), CHANGES), self.change, (ends,)))
+        if self.events:
+            found.append((self.events[0][:2], self.handle, ()))
+        first = min(found, key=lambda each: (each[0], each[2]), default=None)
+        assert first is None or first[0][0] < math.inf, "somebody waits for ever"
+        return first
 
     def go_on(self, rank):
         """Let a rank do what it can until it must wait."""
         while self.at[rank] < len(self.program):
-            kind, *what = self.program[self.at[rank]]
-            if kind == "compute" and rank in what[1]:
-                self.clock[rank] += what[0]
-            elif kind == "issue" and rank in what[0].ranks:
-                what[0].issued[rank] = self.clock[rank]
-                self.start(what[0], rank)
-            elif kind == "wait" and rank in what[0].ranks:
-                if rank not in what[0].done:
-                    return
-                self.clock[rank] = max(self.clock[rank], what[0].done[rank])
-            elif kind == "join" and rank in what[0]:
-                here = self.met[self.at[rank]]
-                here[rank] = self.clock[rank]
-                if len(here) < len(what[0]):
-                    return
-                self.pass_on(here)
+            kind, *about = self.program[self.at[rank]]
+            if not getattr(self, kind)(rank, *about):
+                return
             self.at[rank] += 1
+
+    # The acts of a rank: each says whether the rank goes on.
+
+    def compute(self, rank, ps, ranks):
+        if rank in ranks:
+            self.clock[rank] += ps
+        return True
+
+    def issue(self, rank, issued):
+        """Start, unless the rank has arrived before or comes later."""
+        if rank in issued.ranks and rank not in issued.apart:
+            self.arrive_at(rank, issued, [rank])
+        return True
+
+    def arrive_at(self, rank, issued, ranks):
+        """The rank's clock is its issue; it does not wait for others who come later."""
+        if rank in ranks:
+            issued.issued[rank] = self.clock[rank]
+            self.start(issued, rank)
+        return True
+
+    def wait(self, rank, issued, ranks):
+        if rank not in ranks:
+            return True
+        if rank not in issued.done:
+            return False
+        self.clock[rank] = max(self.clock[rank], issued.done[rank])
+        return True
+
+    def join(self, rank, ranks):
+        """No one of ``ranks`` goes on before all are here."""
+        if rank not in ranks:
+            return True
+        here = self.met[self.at[rank]]
+        here[rank] = self.clock[rank]
+        if len(here) < len(ranks):
+            return False
+        self.pass_on(here)
+        return True
 
     def pass_on(self, here):
         """All have met: let those that came before go on too."""
@@ -118,85 +117,64 @@ class Machines:
         for rank in others:
             self.go_on(rank)
 
-    def start(self, collective, rank):
-        before = collective.before
-        if rank in collective.issued and rank not in collective.started:
+    # The transfers of collectives.
+
+    def start(self, issued, rank):
+        before = issued.comes_after(rank)
+        if rank in issued.issued and rank not in issued.started:
             if before and rank not in before.done:
                 return
-            when = max(collective.issued[rank], before.done[rank] if before else 0)
-            self.push(when, collective, -1 - rank, PORT)
+            when = max(issued.issued[rank], before.done[rank] if before else 0)
+            self.push(when, issued, -1 - rank, PORT)
 
-    def push(self, when, collective, i, kind):
-        heapq.heappush(self.events, (when, collective.number, i, kind))
+    def push(self, when, issued, i, kind):
+        heapq.heappush(self.events, (when, issued.number, i, kind, None))
 
-    def handle(self, now, number, i, kind):
-        c = self.collectives[number]
+    def handle(self, _now, _):
+        now, number, i, kind, trunk = heapq.heappop(self.events)
+        if number == TIMERS:
+            trunk.wake(now, i)
+            return
+        c = self.issues[number]
         if i < 0:
             self.started(now, c, -1 - i)
-        elif kind <= RECEIVER:
-            if kind == PORT and not self.credit.has(c.transfers[i], (c, i), c.creditor(i)):
-                return
-            if kind == PORT:
-                self.sent(now, c, i)
+        elif kind == PORT:
+            self.ask(now, c, i)
+        elif kind in (PIPE, RECEIVER):
             self.cross(now, c, i, kind)
-        elif kind == LEFT:
-            c.left_at[i] = max(c.left_at[i], now)
-            self.leg(c, i)
-        elif kind == ARRIVED:
-            self.arrive(now, c, i)
-        elif kind == FREED:
-            for handed in self.credit.give_back(c.transfers[i], c.creditor(i)):
-                self.push(now, *handed, PORT)
         else:
-            self.done(now, c, i)
-
-    def arrive(self, now, c, i):
-        c.arrived.add(i)
-        self.end(now, c, i)
-        t = c.transfers[i]
-        self.look(now, c, t.src)
-        if t.src != t.dst:
-            self.push(now + path(self.topology, t.dst, t.src)[1], c, i, FREED)
+            later = {LEFT: self.leave, GONE: self.gone, ARRIVED: self.arrive, DONE: self.done}
+            later.get(kind, self.freed)(now, c, i)
 
     def started(self, now, c, rank):
         c.started[rank] = now
+        if c.failed_ps is not None:
+            self.end_of(now, c, rank, rank)
+            return
         for other in range(len(c.transfers)):
             if c.transfers[other].src == rank and c.may_start(other):
-                self.begin(now, c, other)
-        self.look(now, c, rank)
+                self.begin(now, c, other, rank)
+        self.look(now, c, rank, rank)
 
-    def done(self, now, c, i):
-        c.finished.add(i)
-        for other in range(len(c.transfers)):
-            if i in c.transfers[other].starts_upon_done and c.may_start(other):
-                self.begin(now, c, other)
-            if i in c.transfers[other].done_upon_done:
-                self.end(now, c, other)
-        self.look(now, c, c.transfers[i].dst)
+    def ask(self, now, c, i):
+        """Take the sender's port, with credit and if there is still any sense in it."""
+        if c.failed_ps is not None:
+            return
+        if self.credit.has(c.transfers[i], (c, i), c.creditor(i)):
+            self.sent(now, c, i)
+            self.cross(now, c, i, PORT)
 
     def sent(self, now, c, i):
         c.sent.add(i)
         for other in range(len(c.transfers)):
             if i in c.transfers[other].starts_upon_issue and c.may_start(other):
-                self.begin(now, c, other)
+                self.begin(now, c, other, c.start_hung_on[i])
 
-    def begin(self, now, c, i):
+    def begin(self, now, c, i, hung_on):
+        """Let a transfer ask for its port; its start hung on that of rank ``hung_on``."""
         c.begun.add(i)
+        c.start_hung_on[i] = hung_on
         self.push(now, c, i, PORT)
-
-    def end(self, now, c, i):
-        if c.may_be_done(i):
-            self.push(now, c, i, DONE)
-
-    def look(self, now, c, rank):
-        """Is a rank done with a collective? Then what it issued after it may start."""
-        if not c.is_over(rank):
-            return
-        c.done[rank] = now
-        for other in self.collectives:
-            if other.before is c:
-                self.start(other, rank)
-        self.go_on(rank)
 
     def cross(self, now, c, i, kind):
         """Put a transfer on a link; its head comes to the receiver's port after the latency."""
@@ -206,70 +184,123 @@ class Machines:
             self.push(now, c, i, ARRIVED)
             return
         if kind == PIPE:
-            ends, rate = hops[1][0], hops[1][1]
-            trunk = self.trunks.setdefault(ends, SharedTrunk(rate))
-            c.legs[i] = 2
-            connection = t.src, t.dst, t.channel, c.channel
-            if trunk.enter(now, (c, i), connection, t.nbytes):
-                self.push(now + latency, c, i, RECEIVER)
+            self.trunk(hops[1][0]).enter(now, (c, i), c.connection(i), t.nbytes)
             return
         link, rate = hops[0 if kind == PORT else -1]
-        start = max(now, self.free[link])
-        head = start + (overhead if kind == PORT and t.begins else 0)
+        head = max(now, self.free[link]) + (overhead if kind == PORT and t.begins else 0)
         self.free[link] = head + math.floor(t.nbytes * 1e12 / rate + 0.5)
         if kind == RECEIVER:
             c.came_at[i] = self.free[link]
             self.leg(c, i)
             return
-        c.left_at[i] = max(c.left_at[i], self.free[link])
+        c.left_at[i] = self.free[link]
         if len(hops) == 3:
+            c.legs[i] = 2
             self.push(head, c, i, PIPE)
         else:
+            c.under_way[i] = latency
+            self.push(self.free[link], c, i, GONE)
             self.push(head + latency, c, i, RECEIVER)
 
-    def left(self, now, connection, ends):
-        (c, i), after = self.trunks[ends].leave(now, connection)
-        self.push(now, c, i, LEFT)
-        if after is not None:
-            t = after[0].transfers[after[1]]
-            self.push(now + path(self.topology, t.src, t.dst)[1], *after, RECEIVER)
+    def leave(self, now, c, i):
+        c.left_at[i] = max(c.left_at[i], now)
+        self.push(c.left_at[i], c, i, GONE)
+        self.leg(c, i)
 
     def leg(self, c, i):
+        """Arrive after the last of port and trunk, and not before what was sent before it."""
         c.legs[i] -= 1
-        if c.legs[i]:
-            return
+        if c.legs[i] == 0:
+            when = max(c.left_at[i] + c.under_way[i], c.came_at[i])
+            if c.crosses_a_trunk(i, self.where):
+                when = self.last[c.connection(i)] = max(when, self.last[c.connection(i)])
+            self.push(when, c, i, ARRIVED)
+
+    def gone(self, now, c, i):
+        """The last byte has left the sender."""
+        c.gone.add(i)
+        self.look(now, c, c.transfers[i].src, c.start_hung_on[i])
+
+    def arrive(self, now, c, i):
+        c.arrived.add(i)
+        self.end(now, c, i, c.start_hung_on[i])
         t = c.transfers[i]
-        hops, latency, _ = path(self.topology, t.src, t.dst)
-        when = max(c.left_at[i] + latency, c.came_at[i])
-        if len(hops) == 3:
-            connection = t.src, t.dst, t.channel, c.channel
-            when = self.last[connection] = max(when, self.last[connection])
-        self.push(when, c, i, ARRIVED)
+        self.look(now, c, t.src, c.start_hung_on[i])
+        if t.src != t.dst:
+            self.push(now + path(self.topology, t.dst, t.src)[1], c, i, FREED)
+
+    def freed(self, now, c, i):
+        for owner, other in self.credit.give_back(c.transfers[i], c.creditor(i)):
+            owner.start_hung_on[other] = c.start_hung_on[i]
+            self.push(now, owner, other, PORT)
+
+    def end(self, now, c, i, hung_on):
+        if c.may_be_done(i):
+            c.end_hung_on[i] = hung_on
+            self.push(now, c, i, DONE)
+
+    def done(self, now, c, i):
+        c.finished.add(i)
+        for other in range(len(c.transfers)):
+            if i in c.transfers[other].starts_upon_done and c.may_start(other):
+                self.begin(now, c, other, c.end_hung_on[i])
+            if i in c.transfers[other].done_upon_done:
+                self.end(now, c, other, c.end_hung_on[i])
+        self.look(now, c, c.transfers[i].dst, c.end_hung_on[i])
+
+    def look(self, now, c, rank, hung_on):
+        """Is a rank done with a collective? Then what it issued after it may start."""
+        if c.is_over(rank):
+            self.end_of(now, c, rank, hung_on)
+
+    def end_of(self, now, c, rank, hung_on):
+        c.done[rank], c.hung_on[rank] = now, hung_on
+        for other in self.issues:
+            if other.comes_after(rank) is c:
+                self.start(other, rank)
+        self.go_on(rank)
+
+    # Trunks, and what they tell.
+
+    def trunk(self, ends):
+        if ends not in self.trunks:
+            names = {self.topology.sites[end].name for end in ends[1:]}
+            found = next(t for t in self.topology.trunks if set(t.sites) == names)
+            line = LineOfStates(found.changes, self.start_s)
+            latency = round(found.link.latency_s * 1e12)
+            self.trunks[ends] = ChangingTrunk(found.link, latency, line, self)
+        return self.trunks[ends]
+
+    def through(self, now, about):
+        ends, connection = about
+        self.trunks[ends].sent(now, connection)
+
+    def change(self, now, about):
+        (ends,) = about
+        self.trunks[ends].change(now)
+
+    def head_comes(self, when, transfer):
+        self.push(when, *transfer, RECEIVER)
+
+    def has_left(self, now, transfer, delay):
+        c, i = transfer
+        c.under_way[i] = delay
+        self.push(now, c, i, LEFT)
+
+    def wakes(self, when, trunk, connection):
+        heapq.heappush(self.events, (when, TIMERS, connection, 0, trunk))
+
+    def fails(self, now, transfer):
+        """A transfer cannot arrive: its operation is over for all who are not done with it."""
+        c, _ = transfer
+        if c.failed_ps is not None:
+            return
+        c.failed_ps = now
+        for rank in c.ranks:
+            if rank in c.started and rank not in c.done:
+                self.end_of(now, c, rank, rank)
 
 
-class Script:
-    """Notes a program down as the machines take it."""
-
-    def __init__(self, slicing=None):
-        self.slicing = slicing
-        self.acts, self.last, self.collectives = [], {}, []
-
-    def issue(self, prediction, itemsize, ranks, communicator):
-        width = prediction.shape.width
-        transfers = transfers_of(prediction.plan, width, itemsize, self.slicing)
-        issued = Collective(
-            len(self.collectives), ranks, transfers, self.last.get(communicator), communicator
-        )
-        self.last[communicator] = issued
-        self.collectives.append(issued)
-        self.acts.append(("issue", issued))
-        return issued
-
-    def wait(self, issued):
-        self.acts.append(("wait", issued))
-
-    def compute(self, ps, ranks):
-        self.acts.append(("compute", ps, frozenset(ranks)))
-
-    def join(self, ranks):
-        self.acts.append(("join", frozenset(ranks)))
+def carried_out(topology, script, start_s=0.0):
+    """Return the machines after all of ``script``."""
+    return Machines(topology, script.acts, script.slicing, start_s).run()

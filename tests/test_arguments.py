@@ -3,12 +3,13 @@
 import warnings
 from decimal import Decimal
 from fractions import Fraction
+from types import NoneType
 
 import numpy as np
 import pytest
 from gpus import SMALL
 
-from emul import EmulError, Slicing, World
+from emul import EmulError, NoData, Slicing, World
 
 N = SMALL.world_size
 X = np.arange(N * 2 * N, dtype=np.float32).reshape(N, 2 * N)
@@ -59,7 +60,7 @@ BAD = {
     "class": np.ndarray, "function": lambda n: [[1]], "raises no plan": lambda n: None,
     "object": object(), "unhashable": Unhashable(), "generator": (i for i in range(3)),
     "range": range(N), "slice": slice(3), "ellipsis": ..., "Slicing": Slicing(), "SMALL": SMALL,
-    "world": World,
+    "world": World, "NoData": NoData(4 * N, "int8"),
 }  # fmt: skip
 
 VERBS = {
@@ -107,8 +108,9 @@ def held(world, verb, arguments):
         assert np.asarray(x).tobytes() == before.tobytes() or x.dtype == object
     if run is not None:
         assert run.time_s >= 0
-        assert isinstance(run.output, np.ndarray)
-        assert type(run.output) is np.ndarray or run.output is arguments.get("out")
+        given_data = verb != "barrier" and not isinstance(x, NoData)
+        assert isinstance(run.output, np.ndarray) == given_data
+        assert type(run.output) in (np.ndarray, NoneType) or run.output is arguments.get("out")
 
 
 @pytest.fixture(scope="module", params=["cpu", "numpy"])

@@ -18,6 +18,7 @@ from emul.report.perf_row import PerfRow
 from emul.runtime.alternatives import bound_remedies
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL, Stack
+from emul.timing import MOST_SLICES
 from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
 from emul.units import format_rate
@@ -30,6 +31,7 @@ __all__ = [
     "Closing",
     "ConnectionBound",
     "Excerpt",
+    "GrownSlices",
     "OneCampus",
     "Overflow",
     "StackNote",
@@ -111,6 +113,18 @@ class Excerpt:
 
 
 @dataclass(frozen=True, slots=True)
+class GrownSlices:
+    """How many transfers were timed in slices that are each ``growth`` of those asked for.
+
+    ``most``: the transfers up to which slices are as they were asked for.
+    """
+
+    growth: int
+    transfers: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """The algorithms from which auto took the quickest.
 
@@ -156,6 +170,7 @@ class Closing:
     connection_bound: ConnectionBound | None
     stack: StackNote | None
     excerpt: Excerpt | None
+    slices: GrownSlices | None
     notes: Sequence[str]
     choice: Choice | None
 
@@ -180,6 +195,7 @@ def closing_of(world: World, prediction: Prediction, in_one_place: Prediction | 
         connection_bound=_connection_bound(prediction),
         stack=None if world.stack is IDEAL else _stack(world, prediction.stack),
         excerpt=excerpt,
+        slices=_slices(prediction),
         notes=() if excerpt else tuple(prediction.plan.notes),
         choice=_choice(prediction),
     )
@@ -235,6 +251,11 @@ def _excerpt(prediction: Prediction, excerpt: SymmetricPlan) -> Excerpt:
         len(timeline),
         float(excerpt.rounded_up(prediction.shape)),
     )
+
+
+def _slices(prediction: Prediction) -> GrownSlices | None:
+    growth = prediction.slice_growth
+    return GrownSlices(growth, len(prediction.timeline), MOST_SLICES) if growth > 1 else None
 
 
 def _choice(prediction: Prediction) -> Choice | None:

@@ -29,6 +29,8 @@ class PerfRow:
     (see emul.wall.lag.Lag) are None on the virtual clock, ``wrong`` when nothing was checked,
     ``wall_s`` when nothing was run. ``overflowed``: elements of the checked runs that the type
     cannot hold (see emul.RoundingError); None unless whole numbers were added or multiplied.
+    ``slice_bytes`` is the size in which slices were timed: ``slice_growth`` times the asked one,
+    above 1 where there are more than 10^6.
     ``passed_over``: algorithms that ``auto`` could not time, each with the reason.
     ``below_bound``: whether the modelled time is below one of its bounds, a defect of emul.
     """
@@ -44,6 +46,7 @@ class PerfRow:
     stack: str
     slice_bytes: int | None
     slots: int | None
+    slice_growth: int
     world_size: int
     size_bytes: int
     count: int
@@ -127,6 +130,7 @@ def modelled_row(
     """Return the line for ``prediction``, of elements of ``dtype``, with nothing measured."""
     collective = prediction.shape.collective
     blocks = world.size if collective.in_blocks else 1
+    growth = prediction.slice_growth
     algbw = prediction.nbytes / prediction.time_s / 1e9 if prediction.time_s else None
     return PerfRow(
         collective=collective.name,
@@ -138,8 +142,9 @@ def modelled_row(
         seed=seed,
         start_s=world.start_s,
         stack=world.stack.name,
-        slice_bytes=world.slicing.slice_bytes if world.slicing else None,
+        slice_bytes=growth * world.slicing.slice_bytes if world.slicing else None,
         slots=world.slicing.slots if world.slicing else None,
+        slice_growth=growth,
         world_size=world.size,
         size_bytes=prediction.nbytes,
         count=prediction.nbytes // dtype.itemsize // blocks,

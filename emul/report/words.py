@@ -10,6 +10,7 @@ from emul.report.closing import (
     Closing,
     ConnectionBound,
     Excerpt,
+    GrownSlices,
     OneCampus,
     Overflow,
     StackNote,
@@ -66,6 +67,8 @@ def sentences(closing: Closing, *, every: bool = True) -> list[str]:
         lines.append(_stack(closing, closing.stack))
     if closing.excerpt:
         lines.append(_excerpt(closing.excerpt))
+    if closing.slices:
+        lines.append(_slices(closing.slices))
     lines += [f"Plan: {note}." for note in closing.notes]
     if closing.choice:
         lines.append(_choice(closing, closing.choice, every=every))
@@ -103,6 +106,13 @@ def _excerpt(excerpt: Excerpt) -> str:
             f"{100 * excerpt.more_bytes:.2g} % more bytes in all"
         )
     return f"{said}."
+
+
+def _slices(slices: GrownSlices) -> str:
+    return (
+        f"Slices: {slices.transfers} were timed, each for {slices.growth}, as all would be more "
+        f"than {slices.most}."
+    )
 
 
 def _stack(closing: Closing, stack: StackNote) -> str:

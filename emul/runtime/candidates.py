@@ -98,7 +98,8 @@ def _rows_of_rounds(plan: Plan) -> int:
 
 def check_transfers(program: Program, slicing: Slicing | None, part: int = 1) -> int:
     """Return the transfers and slices of a program; raise CapacityError for too many to time."""
-    transfers = transfers_in(program, slicing)
+    growth = 1 if slicing is None else slicing.growth(program)
+    transfers = transfers_in(program, slicing, growth)
     if transfers > MOST_WORK_OF_AUTO // part:
         raise CapacityError(f"{transfers} transfers and slices: {TOO_MUCH_WORK}")
     return transfers

@@ -65,7 +65,8 @@ class RankClocks:
         with self._lock:
             period = self._period
             for operation in period.operations:
-                operation.failure = operation.why_failed
+                if self.planner.changes:
+                    operation.failure = operation.why_failed
                 operation.settle(partial(period.moments_of, operation))
             self._footprints.restart()
             self._history = History()
@@ -145,6 +146,8 @@ class RankClocks:
         if self._have_memory:
             together = (period.now_ps == period.now_ps[0]).all()
             if operation.member.number or not (period.is_idle and together):
+                return None
+            if self.planner.changes and not operation.prepared.arrives:
                 return None
         return period.meets(operation, arrivals, missing)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from emul.arrays import Int32Array
-from emul.errors import ArgumentError, InFlightError, LagError, shown
+from emul.errors import ArgumentError, InFlightError, LagError, OutageError, shown
 from emul.reading.brief import one_line
 from emul.reading.checks import checked_ranks
 from emul.runtime.engine import Engine
@@ -44,12 +44,14 @@ class Handle:
         *,
         part: Int32Array | None = None,
         name: str,
+        undo: Callable[[], None] | None = None,
     ) -> None:
         """Take who knows the operation, its pending result, and the maker of a run of both.
 
         ``part``: the ranks whose handle it is, of a message; all where it is None. ``name``: of
-        what was issued.
+        what was issued. ``undo``: puts the input back if the operation fails.
         """
+        self._undo = undo
         self._engine = engine
         self._operation_of = operation_of
         self._pending = pending
@@ -80,6 +82,7 @@ class Handle:
         engine, clocks, operation = self._engine, self._engine.clocks, self._operation
         some = self._part if ranks is None else self._chosen(operation, ranks)
         clocks.wait(operation, some)
+        self._check(operation, some)
         if self._run is not None:
             if engine.waits:
                 engine.wall.wait(clocks.moment_ps(some))
@@ -97,6 +100,19 @@ class Handle:
                 raise
         self._run = run
         return run
+
+    def _check(self, operation: Operation, some: Int32Array | None) -> None:
+        """Raise OutageError if the operation has failed: on the wall clock, at that moment."""
+        try:
+            self._engine.clocks.check(operation)
+        except OutageError:
+            if self._engine.waits:
+                self._engine.wall.wait(self._engine.clocks.moment_ps(some))
+            self._pending.result()
+            if self._undo is not None:
+                self._undo()
+            self._undo = None
+            raise
 
     def _chosen(self, operation: Operation, ranks: Iterable[int]) -> Int32Array:
         """Return ``ranks`` of the communicator as ranks of the world; raises ArgumentError."""

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from emul.errors import OutageError
 from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops import Ops
 from emul.ops.buffers import Buffers
@@ -92,6 +93,11 @@ def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns
     times = CallTimes.at_once(call.started_ns, now_ns(), 0.0)
     operation = clocks.issue(member, call.prepared)
     clocks.wait(operation)
+    try:
+        clocks.check(operation)
+    except OutageError:
+        buffers.restore()
+        raise
     return call.run_of(Result(output, times), operation)
 
 
@@ -112,7 +118,8 @@ def issue(request: Request, member: Member, ops: Ops, buffers: Buffers, started_
         buffers.restore()
         raise
     name = str(call.prepared.plan)
-    return Handle(engine, lambda: operation, pending, call.run_of, name=name)
+    undo = buffers.restore
+    return Handle(engine, lambda: operation, pending, call.run_of, name=name, undo=undo)
 
 
 def _prepared(
@@ -142,6 +149,7 @@ def _on_time(call: _Call) -> Run:
     clocks.wait(operation)
     done = call.run_of(result, operation)
     engine.wall.hand_over(operation.name, result.call_times, clocks.moment_ps(member.ranks))
+    clocks.check(operation)
     return done
 
 

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache, partial
 from math import inf
 from typing import NoReturn
 
-from emul.errors import ArgumentError, PlanError
+from emul.errors import ArgumentError, OutageError, PlanError
 from emul.fixed_mapping import FixedMapping
 from emul.plans import (
     Places,
@@ -117,6 +117,15 @@ class Prepared:
         if self._prediction is None:
             self._prediction = self._predict()
         return self._prediction
+
+    @property
+    def arrives(self) -> bool:
+        """Whether no outage is in the way of the collective alone."""
+        try:
+            _ = self.prediction
+        except OutageError:
+            return False
+        return True
 
     def predicted(self) -> Prepared:
         """Return this, having predicted. Raises the faults of timing."""

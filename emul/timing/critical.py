@@ -136,10 +136,15 @@ class _Walk:
             cause = int(self.timeline.start_cause[transfer])
             if cause == SLOT:
                 back = self.network.latency_ps(*reversed(self._ends(transfer)))
+                back += self._word_ps(int(self.timeline.waited_for[transfer]))
                 yield self._part(transfer, self._main_place(transfer), "window", back)
             transfer = int(self.timeline.waited_for[transfer])
         if self.timeline.transfers.call_ps:
             yield Segment(HOST, "overhead", self.timeline.transfers.call_ps)
+
+    def _word_ps(self, transfer: int) -> int:
+        """Return how much later than one trip back word of an arrival is there."""
+        return int(self.table.word_ps[transfer]) if len(self.table.word_ps) else 0
 
     def _crossing(self, transfer: int, *, slot_alone: bool) -> Generator[Segment, None, int]:
         """Yield the parts of the path of ``transfer``, of which perhaps the slot alone matters.

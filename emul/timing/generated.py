@@ -170,6 +170,7 @@ def _first_step(rounds: Rounds, nbytes: Int64Array, stack: Stack) -> Transfers:
         call_ps=0 if stack is IDEAL else round(stack.constants.call_s * PS_PER_S),
         multiplicity=None,
         origin=None,
+        growth=nothing,
     )
 
 

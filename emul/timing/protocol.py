@@ -142,6 +142,7 @@ def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
         call_ps=round(constants.call_s * PS_PER_S),
         multiplicity=None,
         origin=_origin(traffic, numbers),
+        growth=np.zeros(0, dtype=np.int64),
     )
 
 

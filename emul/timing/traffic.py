@@ -47,6 +47,11 @@ BYTES_PER_SLICE = 200
 """Of traffic, dependencies and timeline (measured: a ring of 32 ranks in 10^6 slices)."""
 
 
+MOST_SLICES = 10**6
+"""Transfers that a program may come to in slices; with more of them, slices grow. Some 1 s to time,
+and 200 MB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slicing:
     """Slices of at most ``slice_bytes``, and ``slots`` times as many bytes of credit.
@@ -83,6 +88,23 @@ class Slicing:
         nbytes = min(self.slots * self.slice_bytes, MOST_BYTES)
         return self.slots if self.counts_slots else nbytes
 
+    def growth(self, program: Program) -> int:
+        """Return of how many slices each of ``program`` is one: a power of two, mostly 1.
+
+        It doubles until MOST_SLICES are left, or no message is cut any more.
+        """
+        growth, largest = 1, int(program.nbytes.max(initial=0))
+        while (
+            growth * self.slice_bytes < largest
+            and transfers_in(program, self, growth) > MOST_SLICES
+        ):
+            growth *= 2
+        return growth
+
+    def grown(self, growth: int) -> Slicing:
+        """Return slices ``growth`` times as large."""
+        return replace(self, slice_bytes=growth * self.slice_bytes)
+
     def taken_by(self, nbytes: Int64Array) -> Int64Array:
         """Return the credit that slices take, (slices,)."""
         return np.ones_like(nbytes) if self.counts_slots else nbytes
@@ -105,6 +127,7 @@ NCCL_SLICING = Slicing()
 _NOTHING: Int64Array = np.zeros(0, dtype=np.int64)
 _NO_HOSTS: Any = {"host_ps": _NOTHING, "completion_ps": _NOTHING, "call_ps": 0}
 _NO_CREDIT: Any = {"takes": _NOTHING, "remainder": np.zeros(0, dtype=np.uint8), "credit": 0}
+_NO_GROWTH: Any = {"growth": _NOTHING}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +172,7 @@ class Transfers:
     limit both are empty and the credit is 0.
     ``host_ps``: its sender's software time before it; ``completion_ps``: its receiver's software
     time after it; both may be empty. Nothing starts before ``call_ps``.
+    ``growth``: of how many slices each is one, where there are too many; empty where of one.
     ``multiplicity``: of how many each is one, where that is not one. ``origin``: the messages that
     they are of, where those are at hand.
     """
@@ -166,6 +190,7 @@ class Transfers:
     call_ps: int
     multiplicity: Multiplicity | None
     origin: Origin | None
+    growth: Int64Array
 
     __repr__ = brief
 
@@ -199,15 +224,19 @@ class Traffic(Transfers):
 
         Of ``stack``, the times per call and message and the bytes on the wire count.
         """
+        growth = 1 if slicing is None else slicing.growth(program)
         if slicing is None or not (program.nbytes > slicing.slice_bytes).any():
             traffic = cls._whole(program)
         else:
-            traffic = cls._sliced(program, slicing)
+            traffic = cls._sliced(program, slicing.grown(growth))
+        if growth > 1:
+            traffic = replace(traffic, growth=np.full(len(traffic.src), growth))
         if slicing is not None and slicing.credit:
+            each = -(-traffic.nbytes // growth)
             traffic = replace(
                 traffic,
-                takes=slicing.taken_by(traffic.nbytes),
-                remainder=slicing.remainders(traffic.nbytes, traffic.begins),
+                takes=slicing.taken_by(each),
+                remainder=slicing.remainders(each, traffic.begins),
                 credit=slicing.credit,
             )
         if stack is IDEAL:
@@ -237,6 +266,7 @@ class Traffic(Transfers):
             nbytes=program.nbytes,
             begins=np.ones(len(program), dtype=np.uint8),
             **_NO_CREDIT,
+            **_NO_GROWTH,
             **_NO_HOSTS,
             multiplicity=program.multiplicity,
             origin=Origin.of(program),
@@ -274,6 +304,7 @@ class Traffic(Transfers):
             nbytes=np.add.reduceat(nbytes, first),
             begins=(number[first] == 0).astype(np.uint8),
             **_NO_CREDIT,
+            **_NO_GROWTH,
             **_NO_HOSTS,
             multiplicity=None if program.multiplicity is None else program.multiplicity.of(of),
             origin=Origin(program, of),
@@ -295,9 +326,10 @@ def most_in_flight(transfers: Transfers) -> float:
     """Return the bytes that credit lets a connection have in flight at most; infinity for any.
 
     A slice is handed over when half of it fits, with the remainder behind it. So half a slice and
-    a remainder may come on top; slices of one size are in flight in a whole number.
+    a remainder may come on top; slices of one size are in flight in a whole number. Slices that
+    have grown are sent in longer bursts, of which nothing is said.
     """
-    if not transfers.credit:
+    if not transfers.credit or len(transfers.growth):
         return inf
     counted = (transfers.src != transfers.dst) & (transfers.takes > 0)
     if not counted.any():
@@ -318,11 +350,14 @@ def not_before_ps(transfers: Transfers) -> Int64Array:
     return _NOTHING if given is None else given.not_before_ps
 
 
-def transfers_in(program: Program, slicing: Slicing | None) -> int:
-    """Return about how many transfers, whole or in slices, ``program`` comes to."""
+def transfers_in(program: Program, slicing: Slicing | None, growth: int = 1) -> int:
+    """Return about how many transfers, whole or in slices, ``program`` comes to.
+
+    ``growth``: of how many slices each is one.
+    """
     if slicing is None:
         return len(program)
-    return int((-(-program.nbytes // slicing.slice_bytes)).sum())
+    return int((-(-program.nbytes // (growth * slicing.slice_bytes))).sum())
 
 
 def _pieces(

@@ -1,40 +1,162 @@
-"""Programs of issue, compute and wait, drawn by number, against machines that go step by step."""
+"""Programs of ranks, drawn by number, against machines that go step by step."""
 
 import pytest
-from random_programs import Program, tiny_world
+from changing_trunk import ChangingTrunk
+from random_programs import (
+    ARRIVALS,
+    COLLECTIVES,
+    MESSAGES,
+    Program,
+    Tiny,
+    impatient,
+    moments_of,
+    patient,
+    row_of,
+)
 
 from emul import Slicing
 
-WORLDS, PROGRAMS = range(10), range(100)
+WORLDS, PROGRAMS = range(8), range(10)
+LINKS = {"constant": None, "changing": patient, "failing": impatient}
+EVERYTHING = COLLECTIVES | MESSAGES | ARRIVALS
+
+
+def tiny(number, links="constant", **arguments):
+    """Every third world has slices, and credit that runs out within a collective and between two.
+
+    Every fourth begins late on the line of time of its links.
+    """
+    more = {"slicing": Slicing(500, 1 + number % 4)} if number % 3 == 0 else {}
+    start_s = 1.2345e-4 if number % 4 == 1 else 0.0
+    return Tiny(number, LINKS[links], start_s=start_s, **more, **arguments)
+
+
+def ended(world, number, acts, **how):
+    """Return a program that has ended, in a World of its own."""
+    world.start_over()
+    program = Program(number, world, acts, **how)
+    program.finish()
+    return program
+
+
+def told(program):
+    """Return all times that a World tells, and which of its operations have failed."""
+    numbers = {issued.number for issued in program.failed}
+    return program.clocks(), program.moments(), program.rows(), numbers
+
+
+def expected(program):
+    """Return the same by the slow machines."""
+    machines = program.expected()
+    issues = [*machines.issues]
+    return (
+        machines.clock,
+        {each.number: moments_of(each) for each in issues if each.number in program.moments()},
+        sorted(map(row_of, issues)),
+        {each.number for each in issues if each.failed_ps is not None},
+    )
+
+
+def check(world, numbers, acts):
+    for number in numbers:
+        program = ended(world, number, acts)
+        assert told(program) == expected(program), number
 
 
 @pytest.mark.parametrize("number", WORLDS)
-def test_programs_take_what_a_slow_simulation_says(number, monkeypatch):
+def test_collectives_take_what_a_slow_simulation_says(number, monkeypatch):
     if number % 2:  # let go of what has ended at every turn
         monkeypatch.setattr("emul.runtime.busy_period.MANY", 1)
-    # Every third world has slices, and credit that runs out within a collective and between two.
-    more = {"slicing": Slicing(500, 1 + number % 4)} if number % 3 == 0 else {}
-    members, before = tiny_world(number, **more), None
-    for i in PROGRAMS:
-        program = Program(1000 * number + i, members)
-        if i % 10 == 0:  # to look in the middle tells the truth so far, and changes nothing
-            assert (program.clocks(), program.moments()) == program.expected()
-        program.finish()
-        expected = program.expected()
-        assert (program.clocks(), program.moments()) == expected
-        if before:  # what has passed stays as it was
-            assert all(flight.settled for flight in before[0].flights)
-            assert before[0].moments() == before[1]
-        before = program, expected[1]
+    check(tiny(number), PROGRAMS, COLLECTIVES)
 
 
-@pytest.mark.parametrize("number", [3, 8])
-def test_both_clocks_tell_the_same_times(number):
+@pytest.mark.parametrize("number", WORLDS)
+def test_messages_take_what_a_slow_simulation_says(number):
+    check(tiny(number), PROGRAMS, COLLECTIVES | MESSAGES)
+
+
+@pytest.mark.parametrize("number", WORLDS)
+def test_ranks_that_arrive_early_take_what_a_slow_simulation_says(number):
+    check(tiny(number), PROGRAMS, COLLECTIVES | ARRIVALS)
+
+
+@pytest.mark.parametrize("number", range(1, 40, 4))
+def test_trunks_that_change_are_those_of_the_moment(number):
+    check(tiny(number, "changing"), PROGRAMS, EVERYTHING)
+
+
+@pytest.mark.parametrize("number", range(2, 40, 4))
+def test_an_operation_fails_and_others_go_on(number):
+    check(tiny(number, "failing"), PROGRAMS, EVERYTHING)
+
+
+def test_programs_meet_all_that_can_happen(monkeypatch):
+    """Else the tests above would show nothing: outages that cut, that catch an end, that kill."""
+    seen = set()
+    for name in ("cut", "stall", "change"):
+        plain = getattr(ChangingTrunk, name)
+
+        def noted(*arguments, plain=plain, name=name):
+            seen.add(name)
+            return plain(*arguments)
+
+        monkeypatch.setattr(ChangingTrunk, name, noted)
+    failed = 0
+    for number in range(2, 12, 4):
+        world = tiny(number, "failing")
+        for i in PROGRAMS:
+            machines = ended(world, i, COLLECTIVES).expected()
+            failed += sum(each.failed_ps is not None for each in machines.issues)
+    assert (seen, failed > 5) == ({"cut", "stall", "change"}, True)
+
+
+@pytest.mark.parametrize("links", LINKS)
+def test_calls_are_handles_waited_for_at_once(links):
+    for number in (3, 6, 9):
+        world = tiny(number, links)
+        for i in range(8):
+            by_calls = ended(world, i, EVERYTHING)
+            by_handles = ended(world, i, EVERYTHING, by_calls=False)
+            assert by_calls.clocks() == by_handles.clocks()
+            assert by_calls.world.history == by_handles.world.history
+
+
+@pytest.mark.parametrize("links", LINKS)
+def test_to_look_in_the_middle_changes_nothing(links):
+    for number in (4, 6, 10):
+        world = tiny(number, links)
+        for i in range(8):
+            looks, does_not = (ended(world, i, EVERYTHING, look=look) for look in (True, False))
+            assert told(looks) == told(does_not)
+
+
+@pytest.mark.parametrize("links", LINKS)
+def test_both_clocks_tell_the_same_times(links):
     """Bit for bit; on the wall clock a time is looked at with every wait."""
-    worlds = tiny_world(number), tiny_world(number, clock="wall", dilation=1e-6)
-    for i in range(20):
-        virtual, wall = (Program(1000 * number + i, members) for members in worlds)
-        virtual.finish(), wall.finish()
-        assert virtual.moments() == wall.moments()
-        assert virtual.clocks() == wall.clocks()
-    assert worlds[0][0].history == worlds[1][0].history
+    for number in (3, 8):
+        virtual, wall = tiny(number, links), tiny(number, links, clock="wall", dilation=1e-6)
+        for i in range(8):
+            a, b = ended(virtual, i, EVERYTHING), ended(wall, i, EVERYTHING)
+            assert told(a) == told(b)
+            assert a.world.history == b.world.history
+
+
+def test_operations_timed_alone_are_as_in_one_schedule_with_all_others(monkeypatch):
+    for number in WORLDS:
+        world = tiny(number)
+        alone = [told(ended(world, i, EVERYTHING)) for i in range(4)]
+        with monkeypatch.context() as patched:
+            patched.setattr("emul.runtime.clocks.ALONE", False)
+            assert alone == [told(ended(world, i, EVERYTHING)) for i in range(4)]
+
+
+@pytest.mark.parametrize("number", WORLDS)
+def test_stragglers_are_the_ranks_on_whose_start_the_ends_hung(number):
+    world = tiny(number)
+    for i in PROGRAMS:
+        program = ended(world, i, COLLECTIVES)
+        program.expected()
+        for flight in program.flights:
+            issued = flight.issued
+            found = flight.operation.moments.straggler_of.tolist()
+            assert found == [issued.hung_on[rank] for rank in sorted(issued.ranks)], i

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from random_programs import Program, tiny_world
+from random_programs import COLLECTIVES, Program, Tiny
 from trace_files import integral, read_chrome, read_perfetto
 
 from emul import CapacityError, FileError, World
@@ -40,10 +40,10 @@ def check(found, world):
 
 @pytest.mark.parametrize("number", range(4))
 def test_traces_say_what_random_programs_in_flight_say(number, tmp_path):
-    members = tiny_world(number)
+    tiny = Tiny(number)
     for i in range(4):
-        Program(1000 * number + i, members).finish()
-    world = members[0]
+        Program(1000 * number + i, tiny, COLLECTIVES).finish()
+    world = tiny.world
     for name in ("a.json", "a.pftrace"):
         world.to_perfetto(tmp_path / name)
     found = read_chrome(tmp_path / "a.json")

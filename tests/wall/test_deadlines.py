@@ -76,5 +76,5 @@ def test_no_step_is_due_where_nothing_is_sent():
     name, algorithm = next(case for case in CASES if case[0] == "send_recv")
     shape = Shape(COLLECTIVES[name], world.size, 0)
     prepared = world.planner.prepare(Request(shape, 4, algorithm=algorithm))
-        program, prediction = prepared.program, prepared.prediction
+    program, prediction = prepared.program, prepared.prediction
     assert len(step_deadlines_ps(program, prediction.timeline)) == len(program.first_of_step) - 1

@@ -43,7 +43,8 @@ class ConnectionTable:
     ``cwnd_rate``, ``cwnd_first`` to begin with, ``cwnd_most`` bytes and ``idle_ps``.
     ``multi_window``: by transfer, whether it needs more than one window; or empty. ``jitter_ps``,
     ``tail_ps``: by transfer, or empty. ``credited`` (transfers,): the connection whose ``credit``
-    each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in Transfers.
+    each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in Transfers; ``word_ps``
+    (transfers,): how much later than one trip back it is given back; or empty.
     """
 
     connection: Int32Array
@@ -67,6 +68,7 @@ class ConnectionTable:
     takes: Int64Array
     remainder: UInt8Array
     credit: int
+    word_ps: Int64Array
 
     __repr__ = brief
 
@@ -113,8 +115,7 @@ class ConnectionTable:
             from_ps=from_ps,
         )
         classes, first_stream = classes_of(network, found, shared, seed)
-        links = [(path, network.links[path]) for path in used.tolist()]
-        by_path = _ByPath.of(links, network, windows[used])
+        by_path = _ByPath.of(used, network, windows[used])
         number_of = np.full(len(network.path_latency_ps), -1, dtype=np.int64)
         number_of[states.path] = np.arange(len(states.path))
         jitter_ps = tail_ps = np.zeros(0, dtype=np.int64)
@@ -124,7 +125,7 @@ class ConnectionTable:
         return cls(
             connection=found.of,
             rate=by_path.rate[kind],
-            spacing_ps=by_path.spacing_ps[kind],
+            spacing_ps=_spacing_ps(by_path.spacing_ps[kind], traffic, found.of),
             term=by_path.term[kind],
             first_stream=first_stream,
             changing=number_of[found.path],
@@ -143,6 +144,7 @@ class ConnectionTable:
             takes=traffic.takes,
             remainder=traffic.remainder,
             credit=traffic.credit,
+            word_ps=_word_ps(traffic, network, paths),
         )
 
 
@@ -160,8 +162,9 @@ class _ByPath:
     idle_ps: Int64Array
 
     @classmethod
-    def of(cls, paths: list[tuple[int, Link]], network: Network, windows: Float64Array) -> _ByPath:
-        """Return the figures of the ways given with their links, and of their ``windows``."""
+    def of(cls, used: Int32Array, network: Network, windows: Float64Array) -> _ByPath:
+        """Return the figures of the ways ``used``, (ways,), and of their ``windows``."""
+        paths = [(path, network.links[path]) for path in used.tolist()]
         links = [link for _, link in paths]
         limits = [usual_limit(link) for link in links]
         limit = np.array([each.bytes_per_s for each in limits], dtype=np.float64)
@@ -197,6 +200,16 @@ def _joint_rates(paths: list[tuple[int, Link]], network: Network) -> Float64Arra
             a, b = network.sites_of_path(path)
             found[i] = min(sites[a].uplink_bytes_per_s, sites[b].into_bytes_per_s)
     return found
+
+
+def _spacing_ps(usual_ps: Int64Array, traffic: Transfers, connection: Int32Array) -> Int64Array:
+    """Return the spacing of each connection: ``usual_ps``, times the growth of its slices."""
+    if not usual_ps.any() or not len(traffic.growth):
+        return usual_ps
+    growth = np.ones(len(usual_ps), dtype=np.int64)
+    there = connection >= 0
+    np.maximum.at(growth, connection[there], traffic.growth[there])
+    return usual_ps * growth
 
 
 def _ps(seconds: list[float]) -> Int64Array:
@@ -254,6 +267,18 @@ def _shared_paths(network: Network, paths: Int32Array, connections: Int64Array) 
 def _paths_of_trunks(network: Network) -> list[int]:
     """Return the ways between sites, in order."""
     return sorted(network.first_trunk_path + a * network.n_sites + b for a, b in network.trunks)
+
+
+def _word_ps(traffic: Transfers, network: Network, paths: Int32Array) -> Int64Array:
+    """Return how much later word of each arrival is back where slices have grown; or empty.
+
+    Credit for as many times the bytes then comes back after as many times the round trip.
+    """
+    if not (traffic.growth > 1).any():
+        return np.zeros(0, dtype=np.int64)
+    there, back = network.path_latency_ps, network.paths(traffic.dst, traffic.src)
+    rtt_ps: Int64Array = np.append(there, 0)[paths] + np.append(there, 0)[back]
+    return (traffic.growth - 1) * rtt_ps
 
 
 def _credited(traffic: Transfers, network: Network, paths: Int32Array) -> Int32Array:

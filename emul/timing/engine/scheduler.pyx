@@ -97,6 +97,7 @@ cdef class Simulation:
     cdef int64_t call
     cdef int64_t[::1] not_before
     cdef int64_t[::1] tail
+    cdef int64_t[::1] word
     cdef readonly Edges edges
     cdef readonly Operations operations
     cdef Paths paths
@@ -132,7 +133,8 @@ cdef class Simulation:
                     "start_cause done_cause",
         "port": "free user*",
         "connection": "arrived_last*",
-        "given": "src dst nbytes begins host completion call not_before tail edges operations paths "
+        "given": "src dst nbytes begins host completion call not_before tail word edges operations "
+                 "paths "
                  "connections credit egress kept",
         "made anew": "ready begun handled too_late heap",
     }
@@ -152,7 +154,7 @@ cdef class Simulation:
         self.begins = traffic.begins
         self.host, self.completion = traffic.host_ps, traffic.completion_ps
         self.call, self.not_before = traffic.call_ps, not_before_ps(traffic)
-        self.tail = table.tail_ps
+        self.tail, self.word = table.tail_ps, table.word_ps
         self.edges, self.paths = edges, Paths(network)
         self.free = np.zeros(4 * network.world_size, dtype=np.int64)
         self.user = np.full(4 * network.world_size, -1, dtype=np.int32)
@@ -251,7 +253,12 @@ cdef class Simulation:
         """Return when word of a transfer's arrival is back, which is not before it has landed."""
         if not self.has_landed(t):
             return INT64_MAX
-        return self.arrival[t] + self.paths.latency[self.paths.path(self.dst[t], self.src[t])]
+        return self.arrival[t] + self.way_back(t)
+
+    cdef int64_t way_back(self, int64_t t) noexcept nogil:
+        """Return the picoseconds from a transfer's arrival until word of it is back."""
+        cdef int64_t later = self.word[t] if self.word.shape[0] else 0
+        return later + self.paths.latency[self.paths.path(self.dst[t], self.src[t])]
 
     cdef void begin_next(self) noexcept nogil:
         """Let the next one of those begin that wait for nothing; all do so at the same time."""
@@ -418,8 +425,7 @@ cdef class Simulation:
     cdef void arrived(self, int64_t time, int64_t t) noexcept nogil:
         self.arrival[t] = time
         if self.credit.counts(t):
-            time += self.paths.latency[self.paths.path(self.dst[t], self.src[t])]
-            push(&self.heap, time, t, FREED)
+            push(&self.heap, time + self.way_back(t), t, FREED)
         if self.edges.upon_arrival:
             self.tell(self.arrival[t], t, UPON_ARRIVAL)
         if self.edges.upon_sent and self.src[t] == self.dst[t]:

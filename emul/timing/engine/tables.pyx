@@ -80,7 +80,7 @@ cdef class Tables:
         self.cost = np.zeros(rows * COSTS, dtype=np.int64)
         self.fits = _fill_costs(self, paths, traffic.src, traffic.dst, traffic.nbytes,
                                 traffic.begins, sample[:rows], connection, table.rate,
-                                table.spacing_ps)
+                                table.spacing_ps, table.word_ps)
         self.connection = connection[:0]
         if self.connections:
             self.connection = _links_of(self.ports, table.connection)
@@ -145,7 +145,8 @@ cdef int64_t _rows_of_costs(Tables tables, Paths paths, int32_t[::1] src, int32_
 
 cdef bint _fill_costs(Tables tables, Paths paths, int32_t[::1] src, int32_t[::1] dst,
                       int64_t[::1] nbytes, uint8_t[::1] begins, int64_t[::1] sample,
-                      int32_t[::1] connection, double[::1] connection_rate, int64_t[::1] spacing):
+                      int32_t[::1] connection, double[::1] connection_rate, int64_t[::1] spacing,
+                      int64_t[::1] word):
     """Fill the rows of costs; say whether all are small enough to be added up.
 
     All connections of a way are alike, so any transfer of a row speaks for the others.
@@ -165,6 +166,8 @@ cdef bint _fill_costs(Tables tables, Paths paths, int32_t[::1] src, int32_t[::1]
             cost[at + HOLD] = max(cost[at + THROUGH], spacing[connection[t]])
         cost[at + LATENCY] = paths.latency[path]
         cost[at + BACK] = paths.latency[paths.path(dst[t], src[t])]
+        if word.shape[0]:
+            cost[at + BACK] += word[t]
     return np.max(cost, initial=0) < MOST_PS
 
 

@@ -91,7 +91,8 @@ class _Placed:
 
 
 COLUMNS = (
-    "src", "dst", "channel", "nbytes", "begins", "takes", "remainder", "host_ps", "completion_ps"
+    "src", "dst", "channel", "nbytes", "begins", "takes", "remainder", "host_ps", "completion_ps",
+    "growth",
 )  # fmt: skip
 
 
@@ -379,6 +380,7 @@ class JointGraph:
                 call_ps=0,
                 multiplicity=None,
                 origin=None,
+                growth=np.ones(size, dtype=np.int64),
             )
         )
         numbers = np.arange(lines.start, lines.stop)

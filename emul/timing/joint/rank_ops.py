@@ -114,6 +114,7 @@ class Footprint:
             takes=transfers.takes if transfers.credit else nothing,
             remainder=transfers.remainder if transfers.credit else nothing.astype(np.uint8),
             call_ps=0,
+            growth=transfers.growth if len(transfers.growth) else nothing + 1,
         )
         call_ps = transfers.call_ps if len(src) else 0  # nothing is sent, nothing called
         draws = Draws(communicator, first_message or MessageCounts.none())
