@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from drawn_acts import meeting_programs
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import link, one_site
 
 from emul import ArgumentError, Link, NoData, Node, ProgramError, Site, Topology, Trunk, World
+from emul.links import Changes, Outages, Transport
 from emul.programs import Compute, Issue, Log, Mark, RankGroup, Recv, Send, Wait
 
 NIC = Link(1e10, 1e-6)
@@ -153,6 +155,22 @@ def test_programs_go_on_where_the_last_one_ended():
     rows = first.operations + second.operations
     assert [(row.number, row.communicator) for row in rows] == [(0, 1), (1, 1)]
     assert world.history == rows
+
+
+def test_an_operation_that_fails_says_why_and_others_go_on():
+    down = Changes(outages=Outages(schedule=((0.0, 1e6),)))
+    link = replace(TOPOLOGY.trunks[0].link, transport=Transport(recovery="sr", rto_s=0.1))
+    trunk = replace(TOPOLOGY.trunks[0], link=link, changes=down)
+    world = World(replace(TOPOLOGY, trunks=(trunk,)))
+    here, across = (RankGroup(ranks) for ranks in ([0, 1], [0, 2]))
+    calls = [Issue("all_reduce", 8, group=group, algorithm="ring") for group in (across, here)]
+    acts = {0: [*calls, Wait(0), Wait(1)], 1: [calls[1], Wait()], 2: [calls[0], Wait()]}
+    run = world.run(acts)
+    failed, done = sorted(run.operations, key=lambda row: row.failure is None)
+    assert "trunk north -> south is down" in failed.failure
+    assert done.failure is None
+    assert run.ranks_now_s[0] == run.ranks_now_s[2] == failed.done_ps / 1e12
+    assert run.ranks_now_s[1] == done.done_ps / 1e12 < 1e-3
 
 
 def test_a_program_says_itself_in_one_line():
