@@ -69,6 +69,7 @@ class Communicator:
     number: int
     communicator: int
     size: int
+    ordered: None = None
     release: Release = "arrival"
 
     def __init__(

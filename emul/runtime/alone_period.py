@@ -204,6 +204,16 @@ class Timer:
             self._transfers -= len(oldest.timeline)
 
 
+def _ordered_after(
+    before: Issued, issued_ps: Int64Array, ordered: Int32Array | None
+) -> Int64Array:
+    """Return when ranks start what they issue after ``before``, all or those that are ordered."""
+    starts_ps = issued_ps.copy()
+    at = slice(None) if ordered is None else before.at(ordered)
+    starts_ps[at] = np.maximum(issued_ps[at], before.done_ps[at])
+    return starts_ps
+
+
 class AlonePeriod:
     """The program since nothing was in flight, as long as no two operations meet.
 
@@ -269,7 +279,7 @@ class AlonePeriod:
             issued_ps[late] = np.delete(issued_ps, late).min()
         starts_ps, before = issued_ps, self.last_of.get(operation.member.number)
         if before is not None:
-            starts_ps = np.maximum(issued_ps, before.done_ps)
+            starts_ps = _ordered_after(before, issued_ps, operation.member.ordered)
         first_ps = int(starts_ps.min())
         times = self.timer.times(operation, starts_ps - first_ps, self.base_ps + first_ps)
         if not self._is_apart(times, first_ps):

@@ -86,16 +86,19 @@ class BusyPeriod:
         busy = cls(
             alone.base_ps, alone.from_ps, simulation, footprints, have_memory=have_memory
         )
+        used_up = _used_up(alone)
         for act in alone.acts:
             if isinstance(act, Computed):
                 busy.compute(act.duration_ps)
             elif isinstance(act, Arrived):
-                busy.take_arrival(act.arrival)
+                if act.arrival not in used_up:
+                    busy.take_arrival(act.arrival)
             elif isinstance(act, Issued):
                 missing = _missing_at_first(alone, act)
                 busy.issue(act.operation, act.arrivals, missing, _not_before_ps(alone, act))
             elif isinstance(act, Attached):
-                busy.attach(act.issued.operation, act.ranks, act.arrivals)
+                if act.issued.operation in alone.in_flight:
+                    busy.attach(act.issued.operation, act.ranks, act.arrivals)
             elif act.issued.operation in alone.in_flight:
                 busy.wait(act.issued.operation, act.ranks)
             else:
@@ -136,7 +139,8 @@ class BusyPeriod:
         footprint = operation.drawn or self.footprints.of(operation.prepared, operation.member)
         came = tuple(self.arrivals.pop(arrival) for arrival in arrivals)
         after = self.last_of.get(footprint.communicator)
-        issue = Issue(footprint, after, came, missing, not_before_ps)
+        ordered = operation.member.ordered
+        issue = Issue(footprint, after, came, missing, not_before_ps, ordered)
         operation.issue = issue
         self.simulation.take(issue)
         self.last_of[footprint.communicator] = issue
@@ -209,18 +213,22 @@ class BusyPeriod:
 
     def moments_of(self, operation: Operation) -> Moments:
         """Return the moments of an operation in flight."""
-        assert operation.issue is not None
-        return self.outcome().moments[operation.issue].after(self.base_ps)
+        return self._moments(operation).after(self.base_ps)
+
+    def _moments(self, operation: Operation) -> Moments:
+        issue = operation.issue  # which may be let go of now
+        assert issue is not None
+        return self.outcome().moments[issue]
 
     def time_of(self, operation: Operation) -> int:
         """Return the picoseconds that an operation in flight takes."""
-        assert operation.issue is not None
-        return self.outcome().moments[operation.issue].time_ps
+        return self._moments(operation).time_ps
 
     def failure_of(self, operation: Operation) -> str | None:
         """Return why an operation in flight fails; None where it does not."""
-        assert operation.issue is not None
-        failure = self.outcome().failures.get(operation.issue)
+        issue = operation.issue
+        assert issue is not None
+        failure = self.outcome().failures.get(issue)
         return None if failure is None else failure.text
 
     def entries(self) -> list[HistoryEntry]:
@@ -262,10 +270,27 @@ class BusyPeriod:
         return HistoryEntry(row, SentTransfers(outcome.timeline, lines, self.base_ps, origin))
 
 
+def _used_up(alone: AlonePeriod) -> set[Arrival]:
+    """Return the arrivals at operations that are over, although acts before them are not."""
+    attached = (act for act in alone.acts if isinstance(act, Attached))
+    return {
+        arrival
+        for act in attached
+        if act.issued.operation not in alone.in_flight
+        for arrival in act.arrivals
+    }
+
+
 def _not_before_ps(alone: AlonePeriod, issued: Issued) -> Int64Array | None:
     """Return when the operation before one was done, where that is not in flight any more."""
-    before = issued.before
-    return None if before is None or before.operation in alone.in_flight else before.done_ps
+    before, ordered = issued.before, issued.operation.member.ordered
+    if before is None or before.operation in alone.in_flight:
+        return None
+    if ordered is None:
+        return before.done_ps
+    not_before_ps = np.zeros_like(before.done_ps)
+    not_before_ps[before.at(ordered)] = before.done_ps[before.at(ordered)]
+    return not_before_ps
 
 
 def _missing_at_first(alone: AlonePeriod, issued: Issued) -> Int32Array:

@@ -131,7 +131,11 @@ class Handle:
         On the virtual clock only ``compute`` and ``wait`` make ranks go on; on the wall clock the
         time that passes does too, and the result has to be there.
         """
-        engine, operation = self._engine, self._operation
+        engine = self._engine
+        try:
+            operation = self._operation
+        except ArgumentError:  # the other rank of a message has not come
+            return False
         if not self._pending.is_there:
             return False
         if engine.clocks.is_done(operation):

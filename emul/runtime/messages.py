@@ -116,11 +116,15 @@ def _one_dimension(shape: tuple[int, ...]) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pair:
-    """The two ranks of messages, rising, and the number of their connection."""
+    """The two ranks of messages, rising, and the number of their connection.
+
+    ``ordered``: the sender, whose messages leave one after the other.
+    """
 
     ranks: Int32Array
     number: int
     communicator: int
+    ordered: Int32Array
     release: Release
 
 
@@ -253,7 +257,8 @@ class Messages:
         key = envelope.communicator, envelope.src, envelope.dst, release
         if key not in self._pairs:
             ranks = np.array(sorted(key[1:3]), dtype=np.int32)
-            self._pairs[key] = _Pair(ranks, next(self._numbers), envelope.communicator, release)
+            sender, number = np.array([envelope.src], dtype=np.int32), next(self._numbers)
+            self._pairs[key] = _Pair(ranks, number, envelope.communicator, sender, release)
         return self._pairs[key]
 
 

@@ -39,6 +39,10 @@ class Issuer(Protocol):
         """The number of the communicator that they belong to: their own, but of a pair."""
 
     @property
+    def ordered(self) -> Int32Array | None:
+        """The ranks that start an operation after the one before it; all if None."""
+
+    @property
     def release(self) -> Release:
         """When a sender is done with a transfer."""
 
@@ -53,6 +57,7 @@ class FormerMember(NamedTuple):
     ranks: Int32Array
     number: int
     communicator: int
+    ordered: Int32Array | None = None
     release: Release = "arrival"
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_programs import COLLECTIVES, Program, Tiny
+from random_programs import COLLECTIVES as ACTS
+from random_programs import Program, Tiny
 from strategies import CASES, count_for, link, one_site, real_topologies, topologies
 
 from emul import ArgumentError, DTypeError, EmulError, NoData, ShapeError, Slicing, World
@@ -122,8 +123,8 @@ class WithoutData(Program):
 
 @pytest.mark.parametrize("number", range(12))
 def test_random_programs_go_alike_without_data(number):
-    with_data = Program(number, Tiny(number), COLLECTIVES)
-    without = WithoutData(number, Tiny(number), COLLECTIVES)
+    with_data = Program(number, Tiny(number), ACTS)
+    without = WithoutData(number, Tiny(number), ACTS)
     assert without.moments() == with_data.moments()
     assert without.clocks() == with_data.clocks()
     assert without.world.history == with_data.world.history

@@ -28,6 +28,7 @@ from emul.timing.engine.dependencies import (
     edges_between,
 )
 from emul.timing.engine.operations import Operations
+from emul.timing.engine.scheduler import CAUSES
 from emul.timing.joint.rank_ops import (
     CHANNELS,
     NOT_YET_PS,
@@ -272,7 +273,8 @@ class JointGraph:
         self._wait_for(issued[here], starts[here])
         before = None if op.after is None else self.issues.get(op.after)
         if before is not None:
-            self._wait_for(before.ends, starts)
+            orders = slice(None) if op.ordered is None else np.searchsorted(ranks, op.ordered)
+            self._wait_for(before.ends[orders], starts[orders])
         if op.not_before_ps is not None:
             self._wait_for(self._stay(ranks, op.not_before_ps), starts)
         lines = self._add(_on_its_channels(footprint))
@@ -420,15 +422,23 @@ def _moments(placed: _Placed, done_ps: Int64Array, roots: _Roots) -> Moments:
 
 
 class _Roots:
-    """On whose start the ends of collectives hung: from the last cause, back and back."""
+    """On whose start the ends of collectives hung: from the last cause, back and back.
+
+    A transfer that waited for a slot, or for another to be issued, hung on that one's arrival or
+    issue, and not on the reductions before it that keep it from being done.
+    """
 
     def __init__(self, timeline: Timeline, issues: Collection[_Placed]) -> None:
         self.timeline = timeline
-        after = timeline.ordered_after
-        back = np.where(after >= 0, after, timeline.waited_for).astype(np.int64)
-        back = np.where(back >= 0, back, np.arange(len(back)))
+        size, after = len(timeline), timeline.ordered_after
+        # Numbered twice: the arrival of each transfer, then its being done.
+        here: Int64Array = np.arange(size)
+        upon_done = timeline.start_cause == CAUSES.index("done")
+        caused = np.where(upon_done, timeline.waited_for + size, timeline.waited_for)
+        arrival = np.where(timeline.waited_for >= 0, caused, here)
         for each in issues:
-            back[each.starts] = each.starts
+            arrival[each.starts] = each.starts
+        back = np.concatenate([arrival, np.where(after >= 0, after + size, here)])
         further = back[back]
         while not np.array_equal(further, back):
             back, further = further, further[further]
@@ -441,5 +451,5 @@ class _Roots:
         own = (timeline.src[last] == placed.footprint.ranks) & (
             timeline.src[last] != timeline.dst[last]
         )
-        ranks: Int32Array = timeline.src[self.of[np.where(own, timeline.waited_for[last], last)]]
+        ranks: Int32Array = timeline.src[self.of[np.where(own, last, last + len(timeline))]]
         return ranks

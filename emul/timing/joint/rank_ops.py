@@ -174,10 +174,11 @@ class Issue:
 
     Those of ``arrivals`` issued it when they arrived, which uses the arrivals up, the others now;
     the ranks ``missing``, rising, are yet to issue it (see Attach). ``not_before_ps`` (ranks,):
-    before which no rank starts, where the issue before it has left the simulation.
+    before which no rank starts, where the issue before it has left the simulation. ``ordered``: the
+    ranks that wait for the issue before it; all if None.
     """
 
-    __slots__ = ("after", "arrivals", "footprint", "missing", "not_before_ps")
+    __slots__ = ("after", "arrivals", "footprint", "missing", "not_before_ps", "ordered")
 
     def __init__(
         self,
@@ -186,8 +187,10 @@ class Issue:
         arrivals: tuple[Arrive, ...] = (),
         missing: Int32Array | None = None,
         not_before_ps: Int64Array | None = None,
+        ordered: Int32Array | None = None,
     ) -> None:
         """Take the footprint, the issue before it on the same communicator, and who is here."""
+        self.ordered = ordered
         self.not_before_ps = not_before_ps
         self.footprint = footprint
         self.after = after
