@@ -213,9 +213,10 @@ class Wait:
             _check_words(self.of, self.at_s)
             if not self.of:
                 raise ArgumentError("of '': needed a name, or the number of an operation")
-        else:
-            _set(self, of=whole(self.of, "of", -MOST_ELEMENTS, MOST_ELEMENTS))
-            _check_words("", self.at_s)
+            return
+        if type(self.of) is not int:
+            _set(self, of=whole(self.of, "of"))
+        _check_words("", self.at_s)
 
 
 @dataclass(frozen=True, slots=True)

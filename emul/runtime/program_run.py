@@ -88,6 +88,7 @@ class _Member:
     ranks: Int32Array
     number: int
     planner: Planner
+    ordered: None = None
     release: Release = "arrival"
 
     @property
