@@ -14,7 +14,7 @@ from line_of_states import LineOfStates
 from reference import Credit, path, places
 
 PORT, PIPE, RECEIVER, LEFT, GONE, ARRIVED, DONE, FREED = range(8)
-CHANGES, TIMERS = 10**9, 10**9 + 1  # in the place of a collective's number: after all of them
+THROUGH, CHANGES, TIMERS = -3, -2, -1  # in the place of an operation's number: before all of them
 
 
 class Machines:
@@ -26,7 +26,6 @@ class Machines:
         self.where = places(topology)
         self.clock = [0] * len(self.where)
         self.at = [0] * len(self.where)
-        self.met = defaultdict(dict)
         self.free, self.last = defaultdict(int), defaultdict(int)
         self.trunks, self.events = {}, []
         self.issues = [act[1] for act in program if act[0] == "issue"]
@@ -44,14 +43,14 @@ class Machines:
     def coming(self):
         """Return the next event, (its time and place, its function, what that is about).
 
-        Of one moment, first leave those who are through a trunk, then come the collectives in
-        order, then trunks change, then timers run out, by the ranks of their connections.
+        Of one moment, first leave those who are through a trunk, then trunks change, then timers
+        run out, by the ranks of their connections, then come the operations in order.
         """
         found = []
         for ends, trunk in self.trunks.items():
             if trunk.until:
                 due, connection = trunk.due()
-                found.append(((due, -1), self.through, (ends, connection)))
+                found.append(((due, THROUGH), self.through, (ends, connection)))
                 found.append(((trunk.next_change(), CHANGES), self.change, (ends,)))
         if self.events:
             found.append((self.events[0][:2], self.handle, ()))
@@ -94,28 +93,6 @@ class Machines:
             return False
         self.clock[rank] = max(self.clock[rank], issued.done[rank])
         return True
-
-    def join(self, rank, ranks):
-        """No one of ``ranks`` goes on before all are here."""
-        if rank not in ranks:
-            return True
-        here = self.met[self.at[rank]]
-        here[rank] = self.clock[rank]
-        if len(here) < len(ranks):
-            return False
-        self.pass_on(here)
-        return True
-
-    def pass_on(self, here):
-        """All have met: let those that came before go on too."""
-        for rank in here:
-            self.clock[rank] = max(here.values())
-        at = {rank: self.at[rank] for rank in here}
-        *others, _ = here
-        for rank in others:
-            self.at[rank] = at[rank] + 1
-        for rank in others:
-            self.go_on(rank)
 
     # The transfers of collectives.
 

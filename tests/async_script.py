@@ -51,8 +51,7 @@ class Collective:
     def may_start(self, i):
         t = self.transfers[i]
         ready = t.src in self.started and t.starts_upon_done <= self.finished
-        is_new = i not in self.begun and self.failed_ps is None
-        return ready and is_new and t.starts_upon_issue <= self.sent
+        return ready and i not in self.begun and t.starts_upon_issue <= self.sent
 
     def may_be_done(self, i):
         t = self.transfers[i]
@@ -134,9 +133,6 @@ class Script:
 
     def compute(self, ps, ranks):
         self.acts.append(("compute", ps, frozenset(ranks)))
-
-    def join(self, ranks):
-        self.acts.append(("join", frozenset(ranks)))
 
     def send(self, src, dst, nbytes, tag=0):
         """Let ``src`` send; the nth message of these ranks and this tag is that of the nth recv."""

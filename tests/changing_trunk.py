@@ -58,10 +58,10 @@ class ChangingTrunk:
     def share(self):
         return self.rate * self.state.factor / len(self.until)
 
-    def look(self, now, *, begun):
+    def look(self, now):
         """Take the state of now, if nothing is being sent: else changes come one by one."""
         if not self.until:
-            self.number = self.line.at(now, begun=begun)
+            self.number = self.line.at(now)
 
     def advance(self, now):
         if self.until:
@@ -72,7 +72,7 @@ class ChangingTrunk:
 
     def enter(self, now, transfer, connection, nbytes):
         """Put a transfer on its connection; it begins at once if nothing is before it."""
-        self.look(now, begun=False)
+        self.look(now)
         stream = self.streams.setdefault(connection, Stream())
         if stream.died_with is transfer[0]:
             return
@@ -150,8 +150,8 @@ class ChangingTrunk:
         stream = self.streams[connection]
         stream.lost_at = lost_at if stream.lost_at < 0 else stream.lost_at
         up = self.line.up_again_ps(self.number)
-        wait = self.wait(stream.lost_at, up)
-        if wait == NEVER or self.timer and not self.doubles and wait > self.retries * self.timer:
+        wait, impatient = self.wait(stream.lost_at, up), self.timer and not self.doubles
+        if wait == NEVER or (impatient and wait > self.retries * self.timer):
             stream.gives_up, wait = True, self.patience()
         self.network.wakes(max(now, stream.lost_at + wait), self, connection)
 
@@ -176,7 +176,7 @@ class ChangingTrunk:
 
     def wake(self, now, connection):
         """A timer has run out."""
-        self.look(now, begun=True)
+        self.look(now)
         stream = self.streams[connection]
         if stream.gives_up:
             stream.gives_up, stream.lost_at = False, -1

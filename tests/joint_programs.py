@@ -15,6 +15,7 @@ NBYTES = 1_000_000
 OVERHEAD_PS, SENDS_PS, DELAY_PS = 1_000_000, 10_000_000_000, 5_000_000_000
 """Of NBYTES on TRUNK: 1 us of overhead, 10 ms of sending, 5 ms of delay."""
 SENT_PS, THERE_PS = OVERHEAD_PS + SENDS_PS, OVERHEAD_PS + SENDS_PS + DELAY_PS
+LAZILY = "lazily"
 RENDEZVOUS = Stack("asks", handshake="rendezvous", eager_bytes=0, control_bytes=1)
 PING_PONG = plan_of([Step.of(0, 1, 0, reduce=False), Step.of(1, 0, 0, reduce=False)])
 
@@ -36,7 +37,10 @@ def message(network, src=0, dst=1, nbytes=NBYTES, communicator=0, stack=IDEAL, *
 
 
 class Joint:
-    """A joint simulation whose acts may be looked at after every one."""
+    """A joint simulation; if it ``looks``, all that is over is let go of after every act.
+
+    Or only what was over before the last outcome, if it looks LAZILY.
+    """
 
     def __init__(self, network, *, stack=IDEAL, looks=False, **more):
         self.simulation = JointSimulation(
@@ -59,7 +63,8 @@ class Joint:
     def look(self):
         """Let go of all that is over, and keep its moments."""
         outcome = self.simulation.outcome()
-        for issue in self.simulation.advance():
+        simulation = self.simulation
+        for issue in simulation.let_go() if self.looks == LAZILY else simulation.advance():
             self.over[issue] = outcome.moments[issue]
             self.failed[issue] = outcome.failures.get(issue)
 

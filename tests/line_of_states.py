@@ -4,7 +4,7 @@ Only the numbers of a ``Changes`` are read: its trace, its load by the hour, its
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from dataclasses import dataclass
 
 QUARTER_S = 900.0
@@ -93,11 +93,10 @@ class LineOfStates:
             self.ahead_s = 2 * least_s
             self.states = self.until(self.ahead_s)
 
-    def at(self, now_ps, *, begun):
-        """Return the number of the state at ``now_ps``; of one that begins then, if ``begun``."""
+    def at(self, now_ps):
+        """Return the number of the state at ``now_ps``."""
         self.reach(now_ps)
-        place = bisect_right if begun else bisect_left
-        return max(0, place(self.states, now_ps, key=lambda each: each.from_ps) - 1)
+        return bisect_right(self.states, now_ps, key=lambda each: each.from_ps) - 1
 
     def next_from_ps(self, number):
         """Return when the state after state ``number`` begins; None if that one lasts."""

@@ -23,12 +23,12 @@ CALLS = (
     ("reduce", "direct"),
     ("send_recv", "direct"),
 )
-COUNTS = (7, 3001)
+COUNTS, LONG = (7, 3001), 30_011  # elements of a byte; long ones only where nothing is sliced
 COMPUTES_PS = (1_009, 700_001, 30_000_001, 400_000_003)
 
-COLLECTIVES = {"issue": 6, "compute": 4, "wait": 3, "wait of some": 2, "call": 4}
-MESSAGES = {"send": 4, "recv": 4}
-ARRIVALS = {"arrive": 3, "come": 3}
+COLLECTIVE_ACTS = {"issue": 6, "compute": 4, "wait": 3, "wait of some": 2, "call": 4}
+MESSAGE_ACTS = {"send": 4, "recv": 4}
+ARRIVAL_ACTS = {"arrive": 3, "come": 3}
 """Acts of programs, and how often they come."""
 
 
@@ -43,12 +43,13 @@ def tiny_topology(draw, changes_of=None):
         return Link(draw.choice(rates) * 1e6, draw.choice(latencies) * 1e-9, overhead_s)
 
     sites = []
-    for s in range(draw.randint(1, 3)):
+    for s in range(draw.randint(2 if changes_of else 1, 3)):
         ranks = [draw.randint(1, 2 if s == 0 else 1), 1]
         nodes = tuple(Node(n, link((4001, 9973), (11, 101))) for n in ranks[: draw.randint(1, 2)])
         sites.append(Site(f"s{s}", nodes, link((997, 3001), (503, 1009))))
     pairs = [(a.name, b.name) for i, a in enumerate(sites) for b in sites[i + 1 :]]
-    trunks = tuple(Trunk(pair, link((101, 997, 2003), (5003, 70001))) for pair in pairs)
+    rates = (53, 101, 307) if changes_of else (101, 997, 2003)
+    trunks = tuple(Trunk(pair, link(rates, (5003, 70001))) for pair in pairs)
     if changes_of:
         trunks = tuple(changed(trunk, draw, changes_of) for trunk in trunks)
     return Topology("tiny", tuple(sites), trunks)
@@ -88,9 +89,9 @@ def changes(draw):
         trace += () if repeated else (State(from_s, 0.9),)
         repeat_s = from_s + 1e-3 if repeated else 0.0
     schedule, from_s = (), 0.0
-    for _ in range(draw.randint(0, 3)):
-        from_s += draw.uniform(10e-6, 300e-6)
-        schedule += ((from_s, draw.uniform(20e-6, 250e-6)),)
+    for _ in range(draw.randint(0, 6)):
+        from_s += draw.uniform(5e-6, 120e-6)
+        schedule += ((from_s, draw.uniform(20e-6, 120e-6)),)
         from_s += schedule[-1][1]
     day = Diurnal(0.1, 0.6) if draw.random() < 0.2 and not repeat_s else None
     return Changes(trace, repeat_s, day, Outages(schedule) if schedule else None)
@@ -157,6 +158,7 @@ class Program:
     def __init__(self, number, tiny, acts, *, by_calls=True, look=False):
         self.draw, self.tiny, self.world = random.Random(number), tiny, tiny.world
         self.script, self.by_calls = Script(self.world.slicing), by_calls
+        self.counts = COUNTS if tiny.world.slicing else (*COUNTS, LONG)
         self.waiting, self.flights, self.failed = [], [], set()
         self.sent, self.received, self.arrivals = [], [], {}
         kinds, weights = zip(*acts.items(), strict=True)
@@ -250,7 +252,7 @@ class Program:
     def part(self, between, act, at_once):
         src, dst, tag = between
         if act == "send":
-            nbytes = self.draw.choice(COUNTS)
+            nbytes = self.draw.choice(self.counts)
             issued = self.script.send(src, dst, nbytes, tag)
             handle = self.world.send(np.ones(nbytes, np.uint8), src, dst, tag=tag, async_op=True)
             flight = Flight(issued, handle, [src])
@@ -277,7 +279,7 @@ class Program:
             return None
 
     def arguments(self):
-        (name, algorithm), count = self.draw.choice(CALLS), self.draw.choice(COUNTS)
+        (name, algorithm), count = self.draw.choice(CALLS), self.draw.choice(self.counts)
         return name, {"algorithm": algorithm}, count
 
     def given(self, n, count):

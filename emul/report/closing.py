@@ -18,7 +18,6 @@ from emul.report.perf_row import PerfRow
 from emul.runtime.alternatives import bound_remedies
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL, Stack
-from emul.timing import MOST_SLICES
 from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
 from emul.units import format_rate
@@ -114,14 +113,10 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class GrownSlices:
-    """How many transfers were timed in slices that are each ``growth`` of those asked for.
-
-    ``most``: the transfers up to which slices are as they were asked for.
-    """
+    """How many ``transfers`` were timed, in slices that are each ``growth`` of those asked for."""
 
     growth: int
     transfers: int
-    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +250,7 @@ def _excerpt(prediction: Prediction, excerpt: SymmetricPlan) -> Excerpt:
 
 def _slices(prediction: Prediction) -> GrownSlices | None:
     growth = prediction.slice_growth
-    return GrownSlices(growth, len(prediction.timeline), MOST_SLICES) if growth > 1 else None
+    return GrownSlices(growth, len(prediction.timeline)) if growth > 1 else None
 
 
 def _choice(prediction: Prediction) -> Choice | None:

@@ -30,7 +30,7 @@ class PerfRow:
     ``wall_s`` when nothing was run. ``overflowed``: elements of the checked runs that the type
     cannot hold (see emul.RoundingError); None unless whole numbers were added or multiplied.
     ``slice_bytes`` is the size in which slices were timed: ``slice_growth`` times the asked one,
-    above 1 where there are more than 10^6.
+    above 1 where there would be too many (see emul.Prediction).
     ``passed_over``: algorithms that ``auto`` could not time, each with the reason.
     ``below_bound``: whether the modelled time is below one of its bounds, a defect of emul.
     """

@@ -110,8 +110,8 @@ def _excerpt(excerpt: Excerpt) -> str:
 
 def _slices(slices: GrownSlices) -> str:
     return (
-        f"Slices: {slices.transfers} were timed, each for {slices.growth}, as all would be more "
-        f"than {slices.most}."
+        f"Slices: {slices.transfers} were timed, each for {slices.growth}, as all would be too "
+        "many to be timed."
     )
 
 

@@ -101,15 +101,20 @@ class Issued:
         self.first_ps = int(starts_ps.min())
         self.done_ps: Int64Array = self.first_ps + times.done_ps
         self.last_ps = self.first_ps + times.last_ps
+        self.late: Int64Array = np.zeros(0, dtype=np.int64)  # places of ranks that came last
 
     @property
     def moments(self) -> Moments:
         """The moments of the ranks, from the base of the period on."""
+        alone = self.times.moments
+        straggler_of = alone.straggler_of.copy()
+        straggler_of[self.late] = alone.ranks[self.late]
         return replace(
-            self.times.moments,
+            alone,
             issued_ps=self.issued_ps,
             started_ps=self.starts_ps,
             done_ps=self.done_ps,
+            straggler_of=straggler_of,
         )
 
     def entry(self, base_ps: int) -> HistoryEntry:
@@ -141,7 +146,10 @@ class Issued:
         """Let ``ranks`` that were missing issue it at ``issued_ps`` (ranks,)."""
         at = self.at(ranks)
         self.issued_ps[at] = self.starts_ps[at] = issued_ps
+        late = issued_ps >= self.done_ps[at]
+        self.late = np.concatenate([self.late, at[late]])
         self.done_ps[at] = np.maximum(issued_ps, self.done_ps[at])
+        self.last_ps = max(self.last_ps, int(self.done_ps.max()))
         self.missing = np.setdiff1d(self.missing, ranks).astype(np.int32)
 
 

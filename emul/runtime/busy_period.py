@@ -191,7 +191,8 @@ class BusyPeriod:
         """
         outcome = self.simulation.outcome()
         last_ps = max((int(each.done_ps.max()) for each in outcome.moments.values()), default=0)
-        if last_ps <= self.simulation.clocks_ps().min() and not self.have_memory:
+        quiet = last_ps <= self.simulation.clocks_ps().min() and not self.arrivals
+        if quiet and not self.have_memory:
             self._let_go(list(outcome.moments), outcome)
         else:
             self._advance()

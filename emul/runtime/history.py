@@ -163,6 +163,8 @@ class HistoryEntry:
             return np.zeros(0, dtype=TRANSFER)
         lines, since_ps = self.sent.told(), self.sent.since_ps
         gone = lines.src != lines.dst
+        if self.row[-1] is not None:  # it failed: some never began, or never arrived
+            gone &= (lines.on_link_ps[:, 0] >= 0) & (lines.done_ps > 0)
         found = np.zeros(int(gone.sum()), dtype=TRANSFER)
         for name in ("src", "dst", "nbytes"):
             found[name] = getattr(lines, name)[gone]

@@ -162,8 +162,8 @@ class Prediction:
     def slice_growth(self) -> int:
         """The number of slices that each slice stands for: 1, or more where there are too many.
 
-        With more than 10^6 transfers and slices, slices double in size until no more are left, or
-        messages are whole. Each takes the credit of one, and word of its arrival takes as many
+        With more than 10^6 transfers and slices, and 16 for each message, slices double in size
+        until no more are left. Each takes the credit of one, and word of its arrival takes as many
         round trips as it stands for, so windows hold it back as much as those. Times with a few
         times 10^6 slices moved by less than 0.1 % (rings, direct, hierarchies by steps), and by up
         to 8 % in pipelined hierarchies whose connections are held back by credit now and then.

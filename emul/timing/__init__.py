@@ -31,7 +31,6 @@ from emul.timing.joint.rank_ops import (
 from emul.timing.symmetry import time_excerpt
 from emul.timing.timeline import Timeline, check_carried, time_plan
 from emul.timing.traffic import (
-    MOST_SLICES,
     NCCL_SLICING,
     UNLIMITED,
     Slicing,
@@ -41,7 +40,6 @@ from emul.timing.traffic import (
 
 __all__ = [
     "CAUSES",
-    "MOST_SLICES",
     "NCCL_SLICING",
     "NOT_YET_PS",
     "UNLIMITED",

@@ -90,6 +90,7 @@ def test_a_straggler_is_waited_for_and_named(world):
     assert moments.straggler == 2
     assert moments.straggler_of.tolist() == [2, 2, 2, 2]
     assert moments.waiting_ps.tolist() == [5 * 10**11, 5 * 10**11, 0, 5 * 10**11]
+    world.restart()
     together = world.all_reduce(ones(4), algorithm="ring").moments
     assert together.straggler is None
     assert not together.waiting_ps.any()
@@ -130,48 +131,63 @@ def test_alone_in_the_joint_schedule_a_collective_takes_what_was_predicted(
     x = np.ones((world.size, count_for(name, world.size, blocks)), np.float32)
     x = x[0].repeat(1) if name == "scatter" else x
     run = getattr(world, name)(x, algorithm=algorithm)
-    assert run.moments.time_ps == run.prediction.total_ps
+    assert run.moments.time_ps == run.prediction.total_ps == round(run.time_s * 1e12)
+    assert (world.engine.clocks.clocks_ps() == run.moments.done_ps).all()
     again = getattr(world, name)(x, algorithm=algorithm)
-    assert again.time_s == run.time_s
-    assert (again.moments.done_ps - run.moments.done_ps == run.prediction.total_ps).all()
+    assert (again.moments.issued_ps == run.moments.done_ps).all()
+    world.restart()
+    assert (getattr(world, name)(x, algorithm=algorithm).moments.done_ps == run.moments.done_ps).all()
 
 
 def test_where_nothing_is_sent_no_software_is_called():
     world = World("three-campus", stack="nccl")
     assert world.all_reduce(ones(24, 1)).moments.time_ps > 8_400_000
+    world.restart()
     run = world.all_reduce(ones(24, 0))
     assert run.moments.time_ps == run.prediction.total_ps == 0
 
 
-def test_a_collective_draws_what_it_draws_alone(world):
+def test_draws_count_the_messages_of_a_connection_from_the_birth_of_the_world():
     late = replace(TRUNK, jitter=Jitter(1e-3, 3.0))
-    world = World(sites_of_one(lambda a, b: late, 4))
-    handles = []
-    for _ in range(3):
-        handles.append(world.all_reduce(ones(4), algorithm="ring", async_op=True))
-        world.compute(1.0)
-    assert len({handle.wait().time_s for handle in handles}) == 1
-    assert handles[0].run.time_s == handles[0].run.prediction.time_s
+
+    def program(world, member):
+        handles = []
+        for _ in range(3):
+            handles.append(member.all_reduce(ones(4), algorithm="ring", async_op=True))
+            world.compute(1.0)
+        return [handle.wait() for handle in handles]
+
+    worlds = [World(sites_of_one(lambda a, b: late, 4)) for _ in range(2)]
+    runs, again = (program(world, world) for world in worlds)
+    times = [run.time_s for run in runs]
+    assert times == [run.time_s for run in again]
+    assert len(set(times)) == 3
+    assert times[0] == runs[0].prediction.time_s
+    worlds[0].restart()
+    assert [run.time_s for run in program(worlds[0], worlds[0])] == times
+    group = program(worlds[1], worlds[1].group(range(4)))
+    assert not set(times) & {run.time_s for run in group}
 
 
-def test_a_synchronous_program_is_the_sum_of_its_calls():
-    world, total_ps = World("three-campus"), 0
+def test_a_synchronous_call_begins_at_each_rank_where_the_one_before_has_ended():
+    world = World("three-campus")
+    at_ps = [0] * 24
     for count in (8, 5000, 8):
         run = world.all_reduce(ones(24, count))
-        assert run.time_s == world.predict("all_reduce", count, dtype="uint8").time_s
+        assert run.moments.issued_ps.tolist() == run.moments.started_ps.tolist() == at_ps
+        at_ps = run.moments.done_ps.tolist()
+        assert world.engine.clocks.clocks_ps().tolist() == at_ps
+    assert len(set(at_ps)) > 1
+    assert [each.done_ps for each in world.history][-1] == max(at_ps)
+
+
+def test_where_ranks_end_together_a_synchronous_program_is_the_sum_of_its_calls(world):
+    total_ps = 0
+    for count in (8, 5000, 8):
+        run = world.all_reduce(ones(4, count), algorithm="ring")
+        assert run.time_s == run.prediction.time_s
         total_ps += run.prediction.total_ps
-        assert world.engine.clocks.clocks_ps().tolist() == [total_ps] * 24
-    assert [each.done_ps for each in world.history][-1] == total_ps
-
-
-def test_after_an_asynchronous_program_synchronous_calls_are_as_before():
-    world = World("three-campus")
-    before = world.all_reduce(ones(24)).time_s
-    handle = world.all_reduce(ones(24), async_op=True)
-    world.compute(1e-3, [5])
-    handle.wait()
-    assert world.all_reduce(ones(24)).time_s != before  # ranks came at different times
-    assert world.all_reduce(ones(24)).time_s == before
+        assert world.engine.clocks.clocks_ps().tolist() == [total_ps] * 4
 
 
 def test_a_handle_says_when_it_is_done_and_its_run_is_there_when_waited_for(world):
@@ -256,8 +272,10 @@ def test_clocks_end_after_26_days(world):
     assert (world.ranks_now_s == 26 * 86400).all()
     world.compute(1e9)  # in step they go on
     assert world.now_s == 26 * 86400 + 1e9
-    with pytest.raises(TimeLimitError):
-        world.all_reduce(ones(4), async_op=True)
+    run = world.all_reduce(ones(4), algorithm="ring")
+    assert run.time_s == run.prediction.time_s
+    with pytest.raises(TimeLimitError, match="needed a new World"):
+        _ = run.moments
 
 
 def test_an_outage_that_only_a_crowd_meets_is_told_when_time_is_looked_at():

@@ -197,6 +197,20 @@ def test_an_early_receive_comes_through_what_the_rank_does_in_between():
     assert world.ranks_now_s[1] == pytest.approx(3 * SENDS_S + 0.01)
 
 
+def test_a_late_receive_comes_through_what_meets_after_it():
+    """The message is long there; two broadcasts then share the trunk from 1.025 s on."""
+    world = world_of()
+    world.send(X[0], 0, 1)
+    world.compute(1.0)
+    one = world.broadcast(X, algorithm="direct", async_op=True)
+    received = world.recv(0, 1, async_op=True)
+    other = world.group([0, 1]).broadcast(X, algorithm="direct", async_op=True)
+    received.wait()
+    assert world.ranks_now_s.tolist() == pytest.approx([1 + SENDS_S, 1])
+    one.wait(), other.wait()
+    assert world.ranks_now_s.tolist() == pytest.approx([1 + 3 * SENDS_S + 0.01] * 2)
+
+
 # The pipeline: 64 waves of 392 Gbit/s, 6.4 ms one way; a stream lives on one wave.
 
 STAGE_S, BATCHES = 0.01, 32

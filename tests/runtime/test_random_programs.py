@@ -1,11 +1,13 @@
 """Programs of ranks, drawn by number, against machines that go step by step."""
 
+from collections import Counter
+
 import pytest
 from changing_trunk import ChangingTrunk
 from random_programs import (
-    ARRIVALS,
-    COLLECTIVES,
-    MESSAGES,
+    ARRIVAL_ACTS,
+    COLLECTIVE_ACTS,
+    MESSAGE_ACTS,
     Program,
     Tiny,
     impatient,
@@ -16,9 +18,9 @@ from random_programs import (
 
 from emul import Slicing
 
-WORLDS, PROGRAMS = range(8), range(10)
+WORLDS, PROGRAMS = range(8), range(6)
 LINKS = {"constant": None, "changing": patient, "failing": impatient}
-EVERYTHING = COLLECTIVES | MESSAGES | ARRIVALS
+EVERYTHING = COLLECTIVE_ACTS | MESSAGE_ACTS | ARRIVAL_ACTS
 
 
 def tiny(number, links="constant", **arguments):
@@ -67,54 +69,53 @@ def check(world, numbers, acts):
 def test_collectives_take_what_a_slow_simulation_says(number, monkeypatch):
     if number % 2:  # let go of what has ended at every turn
         monkeypatch.setattr("emul.runtime.busy_period.MANY", 1)
-    check(tiny(number), PROGRAMS, COLLECTIVES)
+    check(tiny(number), PROGRAMS, COLLECTIVE_ACTS)
 
 
 @pytest.mark.parametrize("number", WORLDS)
 def test_messages_take_what_a_slow_simulation_says(number):
-    check(tiny(number), PROGRAMS, COLLECTIVES | MESSAGES)
+    check(tiny(number), PROGRAMS, COLLECTIVE_ACTS | MESSAGE_ACTS)
 
 
 @pytest.mark.parametrize("number", WORLDS)
 def test_ranks_that_arrive_early_take_what_a_slow_simulation_says(number):
-    check(tiny(number), PROGRAMS, COLLECTIVES | ARRIVALS)
+    check(tiny(number), PROGRAMS, COLLECTIVE_ACTS | ARRIVAL_ACTS)
 
 
-@pytest.mark.parametrize("number", range(1, 40, 4))
+@pytest.mark.parametrize("number", range(1, 33, 4))
 def test_trunks_that_change_are_those_of_the_moment(number):
     check(tiny(number, "changing"), PROGRAMS, EVERYTHING)
 
 
-@pytest.mark.parametrize("number", range(2, 40, 4))
+@pytest.mark.parametrize("number", range(2, 34, 4))
 def test_an_operation_fails_and_others_go_on(number):
     check(tiny(number, "failing"), PROGRAMS, EVERYTHING)
 
 
 def test_programs_meet_all_that_can_happen(monkeypatch):
-    """Else the tests above would show nothing: outages that cut, that catch an end, that kill."""
-    seen = set()
-    for name in ("cut", "stall", "change"):
+    """Else the tests above would show nothing: outages that cut what is sent, and what is not."""
+    seen = Counter()
+    for name in ("enter", "change", "cut", "stall"):
         plain = getattr(ChangingTrunk, name)
 
         def noted(*arguments, plain=plain, name=name):
-            seen.add(name)
+            seen[name] += 1
             return plain(*arguments)
 
         monkeypatch.setattr(ChangingTrunk, name, noted)
-    failed = 0
-    for number in range(2, 12, 4):
-        world = tiny(number, "failing")
-        for i in PROGRAMS:
-            machines = ended(world, i, COLLECTIVES).expected()
-            failed += sum(each.failed_ps is not None for each in machines.issues)
-    assert (seen, failed > 5) == ({"cut", "stall", "change"}, True)
+    world = tiny(10, "failing")
+    for i in PROGRAMS:
+        machines = ended(world, i, COLLECTIVE_ACTS).expected()
+        seen["failed"] += sum(each.failed_ps is not None for each in machines.issues)
+    assert min(seen[name] for name in ("enter", "change", "cut", "failed")) > 5, seen
+    assert seen["stall"] > seen["cut"] + 5, seen
 
 
 @pytest.mark.parametrize("links", LINKS)
 def test_calls_are_handles_waited_for_at_once(links):
     for number in (3, 6, 9):
         world = tiny(number, links)
-        for i in range(8):
+        for i in range(5):
             by_calls = ended(world, i, EVERYTHING)
             by_handles = ended(world, i, EVERYTHING, by_calls=False)
             assert by_calls.clocks() == by_handles.clocks()
@@ -125,7 +126,7 @@ def test_calls_are_handles_waited_for_at_once(links):
 def test_to_look_in_the_middle_changes_nothing(links):
     for number in (4, 6, 10):
         world = tiny(number, links)
-        for i in range(8):
+        for i in range(5):
             looks, does_not = (ended(world, i, EVERYTHING, look=look) for look in (True, False))
             assert told(looks) == told(does_not)
 
@@ -135,7 +136,7 @@ def test_both_clocks_tell_the_same_times(links):
     """Bit for bit; on the wall clock a time is looked at with every wait."""
     for number in (3, 8):
         virtual, wall = tiny(number, links), tiny(number, links, clock="wall", dilation=1e-6)
-        for i in range(8):
+        for i in range(5):
             a, b = ended(virtual, i, EVERYTHING), ended(wall, i, EVERYTHING)
             assert told(a) == told(b)
             assert a.world.history == b.world.history
@@ -154,7 +155,7 @@ def test_operations_timed_alone_are_as_in_one_schedule_with_all_others(monkeypat
 def test_stragglers_are_the_ranks_on_whose_start_the_ends_hung(number):
     world = tiny(number)
     for i in PROGRAMS:
-        program = ended(world, i, COLLECTIVES)
+        program = ended(world, i, COLLECTIVE_ACTS)
         program.expected()
         for flight in program.flights:
             issued = flight.issued

@@ -4,8 +4,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from random_programs import COLLECTIVES, Program, Tiny
+from random_programs import COLLECTIVE_ACTS, Program, Tiny
 from trace_files import integral, read_chrome, read_perfetto
+from two_sites import two_sites
 
 from emul import CapacityError, FileError, World
 
@@ -42,7 +43,7 @@ def check(found, world):
 def test_traces_say_what_random_programs_in_flight_say(number, tmp_path):
     tiny = Tiny(number)
     for i in range(4):
-        Program(1000 * number + i, tiny, COLLECTIVES).finish()
+        Program(1000 * number + i, tiny, COLLECTIVE_ACTS).finish()
     world = tiny.world
     for name in ("a.json", "a.pftrace"):
         world.to_perfetto(tmp_path / name)
@@ -93,7 +94,7 @@ def test_a_collective_that_waited_for_anothers_port_says_so(tmp_path):
 
 def test_the_time_that_ranks_wait_is_the_same_alone_and_after_others(tmp_path):
     # A collective that starts a second late has the slices of the first one, a second later.
-    world = World("three-lit-campuses") if False else World("dark-fibre")
+    world = World(two_sites())
     x = np.ones((world.size, 600), np.float32)
     first = world.all_reduce(x)
     world.compute(1.0)
@@ -115,6 +116,7 @@ def test_forgotten_transfers_and_collectives_are_said(tmp_path, monkeypatch):
     world = World("three-campus")
     for _ in range(5):
         world.all_reduce(np.ones((world.size, 6), np.float32))
+    world.compute(1.0)  # so that all of them are over
     world.to_perfetto(tmp_path / "a.json")
     found = read_chrome(tmp_path / "a.json")
     told = {each.name: each.args["transfers"] for each in found.slices if "number" in each.args}

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import cases, count_for, link, one_site, program_of, real_topologies, sites_of_one
 
-from emul import Link, NoData, Slicing, World
+from emul import CapacityError, Link, NoData, Slicing, World
 from emul.links import Transport
 from emul.plans import build_plan
-from emul.timing import MOST_SLICES, transfers_in
-from emul.timing.traffic import Traffic
+from emul.report.perf_row import modelled_row
+from emul.report.words import closing_words
+from emul.timing import transfers_in
+from emul.timing.traffic import MOST_SLICES, Traffic
 
 US = 1_000_000
 WIDE = sites_of_one(lambda a, b: Link(1e9, 10e-6), 2)
@@ -18,7 +20,8 @@ WIDE = sites_of_one(lambda a, b: Link(1e9, 10e-6), 2)
 
 @pytest.fixture
 def most(monkeypatch):
-    """Let slices grow beyond so many of them."""
+    """Let slices grow beyond so many of them, however few each message then has."""
+    monkeypatch.setattr("emul.timing.traffic.SLICES_PER_MESSAGE", 1)
     return lambda number: monkeypatch.setattr("emul.timing.traffic.MOST_SLICES", number)
 
 
@@ -101,12 +104,21 @@ def test_slices_grow_only_beyond_the_most(most):
     assert slicing.growth(program_of(build_plan("all_reduce", "ring", (4,)), 0, 1)) == 1
 
 
+def test_messages_keep_some_slices(monkeypatch):
+    ring, slicing = program_of(build_plan("all_reduce", "ring", (4,)), 4 * 64_000, 1), Slicing(1000)
+    monkeypatch.setattr("emul.timing.traffic.MOST_SLICES", 100)
+    assert slicing.growth(ring) == 4  # 64 slices in each of 24 messages, of which 16 are left
+    monkeypatch.setattr("emul.timing.traffic.MOST_IN_ANY_CASE", 24 * 16 - 1)
+    assert slicing.growth(ring) == 8
+
+
 @settings(max_examples=25)
 @given(real_topologies(), cases, st.integers(2, 4), st.data())
 def test_grown_slices_keep_to_the_bounds_and_add_up(topology, case, slots, data):
     collective, algorithm = case
     count = count_for(collective, topology.world_size, data.draw(st.integers(1, 4000)))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emul.timing.traffic.SLICES_PER_MESSAGE", 1)
         patch.setattr("emul.timing.traffic.MOST_SLICES", data.draw(st.integers(1, 60)))
         world = World(topology, slicing=Slicing(200, slots))
         prediction = world.predict(collective, count, algorithm=algorithm)
@@ -125,6 +137,32 @@ def test_the_time_is_near_to_that_of_all_slices(most, algorithm):
             times.append(prediction.time_s)
             assert (prediction.slice_growth > 1) == (number == 3000)
     np.testing.assert_allclose(grown, exact, rtol=0.03)
+
+
+def test_auto_times_sizes_whose_slices_would_be_too_many(most, monkeypatch):
+    monkeypatch.setattr("emul.runtime.candidates.MOST_WORK_OF_AUTO", 2000)
+    world = World(one_site(4, link()), slicing=Slicing(1000, 8))
+    with pytest.raises(CapacityError, match="too much for auto"):
+        world.predict("all_reduce", 4 << 20, dtype="uint8")
+    most(2000)
+    prediction = world.predict("all_reduce", 4 << 20, dtype="uint8")
+    assert not prediction.passed_over
+    assert prediction.slice_growth > 1
+
+
+def test_a_row_and_its_words_say_so(most):
+    most(16)
+    world = World(WIDE, slicing=Slicing(1000, 2))
+    prediction = predicted(64_000, Slicing(1000, 2))
+    row = modelled_row(world, prediction, np.dtype("u1"), redop="none", root=0, seed=0)
+    assert (row.slice_bytes, row.slice_growth) == (4000, 4)
+    said = "Slices: 16 were timed, each for 4, as all would be too many to be timed."
+    assert said in closing_words(world, prediction, None)
+    most(64)
+    plain = predicted(64_000, Slicing(1000, 2))
+    assert not any(line.startswith("Slices") for line in closing_words(world, plain, None))
+    row = modelled_row(world, plain, np.dtype("u1"), redop="none", root=0, seed=0)
+    assert (row.slice_bytes, row.slice_growth) == (1000, 1)
 
 
 def test_a_prediction_says_so(most):

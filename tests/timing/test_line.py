@@ -15,6 +15,7 @@ from emul.stacks import IDEAL
 from emul.timing import Compute, Footprint, Issue, Wait, time_plan
 from emul.timing.effects import link_states
 from emul.timing.effects.drawn_delays import MessageCounts, network_draws
+from emul.timing.joint.layout import Layout
 from emul.topology import Network
 
 MS, S = 10**9, 10**12
@@ -117,6 +118,7 @@ def test_draws_count_the_messages_of_a_connection_from_the_first():
     second = once.after(once.messages)
     assert second.jitter_ps.tolist() == twice.jitter_ps.tolist()[1:]
     assert second.jitter_ps.tolist() == delays(ONE_MESSAGE, 0, once.messages).jitter_ps.tolist()
+    assert Layout.of(second) is Layout.of(once.after(twice.messages)) is Layout.of(once)
     third = once.after(once.messages + second.messages).jitter_ps.tolist()
     assert third == once.after(twice.messages).jitter_ps.tolist()
     assert third != second.jitter_ps.tolist()

@@ -160,7 +160,7 @@ def test_states_are_those_that_the_links_tell(number):
     line = LineOfStates(changes, start_s)
     for at_s in (draw.uniform(0, 2e-3) for _ in range(30)):
         (*_, there) = (state for state in told if state.from_s <= start_s + at_s)
-        number = line.at(round(at_s * 1e12), begun=True)
+        number = line.at(round(at_s * 1e12))
         found = line.states[number]
         assert (found.factor, found.up) == (there.rate_factor, there.up)
         assert found.extra_ps == round(there.extra_delay_s * 1e12)
@@ -233,6 +233,14 @@ def test_two_outages_are_waited_for_one_after_the_other():
     assert done_after(sites(changes=down((4, 3), (9, 2)))) == {0: 21, 1: 26}
 
 
+def test_a_timer_that_finds_the_next_outage_counts_from_the_first_loss():
+    """TCP tries at 11 ms, when the trunk is down again, and next at 4 + 7 + 14 = 25 ms."""
+    tcp = Transport(recovery="cubic", rto_s=0.007)
+    assert done_after(sites(changes=down((4, 3), (10.5, 1.5)), transport=tcp)) == {0: 35, 1: 40}
+    topology = sites(changes=down((4, 3), (9.5, 1)), transport=rdma(6, retries=1))
+    assert done_after(topology) == {0: 4 + 2 * 6, 1: 16}
+
+
 def test_those_who_send_when_another_is_stalled_have_the_trunk_to_themselves():
     """Rank 0 is cut at 4 ms and goes on at 16 ms; rank 1 sends from 9 to 16 ms alone."""
     nic = Link(1e15, 0.0)
@@ -255,6 +263,39 @@ def test_a_connection_is_given_up_one_timer_after_its_last_retry():
     """Lost at 4 ms; tries at 10 and 16 ms; given up at 22 ms."""
     topology = sites(changes=down((4, 13)), transport=rdma(6, retries=2))
     assert done_after(topology) == {0: 22, 1: 22}
+
+
+def test_tcp_gives_up_an_outage_without_end_after_fifteen_retries():
+    """Sixteen timers: 0.2 s, doubled up to 102.4 s, and six of 120 s (tcp_retries2 of Linux)."""
+    tcp = Transport(recovery="cubic")
+    dark = Changes((State(), State(0.004, up=False)))
+    seconds = 0.004 + 0.2 * (2**10 - 1) + 6 * 120
+    assert done_after(sites(changes=dark, transport=tcp)) == {0: seconds * 1e3, 1: seconds * 1e3}
+
+
+def test_what_is_queued_on_a_dead_connection_is_dropped_with_its_operation():
+    """Two transfers in a row of one operation; that of the next tries at 22 ms, then at 28 ms."""
+    topology = sites(changes=down((4, 19)), transport=rdma(6, retries=2))
+    script = Told()
+    failing = script.collective([0, 1], (0, 1), (0, 1))
+    after = script.collective([0, 1], (0, 1))
+    script.on(topology)
+    assert ms(failing.done) == {0: 22, 1: 22}
+    assert not failing.gone
+    assert ms(after.done) == {0: 28 + 15, 1: 43}
+
+
+def test_what_comes_to_a_dead_connection_is_dropped_too():
+    """Ports of 25 ms a message: the second comes at 25 ms, and that of the next one at 50 ms."""
+    link = replace(PLAIN, rate_bytes_per_s=2e7, transport=rdma(6, retries=2))
+    topology = sites_of_one(lambda a, b: link, 2, nic=Link(4e7, 0.0))
+    (trunk,) = topology.trunks
+    script = Told()
+    failing = script.collective([0, 1], (0, 1), (0, 1))
+    after = script.collective([0, 1], (0, 1))
+    script.on(replace(topology, trunks=(replace(trunk, changes=down((4, 19))),)))
+    assert ms(failing.done) == {0: 22, 1: 22}
+    assert ms(after.done) == {0: 50 + 50 + 5, 1: 105}
 
 
 def test_what_a_failed_operation_has_not_begun_never_begins_and_others_go_on():

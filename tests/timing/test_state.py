@@ -44,6 +44,14 @@ def test_each_attribute_is_kept_given_or_made_anew(file):
     assert owner.STATE.keys() <= KINDS
 
 
+@pytest.mark.parametrize("file", OWNERS)
+def test_each_kind_of_columns_is_saved_and_restored_by_its_class(file):
+    source = (ENGINE / file).with_suffix(".pyx").read_text()
+    for kind in OWNERS[file].STATE.keys() - {"given", "made anew"}:
+        for verb in ("save", "restore"):
+            assert source.count(f'Columns(self, "{kind}").{verb}(') == 1, (kind, verb)
+
+
 def test_an_attribute_that_is_added_is_found():
     source = """
 cdef class Thing:

@@ -28,7 +28,7 @@ from emul.timing.traffic import NOBODY, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["ConnectionTable"]
+__all__ = ["ConnectionTable", "paths_of_trunks"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +45,7 @@ class ConnectionTable:
     ``tail_ps``: by transfer, or empty. ``credited`` (transfers,): the connection whose ``credit``
     each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in Transfers; ``word_ps``
     (transfers,): how much later than one trip back it is given back; or empty.
+    ``connection_of`` (streams,): the connection of each stream.
     """
 
     connection: Int32Array
@@ -69,6 +70,7 @@ class ConnectionTable:
     remainder: UInt8Array
     credit: int
     word_ps: Int64Array
+    connection_of: Int32Array
 
     __repr__ = brief
 
@@ -104,7 +106,7 @@ class ConnectionTable:
         connections = np.bincount(kind, found.alike).astype(np.int64)
         shared = _shared_paths(network, used, connections)
         if all_trunks:
-            shared = _paths_of_trunks(network)
+            shared = paths_of_trunks(network)
         states = link_states_of(
             network,
             shared,
@@ -145,6 +147,9 @@ class ConnectionTable:
             remainder=traffic.remainder,
             credit=traffic.credit,
             word_ps=_word_ps(traffic, network, paths),
+            connection_of=np.repeat(
+                np.arange(len(found.path), dtype=np.int32), np.diff(first_stream)
+            ),
         )
 
 
@@ -264,7 +269,7 @@ def _shared_paths(network: Network, paths: Int32Array, connections: Int64Array) 
     return shared
 
 
-def _paths_of_trunks(network: Network) -> list[int]:
+def paths_of_trunks(network: Network) -> list[int]:
     """Return the ways between sites, in order."""
     return sorted(network.first_trunk_path + a * network.n_sites + b for a, b in network.trunks)
 

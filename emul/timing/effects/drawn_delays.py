@@ -23,9 +23,11 @@ __all__ = [
     "FollowedConnections",
     "MessageCounts",
     "can_be_late",
+    "connection_keys",
     "drawn_delays",
     "drawn_tails_s",
     "drawn_timers_s",
+    "ends_of",
     "network_draws",
 ]
 
@@ -104,6 +106,16 @@ def connection_keys(src: Int32Array, dst: Int32Array, channel: Int32Array) -> In
     wide: Int64Array = channel.astype(np.int64) * (1 << 24) + src
     keys: Int64Array = wide * (1 << 24) + dst
     return keys
+
+
+def ends_of(keys: Int64Array) -> tuple[Int32Array, Int32Array, Int32Array]:
+    """Return sender, receiver and channel of each key, as in ``connection_keys``: (keys,)."""
+    low = (1 << 24) - 1
+    return (
+        (keys >> 24 & low).astype(np.int32),
+        (keys & low).astype(np.int32),
+        (keys >> 48).astype(np.int32),
+    )
 
 
 def network_draws(network: Network) -> bool:

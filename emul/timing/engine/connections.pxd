@@ -38,6 +38,7 @@ cdef enum:
 
 
 cdef class Connections:
+    cdef readonly dict arrays        # those of the columns that are kept, by name
     cdef int32_t[::1] of             # of each transfer: its connection, or -1
     cdef int64_t[::1] nbytes
     cdef int64_t[::1] jitter

@@ -23,6 +23,7 @@ from emul.timing.engine.operations cimport Operations
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns
 from emul.timing.engine.operations import EVER_DRY
 
 __all__ = ["Connections"]
@@ -51,8 +52,8 @@ cdef double TCP_LONGEST_TIMER_PS = 120e12
 cdef class Connections:
     """The connections of one simulation, by an effects.ConnectionTable."""
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler, also by stream. A table begins with
-    # the state in which a path is; ``last_sent_to_nic`` is read where it was set.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns. A table begins
+    # with the state in which a path is; ``last_sent_to_nic`` is read where it was set.
     STATE = {
         "transfer": "left cwnd_held runs_from* runs sent_to_nic following* parts cwnd_until",
         "connection": "free began last* began_last* died_with* cwnd_from cwnd_sent cwnd head_came",
@@ -62,50 +63,54 @@ cdef class Connections:
                  "connection_of first_class last_class first_state timer retries doubling "
                  "state_from state_rate state_cap state_lifted state_term state_extra state_up "
                  "state_dry next_down up_again",
-        "made anew": "last_sent_to_nic state too_late",
+        "made anew": "arrays last_sent_to_nic state too_late",
     }
 
-    def __init__(self, table, nbytes, on_link, behind, Operations operations):
-        cdef Py_ssize_t transfers = len(nbytes), connections, streams, _
+    def __init__(self, table, nbytes, on_link, behind, Operations operations,
+                 Fluid fluid=None):
+        cdef Py_ssize_t transfers = len(nbytes), connections, streams
+        self.arrays = {}
         self.of, self.nbytes, self.jitter = table.connection, nbytes, table.jitter_ps
         self.on_link, self.behind, self.operations = on_link, behind, operations
         self.rate, self.spacing = table.rate, table.spacing_ps
         connections = self.rate.shape[0]
-        self.free = np.zeros(connections, dtype=np.int64)
-        self.began = np.full(connections, -(2**62), dtype=np.int64)
-        self.last, self.began_last, self.died_with = (
-            np.full(connections, -1, dtype=np.int32) for _ in range(3)
-        )
+        self.free = self.arrays["free"] = np.zeros(connections, dtype=np.int64)
+        self.began = self.arrays["began"] = np.full(connections, -(2**62), dtype=np.int64)
+        self.last = self.arrays["last"] = np.full(connections, -1, dtype=np.int32)
+        self.began_last = self.arrays["began_last"] = np.full(connections, -1, dtype=np.int32)
+        self.died_with = self.arrays["died_with"] = np.full(connections, -1, dtype=np.int32)
         self.first_stream, self.path_of_connection = table.first_stream, table.changing
         self.latency = table.latency_ps
-        self.head_came = np.zeros(connections, dtype=np.int64)
+        self.head_came = self.arrays["head_came"] = np.zeros(connections, dtype=np.int64)
         self.cwnd_rtt, self.cwnd_rate = table.cwnd_rtt_ps, table.cwnd_rate
         self.cwnd_first, self.idle = table.cwnd_first, table.idle_ps
         self.cwnd_most, self.multi_window = table.cwnd_most, table.multi_window
         self.last_sent_to_nic = np.zeros(connections, dtype=np.int64)
-        self.sent_to_nic = np.zeros(len(self.multi_window), dtype=np.int64)
-        self.cwnd_from = np.full(connections, -1, dtype=np.int64)
-        self.cwnd_sent, self.cwnd = (np.zeros(connections) for _ in range(2))
+        self.sent_to_nic = self.arrays["sent_to_nic"] = np.zeros(len(self.multi_window), dtype=np.int64)
+        self.cwnd_from = self.arrays["cwnd_from"] = np.full(connections, -1, dtype=np.int64)
+        self.cwnd_sent = self.arrays["cwnd_sent"] = np.zeros(connections)
+        self.cwnd = self.arrays["cwnd"] = np.zeros(connections)
         classes = table.classes
-        self.fluid = Fluid(classes)
+        self.fluid = fluid or Fluid(classes)
         streams = len(classes.of_stream)
-        self.connection_of = np.repeat(
-            np.arange(connections, dtype=np.int32), np.diff(self.first_stream)
-        )
-        self.current = np.full(streams, -1, dtype=np.int32)
-        self.doing = np.zeros(streams, dtype=np.uint8)
-        self.rest = np.zeros(streams)
-        self.lost_at, self.up_at, self.resumed = (np.zeros(streams, np.int64) for _ in range(3))
-        self.run_from = np.full(streams, -1, dtype=np.int32)
-        self.run = np.zeros((streams, CAPS + 1), dtype=np.int64)
+        self.connection_of = table.connection_of
+        self.current = self.arrays["current"] = np.full(streams, -1, dtype=np.int32)
+        self.doing = self.arrays["doing"] = np.zeros(streams, dtype=np.uint8)
+        self.rest = self.arrays["rest"] = np.zeros(streams)
+        self.lost_at = self.arrays["lost_at"] = np.zeros(streams, dtype=np.int64)
+        self.up_at = self.arrays["up_at"] = np.zeros(streams, dtype=np.int64)
+        self.resumed = self.arrays["resumed"] = np.zeros(streams, dtype=np.int64)
+        self.run_from = self.arrays["run_from"] = np.full(streams, -1, dtype=np.int32)
+        self.run = self.arrays["run"] = np.zeros((streams, CAPS + 1), dtype=np.int64)
         some = transfers if connections else 0
-        self.left, self.cwnd_held = (np.zeros(some, dtype=np.int64) for _ in range(2))
+        self.left = self.arrays["left"] = np.zeros(some, dtype=np.int64)
+        self.cwnd_held = self.arrays["cwnd_held"] = np.zeros(some, dtype=np.int64)
         some = transfers if streams else 0
-        self.runs_from = np.full((some, 2), -1, dtype=np.int32)
-        self.runs = np.zeros((some, 2, CAPS + 1), dtype=np.int64)
-        self.following = np.full(transfers if streams else 0, -1, dtype=np.int32)
-        self.parts = np.zeros(transfers if streams else 0, dtype=np.int32)
-        self.cwnd_until = np.zeros(transfers if streams else 0, dtype=np.int64)
+        self.runs_from = self.arrays["runs_from"] = np.full((some, 2), -1, dtype=np.int32)
+        self.runs = self.arrays["runs"] = np.zeros((some, 2, CAPS + 1), dtype=np.int64)
+        self.following = self.arrays["following"] = np.full(transfers if streams else 0, -1, dtype=np.int32)
+        self.parts = self.arrays["parts"] = np.zeros(transfers if streams else 0, dtype=np.int32)
+        self.cwnd_until = self.arrays["cwnd_until"] = np.zeros(transfers if streams else 0, dtype=np.int64)
         self._take_link_states(table.states)
 
     def _take_link_states(self, states):
@@ -119,6 +124,29 @@ cdef class Connections:
         self.state_extra, self.state_up = states.extra_ps, states.up
         self.next_down, self.up_again = states.next_down_ps, states.up_again_ps
         self.state_dry = states.dry
+
+    def save(self, which, number):
+        """Return the state of those transfers in ``which``, and of all connections and streams.
+
+        ``number``: the new ones of transfers.
+        """
+        return (
+            Columns(self, "transfer").save(number, which),
+            Columns(self, "connection").save(number),
+            Columns(self, "stream").save(number),
+            self.fluid.save(),
+        )
+
+    def restore(self, saved, int64_t kept, connections, streams):
+        """Take over what was saved, of the first ``kept`` transfers.
+
+        ``connections``, ``streams``: the numbers here of those that were there.
+        """
+        of_transfers, of_connections, of_streams, of_fluid = saved
+        Columns(self, "transfer").restore(of_transfers, slice(0, kept))
+        Columns(self, "connection").restore(of_connections, connections)
+        Columns(self, "stream").restore(of_streams, streams)
+        self.fluid.restore(of_fluid, streams)
 
     cdef bint is_fluid(self, int64_t t) noexcept nogil:
         """Say whether the transfer goes over streams, so that its leaving is an event."""

@@ -11,6 +11,7 @@ cdef enum:
 
 
 cdef class Credit:
+    cdef readonly dict arrays             # those of the columns that are kept, by name
     cdef readonly int32_t[::1] of         # of each transfer: its connection, or -1; or empty
     cdef readonly uint8_t[::1] stands     # of each transfer
     cdef readonly int32_t[::1] following  # of each that waits: the next one in its queue, or -1

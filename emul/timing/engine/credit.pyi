@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.timing.effects.connection_table import ConnectionTable
+from emul.timing.engine.columns import Saved
 
 __all__ = ["Credit"]
 
@@ -14,4 +15,7 @@ class Credit:
     stands: npt.NDArray[np.uint8]
     following: npt.NDArray[np.int32]
     def __init__(self, table: ConnectionTable) -> None: ...
-    def put_back(self, holds: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64]) -> None: ...
+    def save(self, which: npt.NDArray[np.int64], number: npt.NDArray[np.int32]) -> Saved: ...
+    def restore(
+        self, saved: Saved, holds: npt.NDArray[np.bool_], starts: npt.NDArray[np.int64]
+    ) -> None: ...

@@ -11,6 +11,8 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns
+
 __all__ = ["Credit"]
 
 
@@ -19,14 +21,15 @@ __all__ = ["Credit"]
 cdef class Credit:
     """The credit of all connections of an emul.timing.effects.connection_table.ConnectionTable."""
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns.
     STATE = {
         "transfer": "stands following*",
         "given": "of takes remainder",
-        "made anew": "latest left first last",
+        "made anew": "arrays latest left first last",
     }
 
     def __init__(self, table):
+        self.arrays = {}
         self.of, self.takes = table.credited, table.takes
         self.remainder = table.remainder
         transfers, connections = len(self.of), 1 + np.max(self.of, initial=-1)
@@ -34,8 +37,12 @@ cdef class Credit:
         self.first, self.last, self.latest = (
             np.full(connections, -1, dtype=np.int32) for _ in range(3)
         )
-        self.following = np.full(transfers, -1, dtype=np.int32)
-        self.stands = np.zeros(transfers, dtype=np.uint8)
+        self.following = self.arrays["following"] = np.full(transfers, -1, dtype=np.int32)
+        self.stands = self.arrays["stands"] = np.zeros(transfers, dtype=np.uint8)
+
+    def save(self, which, number):
+        """Return the state of those transfers in ``which``, by the new ``number`` of each."""
+        return Columns(self, "transfer").save(number, which)
 
     cdef bint take(self, int64_t t) noexcept nogil:
         """Give a transfer its credit if it may go; else put it in the queue. Say which."""
@@ -75,16 +82,15 @@ cdef class Credit:
         self.left[of] -= self.takes[t]
         self.stands[t], self.latest[of] = GRANTED, <int32_t>t
 
-    def put_back(self, holds, starts):
-        """Let those hold their credit that ``holds`` says, (kept,), of the first transfers.
+    def restore(self, saved, holds, starts):
+        """Take over what was saved of the first transfers; ``holds`` (kept,) says who has credit.
 
         ``starts``: when each of them took its port, -1 where it has not; the last one of a
         connection was handed over last. Who waits, and behind whom, is read from ``stands`` and
         ``following``.
         """
-        if self.of.shape[0] == 0:
-            return
         kept = len(holds)
+        Columns(self, "transfer").restore(saved, slice(0, kept))
         of, takes = np.asarray(self.of)[:kept], np.asarray(self.takes)[:kept]
         np.subtract.at(np.asarray(self.left), of[holds], takes[holds])
         handed = np.flatnonzero((of >= 0) & (starts >= 0))

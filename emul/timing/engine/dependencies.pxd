@@ -17,6 +17,7 @@ cdef enum:
 
 
 cdef class Edges:
+    cdef readonly dict arrays  # those of the columns that are kept, by name
     # The waiters of transfer t are waiter[first[t]] up to waiter[first[t + 1]].
     cdef int64_t[::1] first
     cdef int32_t[::1] waiter

@@ -3,6 +3,7 @@ from typing import ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
+from emul.timing.engine.columns import Saved
 from emul.timing.traffic import Traffic
 
 __all__ = [
@@ -35,6 +36,8 @@ class Edges:
     before_start: npt.NDArray[np.int32]
     before_done: npt.NDArray[np.int32]
     def __init__(self, transfers: int, most: int) -> None: ...
+    def save(self, which: npt.NDArray[np.int64], number: npt.NDArray[np.int32]) -> Saved: ...
+    def restore(self, saved: Saved, kept: int) -> None: ...
     def table(
         self,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...

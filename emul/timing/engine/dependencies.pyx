@@ -5,6 +5,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns
+
 __all__ = [
     "POSTS_KIND",
     "STARTS_KIND",
@@ -26,18 +28,28 @@ STARTS_KIND, UPON_ISSUE_KIND, POSTS_KIND, UPON_ARRIVAL_KIND, UPON_SENT_KIND = (
 cdef class Edges:
     """For each transfer, its waiters, and the kinds of their waits."""
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns.
     STATE = {
         "transfer": "before_start before_done",
+        "made anew": "arrays",
         "given": "first waiter kind upon_arrival upon_sent gated",
     }
 
     def __init__(self, int64_t transfers, int64_t most):
+        self.arrays = {}
         self.first = np.zeros(transfers + 1, dtype=np.int64)
         self.waiter = np.empty(most, dtype=np.int32)
         self.kind = np.empty(most, dtype=np.uint8)
-        self.before_start = np.zeros(transfers, dtype=np.int32)
-        self.before_done = np.ones(transfers, dtype=np.int32)  # its own arrival
+        self.before_start = self.arrays["before_start"] = np.zeros(transfers, dtype=np.int32)
+        self.before_done = self.arrays["before_done"] = np.ones(transfers, dtype=np.int32)  # its own arrival
+
+    def save(self, which, number):
+        """Return the state of those transfers in ``which``, by the new ``number`` of each."""
+        return Columns(self, "transfer").save(number, which)
+
+    def restore(self, saved, int64_t kept):
+        """Take over what was saved, of the first ``kept`` transfers."""
+        Columns(self, "transfer").restore(saved, slice(0, kept))
 
     def table(self):
         """Return the earlier and the later transfer and the kind of each edge."""

@@ -6,6 +6,7 @@ from emul.timing.engine.events cimport Heap
 
 
 cdef class Egress:
+    cdef readonly dict arrays             # those of the columns that are kept, by name
     cdef readonly int32_t[::1] first       # of each port: the first that is queued, or -1
     cdef readonly int32_t[::1] last
     cdef readonly int32_t[::1] following  # of each queued transfer: the next one of its port, or -1

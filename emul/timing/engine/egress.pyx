@@ -13,6 +13,8 @@ from emul.timing.engine.events cimport Heap, push
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns
+
 __all__ = ["Egress"]
 
 
@@ -21,19 +23,32 @@ __all__ = ["Egress"]
 cdef class Egress:
     """The queues of all ports."""
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns.
     STATE = {
         "transfer": "following* head kind",
         "port": "first* last* out time",
+        "made anew": "arrays",
     }
 
     def __init__(self, int64_t transfers, int64_t ports):
-        self.first, self.last = (np.full(ports, -1, dtype=np.int32) for _ in range(2))
-        self.following = np.full(transfers, -1, dtype=np.int32)
-        self.head = np.empty(transfers, dtype=np.int64)
-        self.kind = np.empty(transfers, dtype=np.int32)
-        self.out = np.zeros(ports, dtype=np.int32)
-        self.time = np.zeros(ports, dtype=np.int64)
+        self.arrays = {}
+        self.first = self.arrays["first"] = np.full(ports, -1, dtype=np.int32)
+        self.last = self.arrays["last"] = np.full(ports, -1, dtype=np.int32)
+        self.following = self.arrays["following"] = np.full(transfers, -1, dtype=np.int32)
+        self.head = self.arrays["head"] = np.empty(transfers, dtype=np.int64)
+        self.kind = self.arrays["kind"] = np.empty(transfers, dtype=np.int32)
+        self.out = self.arrays["out"] = np.zeros(ports, dtype=np.int32)
+        self.time = self.arrays["time"] = np.zeros(ports, dtype=np.int64)
+
+    def save(self, which, number):
+        """Return the state of those transfers in ``which``, by the new ``number`` of each."""
+        return Columns(self, "transfer").save(number, which), Columns(self, "port").save(number)
+
+    def restore(self, saved, int64_t kept):
+        """Take over what was saved, of the first ``kept`` transfers."""
+        of_transfers, of_ports = saved
+        Columns(self, "transfer").restore(of_transfers, slice(0, kept))
+        Columns(self, "port").restore(of_ports)
 
     cdef void add(self, Heap* heap, int64_t port, int64_t head, int32_t t,
                   int32_t kind) noexcept nogil:

@@ -9,6 +9,7 @@ cdef enum:
 
 
 cdef class Fluid:
+    cdef readonly dict arrays             # those of the columns that are kept, by name
     # Of each class: its rates, and since when.
     cdef readonly double[::1] wave_rate   # bytes per second of its wave
     cdef readonly double[::1] cap         # and of each of its streams

@@ -30,6 +30,8 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
 import numpy as np
 
+from emul.plans.runs import expand
+from emul.timing.engine.columns import Columns
 from emul.timing.terms import CODES
 
 __all__ = ["Fluid"]
@@ -71,8 +73,8 @@ cdef class Fluid:
     ``given``: an effects.wavelengths.Classes. Its rates and caps are copied, for they change.
     """
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler, also by stream and class;
-    # with the classes go the uplinks. The active streams of ``heap`` are kept as ``heaps`` there.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns; with the classes
+    # go the uplinks. The active streams of ``heap`` are kept one after the other.
     STATE = {
         "stream": "until began_capped",
         "class": "wave_rate cap cap_term credit busy rate served capped since part lifted "
@@ -80,46 +82,70 @@ cdef class Fluid:
                  "uplink_used uplink_since uplink_part uplink_lifted uplink_busy queue place",
         "given": "uplinks uplink_rate burst uplink_burst bucketed path_bytes first alike class_of "
                  "joined",
-        "made anew": "heap free waiting settled",
+        "made anew": "arrays heap free waiting settled",
     }
 
     def __init__(self, given):
-        cdef Py_ssize_t classes = len(given.wave_rate), streams = len(given.of_stream), _
+        cdef Py_ssize_t classes = len(given.wave_rate), streams = len(given.of_stream)
         class_of, uplinks, uplink_rate = given.of_stream, given.uplinks, given.uplink_rate
-        self.wave_rate, self.cap = given.wave_rate.copy(), given.cap.copy()
-        self.cap_term = given.term.copy()
+        self.arrays = {}
+        self.wave_rate = self.arrays["wave_rate"] = given.wave_rate.copy()
+        self.cap = self.arrays["cap"] = given.cap.copy()
+        self.cap_term = self.arrays["cap_term"] = given.term.copy()
         self.uplinks, self.uplink_rate, self.class_of = uplinks, uplink_rate, class_of
-        self.burst, self.credit = given.burst, given.burst.copy()
+        self.burst = given.burst
+        self.credit = self.arrays["credit"] = given.burst.copy()
         self.uplink_burst = given.uplink_burst
-        self.uplink_credit = given.uplink_burst.copy()
-        self.uplink_used, self.uplink_part = (np.zeros(len(uplink_rate)) for _ in range(2))
-        self.uplink_since = np.zeros(len(uplink_rate), dtype=np.int64)
-        self.lifted = np.zeros(classes, dtype=np.uint8)
-        self.uplink_lifted = np.zeros(len(uplink_rate), dtype=np.uint8)
+        self.uplink_credit = self.arrays["uplink_credit"] = given.uplink_burst.copy()
+        self.uplink_used = self.arrays["uplink_used"] = np.zeros(len(uplink_rate))
+        self.uplink_part = self.arrays["uplink_part"] = np.zeros(len(uplink_rate))
+        self.uplink_since = self.arrays["uplink_since"] = np.zeros(len(uplink_rate), dtype=np.int64)
+        self.lifted = self.arrays["lifted"] = np.zeros(classes, dtype=np.uint8)
+        self.uplink_lifted = self.arrays["uplink_lifted"] = np.zeros(len(uplink_rate), dtype=np.uint8)
         joined = (np.asarray(uplinks) >= 0).any(axis=1)
         self.bucketed = _bucketed(given, joined).astype(np.uint8)
-        self.lifted_rate, self.path_bytes = given.lifted_rate.copy(), given.path_bytes
-        self.busy = np.zeros(classes, dtype=np.int64)
-        self.uplink_busy = np.zeros(len(uplink_rate), dtype=np.int64)
-        self.rate, self.served, self.part = (np.zeros(classes) for _ in range(3))
-        self.capped_time = np.zeros((classes, CAPS), dtype=np.int64)
-        self.capped = np.zeros(classes, dtype=np.uint8)
-        self.since = np.zeros(classes, dtype=np.int64)
-        self.due = np.full(classes + len(uplink_rate), INT64_MAX, dtype=np.int64)
-        self.due_part = np.zeros(len(self.due))
-        self.empties = np.zeros(len(self.due), dtype=np.uint8)
+        self.path_bytes = given.path_bytes
+        self.lifted_rate = self.arrays["lifted_rate"] = given.lifted_rate.copy()
+        self.busy = self.arrays["busy"] = np.zeros(classes, dtype=np.int64)
+        self.uplink_busy = self.arrays["uplink_busy"] = np.zeros(len(uplink_rate), dtype=np.int64)
+        self.rate = self.arrays["rate"] = np.zeros(classes)
+        self.served = self.arrays["served"] = np.zeros(classes)
+        self.part = self.arrays["part"] = np.zeros(classes)
+        self.capped_time = self.arrays["capped_time"] = np.zeros((classes, CAPS), dtype=np.int64)
+        self.capped = self.arrays["capped"] = np.zeros(classes, dtype=np.uint8)
+        self.since = self.arrays["since"] = np.zeros(classes, dtype=np.int64)
+        self.due = self.arrays["due"] = np.full(classes + len(uplink_rate), INT64_MAX, dtype=np.int64)
+        self.due_part = self.arrays["due_part"] = np.zeros(len(self.due))
+        self.empties = self.arrays["empties"] = np.zeros(len(self.due), dtype=np.uint8)
         members = np.bincount(class_of, minlength=classes) if streams else np.zeros(classes)
         self.first = np.concatenate([[0], np.cumsum(members)]).astype(np.int64)
-        self.active = np.zeros(classes, dtype=np.int32)
-        self.alike, self.load = given.alike, np.zeros(classes, dtype=np.int64)
+        self.active = self.arrays["active"] = np.zeros(classes, dtype=np.int32)
+        self.alike = given.alike
+        self.load = self.arrays["load"] = np.zeros(classes, dtype=np.int64)
         self.heap = np.zeros(streams, dtype=np.int32)
-        self.until = np.zeros(streams)
-        self.began_capped = np.zeros((streams, CAPS), dtype=np.int64)
-        self.queue, self.place = (np.arange(len(self.due), dtype=np.int32) for _ in range(2))
+        self.until = self.arrays["until"] = np.zeros(streams)
+        self.began_capped = self.arrays["began_capped"] = np.zeros((streams, CAPS), dtype=np.int64)
+        self.queue = self.arrays["queue"] = np.arange(len(self.due), dtype=np.int32)
+        self.place = self.arrays["place"] = np.arange(len(self.due), dtype=np.int32)
         self.joined = np.flatnonzero(joined).astype(np.int32)
         self.free = np.zeros(len(uplink_rate))
         self.waiting = np.zeros(len(uplink_rate), dtype=np.int64)
         self.settled = np.zeros(classes, dtype=np.uint8)
+
+    def save(self):
+        """Return the state of all streams and classes."""
+        nobody = np.zeros(0, dtype=np.int32)
+        of, number = expand(np.asarray(self.active))
+        heap = np.asarray(self.heap)[np.asarray(self.first)[of] + number]
+        return Columns(self, "stream").save(nobody), Columns(self, "class").save(nobody), heap
+
+    def restore(self, saved, streams):
+        """Take over what was saved of streams that are numbered ``streams`` here."""
+        of_streams, of_classes, heap = saved
+        Columns(self, "stream").restore(of_streams, streams)
+        Columns(self, "class").restore(of_classes)
+        of, number = expand(np.asarray(self.active))
+        np.asarray(self.heap)[np.asarray(self.first)[of] + number] = streams[heap]
 
     cdef int64_t next_due(self) noexcept nogil:
         """Return when the next stream is through or bucket empty; INT64_MAX when none ever is."""

@@ -4,6 +4,7 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t
 
 
 cdef class Operations:
+    cdef readonly dict arrays     # those of the columns that are kept, by name
     cdef int32_t[::1] of          # of each transfer: its operation, -1 for those between operations
     # Of a transfer with which a rank is done with its operation: the one with which it starts; else
     # -1. Empty where there is one operation that nobody waits for.

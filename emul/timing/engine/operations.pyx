@@ -11,6 +11,8 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns
+
 __all__ = ["EVER_DRY", "Operations"]
 
 EVER_DRY = -1
@@ -26,18 +28,21 @@ cdef class Operations:
     transfers with which a rank is done with its operation, the one with which it starts, else -1.
     """
 
-    # The columns of a checkpoint, as in emul.timing.engine.scheduler, by operation.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns.
     STATE = {
         "operation": "failed_at path lost_at up_at lost*",
         "given": "of start_of",
-        "made anew": "any_failed latest",
+        "made anew": "arrays any_failed latest",
     }
 
     def __init__(self, of, start_of, int64_t number):
+        self.arrays = {}
         self.of, self.start_of = of, start_of
-        self.failed_at = np.full(number, INT64_MAX, dtype=np.int64)
-        self.path, self.lost_at, self.up_at = (np.zeros(number, dtype=np.int64) for _ in range(3))
-        self.lost = np.full(number, -1, dtype=np.int32)
+        self.failed_at = self.arrays["failed_at"] = np.full(number, INT64_MAX, dtype=np.int64)
+        self.path = self.arrays["path"] = np.zeros(number, dtype=np.int64)
+        self.lost_at = self.arrays["lost_at"] = np.zeros(number, dtype=np.int64)
+        self.up_at = self.arrays["up_at"] = np.zeros(number, dtype=np.int64)
+        self.lost = self.arrays["lost"] = np.full(number, -1, dtype=np.int32)
         self.latest = -1
 
     @staticmethod
@@ -45,8 +50,14 @@ cdef class Operations:
         """Return the one operation of all ``transfers``."""
         return Operations(np.zeros(transfers, dtype=np.int32), np.zeros(0, dtype=np.int32), 1)
 
-    def put_back(self):
-        """Take note of the failures that were written into the columns."""
+    def save(self, which, number):
+        """Return the state of those operations in ``which``; ``number``: the new ones of transfers.
+        """
+        return Columns(self, "operation").save(number, which)
+
+    def restore(self, saved):
+        """Take over what was saved, of the first operations."""
+        Columns(self, "operation").restore(saved, slice(0, len(saved[0])))
         self.any_failed = np.min(self.failed_at, initial=INT64_MAX) < INT64_MAX
 
     cdef void fail(self, int64_t time, int32_t t, int64_t path, int64_t lost_at,

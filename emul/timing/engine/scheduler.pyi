@@ -4,35 +4,21 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.timing.effects.connection_table import ConnectionTable
+from emul.timing.engine.columns import Rows
 from emul.timing.engine.credit import Credit
 from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.operations import Operations
 from emul.timing.traffic import Transfers
 from emul.topology import Network
 
-__all__ = [
-    "CAUSES",
-    "CHANGE_EVENT",
-    "DEAD",
-    "DONE_EVENT",
-    "FIRST_STREAM",
-    "FREED_EVENT",
-    "NEVER_ENDS",
-    "STREAM_EVENT",
-    "TOO_LATE",
-    "Simulation",
-    "schedule",
-]
+__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "schedule"]
 
 _Timed = tuple[dict[str, npt.NDArray[np.int64]], str | tuple[str, int, int, int] | None]
 
+SavedState = tuple[Any, ...]
+
 CAUSES: tuple[str, str, str]
 DEAD: str
-CHANGE_EVENT: int
-DONE_EVENT: int
-FIRST_STREAM: int
-FREED_EVENT: int
-STREAM_EVENT: int
 NEVER_ENDS: str
 TOO_LATE: str
 
@@ -66,14 +52,12 @@ class Simulation:
         table: ConnectionTable,
         kept: int = 0,
         operations: Operations | None = None,
+        fluid: object = None,
     ) -> None: ...
     def advance(self, until_ps: int = ...) -> None: ...
-    def events(self) -> npt.NDArray[np.int64]: ...
-    def put_back(
-        self,
-        events: npt.NDArray[np.int64],
-        finished: npt.NDArray[np.int32],
-        until_ps: int,
+    def save(self, kept: npt.NDArray[np.bool_], going_on: npt.NDArray[np.bool_]) -> SavedState: ...
+    def restore(
+        self, saved: SavedState, until_ps: int, connections: Rows, streams: npt.NDArray[np.int64]
     ) -> None: ...
     def over(self) -> npt.NDArray[np.bool_]: ...
     def times(self) -> _Timed: ...

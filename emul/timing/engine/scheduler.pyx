@@ -55,12 +55,10 @@ from emul.timing.engine.paths cimport Paths, occupancy
 
 import numpy as np
 
+from emul.timing.engine.columns import Columns, renumbering
 from emul.timing.traffic import not_before_ps
 
-__all__ = [
-    "CAUSES", "CHANGE_EVENT", "DEAD", "DONE_EVENT", "FIRST_STREAM", "FREED_EVENT", "NEVER_ENDS",
-    "STREAM_EVENT", "TOO_LATE", "Simulation", "schedule",
-]
+__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "schedule"]
 
 cdef enum:
     HOPS = 3  # the sender's port, the connection, the receiver's port
@@ -70,8 +68,7 @@ cdef enum:
     ISSUE_CAUSE = 2
 
 CAUSES = ("done", "slot", "issue")
-DONE_EVENT, FREED_EVENT, STREAM_EVENT, CHANGE_EVENT = DONE, FREED, STREAM, CHANGE
-FIRST_STREAM = STREAMS_FROM
+SavedState = tuple
 
 TOO_LATE, DEAD, NEVER_ENDS = "too late", "dead", "never ends"
 
@@ -84,10 +81,12 @@ cdef double TIME_LIMIT_PS = 2.0 ** 62
 cdef class Simulation:
     """The events of a plan in their order. Its arguments are those of ``schedule``.
 
-    The first ``kept`` transfers were under way before: emul.timing.joint.checkpoint puts them back.
+    The first ``kept`` transfers were under way before, and are to be restored.
     ``operations``: those that the transfers are of; None for one, with which all ends if it fails.
+    ``fluid``: that of a simulation over the same connections that is no more of use, to be restored.
     """
 
+    cdef readonly dict arrays            # those of the columns that are kept, by name
     cdef int32_t[::1] src
     cdef int32_t[::1] dst
     cdef int64_t[::1] nbytes
@@ -125,9 +124,7 @@ cdef class Simulation:
     cdef bint too_late
     cdef Heap heap
 
-    # The columns of a checkpoint, by transfer, port and connection; a star marks numbers of
-    # transfers. Then the given attributes, and those that follow from the rest or from
-    # ``put_back``.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns.
     STATE = {
         "transfer": "on_link behind* finish legs arrival held_by* done waited_for* ordered_after* "
                     "start_cause done_cause",
@@ -136,10 +133,11 @@ cdef class Simulation:
         "given": "src dst nbytes begins host completion call not_before tail word edges operations "
                  "paths "
                  "connections credit egress kept",
-        "made anew": "ready begun handled too_late heap",
+        "made anew": "arrays ready begun handled too_late heap",
     }
 
-    def __cinit__(self, traffic, Edges edges, network, table, kept=0, operations=None):
+    def __cinit__(self, traffic, Edges edges, network, table, kept=0, operations=None,
+                  fluid=None):
         # A transfer has at most three events at once, or four where it is told when it is sent, a
         # stream and a changing way one each.
         set_up(&self.heap, (3 + edges.upon_sent) * len(traffic.src) + len(table.classes.of_stream)
@@ -148,21 +146,24 @@ cdef class Simulation:
     def __dealloc__(self):
         tear_down(&self.heap)
 
-    def __init__(self, traffic, Edges edges, network, table, int64_t kept=0, operations=None):
+    def __init__(self, traffic, Edges edges, network, table, int64_t kept=0, operations=None,
+                 fluid=None):
         cdef Py_ssize_t transfers = len(traffic.src)
+        nobody = np.full(transfers, -1, dtype=np.int32)
+        self.arrays = {}
         self.src, self.dst, self.nbytes = traffic.src, traffic.dst, traffic.nbytes
         self.begins = traffic.begins
         self.host, self.completion = traffic.host_ps, traffic.completion_ps
         self.call, self.not_before = traffic.call_ps, not_before_ps(traffic)
         self.tail, self.word = table.tail_ps, table.word_ps
         self.edges, self.paths = edges, Paths(network)
-        self.free = np.zeros(4 * network.world_size, dtype=np.int64)
-        self.user = np.full(4 * network.world_size, -1, dtype=np.int32)
-        self.on_link = np.full((transfers, HOPS), -1, dtype=np.int64)
-        self.behind = np.full((transfers, HOPS), -1, dtype=np.int32)
+        self.free = self.arrays["free"] = np.zeros(4 * network.world_size, dtype=np.int64)
+        self.user = self.arrays["user"] = np.full(4 * network.world_size, -1, dtype=np.int32)
+        self.on_link = self.arrays["on_link"] = np.full((transfers, HOPS), -1, dtype=np.int64)
+        self.behind = self.arrays["behind"] = np.full((transfers, HOPS), -1, dtype=np.int32)
         self.operations = operations or Operations.one(transfers)
         self.connections = Connections(
-            table, traffic.nbytes, self.on_link, self.behind, self.operations
+            table, traffic.nbytes, self.on_link, self.behind, self.operations, fluid
         )
         self.connections.heap = &self.heap
         self.credit = Credit(table)
@@ -170,16 +171,16 @@ cdef class Simulation:
         self.ready = (kept + np.flatnonzero(waited[kept:] == 0)).astype(np.int32)
         self.kept = kept
         self.egress = Egress(transfers, 4 * network.world_size)
-        self.finish = np.zeros(transfers, dtype=np.int64)
-        self.legs = np.full(transfers if len(table.classes.of_stream) else 0, 2, np.uint8)
-        self.arrival = np.zeros(transfers, dtype=np.int64)
-        self.held_by = np.full(transfers if len(table.rate) else 0, -1, dtype=np.int32)
-        self.arrived_last = np.full(len(table.rate), -1, dtype=np.int32)
-        self.done = np.full(transfers, -1, dtype=np.int64)
-        self.waited_for = np.full(transfers, -1, dtype=np.int32)
-        self.ordered_after = np.full(transfers, -1, dtype=np.int32)
-        self.start_cause = np.zeros(transfers, dtype=np.uint8)
-        self.done_cause = np.zeros(transfers, dtype=np.uint8)
+        self.finish = self.arrays["finish"] = np.zeros(transfers, dtype=np.int64)
+        self.legs = self.arrays["legs"] = np.full(transfers if len(table.classes.of_stream) else 0, 2, np.uint8)
+        self.arrival = self.arrays["arrival"] = np.zeros(transfers, dtype=np.int64)
+        self.held_by = self.arrays["held_by"] = nobody[:transfers if len(table.rate) else 0].copy()
+        self.arrived_last = self.arrays["arrived_last"] = np.full(len(table.rate), -1, dtype=np.int32)
+        self.done = self.arrays["done"] = np.full(transfers, -1, dtype=np.int64)
+        self.waited_for = self.arrays["waited_for"] = nobody.copy()
+        self.ordered_after = self.arrays["ordered_after"] = nobody.copy()
+        self.start_cause = self.arrays["start_cause"] = np.zeros(transfers, dtype=np.uint8)
+        self.done_cause = self.arrays["done_cause"] = np.zeros(transfers, dtype=np.uint8)
         self.begin_next()
         if kept == 0:
             self.connections.open()
@@ -210,35 +211,98 @@ cdef class Simulation:
             return True
         return self.too_late or self.connections.too_late
 
-    def events(self):
-        """Return the events to come: times in picoseconds, numbers, kinds of engine.connections."""
-        cdef int64_t at, size = size_of(&self.heap)
-        cdef int64_t[:, ::1] found = np.empty((3, size), dtype=np.int64)
+    def save(self, kept, going_on):
+        """Return the state of the transfers ``kept`` (transfers,), which are numbered anew.
+
+        All others are over, and all operations that are not ``going_on`` (operations,). Connections
+        and streams keep their numbers.
+        """
+        which, number = renumbering(kept)
+        return (
+            len(which),
+            Columns(self, "transfer").save(number, which),
+            Columns(self, "port").save(number),
+            Columns(self, "connection").save(number),
+            self.edges.save(which, number),
+            self.operations.save(np.flatnonzero(going_on), number),
+            self.egress.save(which, number),
+            self.credit.save(which, number),
+            self.connections.save(which, number),
+            self._events(number),
+        )
+
+    def _events(self, int32_t[::1] kept_as):
+        """Return the events to come, times, numbers and kinds, without those of no consequence.
+
+        Those of credit are left out, for they are made anew.
+        """
+        cdef int64_t at, number, found = 0, size = size_of(&self.heap)
+        cdef int64_t[:, ::1] events = np.empty((3, size), dtype=np.int64)
         cdef Event event
         for at in range(size):
             event = any_of(&self.heap, at)
-            found[0, at], found[1, at], found[2, at] = event.time, number_of(event), kind_of(event)
-        return np.asarray(found)
+            number = number_of(event)
+            if number >= 0:
+                number = kept_as[number]
+                if number < 0 or kind_of(event) == FREED:
+                    continue
+            events[0, found], events[1, found] = event.time, number
+            events[2, found] = kind_of(event)
+            found += 1
+        return np.asarray(events)[:, :found].copy()
 
-    def put_back(self, int64_t[:, ::1] events, int32_t[::1] finished, int64_t until_ps):
-        """Take ``events`` as they were given out, and tell new ones which transfers are done.
+    def restore(self, saved, int64_t until_ps, connections, streams):
+        """Take over what was saved at ``until_ps``, and tell new transfers which kept ones are done.
 
-        Those of credit are made anew: at ``until_ps``, who holds some follows from who has arrived.
-        The caller has written the other columns of kept transfers into the arrays.
+        ``connections``, ``streams``: the numbers here of those that were there. Events of credit
+        are made anew: who holds some follows from who has arrived.
         """
-        cdef int64_t at, edge
-        cdef int32_t t
+        (kept, of_transfers, of_ports, of_connections, of_edges, of_operations, of_egress,
+         of_credit, rest, events) = saved
+        assert kept == self.kept
+        Columns(self, "transfer").restore(of_transfers, slice(0, kept))
+        Columns(self, "port").restore(of_ports)
+        Columns(self, "connection").restore(of_connections, connections)
+        self.edges.restore(of_edges, kept)
+        self.operations.restore(of_operations)
+        self.egress.restore(of_egress, kept)
+        self.connections.restore(rest, kept, connections, streams)
+        self._restore_credit(of_credit, until_ps)
+        self._restore_events(events, np.append(streams, 0))
+        self._restore_done()
+
+    def _restore_credit(self, of_credit, int64_t until_ps):
+        cdef int64_t at
+        if self.credit.of.shape[0] == 0:
+            return
         holds = np.zeros(self.kept, dtype=bool)
         for at in range(self.kept):
             if self.credit.counts(at) and self.on_link[at, PORT] >= 0:
                 holds[at] = self.freed_ps(at) >= until_ps
                 if holds[at] and self.has_landed(at) and self.arrival[at] < until_ps:
                     push(&self.heap, self.freed_ps(at), at, FREED)
-        self.credit.put_back(holds, np.asarray(self.on_link)[:self.kept, PORT])
+        self.credit.restore(of_credit, holds, np.asarray(self.on_link)[:self.kept, PORT])
+
+    def _restore_events(self, int64_t[:, ::1] events, int64_t[::1] streams):
+        cdef int64_t at, number
         for at in range(events.shape[1]):
-            push(&self.heap, events[0, at], events[1, at], <int32_t>events[2, at])
+            number = events[1, at]
+            if events[2, at] == STREAM:
+                number = STREAMS_FROM + streams[number - STREAMS_FROM]
+            push(&self.heap, events[0, at], number, <int32_t>events[2, at])
+
+    def _restore_done(self):
+        """Tell new transfers which of the kept ones are done, in the order in which they were."""
+        done_ps = np.asarray(self.done)[:self.kept]
+        order = np.argsort(done_ps, kind="stable").astype(np.int32)
+        self._tell_new(order[np.count_nonzero(done_ps < 0):])
+
+    cdef void _tell_new(self, int32_t[::1] finished) noexcept nogil:
+        cdef int64_t at, edge
+        cdef int32_t t
         self.handled = finished.shape[0]
-        for t in finished:
+        for at in range(finished.shape[0]):
+            t = finished[at]
             for edge in range(self.edges.first[t], self.edges.first[t + 1]):
                 if self.edges.waiter[edge] >= self.kept:
                     self.let_start(self.done[t], self.edges.waiter[edge], t, UPON_DONE_CAUSE)

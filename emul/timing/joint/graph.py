@@ -18,19 +18,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from emul.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.dependencies import (
     STARTS_KIND,
-    UPON_ARRIVAL_KIND,
-    UPON_SENT_KIND,
     Edges,
     edges_between,
 )
 from emul.timing.engine.operations import Operations
 from emul.timing.engine.scheduler import CAUSES
+from emul.timing.joint.layout import COLUMNS, EdgeList, Layout, joined, stays
 from emul.timing.joint.rank_ops import (
-    CHANNELS,
     NOT_YET_PS,
     Arrive,
     Attach,
@@ -91,12 +89,6 @@ class _Placed:
         )
 
 
-COLUMNS = (
-    "src", "dst", "channel", "nbytes", "begins", "takes", "remainder", "host_ps", "completion_ps",
-    "growth",
-)  # fmt: skip
-
-
 class JointGraph:
     """Lays acts out as transfers of one schedule, in program order.
 
@@ -112,10 +104,9 @@ class JointGraph:
         self.issues: dict[Issue, _Placed] = {}
         self.arrivals: dict[Arrive, Int64Array] = {}
         self._columns: list[Transfers] = []
+        self._keys: list[Int64Array] = []  # of connections; NOBODY of ranks to themselves
         none: Int64Array = np.zeros(0, dtype=np.int64)
-        self._edges: list[tuple[Int64Array, Int64Array, UInt8Array]] = [
-            (none, none, none.astype(np.uint8))
-        ]
+        self._edges: list[EdgeList] = [(none, none, none.astype(np.uint8))]
         self.pending_ps = np.zeros(n, dtype=np.int64)
         self.at = self._stay(np.arange(n), clocks_ps)
 
@@ -137,6 +128,12 @@ class JointGraph:
         else:
             assert isinstance(op, Join)
             self._join(op.ranks)
+
+    @property
+    def keys(self) -> Int64Array:
+        """The keys of the connections of all transfers, as in drawn_delays: (transfers,)."""
+        self._join_pieces()
+        return self._keys[0]
 
     def transfers_and_edges(self) -> tuple[Transfers, Edges]:
         """Return all transfers, and who waits for whom."""
@@ -177,7 +174,11 @@ class JointGraph:
         return kept, over
 
     def without(self, kept: BoolArray, over: list[Issue]) -> JointGraph:
-        """Return the graph of transfers ``kept`` (transfers,), numbered anew, without ``over``."""
+        """Return the graph of transfers ``kept``, numbered anew, without the issues ``over``.
+
+        ``kept``: of the first transfers; those that were laid out since are kept too.
+        """
+        kept = np.append(kept, np.ones(self.size - len(kept), dtype=bool))
         number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
         self._join_pieces()
         (transfers,), ((earlier, later, kind),) = self._columns, self._edges
@@ -185,6 +186,7 @@ class JointGraph:
         both = kept[earlier] & kept[later]
         left, gone = copy(self), set(over)
         left._columns = [replace(transfers, **columns)]
+        left._keys = [self._keys[0][kept]]
         left._edges = [(number[earlier[both]], number[later[both]], kind[both])]
         left.issues = {
             issue: placed.renumbered(number)
@@ -198,14 +200,8 @@ class JointGraph:
     def _join_pieces(self) -> None:
         if len(self._columns) == len(self._edges) == 1:
             return
-        columns = {
-            name: np.concatenate([getattr(each, name) for each in self._columns])
-            for name in COLUMNS
-        }
-        credit = max(each.credit for each in self._columns)
-        self._columns = [
-            Transfers(**columns, credit=credit, call_ps=0, multiplicity=None, origin=None)
-        ]
+        self._columns = [joined(self._columns)]
+        self._keys = [np.concatenate(self._keys)]
         earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
         self._edges = [(earlier, later, kind)]
 
@@ -260,38 +256,28 @@ class JointGraph:
         clocks_ps[timeline.done_ps[self.at] < 0] = NOT_YET_PS
         return clocks_ps
 
-    def arrivals_ps(self, timeline: Timeline) -> Int64Array:
-        """Return the moments of all arrivals that are not used up."""
-        numbers = list(self.arrivals.values())
-        return timeline.done_ps[np.concatenate(numbers)] if numbers else np.zeros(0, np.int64)
-
     def _issue(self, op: Issue) -> None:
         footprint, ranks = op.footprint, op.footprint.ranks
         issued = self._issued(op)
-        starts = self._stay(ranks, np.full(len(ranks), footprint.call_ps))
-        here = issued != NOBODY
-        self._wait_for(issued[here], starts[here])
+        layout = Layout.of(footprint)
+        numbers = self._add(layout.transfers, layout.keys)
+        first, size = numbers.start, len(ranks)
+        earlier, later, kind = layout.edges
+        self._edges.append((earlier + first, later + first, kind))
+        starts = np.arange(first, first + size)
+        ends = np.arange(numbers.stop - size, numbers.stop)
+        if issued.min(initial=0) == NOBODY:
+            here = issued != NOBODY
+            self._wait_for(issued[here], starts[here])
+        else:
+            self._wait_for(issued, starts)
         before = None if op.after is None else self.issues.get(op.after)
         if before is not None:
             orders = slice(None) if op.ordered is None else np.searchsorted(ranks, op.ordered)
             self._wait_for(before.ends[orders], starts[orders])
         if op.not_before_ps is not None:
             self._wait_for(self._stay(ranks, op.not_before_ps), starts)
-        lines = self._add(_on_its_channels(footprint))
-        self._edges.append(
-            (footprint.earlier + lines.start, footprint.later + lines.start, footprint.kind)
-        )
-        numbers = np.arange(lines.start, lines.stop)
-        sender, receiver = (
-            np.searchsorted(ranks, each)
-            for each in (footprint.transfers.src, footprint.transfers.dst)
-        )
-        self._wait_for(starts[sender], numbers)
-        ends = self._stay(ranks, np.zeros(len(ranks)), after=starts)
-        self._wait_for(numbers, ends[receiver])
-        if footprint.release != "issue":
-            upon = UPON_SENT_KIND if footprint.release == "sent" else UPON_ARRIVAL_KIND
-            self._wait_for(numbers, ends[sender], STARTS_KIND | upon)
+        lines = slice(first + size, first + size + len(footprint.transfers.src))
         self.issues[op] = _Placed(footprint, lines, issued, starts, ends)
 
     def _issued(self, op: Issue) -> Int64Array:
@@ -364,48 +350,24 @@ class JointGraph:
         after: Int64Array | None = None,
     ) -> Int64Array:
         """Add a transfer of each of ``ranks`` to itself, which takes so long; number them."""
-        size = len(ranks)
-        nothing: Int64Array = np.zeros(size, dtype=np.int64)
-        own = ranks.astype(np.int32)
-        lines = self._add(
-            Transfers(
-                src=own,
-                dst=own,
-                channel=np.zeros(size, dtype=np.int32),
-                nbytes=nothing,
-                begins=np.zeros(size, dtype=np.uint8),
-                takes=nothing,
-                remainder=np.zeros(size, dtype=np.uint8),
-                credit=0,
-                host_ps=host_ps.astype(np.int64),
-                completion_ps=nothing,
-                call_ps=0,
-                multiplicity=None,
-                origin=None,
-                growth=np.ones(size, dtype=np.int64),
-            )
-        )
+        transfers = stays(ranks, host_ps)
+        lines = self._add(transfers, np.full(len(ranks), NOBODY, dtype=np.int64))
         numbers = np.arange(lines.start, lines.stop)
         if after is not None:
             self._wait_for(after, numbers)
         return numbers
 
-    def _add(self, transfers: Transfers) -> slice:
-        """Add ``transfers``; return their numbers."""
+    def _add(self, transfers: Transfers, keys: Int64Array) -> slice:
+        """Add ``transfers`` on connections with these ``keys``; return their numbers."""
         first = self.size
         self.size += len(transfers.src)
         self._columns.append(transfers)
+        self._keys.append(keys)
         return slice(first, self.size)
 
     def _wait_for(self, earlier: Int64Array, later: Int64Array, kind: int = STARTS_KIND) -> None:
         """Let each of ``later`` start after its one of ``earlier``."""
         self._edges.append((earlier, later, np.full(len(earlier), kind, dtype=np.uint8)))
-
-
-def _on_its_channels(footprint: Footprint) -> Transfers:
-    """Return the transfers of ``footprint`` on the channels of its communicator."""
-    own = footprint.transfers
-    return replace(own, channel=own.channel + np.int32(footprint.communicator * CHANNELS))
 
 
 def _moments(placed: _Placed, done_ps: Int64Array, roots: _Roots) -> Moments:

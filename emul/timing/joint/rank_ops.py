@@ -49,7 +49,7 @@ CHANNELS = MOST_CHANNELS
 """Of a communicator; the connections of the next one are numbered after them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Footprint:
     """The transfers of one collective between ``ranks`` of the world, and who waits for whom.
 
@@ -59,7 +59,8 @@ class Footprint:
     software before it sends anything. ``jitter_ps``, ``tail_ps``: the delay of each transfer
     by chance, and ``credited``: whose credit it takes, as if the collective were alone, as in
     emul.timing.effects.connection_table. ``release``: when a sender is done. ``redrawn``: draws the
-    delays of a later operation, None where nothing is late by chance.
+    delays of a later operation, None where nothing is late by chance; ``drawn_from``: the footprint
+    that is the same but for these delays, if there is one.
     """
 
     ranks: Int32Array
@@ -74,6 +75,7 @@ class Footprint:
     credited: Int32Array
     release: Release
     redrawn: Callable[[Draws], tuple[Int64Array, Int64Array]] | None
+    drawn_from: Footprint | None = None
 
     __repr__ = brief
 
@@ -152,7 +154,8 @@ class Footprint:
         if self.redrawn is None:
             return self
         jitter_ps, tail_ps = self.redrawn(Draws(self.communicator, messages))
-        return replace(self, jitter_ps=jitter_ps, tail_ps=tail_ps)
+        first = self.drawn_from or self
+        return replace(self, jitter_ps=jitter_ps, tail_ps=tail_ps, drawn_from=first)
 
 
 def _alone(transfers: Transfers) -> Transfers:

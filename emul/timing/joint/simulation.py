@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from emul.arrays import Int64Array
+from emul.arrays import BoolArray, Int64Array
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.effects.link_states import NEVER
 from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.operations import Operations
 from emul.timing.engine.scheduler import Simulation
 from emul.timing.joint.checkpoint import Checkpoint
+from emul.timing.joint.connections import KnownConnections
 from emul.timing.joint.graph import JointGraph
 from emul.timing.joint.rank_ops import (
     NOT_YET_PS,
@@ -58,6 +61,15 @@ class JointSimulation:
         self._graph = JointGraph(clocks_ps)
         self._checkpoint: Checkpoint | None = None
         self._outcome: Outcome | None = None  # of all issues so far
+        self._known = KnownConnections.between(
+            np.zeros(0, dtype=np.int64), self.network, seed, self.windows
+        )
+        self._table: ConnectionTable | None = None  # the last one
+        # The compiled streams of the last simulation, to be used again over the same connections.
+        self._last: tuple[object, KnownConnections] = (None, self._known)
+        self._passed: _Passed | None = None  # on the way to the last outcome
+        self._bound_ps = 0  # all that is issued from now on comes then, or later
+        self._arrived_ps: dict[Arrive, int] = {}  # no rank of an arrival came earlier
         self._clocks_ps: Int64Array | None = clocks_ps.copy()  # as long as they are known
         self._waited: set[Issue] = set()  # of those that are kept, and not settled
         self._failures: dict[int, Failure] = {}  # by the last times of all transfers
@@ -69,13 +81,11 @@ class JointSimulation:
     def take(self, op: RankOp) -> None:
         """Let the ranks do one act more."""
         if isinstance(op, Issue | Attach):
-            if self._clocks_are_settled and not op.arrivals:
-                self._waited.clear()
-            elif self._waited:
-                self._clocks_ps = None
-            self._outcome = None
+            self._begin(op)
         elif isinstance(op, Arrive):
-            self._outcome = None
+            self._raise_bound()
+            known = self._clocks_ps
+            self._arrived_ps[op] = self._bound_ps if known is None else int(known[op.ranks].min())
         elif isinstance(op, Wait) and op.issue in self._graph.issues:
             self._waited.add(op.issue)
             if self._outcome is None:
@@ -83,6 +93,17 @@ class JointSimulation:
         self._graph.take(op)
         if self._clocks_ps is not None:
             self._clocks_ps = self._after(op, self._clocks_ps)
+
+    def _begin(self, op: Issue | Attach) -> None:
+        """Forget what a further operation may change."""
+        self._raise_bound()
+        for arrive in op.arrivals:
+            del self._arrived_ps[arrive]
+        if self._clocks_are_settled and not op.arrivals:
+            self._waited.clear()
+        elif self._waited:
+            self._clocks_ps = None
+        self._outcome = None
 
     @property
     def clocks_are_known(self) -> bool:
@@ -104,7 +125,7 @@ class JointSimulation:
         if self._outcome is None:
             timeline = simulated(
                 lambda: (*self._graph.transfers_and_edges(), self.network),
-                self._table,
+                self._table_of,
                 self._times,
                 self.start_s,
                 at_ps=self.base_ps,
@@ -128,6 +149,11 @@ class JointSimulation:
         last_ps = max(int(moments[issue].done_ps.max()) for issue in self._waited)
         return last_ps <= int(self._clocks_ps.min())
 
+    def _raise_bound(self) -> None:
+        """Let all that is to come be later than the clocks, and than arrivals not used up."""
+        if self._clocks_ps is not None:
+            self._bound_ps = min([int(self._clocks_ps.min()), *self._arrived_ps.values()])
+
     def _after(self, op: RankOp, clocks_ps: Int64Array) -> Int64Array:
         """Return the clocks after ``op``, no issue; the moments that it waits for are known."""
         clocks_ps = clocks_ps.copy()
@@ -146,54 +172,69 @@ class JointSimulation:
     def advance(self) -> list[Issue]:
         """Drop the transfers that are over for good; return the collectives among them.
 
-        Those were done before the earliest clock, or arrival that is not used up: all later
+        Those were over before the earliest clock, or arrival that is not used up: all later
         operations of the ranks come after it. The times of the rest stay the same, to the
         picosecond.
         """
-        outcome = self.outcome()  # tells the moments of all that is dropped
-        arrivals_ps = self._graph.arrivals_ps(outcome.timeline)
-        until_ps = min(int(self.clocks_ps().min()), int(arrivals_ps.min(initial=NOT_YET_PS)))
-        if until_ps <= self._from_ps or until_ps >= NOT_YET_PS:
+        self.outcome()  # tells the moments of all that is dropped
+        self._raise_bound()
+        if self._bound_ps <= self._from_ps or self._bound_ps >= NOT_YET_PS:
             return []
-        transfers, edges = self._graph.transfers_and_edges()
-        # As far as all of it was looked at, for stalls look ahead to the end of an outage.
-        table = self._table(
-            transfers, self.network, outcome.timeline.connection_table.states.until_s
-        )
-        simulation = self._simulation(transfers, edges, table)
+        if self._passed is None or self._passed.until_ps < self._bound_ps:
+            assert self._table is not None
+            transfers, edges = self._graph.transfers_and_edges()
+            # As far as all of it was looked at, for stalls look ahead to the end of an outage.
+            table = self._table_of(transfers, self.network, self._table.states.until_s)
+            self._pass(self._simulation(transfers, edges, table), self._bound_ps)
+        return self.let_go()
+
+    def let_go(self) -> list[Issue]:
+        """Drop what was over when the last outcome was asked before; return the collectives.
+
+        That costs little where ``advance`` would have to look anew.
+        """
+        self.outcome()
+        passed, self._passed = self._passed, None
+        if passed is None:
+            return []
+        left = self._graph.without(passed.kept, passed.over)
+        # Both or, if interrupted before, neither.
+        self._graph, self._checkpoint = left, passed.checkpoint
+        self._waited.difference_update(passed.over)
+        return passed.over
+
+    def _pass(self, simulation: Simulation, until_ps: int) -> None:
+        """Take a simulation to ``until_ps``, and note what is over then, and how it stands."""
         simulation.advance(until_ps)
         kept, over = self._graph.kept(simulation.over())
-        before, gone = self._checkpoint, set(over)
+        gone = set(over)
         going_on = np.array([issue not in gone for issue in self._graph.issues], dtype=bool)
-        checkpoint = Checkpoint.of(simulation, transfers, table, kept, going_on, until_ps, before)
-        left = self._graph.without(kept, over)
-        self._graph, self._checkpoint = left, checkpoint  # both or, if interrupted before, neither
-        self._waited.difference_update(over)
-        return over
+        checkpoint = Checkpoint.of(simulation, self._known, kept, going_on, until_ps)
+        self._passed = _Passed(until_ps, checkpoint, kept, over)
 
     @property
     def _from_ps(self) -> int:
         return 0 if self._checkpoint is None else self._checkpoint.until_ps
 
-    def _table(self, transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
-        joint = ConnectionTable.of(
+    def _table_of(self, transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
+        self._known = self._known.including(self._graph.keys)
+        self._table = self._known.table_of(
             transfers,
-            seen,
-            seed=self.seed,
+            self._graph.keys,
             start_s=self.start_s,
             until_s=until_s,
             at_ps=self.base_ps,
             from_ps=self._from_ps,
-            windows=self.windows,
-            all_trunks=True,
-            draws=None,
         )
-        return self._graph.with_own(joint)
+        return self._graph.with_own(self._table)
 
     def _times(
         self, transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable
     ) -> Timed:
         simulation = self._simulation(transfers, edges, table)
+        self._passed = None
+        if self._from_ps < self._bound_ps < NOT_YET_PS:
+            self._pass(simulation, self._bound_ps)
         simulation.advance()
         operations = simulation.operations
         failed = np.asarray(operations.failed_at) < NEVER
@@ -219,7 +260,20 @@ class JointSimulation:
     def _simulation(self, transfers: Transfers, edges: Edges, table: ConnectionTable) -> Simulation:
         checkpoint, operations = self._checkpoint, self._graph.operations()
         kept = 0 if checkpoint is None else checkpoint.size
-        simulation = Simulation(transfers, edges, self.network, table, kept, operations)
+        fluid, known = self._last
+        fluid = fluid if checkpoint and known is self._known else None
+        simulation = Simulation(transfers, edges, self.network, table, kept, operations, fluid)
         if checkpoint is not None:
-            checkpoint.put_back(simulation, transfers, table)
+            checkpoint.put_back(simulation, self._known)
+        self._last = simulation.connections.fluid, self._known
         return simulation
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """How all stood at ``until_ps``: the transfers ``kept``, (transfers,), the issues ``over``."""
+
+    until_ps: int
+    checkpoint: Checkpoint
+    kept: BoolArray
+    over: list[Issue]
