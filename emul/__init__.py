@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from emul.runtime.handle import Handle
     from emul.runtime.history import HistoryRow, Passage
     from emul.runtime.prediction import Prediction
+    from emul.runtime.program_run import ProgramRun
     from emul.runtime.run import Run
     from emul.stacks import Stack
     from emul.timing import CriticalPath, Moments, Segment, Slicing, Timeline
@@ -71,6 +72,7 @@ __all__ = [
     "PlanError",
     "Prediction",
     "ProgramError",
+    "ProgramRun",
     "RoundingError",
     "Run",
     "Segment",
@@ -106,6 +108,7 @@ _ROOM_OF = {
     "Node": "emul.topology",
     "Passage": "emul.runtime.history",
     "Prediction": "emul.runtime.prediction",
+    "ProgramRun": "emul.runtime.program_run",
     "RoundingError": "emul.ops",
     "Run": "emul.runtime.run",
     "Segment": "emul.timing",

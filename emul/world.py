@@ -284,8 +284,9 @@ class World(Communicator):
         ranks to their acts, or a function that returns the acts of a rank. Nothing is computed on
         arrays. Groups of equal ranks and name are one communicator, also in later programs.
 
-        Raises ProgramError, which names ranks and calls, where ranks do not meet; ArgumentError on
-        the wall clock, and for a program of other ranks. The clocks are then where they stood.
+        Raises ProgramError, which names ranks and calls, where ranks do not meet: then the clocks
+        are at some moment of the program and its operations are left open, so ``restart`` before
+        another one. ArgumentError on the wall clock, and for a program of other ranks.
 
         >>> from emul.programs import Compute, Issue, Wait
         >>> world = World("three-campus")

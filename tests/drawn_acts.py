@@ -91,7 +91,7 @@ class _Drawn:
         count = rng.randrange(1, 5)
         if rng.random() < 0.5:
             group = rng.choice(self.groups)
-            call = Issue("all_reduce", count, group=group, name=name)
+            call = Issue("all_reduce", count, group=group, algorithm="ring", name=name)
             for rank in self.ranks if group.ranks is None else group.ranks:
                 self.issue(rank, call)
         else:

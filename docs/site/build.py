@@ -40,6 +40,7 @@ CONTENTS = {
         "plan-campuses",
         "invent",
         "train",
+        "programs-from-logs",
         "reading-results",
         "binding",
         "trust",

@@ -9,7 +9,6 @@ from emul.programs.acts import (
     Recv,
     Send,
     Wait,
-    barrier,
 )
 from emul.programs.groups import WORLD, RankGroup
 from emul.programs.log import Log, write_acts
@@ -26,6 +25,5 @@ __all__ = [
     "Recv",
     "Send",
     "Wait",
-    "barrier",
     "write_acts",
 ]

@@ -28,7 +28,6 @@ __all__ = [
     "Recv",
     "Send",
     "Wait",
-    "barrier",
 ]
 
 MOST_SECONDS = 4e6
@@ -122,6 +121,11 @@ class Issue:
             _set(self, shift=_shift(self.shift, self.collective))
         _check_words(self.name, self.at_s)
 
+    @classmethod
+    def barrier(cls, group: RankGroup = WORLD, *, name: str = "") -> Issue:
+        """Return the issue of a barrier, which is timed as an all_reduce of one byte."""
+        return cls("all_reduce", 1, dtype="uint8", op="max", group=group, name=name)
+
     def __str__(self) -> str:
         """Name the call as errors do."""
         counts = self.count if isinstance(self.count, int) else shown(list(self.count))
@@ -209,9 +213,10 @@ class Wait:
             _check_words(self.of, self.at_s)
             if not self.of:
                 raise ArgumentError("of '': needed a name, or the number of an operation")
-        else:
-            _set(self, of=whole(self.of, "of", -MOST_ELEMENTS, MOST_ELEMENTS))
-            _check_words("", self.at_s)
+            return
+        if type(self.of) is not int:
+            _set(self, of=whole(self.of, "of"))
+        _check_words("", self.at_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,17 +234,6 @@ class Mark:
 
 
 Act = Compute | Issue | Send | Recv | Wait | Mark
-Operating = Issue | Send | Recv
-"""Acts that are waited for."""
-
-
-def barrier(group: RankGroup = WORLD, *, name: str = "") -> Issue:
-    """Return the issue of a barrier, which is timed as an all_reduce of one byte.
-
-    >>> barrier().collective
-    'all_reduce'
-    """
-    return Issue("all_reduce", 1, dtype="uint8", op="max", group=group, name=name)
 
 
 def _set(act: object, **values: object) -> None:

@@ -247,6 +247,7 @@ class _Reader:
         self.lines: dict[int, array[int]] = {}
         self.files: dict[int, Path] = {}
         self.written_by = ""
+        self.groups = {WORLD: WORLD}  # one object of each: files of all ranks name the same ones
         self._number, self._asked = 0, 1
 
     def read(self, path: Path) -> None:
@@ -295,7 +296,8 @@ class _Reader:
     def _add(self, entry: dict[str, Any], file: _File) -> None:
         """Add the act, or the group, of one line."""
         if "act" not in entry:
-            file.add_group(entry)
+            number, group = file.group(entry)
+            file.groups[number] = self.groups.setdefault(group, group)
             return
         rank = file.rank
         if rank is None:
@@ -344,8 +346,8 @@ class _File:
             raise self.refusal("rank", entry, f"a rank from 0 to {self.world_size - 1}")
         return rank
 
-    def add_group(self, entry: dict[str, Any]) -> None:
-        """Take the group of the line."""
+    def group(self, entry: dict[str, Any]) -> tuple[int, RankGroup]:
+        """Return the group of the line, and its number in the file."""
         if "group" not in entry:
             raise self.place.refusal(entry, "an act, or a group")
         self.check_keys(entry, ("group", "ranks", "name"))
@@ -355,10 +357,10 @@ class _File:
         ranks = entry.get("ranks")
         if ranks is not None and not isinstance(ranks, list):
             raise self.refusal("ranks", entry, "a list of ranks")
-        group = self._checked(RankGroup, {"ranks": ranks, "name": entry.get("name", "")})
+        group: RankGroup = self._checked(RankGroup, {"ranks": ranks, "name": entry.get("name", "")})
         if group.ranks is not None and group.ranks[-1] >= self.world_size:
             raise self.refusal("ranks", entry, f"ranks from 0 to {self.world_size - 1}")
-        self.groups[number] = group
+        return number, group
 
     def act(self, entry: dict[str, Any]) -> Act:
         """Return the act of the line."""
@@ -372,13 +374,13 @@ class _File:
             missing = ", ".join(each for each, _ in FIELDS[kind] if each in required - entry.keys())
             raise self.place.complaint(f"{name} without {missing}: needed {listed(required)}")
         if "group" in entry:
-            entry["group"] = self._group(entry)
+            entry["group"] = self._known_group(entry)
         if not _is_name(entry.get("algorithm", "")):
             raise self.refusal("algorithm", entry, NAME)
         found: Act = self._checked(kind, entry)
         return found
 
-    def _group(self, entry: dict[str, Any]) -> RankGroup:
+    def _known_group(self, entry: dict[str, Any]) -> RankGroup:
         number = entry["group"]
         if type(number) is not int or number not in self.groups:
             raise self.refusal("group", entry, "the number of a group in a line before")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Collection, Iterator
 from functools import lru_cache
@@ -58,7 +59,7 @@ class UnlikeError(Exception):
         self.operation = operation
 
 
-class Operation:
+class Operation(ABC):
     """One operation, from the first rank that comes to it.
 
     ``issued``: the operation of the clocks, None as long as other ranks have to come first.
@@ -75,9 +76,9 @@ class Operation:
         self.came = came
         self.stopped: list[int] = []
 
+    @abstractmethod
     def lacking(self) -> str:
         """Return in words which ranks have not come."""
-        raise NotImplementedError
 
 
 class Collective(Operation):

@@ -171,9 +171,9 @@ class RankClocks:
                 self._period.wait(operation, fresh)
 
     def compute(self, duration_ps: int | Int64Array, ranks: Int32Array | None) -> None:
-        """Let some ranks compute for ``duration_ps``, or each for its own (ranks,); None: all, alike.
+        """Let some ranks compute for ``duration_ps``, or each for its own (ranks,).
 
-        Raises TimeLimitError.
+        ``ranks``: None for all, for as long. Raises TimeLimitError.
         """
         longest_ps = duration_ps if isinstance(duration_ps, int) else int(duration_ps.max())
         with self._lock:

@@ -50,9 +50,10 @@ class MarkRow(NamedTuple):
 class ProgramRun:
     """The moments of a program: see World.run.
 
-    ``time_s``: from the earliest clock before it to the latest after it. ``ranks_now_s`` (n,): the
-    clocks after it. ``marks``: in the order of time, then of ranks. ``operations``: the rows of the
-    World's history that the program added, the last 4096.
+    ``time_s``: from the latest clock before it to the latest after it. ``ranks_now_s`` (n,): the
+    clocks after it. ``marks``: in the order of time, then of ranks, each with its ``name``, its
+    ``rank`` and ``at_s``, the clock of the rank there. ``operations``: the rows of the World's
+    history that the program added, the last 4096; that of a failed operation says why.
     """
 
     time_s: float
@@ -87,6 +88,7 @@ class _Member:
     ranks: Int32Array
     number: int
     planner: Planner
+    ordered: None = None
     release: Release = "arrival"
 
     @property
@@ -147,7 +149,7 @@ class ProgramClocks:
         if member is None:
             member = self._marking[key] = self._new_member(key)
         shape = Shape.of(COLLECTIVES["send_recv"], len(ranks), 0)
-        operation = self._issue(member, Request(shape, 1), (), MARK)
+        operation = self._issue(member, Request(shape, 1, algorithm="direct"), (), MARK)
         self.engine.clocks.wait(operation)
         self._marks.append((name, operation))
 
@@ -192,7 +194,7 @@ def run_program(clocks: ProgramClocks, program: Program) -> ProgramRun:
     by_rank, places = _by_rank(program, size)
     before = rank_clocks.history()
     first = before[-1].number + 1 if before else 0
-    began_ps = int(rank_clocks.clocks_ps().min())
+    began_ps = rank_clocks.moment_ps()
     try:
         merge(by_rank, clocks, places)
     finally:

@@ -38,6 +38,14 @@ CLASSES = {
         "How do I look at several collectives in flight?",
         ("Handle", "Moments", "HistoryRow"),
     ),
+    "programs": (
+        "How does each rank go on at its own pace?",
+        (
+            "ProgramRun",
+            *(f"programs.{each}" for each in ("Log", "write_acts", "RankGroup", "Compute")),
+            *(f"programs.{each}" for each in ("Issue", "Send", "Recv", "Wait", "Mark")),
+        ),
+    ),
     "topology": (
         "How is a topology made in Python?",
         ("Topology", "Site", "Node", "Trunk", "Link", "Slicing", "Stack"),
@@ -61,7 +69,10 @@ OLD_NAMES = {"Passage", "__version__"}
 
 
 def named(name: str) -> Any:
-    """Return the public object ``name``."""
+    """Return the public object ``name``, also of a room, as programs.Log."""
+    room, _, own = name.rpartition(".")
+    if room:
+        return getattr(getattr(emul, room), own)
     return getattr(emul, name, None) or getattr(plans, name)
 
 

@@ -20,7 +20,6 @@ from emul.programs import (
     Recv,
     Send,
     Wait,
-    barrier,
 )
 
 
@@ -127,5 +126,5 @@ def test_calls_say_themselves_as_errors_do():
 
 
 def test_a_barrier_is_an_all_reduce_of_one_byte():
-    act = barrier(RankGroup([0, 1]), name="meet")
+    act = Issue.barrier(RankGroup([0, 1]), name="meet")
     assert (act.count, act.dtype, act.group.ranks, act.name) == (1, "uint8", (0, 1), "meet")

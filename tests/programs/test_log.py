@@ -87,6 +87,13 @@ def test_a_file_by_hand_is_read(path):
     assert read.written_by == "a test"
 
 
+def test_a_group_is_one_object_in_the_files_of_all_ranks(tmp_path):
+    """Or groups of many ranks would be compared rank by rank, at every act."""
+    LOG.write_by_rank(tmp_path)
+    read = Log.read(tmp_path)
+    assert read.acts[0][1].group is read.acts[1][0].group
+
+
 def test_acts_know_their_lines(path):
     LOG.write(path)
     read = Log.read(path)
