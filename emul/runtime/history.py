@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from emul.reading.brief import brief
 from emul.timing import Timeline
 from emul.timing.traced import Crossings, Lines
 from emul.timing.traffic import Origin
+
+if TYPE_CHECKING:
+    from emul.runtime.operation_times import OperationTimes
 
 __all__ = ["TRANSFER", "History", "HistoryEntry", "HistoryRow", "Passage", "SentTransfers"]
 
@@ -120,14 +123,20 @@ class SentLines(NamedTuple):
 
 
 class HistoryEntry:
-    """A row that is yet to be numbered, and its transfers; None when they are forgotten."""
+    """A row that is yet to be numbered, and its transfers; None when they are forgotten.
 
-    __slots__ = ("row", "sent")
+    ``times``: those of the operation, for the record; None when that has them.
+    """
 
-    def __init__(self, row: tuple[str, int, int, int, int], sent: SentTransfers) -> None:
-        """Take the fields of a HistoryRow after its number, and the transfers."""
+    __slots__ = ("row", "sent", "times")
+
+    def __init__(
+        self, row: tuple[str, int, int, int, int], sent: SentTransfers, times: OperationTimes
+    ) -> None:
+        """Take the fields of a HistoryRow after its number, the transfers and the times."""
         self.row = row
         self.sent: SentTransfers | SentLines | None = sent
+        self.times: OperationTimes | None = times
 
     @property
     def lines(self) -> int:
@@ -179,6 +188,11 @@ class History:
         self._first = 0  # the number of the first entry
         self._bare = 0  # number of entries, the first ones, without transfers
         self._size = 0  # transfers of all
+
+    @property
+    def next_number(self) -> int:
+        """The number of the entry that is added next."""
+        return self._first + len(self._entries)
 
     def add(self, entry: HistoryEntry) -> None:
         """Add an entry, and forget the oldest ones beyond the limits."""
