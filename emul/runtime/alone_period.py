@@ -337,7 +337,9 @@ class AlonePeriod:
     def _is_over(self, act: Act, until_ps: int) -> bool:
         """Say whether nothing to come can hang on an act otherwise than by the clocks after it."""
         if isinstance(act, Arrived):
-            return act.arrival not in self.arrivals
+            users = (each for each in self.acts if isinstance(each, Issued | Attached))
+            used = any(act.arrival in each.arrivals for each in users)
+            return not used and act.arrival not in self.arrivals
         return not isinstance(act, Issued) or (act.last_ps <= until_ps and not len(act.missing))
 
     def _pass(self, act: Act, entries: list[HistoryEntry]) -> None:
