@@ -350,7 +350,7 @@ class World(Communicator):
         >>> run = world.all_reduce(np.ones((world.size, 6), np.float32))
         >>> path = world.critical_path()
         >>> path.time_s == world.now_s, path.binding
-        (True, 'compute of rank 3')
+        (True, 'compute')
 
         """
         return self.engine.clocks.critical_path(since, until)

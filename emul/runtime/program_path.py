@@ -183,8 +183,7 @@ class ProgramPath:
         spent = _sums((row.operation, row.duration_ps) for row in passed)
         visits = counted(len(passed), "operation")
         yield (
-            f"Communication: {self._share(sum(spent.values()))}, exposed in {visits}: "
-            f"{self._named(spent)}."
+            f"Communication: {self._share(sum(spent.values()))} in {visits}: {self._named(spent)}."
         )
         for place, ps in list(self._spent_ps(lambda part: part.place, links=True).items())[:NAMED]:
             terms = _sums((p.term, p.duration_ps) for p in self.parts if p.place == place)
@@ -199,9 +198,9 @@ class ProgramPath:
     def _named(self, spent: dict[str, int]) -> str:
         """Return the largest of ``spent`` with their times, and the sum of the others."""
         items = list(spent.items())
-        named = [f"{self._time(ps)} {name}" for name, ps in items[:NAMED]]
+        named = [f"{self._time(ps)} of {name}" for name, ps in items[:NAMED]]
         if rest := items[NAMED:]:
-            named.append(f"{self._time(sum(ps for _, ps in rest))} in {len(rest)} others")
+            named.append(f"{self._time(sum(ps for _, ps in rest))} of {len(rest)} others")
         return ", ".join(named)
 
     def _share(self, ps: int) -> str:
@@ -210,9 +209,7 @@ class ProgramPath:
     def _time(self, ps: int) -> str:
         return format_time(ps / PS_PER_S)
 
-    def _spent_ps(
-        self, key: Callable[[PathPart], str], *, links: bool = False
-    ) -> dict[str, int]:
+    def _spent_ps(self, key: Callable[[PathPart], str], *, links: bool = False) -> dict[str, int]:
         """Return the picoseconds by key, the most first; with ``links``, not those of compute."""
         return _sums(
             (key(part), part.duration_ps)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from emul.arrays import Int32Array, Int64Array
+from emul.arrays import Int32Array
 from emul.errors import ArgumentError
 from emul.runtime.alone_period import Arrival
 from emul.runtime.history import HistoryEntry
@@ -90,9 +90,7 @@ def _marks(
 class _ProgramWalk:
     """Walks from a rank's clock at a place of the program back through its causes."""
 
-    def __init__(
-        self, record: Record, times_of: Callable[[Operation], OperationTimes]
-    ) -> None:
+    def __init__(self, record: Record, times_of: Callable[[Operation], OperationTimes]) -> None:
         self.record, self.times_of = record, times_of
         self.acts = record.acts
         self.issued_at: dict[Operation, int] = {}
@@ -148,9 +146,12 @@ class _ProgramWalk:
             if isinstance(act, ComputeAct):
                 if act.duration_ps and (act.ranks is None or _has(act.ranks, rank)):
                     return earlier
-            elif isinstance(act, WaitAct) and _has(act.ranks, rank):
-                if self.times_of(act.operation).done(rank) == at_ps:
-                    return earlier
+            elif (
+                isinstance(act, WaitAct)
+                and _has(act.ranks, rank)
+                and self.times_of(act.operation).done(rank) == at_ps
+            ):
+                return earlier
         return -1
 
     def _held_by(self, operation: Operation, rank: int, at_ps: int) -> Operation | None:
@@ -175,7 +176,9 @@ class _ProgramWalk:
         path = times.path_to_end(rank)
         if path is None:
             from_rank = _straggler(operation, rank)
-            segments = (Segment(NOT_KEPT, NOT_KEPT, at_ps - times.started(from_rank)),)
+            segments: tuple[Segment, ...] = (
+                Segment(NOT_KEPT, NOT_KEPT, at_ps - times.started(from_rank)),
+            )
         else:
             from_rank, segments = path.from_rank, path.segments
         parts = tuple(_parts(segments, at_ps, times))
@@ -200,9 +203,7 @@ def _compute(rank: int, to_ps: int, duration_ps: int) -> PathRow:
     return PathRow(from_ps, to_ps, "compute", rank, rank, (part,))
 
 
-def _parts(
-    segments: Iterable[Segment], to_ps: int, times: OperationTimes
-) -> Iterator[PathPart]:
+def _parts(segments: Iterable[Segment], to_ps: int, times: OperationTimes) -> Iterator[PathPart]:
     """Yield the parts of an operation's row, from ``to_ps`` back."""
     for each in segments:
         from_ps = to_ps - each.duration_ps

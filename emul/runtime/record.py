@@ -180,9 +180,7 @@ class Record:
         """Note that ``ranks`` wait for an operation."""
         self._add(WaitAct(operation, ranks))
 
-    def mark(
-        self, name: str, ranks: Int32Array, clocks_of: Callable[[Mark], Int64Array]
-    ) -> Mark:
+    def mark(self, name: str, ranks: Int32Array, clocks_of: Callable[[Mark], Int64Array]) -> Mark:
         """Return a mark at this place."""
         place = self.first + len(self.acts)
         mark = Mark(name, self._marks_made, ranks, self, place, clocks_of)

@@ -118,6 +118,7 @@ class Walk:
     """Walks from the last transfer back through the transfers that held each one up."""
 
     def __init__(self, timeline: TransferTimes) -> None:
+        """Take the times of all transfers, and why each was when it was."""
         self.timeline = timeline
         self.network = timeline.network
         self.table = timeline.connection_table

@@ -122,22 +122,19 @@ class _OperationWalk(Walk):
         return (yield from self._crossing(transfer, slot_alone=cause == SLOT))
 
     def _last(self, rank: int, done_ps: int, release: Release) -> tuple[int, bool]:
-        """Return the transfer with which ``rank`` was done, -1 for none, and whether it came to it.
-        """
+        """Return the transfer with which ``rank`` was done or -1, and whether it was to it."""
         timeline, lines = self.timeline, slice(self.first, self.stop)
-        (came,) = np.nonzero(
-            (timeline.dst[lines] == rank) & (timeline.done_ps[lines] == done_ps)
-        )
+        (came,) = np.nonzero((timeline.dst[lines] == rank) & (timeline.done_ps[lines] == done_ps))
         if len(came):
             return self.first + int(came[0]), True
         if release == "issue":
             return -1, False
         (out,) = np.nonzero((timeline.src[lines] == rank) & (timeline.dst[lines] != rank))
-        for transfer in self.first + out:
+        for transfer in (self.first + out).tolist():
             sent = release == "sent"
             ended = self._sent_ps(transfer) if sent else int(timeline.arrival_ps[transfer])
             if ended == done_ps:
-                return int(transfer), False
+                return transfer, False
         return -1, False
 
     def _is_own(self, transfer: int) -> bool:
@@ -188,8 +185,7 @@ class _OperationWalk(Walk):
             transfer = before
 
     def _head_came_ps(self, transfer: int) -> int:
-        """Return when the head of ``transfer`` came to its receiver's port, behind earlier heads.
-        """
+        """Return when the head of ``transfer`` came to its receiver, behind earlier heads."""
         hop = self._hops(transfer)[-2]
         came = self._bytes_from_ps(transfer, hop) + self._travel_ps(transfer, hop)
         if hop != CONNECTION or not self.table.jitter_ps.size:
@@ -201,7 +197,7 @@ class _OperationWalk(Walk):
         )
         heads = (
             self._bytes_from_ps(each, CONNECTION) + self._travel_ps(each, CONNECTION)
-            for each in self.first + before
+            for each in (self.first + before).tolist()
         )
         return max([came, *heads])
 
