@@ -26,6 +26,7 @@ from emul.runtime.busy_period import BusyPeriod
 from emul.runtime.footprints import Footprints
 from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTable
 from emul.runtime.operation import Issuer, Operation, checked_clock
+from emul.runtime.operation_times import OperationTimes
 from emul.runtime.planner import Planner, Prepared
 from emul.runtime.program_path import ProgramPath
 from emul.runtime.program_walk import RecordedTimes, program_path
@@ -284,7 +285,7 @@ class RankClocks:
 
     def _pass(self, entry: HistoryEntry) -> None:
         """Add an entry to the history, and its times to the record."""
-        if entry.times is not None:
+        if isinstance(entry.times, OperationTimes):
             self._record.over(entry.times, self._history.next_number)
             entry.times = None
         self._history.add(entry)

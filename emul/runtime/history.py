@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from emul.reading.brief import brief
 from emul.timing import Timeline
 from emul.timing.traced import Crossings, Lines
 from emul.timing.traffic import Origin
-
-if TYPE_CHECKING:
-    from emul.runtime.operation_times import OperationTimes
 
 __all__ = ["TRANSFER", "History", "HistoryEntry", "HistoryRow", "Passage", "SentTransfers"]
 
@@ -125,18 +122,18 @@ class SentLines(NamedTuple):
 class HistoryEntry:
     """A row that is yet to be numbered, and its transfers; None when they are forgotten.
 
-    ``times``: those of the operation, for the record; None when that has them.
+    ``times``: those of the operation, which are for the record alone; None when that has them.
     """
 
     __slots__ = ("row", "sent", "times")
 
     def __init__(
-        self, row: tuple[str, int, int, int, int], sent: SentTransfers, times: OperationTimes
+        self, row: tuple[str, int, int, int, int], sent: SentTransfers, times: object
     ) -> None:
         """Take the fields of a HistoryRow after its number, the transfers and the times."""
         self.row = row
         self.sent: SentTransfers | SentLines | None = sent
-        self.times: OperationTimes | None = times
+        self.times: object | None = times
 
     @property
     def lines(self) -> int:

@@ -59,11 +59,6 @@ class OperationTimes:
         times_ps = moments.issued_ps, moments.started_ps, moments.done_ps
         return cls(operation, 0, moments.ranks, *times_ps, sent, is_alone=False)
 
-    def has(self, rank: int) -> bool:
-        """Say whether ``rank`` has issued its part."""
-        at = int(np.searchsorted(self.ranks, rank))
-        return at < len(self.ranks) and int(self.ranks[at]) == rank
-
     def issued(self, rank: int) -> int:
         """Return when ``rank`` issued it."""
         return self._of(self.issued_ps, rank)

@@ -37,7 +37,7 @@ class RecordedTimes:
         self.settled = record.times
         self.in_flight: dict[Operation, OperationTimes] = {}
         for number, entry in enumerate(in_flight, next_number):
-            if entry.times is not None:
+            if isinstance(entry.times, OperationTimes):
                 entry.times.number = number
                 self.in_flight[entry.times.operation] = entry.times
 
