@@ -185,15 +185,20 @@ class ProgramPath:
         yield (
             f"Communication: {self._share(sum(spent.values()))} in {visits}: {self._named(spent)}."
         )
-        for place, ps in list(self._spent_ps(lambda part: part.place, links=True).items())[:NAMED]:
+        places = list(self._spent_ps(lambda part: part.place, links=True).items())
+        for place, ps in places[:NAMED]:
             terms = _sums((p.term, p.duration_ps) for p in self.parts if p.place == place)
-            told = {MEANINGS[term]: terms[term] for term in MEANINGS if term in terms}
-            meanings = ", ".join(f"{self._time(spent)} {term}" for term, spent in told.items())
+            told = ((MEANINGS[term], terms[term]) for term in MEANINGS if term in terms)
+            meanings = ", ".join(f"{self._time(spent)} {meaning}" for meaning, spent in told)
             yield f"At {place}: {self._share(ps)}: {meanings}."
+        if rest := places[NAMED:]:
+            elsewhere = self._share(sum(ps for _, ps in rest))
+            yield f"At {counted(len(rest), 'other place')}: {elsewhere}."
 
     def _binding(self) -> str:
-        (cause, ps), *_ = self._spent_ps(_cause).items()
-        return f"Binding: {cause}, {self._time(ps)} of the {self._time(self.total_ps)}."
+        spent = self._spent_ps(lambda part: (_cause(part), _meaning(part)))
+        ((_, meaning), ps), *_ = spent.items()
+        return f"Binding: {meaning}, {self._time(ps)} of the {self._time(self.total_ps)}."
 
     def _named(self, spent: dict[str, int]) -> str:
         """Return the largest of ``spent`` with their times, and the sum of the others."""
@@ -209,7 +214,7 @@ class ProgramPath:
     def _time(self, ps: int) -> str:
         return format_time(ps / PS_PER_S)
 
-    def _spent_ps(self, key: Callable[[PathPart], str], *, links: bool = False) -> dict[str, int]:
+    def _spent_ps(self, key: Callable[[PathPart], Key], *, links: bool = False) -> dict[Key, int]:
         """Return the picoseconds by key, the most first; with ``links``, not those of compute."""
         return _sums(
             (key(part), part.duration_ps)
@@ -245,6 +250,10 @@ class ProgramPath:
 
 def _cause(part: PathPart) -> str:
     return COMPUTE if part.term == COMPUTE else f"{part.place}, {part.term}"
+
+
+def _meaning(part: PathPart) -> str:
+    return COMPUTE if part.term == COMPUTE else f"{part.place}, {MEANINGS[part.term]}"
 
 
 def _sums(items: Iterator[tuple[Key, int]]) -> dict[Key, int]:

@@ -35,6 +35,10 @@ CLASSES = {
         "How do I look at several collectives in flight?",
         ("Handle", "Moments", "HistoryRow"),
     ),
+    "paths": (
+        "Why does a program take as long as it does?",
+        ("ProgramPath", "PathRow", "PathPart", "Mark"),
+    ),
     "topology": (
         "How is a topology made in Python?",
         ("Topology", "Site", "Node", "Trunk", "Link", "Slicing", "Stack"),
