@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from emul.runtime.history import HistoryRow, Passage
     from emul.runtime.prediction import Prediction
     from emul.runtime.program_run import ProgramRun
+    from emul.runtime.program_path import PathPart, PathRow, ProgramPath
+    from emul.runtime.record import Mark
     from emul.runtime.run import Run
     from emul.stacks import Stack
     from emul.timing import CriticalPath, Moments, Segment, Slicing, Timeline
@@ -62,6 +64,7 @@ __all__ = [
     "Lag",
     "LagError",
     "Link",
+    "Mark",
     "MeasurementError",
     "MissingLibraryError",
     "Moments",
@@ -69,10 +72,13 @@ __all__ = [
     "Node",
     "OutageError",
     "Passage",
+    "PathPart",
+    "PathRow",
     "PlanError",
     "Prediction",
     "ProgramError",
     "ProgramRun",
+    "ProgramPath",
     "RoundingError",
     "Run",
     "Segment",
@@ -103,12 +109,16 @@ _ROOM_OF = {
     "HistoryRow": "emul.runtime.history",
     "Lag": "emul.wall.lag",
     "Link": "emul.links",
+    "Mark": "emul.runtime.record",
     "Moments": "emul.timing",
     "NoData": "emul.ops.shapes",
     "Node": "emul.topology",
     "Passage": "emul.runtime.history",
+    "PathPart": "emul.runtime.program_path",
+    "PathRow": "emul.runtime.program_path",
     "Prediction": "emul.runtime.prediction",
     "ProgramRun": "emul.runtime.program_run",
+    "ProgramPath": "emul.runtime.program_path",
     "RoundingError": "emul.ops",
     "Run": "emul.runtime.run",
     "Segment": "emul.timing",

@@ -19,6 +19,8 @@ from emul.reading.checks import checked_ranks, finite, flag, one_of, whole
 from emul.runtime.engine import Engine
 from emul.runtime.history import HistoryRow, TransferTable
 from emul.runtime.planner import Timing
+from emul.runtime.program_path import ProgramPath
+from emul.runtime.record import Mark
 from emul.stacks import IDEAL, Stack
 from emul.timing import NCCL_SLICING, Slicing
 from emul.topology import Network, Topology, load, read_topology
@@ -61,6 +63,7 @@ class Settings:
     slicing: Slicing | None = NCCL_SLICING
     start_s: float = 0.0
     stack: Stack = IDEAL
+    record: bool = False
 
     __repr__ = brief
 
@@ -85,7 +88,8 @@ class World(Communicator):
     ``start_s``: seconds after midnight of the first day, where links change with time.
     ``stack``: how a library puts messages on the wire, and which algorithm ``auto`` then is: one of
     ``ideal``, ``nccl``, ``gloo`` and ``openmpi``, the path of a profile in TOML, or a Stack. Stacks
-    that send whole messages, or have slices of their own, leave ``slicing`` aside.
+    that send whole messages, or have slices of their own, leave ``slicing`` aside. ``record``: keep
+    every act of the program for ``critical_path``, not the last ones alone.
 
     Buffers are arrays with one row per rank, of NumPy, of CuPy, or of a library that speaks DLPack
     and keeps its arrays where the backend computes; outputs are of the library of their inputs and
@@ -120,6 +124,7 @@ class World(Communicator):
         slicing: Slicing | None = NCCL_SLICING,
         start_s: float = 0.0,
         stack: str | Stack = IDEAL,
+        record: bool = False,
     ) -> None:
         """Read the topology and choose the backend.
 
@@ -138,6 +143,7 @@ class World(Communicator):
             slicing=_slicing(slicing),
             start_s=_start_s(start_s),
             stack=_stack(stack),
+            record=flag(record, "record"),
         )
         self._start(self.settings)
 
@@ -155,7 +161,15 @@ class World(Communicator):
         slicing = Slicing.of(given.stack, given.slicing)
         timing = Timing(slicing, given.seed, given.start_s, given.stack)
         waits, by_arrays = given.clock == "wall", given.backend == AUTO_BACKEND
-        engine = Engine(given.topology, timing, ops, wall, waits=waits, by_arrays=by_arrays)
+        engine = Engine(
+            given.topology,
+            timing,
+            ops,
+            wall,
+            waits=waits,
+            by_arrays=by_arrays,
+            record=given.record,
+        )
         ranks = np.arange(given.topology.world_size, dtype=np.int32)
         super().__init__(engine, given.topology, ranks, 0)
         self._programs: ProgramClocks | None = None
@@ -321,6 +335,56 @@ class World(Communicator):
             raise TimeLimitError(f"seconds {shown(seconds)}: needed at most {MOST_SECONDS:g}")
         some = None if ranks is None else checked_ranks(ranks, self.size)
         self.engine.compute(seconds, some)
+
+    def mark(self, name: str, ranks: Iterable[int] | None = None) -> Mark:
+        """Note a place in the program, for some ``ranks`` or all; several may have one name.
+
+        The mark tells the clocks of these ranks there, by the program so far, and is a beginning or
+        an end for ``critical_path``. Raises ArgumentError for a name that is no text, and for ranks
+        that are not there.
+        """
+        if not isinstance(name, str):
+            raise ArgumentError(f"name {shown(name)}: needed a text")
+        some = range(self.size) if ranks is None else ranks
+        return self.engine.clocks.mark(name, checked_ranks(some, self.size))
+
+    def critical_path(
+        self, since: Mark | str | None = None, until: Mark | str | None = None
+    ) -> ProgramPath:
+        """Return why the program takes as long as it does from one mark to another.
+
+        Parameters
+        ----------
+        since, until
+            Marks, or the name of one, which is the last mark of that name. Without them, the path
+            is from the last mark but one to the last mark; with one mark made, from there to now;
+            with none, from the birth of the World to now.
+
+        Returns
+        -------
+        ProgramPath
+            Rows back from the rank whose clock is latest at ``until`` to the latest clock at
+            ``since``: compute of a rank, and operations with the links that held them up. They sum
+            to the time between, exactly.
+
+        Raises
+        ------
+        ArgumentError
+            For a mark that is not there, or not before the other; and where the program is no
+            longer kept that far back (see ``record`` of World).
+
+        Examples
+        --------
+        >>> import numpy as np, emul
+        >>> world = emul.World("three-campus")
+        >>> world.compute(0.25, ranks=[3])
+        >>> run = world.all_reduce(np.ones((world.size, 6), np.float32))
+        >>> path = world.critical_path()
+        >>> path.time_s == world.now_s, path.binding
+        (True, 'compute')
+
+        """
+        return self.engine.clocks.critical_path(since, until)
 
     @property
     def now_s(self) -> float:

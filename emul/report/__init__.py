@@ -3,6 +3,7 @@
 from emul.report.documents import nccl_document, perf_document, write_json
 from emul.report.perf_result import PerfResult
 from emul.report.perf_row import PerfRow, modelled_row, perf_row
+from emul.report.program_lines import program_lines
 from emul.report.table import WideTable
 from emul.report.words import closing_words
 
@@ -15,5 +16,6 @@ __all__ = [
     "nccl_document",
     "perf_document",
     "perf_row",
+    "program_lines",
     "write_json",
 ]

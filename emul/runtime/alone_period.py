@@ -21,6 +21,7 @@ import numpy as np
 from emul.arrays import Int32Array, Int64Array
 from emul.runtime.history import HistoryEntry, SentTransfers
 from emul.runtime.operation import Operation, checked_clock
+from emul.runtime.operation_times import OperationTimes
 from emul.timing import Moments
 from emul.timing.joint.alone import AloneTimes, drawn_key
 
@@ -129,7 +130,11 @@ class Issued:
             None,
         )
         since_ps = base_ps + self.first_ps
-        return HistoryEntry(row, SentTransfers(times.timeline, times.lines, since_ps, times.origin))
+        sent = SentTransfers(times.timeline, times.lines, since_ps, times.origin)
+        ranks, starts_ps = operation.member.ranks, self.starts_ps
+        moments_ps = (self.issued_ps, starts_ps, self.done_ps)
+        own = OperationTimes(operation, base_ps, ranks, *moments_ps, sent, is_alone=True)
+        return HistoryEntry(row, sent, own)
 
     def after_wait(self, ranks: Int32Array, clocks_ps: Int64Array) -> Int64Array:
         """Return the clocks, (n,), after ``ranks`` of the operation have waited for it."""
@@ -367,7 +372,9 @@ class AlonePeriod:
     def _is_over(self, act: Act, until_ps: int) -> bool:
         """Say whether nothing to come can hang on an act otherwise than by the clocks after it."""
         if isinstance(act, Arrived):
-            return act.arrival not in self.arrivals
+            users = (each for each in self.acts if isinstance(each, Issued | Attached))
+            used = any(act.arrival in each.arrivals for each in users)
+            return not used and act.arrival not in self.arrivals
         return not isinstance(act, Issued) or (act.last_ps <= until_ps and not len(act.missing))
 
     def _pass(self, act: Act, entries: list[HistoryEntry]) -> None:

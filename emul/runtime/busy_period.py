@@ -20,6 +20,7 @@ from emul.runtime.alone_period import (
 from emul.runtime.footprints import Footprints
 from emul.runtime.history import HistoryEntry, SentTransfers
 from emul.runtime.operation import Operation, checked_clock
+from emul.runtime.operation_times import OperationTimes
 from emul.timing import (
     Arrive,
     Attach,
@@ -268,7 +269,8 @@ class BusyPeriod:
             None if failure is None else failure.text,
         )
         lines, origin = outcome.lines[operation.issue], operation.issue.footprint.transfers.origin
-        return HistoryEntry(row, SentTransfers(outcome.timeline, lines, self.base_ps, origin))
+        sent = SentTransfers(outcome.timeline, lines, self.base_ps, origin)
+        return HistoryEntry(row, sent, OperationTimes.of(operation, moments, sent))
 
 
 def _used_up(alone: AlonePeriod) -> set[Arrival]:

@@ -27,7 +27,11 @@ from emul.runtime.busy_period import BusyPeriod
 from emul.runtime.footprints import Footprints
 from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTable
 from emul.runtime.operation import Issuer, Operation, checked_clock
+from emul.runtime.operation_times import OperationTimes
 from emul.runtime.planner import Planner, Prepared
+from emul.runtime.program_path import ProgramPath
+from emul.runtime.program_walk import RecordedTimes, program_path
+from emul.runtime.record import Mark, Record
 from emul.runtime.traced import trace_of_history
 from emul.timing import Footprint, Moments
 from emul.timing.joint.alone import AloneTimes, has_memory, time_alone
@@ -49,8 +53,13 @@ _LIVING: WeakSet[RankClocks] = WeakSet()
 class RankClocks:
     """The clocks of all ranks, and what is in flight. Safe to be used from several threads."""
 
-    def __init__(self, planner: Planner) -> None:
-        """Take the planner of the whole world: its network, and its settings."""
+    def __init__(self, planner: Planner, *, keeps_all: bool = False) -> None:
+        """Take the planner of the whole world: its network, and its settings.
+
+        ``keeps_all``: whether the record of the program forgets nothing.
+        """
+        self._record = Record(planner.topology.world_size, keeps_all=keeps_all)
+        self._keeps_all = keeps_all
         self.planner = planner
         self.size = planner.topology.world_size
         self._lock = RLock()
@@ -70,6 +79,7 @@ class RankClocks:
                 operation.settle(partial(period.moments_of, operation))
             self._footprints.restart()
             self._history = History()
+            self._record = Record(self.size, keeps_all=self._keeps_all)
             self._period = self._alone(0, _zeros(self.size))
 
     @cached_property
@@ -122,6 +132,7 @@ class RankClocks:
             self._let_go()
             operation = self._operation(member, prepared, name)
             operation.drawn = self._footprints.issued(prepared, member)
+            self._record.issue(operation, arrivals, missing)
             if isinstance(self._period, AlonePeriod):
                 if act := self._alone_act(self._period, operation, arrivals, missing):
                     self._period.issue(act)
@@ -157,11 +168,14 @@ class RankClocks:
         """Let ``ranks`` that were missing in an operation issue it: where they arrived, or here."""
         with self._lock:
             self._period.attach(operation, ranks, arrivals)
+            self._record.attach(operation, ranks, arrivals)
 
     def arrive(self, ranks: Int32Array) -> Arrival:
         """Note that ``ranks`` come here to a collective that others are yet to come to."""
         with self._lock:
-            return self._period.arrive(ranks)
+            arrival = self._period.arrive(ranks)
+            self._record.arrive(arrival)
+            return arrival
 
     def wait(self, operation: Operation, ranks: Int32Array | None = None) -> None:
         """Let ``ranks`` of a collective, or all, wait until their own part of it is done."""
@@ -169,6 +183,7 @@ class RankClocks:
             fresh = operation.wait(ranks)
             if len(fresh):
                 self._period.wait(operation, fresh)
+                self._record.wait(operation, fresh)
 
     def compute(self, duration_ps: int | Int64Array, ranks: Int32Array | None) -> None:
         """Let some ranks compute for ``duration_ps``, or each for its own (ranks,).
@@ -181,6 +196,7 @@ class RankClocks:
             period = self._period
             if ranks is None and isinstance(period, AlonePeriod) and period.is_idle:
                 period.base_ps += longest_ps
+                self._record.compute(duration_ps, ranks)
                 return
             checked_clock(period.base_ps + longest_ps)
             each = _zeros(self.size)
@@ -188,6 +204,7 @@ class RankClocks:
             if isinstance(period, AlonePeriod):
                 checked_clock(period.base_ps + int((period.clocks_ps() + each).max()))
             period.compute(each)
+            self._record.compute(duration_ps, ranks)
 
     def clocks_ps(self) -> Int64Array:
         """Return the clocks of all ranks, (n,) picoseconds, by the program so far."""
@@ -237,6 +254,22 @@ class RankClocks:
         with self._lock:
             return trace_of_history(self._history.entries(self._in_flight()), self.planner.network)
 
+    def mark(self, name: str, ranks: Int32Array) -> Mark:
+        """Note a place in the program for some ``ranks``."""
+        with self._lock:
+            return self._record.mark(name, ranks, self._clocks_of)
+
+    def _clocks_of(self, mark: Mark) -> Int64Array:
+        """Return the clocks of all ranks at a mark, (n,) picoseconds, by the program so far."""
+        with self._lock:
+            return mark.record.mark_clocks(mark, RecordedTimes(mark.record, self._in_flight()))
+
+    def critical_path(self, since: Mark | str | None, until: Mark | str | None) -> ProgramPath:
+        """Return why the program takes as long as it does from one mark to another."""
+        with self._lock:
+            times = RecordedTimes(self._record, self._in_flight(), self._history.next_number)
+            return program_path(self._record, times, since, until)
+
     def _in_flight(self) -> list[HistoryEntry]:
         return self._period.entries()
 
@@ -264,14 +297,21 @@ class RankClocks:
         if isinstance(period, AlonePeriod):
             if not self._have_memory:  # else the first operation counts for those to come
                 for entry in period.end():
-                    self._history.add(entry)
+                    self._pass(entry)
             return
         if not period.may_have_ended:
             return
         for entry in period.end():
-            self._history.add(entry)
+            self._pass(entry)
         if period.is_idle and not self._have_memory and ALONE:
             self._period = self._alone(period.base_ps, period.clocks_ps())
+
+    def _pass(self, entry: HistoryEntry) -> None:
+        """Add an entry to the history, and its times to the record."""
+        if isinstance(entry.times, OperationTimes):
+            self._record.over(entry.times, self._history.next_number)
+            entry.times = None
+        self._history.add(entry)
 
     def _alone(self, base_ps: int, clocks_ps: Int64Array) -> AlonePeriod:
         """Return the period of ranks at ``clocks_ps`` (n,) after ``base_ps``, none in flight."""

@@ -37,10 +37,12 @@ class Engine:
         *,
         waits: bool,
         by_arrays: bool,
+        record: bool = False,
     ) -> None:
         """Start all ranks of ``topology`` at moment 0.
 
         ``by_arrays``: arrays of a GPU are computed on there, and only the others by ``ops``.
+        ``record``: keep every act of the program.
         """
         self.topology = topology
         self.timing = timing
@@ -51,7 +53,7 @@ class Engine:
         living: WeakValueDictionary[Topology, Planner] = WeakValueDictionary()
         self._planner_of = lru_cache(PLANNERS_KEPT)(partial(_planner, living, timing))
         self.planner = self.planner_of(topology)
-        self.clocks = RankClocks(self.planner)
+        self.clocks = RankClocks(self.planner, keeps_all=record)
         self.numbers = count(1)
         """Of communicators, and of pairs of ranks that send, in the order of their making."""
         self.messages = Messages(topology, self.clocks, self.planner_of, self.numbers)

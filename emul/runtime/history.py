@@ -121,16 +121,23 @@ class SentLines(NamedTuple):
 
 
 class HistoryEntry:
-    """A row that is yet to be numbered, and its transfers; None when they are forgotten."""
+    """A row that is yet to be numbered, and its transfers; None when they are forgotten.
 
-    __slots__ = ("row", "sent")
+    ``times``: those of the operation, which are for the record alone; None when that has them.
+    """
+
+    __slots__ = ("row", "sent", "times")
 
     def __init__(
-        self, row: tuple[str, int, int, int, int, str | None], sent: SentTransfers
+        self,
+        row: tuple[str, int, int, int, int, str | None],
+        sent: SentTransfers,
+        times: object,
     ) -> None:
-        """Take the fields of a HistoryRow after its number, and the transfers."""
+        """Take the fields of a HistoryRow after its number, the transfers and the times."""
         self.row = row
         self.sent: SentTransfers | SentLines | None = sent
+        self.times: object | None = times
 
     @property
     def lines(self) -> int:
@@ -184,6 +191,11 @@ class History:
         self._first = 0  # the number of the first entry
         self._bare = 0  # number of entries, the first ones, without transfers
         self._size = 0  # transfers of all
+
+    @property
+    def next_number(self) -> int:
+        """The number of the entry that is added next."""
+        return self._first + len(self._entries)
 
     def add(self, entry: HistoryEntry) -> None:
         """Add an entry, and forget the oldest ones beyond the limits."""

@@ -28,6 +28,7 @@ from emul.timing.joint.rank_ops import (
     Release,
     Wait,
 )
+from emul.timing.operation_path import OTHERS, OperationPath, path_to_end
 from emul.timing.symmetry import time_excerpt
 from emul.timing.timeline import Timeline, check_carried, time_plan
 from emul.timing.traffic import (
@@ -42,6 +43,7 @@ __all__ = [
     "CAUSES",
     "NCCL_SLICING",
     "NOT_YET_PS",
+    "OTHERS",
     "UNLIMITED",
     "Arrive",
     "Attach",
@@ -54,6 +56,7 @@ __all__ = [
     "Join",
     "MessageCounts",
     "Moments",
+    "OperationPath",
     "Outcome",
     "RankOp",
     "Release",
@@ -68,6 +71,7 @@ __all__ = [
     "generated_total_ps",
     "most_in_flight",
     "network_draws",
+    "path_to_end",
     "schedule",
     "time_excerpt",
     "time_plan",

@@ -11,7 +11,7 @@ from emul.timing.terms import TERMS
 from emul.timing.transfer_times import TransferTimes
 from emul.units import PS_PER_S, format_time
 
-__all__ = ["CriticalPath", "Segment", "critical_path"]
+__all__ = ["CriticalPath", "Segment", "Walk", "critical_path"]
 
 DONE, SLOT, ISSUE = range(len(CAUSES))
 PORT, CONNECTION, RECEIVER = range(3)
@@ -32,7 +32,8 @@ class Segment:
     """A stretch of the critical path.
 
     ``place`` is the part of the network, ``term`` one of emul.timing.terms.TERMS, ``overhead`` or
-    ``jitter``. ``share`` is bytes at the rate of a link, one's own or those waited for; ``window``
+    ``jitter``; within a program also ``others``: in front of a link that another operation uses.
+    ``share`` is bytes at the rate of a link, one's own or those waited for; ``window``
     and ``loss`` the time at a rate to which windows or losses held a connection, the round trip
     after which a sender without a free slot has one again, and packets sent a second time.
     ``transfer``: whose stretch it is, by its number in the timeline; -1 for none.
@@ -110,13 +111,14 @@ def critical_path(timeline: TransferTimes) -> CriticalPath:
     """Return why ``timeline`` ends when it does. The segments sum to its total exactly."""
     if not len(timeline):
         return CriticalPath(())
-    return CriticalPath(tuple(_Walk(timeline).segments()))
+    return CriticalPath(tuple(Walk(timeline).segments()))
 
 
-class _Walk:
+class Walk:
     """Walks from the last transfer back through the transfers that held each one up."""
 
     def __init__(self, timeline: TransferTimes) -> None:
+        """Take the times of all transfers, and why each was when it was."""
         self.timeline = timeline
         self.network = timeline.network
         self.table = timeline.connection_table
@@ -153,8 +155,8 @@ class _Walk:
         """
         if not self._hops(transfer):
             return transfer
-        while self.timeline.held_by.size and self.timeline.held_by[transfer] >= 0:
-            transfer = int(self.timeline.held_by[transfer])
+        while (held_by := self._held_by(transfer)) >= 0:
+            transfer = held_by
         yield from self._late(transfer)
         hop = self._last_hop(transfer)
         if hop != RECEIVER:
@@ -163,6 +165,10 @@ class _Walk:
         first = yield from self._stay(transfer, hop)
         alone = slot_alone and first == transfer
         return (yield from self._back(first, hop, slot_alone=alone))
+
+    def _held_by(self, transfer: int) -> int:
+        """Return the transfer before which ``transfer`` could not arrive, -1 for none."""
+        return int(self.timeline.held_by[transfer]) if self.timeline.held_by.size else -1
 
     def _sending_to_nic(self, transfer: int) -> Generator[Segment, None, int]:
         """Yield the time until the last window of ``transfer`` began; return as _crossing."""
@@ -192,10 +198,14 @@ class _Walk:
             else:
                 before = self._hops(transfer)[self._hops(transfer).index(hop) - 1]
                 if hop == RECEIVER:
-                    delay = self._taken_ps(transfer, hop) - self._bytes_from_ps(transfer, before)
+                    delay = self._head_delay_ps(transfer, before)
                     alone = slot_alone and transfer == asked
                     yield from self._under_way(transfer, delay, slot_alone=alone)
                 hop = before
+
+    def _head_delay_ps(self, transfer: int, before: int) -> int:
+        """Return for how long the head of ``transfer`` was under way after the hop ``before``."""
+        return self._taken_ps(transfer, RECEIVER) - self._bytes_from_ps(transfer, before)
 
     def _wait_for(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
         """Yield the waits of ``transfer`` after its head had come to ``hop``.

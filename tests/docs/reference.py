@@ -46,6 +46,10 @@ CLASSES = {
             *(f"programs.{each}" for each in ("Issue", "Send", "Recv", "Wait", "Mark")),
         ),
     ),
+    "paths": (
+        "Why does a program take as long as it does?",
+        ("ProgramPath", "PathRow", "PathPart", "Mark"),
+    ),
     "topology": (
         "How is a topology made in Python?",
         ("Topology", "Site", "Node", "Trunk", "Link", "Slicing", "Stack"),

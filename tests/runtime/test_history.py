@@ -31,6 +31,7 @@ def world():
 
 def test_memory_does_not_grow_with_collectives_that_have_passed(monkeypatch):
     monkeypatch.setattr("emul.runtime.history.KEPT", 100)
+    monkeypatch.setattr("emul.runtime.record.MOST_ACTS", 200)
     world, x = World(two_sites(1)), ones(2, 8)
 
     def hundred():
