@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from emul.runtime.handle import Handle
     from emul.runtime.history import HistoryRow, Passage
     from emul.runtime.prediction import Prediction
-    from emul.runtime.program_run import ProgramRun
     from emul.runtime.program_path import PathPart, PathRow, ProgramPath
+    from emul.runtime.program_run import ProgramRun
     from emul.runtime.record import Mark
     from emul.runtime.run import Run
     from emul.stacks import Stack
@@ -77,8 +77,8 @@ __all__ = [
     "PlanError",
     "Prediction",
     "ProgramError",
-    "ProgramRun",
     "ProgramPath",
+    "ProgramRun",
     "RoundingError",
     "Run",
     "Segment",

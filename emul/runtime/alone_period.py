@@ -210,16 +210,12 @@ class Timer:
 
     def _forget(self) -> None:
         """Forget those not asked for lately, beyond the limits."""
-        while len(self._kept) > 1 and (
-            len(self._kept) > KEPT or self._transfers > KEPT_TRANSFERS
-        ):
+        while len(self._kept) > 1 and (len(self._kept) > KEPT or self._transfers > KEPT_TRANSFERS):
             _, oldest = self._kept.popitem(last=False)
             self._transfers -= len(oldest.timeline)
 
 
-def _ordered_after(
-    before: Issued, issued_ps: Int64Array, ordered: Int32Array | None
-) -> Int64Array:
+def _ordered_after(before: Issued, issued_ps: Int64Array, ordered: Int32Array | None) -> Int64Array:
     """Return when ranks start what they issue after ``before``, all or those that are ordered."""
     starts_ps = issued_ps.copy()
     at = slice(None) if ordered is None else before.at(ordered)

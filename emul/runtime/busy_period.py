@@ -84,9 +84,7 @@ class BusyPeriod:
         have_memory: bool,
     ) -> BusyPeriod:
         """Return the busy period of all that is in flight in ``alone``."""
-        busy = cls(
-            alone.base_ps, alone.from_ps, simulation, footprints, have_memory=have_memory
-        )
+        busy = cls(alone.base_ps, alone.from_ps, simulation, footprints, have_memory=have_memory)
         used_up = _used_up(alone)
         for act in alone.acts:
             if isinstance(act, Computed):

@@ -358,7 +358,6 @@ class RankClocks:
         timeline = operation.prediction.timeline
         return AloneTimes.at_once(timeline, self.size, lambda: in_full().moments)
 
-
     def hold(self) -> None:
         """Let no other thread in until ``let_in``."""
         self._lock.acquire()
@@ -382,9 +381,7 @@ def _let_in_all() -> None:
         _held.pop().let_in()
 
 
-os.register_at_fork(
-    before=_hold_all, after_in_parent=_let_in_all, after_in_child=_let_in_all
-)
+os.register_at_fork(before=_hold_all, after_in_parent=_let_in_all, after_in_child=_let_in_all)
 
 
 def _zeros(ranks: int) -> Int64Array:

@@ -46,8 +46,9 @@ TransferTable = npt.NDArray[np.void]
 class HistoryRow:
     """That an operation ran, in picoseconds since the World was made.
 
-    ``failure``: why it failed, at ``done_ps``, where it did. ``number``: how many passed before it. ``communicator``: 0 for the world, then groups as they
+    ``number``: how many passed before it. ``communicator``: 0 for the world, then groups as they
     were made. ``issued_ps``, ``started_ps``: of the first rank; ``done_ps``: of the last.
+    ``failure``: why it failed, at ``done_ps``; None where it did not.
     """
 
     number: int

@@ -153,9 +153,7 @@ def _on_time(call: _Call) -> Run:
     return done
 
 
-def send(
-    engine: Engine, envelope: Envelope, x: object, started_ns: int, *, waits: bool
-) -> Handle:
+def send(engine: Engine, envelope: Envelope, x: object, started_ns: int, *, waits: bool) -> Handle:
     """Let a rank issue a message, and return its handle. Raises the faults of ``x``.
 
     ``waits``: whether the caller will wait for it at once.
@@ -200,4 +198,6 @@ def _handle_of(
     name = f"{'send' if rank == message.envelope.src else 'recv'} {message.envelope}"
     part = np.array([rank], dtype=np.int32)
     pending = Pending(None, Result(None, times))
-    return Handle(engine, lambda: message.known_operation(rank), pending, run_of, part=part, name=name)
+    return Handle(
+        engine, lambda: message.known_operation(rank), pending, run_of, part=part, name=name
+    )

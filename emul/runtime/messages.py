@@ -82,7 +82,7 @@ class Parcel:
         return cls(_one_dimension(taken.shape), taken.dtype, arrays.copy(taken), arrays, x)
 
     def received(self, out: Any) -> Any:
-        """Return the data as the receiver gets them: in ``out`` (count,), or in an array of its own.
+        """Return the data as the receiver gets them: in ``out`` (count,), or in a new array.
 
         Raises ShapeError, DTypeError and ArgumentError for an ``out`` that cannot take them.
         """
@@ -110,7 +110,9 @@ class Parcel:
 
 def _one_dimension(shape: tuple[int, ...]) -> int:
     if len(shape) != 1:
-        raise ShapeError(f"send: input of shape {shape}: needed one dimension, the buffer of a rank")
+        raise ShapeError(
+            f"send: input of shape {shape}: needed one dimension, the buffer of a rank"
+        )
     return shape[0]
 
 

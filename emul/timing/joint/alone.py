@@ -85,7 +85,7 @@ class LinkUse:
         use(out, gone, PORT)
         use(into, gone, RECEIVER)
         piped = gone & (lines.on_link_ps[:, CONNECTION] >= 0)
-        path = network.paths(lines.src, lines.dst) - network.first_trunk_path
+        path = network.paths(lines.src, lines.dst).astype(np.int64) - network.first_trunk_path
         between = piped & (path >= 0)
         use(ports + path, between, CONNECTION)
         # A connection inside a site goes by the port of its sender, with the gap after a message.
@@ -117,8 +117,7 @@ def _gaps_ps(network: Network) -> Int64Array:
 
 
 def drawn_key(footprint: Footprint) -> bytes:
-    """Return a key of the draws of ``footprint``: equal for equal ones, empty where none is late.
-    """
+    """Return a key of the draws of ``footprint``: equal for equal ones; empty, none is late."""
     drawn = footprint.jitter_ps, footprint.tail_ps
     return b"".join(each.tobytes() for each in drawn) if any(map(np.any, drawn)) else b""
 
