@@ -13,6 +13,7 @@ import numpy as np
 from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.links import Link
 from emul.links.limits import usual_limit
+from emul.plans.runs import expand
 from emul.reading.brief import brief
 from emul.timing.effects.drawn_delays import (
     FIRST_DRAWS,
@@ -29,6 +30,8 @@ from emul.topology import Network
 from emul.units import PS_PER_S
 
 __all__ = ["ConnectionTable", "paths_of_trunks"]
+
+WINDOW_COLUMNS = "cwnd_rtt_ps", "cwnd_rate", "cwnd_first", "idle_ps"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,15 +81,11 @@ class ConnectionTable:
         traffic: Transfers,
         network: Network,
         *,
-        seed: int,
-        start_s: float,
-        until_s: float,
-        at_ps: int = 0,
-        from_ps: int = 0,
+        seed: int, start_s: float, until_s: float, at_ps: int = 0, from_ps: int = 0,
         windows: Float64Array | None = None,
         all_trunks: bool = False,
         draws: Draws | None = FIRST_DRAWS,
-    ) -> ConnectionTable:
+    ) -> ConnectionTable:  # fmt: skip
         """Return the table of ``traffic`` for ``until_s`` seconds from ``at_ps`` on.
 
         That is ``at_ps`` after ``start_s``; links are looked at from ``from_ps`` after it.
@@ -106,14 +105,9 @@ class ConnectionTable:
         if all_trunks:
             shared = paths_of_trunks(network)
         states = link_states_of(
-            network,
-            shared,
-            seed=seed,
-            start_s=start_s,
-            until_s=until_s,
-            at_ps=at_ps,
+            network, shared, seed=seed, start_s=start_s, until_s=until_s, at_ps=at_ps,
             from_ps=from_ps,
-        )
+        )  # fmt: skip
         classes, first_stream = classes_of(network, found, shared, seed)
         links = [(path, network.links[path]) for path in used.tolist()]
         by_path = _ByPath.of(links, network, windows[used])
@@ -131,11 +125,8 @@ class ConnectionTable:
             first_stream=first_stream,
             changing=number_of[found.path],
             latency_ps=network.path_latency_ps[found.path],
-            cwnd_rtt_ps=by_path.cwnd_rtt_ps[kind],
-            cwnd_rate=by_path.cwnd_rate[kind],
-            cwnd_first=by_path.cwnd_first[kind],
+            **{name: getattr(by_path, name)[kind] for name in WINDOW_COLUMNS},
             cwnd_most=windows[found.path],
-            idle_ps=by_path.idle_ps[kind],
             multi_window=_multi_window(traffic, found, windows),
             classes=classes,
             states=states,
@@ -145,9 +136,7 @@ class ConnectionTable:
             takes=traffic.takes,
             remainder=traffic.remainder,
             credit=traffic.credit,
-            connection_of=np.repeat(
-                np.arange(len(found.path), dtype=np.int32), np.diff(first_stream)
-            ),
+            connection_of=expand(np.diff(first_stream))[0].astype(np.int32),
         )
 
 
