@@ -7,6 +7,7 @@ trunk has one connection only and does not change, its order is fixed and nothin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -104,10 +105,8 @@ class ConnectionTable:
         shared = _shared_paths(network, used, connections)
         if all_trunks:
             shared = paths_of_trunks(network)
-        states = link_states_of(
-            network, shared, seed=seed, start_s=start_s, until_s=until_s, at_ps=at_ps,
-            from_ps=from_ps,
-        )  # fmt: skip
+        when: Any = {"start_s": start_s, "until_s": until_s, "at_ps": at_ps, "from_ps": from_ps}
+        states = link_states_of(network, shared, seed=seed, **when)
         classes, first_stream = classes_of(network, found, shared, seed)
         links = [(path, network.links[path]) for path in used.tolist()]
         by_path = _ByPath.of(links, network, windows[used])
