@@ -155,8 +155,13 @@ class Record:
         self._users: Counter[int] = Counter()  # operations by the timeline of their transfers
         self._transfers = 0
 
-    def compute(self, duration_ps: int, ranks: Int32Array | None) -> None:
-        """Note that some ranks, or all, compute."""
+    def compute(self, duration_ps: int | Int64Array, ranks: Int32Array | None) -> None:
+        """Note that some ranks, or all, compute for as long, or each for its own (ranks,)."""
+        if not isinstance(duration_ps, int):
+            assert ranks is not None
+            for each in np.unique(duration_ps).tolist():
+                self.compute(each, ranks[duration_ps == each])
+            return
         self._add(ComputeAct(duration_ps, ranks))
 
     def arrive(self, arrival: Arrival) -> None:

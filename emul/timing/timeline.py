@@ -16,7 +16,8 @@ from emul.timing.effects.link_states import NEVER, LinkStates
 from emul.timing.engine.dependencies import Edges, dependencies
 from emul.timing.engine.operations import EVER_DRY
 from emul.timing.engine.ordered import times_in_order
-from emul.timing.engine.scheduler import TOO_LATE, schedule
+from emul.timing.engine.schedule import schedule
+from emul.timing.engine.scheduler import TOO_LATE
 from emul.timing.engine.tables import Tables
 from emul.timing.protocol import (
     on_the_wire,

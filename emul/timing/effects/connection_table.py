@@ -7,12 +7,14 @@ trunk has one connection only and does not change, its order is fixed and nothin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.links import Link
 from emul.links.limits import usual_limit
+from emul.plans.runs import expand
 from emul.reading.brief import brief
 from emul.timing.effects.drawn_delays import (
     FIRST_DRAWS,
@@ -29,6 +31,8 @@ from emul.topology import Network
 from emul.units import PS_PER_S
 
 __all__ = ["ConnectionTable", "paths_of_trunks", "spacing_of", "word_of"]
+
+WINDOW_COLUMNS = "cwnd_rtt_ps", "cwnd_rate", "cwnd_first", "idle_ps"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,15 +84,11 @@ class ConnectionTable:
         traffic: Transfers,
         network: Network,
         *,
-        seed: int,
-        start_s: float,
-        until_s: float,
-        at_ps: int = 0,
-        from_ps: int = 0,
+        seed: int, start_s: float, until_s: float, at_ps: int = 0, from_ps: int = 0,
         windows: Float64Array | None = None,
         all_trunks: bool = False,
         draws: Draws | None = FIRST_DRAWS,
-    ) -> ConnectionTable:
+    ) -> ConnectionTable:  # fmt: skip
         """Return the table of ``traffic`` for ``until_s`` seconds from ``at_ps`` on.
 
         That is ``at_ps`` after ``start_s``; links are looked at from ``from_ps`` after it.
@@ -107,15 +107,8 @@ class ConnectionTable:
         shared = _shared_paths(network, used, connections)
         if all_trunks:
             shared = paths_of_trunks(network)
-        states = link_states_of(
-            network,
-            shared,
-            seed=seed,
-            start_s=start_s,
-            until_s=until_s,
-            at_ps=at_ps,
-            from_ps=from_ps,
-        )
+        when: Any = {"start_s": start_s, "until_s": until_s, "at_ps": at_ps, "from_ps": from_ps}
+        states = link_states_of(network, shared, seed=seed, **when)
         classes, first_stream = classes_of(network, found, shared, seed)
         by_path = _ByPath.of(used, network, windows[used])
         number_of = np.full(len(network.path_latency_ps), -1, dtype=np.int64)
@@ -132,11 +125,8 @@ class ConnectionTable:
             first_stream=first_stream,
             changing=number_of[found.path],
             latency_ps=network.path_latency_ps[found.path],
-            cwnd_rtt_ps=by_path.cwnd_rtt_ps[kind],
-            cwnd_rate=by_path.cwnd_rate[kind],
-            cwnd_first=by_path.cwnd_first[kind],
+            **{name: getattr(by_path, name)[kind] for name in WINDOW_COLUMNS},
             cwnd_most=windows[found.path],
-            idle_ps=by_path.idle_ps[kind],
             multi_window=_multi_window(traffic, found, windows),
             classes=classes,
             states=states,
@@ -147,9 +137,7 @@ class ConnectionTable:
             remainder=traffic.remainder,
             credit=traffic.credit,
             word_ps=word_of(traffic, network, paths),
-            connection_of=np.repeat(
-                np.arange(len(found.path), dtype=np.int32), np.diff(first_stream)
-            ),
+            connection_of=expand(np.diff(first_stream))[0].astype(np.int32),
         )
 
 

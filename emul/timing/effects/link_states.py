@@ -82,15 +82,9 @@ class LinkStates:
 
 
 def link_states_of(
-    network: Network,
-    shared: list[int],
-    *,
-    seed: int,
-    start_s: float,
-    until_s: float,
-    at_ps: int = 0,
-    from_ps: int = 0,
-) -> LinkStates:
+    network: Network, shared: list[int], *, seed: int, start_s: float, until_s: float,
+    at_ps: int = 0, from_ps: int = 0,
+) -> LinkStates:  # fmt: skip
     """Return the states of the changing ways among ``shared``, by moments after ``at_ps``.
 
     ``at_ps`` counts from ``start_s`` on the line of the links' own time. Looked at is what holds

@@ -58,11 +58,11 @@ cdef class Connections:
         "transfer": "left cwnd_held runs_from* runs sent_to_nic following* parts cwnd_until",
         "connection": "free began last* began_last* died_with* cwnd_from cwnd_sent cwnd head_came",
         "stream": "current* doing rest lost_at up_at resumed run_from* run",
-        "given": "of nbytes jitter heap operations on_link behind multi_window rate spacing first_stream "
-                 "path_of_connection latency cwnd_rtt cwnd_rate cwnd_first cwnd_most idle fluid "
-                 "connection_of first_class last_class first_state timer retries doubling "
-                 "state_from state_rate state_cap state_lifted state_term state_extra state_up "
-                 "state_dry next_down up_again",
+        "given": "of nbytes jitter heap operations on_link behind multi_window rate spacing "
+                 "first_stream path_of_connection latency cwnd_rtt cwnd_rate cwnd_first "
+                 "cwnd_most idle fluid connection_of first_class last_class first_state timer "
+                 "retries doubling state_from state_rate state_cap state_lifted state_term "
+                 "state_extra state_up state_dry next_down up_again",
         "made anew": "arrays last_sent_to_nic state too_late",
     }
 
@@ -86,7 +86,8 @@ cdef class Connections:
         self.cwnd_first, self.idle = table.cwnd_first, table.idle_ps
         self.cwnd_most, self.multi_window = table.cwnd_most, table.multi_window
         self.last_sent_to_nic = np.zeros(connections, dtype=np.int64)
-        self.sent_to_nic = self.arrays["sent_to_nic"] = np.zeros(len(self.multi_window), dtype=np.int64)
+        self.arrays["sent_to_nic"] = np.zeros(len(self.multi_window), dtype=np.int64)
+        self.sent_to_nic = self.arrays["sent_to_nic"]
         self.cwnd_from = self.arrays["cwnd_from"] = np.full(connections, -1, dtype=np.int64)
         self.cwnd_sent = self.arrays["cwnd_sent"] = np.zeros(connections)
         self.cwnd = self.arrays["cwnd"] = np.zeros(connections)
@@ -108,9 +109,11 @@ cdef class Connections:
         some = transfers if streams else 0
         self.runs_from = self.arrays["runs_from"] = np.full((some, 2), -1, dtype=np.int32)
         self.runs = self.arrays["runs"] = np.zeros((some, 2, CAPS + 1), dtype=np.int64)
-        self.following = self.arrays["following"] = np.full(transfers if streams else 0, -1, dtype=np.int32)
+        self.arrays["following"] = np.full(transfers if streams else 0, -1, dtype=np.int32)
+        self.following = self.arrays["following"]
         self.parts = self.arrays["parts"] = np.zeros(transfers if streams else 0, dtype=np.int32)
-        self.cwnd_until = self.arrays["cwnd_until"] = np.zeros(transfers if streams else 0, dtype=np.int64)
+        self.arrays["cwnd_until"] = np.zeros(transfers if streams else 0, dtype=np.int64)
+        self.cwnd_until = self.arrays["cwnd_until"]
         self._take_link_states(table.states)
 
     def _take_link_states(self, states):

@@ -1,4 +1,4 @@
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ __all__ = ["Credit"]
 @final
 class Credit:
     STATE: ClassVar[dict[str, str]]
+    arrays: dict[str, npt.NDArray[Any]]
     of: npt.NDArray[np.int32]
     stands: npt.NDArray[np.uint8]
     following: npt.NDArray[np.int32]

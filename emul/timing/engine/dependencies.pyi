@@ -1,4 +1,4 @@
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ class _Collector:
 @final
 class Edges:
     STATE: ClassVar[dict[str, str]]
+    arrays: dict[str, npt.NDArray[Any]]
     before_start: npt.NDArray[np.int32]
     before_done: npt.NDArray[np.int32]
     def __init__(self, transfers: int, most: int) -> None: ...

@@ -41,7 +41,8 @@ cdef class Edges:
         self.waiter = np.empty(most, dtype=np.int32)
         self.kind = np.empty(most, dtype=np.uint8)
         self.before_start = self.arrays["before_start"] = np.zeros(transfers, dtype=np.int32)
-        self.before_done = self.arrays["before_done"] = np.ones(transfers, dtype=np.int32)  # its own arrival
+        self.arrays["before_done"] = np.ones(transfers, dtype=np.int32)  # its own arrival
+        self.before_done = self.arrays["before_done"]
 
     def save(self, which, number):
         """Return the state of those transfers in ``which``, by the new ``number`` of each."""

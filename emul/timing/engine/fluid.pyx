@@ -73,8 +73,8 @@ cdef class Fluid:
     ``given``: an effects.wavelengths.Classes. Its rates and caps are copied, for they change.
     """
 
-    # All attributes, by what they are columns of, as in emul.timing.engine.columns; with the classes
-    # go the uplinks. The active streams of ``heap`` are kept one after the other.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns; with the
+    # classes go the uplinks. The active streams of ``heap`` are kept one after the other.
     STATE = {
         "stream": "until began_capped",
         "class": "wave_rate cap cap_term credit busy rate served capped since part lifted "
@@ -101,7 +101,8 @@ cdef class Fluid:
         self.uplink_part = self.arrays["uplink_part"] = np.zeros(len(uplink_rate))
         self.uplink_since = self.arrays["uplink_since"] = np.zeros(len(uplink_rate), dtype=np.int64)
         self.lifted = self.arrays["lifted"] = np.zeros(classes, dtype=np.uint8)
-        self.uplink_lifted = self.arrays["uplink_lifted"] = np.zeros(len(uplink_rate), dtype=np.uint8)
+        self.arrays["uplink_lifted"] = np.zeros(len(uplink_rate), dtype=np.uint8)
+        self.uplink_lifted = self.arrays["uplink_lifted"]
         joined = (np.asarray(uplinks) >= 0).any(axis=1)
         self.bucketed = _bucketed(given, joined).astype(np.uint8)
         self.path_bytes = given.path_bytes
@@ -114,7 +115,8 @@ cdef class Fluid:
         self.capped_time = self.arrays["capped_time"] = np.zeros((classes, CAPS), dtype=np.int64)
         self.capped = self.arrays["capped"] = np.zeros(classes, dtype=np.uint8)
         self.since = self.arrays["since"] = np.zeros(classes, dtype=np.int64)
-        self.due = self.arrays["due"] = np.full(classes + len(uplink_rate), INT64_MAX, dtype=np.int64)
+        self.arrays["due"] = np.full(classes + len(uplink_rate), INT64_MAX, dtype=np.int64)
+        self.due = self.arrays["due"]
         self.due_part = self.arrays["due_part"] = np.zeros(len(self.due))
         self.empties = self.arrays["empties"] = np.zeros(len(self.due), dtype=np.uint8)
         members = np.bincount(class_of, minlength=classes) if streams else np.zeros(classes)

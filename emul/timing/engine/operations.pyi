@@ -1,4 +1,4 @@
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ EVER_DRY: int
 @final
 class Operations:
     STATE: ClassVar[dict[str, str]]
+    arrays: dict[str, npt.NDArray[Any]]
     failed_at: npt.NDArray[np.int64]
     path: npt.NDArray[np.int64]
     lost_at: npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ from emul.timing.engine.operations import Operations
 from emul.timing.traffic import Transfers
 from emul.topology import Network
 
-__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "schedule"]
+__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation"]
 
 _Timed = tuple[dict[str, npt.NDArray[np.int64]], str | tuple[str, int, int, int] | None]
 
@@ -25,6 +25,7 @@ TOO_LATE: str
 @final
 class Simulation:
     STATE: ClassVar[dict[str, str]]
+    arrays: dict[str, npt.NDArray[Any]]
     connections: Any
     egress: Any
     credit: Credit
@@ -61,7 +62,3 @@ class Simulation:
     ) -> None: ...
     def over(self) -> npt.NDArray[np.bool_]: ...
     def times(self) -> _Timed: ...
-
-def schedule(
-    traffic: Transfers, edges: Edges, network: Network, table: ConnectionTable
-) -> _Timed: ...

@@ -37,7 +37,6 @@ from emul.timing.engine.events cimport (
 from emul.timing.engine.egress cimport Egress
 from emul.timing.engine.connections cimport (
     ARRIVED,
-    CHANGE,
     DONE,
     FREED,
     SENT,
@@ -58,7 +57,7 @@ import numpy as np
 from emul.timing.engine.columns import Columns, renumbering
 from emul.timing.traffic import not_before_ps
 
-__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "schedule"]
+__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation"]
 
 cdef enum:
     HOPS = 3  # the sender's port, the connection, the receiver's port
@@ -79,11 +78,11 @@ cdef double TIME_LIMIT_PS = 2.0 ** 62
 @cython.final
 @cython.auto_pickle(False)
 cdef class Simulation:
-    """The events of a plan in their order. Its arguments are those of ``schedule``.
+    """The events of a plan in their order. See emul.timing.engine.schedule for its arguments.
 
     The first ``kept`` transfers were under way before, and are to be restored.
     ``operations``: those that the transfers are of; None for one, with which all ends if it fails.
-    ``fluid``: that of a simulation over the same connections that is no more of use, to be restored.
+    ``fluid``: that of a simulation over the same connections that is of no more use.
     """
 
     cdef readonly dict arrays            # those of the columns that are kept, by name
@@ -131,8 +130,7 @@ cdef class Simulation:
         "port": "free user*",
         "connection": "arrived_last*",
         "given": "src dst nbytes begins host completion call not_before tail word edges operations "
-                 "paths "
-                 "connections credit egress kept",
+                 "paths connections credit egress kept",
         "made anew": "arrays ready begun handled too_late heap",
     }
 
@@ -172,10 +170,12 @@ cdef class Simulation:
         self.kept = kept
         self.egress = Egress(transfers, 4 * network.world_size)
         self.finish = self.arrays["finish"] = np.zeros(transfers, dtype=np.int64)
-        self.legs = self.arrays["legs"] = np.full(transfers if len(table.classes.of_stream) else 0, 2, np.uint8)
+        self.arrays["legs"] = np.full(transfers if len(table.classes.of_stream) else 0, 2, np.uint8)
+        self.legs = self.arrays["legs"]
         self.arrival = self.arrays["arrival"] = np.zeros(transfers, dtype=np.int64)
         self.held_by = self.arrays["held_by"] = nobody[:transfers if len(table.rate) else 0].copy()
-        self.arrived_last = self.arrays["arrived_last"] = np.full(len(table.rate), -1, dtype=np.int32)
+        self.arrays["arrived_last"] = np.full(len(table.rate), -1, dtype=np.int32)
+        self.arrived_last = self.arrays["arrived_last"]
         self.done = self.arrays["done"] = np.full(transfers, -1, dtype=np.int64)
         self.waited_for = self.arrays["waited_for"] = nobody.copy()
         self.ordered_after = self.arrays["ordered_after"] = nobody.copy()
@@ -252,7 +252,7 @@ cdef class Simulation:
         return np.asarray(events)[:, :found].copy()
 
     def restore(self, saved, int64_t until_ps, connections, streams):
-        """Take over what was saved at ``until_ps``, and tell new transfers which kept ones are done.
+        """Take over what was saved at ``until_ps``, and tell new transfers who is done.
 
         ``connections``, ``streams``: the numbers here of those that were there. Events of credit
         are made anew: who holds some follows from who has arrived.
@@ -269,7 +269,9 @@ cdef class Simulation:
         self.connections.restore(rest, kept, connections, streams)
         self._restore_credit(of_credit, until_ps)
         self._restore_events(events, np.append(streams, 0))
-        self._restore_done()
+        done_ps = self.arrays["done"][:kept]
+        order = np.argsort(done_ps, kind="stable").astype(np.int32)
+        self._tell_new(order[np.count_nonzero(done_ps < 0):])
 
     def _restore_credit(self, of_credit, int64_t until_ps):
         cdef int64_t at
@@ -290,12 +292,6 @@ cdef class Simulation:
             if events[2, at] == STREAM:
                 number = STREAMS_FROM + streams[number - STREAMS_FROM]
             push(&self.heap, events[0, at], number, <int32_t>events[2, at])
-
-    def _restore_done(self):
-        """Tell new transfers which of the kept ones are done, in the order in which they were."""
-        done_ps = np.asarray(self.done)[:self.kept]
-        order = np.argsort(done_ps, kind="stable").astype(np.int32)
-        self._tell_new(order[np.count_nonzero(done_ps < 0):])
 
     cdef void _tell_new(self, int32_t[::1] finished) noexcept nogil:
         cdef int64_t at, edge
@@ -602,27 +598,8 @@ cdef class Simulation:
             "left_ps": connections.left, "cwnd_ps": connections.cwnd_held,
             "runs_from": connections.runs_from, "runs_ps": connections.runs,
             "sent_to_nic_ps": connections.sent_to_nic, "held_by": self.held_by,
-            "arrival_ps": self.arrival, "done_ps": self.done,
-            "waited_for": self.waited_for, "ordered_after": self.ordered_after,
-            "start_cause": self.start_cause, "done_cause": self.done_cause,
+            "arrival_ps": self.arrival, "done_ps": self.done, "waited_for": self.waited_for,
+            "ordered_after": self.ordered_after, "start_cause": self.start_cause,
+            "done_cause": self.done_cause,
         }
         return {name: np.asarray(column) for name, column in times.items()}, failure
-
-
-def schedule(traffic, Edges edges, network, table):
-    """Return when each transfer is on its links, arrives and is done, and its causes.
-
-    ``traffic``: an emul.timing.traffic.Transfers; ``edges`` comes from ``dependencies`` and is used
-    up; ``network``: an emul.topology.Network; ``table``: an
-    emul.timing.effects.connection_table.ConnectionTable of the same traffic.
-
-    The result is the tuple (times, trouble). ``failure`` is None, or TOO_LATE when a time passes
-    the range of int64 picoseconds, NEVER_ENDS when a link is without any rate as far as the table
-    says, or (DEAD, way, from, until) when a connection was given up: the changing way's number, and
-    when, in picoseconds, it was first in vain and the way was up again (EVER_DRY of
-    emul.timing.engine.operations: it never has any rate more). ``times`` is a dictionary of arrays
-    by the names of emul.timing.Timeline, where they are explained.
-    """
-    cdef Simulation simulation = Simulation(traffic, edges, network, table)
-    simulation.advance()
-    return simulation.times()

@@ -74,7 +74,7 @@ class Footprint:
     tail_ps: Int64Array
     credited: Int32Array
     release: Release
-    redrawn: Callable[[Draws], tuple[Int64Array, Int64Array]] | None
+    redrawn: Callable[[Draws], ConnectionTable] | None
     drawn_from: Footprint | None = None
 
     __repr__ = brief
@@ -126,10 +126,6 @@ class Footprint:
                 placed, seen, seed=seed, start_s=0, until_s=0, windows=windows, draws=draws
             )
 
-        def redrawn(draws: Draws) -> tuple[Int64Array, Int64Array]:
-            drawn = table(draws)
-            return drawn.jitter_ps, drawn.tail_ps
-
         drawn = table(draws)
         return cls(
             ranks,
@@ -141,7 +137,7 @@ class Footprint:
             tail_ps=drawn.tail_ps,
             credited=drawn.credited,
             release=release,
-            redrawn=redrawn if len(drawn.jitter_ps) else None,
+            redrawn=table if len(drawn.jitter_ps) else None,
         )
 
     @property
@@ -153,9 +149,8 @@ class Footprint:
         """Return the same after earlier ``messages`` of its communicator: with draws of its own."""
         if self.redrawn is None:
             return self
-        jitter_ps, tail_ps = self.redrawn(Draws(self.communicator, messages))
-        first = self.drawn_from or self
-        return replace(self, jitter_ps=jitter_ps, tail_ps=tail_ps, drawn_from=first)
+        drawn, first = self.redrawn(Draws(self.communicator, messages)), self.drawn_from or self
+        return replace(self, jitter_ps=drawn.jitter_ps, tail_ps=drawn.tail_ps, drawn_from=first)
 
 
 def _alone(transfers: Transfers) -> Transfers:
