@@ -60,8 +60,12 @@ def exponential(key: int | UInt64Array, number: npt.ArrayLike) -> Float64Array:
     return result
 
 
-def lognormal(key: UInt64Array, median: float, sigma: float) -> Float64Array:
+def lognormal(
+    key: UInt64Array, median: float | Float64Array, sigma: float | Float64Array
+) -> Float64Array:
     """Return one lognormal number per key, in the unit of ``median``.
+
+    Both numbers may be by key.
 
     >>> bool(0.9 < np.median(lognormal(mixed(7, np.arange(9999)), 1.0, 0.5)) < 1.1)
     True

@@ -23,7 +23,7 @@ from emul.runtime.history import HistoryEntry, SentTransfers
 from emul.runtime.operation import Operation, checked_clock
 from emul.runtime.operation_times import OperationTimes
 from emul.timing import Moments
-from emul.timing.joint.alone import AloneTimes, drawn_key
+from emul.timing.joint.alone import AloneTimes
 
 __all__ = [
     "NOBODY",
@@ -197,8 +197,7 @@ class Timer:
         These are 0 for the first, which is at the moment ``at_ps``.
         """
         at_ps = at_ps if self._changes else 0
-        drawn = b"" if operation.drawn is None else drawn_key(operation.drawn)
-        key = operation.program, operation.member.number, starts_ps.tobytes(), at_ps, drawn
+        key = operation.program, operation.member.number, starts_ps.tobytes(), at_ps
         times = self._kept.get(key)
         if times is None:
             times = self._kept[key] = self._anew(operation, starts_ps, at_ps)

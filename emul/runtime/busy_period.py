@@ -238,7 +238,7 @@ class BusyPeriod:
 
     def _advance(self) -> None:
         outcome = self.simulation.outcome()
-        self._let_go(self.simulation.advance(), outcome)
+        self._let_go(self.simulation.let_go(), outcome)
 
     def _let_go(self, over: list[Issue], outcome: Outcome) -> None:
         """Keep the moments of the collectives that are ``over`` for good, and forget the rest."""

@@ -33,7 +33,7 @@ from emul.runtime.program_path import ProgramPath
 from emul.runtime.program_walk import RecordedTimes, program_path
 from emul.runtime.record import Mark, Record
 from emul.runtime.traced import trace_of_history
-from emul.timing import Footprint, Moments
+from emul.timing import Moments
 from emul.timing.joint.alone import AloneTimes, has_memory, time_alone
 from emul.tracks import Trace
 
@@ -110,7 +110,7 @@ class RankClocks:
             if isinstance(self._period, BusyPeriod):
                 checked_clock(self._period.base_ps)
                 self._footprints.of(prepared, member)
-            elif self._have_memory or self._footprints.links_draw or not ALONE:
+            elif self._have_memory or not ALONE:
                 self._footprints.of(prepared, member)
             elif member.number or not self._period.is_idle:
                 self._period.meets(self._operation(member, prepared), ())
@@ -346,14 +346,10 @@ class RankClocks:
         def in_full() -> AloneTimes:
             clocks_ps = _zeros(self.size)
             clocks_ps[operation.member.ranks] = starts_ps
-            return time_alone(drawn or first(), self._simulation(at_ps, clocks_ps))
+            footprint = self._footprints.of(operation.prepared, operation.member)
+            return time_alone(footprint, self._simulation(at_ps, clocks_ps))
 
-        def first() -> Footprint:
-            return self._footprints.of(operation.prepared, operation.member)
-
-        drawn = operation.drawn
-        predicted = drawn is None or drawn is first()
-        if operation.member.number or starts_ps.any() or not predicted:
+        if operation.member.number or starts_ps.any():
             return in_full()
         timeline = operation.prediction.timeline
         return AloneTimes.at_once(timeline, self.size, lambda: in_full().moments)

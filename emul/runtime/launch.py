@@ -7,7 +7,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from emul.errors import OutageError
 from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops import Ops
 from emul.ops.buffers import Buffers
@@ -83,6 +82,7 @@ def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns
     """
     call = _prepared(request, member, ops, buffers, started_ns)
     clocks = member.engine.clocks
+    early = _failing(call) if member.planner.changes else None
     try:
         if member.engine.waits:
             return _on_time(call)
@@ -91,14 +91,23 @@ def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns
         buffers.restore()
         raise
     times = CallTimes.at_once(call.started_ns, now_ns(), 0.0)
-    operation = clocks.issue(member, call.prepared)
+    operation = early or clocks.issue(member, call.prepared)
     clocks.wait(operation)
-    try:
-        clocks.check(operation)
-    except OutageError:
-        buffers.restore()
-        raise
     return call.run_of(Result(output, times), operation)
+
+
+def _failing(call: _Call) -> Operation | None:
+    """Return the operation of a call that may fail, waited for before any arithmetic.
+
+    On the wall clock there is none yet. Raises OutageError where it has failed.
+    """
+    engine = call.member.engine
+    if engine.waits:
+        return None
+    operation = engine.clocks.issue(call.member, call.prepared)
+    engine.clocks.wait(operation)
+    engine.clocks.check(operation)
+    return operation
 
 
 def issue(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns: int) -> Handle:

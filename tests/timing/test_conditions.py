@@ -17,9 +17,10 @@ from emul.stacks import Constants
 from emul.stacks.profile import load_stack
 from emul.timing import Slicing, time_plan
 from emul.timing.effects.drawn_delays import (
+    Delays,
     FollowedConnections,
+    MessageCounts,
     can_be_late,
-    drawn_delays,
     drawn_tails_s,
 )
 from emul.timing.traffic import Traffic
@@ -265,7 +266,8 @@ def delays(link, nbytes, tails_s, timers_s, slicing=None, limit=np.inf):
             lambda link, keys: np.full(len(keys), timers_s),
         ),
     ):
-        _, tail_ps = drawn_delays(traffic, network, found, np.array([limit]), 0)
+        delays = Delays(traffic, network, found, np.array([limit]), 0, 0)
+        _, tail_ps = delays.drawn(MessageCounts.none())
     return tail_ps.tolist(), seen
 
 

@@ -18,10 +18,10 @@ from emul.plans.runs import expand
 from emul.reading.brief import brief
 from emul.timing.effects.drawn_delays import (
     FIRST_DRAWS,
+    Delays,
     Draws,
     FollowedConnections,
     can_be_late,
-    drawn_delays,
 )
 from emul.timing.effects.link_states import NEVER, LinkStates, link_states_of
 from emul.timing.effects.wavelengths import Classes, classes_of
@@ -49,7 +49,8 @@ class ConnectionTable:
     ``tail_ps``: by transfer, or empty. ``credited`` (transfers,): the connection whose ``credit``
     each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in Transfers; ``word_ps``
     (transfers,): how much later than one trip back it is given back; or empty.
-    ``connection_of`` (streams,): the connection of each stream.
+    ``connection_of`` (streams,): the connection of each stream. ``delays``: who draws those by
+    chance, for later messages too; None where nothing is drawn.
     """
 
     connection: Int32Array
@@ -67,6 +68,7 @@ class ConnectionTable:
     multi_window: UInt8Array
     classes: Classes
     states: LinkStates
+    delays: Delays | None
     jitter_ps: Int64Array
     tail_ps: Int64Array
     credited: Int32Array
@@ -114,9 +116,11 @@ class ConnectionTable:
         number_of = np.full(len(network.path_latency_ps), -1, dtype=np.int64)
         number_of[states.path] = np.arange(len(states.path))
         jitter_ps = tail_ps = np.zeros(0, dtype=np.int64)
+        delays: Delays | None = None
         if draws is not None:
             limit = by_path.limit[kind]
-            jitter_ps, tail_ps = drawn_delays(traffic, network, found, limit, seed, draws)
+            delays = Delays(traffic, network, found, limit, seed, draws.communicator)
+            jitter_ps, tail_ps = delays.drawn(draws.messages)
         return cls(
             connection=found.of,
             rate=by_path.rate[kind],
@@ -130,6 +134,7 @@ class ConnectionTable:
             multi_window=_multi_window(traffic, found, windows),
             classes=classes,
             states=states,
+            delays=delays,
             jitter_ps=jitter_ps,
             tail_ps=tail_ps,
             credited=_credited(traffic, network, paths),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,12 @@ from emul.units import picoseconds
 
 __all__ = [
     "FIRST_DRAWS",
+    "Delays",
     "Draws",
     "FollowedConnections",
     "MessageCounts",
     "can_be_late",
     "connection_keys",
-    "drawn_delays",
     "drawn_tails_s",
     "drawn_timers_s",
     "ends_of",
@@ -92,13 +92,14 @@ class Draws:
 
     __repr__ = brief
 
-    def key(self, key: int) -> int:
-        """Return ``key`` for the communicator; the first one has the key itself."""
-        return int(mixed(key, self.communicator)) if self.communicator else key
-
 
 FIRST_DRAWS = Draws(0, MessageCounts.none())
 """Those of a World's first collective."""
+
+
+def communicator_key(key: int, communicator: int) -> int:
+    """Return ``key`` for the communicator; the first one has the key itself."""
+    return int(mixed(key, communicator)) if communicator else key
 
 
 def connection_keys(src: Int32Array, dst: Int32Array, channel: Int32Array) -> Int64Array:
@@ -161,50 +162,122 @@ class FollowedConnections:
             connections_of(traffic)[first],
         )
 
-    def keys(self, key: int, connection: npt.NDArray[Any], number: npt.NDArray[Any]) -> UInt64Array:
-        """Return the keys of the things so numbered on connections, under ``key``."""
+    def keys(self, key: int, connection: npt.NDArray[Any]) -> UInt64Array:
+        """Return the keys of connections, under ``key``."""
         mine = mixed(mixed(key, self.src[connection]), self.dst[connection])
-        return mixed(mixed(mine, self.channel[connection]), number)
+        return mixed(mine, self.channel[connection])
 
 
-def drawn_delays(
-    traffic: Transfers,
-    network: Network,
-    found: FollowedConnections,
-    limit: Float64Array,
-    seed: int,
-    draws: Draws = FIRST_DRAWS,
-) -> tuple[Int64Array, Int64Array]:
-    """Return jitter and delay by lost packets of each transfer in picoseconds; empty if none.
+class Delays:
+    """The delays by chance of the transfers of one traffic, to be drawn for ever later messages."""
 
-    ``limit``: bytes per second that each connection gets at most. ``draws``: how its messages are
-    numbered.
+    def __init__(
+        self,
+        traffic: Transfers,
+        network: Network,
+        found: FollowedConnections,
+        limit: Float64Array,
+        seed: int,
+        communicator: int,
+    ) -> None:
+        """Take a traffic of a communicator; ``limit``: bytes per second of each connection at most."""
+        self._size = len(traffic.src)
+        self._jitter: list[_Jitter] = []
+        self._lost: list[_Lost] = []
+        late = [path for path in np.unique(found.path).tolist() if can_be_late(network.links[path])]
+        if not late:
+            return
+        self._ends = connection_keys(found.src, found.dst, found.channel)
+        message, number = _numbers(traffic, found)
+        last = np.append(traffic.begins[1:], 1).astype(bool)
+        path_of = np.where(found.of >= 0, found.path[found.of], -1)
+        for path in late:
+            link, these = network.links[path], np.flatnonzero(path_of == path)
+            connection, name = found.of[these], network.path_name(path)
+
+            def keys(what: str, name: str = name, of: Int32Array = connection) -> UInt64Array:
+                return found.keys(communicator_key(key_of(seed, what, name), communicator), of)
+
+            where = _Messages(these, connection, message[these])
+            if link.jitter.median_s:
+                sigma = np.full(len(these), lognormal_sigma(link.jitter.p99_over_p50))
+                median = np.full(len(these), link.jitter.median_s)
+                self._jitter.append(_Jitter(where, keys("jitter"), median, sigma))
+            if link.transport.loss:
+                line = np.minimum(limit[connection], link.available_bytes_per_s)
+                nbytes = traffic.nbytes[these]
+                self._lost.append(
+                    _Lost(where, keys("loss"), link, number[these], nbytes, line, last[these])
+                )
+        self._jitter = [_Jitter.joined(self._jitter)] if self._jitter else []
+
+    def drawn(self, messages: MessageCounts) -> tuple[Int64Array, Int64Array]:
+        """Return jitter and delay by lost packets of each transfer in picoseconds; empty if none.
+
+        ``messages``: those that its connections have carried before.
+        """
+        if not (self._jitter or self._lost):
+            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        earlier = messages.at(self._ends)
+        jitter_ps, tail_ps = (np.zeros(self._size, dtype=np.int64) for _ in range(2))
+        for each in self._jitter:
+            keys = mixed(each.keys, each.where.numbers(earlier))
+            jitter_ps[each.where.transfers] = _ps(lognormal(keys, each.median_s, each.sigma))
+        for lost in self._lost:
+            tail_ps[lost.where.transfers] = lost.tails_ps(earlier)
+        return jitter_ps, tail_ps
+
+
+class _Messages(NamedTuple):
+    """Transfers, their connections, and which message of its connection each is of."""
+
+    transfers: Int64Array
+    connection: Int32Array
+    number: Int64Array
+
+    def numbers(self, earlier: Int64Array) -> Int64Array:
+        """Return the numbers after ``earlier`` messages of each connection."""
+        numbers: Int64Array = self.number + earlier[self.connection]
+        return numbers
+
+
+class _Jitter(NamedTuple):
+    """The jitter of some messages: a key for each, without its number, and the law of its link."""
+
+    where: _Messages
+    keys: UInt64Array
+    median_s: Float64Array
+    sigma: Float64Array
+
+    @classmethod
+    def joined(cls, pieces: list[_Jitter]) -> _Jitter:
+        """Return that of all pieces."""
+        wheres, *columns = zip(*pieces, strict=True)
+        where = _Messages(*(np.concatenate(each) for each in zip(*wheres, strict=True)))
+        return cls(where, *(np.concatenate(each) for each in columns))
+
+
+class _Lost(NamedTuple):
+    """Messages whose packets can be lost, on one link; otherwise as _Jitter.
+
+    ``slices``: which slice of its message each transfer is; ``line``: as of ``drawn_tails_s``;
+    ``last``: whether it is the last slice.
     """
-    none = np.zeros(0, dtype=np.int64)
-    links = {path: network.links[path] for path in np.unique(found.path).tolist()}
-    late = {path: link for path, link in links.items() if can_be_late(link)}
-    if not late:
-        return none, none
-    jitter_ps, tail_ps = (np.zeros(len(traffic.src), dtype=np.int64) for _ in range(2))
-    message, number = _numbers(traffic, found)
-    earlier = draws.messages.at(connection_keys(found.src, found.dst, found.channel))
-    ends = np.append(traffic.begins[1:], 1).astype(bool)
-    way_of = np.where(found.of >= 0, found.path[found.of], -1)
-    for path, link in late.items():
-        these = np.flatnonzero(way_of == path)
-        connection, name = found.of[these], network.path_name(path)
-        which = message[these] + earlier[connection]
-        if link.jitter.median_s:
-            keys = found.keys(draws.key(key_of(seed, "jitter", name)), connection, which)
-            sigma = lognormal_sigma(link.jitter.p99_over_p50)
-            jitter_ps[these] = _ps(lognormal(keys, link.jitter.median_s, sigma))
-        if link.transport.loss:
-            keys = found.keys(draws.key(key_of(seed, "loss", name)), connection, which)
-            line = np.minimum(limit[connection], link.available_bytes_per_s)
-            tail_s = drawn_tails_s(link, mixed(keys, number[these]), traffic.nbytes[these], line)
-            timer_s = drawn_timers_s(link, keys)
-            tail_ps[these] = _ps(np.where(ends[these], np.maximum(tail_s, timer_s), tail_s))
-    return jitter_ps, tail_ps
+
+    where: _Messages
+    keys: UInt64Array
+    link: Link
+    slices: Int64Array
+    nbytes: Int64Array
+    line: Float64Array
+    last: BoolArray
+
+    def tails_ps(self, earlier: Int64Array) -> Int64Array:
+        """Return the delay of each transfer, after ``earlier`` messages of each connection."""
+        keys = mixed(self.keys, self.where.numbers(earlier))
+        tail_s = drawn_tails_s(self.link, mixed(keys, self.slices), self.nbytes, self.line)
+        timer_s = drawn_timers_s(self.link, keys)
+        return _ps(np.where(self.last, np.maximum(tail_s, timer_s), tail_s))
 
 
 def can_be_late(link: Link) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emul.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
-from emul.links.draws import key_of
+from emul.links.draws import key_of, mixed
 from emul.links.limits import lifted_limit_bytes_per_s, usual_limit
 from emul.plans.runs import expand
 from emul.reading.brief import brief
@@ -73,7 +73,9 @@ def classes_of(
         of_stream[these] = first_class[i]
         if links[i].waves > 1:
             key = key_of(seed, "waves", network.path_name(each))
-            wave = found.keys(key, connection[these], number[these]) % np.uint64(links[i].waves)
+            wave = mixed(found.keys(key, connection[these]), number[these]) % np.uint64(
+                links[i].waves
+            )
             of_stream[these] += wave.astype(np.int32)
     rate, cap, term = [], [], []
     for link in links:

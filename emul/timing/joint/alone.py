@@ -16,6 +16,7 @@ from emul.arrays import BoolArray, Int64Array
 from emul.links import Link
 from emul.reading.brief import brief
 from emul.stacks import IDEAL, Stack
+from emul.timing.effects.drawn_delays import network_draws
 from emul.timing.joint.rank_ops import Footprint, Issue, Moments
 from emul.timing.joint.simulation import JointSimulation
 from emul.timing.protocol import windows_of
@@ -26,7 +27,7 @@ from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
 from emul.units import PS_PER_S
 
-__all__ = ["AloneTimes", "LinkUse", "drawn_key", "has_memory", "time_alone"]
+__all__ = ["AloneTimes", "LinkUse", "has_memory", "time_alone"]
 
 UNUSED_PS = 1 << 60
 """First use of a link that is not used; its last use is as far before. Sums of two fit in 64 bits.
@@ -36,10 +37,12 @@ UNUSED_PS = 1 << 60
 def has_memory(network: Network, stack: Stack) -> bool:
     """Say whether a link's earlier traffic, or the moment, can change the time of an operation.
 
-    Changes follow a line of time, slow start and windows the bytes acknowledged, token buckets
-    those let through. Draws hang on the number of messages alone, and a gap after a message is
-    among the uses of its path.
+    Draws count messages, changes follow a line of time, slow start and windows the bytes
+    acknowledged, token buckets those let through. A gap after a message is none: it is among the
+    uses of its path.
     """
+    if network_draws(network):
+        return True
     whole = stack is not IDEAL and stack.sends_whole_messages
     if whole and np.isfinite(windows_of(network)).any():
         return True
@@ -114,12 +117,6 @@ def _gaps_ps(network: Network) -> Int64Array:
     for path, link in network.links.items():
         gaps[path] = round(link.transport.gap_s / link.transport.streams * PS_PER_S)
     return gaps
-
-
-def drawn_key(footprint: Footprint) -> bytes:
-    """Return a key of the draws of ``footprint``: equal for equal ones; empty, none is late."""
-    drawn = footprint.jitter_ps, footprint.tail_ps
-    return b"".join(each.tobytes() for each in drawn) if any(map(np.any, drawn)) else b""
 
 
 class AloneTimes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +13,7 @@ from emul.plans.proof.verify import MOST_CHANNELS
 from emul.reading.brief import brief
 from emul.stacks import Stack
 from emul.timing.effects.connection_table import ConnectionTable
-from emul.timing.effects.drawn_delays import Draws, MessageCounts
+from emul.timing.effects.drawn_delays import Delays, Draws, MessageCounts
 from emul.timing.timeline import Timeline, maker
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
@@ -58,8 +57,8 @@ class Footprint:
     ``kind``: as engine.dependencies.edges_between takes them. ``call_ps``: the time of each rank's
     software before it sends anything. ``jitter_ps``, ``tail_ps``: the delay of each transfer
     by chance, and ``credited``: whose credit it takes, as if the collective were alone, as in
-    emul.timing.effects.connection_table. ``release``: when a sender is done. ``redrawn``: draws the
-    delays of a later operation, None where nothing is late by chance; ``drawn_from``: the footprint
+    emul.timing.effects.connection_table. ``release``: when a sender is done. ``delays``: who draws
+    those of a later operation, None where nothing is late by chance; ``drawn_from``: the footprint
     that is the same but for these delays, if there is one.
     """
 
@@ -74,7 +73,7 @@ class Footprint:
     tail_ps: Int64Array
     credited: Int32Array
     release: Release
-    redrawn: Callable[[Draws], ConnectionTable] | None
+    delays: Delays | None
     drawn_from: Footprint | None = None
 
     __repr__ = brief
@@ -120,13 +119,9 @@ class Footprint:
         )
         call_ps = transfers.call_ps if len(src) else 0  # nothing is sent, nothing called
         draws = Draws(communicator, first_message or MessageCounts.none())
-
-        def table(draws: Draws) -> ConnectionTable:
-            return ConnectionTable.of(
-                placed, seen, seed=seed, start_s=0, until_s=0, windows=windows, draws=draws
-            )
-
-        drawn = table(draws)
+        drawn = ConnectionTable.of(
+            placed, seen, seed=seed, start_s=0, until_s=0, windows=windows, draws=draws
+        )
         return cls(
             ranks,
             communicator,
@@ -137,7 +132,7 @@ class Footprint:
             tail_ps=drawn.tail_ps,
             credited=drawn.credited,
             release=release,
-            redrawn=table if len(drawn.jitter_ps) else None,
+            delays=drawn.delays if len(drawn.jitter_ps) else None,
         )
 
     @property
@@ -147,10 +142,11 @@ class Footprint:
 
     def after(self, messages: MessageCounts) -> Footprint:
         """Return the same after earlier ``messages`` of its communicator: with draws of its own."""
-        if self.redrawn is None:
+        if self.delays is None:
             return self
-        drawn, first = self.redrawn(Draws(self.communicator, messages)), self.drawn_from or self
-        return replace(self, jitter_ps=drawn.jitter_ps, tail_ps=drawn.tail_ps, drawn_from=first)
+        jitter_ps, tail_ps = self.delays.drawn(messages)
+        first = self.drawn_from or self
+        return replace(self, jitter_ps=jitter_ps, tail_ps=tail_ps, drawn_from=first)
 
 
 def _alone(transfers: Transfers) -> Transfers:
