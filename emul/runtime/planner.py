@@ -290,7 +290,7 @@ class Planner:
         places, timing = Places.of(self.topology.ranks_by_node), self.timing
         too_many = places.world_size > MOST_RANKS_IN_FULL  # to be timed each, exactly
         excerpt = SymmetricPlan.of(request.collective, algorithm, places, lengthened=too_many)
-        timeline = time_excerpt(
+        found = time_excerpt(
             excerpt,
             request.shape,
             request.itemsize,
@@ -299,6 +299,7 @@ class Planner:
             seed=timing.seed,
             start_s=timing.start_s,
         )
+        timeline = found.timeline
         ends = timeline.src, timeline.dst, timeline.transfers.channel
         number = timeline.network.most_connections(*ends)
         return self._prediction(request, excerpt, timeline, timing.stack, number)

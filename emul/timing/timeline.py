@@ -33,6 +33,7 @@ __all__ = [
     "Timeline",
     "check_carried",
     "maker",
+    "scheduled",
     "simulated",
     "time_plan",
 ]
@@ -111,7 +112,7 @@ def time_plan(
             transfers, seen, seed=seed, start_s=start_s, until_s=until_s, windows=windows
         )
 
-    return simulated(make, table_of, _times, start_s)
+    return simulated(make, table_of, scheduled, start_s)
 
 
 def simulated(
@@ -141,7 +142,9 @@ def simulated(
     return Timeline(seen, table, transfers, **times)
 
 
-def _times(transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable) -> Timed:
+def scheduled(
+    transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable
+) -> Timed:
     """Return the times of ``schedule``: by a pass in plan order where every link has that order."""
     times = times_in_order(Tables(transfers, edges, network, table))
     return schedule(transfers, edges, network, table) if times is None else (times, None)

@@ -94,7 +94,8 @@ class ConnectionTable:
         if all_trunks:
             shared = _paths_of_trunks(network)
         states = link_states_of(network, shared, seed=seed, start_s=start_s, until_s=until_s)
-        classes, first_stream = classes_of(network, found, shared, seed)
+        spread = traffic.multiplicity is not None
+        classes, first_stream = classes_of(network, found, shared, seed, spread=spread)
         links = [(path, network.links[path]) for path in used.tolist()]
         by_path = _ByPath.of(links, network, windows[used])
         number_of = np.full(len(network.path_latency_ps), -1, dtype=np.int64)
