@@ -1,4 +1,4 @@
-"""Cells: the smallest part of all sites that comes again, and the pieces that it cuts the vector in.
+"""Cells: the smallest part of all sites that comes again, and the pieces that it cuts.
 
 Sites of unequal size cut every chunk that goes between them at unlike places. If all sites are so
 many times a cell, which has a few ranks of each, then the cuts come again from cell to cell, and
@@ -40,9 +40,7 @@ class Cells:
         sizes = [sum(site) for site in nodes]
         number = gcd(*(size // sum(unit) for size, unit in zip(sizes, units, strict=True)))
         ranks = tuple(size // number for size in sizes)
-        in_cell = [
-            each // sum(unit) * len(unit) for each, unit in zip(ranks, units, strict=True)
-        ]
+        in_cell = [each // sum(unit) * len(unit) for each, unit in zip(ranks, units, strict=True)]
         return cls(ranks, tuple(map(sum, units)), number, 1 if min(in_cell) > 1 else 2)
 
     @property

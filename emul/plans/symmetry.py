@@ -16,7 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd, lcm
-from operator import mul
 
 import numpy as np
 
@@ -62,7 +61,8 @@ class RingRounds:
 
     def messages(self, periods: tuple[int, ...]) -> int:
         """Return the number of messages of all rings, where so many ranks of a site are shown."""
-        return sum(map(mul, self.reduce, periods)) + sum(map(mul, self.gather, periods))
+        all_of_site = zip(self.reduce, self.gather, periods, strict=True)
+        return sum((reduce + gather) * period for reduce, gather, period in all_of_site)
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,4 +407,3 @@ def _refusal(algorithm: str, why: str, needed: str = "") -> ArgumentError:
 
 def _listed(numbers: tuple[int, ...]) -> str:
     return " and ".join(map(str, sorted(set(numbers))[:3]))
-

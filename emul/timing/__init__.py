@@ -21,7 +21,7 @@ from emul.timing.joint.rank_ops import (
     RankOp,
     Wait,
 )
-from emul.timing.symmetry import time_excerpt
+from emul.timing.symmetry import Assumed, time_excerpt
 from emul.timing.timeline import Timeline, check_carried, time_plan
 from emul.timing.traffic import (
     NCCL_SLICING,
@@ -35,6 +35,7 @@ __all__ = [
     "CAUSES",
     "NCCL_SLICING",
     "UNLIMITED",
+    "Assumed",
     "Compute",
     "CriticalPath",
     "Footprint",

@@ -340,7 +340,7 @@ class Shortened:
         freed: Int64Array = timeline.start_ps[sent] + overhead + busy
         return freed
 
-    def _lines_anew(self, site: int, reduce: bool) -> Int64Array | None:  # noqa: FBT001
+    def _lines_anew(self, site: int, reduce: bool) -> Int64Array | None:
         """Return the numbers of a ring's transfers, (rounds, period, slices of a message).
 
         None where messages have unlike numbers of slices.

@@ -20,9 +20,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from emul.arrays import Int64Array
 from emul.errors import ArgumentError
-from emul.links import Link
 from emul.plans import RingRounds, Shape, SymmetricPlan
 from emul.timing.effects.drawn_delays import can_be_late
 from emul.timing.settled import Scheduler, Shortened
@@ -30,7 +28,7 @@ from emul.timing.timeline import Timeline
 from emul.timing.traffic import Slicing, Traffic, Transfers, connections_of
 from emul.topology import Network, Node, NodeRuns, Site, Topology
 
-__all__ = ["DrawnOnce", "ExcerptTimes", "time_excerpt"]
+__all__ = ["Assumed", "ExcerptTimes", "time_excerpt"]
 
 
 ROUNDS_AT_FIRST = 40
@@ -49,15 +47,10 @@ MOST_TOGETHER = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ExcerptTimes:
-    """The ``timeline`` of an excerpt, and what was assumed of the ranks that it stands for.
-
-    ``together``: whether the ranks of a site, or the sites, begin a phase together that they would
-    begin one by one.
-    """
+    """The ``timeline`` of an excerpt, and the assumptions about the ranks it stands for."""
 
     timeline: Timeline
-    drawn: DrawnOnce
-    together: bool
+    assumed: Assumed
 
 
 def time_excerpt(
@@ -87,8 +80,8 @@ def time_excerpt(
     if _may_settle(topology):
         for attempt in (search.settled, search.together):
             if (timeline := attempt()) is not None:
-                return ExcerptTimes(timeline, drawn, attempt == search.together)
-    return ExcerptTimes(search.scheduler(excerpt.rounds).timeline(), drawn, together=False)
+                return ExcerptTimes(timeline, replace(drawn, together=attempt == search.together))
+    return ExcerptTimes(search.scheduler(excerpt.rounds).timeline(), drawn)
 
 
 def _may_settle(topology: Topology) -> bool:
@@ -218,7 +211,8 @@ class _Search:
         self, before: Shortened | None, rounds: tuple[int, ...], *, reduce: bool
     ) -> RingRounds:
         none = (0,) * self.excerpt.sites
-        return RingRounds(rounds, none) if before is None else RingRounds(before.rounds.reduce, rounds)
+        known = none if before is None else before.rounds.reduce
+        return RingRounds(rounds, none) if reduce else RingRounds(known, rounds)
 
     def _whole(self, *, reduce: bool) -> tuple[int, ...]:
         return self.excerpt.rounds.reduce if reduce else self.excerpt.rounds.gather
@@ -273,19 +267,33 @@ def _apart_ps(timeline: Timeline, site: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnOnce:
-    """Draws by chance, of which an excerpt made fewer than the ranks would.
+class Assumed:
+    """The assumptions about the ranks that an excerpt stands for, where it may not be exact.
 
-    ``alike``: for how many connections one drew jitter and losses at most, 0 where nothing was
+    ``drawn_for``: for how many connections one drew jitter and losses at most, 0 where nothing was
     drawn. ``spread``: how many streams were spread evenly over each wave of a trunk, where that is
-    fewest; 0 where no trunk has several waves.
+    fewest; 0 where no trunk has several waves. ``together``: whether ranks of a site, or sites,
+    begin a phase together that they would begin one by one, so that the time is no less.
     """
 
-    alike: int
-    spread: int
+    drawn_for: int = 0
+    spread: int = 0
+    together: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """The assumptions as parts of a sentence."""
+        said = []
+        if self.drawn_for:
+            said.append(f"jitter and losses were drawn once for {self.drawn_for:,} alike")
+        if self.spread:
+            said.append(f"{self.spread:,} streams and more were spread evenly over each wave")
+        if self.together:
+            said.append("ranks began together that begin one by one, so it may be quicker")
+        return said
 
 
-def drawn_once(transfers: Transfers, network: Network) -> DrawnOnce:
+def drawn_once(transfers: Transfers, network: Network) -> Assumed:
     """Return how draws are made for the ``transfers`` of an excerpt on its ``network``."""
     ends = np.stack([transfers.src, transfers.dst, transfers.channel])
     first = np.unique(ends, axis=1, return_index=True)[1]
@@ -298,7 +306,7 @@ def drawn_once(transfers: Transfers, network: Network) -> DrawnOnce:
             drawn = max(drawn, int(number.max()))
         if each >= network.first_trunk_path and link.waves > 1:
             spread.append(int(number.sum()) * link.transport.streams // link.waves)
-    return DrawnOnce(drawn, min(spread, default=0))
+    return Assumed(drawn, min(spread, default=0))
 
 
 def _few(topology: Topology, excerpt: SymmetricPlan, *, strict_draws: bool) -> Topology:
@@ -329,7 +337,7 @@ def _few_ranks(site: Site, period: int, *, strict_draws: bool) -> Site:
         raise _refusal(f"links inside {site.name} have jitter or losses, drawn for each connection")
     if len(site.nodes) == 1:
         return replace(site, nodes=(Node(period, site.nodes[0].link),))
-    ((node, number), *others) = site.runs
+    ((node, _), *others) = site.runs
     if not others:
         return replace(site, nodes=NodeRuns(((node, period // node.ranks),)))
     nodes = list(site.nodes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emul.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
+from emul.links import Link
 from emul.links.draws import key_of
 from emul.links.limits import lifted_limit_bytes_per_s, usual_limit
 from emul.plans.runs import expand
@@ -66,7 +67,7 @@ def classes_of(
     links = [network.links[path] for path in shared]
     cut = [1 if spread else link.waves for link in links]
     waves = np.array(cut, dtype=np.int64)
-    streams = [_streams(number, link.transport.streams) for number, link in zip(cut, links, strict=True)]
+    streams = [_streams(each, link) for each, link in zip(cut, links, strict=True)]
     index = np.full(len(network.path_latency_ps), NONE, dtype=np.int64)
     index[shared] = np.arange(len(shared))
     path = index[found.path]
@@ -83,11 +84,11 @@ def classes_of(
             wave = found.keys(key, connection[these], number[these]) % np.uint64(cut[i])
             of_stream[these] += wave.astype(np.int32)
     rate, cap, term = [], [], []
-    for link, number, per in zip(links, cut, streams, strict=True):
+    for link, parts, per in zip(links, cut, streams, strict=True):
         line, limit = link.available_bytes_per_s, usual_limit(link)
-        rate += [line / number] * number
-        cap += [limit.bytes_per_s / per] * number
-        term += [CODES[limit.term]] * number
+        rate += [line / parts] * parts
+        cap += [limit.bytes_per_s / per] * parts
+        term += [CODES[limit.term]] * parts
     uplinks, uplink_rate, uplink_burst = _uplinks(network, shared)
     joint = np.append(uplink_rate, np.inf)[uplinks].min(axis=1)
     alone = np.array([link.available_bytes_per_s / link.waves for link in links], dtype=float)
@@ -111,8 +112,8 @@ def classes_of(
     )
 
 
-def _streams(waves: int, streams: int) -> int:
-    return streams if waves > 1 else 1
+def _streams(waves: int, link: Link) -> int:
+    return link.transport.streams if waves > 1 else 1
 
 
 def _lifted_rates(network: Network, shared: list[int]) -> Float64Array:
@@ -123,7 +124,7 @@ def _lifted_rates(network: Network, shared: list[int]) -> Float64Array:
         link, (sender, _) = network.links[path], network.sites_of_path(path)
         port = sites[sender].link.available_bytes_per_s
         lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=link.rtt_s)
-        rates.append(lifted / _streams(link.waves, link.transport.streams))
+        rates.append(lifted / _streams(link.waves, link))
     return np.array(rates, dtype=np.float64)
 
 
