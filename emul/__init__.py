@@ -29,6 +29,7 @@ from emul.errors import (
 if TYPE_CHECKING:
     from emul.communicator import Group
     from emul.links import Link
+    from emul.mesh import Mesh
     from emul.ops import RoundingError
     from emul.plans import Send, algorithm
     from emul.report.plot import plot_heat_map, plot_timeline, plot_times
@@ -60,6 +61,7 @@ __all__ = [
     "LagError",
     "Link",
     "MeasurementError",
+    "Mesh",
     "MissingLibraryError",
     "Moments",
     "Node",
@@ -97,6 +99,7 @@ _ROOM_OF = {
     "HistoryRow": "emul.runtime.history",
     "Lag": "emul.wall.lag",
     "Link": "emul.links",
+    "Mesh": "emul.mesh",
     "Moments": "emul.timing",
     "Node": "emul.topology",
     "Passage": "emul.runtime.history",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from emul.communicator import Communicator, Group, checked_ranks
 from emul.errors import ArgumentError, TimeLimitError, TopologyError, shown
+from emul.mesh import Mesh
 from emul.ops import AUTO_BACKEND, Ops, ops_for
 from emul.reading.brief import brief, one_line
 from emul.reading.checks import finite, flag, one_of, whole
@@ -272,6 +273,14 @@ class World(Communicator):
         as another. Raises ArgumentError for no rank, one twice, or one that is not there.
         """
         return Group(self.engine, checked_ranks(ranks, self.size), next(self._numbers))
+
+    def mesh(self, **axes: int) -> Mesh:
+        """Return named axes laid over all ranks, outermost first: ``mesh(replicate=3, shard=8)``.
+
+        Rank i is at the place that row-major order gives it, as in torch's DeviceMesh. Raises
+        ArgumentError for sizes whose product is not the number of ranks.
+        """
+        return Mesh(axes, self.size, self.group)
 
     def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
         """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.

@@ -282,7 +282,7 @@ def test_streams_of_very_many_ranks_are_spread_evenly_over_waves():
 
 
 def test_one_connection_draws_for_all_that_it_stands_for():
-    late = replace(Link(49e9, 1e-4), jitter=Jitter(1e-5))
+    late = replace(Link(49e9, 1e-4), jitter=Jitter(1e-5, 4.0))
     topology = unequal((2000, 1000, 400), late, waves=1)
     call = ("all_reduce", 6_000_000)
     kept = World(topology).predict(*call, algorithm="hierarchical", collapse=True)
