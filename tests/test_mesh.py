@@ -49,7 +49,7 @@ def test_what_is_left_over_is_counted_in_the_inner_axes():
 
 def test_an_axis_that_is_not_there_is_named_with_those_that_are():
     mesh = World("three-campus").mesh(replicate=3, shard=8)
-    with pytest.raises(ArgumentError, match="axis 'tensor' of .*: needed one of replicate, shard"):
+    with pytest.raises(ArgumentError, match=r"axis 'tensor' of .*: needed one of replicate, shard"):
         mesh.groups("tensor")
 
 

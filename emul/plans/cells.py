@@ -25,7 +25,8 @@ class Cells:
     """``number`` cells of ``ranks`` ranks at each site, of which ``shown`` are looked at.
 
     One cell is enough where its ring has neighbours in different nodes, as the whole ring has;
-    else two are shown. ``units``: after so many ranks the nodes of each site come again.
+    else two are shown, if there are two. ``units``: the ranks after which the nodes of each site
+    come again.
     """
 
     ranks: tuple[int, ...]
@@ -41,7 +42,9 @@ class Cells:
         number = gcd(*(size // sum(unit) for size, unit in zip(sizes, units, strict=True)))
         ranks = tuple(size // number for size in sizes)
         in_cell = [each // sum(unit) * len(unit) for each, unit in zip(ranks, units, strict=True)]
-        return cls(ranks, tuple(map(sum, units)), number, 1 if min(in_cell) > 1 else 2)
+        return cls(
+            ranks, tuple(map(sum, units)), number, 1 if number == 1 or min(in_cell) > 1 else 2
+        )
 
     @property
     def periods(self) -> tuple[int, ...]:

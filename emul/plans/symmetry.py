@@ -85,16 +85,25 @@ class SymmetricPlan:
 
     @classmethod
     def of(
-        cls, collective: str, algorithm: str, places: Places, *, lengthened: bool = False
+        cls,
+        collective: str,
+        algorithm: str,
+        places: Places,
+        *,
+        lengthened: bool = False,
+        least_cells: int = 2,
     ) -> SymmetricPlan:
-        """Return the excerpt of ``algorithm``; raises ArgumentError, naming the difference."""
+        """Return the excerpt of ``algorithm``; raises ArgumentError, naming the difference.
+
+        Sites that come to fewer than ``least_cells`` are refused, for little is left out there.
+        """
         if collective not in COLLECTIVES:
             raise _refusal(algorithm, f"{collective} has no ranks that do alike")
         inner, at_top = _levels(algorithm, places)
         if inner != RING:
             raise _refusal(algorithm, f"in a site it is {inner}, not a ring")
         cells = Cells.of(places.nodes)
-        if cells.number < 2 or sum(cells.periods) > MOST_RANKS_SHOWN:
+        if cells.number < least_cells or sum(cells.periods) > MOST_RANKS_SHOWN:
             raise _refusal(
                 algorithm,
                 f"sites of {_listed(places.sites)} ranks come again only every "

@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from emul.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
+from emul.plans import Multiplicity
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.dependencies import (
     STARTS_KIND,
@@ -35,7 +37,7 @@ from emul.timing.joint.rank_ops import (
     Wait,
 )
 from emul.timing.timeline import Timeline
-from emul.timing.traffic import NOBODY, Transfers
+from emul.timing.traffic import NOBODY, Transfers, connections_of
 
 __all__ = ["JointGraph"]
 
@@ -126,9 +128,11 @@ class JointGraph:
         number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
         self._join_pieces()
         (transfers,), ((earlier, later, kind),) = self._columns, self._edges
-        columns = {name: getattr(transfers, name)[kept] for name in COLUMNS}
+        columns: dict[str, Any] = {name: getattr(transfers, name)[kept] for name in COLUMNS}
         both = kept[earlier] & kept[later]
         left, gone = copy(self), set(over)
+        several = transfers.multiplicity
+        columns["multiplicity"] = None if several is None else several.of(np.flatnonzero(kept))
         left._columns = [replace(transfers, **columns)]
         left._edges = [(number[earlier[both]], number[later[both]], kind[both])]
         left.issues = {
@@ -147,8 +151,9 @@ class JointGraph:
             for name in COLUMNS
         }
         credit = max(each.credit for each in self._columns)
+        several = _joined_multiplicity(self._columns)
         self._columns = [
-            Transfers(**columns, credit=credit, call_ps=0, multiplicity=None, origin=None)
+            Transfers(**columns, credit=credit, call_ps=0, multiplicity=several, origin=None)
         ]
         earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
         self._edges = [(earlier, later, kind)]
@@ -294,6 +299,14 @@ class JointGraph:
     def _wait_for(self, earlier: Int64Array, later: Int64Array, kind: int = STARTS_KIND) -> None:
         """Let each of ``later`` start after its one of ``earlier``."""
         self._edges.append((earlier, later, np.full(len(earlier), kind, dtype=np.uint8)))
+
+
+def _joined_multiplicity(columns: list[Transfers]) -> Multiplicity | None:
+    """Return how many transfers each of all ``columns`` stands for; None if all for themselves."""
+    if all(each.multiplicity is None for each in columns):
+        return None
+    alike = np.concatenate([connections_of(each) for each in columns])
+    return Multiplicity(alike, np.ones_like(alike), np.zeros_like(alike))
 
 
 def _on_its_channels(footprint: Footprint) -> Transfers:
