@@ -71,7 +71,8 @@ class SymmetricPlan:
 
     ``top`` is a proven plan between as many ranks as there are sites. The ranks of the excerpt are
     those of the cells that are shown, site by site. ``lengthened``: whether shares that would
-    differ by an element are all as long as the longest.
+    differ by an element are all as long as the longest. ``groups``: how many groups of other ranks
+    at the same sites do the same at once.
     """
 
     collective: str
@@ -80,6 +81,7 @@ class SymmetricPlan:
     ranks: tuple[int, ...]
     cells: Cells
     lengthened: bool = False
+    groups: int = 1
 
     __repr__ = brief
 
@@ -365,6 +367,7 @@ def _program(
     narrow = rows.astype(np.int32)
     step = rows[STEP][first]
     one = np.ones(len(first), dtype=np.int64)
+    alike = excerpt.cells.alike(rows[CELL][first]) * excerpt.groups
     return Program(
         layout=layout,
         itemsize=itemsize,
@@ -387,7 +390,7 @@ def _program(
         dst=narrow[DST][first],
         channel=narrow[CHANNEL][first],
         nbytes=np.add.reduceat(length, first) * itemsize if len(first) else length,
-        multiplicity=Multiplicity(excerpt.cells.alike(rows[CELL][first]), one, one * 0),
+        multiplicity=Multiplicity(alike, one, one * 0),
     )
 
 

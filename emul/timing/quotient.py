@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from emul.plans import Places, Program, Shape, SymmetricPlan
 from emul.plans.cells import Cells
 from emul.stacks import IDEAL
 from emul.timing.joint.rank_ops import Footprint
+from emul.timing.symmetry import time_excerpt
 from emul.timing.traffic import Slicing
 from emul.topology import Network, Node, NodeRuns, Site, Topology
 
@@ -132,6 +134,49 @@ class MeshQuotient:
             for position, ranks in enumerate(self.groups(axis))
         ]
 
+    def ends_ps(
+        self,
+        axis: str,
+        plan: SymmetricPlan,
+        shape: Shape,
+        itemsize: int,
+        slicing: Slicing | None,
+    ) -> Int64Array:
+        """Return when each rank of the small world is done with a collective along an axis.
+
+        In picoseconds after its start, (ranks,), where all groups start at one moment and nothing
+        else is under way. Rounds are left out as in time_excerpt, so that groups may be large.
+        """
+        shown, replicas = self.within.periods[0], self.across.periods
+        if axis == OUTER:
+            together = replace(plan, groups=self.positions)
+            topology = replace(self.topology, sites=tuple(map(self._of_replicas, *self._each_site)))
+            ends = _ends_ps(together, shape, itemsize, topology, slicing)
+            return np.repeat(ends, shown)
+        found = []
+        for site, period in zip(self.topology.sites, replicas, strict=True):
+            one = Topology(site.name, (self._of_one_replica(site),), ())
+            found.append(np.tile(_ends_ps(plan, shape, itemsize, one, slicing), period))
+        return np.concatenate(found)
+
+    @property
+    def _each_site(self) -> tuple[tuple[Site, ...], tuple[int, ...]]:
+        return self.topology.sites, self.replicas
+
+    def _of_replicas(self, site: Site, replicas: int) -> Site:
+        """Return ``site`` with one rank of each replica."""
+        node = site.nodes[0]
+        if len(site.nodes) == 1:
+            return replace(site, nodes=(Node(replicas, node.link),))
+        return replace(site, nodes=NodeRuns(((Node(1, node.link), replicas),)))
+
+    def _of_one_replica(self, site: Site) -> Site:
+        """Return ``site`` with the ranks of one replica."""
+        if len(site.nodes) == 1:
+            return replace(site, nodes=(Node(self.positions, site.nodes[0].link),))
+        number = len(_nodes_of_replica(site, self.positions))
+        return replace(site, nodes=NodeRuns.of(islice(site.nodes, number)))
+
     def _weighted(self, program: Program, position: int | None) -> Program:
         """Return ``program`` of the groups at a position, which stands for those that are alike."""
         given = program.multiplicity
@@ -156,6 +201,17 @@ class MeshQuotient:
             raise _refusal(f"the nodes of {site.name} do not come again every {shown} ranks")
         replica = nodes[:first] if each > 1 else [Node(shown, nodes[0].link)]
         return replace(site, nodes=NodeRuns.of(replica * period))
+
+
+def _ends_ps(
+    plan: SymmetricPlan, shape: Shape, itemsize: int, topology: Topology, slicing: Slicing | None
+) -> Int64Array:
+    """Return when each rank of the excerpt is done: with all that comes and all that arrives."""
+    timeline = time_excerpt(plan, shape, itemsize, topology, slicing).timeline
+    ends_ps = np.zeros(sum(plan.periods), dtype=np.int64)
+    np.maximum.at(ends_ps, timeline.dst, timeline.done_ps)
+    np.maximum.at(ends_ps, timeline.src, timeline.arrival_ps)
+    return ends_ps
 
 
 def _nodes_of_replica(site: Site, positions: int) -> tuple[int, ...]:

@@ -47,7 +47,7 @@ acts = st.lists(
         st.tuples(st.just("wait"), st.integers(0, 5)),
     ),
     min_size=1,
-    max_size=8,
+    max_size=5,
 )
 slicings = st.sampled_from([None, Slicing(4096, 2)])
 
@@ -134,6 +134,23 @@ def test_few_ranks_have_the_clocks_of_all_that_they_stand_for(mesh, program, sli
     assert apart <= (events if shared else 0)
 
 
+@given(
+    meshes(),
+    st.sampled_from([OUTER, INNER]),
+    st.sampled_from(["all_reduce", "reduce_scatter", "all_gather"]),
+    st.sampled_from([1, 3000]),
+    slicings,
+)
+def test_a_collective_alone_ends_at_each_rank_as_in_a_program(mesh, axis, name, times, slicing):
+    network, footprints = in_full(*mesh, slicing)
+    clocks, events = run(network, [("issue", axis, name, times)], footprints)
+    quotient, _ = in_few(*mesh, slicing)
+    plan = quotient.plan(axis, name, ALGORITHM[axis])
+    shape = shape_of(name, plan.world_size, *mesh, times)
+    ends_ps = quotient.ends_ps(axis, plan, shape, 4, slicing)[quotient.rank_of]
+    assert np.abs(ends_ps - clocks).max() <= (events if len(mesh[0].sites) > 1 else 0)
+
+
 def test_a_hundred_thousand_ranks_at_each_campus_are_few():
     node = Node(8, NEAR[1])
     sites = tuple(Site(name, [node] * 12_500, NEAR[0]) for name in "abc")
@@ -164,3 +181,21 @@ def test_replicas_that_are_not_alike_are_refused(sizes, nodes, positions, compla
         return
     with pytest.raises(ArgumentError, match=f"replicas are not alike: {complaint}"):
         MeshQuotient.of(topology, positions)
+
+
+def test_hundreds_of_replicas_of_hundreds_of_ranks_are_timed_by_few():
+    """To the last rank of a node, all shares but those of its node come over a NIC."""
+    node = Node(8, Link(370e9, 5e-7, 2.9e-6))
+    sites = tuple(Site(name, [node] * 12_500, Link(49e9, 3e-6, 1.1e-5)) for name in "abc")
+    trunks = tuple(Trunk(pair, Link(12_800e9, 1e-4)) for pair in ("ab", "bc", "ac"))
+    quotient = MeshQuotient.of(Topology("300k", sites, trunks), 800)
+    plan = quotient.plan(INNER, "all_gather", "ring")
+    shape = Shape(collective_named("all_gather"), 800, 800 << 18)
+    ends_ps = quotient.ends_ps(INNER, plan, shape, 4, Slicing())
+    least_s = 792 * ((1 << 20) / 49e9 + 1.1e-5)
+    assert least_s < ends_ps.min() / 1e12 < ends_ps.max() / 1e12 < 1.2 * least_s
+    plan = quotient.plan(OUTER, "all_reduce", "hierarchical")
+    shape = Shape(collective_named("all_reduce"), 375, 375 << 12)
+    ends_ps = quotient.ends_ps(OUTER, plan, shape, 4, Slicing())
+    over_trunks_s = 4 * (375 << 14) / 3 * 800 / 12_800e9
+    assert ends_ps.min() / 1e12 > over_trunks_s + 2 * 124 * 1.1e-5
