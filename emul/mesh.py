@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from emul.arrays import Int32Array
+from emul.arrays import Float64Array, Int32Array
 from emul.communicator import Group
 from emul.errors import ArgumentError, shown
+from emul.ops import dtype_named
+from emul.plans import Shape, collective_meant
 from emul.reading.brief import one_line
 from emul.reading.checks import whole
 from emul.runtime.handle import Handle
 from emul.runtime.run import Run
+from emul.timing import Slicing
+from emul.timing.quotient import INNER, OUTER, MeshQuotient
+from emul.topology import Topology
+from emul.units import PS_PER_S
 
 __all__ = ["Axis", "Mesh", "MeshHandle"]
 
@@ -34,14 +40,20 @@ class Mesh:
     """
 
     def __init__(
-        self, axes: Mapping[str, int], world_size: int, group: Callable[[Int32Array], Group]
+        self,
+        axes: Mapping[str, int],
+        topology: Topology,
+        slicing: Slicing | None,
+        group: Callable[[Int32Array], Group],
     ) -> None:
-        """Lay ``axes`` over ``world_size`` ranks; ``group`` makes a communicator of some of them.
+        """Lay ``axes`` over the ranks; ``group`` makes a communicator of some of them.
 
         Raises ArgumentError for no axis, a size below 1, or a product that is not the world size.
         """
         self.axes = {name: _size(name, given) for name, given in axes.items()}
+        world_size = topology.world_size
         _check_covers(self.axes, world_size)
+        self.topology, self.slicing = topology, slicing
         self.ranks: Int32Array = np.arange(world_size, dtype=np.int32).reshape(
             tuple(self.axes.values())
         )
@@ -62,13 +74,31 @@ class Mesh:
 
         Raises ArgumentError for a name that no axis has.
         """
-        return Axis(name, self.groups(name))
+        return Axis(name, self)
 
-    def _along(self, name: str) -> Int32Array:
-        """Return the ranks of each group along an axis, (groups, size)."""
+    def check(self, name: str) -> None:
+        """Raise ArgumentError for a name that no axis has."""
         if name not in self.axes:
             names = ", ".join(self.axes)
             raise ArgumentError(f"axis {shown(name)} of {self}: needed one of {names}")
+
+    def quotient(self, name: str) -> tuple[str, MeshQuotient]:
+        """Return few ranks that stand for all along one axis, and which axis of theirs it is.
+
+        Raises ArgumentError for an axis that is neither the outermost nor the innermost, or ranks
+        that are not alike.
+        """
+        names = list(self.axes)
+        if name not in (names[0], names[-1]):
+            raise ArgumentError(f"axis {name} of {self}: needed the outermost or the innermost")
+        sizes = list(self.axes.values())
+        if name == names[-1]:
+            return INNER, MeshQuotient.of(self.topology, sizes[-1])
+        return OUTER, MeshQuotient.of(self.topology, prod(sizes[1:]))
+
+    def _along(self, name: str) -> Int32Array:
+        """Return the ranks of each group along an axis, (groups, size)."""
+        self.check(name)
         moved = np.moveaxis(self.ranks, list(self.axes).index(name), -1)
         along: Int32Array = moved.reshape(-1, self.axes[name])
         return along
@@ -92,9 +122,43 @@ class Axis:
     (8, array([3., 3., 3., 3., 3., 3.], dtype=float32))
     """
 
-    def __init__(self, name: str, groups: tuple[Group, ...]) -> None:
-        """Take the groups."""
-        self.name, self.groups = name, groups
+    def __init__(self, name: str, mesh: Mesh) -> None:
+        """Take the name of an axis, and its mesh."""
+        self.name, self.mesh = name, mesh
+        mesh.check(name)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups along the axis, by their first ranks."""
+        return self.mesh.groups(self.name)
+
+    def ends_s(
+        self, collective: str, count: int, *, dtype: str = "float32", algorithm: str = ""
+    ) -> Float64Array:
+        """Return when each rank is done, (n,) seconds after all groups started at one moment.
+
+        ``count``: elements of one rank's input. ``algorithm``: a hierarchy with rings inside, or
+        within a site a ring, as by default. Nothing else is under way. Groups that are alike are
+        timed as one, so that the world may be very large; that is for the stack ideal, and exact
+        where ``World.predict`` with ``collapse`` is. Raises ArgumentError where groups are not
+        alike, or for an axis between others.
+
+        >>> import emul
+        >>> mesh = emul.World("three-campus-300k").mesh(replicate=375, shard=800)
+        >>> ends_s = mesh.along("shard").ends_s("all_gather", 10_000)
+        >>> len(ends_s), bool(0.008 < ends_s.max() < 0.012)
+        (300000, True)
+        """
+        axis, quotient = self.mesh.quotient(self.name)
+        promise, size = collective_meant(collective), self.mesh.axes[self.name]
+        several = axis == OUTER and len(self.mesh.topology.sites) > 1
+        default = "hierarchical" if several else "ring"
+        plan = quotient.plan(axis, promise.name, algorithm or default)
+        shape = Shape.of(promise, size, whole(count, "count"))
+        itemsize = dtype_named(dtype).itemsize
+        ends_ps = quotient.ends_ps(axis, plan, shape, itemsize, self.mesh.slicing)
+        seconds: Float64Array = ends_ps[quotient.rank_of] / PS_PER_S
+        return seconds
 
     def issue(self, collective: str, x: Any, **how: Any) -> MeshHandle:
         """Issue a collective on each group at once: ``x`` is (n, count), ``how`` as on a Group.

@@ -280,7 +280,7 @@ class World(Communicator):
         Rank i is at the place that row-major order gives it, as in torch's DeviceMesh. Raises
         ArgumentError for sizes whose product is not the number of ranks.
         """
-        return Mesh(axes, self.size, self.group)
+        return Mesh(axes, self.topology, self.slicing, self.group)
 
     def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
         """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emul import ArgumentError, Mesh, World
+from emul import ArgumentError, World
 
 
 def test_axes_are_laid_out_row_by_row_and_groups_differ_in_one_of_them():
@@ -43,8 +43,8 @@ def test_axes_that_do_not_cover_the_ranks_are_refused(axes, complaint):
 
 
 def test_what_is_left_over_is_counted_in_the_inner_axes():
-    with pytest.raises(ArgumentError, match=r"100,000 = 781 x 128 \+ 32"):
-        Mesh({"replicate": 780, "shard": 128}, 100_000, lambda ranks: None)
+    with pytest.raises(ArgumentError, match=r"300,000 = 2,343 x 128 \+ 96"):
+        World("three-campus-300k").mesh(replicate=781, shard=128)
 
 
 def test_an_axis_that_is_not_there_is_named_with_those_that_are():
@@ -80,3 +80,33 @@ def test_axes_operate_at_once():
     for name in ("shard", "replicate"):
         in_turn.mesh(replicate=3, shard=8).along(name).all_reduce(x)
     assert world.now_s <= in_turn.now_s
+
+
+@pytest.mark.parametrize(
+    ("name", "collective"), [("shard", "all_gather"), ("replicate", "all_reduce")]
+)
+def test_the_ends_of_an_axis_are_those_of_its_calls(name, collective):
+    """To the picosecond in a site, and within one for each transfer over shared trunks."""
+    quiet = World("three-campus").topology.without(["jitter", "loss"])
+    mesh = (world := World(quiet)).mesh(replicate=6, shard=4)
+    ends_s = mesh.along(name).ends_s(collective, 600)
+    handle = mesh.along(name).issue(
+        collective, np.ones((24, 600), np.float32), algorithm="ring" if name == "shard" else PLAN
+    )
+    handle.wait()
+    assert np.abs(ends_s - world.ranks_now_s).max() < (1e-15 if name == "shard" else 1e-9)
+
+
+PLAN = "hierarchical"
+
+
+def test_links_that_draw_are_refused_because_nothing_could_say_so():
+    mesh = World("three-campus").mesh(replicate=6, shard=4)
+    with pytest.raises(ArgumentError, match="has jitter or losses, drawn for each connection"):
+        mesh.along("replicate").ends_s("all_reduce", 24)
+
+
+def test_an_axis_between_others_is_not_timed_by_few_ranks():
+    mesh = World("three-campus").mesh(pod=3, node=2, rank=4)
+    with pytest.raises(ArgumentError, match=r"axis node of .*: needed the outermost or the inner"):
+        mesh.along("node").ends_s("all_reduce", 24)

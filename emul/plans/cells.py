@@ -42,9 +42,8 @@ class Cells:
         number = gcd(*(size // sum(unit) for size, unit in zip(sizes, units, strict=True)))
         ranks = tuple(size // number for size in sizes)
         in_cell = [each // sum(unit) * len(unit) for each, unit in zip(ranks, units, strict=True)]
-        return cls(
-            ranks, tuple(map(sum, units)), number, 1 if number == 1 or min(in_cell) > 1 else 2
-        )
+        shown = 1 if number == 1 or min(in_cell) > 1 else 2
+        return cls(ranks, tuple(map(sum, units)), number, shown)
 
     @property
     def periods(self) -> tuple[int, ...]:

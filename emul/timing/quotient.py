@@ -207,7 +207,7 @@ def _ends_ps(
     plan: SymmetricPlan, shape: Shape, itemsize: int, topology: Topology, slicing: Slicing | None
 ) -> Int64Array:
     """Return when each rank of the excerpt is done: with all that comes and all that arrives."""
-    timeline = time_excerpt(plan, shape, itemsize, topology, slicing).timeline
+    timeline = time_excerpt(plan, shape, itemsize, topology, slicing, strict_draws=True).timeline
     ends_ps = np.zeros(sum(plan.periods), dtype=np.int64)
     np.maximum.at(ends_ps, timeline.dst, timeline.done_ps)
     np.maximum.at(ends_ps, timeline.src, timeline.arrival_ps)

@@ -94,12 +94,11 @@ class ConnectionTable:
         if all_trunks:
             shared = _paths_of_trunks(network)
         states = link_states_of(network, shared, seed=seed, start_s=start_s, until_s=until_s)
-        spread = traffic.multiplicity is not None
-        classes, first_stream = classes_of(network, found, shared, seed, spread=spread)
+        several = traffic.multiplicity is not None
+        classes, first_stream = classes_of(network, found, shared, seed, spread=several)
         links = [(path, network.links[path]) for path in used.tolist()]
         by_path = _ByPath.of(links, network, windows[used])
-        number_of = np.full(len(network.path_latency_ps), -1, dtype=np.int64)
-        number_of[states.path] = np.arange(len(states.path))
+        number_of = _numbered(states.path, len(network.path_latency_ps))
         jitter_ps = tail_ps = np.zeros(0, dtype=np.int64)
         if draws:
             jitter_ps, tail_ps = drawn_delays(traffic, network, found, by_path.limit[kind], seed)
@@ -126,6 +125,13 @@ class ConnectionTable:
             remainder=traffic.remainder,
             credit=traffic.credit,
         )
+
+
+def _numbered(paths: Int64Array, of: int) -> Int64Array:
+    """Return the place of each of ``of`` paths in ``paths``, -1 for none."""
+    number = np.full(of, -1, dtype=np.int64)
+    number[paths] = np.arange(len(paths))
+    return number
 
 
 @dataclass(frozen=True, slots=True, eq=False)
