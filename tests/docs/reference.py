@@ -26,7 +26,7 @@ WRITTEN = "<!-- Written by python -m tests.docs --write from the program; edit t
 OF_PLANS = ("Plan", "plan_from", "read_plan", "plan_xml", "verify", "build_hierarchy")
 CLASSES = {
     "world": ("How do I make a cluster?", ("World", "Settings")),
-    "communicator": ("Which collectives are there, and how are they called?", ("Group",)),
+    "communicator": ("Which collectives are there, and how are they called?", ("Group", "Mesh")),
     "results": (
         "What does a call give back?",
         ("Run", "Prediction", "Timeline", "CriticalPath", "Segment", "RoundingError", "Lag"),
