@@ -314,6 +314,13 @@ def test_ranks_that_begin_far_apart_begin_together_instead(monkeypatch):
     assert few.assumed == Assumed(together=True)
     assert 1 < few.timeline.total_ps / exact.timeline.total_ps < 1.05
     assert few.timeline.sent == exact.timeline.sent
+    site_of = few.timeline.network.site_of
+    src, dst = site_of[few.timeline.src], site_of[few.timeline.dst]
+    first = 1 + int(np.flatnonzero(src != dst)[-1])  # of the last ring, site by site
+    begins = few.timeline.start_ps[first : first + sum(excerpt.periods)]
+    assert [len(set(begins[src[first : first + len(begins)] == site])) for site in range(3)] == [
+        1, 1, 1,
+    ]  # fmt: skip
 
 
 def test_three_unequal_campuses_are_timed():
