@@ -15,7 +15,7 @@ from bench.conftest import Measured
 from bench.fixed import by_events, in_order
 from bench.measuring import Calibration
 from bench.reports.trunks import TRUNK
-from bench.worlds import LINK, SchedulingProblem, campuses_of_nodes, one_site
+from bench.worlds import LINK, SchedulingProblem, campuses_of_nodes, one_site, unequal_campuses
 from emul import Prediction, World
 from emul.plans import (
     ALGORITHMS,
@@ -206,6 +206,24 @@ def test_three_hundred_thousand_ranks(measured: Measured) -> None:
         return {"transfers": found.timeline.sent}
 
     measured(work, check, against=by_events(USUAL), rounds=12)
+
+
+@pytest.mark.parametrize("gibibytes", [1, 754])
+def test_campuses_of_unequal_size(measured: Measured, gibibytes: int) -> None:
+    """Of 100,000, 50,000 and 20,000 ranks, anew each time, by 136 of them."""
+    count = gibibytes << 28
+
+    def work() -> Prediction:
+        world = World(unequal_campuses())
+        return world.predict("all_reduce", count, algorithm="hierarchical", collapse=True)
+
+    def check(found: Prediction) -> dict[str, int]:
+        sizes = (100_000, 50_000, 20_000)
+        assert found.timeline.sent >= 2 * sum(n * (n - 1) for n in sizes)
+        assert found.time_s > 2 * 99_999 * (11e-6 + 4 * count / 100_000 / 49e9)
+        return {"transfers": found.timeline.sent}
+
+    measured(work, check, against=by_events(USUAL), rounds=4)
 
 
 def test_proving_a_hierarchy_of_708_ranks(measured: Measured) -> None:

@@ -19,7 +19,7 @@ from emul.plans import COLLECTIVES, Program, Shape, build_plan
 from emul.timing import dependencies, schedule
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.traffic import Traffic
-from emul.topology import Network
+from emul.topology import Network, NodeRuns
 from emul.units import PS_PER_S
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "scheduled_ring",
     "sites_of",
     "textbook_ring",
+    "unequal_campuses",
 ]
 
 WORKERS = ("cpu", "numpy")
@@ -61,6 +62,18 @@ def campuses_of_nodes(trunk: Link, uplink_bytes_per_s: float = math.inf) -> Topo
 def _joined(sites: tuple[Site, ...], trunk: Link) -> Topology:
     pairs = combinations((site.name for site in sites), 2)
     return Topology("bench", sites, tuple(Trunk(pair, trunk) for pair in pairs))
+
+
+def unequal_campuses() -> Topology:
+    """Return sites of 100,000, 50,000 and 20,000 ranks, over trunks of 4, 2 and 1 waves of 400G."""
+    nic, node = Link(49e9, 3e-6, 1.1e-5), Node(8, Link(370.8e9, 5e-7, 2.9e-6))
+    sites = tuple(
+        Site(name, NodeRuns(((node, number),)), nic)
+        for name, number in (("north", 12_500), ("east", 6_250), ("south", 2_500))
+    )
+    waves = {("north", "east"): 4, ("east", "south"): 2, ("north", "south"): 1}
+    trunks = tuple(Trunk(pair, Link(n * 49e9, 1e-4, waves=n)) for pair, n in waves.items())
+    return Topology("bench", sites, trunks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

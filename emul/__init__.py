@@ -30,6 +30,7 @@ from emul.errors import (
 if TYPE_CHECKING:
     from emul.communicator import Group
     from emul.links import Link
+    from emul.mesh import Mesh
     from emul.ops import RoundingError
     from emul.ops.shapes import NoData
     from emul.plans import Send, algorithm
@@ -66,6 +67,7 @@ __all__ = [
     "Link",
     "Mark",
     "MeasurementError",
+    "Mesh",
     "MissingLibraryError",
     "Moments",
     "NoData",
@@ -110,6 +112,7 @@ _ROOM_OF = {
     "Lag": "emul.wall.lag",
     "Link": "emul.links",
     "Mark": "emul.runtime.record",
+    "Mesh": "emul.mesh",
     "Moments": "emul.timing",
     "NoData": "emul.ops.shapes",
     "Node": "emul.topology",

@@ -427,6 +427,7 @@ class Communicator:
         root: int = 0,
         shift: int = 1,
         collapse: bool = False,
+        strict_draws: bool = False,
     ) -> Prediction:
         """Return the modelled cost of ``collective``, without arrays.
 
@@ -434,7 +435,9 @@ class Communicator:
         broadcast, reduce, gather and scatter; ``shift``: of send_recv, as there. With ``collapse``,
         ranks that sit alike are timed once where that changes nothing (emul.plans.SymmetricPlan),
         which lets worlds of hundreds of thousands of ranks be timed; the timeline is then that of
-        a few of them. Raises ArgumentError for an unknown name, a root that is no rank, a root of
+        a few of them. Where links draw by chance (jitter, losses, waves), one connection draws for
+        all that it stands for and the prediction says so; with ``strict_draws``, such ranks are not
+        alike. Raises ArgumentError for an unknown name, a root that is no rank, a root of
         send_recv or a shift of another collective, or for ranks that are not alike where there are
         too many to be timed each; ShapeError for a count that the collective cannot cut into
         blocks, or that is more than the model carries (see emul.plans.Shape).
@@ -442,6 +445,7 @@ class Communicator:
         promise, itemsize = collective_meant(collective), dtype_named(dtype).itemsize
         collective = promise.name
         root, collapse = rank(root, "root", self.size), flag(collapse, "collapse")
+        strict_draws = flag(strict_draws, "strict_draws")
         if collective == "send_recv":
             if root:
                 raise ArgumentError(
@@ -455,7 +459,7 @@ class Communicator:
         else:
             shape = Shape.of(promise, self.size, whole(count, "count"))
         request = Request(shape, itemsize, algorithm=algorithm, root=root)
-        return self.planner.predict(request, collapse=collapse)
+        return self.planner.predict(request, collapse=collapse, strict_draws=strict_draws)
 
 
 class Group(Communicator):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from emul.communicator import Communicator, Group
 from emul.errors import ArgumentError, TimeLimitError, TopologyError, shown
+from emul.mesh import Mesh
 from emul.ops import AUTO_BACKEND, Ops, ops_for
 from emul.reading.brief import brief, one_line
 from emul.reading.checks import checked_ranks, finite, flag, one_of, whole
@@ -322,6 +323,14 @@ class World(Communicator):
         Handles and runs of before keep what they know. On the wall clock the moment 0 is now.
         """
         self.engine.restart()
+
+    def mesh(self, **axes: int) -> Mesh:
+        """Return named axes laid over all ranks, outermost first: ``mesh(replicate=3, shard=8)``.
+
+        Rank i is at the place that row-major order gives it, as in torch's DeviceMesh. Raises
+        ArgumentError for sizes whose product is not the number of ranks.
+        """
+        return Mesh(axes, self.topology, self.slicing, self.group)
 
     def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
         """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.

@@ -195,6 +195,12 @@ FILES: Outputs[PerfResult] = Outputs(
         "hundreds of thousands of ranks.",
     ),
     option(
+        "--strict-draws",
+        is_flag=True,
+        help="With --no-data: refuse worlds so large that one connection draws jitter, losses and "
+        "waves for all that are alike.",
+    ),
+    option(
         "--backend",
         type=BACKEND,
         default="auto",

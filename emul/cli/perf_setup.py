@@ -27,6 +27,8 @@ def check_asked(asked: Mapping[str, Any]) -> None:
             f"--no-data with --clock {asked['clock']}: needed --clock virtual, for nothing is run "
             "that could be waited for"
         )
+    if asked["strict_draws"] and not asked["no_data"]:
+        raise click.UsageError("--strict-draws: needed --no-data, for else every rank draws")
 
 
 def check_sizes(first: int, last: int, step: int | None) -> None:
@@ -62,6 +64,7 @@ def sweep_of(asked: Mapping[str, Any], topology: Topology) -> Sweep:
         asked["warmup_iters"],
         asked["check"],
         asked["no_data"],
+        asked["strict_draws"],
     )
 
 

@@ -62,7 +62,10 @@ def counts_of_sizes(
 
 @dataclass(frozen=True)
 class Sweep:
-    """The calls of every size, and how often; with ``no_data`` they are only timed."""
+    """The calls of every size, and how often; with ``no_data`` they are only timed.
+
+    ``strict_draws``: as in ``World.predict``.
+    """
 
     world: World
     collective: str
@@ -74,6 +77,7 @@ class Sweep:
     warmup: int
     check: int
     no_data: bool = False
+    strict_draws: bool = False
     timed: LagRecord = field(default_factory=LagRecord)
 
     @property
@@ -138,6 +142,7 @@ class Sweep:
             dtype=self.dtype,
             algorithm=self.algorithm,
             collapse=self.no_data,
+            strict_draws=self.strict_draws,
             **{"shift" if self.collective == "send_recv" else "root": self.root},
         )
 

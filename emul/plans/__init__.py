@@ -17,7 +17,7 @@ from emul.plans.program import Multiplicity, Program
 from emul.plans.proof.verify import passes, proof_bytes, verify
 from emul.plans.rounds import Rounds
 from emul.plans.shape import BufferLayout, Counts, Shape
-from emul.plans.symmetry import SymmetricPlan
+from emul.plans.symmetry import RingRounds, SymmetricPlan
 from emul.plans.user_code import is_user_code, load_algorithm, user_file
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Places",
     "Plan",
     "Program",
+    "RingRounds",
     "Rounds",
     "Schedule",
     "Send",

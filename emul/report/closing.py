@@ -18,6 +18,7 @@ from emul.report.perf_row import PerfRow
 from emul.runtime.alternatives import bound_remedies
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL, Stack
+from emul.timing import Assumed
 from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
 from emul.units import format_rate
@@ -102,6 +103,7 @@ class Excerpt:
     """How many ranks and transfers were timed for all of those that there are.
 
     ``more_bytes``: the part of the bytes by which shares were lengthened to be alike.
+    ``drawn_for``, ``spread``, ``together``: as in emul.timing.Assumed.
     """
 
     ranks: int
@@ -109,6 +111,9 @@ class Excerpt:
     transfers: int
     transfers_timed: int
     more_bytes: float
+    drawn_for: int = 0
+    spread: int = 0
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,13 +243,16 @@ def _stack(world: World, stack: Stack) -> StackNote:
 
 
 def _excerpt(prediction: Prediction, excerpt: SymmetricPlan) -> Excerpt:
-    timeline = prediction.timeline
+    timeline, assumed = prediction.timeline, prediction.assumed or Assumed()
     return Excerpt(
         excerpt.world_size,
         timeline.network.world_size,
         timeline.sent,
         len(timeline),
         float(excerpt.rounded_up(prediction.shape)),
+        assumed.drawn_for,
+        assumed.spread,
+        assumed.together,
     )
 
 

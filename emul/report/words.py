@@ -17,6 +17,7 @@ from emul.report.closing import (
     closing_of,
 )
 from emul.runtime.prediction import Prediction, by_reason
+from emul.timing import Assumed
 from emul.units import format_bytes, format_factor, format_time, times_as_long
 from emul.world import World
 
@@ -105,6 +106,8 @@ def _excerpt(excerpt: Excerpt) -> str:
             "; shares do not come out even, and all were timed as long as the longest, with "
             f"{100 * excerpt.more_bytes:.2g} % more bytes in all"
         )
+    assumed = Assumed(excerpt.drawn_for, excerpt.spread, excerpt.together)
+    said += "".join(f"; {each}" for each in assumed.words)
     return f"{said}."
 
 

@@ -170,17 +170,20 @@ class Planner:
         """The topology as flat arrays, made at first use."""
         return Network.of(self.topology)
 
-    def predict(self, request: Request, *, collapse: bool) -> Prediction:
+    def predict(
+        self, request: Request, *, collapse: bool, strict_draws: bool = False
+    ) -> Prediction:
         """Return the prediction of a request; with ``collapse``, ranks that sit alike timed once.
 
         Where they are not alike, and for ``auto``, each is timed unless there are too many of them.
+        With ``strict_draws``, ranks whose links draw by chance are not alike.
         """
         request = request.of_any_op()
         too_many = self.topology.world_size > MOST_RANKS_IN_FULL
         if collapse and (too_many or request.algorithm != AUTO):
             request.check_algorithm()
             try:
-                return self._collapsed(request)
+                return self._collapsed(request, strict_draws)
             except ArgumentError:
                 if too_many:
                     raise
@@ -345,7 +348,7 @@ class Planner:
             stack,
         )
 
-    def _collapse_anew(self, request: Request) -> Prediction:
+    def _collapse_anew(self, request: Request, strict_draws: bool) -> Prediction:
         """Return the prediction by an excerpt; raises ArgumentError where there is none."""
         stack = self.timing.stack
         if stack is not IDEAL:
@@ -354,15 +357,16 @@ class Planner:
                 "needed the stack ideal"
             )
         if request.algorithm == AUTO:
-            return self._quickest_excerpt(request)
-        return self._excerpt(request, request.name_of_algorithm or "")
+            return self._quickest_excerpt(request, strict_draws=strict_draws)
+        name = request.name_of_algorithm or ""
+        return self._excerpt(request, name, strict_draws=strict_draws)
 
-    def _excerpt(self, request: Request, algorithm: str) -> Prediction:
+    def _excerpt(self, request: Request, algorithm: str, *, strict_draws: bool) -> Prediction:
         """Return the prediction by an excerpt of the plan; raises ArgumentError if it has none."""
         places, timing = Places.of(self.topology.ranks_by_node), self.timing
         too_many = places.world_size > MOST_RANKS_IN_FULL  # to be timed each, exactly
         excerpt = SymmetricPlan.of(request.collective, algorithm, places, lengthened=too_many)
-        timeline = time_excerpt(
+        found = time_excerpt(
             excerpt,
             request.shape,
             request.itemsize,
@@ -370,18 +374,21 @@ class Planner:
             timing.slicing,
             seed=timing.seed,
             start_s=timing.start_s,
+            strict_draws=strict_draws,
         )
+        timeline = found.timeline
         ends = timeline.src, timeline.dst, timeline.transfers.channel
         number = timeline.network.most_connections(*ends)
-        return self._prediction(request, excerpt, timeline, timing.stack, number)
+        prediction = self._prediction(request, excerpt, timeline, timing.stack, number)
+        return replace(prediction, assumed=found.assumed)
 
-    def _quickest_excerpt(self, request: Request) -> Prediction:
+    def _quickest_excerpt(self, request: Request, *, strict_draws: bool) -> Prediction:
         """Return the quickest of the algorithms that can be timed by an excerpt."""
         shape, found = request.shape, []
         passed_over: PassedOver = {}
         for algorithm in algorithms_for(request.collective, uneven=shape.counts is not None):
             with passing_over(algorithm, passed_over, ArgumentError):
-                found.append(self._excerpt(request, algorithm))
+                found.append(self._excerpt(request, algorithm, strict_draws=strict_draws))
         if not found:
             if isinstance(why := passed_over.get(HIERARCHICAL), ArgumentError):
                 raise why

@@ -12,7 +12,7 @@ from emul.fixed_mapping import FixedMapping
 from emul.plans import Plan, Shape, SymmetricPlan
 from emul.reading.brief import one_line
 from emul.stacks import IDEAL, Stack
-from emul.timing import CriticalPath, Timeline, critical_path
+from emul.timing import Assumed, CriticalPath, Timeline, critical_path
 from emul.topology.bound import Bounded
 from emul.units import PS_PER_S, format_bytes, format_factor, format_time
 
@@ -43,6 +43,7 @@ class Prediction:
     or is a library's own. ``ruled_out``: of each algorithm that can take no less than the quickest,
     the seconds for which its busiest link is busy; infinity for those that an outage kills.
     ``passed_over``: of each that cannot be timed (memory, an outage, much work), the reason.
+    ``assumed``: of the ranks that a few of them stand for; None where each was timed.
     """
 
     of: Plan | SymmetricPlan
@@ -56,6 +57,7 @@ class Prediction:
     considered: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
     ruled_out: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
     passed_over: Mapping[str, str] = field(default_factory=lambda: FixedMapping())
+    assumed: Assumed | None = None
 
     def _repr_html_(self) -> str:
         """Return a small table and the bars of the busiest links, for notebooks."""
@@ -85,6 +87,8 @@ class Prediction:
         ]
         if self.slice_growth > 1:
             facts.append(("slices", f"each stands for {self.slice_growth}, as there are too many"))
+        if self.assumed is not None:
+            facts += [("assumed", each) for each in self.assumed.words]
         if self.considered:
             quickest = sorted(self.considered, key=self.considered.__getitem__)
             timed = (f"{name} {format_time(self.considered[name])}" for name in quickest[:SHOWN])

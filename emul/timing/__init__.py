@@ -30,7 +30,7 @@ from emul.timing.joint.rank_ops import (
     Wait,
 )
 from emul.timing.operation_path import OTHERS, OperationPath, path_to_end
-from emul.timing.symmetry import time_excerpt
+from emul.timing.symmetry import Assumed, time_excerpt
 from emul.timing.timeline import Timeline, check_carried, time_plan
 from emul.timing.traffic import (
     NCCL_SLICING,
@@ -47,6 +47,7 @@ __all__ = [
     "OTHERS",
     "UNLIMITED",
     "Arrive",
+    "Assumed",
     "Attach",
     "Compute",
     "CriticalPath",

@@ -35,6 +35,7 @@ __all__ = [
     "Timeline",
     "check_carried",
     "maker",
+    "scheduled",
     "simulated",
     "time_plan",
     "why_lost",
@@ -125,7 +126,7 @@ def time_plan(
             windows=windows,
         )
 
-    return simulated(make, table_of, _times, start_s, at_ps=at_ps)
+    return simulated(make, table_of, scheduled, start_s, at_ps=at_ps)
 
 
 def simulated(
@@ -158,7 +159,9 @@ def simulated(
     return Timeline(seen, table, transfers, **times)
 
 
-def _times(transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable) -> Timed:
+def scheduled(
+    transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable
+) -> Timed:
     """Return the times of ``schedule``: by a pass in plan order where every link has that order."""
     times = times_in_order(Tables(transfers, edges, network, table))
     if times is not None:

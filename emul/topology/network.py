@@ -131,7 +131,11 @@ class Network:
 
     def path(self, src: int, dst: int) -> int:
         """Return the number of the path from rank ``src`` to rank ``dst``, another rank."""
-        return int(self.paths(np.array([src]), np.array([dst]))[0])
+        if self.node_of[src] == self.node_of[dst]:
+            return int(self.node_of[src])
+        a, b = int(self.site_of[src]), int(self.site_of[dst])
+        beyond = self.first_trunk_path
+        return beyond - self.n_sites + a if a == b else beyond + a * self.n_sites + b
 
     def paths(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int32Array:
         """Return the numbers of the paths of transfers; -1 where one stays with its rank."""

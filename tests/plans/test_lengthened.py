@@ -57,3 +57,22 @@ def test_what_was_lengthened_is_said():
         (line,) = (each for each in closing_words(world, found, None) if "Alike: " in each)
         assert ("shares do not come out even" in line) == (said is not None)
         assert said is None or said in line
+
+
+@given(
+    per_site=st.sampled_from([(4, 2), (6, 3, 3), (9, 6, 3), (20, 8, 4)]),
+    width=st.integers(1, 5000),
+    collective=st.sampled_from(["all_reduce", "reduce_scatter", "all_gather"]),
+)
+def test_sites_of_unequal_size_take_no_less_than_all_ranks(per_site, width, collective):
+    count = width * sum(per_site) if collective == "reduce_scatter" else width
+    sites = tuple(Site(f"s{i}", (Node(1, NEAR),) * n, NEAR) for i, n in enumerate(per_site))
+    pairs = [(a.name, b.name) for i, a in enumerate(sites) for b in sites[i + 1 :]]
+    world = World(Topology("unequal", sites, tuple(Trunk(pair, FAR) for pair in pairs)))
+    few = world.predict(collective, count, algorithm="hierarchical", collapse=True)
+    full = world.predict(collective, count, algorithm="hierarchical")
+    assert few.nbytes == full.nbytes
+    assert full.total_ps <= few.total_ps
+    assert (
+        few.part_sent * few.timeline.cross_site_bytes <= full.timeline.cross_site_bytes * 1.01 + 999
+    )

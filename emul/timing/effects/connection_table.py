@@ -111,10 +111,10 @@ class ConnectionTable:
             shared = paths_of_trunks(network)
         when: Any = {"start_s": start_s, "until_s": until_s, "at_ps": at_ps, "from_ps": from_ps}
         states = link_states_of(network, shared, seed=seed, **when)
-        classes, first_stream = classes_of(network, found, shared, seed)
+        several = traffic.multiplicity is not None
+        classes, first_stream = classes_of(network, found, shared, seed, spread=several)
         by_path = _ByPath.of(used, network, windows[used])
-        number_of = np.full(len(network.path_latency_ps), -1, dtype=np.int64)
-        number_of[states.path] = np.arange(len(states.path))
+        number_of = _numbered(states.path, len(network.path_latency_ps))
         jitter_ps = tail_ps = np.zeros(0, dtype=np.int64)
         delays: Delays | None = None
         if draws is not None:
@@ -144,6 +144,13 @@ class ConnectionTable:
             word_ps=word_of(traffic, network, paths),
             connection_of=expand(np.diff(first_stream))[0].astype(np.int32),
         )
+
+
+def _numbered(paths: Int64Array, of: int) -> Int64Array:
+    """Return the place of each of ``of`` paths in ``paths``, -1 for none."""
+    number = np.full(of, -1, dtype=np.int64)
+    number[paths] = np.arange(len(paths))
+    return number
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -180,7 +180,10 @@ class Delays:
         seed: int,
         communicator: int,
     ) -> None:
-        """Take a traffic of a communicator; ``limit``: bytes per second of each connection at most."""
+        """Take a traffic of a communicator.
+
+        ``limit``: bytes per second that each connection gets at most.
+        """
         self._size = len(traffic.src)
         self._jitter: list[_Jitter] = []
         self._lost: list[_Lost] = []

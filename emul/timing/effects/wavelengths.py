@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emul.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
+from emul.links import Link
 from emul.links.draws import key_of, mixed
 from emul.links.limits import lifted_limit_bytes_per_s, usual_limit
 from emul.plans.runs import expand
@@ -50,20 +51,27 @@ class Classes:
 
 
 def classes_of(
-    network: Network, found: FollowedConnections, shared: list[int], seed: int
+    network: Network,
+    found: FollowedConnections,
+    shared: list[int],
+    seed: int,
+    *,
+    spread: bool = False,
 ) -> tuple[Classes, Int32Array]:
     """Return the classes of the ``shared`` ways, and the first stream of each connection.
 
     With several waves a connection has all streams of its transport, each on the wave that the
-    seed throws it on; with one wave its streams are one.
+    seed throws it on; with one wave its streams are one. Streams that stand for very many are
+    ``spread`` evenly over the waves, which are then one of the same rate.
     """
     links = [network.links[path] for path in shared]
-    waves = np.array([link.waves for link in links], dtype=np.int64)
-    streams = np.array([_streams(link.waves, link.transport.streams) for link in links], np.int64)
+    cut = [1 if spread else link.waves for link in links]
+    waves = np.array(cut, dtype=np.int64)
+    streams = [_streams(each, link) for each, link in zip(cut, links, strict=True)]
     index = np.full(len(network.path_latency_ps), NONE, dtype=np.int64)
     index[shared] = np.arange(len(shared))
     path = index[found.path]
-    per_connection = np.where(path >= 0, streams[path] if len(shared) else 0, 0)
+    per_connection = np.where(path >= 0, np.array(streams)[path] if len(shared) else 0, 0)
     first_stream = np.concatenate([[0], np.cumsum(per_connection)]).astype(np.int32)
     first_class = np.cumsum(waves) - waves
     connection, number = expand(per_connection)
@@ -71,18 +79,17 @@ def classes_of(
     for i, each in enumerate(shared):
         these = np.flatnonzero(path[connection] == i)
         of_stream[these] = first_class[i]
-        if links[i].waves > 1:
+        if cut[i] > 1:
             key = key_of(seed, "waves", network.path_name(each))
-            wave = mixed(found.keys(key, connection[these]), number[these]) % np.uint64(
-                links[i].waves
-            )
+            drawn = mixed(found.keys(key, connection[these]), number[these])
+            wave = drawn % np.uint64(cut[i])
             of_stream[these] += wave.astype(np.int32)
     rate, cap, term = [], [], []
-    for link in links:
+    for link, parts, per in zip(links, cut, streams, strict=True):
         line, limit = link.available_bytes_per_s, usual_limit(link)
-        rate += [line / link.waves] * link.waves
-        cap += [limit.bytes_per_s / _streams(link.waves, link.transport.streams)] * link.waves
-        term += [CODES[limit.term]] * link.waves
+        rate += [line / parts] * parts
+        cap += [limit.bytes_per_s / per] * parts
+        term += [CODES[limit.term]] * parts
     uplinks, uplink_rate, uplink_burst = _uplinks(network, shared)
     joint = np.append(uplink_rate, np.inf)[uplinks].min(axis=1)
     alone = np.array([link.available_bytes_per_s / link.waves for link in links], dtype=float)
@@ -106,8 +113,8 @@ def classes_of(
     )
 
 
-def _streams(waves: int, streams: int) -> int:
-    return streams if waves > 1 else 1
+def _streams(waves: int, link: Link) -> int:
+    return link.transport.streams if waves > 1 else 1
 
 
 def _lifted_rates(network: Network, shared: list[int]) -> Float64Array:
@@ -118,7 +125,7 @@ def _lifted_rates(network: Network, shared: list[int]) -> Float64Array:
         link, (sender, _) = network.links[path], network.sites_of_path(path)
         port = sites[sender].link.available_bytes_per_s
         lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=link.rtt_s)
-        rates.append(lifted / _streams(link.waves, link.transport.streams))
+        rates.append(lifted / _streams(link.waves, link))
     return np.array(rates, dtype=np.float64)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -182,9 +183,11 @@ class JointGraph:
         number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
         self._join_pieces()
         (transfers,), ((earlier, later, kind),) = self._columns, self._edges
-        columns = {name: getattr(transfers, name)[kept] for name in COLUMNS}
+        columns: dict[str, Any] = {name: getattr(transfers, name)[kept] for name in COLUMNS}
         both = kept[earlier] & kept[later]
         left, gone = copy(self), set(over)
+        several = transfers.multiplicity
+        columns["multiplicity"] = None if several is None else several.of(np.flatnonzero(kept))
         left._columns = [replace(transfers, **columns)]
         left._keys = [self._keys[0][kept]]
         left._edges = [(number[earlier[both]], number[later[both]], kind[both])]

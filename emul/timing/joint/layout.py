@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.arrays import Int64Array, UInt8Array
+from emul.plans import Multiplicity
 from emul.timing.effects.drawn_delays import connection_keys
 from emul.timing.engine.dependencies import STARTS_KIND, UPON_ARRIVAL_KIND, UPON_SENT_KIND
 from emul.timing.joint.rank_ops import CHANNELS, Footprint
-from emul.timing.traffic import NOBODY, Transfers
+from emul.timing.traffic import NOBODY, Transfers, connections_of
 
 __all__ = ["COLUMNS", "EdgeList", "Layout", "joined", "keys_of", "stays"]
 
@@ -53,8 +54,16 @@ def stays(ranks: npt.NDArray[np.integer], host_ps: npt.NDArray[np.number]) -> Tr
 def joined(pieces: list[Transfers]) -> Transfers:
     """Return the transfers of all pieces, one after the other."""
     columns = {name: np.concatenate([getattr(each, name) for each in pieces]) for name in COLUMNS}
-    credit = max(each.credit for each in pieces)
-    return Transfers(**columns, credit=credit, call_ps=0, multiplicity=None, origin=None)
+    credit, several = max(each.credit for each in pieces), _joined_multiplicity(pieces)
+    return Transfers(**columns, credit=credit, call_ps=0, multiplicity=several, origin=None)
+
+
+def _joined_multiplicity(pieces: list[Transfers]) -> Multiplicity | None:
+    """Return how many transfers each of all ``pieces`` stands for; None if all for themselves."""
+    if all(each.multiplicity is None for each in pieces):
+        return None
+    alike = np.concatenate([connections_of(each) for each in pieces])
+    return Multiplicity(alike, np.ones_like(alike), np.zeros_like(alike))
 
 
 def keys_of(transfers: Transfers) -> Int64Array:

@@ -54,12 +54,13 @@ class Footprint:
 
     ``transfers`` have the ranks of the world; of the channels of communicator c the first has
     number c * CHANNELS in the schedule, so that no two share a connection. ``earlier``, ``later``,
-    ``kind``: as engine.dependencies.edges_between takes them. ``call_ps``: the time of each rank's
-    software before it sends anything. ``jitter_ps``, ``tail_ps``: the delay of each transfer
-    by chance, and ``credited``: whose credit it takes, as if the collective were alone, as in
-    emul.timing.effects.connection_table. ``release``: when a sender is done. ``delays``: who draws
-    those of a later operation, None where nothing is late by chance; ``drawn_from``: the footprint
-    that is the same but for these delays, if there is one.
+    ``kind``: as engine.dependencies.edges_between takes them. Transfers of few ranks that stand for
+    all are as many connections as their ``multiplicity`` says (see emul.timing.quotient).
+    ``call_ps``: the time of each rank's software before it sends anything. ``jitter_ps``,
+    ``tail_ps``: the delay of each transfer by chance, and ``credited``: whose credit it takes, as
+    if the collective were alone, as in emul.timing.effects.connection_table. ``release``: when a
+    sender is done. ``delays``: who draws those of a later operation, None where nothing is late by
+    chance; ``drawn_from``: the footprint that is the same but for these delays, if there is one.
     """
 
     ranks: Int32Array
@@ -105,7 +106,6 @@ class Footprint:
         host_ps: Int64Array = (more[network.paths(src, dst)] * transfers.begins).astype(np.int64)
         if len(transfers.host_ps):
             host_ps += transfers.host_ps
-        assert transfers.multiplicity is None, "an excerpt stands for ranks that are not there"
         placed = replace(
             _alone(transfers),
             src=src,
