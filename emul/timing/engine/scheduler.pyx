@@ -78,7 +78,7 @@ cdef double TIME_LIMIT_PS = 2.0 ** 62
 @cython.final
 @cython.auto_pickle(False)
 cdef class Simulation:
-    """The events of a plan in their order. See emul.timing.engine.schedule for its arguments.
+    """The events of a plan in their order. See emul.timing.schedule for its arguments.
 
     The first ``kept`` transfers were under way before, and are to be restored.
     ``operations``: those that the transfers are of; None for one, with which all ends if it fails.
