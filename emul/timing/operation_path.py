@@ -13,17 +13,21 @@ import numpy as np
 
 from emul.reading.brief import brief
 from emul.timing.critical import (
+    BEGAN,
     CONNECTION,
     DONE,
+    GONE,
     HOST,
     ISSUE,
     PORT,
     RECEIVER,
+    RUN_TERMS,
     SLOT,
     Segment,
     Walk,
 )
 from emul.timing.joint.rank_ops import Release
+from emul.timing.terms import TERMS
 from emul.timing.transfer_times import TransferTimes
 
 __all__ = ["OTHERS", "OperationPath", "path_to_end"]
@@ -63,7 +67,10 @@ def path_to_end(
     walk = _OperationWalk(timeline, lines, ready_ps, is_alone=is_alone)
     segments = [each for each in walk.back_from(rank, done_ps, release) if each.duration_ps]
     if walk.from_rank < 0:  # only its own software kept it
-        walk.from_rank, call_ps = rank, done_ps - ready_ps[rank] + call_ps
+        walk.from_rank = rank
+        if done_ps != ready_ps[rank]:
+            assert done_ps == ready_ps[rank] - call_ps, "a transfer of the rank was the last"
+            call_ps = 0
     if call_ps:
         segments.append(Segment(HOST, "overhead", call_ps))
     return OperationPath(tuple(segments), walk.from_rank)
@@ -142,20 +149,25 @@ class _OperationWalk(Walk):
 
     def _wait_for(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
         """Yield the waits for transfers of the operation, or else the wait for those of others."""
-        if self._waits_for_own(transfer, hop):
+        if self._is_own(int(self.timeline.behind[transfer, hop])):
             return (yield from super()._wait_for(transfer, hop))
-        others_ps = self._others_ps(transfer, hop)
-        yield from self._parts(transfer, self._place(transfer, hop), (OTHERS, others_ps))
+        wait = self._term_of_wait(transfer, hop), self._others_ps(transfer, hop)
+        yield from self._parts(transfer, self._place(transfer, hop), wait)
         return -1
 
-    def _waits_for_own(self, transfer: int, hop: int) -> bool:
-        """Say whether ``transfer`` waits at ``hop`` for another one of the operation."""
-        if not self._is_own(int(self.timeline.behind[transfer, hop])):
-            return False
-        if hop != CONNECTION or not self._over_streams(transfer):
-            return True
-        began = int(self.timeline.runs_from[transfer, 0])
-        return began < 0 or self._is_own(began)
+    def _term_of_wait(self, transfer: int, hop: int) -> str:
+        """Return why ``transfer`` waits at ``hop`` for another operation: its use, or a gap."""
+        connection = int(self.table.connection[transfer])
+        if hop != CONNECTION or not self.table.spacing_ps[connection]:
+            return OTHERS
+        blocker = int(self.timeline.behind[transfer, hop])
+        if blocker < 0:  # one that is over, and so has left
+            return "gap"
+        if self._over_streams(transfer):
+            in_use = int(self.timeline.runs_from[transfer, BEGAN]) >= 0
+        else:
+            in_use = self._taken_ps(transfer, hop) <= self._freed_ps(blocker, hop)
+        return OTHERS if in_use else "gap"
 
     def _others_ps(self, transfer: int, hop: int) -> int:
         """Return for how long ``transfer`` waits at ``hop`` for transfers of other operations."""
@@ -247,10 +259,24 @@ class _OperationWalk(Walk):
         return super()._came_ps(transfer) - self._held_ps(transfer)
 
     def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
-        """Yield as Walk does; of a run that another operation began, the own part alone."""
+        """Yield as Walk does; of a run that another operation began, the own part alone.
+
+        With several streams it is not told for how long each was held in that part alone; then the
+        limit of the connection stands for all of it.
+        """
         if self._is_own(int(self.timeline.runs_from[transfer, moment])):
             return (yield from super()._run(transfer, moment))
         spent = self._freed_ps(transfer, CONNECTION) - self._taken_ps(transfer, CONNECTION)
-        term = OTHERS if self.timeline.runs_ps[transfer, moment].any() else "share"
-        yield self._part(transfer, self._main_place(transfer), term, spent)
+        held = self.timeline.runs_ps[transfer, GONE] - self.timeline.runs_ps[transfer, BEGAN]
+        place = self._main_place(transfer)
+        if self._streams(transfer) > 1 and held.any():
+            limit = TERMS[int(self.table.term[self.table.connection[transfer]])]
+            yield self._part(transfer, place, limit, spent)
+            return transfer
+        yield self._part(transfer, place, "share", spent - int(held.sum()))
+        yield from self._parts(transfer, place, *zip(RUN_TERMS, held.tolist(), strict=True))
         return transfer
+
+    def _streams(self, transfer: int) -> int:
+        first, connection = self.table.first_stream, int(self.table.connection[transfer])
+        return int(first[connection + 1] - first[connection])
