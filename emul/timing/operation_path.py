@@ -27,7 +27,6 @@ from emul.timing.critical import (
     Walk,
 )
 from emul.timing.joint.rank_ops import Release
-from emul.timing.terms import TERMS
 from emul.timing.transfer_times import TransferTimes
 
 __all__ = ["OTHERS", "OperationPath", "path_to_end"]
@@ -261,22 +260,17 @@ class _OperationWalk(Walk):
     def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
         """Yield as Walk does; of a run that another operation began, the own part alone.
 
-        With several streams it is not told for how long each was held in that part alone; then the
-        limit of the connection stands for all of it.
+        For how long windows, losses and outages held it there is the growth of these times between
+        its two moments. With several streams these are of different ones, which may have been held
+        for different times: then no more than all of the part, and no less than nothing.
         """
         if self._is_own(int(self.timeline.runs_from[transfer, moment])):
             return (yield from super()._run(transfer, moment))
-        spent = self._freed_ps(transfer, CONNECTION) - self._taken_ps(transfer, CONNECTION)
-        held = self.timeline.runs_ps[transfer, GONE] - self.timeline.runs_ps[transfer, BEGAN]
-        place = self._main_place(transfer)
-        if self._streams(transfer) > 1 and held.any():
-            limit = TERMS[int(self.table.term[self.table.connection[transfer]])]
-            yield self._part(transfer, place, limit, spent)
-            return transfer
-        yield self._part(transfer, place, "share", spent - int(held.sum()))
-        yield from self._parts(transfer, place, *zip(RUN_TERMS, held.tolist(), strict=True))
+        left = self._freed_ps(transfer, CONNECTION) - self._taken_ps(transfer, CONNECTION)
+        began, gone = self.timeline.runs_ps[transfer, BEGAN], self.timeline.runs_ps[transfer, GONE]
+        parts = []
+        for term, held in zip(RUN_TERMS, (gone - began).tolist(), strict=True):
+            parts.append((term, min(max(held, 0), left)))
+            left -= parts[-1][1]
+        yield from self._parts(transfer, self._main_place(transfer), ("share", left), *parts)
         return transfer
-
-    def _streams(self, transfer: int) -> int:
-        first, connection = self.table.first_stream, int(self.table.connection[transfer])
-        return int(first[connection + 1] - first[connection])

@@ -201,6 +201,32 @@ def test_a_message_in_the_run_of_those_before_is_told_its_own_part(waves):
     assert "share" not in spent
 
 
+def test_a_message_in_the_run_of_those_before_is_held_by_its_own_windows_alone():
+    # Of 4000 bytes, 3000 leave in 30 us; the others when the window is back, after 6 ms.
+    trunk = replace(TRUNK, transport=Transport(window_bytes=3000.0))
+    world = World(sites_of_one(lambda a, b: trunk, 2), stack="openmpi")
+    for _ in range(3):
+        world.send(NoData(4000, "uint8"), 0, 1, async_op=True)
+    for _ in range(3):
+        world.recv(0, 1)
+    spent = world.critical_path().by_term_ps()
+    us = PS_PER_S // 10**6
+    assert (spent["window"], spent["share"]) == (5970 * us, 40 * us)
+    assert spent["others"] == 2 * 6010 * us - 40 * us
+
+
+def test_streams_that_were_held_for_different_times_leave_no_part_below_nothing():
+    transport = Transport(window_bytes=3000.0, streams=5)
+    trunk = replace(TRUNK, transport=transport, waves=2)
+    world = World(sites_of_one(lambda a, b: trunk, 2), stack="openmpi", seed=1)
+    for _ in range(5):
+        world.send(NoData(4001, "uint8"), 0, 1, async_op=True)
+    for _ in range(5):
+        world.recv(0, 1)
+    (row, *_) = world.critical_path().rows
+    assert_contiguous(row.parts, row.from_ps, row.to_ps)
+
+
 @pytest.mark.parametrize("more_s", [0.0, 0.001])
 def test_a_wait_for_a_receivers_port_is_apart_from_the_way_to_it(more_s):
     """Two groups send 1e6 bytes each to one NIC of 1e9 bytes/s, over trunks of 3 ms and more."""
