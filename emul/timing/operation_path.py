@@ -65,14 +65,13 @@ def path_to_end(
     """
     walk = _OperationWalk(timeline, lines, ready_ps, is_alone=is_alone)
     segments = [each for each in walk.back_from(rank, done_ps, release) if each.duration_ps]
-    if walk.from_rank < 0:  # only its own software kept it
-        walk.from_rank = rank
-        if done_ps != ready_ps[rank]:
-            assert done_ps == ready_ps[rank] - call_ps, "a transfer of the rank was the last"
-            call_ps = 0
+    from_rank = walk.from_rank
+    if from_rank < 0:  # only its own software kept it
+        from_rank, call_ps = rank, done_ps - ready_ps[rank] + call_ps
+        assert done_ps <= ready_ps[rank], "a transfer of the rank was the last"
     if call_ps:
         segments.append(Segment(HOST, "overhead", call_ps))
-    return OperationPath(tuple(segments), walk.from_rank)
+    return OperationPath(tuple(segments), from_rank)
 
 
 class _OperationWalk(Walk):
@@ -128,13 +127,17 @@ class _OperationWalk(Walk):
         return (yield from self._crossing(transfer, slot_alone=cause == SLOT))
 
     def _last(self, rank: int, done_ps: int, release: Release) -> tuple[int, bool]:
-        """Return the transfer with which ``rank`` was done or -1, and whether it was to it."""
+        """Return the transfer with which ``rank`` was done or -1, and whether it was to it.
+
+        One that could not arrive before a transfer of another operation is none: the rank was done
+        with that operation, which is of the same communicator, before it started this one.
+        """
         timeline, lines = self.timeline, slice(self.first, self.stop)
         (came,) = np.nonzero((timeline.dst[lines] == rank) & (timeline.done_ps[lines] == done_ps))
-        if len(came):
-            return self.first + int(came[0]), True
-        if release == "issue":
-            return -1, False
+        for transfer in (self.first + came).tolist():
+            held_by = self._held_by(transfer)
+            if held_by < 0 or self._is_own(held_by):
+                return transfer, True
         (out,) = np.nonzero((timeline.src[lines] == rank) & (timeline.dst[lines] != rank))
         for transfer in (self.first + out).tolist():
             sent = release == "sent"
@@ -232,30 +235,6 @@ class _OperationWalk(Walk):
     def _head_delay_ps(self, transfer: int, before: int) -> int:
         delay = super()._head_delay_ps(transfer, before)
         return delay - self._others_ps(transfer, RECEIVER)
-
-    def _late(self, transfer: int) -> Iterator[Segment]:
-        yield from self._parts(
-            transfer, self._main_place(transfer), (OTHERS, self._held_ps(transfer))
-        )
-        yield from super()._late(transfer)
-
-    def _held_by(self, transfer: int) -> int:
-        held_by = super()._held_by(transfer)
-        return held_by if self._is_own(held_by) else -1
-
-    def _held_ps(self, transfer: int) -> int:
-        """Return for how long the arrival of another operation's transfer kept ``transfer``."""
-        held_by = super()._held_by(transfer)
-        if held_by < 0 or self._is_own(held_by):
-            return 0
-        own = max(
-            self._freed_ps(transfer, RECEIVER),
-            self._sent_ps(transfer) + self._travel_ps(transfer, self._hops(transfer)[-2]),
-        )
-        return super()._came_ps(transfer) - own
-
-    def _came_ps(self, transfer: int) -> int:
-        return super()._came_ps(transfer) - self._held_ps(transfer)
 
     def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
         """Yield as Walk does; of a run that another operation began, the own part alone.
