@@ -13,7 +13,7 @@ from strategies import sites_of_one
 from two_sites import ones, two_sites
 
 from emul import ArgumentError, Link, Mark, NoData, Node, Site, Topology, World
-from emul.links import Changes, State, Transport
+from emul.links import Changes, Jitter, State, Transport
 from emul.units import PS_PER_S
 
 MS = PS_PER_S // 1000
@@ -276,6 +276,24 @@ def test_a_receiver_that_comes_late_waits_for_nothing_but_its_own_compute():
     world.compute(0.050, ranks=[1])
     world.recv(0, 1)
     assert told(world.critical_path()) == [("compute", 1, 50 * MS)]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_message_that_arrives_with_a_late_one_before_it_hangs_on_that_one(alone, monkeypatch):
+    """Of messages with lost packets some are late by 20 ms, and those behind wait for them."""
+    monkeypatch.setattr("emul.runtime.clocks.ALONE", alone)
+    transport = Transport(loss=0.2, recovery="sr", mtu_bytes=256.0, rto_s=0.02, retries=1000)
+    trunk = replace(TRUNK, jitter=Jitter(1e-3, 3.0), transport=transport)
+    world = World(sites_of_one(lambda a, b: trunk, 2), seed=1)
+    held = 0
+    for _ in range(12):
+        world.send(NoData(400, "uint8"), 0, 1, async_op=True)
+    for number in range(12):
+        world.recv(0, 1)
+        path = world.critical_path()
+        assert_contiguous(path.rows, 0, round(world.ranks_now_s[1] * PS_PER_S))
+        held += path.rows[0].number < number
+    assert held >= 3
 
 
 def test_a_shorter_compute_on_a_plain_chain_makes_the_program_as_much_shorter():
