@@ -146,6 +146,13 @@ class AloneTimes:
         return LinkUse.of(Lines.of(self.timeline, self.lines, self.origin), growth)
 
     @cached_property
+    def until_ps(self) -> int:
+        """The end of the last rank, or of the last gap after a message."""
+        if not _gaps_ps(self.timeline.network).any():
+            return self.last_ps
+        return max(self.last_ps, int(self.use.last_ps.max()))
+
+    @cached_property
     def moments(self) -> Moments:
         """The moments of its ranks, from the first start on."""
         return self._moments_of()
