@@ -62,7 +62,7 @@ class FormerMember(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """Why an operation failed, in words; when, in picoseconds since the World's birth; and where."""
+    """Why an operation failed, in words; when, in picoseconds from the birth on; and where."""
 
     why: str
     at_ps: int
