@@ -264,6 +264,11 @@ class RankClocks:
         with self._lock:
             return mark.record.mark_clocks(mark, RecordedTimes(mark.record, self._in_flight()))
 
+    def told_marks(self, marks: list[Mark]) -> list[Int64Array]:
+        """Return the clocks of the ranks of each of ``marks``, which come in order."""
+        with self._lock:
+            return self._record.told_marks(marks, RecordedTimes(self._record, self._in_flight()))
+
     def critical_path(self, since: Mark | str | None, until: Mark | str | None) -> ProgramPath:
         """Return why the program takes as long as it does from one mark to another."""
         with self._lock:

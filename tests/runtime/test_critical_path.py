@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from every_link import drawn
 from program_paths import MarkedProgram, assert_contiguous
-from random_programs import tiny_world
+from random_programs import Tiny
 from strategies import sites_of_one
 from two_sites import ones, two_sites
 
@@ -316,7 +316,7 @@ def test_a_shorter_compute_on_a_plain_chain_makes_the_program_as_much_shorter():
 def test_rows_of_random_programs_agree_with_a_replay():
     terms = set()
     for number in range(60):
-        terms |= checked(MarkedProgram(number, tiny_world(number)))
+        terms |= checked(MarkedProgram(number, Tiny(number).members))
     assert terms >= {"compute", "share", "latency", "others"}
 
 
@@ -447,7 +447,7 @@ def test_an_operation_whose_transfers_are_forgotten_is_one_row_without_links(mon
             world.compute(0.001, ranks=[1])
             for group in groups:
                 broadcast(group)
-        for _ in range(2):  # all is over, and forgotten but for the last
+        for _ in range(12):  # all is over, and forgotten but for the last ones
             world.compute(1.0)
             broadcast(world)
         return world.critical_path()
