@@ -69,6 +69,7 @@ class Communicator:
     number: int
     communicator: int
     size: int
+    company: int = 1
     ordered: None = None
     release: Release = "arrival"
 
