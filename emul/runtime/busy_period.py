@@ -31,6 +31,7 @@ from emul.timing import (
     Outcome,
     Wait,
 )
+from emul.timing.joint.alone import longest_gap_ps
 
 if TYPE_CHECKING:
     from emul.timing.joint.simulation import JointSimulation
@@ -55,18 +56,13 @@ class BusyPeriod:
         clocks_ps: Int64Array,
         simulation: JointSimulation,
         footprints: Footprints,
-        *,
-        have_memory: bool,
     ) -> None:
-        """Begin with ranks that are ``clocks_ps`` (n,) after it, where ``simulation`` begins.
-
-        ``have_memory``: whether links remember what they carried, so that it goes on for ever.
-        """
+        """Begin with ranks that are ``clocks_ps`` (n,) after it, where ``simulation`` begins."""
         self.base_ps = base_ps
         self.computed_ps = clocks_ps  # the clocks if nobody ever waited
         self.simulation = simulation
         self.footprints = footprints
-        self.have_memory = have_memory
+        self._longest_gap_ps = longest_gap_ps(footprints.planner.network)
         self.operations: list[Operation] = []
         self.last_of: dict[int, Issue] = {}
         self.arrivals: dict[Arrival, Arrive] = {}
@@ -80,11 +76,9 @@ class BusyPeriod:
         alone: AlonePeriod,
         simulation: JointSimulation,
         footprints: Footprints,
-        *,
-        have_memory: bool,
     ) -> BusyPeriod:
         """Return the busy period of all that is in flight in ``alone``."""
-        busy = cls(alone.base_ps, alone.from_ps, simulation, footprints, have_memory=have_memory)
+        busy = cls(alone.base_ps, alone.from_ps, simulation, footprints)
         used_up = _used_up(alone)
         for act in alone.acts:
             if isinstance(act, Computed):
@@ -109,7 +103,7 @@ class BusyPeriod:
     def compute(self, duration_ps: Int64Array) -> None:
         """Let each rank compute for ``duration_ps`` (n,)."""
         computed_ps = self.computed_ps + duration_ps
-        checked_clock(self.base_ps + int(computed_ps.max()))
+        checked_clock(int(computed_ps.max()))
         self.computed_ps = computed_ps
         self.simulation.take(Compute(duration_ps))
 
@@ -183,15 +177,17 @@ class BusyPeriod:
         """Whether it is time to look, which costs as much as timing all that is kept."""
         return len(self.operations) >= self.next_tries[not self.outstanding]
 
-    def end(self) -> list[HistoryEntry]:
-        """Let go of the operations that every rank has passed: all of them if none is in flight.
+    def end(self, *, may_be_dropped: bool) -> list[HistoryEntry]:
+        """Let go of the operations that every rank has passed; return their entries.
 
-        Returns their entries for the history. The program alone decides when this happens.
+        If none is in flight any more and the simulation ``may_be_dropped``, let go of all. The
+        program alone decides when this happens.
         """
         outcome = self.simulation.outcome()
         last_ps = max((int(each.done_ps.max()) for each in outcome.moments.values()), default=0)
+        last_ps += self._gap_ps
         quiet = last_ps <= self.simulation.clocks_ps().min() and not self.arrivals
-        if quiet and not self.have_memory:
+        if quiet and may_be_dropped:
             self._let_go(list(outcome.moments), outcome)
         else:
             self._advance()
@@ -207,13 +203,22 @@ class BusyPeriod:
         return entries
 
     @property
+    def _gap_ps(self) -> int:
+        """The longest gap after a message in flight, of slices that may have grown."""
+        if not self._longest_gap_ps:
+            return 0
+        issues = (operation.issue for operation in self.operations)
+        growths = (int(each.footprint.transfers.growth.max(initial=1)) for each in issues if each)
+        return self._longest_gap_ps * max(growths, default=1)
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is in flight, and nobody has arrived."""
         return not self.operations and not self.arrivals
 
     def moments_of(self, operation: Operation) -> Moments:
         """Return the moments of an operation in flight."""
-        return self._moments(operation).after(self.base_ps)
+        return _after(self._moments(operation), self.base_ps)
 
     def _moments(self, operation: Operation) -> Moments:
         issue = operation.issue  # which may be let go of now
@@ -253,27 +258,27 @@ class BusyPeriod:
         for operation in self.operations:
             if operation.issue is not None and operation.issue in gone:
                 operation.entry = self._entry(operation, outcome).cut_out()
-                moments = outcome.moments[operation.issue].after(self.base_ps)
+                moments = outcome.moments[operation.issue]
                 operation.failure = self._failed(outcome, operation.issue)
-                operation.settle(partial(_same, moments), moments.time_ps)
+                operation.settle(partial(_after, moments, self.base_ps), moments.time_ps)
                 operation.issue.after = None  # or every operation would keep all earlier ones
                 operation.issue = None
 
     def _entry(self, operation: Operation, outcome: Outcome) -> HistoryEntry:
         assert operation.issue is not None
-        moments = outcome.moments[operation.issue].after(self.base_ps)
+        moments, base_ps = outcome.moments[operation.issue], self.base_ps
         failure = outcome.failures.get(operation.issue)
         row = (
             operation.name,
             operation.member.communicator,
-            int(moments.issued_ps.min()),
-            int(moments.started_ps.min()),
-            int(moments.done_ps.max()),
+            base_ps + int(moments.issued_ps.min()),
+            base_ps + int(moments.started_ps.min()),
+            base_ps + int(moments.done_ps.max()),
             None if failure is None else failure.text,
         )
         lines, origin = outcome.lines[operation.issue], operation.issue.footprint.transfers.origin
         sent = SentTransfers(outcome.timeline, lines, self.base_ps, origin)
-        return HistoryEntry(row, sent, OperationTimes.of(operation, moments, sent))
+        return HistoryEntry(row, sent, OperationTimes.of(operation, moments, sent, base_ps))
 
 
 def _used_up(alone: AlonePeriod) -> set[Arrival]:
@@ -305,5 +310,5 @@ def _missing_at_first(alone: AlonePeriod, issued: Issued) -> Int32Array:
     return np.unique(np.concatenate([issued.missing, *late])).astype(np.int32)
 
 
-def _same(moments: Moments) -> Moments:
-    return moments
+def _after(moments: Moments, base_ps: int) -> Moments:
+    return moments.after(checked_clock(base_ps))

@@ -50,6 +50,10 @@ _LIVING: WeakSet[RankClocks] = WeakSet()
 """Whose locks are held while a process is forked, so that a child never finds one taken."""
 
 
+FAR_PS = 1 << 58
+"""Beyond which moments of a simulation are counted anew when nothing is in flight: 3.3 days."""
+
+
 class RankClocks:
     """The clocks of all ranks, and what is in flight. Safe to be used from several threads."""
 
@@ -67,6 +71,7 @@ class RankClocks:
         self._footprints = Footprints(planner)
         self._timer = Timer(self._time_alone, changes=planner.changes)
         self._history = History()
+        self._is_untouched = True  # no operation was ever issued
         self._period: AlonePeriod | BusyPeriod = self._alone(0, _zeros(self.size))
 
     def restart(self) -> None:
@@ -78,6 +83,7 @@ class RankClocks:
                     operation.failure = operation.failed
                 operation.settle(partial(period.moments_of, operation))
             self._footprints.restart()
+            self._is_untouched = True
             self._history = History()
             self._record = Record(self.size, keeps_all=self._keeps_all)
             self._period = self._alone(0, _zeros(self.size))
@@ -86,6 +92,11 @@ class RankClocks:
     def _have_memory(self) -> bool:
         """Whether earlier traffic, or the moment, counts on some link."""
         return has_memory(self.planner.network, self.planner.timing.stack)
+
+    @cached_property
+    def _is_joint(self) -> bool:
+        """Whether all operations but the first are timed jointly."""
+        return self._have_memory or self._footprints.links_draw
 
     @property
     def outstanding(self) -> int:
@@ -107,10 +118,7 @@ class RankClocks:
         """Raise, before a collective is issued, TimeLimitError and CapacityError."""
         with self._lock:
             self._let_go()
-            if isinstance(self._period, BusyPeriod):
-                checked_clock(self._period.base_ps)
-                self._footprints.of(prepared, member)
-            elif self._have_memory or not ALONE:
+            if isinstance(self._period, BusyPeriod) or self._is_joint or not ALONE:
                 self._footprints.of(prepared, member)
             elif member.number or not self._period.is_idle:
                 self._period.meets(self._operation(member, prepared), ())
@@ -150,13 +158,15 @@ class RankClocks:
     ) -> Issued | None:
         """Return the issue of an operation that meets no other; None where it may.
 
-        On links with a memory only the first one meets nothing: it takes what was predicted.
+        On links with a memory, or that draw, only the first one meets nothing: it takes what was
+        predicted.
         """
         if not ALONE:
             return None
-        if self._have_memory:
+        if self._is_joint:
+            first, self._is_untouched = self._is_untouched, False
             together = (period.now_ps == period.now_ps[0]).all()
-            if operation.member.number or not (period.is_idle and together):
+            if operation.member.number or not (first and period.is_idle and together):
                 return None
             if self.planner.changes and not operation.prepared.arrives:
                 return None
@@ -192,17 +202,18 @@ class RankClocks:
         """
         longest_ps = duration_ps if isinstance(duration_ps, int) else int(duration_ps.max())
         with self._lock:
-            self._let_go()
+            if isinstance(self._period, AlonePeriod):
+                self._let_go()
             period = self._period
             if ranks is None and isinstance(period, AlonePeriod) and period.is_idle:
                 period.base_ps += longest_ps
                 self._record.compute(duration_ps, ranks)
                 return
-            checked_clock(period.base_ps + longest_ps)
+            checked_clock(longest_ps)
             each = _zeros(self.size)
             each[slice(None) if ranks is None else ranks] = duration_ps
             if isinstance(period, AlonePeriod):
-                checked_clock(period.base_ps + int((period.clocks_ps() + each).max()))
+                checked_clock(int((period.clocks_ps() + each).max()))
             period.compute(each)
             self._record.compute(duration_ps, ranks)
 
@@ -300,15 +311,18 @@ class RankClocks:
         """Let go of operations that are over; without any left, links without memory are idle."""
         period = self._period
         if isinstance(period, AlonePeriod):
-            if not self._have_memory:  # else the first operation counts for those to come
+            if not self._is_joint:  # else the first operation counts for those to come
                 for entry in period.end():
                     self._pass(entry)
             return
         if not period.may_have_ended:
             return
-        for entry in period.end():
+        # Links that draw need no new simulation, but for one whose moments fit.
+        may_be_dropped = ALONE and not self._have_memory
+        may_be_dropped &= not self._is_joint or bool(period.clocks_ps().min() > FAR_PS)
+        for entry in period.end(may_be_dropped=may_be_dropped):
             self._pass(entry)
-        if period.is_idle and not self._have_memory and ALONE:
+        if period.is_idle and may_be_dropped:
             self._period = self._alone(period.base_ps, period.clocks_ps())
 
     def _pass(self, entry: HistoryEntry) -> None:
@@ -320,16 +334,13 @@ class RankClocks:
 
     def _alone(self, base_ps: int, clocks_ps: Int64Array) -> AlonePeriod:
         """Return the period of ranks at ``clocks_ps`` (n,) after ``base_ps``, none in flight."""
-        first = int(clocks_ps.min(initial=0))
+        first = int(clocks_ps.min())
         return AlonePeriod(base_ps + first, clocks_ps - first, self._timer)
 
     def _busy(self, alone: AlonePeriod) -> BusyPeriod:
         """Return the busy period of all that is in flight, and of what is to come."""
-        checked_clock(alone.base_ps)
         simulation = self._simulation(alone.base_ps, alone.from_ps)
-        return BusyPeriod.going_on(
-            alone, simulation, self._footprints, have_memory=self._have_memory
-        )
+        return BusyPeriod.going_on(alone, simulation, self._footprints)
 
     def _simulation(self, base_ps: int, clocks_ps: Int64Array) -> JointSimulation:
         """Return the joint simulation of ranks that are at ``clocks_ps`` (n,) after ``base_ps``."""

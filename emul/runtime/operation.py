@@ -19,7 +19,7 @@ from emul.units import PS_PER_S
 __all__ = ["LATEST_PS", "Failed", "Issuer", "Operation", "checked_clock"]
 
 LATEST_PS = 1 << 61
-"""The latest of clocks that differ, or are asked for one by one: 26 days. The time of any
+"""The latest clock that is asked for, and the largest difference of two: 26 days. The time of any
 collective can be added without wrapping."""
 
 

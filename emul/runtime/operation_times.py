@@ -53,11 +53,11 @@ class OperationTimes:
 
     @classmethod
     def of(
-        cls, operation: Operation, moments: Moments, sent: SentTransfers | None
+        cls, operation: Operation, moments: Moments, sent: SentTransfers | None, base_ps: int = 0
     ) -> OperationTimes:
         """Return the times by the moments of an operation that may have met others."""
         times_ps = moments.issued_ps, moments.started_ps, moments.done_ps
-        return cls(operation, 0, moments.ranks, *times_ps, sent, is_alone=False)
+        return cls(operation, base_ps, moments.ranks, *times_ps, sent, is_alone=False)
 
     def issued(self, rank: int) -> int:
         """Return when ``rank`` issued it."""

@@ -239,7 +239,7 @@ def test_an_excerpt_of_shares_that_are_unlike_is_refused_or_lengthened():
         SymmetricPlan.of("all_reduce", "hierarchical", places, lengthened=each)
         for each in (False, True)
     )
-    whole = int(exact.top.partition.edges[-1]) * exact.ranks
+    whole = int(exact.top.partition.edges[-1]) * exact.ranks[0]
 
     def shape(width):
         return Shape.of(COLLECTIVES["all_reduce"], 24, width)
@@ -253,10 +253,11 @@ def test_an_excerpt_of_shares_that_are_unlike_is_refused_or_lengthened():
 
 def test_excerpts_stand_for_all_rounds():
     excerpt = SymmetricPlan.of("all_reduce", "hierarchical", Places.of([(2,) * 6, (2,) * 6]))
-    assert (excerpt.rounds, excerpt.period, excerpt.ranks, excerpt.rings) == (11, 4, 12, 2)
-    assert excerpt.connections(np.arange(4)).tolist() == [3, 3, 3, 3]
+    assert (excerpt.rounds.reduce, excerpt.rounds.gather) == ((11, 11), (11, 11))
+    assert (excerpt.periods, excerpt.ranks, excerpt.cells.ranks) == ((4, 4), (12, 12), (2, 2))
+    assert excerpt.cells.alike(np.arange(2)).tolist() == [3, 3]
     unlike = SymmetricPlan.of("all_reduce", "hierarchical", Places.of([(2,) * 6, (3,) * 4]))
-    assert unlike.period == 12
+    assert (unlike.cells.ranks, unlike.cells.units, unlike.cells.number) == ((6, 6), (2, 3), 2)
 
 
 @pytest.mark.parametrize("algorithm", ["ring", "hierarchical", "gloo:ring"])

@@ -5,7 +5,7 @@ import pytest
 
 from emul import Link, Node, Site, Topology, Trunk, World
 from emul.errors import ArgumentError
-from emul.timing.critical import CONNECTION, PORT, RECEIVER, _Walk
+from emul.timing.critical import CONNECTION, PORT, RECEIVER, Walk
 from emul.timing.occupancy import busiest_of, busy_intervals, leaves_out_rounds
 from emul.topology.network import PORTS_PER_RANK
 
@@ -45,7 +45,7 @@ def test_ports_that_nothing_crosses_are_idle():
 def test_intervals_are_those_of_the_transfers_that_cross_a_link(preset):
     world = World(preset)
     timeline = world.predict("all_reduce", 1 << 18, dtype="float32").timeline
-    walk, network = _Walk(timeline), timeline.network
+    walk, network = Walk(timeline), timeline.network
     links = range(len(network.link_rate))
     expected = {link: [] for link in links}
     for transfer in range(len(timeline)):

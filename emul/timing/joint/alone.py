@@ -16,7 +16,6 @@ from emul.arrays import BoolArray, Int64Array
 from emul.links import Link
 from emul.reading.brief import brief
 from emul.stacks import IDEAL, Stack
-from emul.timing.effects.drawn_delays import network_draws
 from emul.timing.joint.rank_ops import Footprint, Issue, Moments
 from emul.timing.joint.simulation import JointSimulation
 from emul.timing.protocol import windows_of
@@ -27,7 +26,7 @@ from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
 from emul.units import PS_PER_S
 
-__all__ = ["AloneTimes", "LinkUse", "has_memory", "time_alone"]
+__all__ = ["AloneTimes", "LinkUse", "has_memory", "longest_gap_ps", "time_alone"]
 
 UNUSED_PS = 1 << 60
 """First use of a link that is not used; its last use is as far before. Sums of two fit in 64 bits.
@@ -37,12 +36,10 @@ UNUSED_PS = 1 << 60
 def has_memory(network: Network, stack: Stack) -> bool:
     """Say whether a link's earlier traffic, or the moment, can change the time of an operation.
 
-    Draws count messages, changes follow a line of time, slow start and windows the bytes
-    acknowledged, token buckets those let through. A gap after a message is none: it is among the
-    uses of its path.
+    Changes follow a line of time, slow start and windows the bytes acknowledged, token buckets
+    those let through. Draws hang on the number of messages alone, which is counted elsewhere, and a
+    gap after a message is among the uses of its path.
     """
-    if network_draws(network):
-        return True
     whole = stack is not IDEAL and stack.sends_whole_messages
     if whole and np.isfinite(windows_of(network)).any():
         return True
@@ -109,6 +106,11 @@ class LinkUse:
         behind = self.last_ps <= other.first_ps + later_ps
         before = other.last_ps + later_ps <= self.first_ps
         return bool((behind | before).all())
+
+
+def longest_gap_ps(network: Network) -> int:
+    """Return the longest gap between two messages of a connection."""
+    return int(_gaps_ps(network).max())
 
 
 def _gaps_ps(network: Network) -> Int64Array:
