@@ -130,7 +130,9 @@ class Network:
         return len(self.path_latency_ps) - self.n_sites**2
 
     def path(self, src: int, dst: int) -> int:
-        """Return the number of the path from rank ``src`` to rank ``dst``, another rank."""
+        """Return the number of the path from rank ``src`` to rank ``dst``; -1 to itself."""
+        if src == dst:
+            return -1
         if self.node_of[src] == self.node_of[dst]:
             return int(self.node_of[src])
         a, b = int(self.site_of[src]), int(self.site_of[dst])
