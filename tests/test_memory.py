@@ -70,6 +70,6 @@ def test_a_plan_of_too_many_rows_is_refused_before_all_are_held(monkeypatch):
 def test_slices_that_do_not_fit_are_refused_before_they_are_held(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: 10 << 20)
     world, count = World("three-campus", slicing=Slicing(1)), 24 * 1000
-    pieces = 2 * 23 * count
-    with pytest.raises(CapacityError, match=rf"timing {pieces} slices of 1 B \(larger slices are"):
+    pieces = 23 * count  # of two bytes each, for there are more than 10^6 of one
+    with pytest.raises(CapacityError, match=rf"timing {pieces} slices of 2 B \(larger slices are"):
         world.predict("all_reduce", count, dtype="uint8", algorithm="ring")

@@ -15,6 +15,7 @@ EXCEPTIONS = {
     "one's own; no name of an algorithm stands for it yet",
     "emul.plans.algorithms.registry:HierarchySpec": "the spec of a plan of build_hierarchy",
     "emul.plans.algorithms.registry:_nested": "for the spec of a plan of build_hierarchy",
+    "emul.report.program_lines:*": "scripts print a path by it, as docs/train.md says",
     "emul.timing.engine.ordered:total_in_order": "bench.test_scheduling holds the pass against a "
     "machine's speed by it",
 }

@@ -81,7 +81,10 @@ def test_equal_counts_are_the_ordinary_collective(collective):
     for algorithm in algorithms_for(collective, uneven=True):
         x, _ = given_and_expected(collective, counts, 0)
         call = getattr(world, collective)
-        vector, plain = call(x, counts=counts, algorithm=algorithm), call(x, algorithm=algorithm)
+        world.restart()
+        vector = call(x, counts=counts, algorithm=algorithm)
+        world.restart()
+        plain = call(x, algorithm=algorithm)
         assert np.array_equal(vector.output, plain.output)
         assert vector.time_s == plain.time_s
         assert vector.bound_s <= plain.bound_s * (1 + 1e-9)

@@ -21,7 +21,7 @@ import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
 from emul.runtime.history import HistoryEntry, SentTransfers
-from emul.runtime.operation import Operation, checked_clock
+from emul.runtime.operation import Failed, Operation, checked_clock
 from emul.runtime.operation_times import OperationTimes
 from emul.timing import Moments
 from emul.timing.joint.alone import AloneTimes
@@ -102,7 +102,7 @@ class Issued:
         self.times = times
         self.first_ps = int(starts_ps.min())
         self.done_ps: Int64Array = self.first_ps + times.done_ps
-        self.last_ps = self.first_ps + times.last_ps
+        self.last_ps = self.first_ps + times.until_ps
         self.late: Int64Array = np.zeros(0, dtype=np.int64)  # places of ranks that came last
 
     @property
@@ -418,7 +418,7 @@ class AlonePeriod:
         """Return the picoseconds that an operation in flight takes."""
         return self.in_flight[operation].times.last_ps
 
-    def failure_of(self, operation: Operation) -> str | None:
+    def failure_of(self, operation: Operation) -> Failed | None:
         """Return None: on links that never change, no operation fails."""
 
     def entries(self) -> list[HistoryEntry]:

@@ -19,7 +19,7 @@ from emul.runtime.alone_period import (
 )
 from emul.runtime.footprints import Footprints
 from emul.runtime.history import HistoryEntry, SentTransfers
-from emul.runtime.operation import Operation, checked_clock
+from emul.runtime.operation import Failed, Operation, checked_clock
 from emul.runtime.operation_times import OperationTimes
 from emul.timing import (
     Arrive,
@@ -224,12 +224,18 @@ class BusyPeriod:
         """Return the picoseconds that an operation in flight takes."""
         return self._moments(operation).time_ps
 
-    def failure_of(self, operation: Operation) -> str | None:
+    def failure_of(self, operation: Operation) -> Failed | None:
         """Return why an operation in flight fails; None where it does not."""
         issue = operation.issue
         assert issue is not None
-        failure = self.outcome().failures.get(issue)
-        return None if failure is None else failure.text
+        return self._failed(self.outcome(), issue)
+
+    def _failed(self, outcome: Outcome, issue: Issue) -> Failed | None:
+        failure = outcome.failures.get(issue)
+        if failure is None:
+            return None
+        at_ps = self.base_ps + failure.moment_ps
+        return Failed(failure.text, at_ps, f"trunk {failure.path}")
 
     def entries(self) -> list[HistoryEntry]:
         """Return the entries of all operations, as known so far."""
@@ -248,8 +254,7 @@ class BusyPeriod:
             if operation.issue is not None and operation.issue in gone:
                 operation.entry = self._entry(operation, outcome).cut_out()
                 moments = outcome.moments[operation.issue].after(self.base_ps)
-                failure = outcome.failures.get(operation.issue)
-                operation.failure = None if failure is None else failure.text
+                operation.failure = self._failed(outcome, operation.issue)
                 operation.settle(partial(_same, moments), moments.time_ps)
                 operation.issue.after = None  # or every operation would keep all earlier ones
                 operation.issue = None

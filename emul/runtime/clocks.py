@@ -26,7 +26,7 @@ from emul.runtime.alone_period import NOBODY, AlonePeriod, Arrival, Issued, Time
 from emul.runtime.busy_period import BusyPeriod
 from emul.runtime.footprints import Footprints
 from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTable
-from emul.runtime.operation import Issuer, Operation, checked_clock
+from emul.runtime.operation import Failed, Issuer, Operation, checked_clock
 from emul.runtime.operation_times import OperationTimes
 from emul.runtime.planner import Planner, Prepared
 from emul.runtime.program_path import ProgramPath
@@ -75,7 +75,7 @@ class RankClocks:
             period = self._period
             for operation in period.operations:
                 if self.planner.changes:
-                    operation.failure = operation.why_failed
+                    operation.failure = operation.failed
                 operation.settle(partial(period.moments_of, operation))
             self._footprints.restart()
             self._history = History()
@@ -228,8 +228,8 @@ class RankClocks:
         if not self.planner.changes:
             return
         with self._lock:
-            if (why := operation.why_failed) is not None:
-                raise OutageError(why)
+            if (failed := operation.failed) is not None:
+                raise OutageError(failed.why)
 
     def is_done(self, operation: Operation) -> bool:
         """Say whether the clock of every rank has reached the moment at which its part is done."""
@@ -264,6 +264,11 @@ class RankClocks:
         with self._lock:
             return mark.record.mark_clocks(mark, RecordedTimes(mark.record, self._in_flight()))
 
+    def told_marks(self, marks: list[Mark]) -> list[Int64Array]:
+        """Return the clocks of the ranks of each of ``marks``, which come in order."""
+        with self._lock:
+            return self._record.told_marks(marks, RecordedTimes(self._record, self._in_flight()))
+
     def critical_path(self, since: Mark | str | None, until: Mark | str | None) -> ProgramPath:
         """Return why the program takes as long as it does from one mark to another."""
         with self._lock:
@@ -286,7 +291,7 @@ class RankClocks:
         with self._lock:
             return operation.time_ps if operation.settled else self._period.time_of(operation)
 
-    def _failure_of(self, operation: Operation) -> str | None:
+    def _failure_of(self, operation: Operation) -> Failed | None:
         with self._lock:
             settled = operation.settled
             return operation.failure if settled else self._period.failure_of(operation)

@@ -16,7 +16,7 @@ from emul.runtime.prediction import Prediction
 from emul.timing import Footprint, Issue, Moments, Release
 from emul.units import PS_PER_S
 
-__all__ = ["LATEST_PS", "Issuer", "Operation", "checked_clock"]
+__all__ = ["LATEST_PS", "Failed", "Issuer", "Operation", "checked_clock"]
 
 LATEST_PS = 1 << 61
 """The latest of clocks that differ, or are asked for one by one: 26 days. The time of any
@@ -61,6 +61,14 @@ class FormerMember(NamedTuple):
     release: Release = "arrival"
 
 
+class Failed(NamedTuple):
+    """Why an operation failed, in words; when, in picoseconds from the birth on; and where."""
+
+    why: str
+    at_ps: int
+    place: str
+
+
 class Operation:
     """One collective on the modelled clock.
 
@@ -90,7 +98,7 @@ class Operation:
         prepared: Prepared,
         moments_of: Callable[[Operation], Moments],
         time_of: Callable[[Operation], int],
-        failure_of: Callable[[Operation], str | None],
+        failure_of: Callable[[Operation], Failed | None],
         name: str = "",
     ) -> None:
         """Take a collective of ``member``, and who tells its moments, time and failure so far.
@@ -103,7 +111,7 @@ class Operation:
         self.moments_of = moments_of
         self.time_of = time_of
         self.failure_of = failure_of
-        self.failure: str | None = None  # why it failed, when that is settled
+        self.failure: Failed | None = None  # when that is settled
         self._known: Moments | None = None
         self._settled: Callable[[], Moments] | None = None
         self._time_ps: int | None = None
@@ -122,7 +130,7 @@ class Operation:
             "_time_ps": self.time_ps,
             "member": member,
             "name": self.name,
-            "failure": self.why_failed,
+            "failure": self.failed,
             "prepared": self.prepared,
             "waited": np.ones_like(self.waited),
         }
@@ -159,8 +167,8 @@ class Operation:
         return self.moments.time_ps if self._time_ps is None else self._time_ps
 
     @property
-    def why_failed(self) -> str | None:
-        """Why it failed, in words, as known so far; None where it has not."""
+    def failed(self) -> Failed | None:
+        """Why it failed and when, as known so far; None where it has not."""
         return self.failure if self.settled else self.failure_of(self)
 
     @property

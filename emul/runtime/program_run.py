@@ -13,7 +13,6 @@ import numpy.typing as npt
 from emul.arrays import Int32Array
 from emul.errors import ArgumentError, shown
 from emul.ops import dtype_named
-from emul.plans import COLLECTIVES, Shape
 from emul.programs import Act, Log, RankGroup, Recv, Send
 from emul.programs.groups import WORLD
 from emul.programs.meeting import Call
@@ -25,6 +24,7 @@ from emul.runtime.history import HistoryRow
 from emul.runtime.messages import Envelope, Parcel
 from emul.runtime.operation import Operation
 from emul.runtime.planner import Planner
+from emul.runtime.record import Mark
 from emul.runtime.request import Request
 from emul.timing import Release
 from emul.units import PS_PER_S, format_time
@@ -33,9 +33,6 @@ __all__ = ["MarkRow", "Program", "ProgramClocks", "ProgramRun", "run_program"]
 
 Program = Log | str | Path | Mapping[int, Iterable[Act]] | Callable[[int], Iterable[Act]]
 """A log, its file or folder, or the acts of each rank: by rank, or from a function of the rank."""
-
-MARK = "mark"
-"""The name of operations that send nothing and note the clocks of their ranks."""
 
 
 class MarkRow(NamedTuple):
@@ -108,8 +105,7 @@ class ProgramClocks:
         self.engine = engine
         everyone: Int32Array = np.arange(engine.topology.world_size, dtype=np.int32)
         self._members = {WORLD: _Member(everyone, 0, engine.planner)}
-        self._marking: dict[tuple[int, ...], _Member] = {}
-        self._marks: list[tuple[str, Operation]] = []
+        self._marks: list[Mark] = []
 
     def compute(self, durations_ps: list[int], ranks: list[int]) -> None:
         """Let each of ``ranks`` compute, (ranks,) picoseconds."""
@@ -143,33 +139,24 @@ class ProgramClocks:
         self.engine.clocks.wait(operation, _numbers(ranks))
 
     def mark(self, name: str, ranks: list[int]) -> None:
-        """Note the clocks of ``ranks``: by the issue of an operation that sends nothing."""
-        key = tuple(ranks)
-        member = self._marking.get(key)
-        if member is None:
-            member = self._marking[key] = self._new_member(key)
-        shape = Shape.of(COLLECTIVES["send_recv"], len(ranks), 0)
-        operation = self._issue(member, Request(shape, 1, algorithm="direct"), (), MARK)
-        self.engine.clocks.wait(operation)
-        self._marks.append((name, operation))
+        """Note the clocks of ``ranks``."""
+        self._marks.append(self.engine.clocks.mark(name, _numbers(ranks)))
 
     def take_marks(self) -> tuple[MarkRow, ...]:
         """Return the marks since this was asked last."""
         marks, self._marks = self._marks, []
         rows = [
-            MarkRow(name, rank, ps / PS_PER_S)
-            for name, operation in marks
-            for rank, ps in zip(*_issued(operation), strict=True)
+            MarkRow(mark.name, rank, ps / PS_PER_S)
+            for mark, clocks_ps in zip(marks, self.engine.clocks.told_marks(marks), strict=True)
+            for rank, ps in zip(mark.ranks.tolist(), clocks_ps.tolist(), strict=True)
         ]
         return tuple(sorted(rows, key=lambda row: (row.at_s, row.rank)))
 
-    def _issue(
-        self, member: _Member, request: Request, arrivals: tuple[Arrival, ...], name: str = ""
-    ) -> Operation:
+    def _issue(self, member: _Member, request: Request, arrivals: tuple[Arrival, ...]) -> Operation:
         clocks, planner = self.engine.clocks, member.planner
         at_ps = clocks.earliest_ps(member.ranks) if planner.changes else 0
         prepared = planner.prepare(request, at_ps)
-        return clocks.issue(member, prepared, arrivals, name=name)
+        return clocks.issue(member, prepared, arrivals)
 
     def _member(self, group: RankGroup) -> _Member:
         member = self._members.get(group)
@@ -205,7 +192,7 @@ def run_program(clocks: ProgramClocks, program: Program) -> ProgramRun:
         (int(now_ps.max()) - began_ps) / PS_PER_S,
         now_ps / PS_PER_S,
         marks,
-        tuple(row for row in rows if row.number >= first and row.collective != MARK),
+        tuple(row for row in rows if row.number >= first),
     )
 
 
@@ -232,11 +219,6 @@ def _by_rank(
     raise ArgumentError(
         f"program {shown(program)}: needed a Log, its path, or the acts of each rank"
     )
-
-
-def _issued(operation: Operation) -> tuple[list[int], list[int]]:
-    moments = operation.moments
-    return moments.ranks.tolist(), moments.issued_ps.tolist()
 
 
 def _numbers(ranks: Iterable[int]) -> Int32Array:

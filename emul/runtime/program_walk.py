@@ -26,6 +26,9 @@ from emul.timing import Segment
 
 __all__ = ["RecordedTimes", "program_path"]
 
+OUTAGE = "outage"
+"""The term of an operation that failed."""
+
 
 class RecordedTimes:
     """Tells the times of each operation of a record, those in flight by the program so far."""
@@ -172,13 +175,14 @@ class _ProgramWalk:
 
     def _operation(self, operation: Operation, rank: int, at_ps: int) -> PathRow:
         """Return the row of an operation with which ``rank`` was done at ``at_ps``."""
-        times = self.times_of(operation)
-        path = times.path_to_end(rank)
-        if path is None:
+        times, failed = self.times_of(operation), operation.failed
+        segments: tuple[Segment, ...]
+        if failed is not None and at_ps >= failed.at_ps:  # its end was the failure
+            from_rank = rank
+            segments = (Segment(failed.place, OUTAGE, at_ps - times.started(rank)),)
+        elif (path := times.path_to_end(rank)) is None:
             from_rank = _straggler(operation, rank)
-            segments: tuple[Segment, ...] = (
-                Segment(NOT_KEPT, NOT_KEPT, at_ps - times.started(from_rank)),
-            )
+            segments = (Segment(NOT_KEPT, NOT_KEPT, at_ps - times.started(from_rank)),)
         else:
             from_rank, segments = path.from_rank, path.segments
         parts = tuple(_parts(segments, at_ps, times))

@@ -32,8 +32,8 @@ __all__ = [
     "WaitAct",
 ]
 
-MOST_ACTS = 1 << 14
-"""Acts that are kept, the last ones: some 16 MB with small operations."""
+MOST_ACTS = 1 << 13
+"""Acts that are kept, the last ones: some 8 MB with small operations."""
 
 MOST_RANKS = 1 << 22
 """Ranks of the operations among them, taken together: some 100 MB of moments."""
@@ -152,7 +152,7 @@ class Record:
         self._ranks = 0  # of the operations among the acts
         self._next_cut, self._next_ranks = MOST_ACTS, MOST_RANKS
         self._with_transfers: deque[OperationTimes] = deque()
-        self._users: Counter[int] = Counter()  # operations by the timeline of their transfers
+        self._users: dict[int, list[int]] = {}  # how many, by the timeline of their transfers
         self._transfers = 0
 
     def compute(self, duration_ps: int | Int64Array, ranks: Int32Array | None) -> None:
@@ -201,15 +201,15 @@ class Record:
         self.times[times.operation] = times
         self._with_transfers.append(times)
         timeline = times.sent.timeline
-        self._users[id(timeline)] += 1
-        if self._users[id(timeline)] == 1:
-            self._transfers += len(timeline)
-        while (
-            self._transfers > MOST_TRANSFERS
-            and len(self._with_transfers) > 1
-            and not self._keeps_all
-        ):
-            self._forget_transfers(self._with_transfers.popleft())
+        users = self._users.get(id(timeline))
+        if users is not None:
+            users[0] += 1
+            return
+        self._users[id(timeline)] = [1]
+        self._transfers += len(timeline)
+        if not self._keeps_all:
+            while self._transfers > MOST_TRANSFERS and len(self._with_transfers) > 1:
+                self._forget_transfers(self._with_transfers.popleft())
 
     def clocks_at(self, place: int, times_of: TimesOf) -> Int64Array:
         """Return the clocks of all ranks at a place, (n,) picoseconds, by ``times_of``.
@@ -228,6 +228,19 @@ class Record:
         if mark.clocks_ps is not None:
             return mark.clocks_ps
         return self.clocks_at(mark.place, times_of)
+
+    def told_marks(self, marks: list[Mark], times_of: TimesOf) -> list[Int64Array]:
+        """Return the clocks of the ranks of each of ``marks``, in one pass; they come in order."""
+        clocks_ps, at, told = self.clocks_ps.copy(), self.first, []
+        for mark in marks:
+            if mark.clocks_ps is not None:
+                told.append(mark.clocks_ps[mark.ranks])
+                continue
+            for act in self.acts[at - self.first : mark.place - self.first]:
+                _go_on(act, clocks_ps, times_of)
+            at = mark.place
+            told.append(clocks_ps[mark.ranks])
+        return told
 
     def mark_of(self, given: Mark | str, what: str) -> Mark:
         """Return a mark, or the last one with a name. Raises ArgumentError."""
@@ -270,36 +283,56 @@ class Record:
         """Put the first acts, ``most`` at most, behind, into the clocks after them."""
         until = 0
         while until < most and self._is_over(self.acts[until]):
-            act = self.acts[until]
-            _go_on(act, self.clocks_ps, self.times.__getitem__)
-            self._forgotten[type(act)] += 1
-            if isinstance(act, IssueAct):
-                self._ranks -= len(act.operation.member.ranks)
-            elif isinstance(act, Mark):
-                act.clocks_ps = self.clocks_ps.copy()
             until += 1
-        self.acts = self.acts[until:]
+        gone, self.acts = self.acts[:until], self.acts[until:]
+        for act in gone[self._certain(gone) :]:
+            if isinstance(act, Mark):
+                act.clocks_ps = self.clocks_ps.copy()
+            else:
+                _go_on(act, self.clocks_ps, self.times.__getitem__)
+        self._forgotten.update(map(type, gone))
+        self._ranks -= sum(len(act.operation.member.ranks) for act in gone if type(act) is IssueAct)
         self.first += until
         while self.marks and self.marks[0].place < self.first:
             self.marks.popleft()
 
+    def _certain(self, gone: list[RecordedAct]) -> int:
+        """Return the first of the acts ``gone`` that the clocks after them hang on.
+
+        After a call of all ranks each clock is where its rank was done, whatever was before; but
+        marks want the clocks before too.
+        """
+        if any(type(act) is Mark for act in gone):
+            return 0
+        for at in range(len(gone) - 1, 0, -1):
+            act, before = gone[at], gone[at - 1]
+            if (
+                type(act) is WaitAct
+                and len(act.ranks) == len(self.clocks_ps)
+                and type(before) is IssueAct
+                and before.operation is act.operation
+            ):
+                return at
+        return 0
+
     def _is_over(self, act: RecordedAct) -> bool:
-        return not isinstance(act, WaitAct) or act.operation in self.times
+        return type(act) is not WaitAct or act.operation in self.times
 
     def _forget_times(self) -> None:
         """Forget the times of operations that no act is about, and their transfers."""
-        about = IssueAct | AttachAct | WaitAct
+        about = (IssueAct, AttachAct, WaitAct)
         named = {act.operation for act in self.acts if isinstance(act, about)}
         for operation in [each for each in self.times if each not in named]:
             self._forget_transfers(self.times.pop(operation))
-        self._with_transfers = deque(each for each in self._with_transfers if each.sent)
+        self._with_transfers = deque(each for each in self._with_transfers if each.sent is not None)
 
     def _forget_transfers(self, times: OperationTimes) -> None:
         if times.sent is None:
             return
         timeline, times.sent = times.sent.timeline, None
-        self._users[id(timeline)] -= 1
-        if not self._users[id(timeline)]:
+        users = self._users[id(timeline)]
+        users[0] -= 1
+        if not users[0]:
             del self._users[id(timeline)]
             self._transfers -= len(timeline)
 

@@ -13,12 +13,15 @@ import numpy as np
 
 from emul.reading.brief import brief
 from emul.timing.critical import (
+    BEGAN,
     CONNECTION,
     DONE,
+    GONE,
     HOST,
     ISSUE,
     PORT,
     RECEIVER,
+    RUN_TERMS,
     SLOT,
     Segment,
     Walk,
@@ -62,11 +65,13 @@ def path_to_end(
     """
     walk = _OperationWalk(timeline, lines, ready_ps, is_alone=is_alone)
     segments = [each for each in walk.back_from(rank, done_ps, release) if each.duration_ps]
-    if walk.from_rank < 0:  # only its own software kept it
-        walk.from_rank, call_ps = rank, done_ps - ready_ps[rank] + call_ps
+    from_rank = walk.from_rank
+    if from_rank < 0:  # only its own software kept it
+        from_rank, call_ps = rank, done_ps - ready_ps[rank] + call_ps
+        assert done_ps <= ready_ps[rank], "a transfer of the rank was the last"
     if call_ps:
         segments.append(Segment(HOST, "overhead", call_ps))
-    return OperationPath(tuple(segments), walk.from_rank)
+    return OperationPath(tuple(segments), from_rank)
 
 
 class _OperationWalk(Walk):
@@ -122,13 +127,17 @@ class _OperationWalk(Walk):
         return (yield from self._crossing(transfer, slot_alone=cause == SLOT))
 
     def _last(self, rank: int, done_ps: int, release: Release) -> tuple[int, bool]:
-        """Return the transfer with which ``rank`` was done or -1, and whether it was to it."""
+        """Return the transfer with which ``rank`` was done or -1, and whether it was to it.
+
+        One that could not arrive before a transfer of another operation is none: the rank was done
+        with that operation, which is of the same communicator, before it started this one.
+        """
         timeline, lines = self.timeline, slice(self.first, self.stop)
         (came,) = np.nonzero((timeline.dst[lines] == rank) & (timeline.done_ps[lines] == done_ps))
-        if len(came):
-            return self.first + int(came[0]), True
-        if release == "issue":
-            return -1, False
+        for transfer in (self.first + came).tolist():
+            held_by = self._held_by(transfer)
+            if held_by < 0 or self._is_own(held_by):
+                return transfer, True
         (out,) = np.nonzero((timeline.src[lines] == rank) & (timeline.dst[lines] != rank))
         for transfer in (self.first + out).tolist():
             sent = release == "sent"
@@ -142,20 +151,25 @@ class _OperationWalk(Walk):
 
     def _wait_for(self, transfer: int, hop: int) -> Generator[Segment, None, int]:
         """Yield the waits for transfers of the operation, or else the wait for those of others."""
-        if self._waits_for_own(transfer, hop):
+        if self._is_own(int(self.timeline.behind[transfer, hop])):
             return (yield from super()._wait_for(transfer, hop))
-        others_ps = self._others_ps(transfer, hop)
-        yield from self._parts(transfer, self._place(transfer, hop), (OTHERS, others_ps))
+        wait = self._term_of_wait(transfer, hop), self._others_ps(transfer, hop)
+        yield from self._parts(transfer, self._place(transfer, hop), wait)
         return -1
 
-    def _waits_for_own(self, transfer: int, hop: int) -> bool:
-        """Say whether ``transfer`` waits at ``hop`` for another one of the operation."""
-        if not self._is_own(int(self.timeline.behind[transfer, hop])):
-            return False
-        if hop != CONNECTION or not self._over_streams(transfer):
-            return True
-        began = int(self.timeline.runs_from[transfer, 0])
-        return began < 0 or self._is_own(began)
+    def _term_of_wait(self, transfer: int, hop: int) -> str:
+        """Return why ``transfer`` waits at ``hop`` for another operation: its use, or a gap."""
+        connection = int(self.table.connection[transfer])
+        if hop != CONNECTION or not self.table.spacing_ps[connection]:
+            return OTHERS
+        blocker = int(self.timeline.behind[transfer, hop])
+        if blocker < 0:  # one that is over, and so has left
+            return "gap"
+        if self._over_streams(transfer):
+            in_use = int(self.timeline.runs_from[transfer, BEGAN]) >= 0
+        else:
+            in_use = self._taken_ps(transfer, hop) <= self._freed_ps(blocker, hop)
+        return OTHERS if in_use else "gap"
 
     def _others_ps(self, transfer: int, hop: int) -> int:
         """Return for how long ``transfer`` waits at ``hop`` for transfers of other operations."""
@@ -222,35 +236,20 @@ class _OperationWalk(Walk):
         delay = super()._head_delay_ps(transfer, before)
         return delay - self._others_ps(transfer, RECEIVER)
 
-    def _late(self, transfer: int) -> Iterator[Segment]:
-        yield from self._parts(
-            transfer, self._main_place(transfer), (OTHERS, self._held_ps(transfer))
-        )
-        yield from super()._late(transfer)
-
-    def _held_by(self, transfer: int) -> int:
-        held_by = super()._held_by(transfer)
-        return held_by if self._is_own(held_by) else -1
-
-    def _held_ps(self, transfer: int) -> int:
-        """Return for how long the arrival of another operation's transfer kept ``transfer``."""
-        held_by = super()._held_by(transfer)
-        if held_by < 0 or self._is_own(held_by):
-            return 0
-        own = max(
-            self._freed_ps(transfer, RECEIVER),
-            self._sent_ps(transfer) + self._travel_ps(transfer, self._hops(transfer)[-2]),
-        )
-        return super()._came_ps(transfer) - own
-
-    def _came_ps(self, transfer: int) -> int:
-        return super()._came_ps(transfer) - self._held_ps(transfer)
-
     def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
-        """Yield as Walk does; of a run that another operation began, the own part alone."""
+        """Yield as Walk does; of a run that another operation began, the own part alone.
+
+        For how long windows, losses and outages held it there is the growth of these times between
+        its two moments. With several streams these are of different ones, which may have been held
+        for different times: then no more than all of the part, and no less than nothing.
+        """
         if self._is_own(int(self.timeline.runs_from[transfer, moment])):
             return (yield from super()._run(transfer, moment))
-        spent = self._freed_ps(transfer, CONNECTION) - self._taken_ps(transfer, CONNECTION)
-        term = OTHERS if self.timeline.runs_ps[transfer, moment].any() else "share"
-        yield self._part(transfer, self._main_place(transfer), term, spent)
+        left = self._freed_ps(transfer, CONNECTION) - self._taken_ps(transfer, CONNECTION)
+        began, gone = self.timeline.runs_ps[transfer, BEGAN], self.timeline.runs_ps[transfer, GONE]
+        parts = []
+        for term, held in zip(RUN_TERMS, (gone - began).tolist(), strict=True):
+            parts.append((term, min(max(held, 0), left)))
+            left -= parts[-1][1]
+        yield from self._parts(transfer, self._main_place(transfer), ("share", left), *parts)
         return transfer

@@ -16,7 +16,6 @@ from emul.timing.effects.link_states import NEVER, LinkStates
 from emul.timing.engine.dependencies import Edges, dependencies
 from emul.timing.engine.operations import EVER_DRY
 from emul.timing.engine.ordered import times_in_order
-from emul.timing.engine.schedule import schedule
 from emul.timing.engine.scheduler import TOO_LATE
 from emul.timing.engine.tables import Tables
 from emul.timing.protocol import (
@@ -25,6 +24,7 @@ from emul.timing.protocol import (
     with_hop_overheads,
     without_windows,
 )
+from emul.timing.schedule import schedule
 from emul.timing.traffic import Slicing, Traffic, Transfers
 from emul.timing.transfer_times import TransferTimes
 from emul.topology import Network

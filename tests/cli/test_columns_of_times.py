@@ -12,12 +12,16 @@ import emul.runtime.launch
 import emul.wall.clock
 from emul import World
 from emul.cli.sweep import Sweep
+from emul.plans import COLLECTIVES, Shape
 from emul.report import WideTable, perf_row
+from emul.runtime.request import Request
 from emul.runtime.run import Run
 from emul.wall.lag import CallTimes
 
 WORLD = World("one-campus")
-PREDICTION = WORLD.predict("all_reduce", 1000, algorithm="ring")
+SHAPE = Shape.of(COLLECTIVES["all_reduce"], WORLD.size, 1000)
+PREPARED = WORLD.planner.prepare(Request(SHAPE, 4, algorithm="ring"))
+PREDICTION = PREPARED.prediction
 OUTPUT = np.zeros((WORLD.size, 1000), np.float32)
 
 
@@ -28,7 +32,7 @@ def row_of(lags_ns, dilation):
     for lag_ns in lags_ns:
         due_ns = now_ns + busy_ns
         arrival = CallTimes(now_ns, due_ns, due_ns, due_ns, due_ns + lag_ns, PREDICTION.time_s)
-        runs.append(Run(OUTPUT, PREDICTION, arrival, dilation=dilation))
+        runs.append(Run(OUTPUT, PREPARED, arrival, dilation=dilation))
         now_ns = due_ns + lag_ns + 1000
     return perf_row(WORLD, runs, redop="sum", root=0, seed=0, wrong=0), busy_ns
 

@@ -1,17 +1,19 @@
 """Why a program takes as long as it does: worked by hand, and over random programs."""
 
 import random
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 from every_link import drawn
 from program_paths import MarkedProgram, assert_contiguous
-from random_programs import tiny_world
+from random_programs import Tiny
 from strategies import sites_of_one
 from two_sites import ones, two_sites
 
-from emul import ArgumentError, Link, Mark, NoData, World
+from emul import ArgumentError, Link, Mark, NoData, Node, Site, Topology, World
+from emul.links import Changes, Jitter, State, Transport
 from emul.units import PS_PER_S
 
 MS = PS_PER_S // 1000
@@ -130,6 +132,170 @@ def test_a_wait_for_a_port_in_use_by_another_operation_has_a_term_of_its_own():
     assert [part.place for part in row.parts if part.term == "others"] == ["NICs of s0"]
 
 
+def test_messages_of_one_sender_go_one_after_the_other():
+    world = two_ranks()
+    for _ in range(2):
+        world.send(MESSAGE, 0, 1, async_op=True)
+    for _ in range(2):
+        world.recv(0, 1)
+    path = world.critical_path()
+    assert told(path) == [("send", 1, MESSAGE_PS), ("send", 0, MESSAGE_PS - 3 * MS)]
+    assert [row.number for row in path.rows] == [1, 0]
+
+
+def test_an_eager_message_waits_for_the_port_and_the_connection_that_those_before_it_use():
+    # Open MPI copies 4000 bytes when it is called, 20 us each; a message then takes 31 us of
+    # overhead and 4 ps of bytes on its port, and 40 us on the trunk.
+    world = two_ranks(stack="openmpi")
+    for _ in range(3):
+        world.send(NoData(4000, "uint8"), 0, 1, async_op=True)
+    for _ in range(3):
+        world.recv(0, 1)
+    us = PS_PER_S // 10**6
+    port_ps, trunk_ps, ready_ps = 31 * us + 4, 40 * us, 60 * us
+    on_port_ps = 20 * us + 2 * port_ps
+    at_trunk_ps = on_port_ps + 31 * us
+    on_trunk_ps = 20 * us + 31 * us + 2 * trunk_ps
+    waits = [
+        (part.place, part.duration_ps)
+        for part in world.critical_path().parts
+        if part.term == "others"
+    ]
+    assert waits == [
+        ("trunk s0 -> s1", on_trunk_ps - at_trunk_ps),
+        ("NICs of s0", on_port_ps - ready_ps),
+    ]
+
+
+@pytest.mark.parametrize("far", [True, False])
+def test_a_gap_after_a_message_of_the_operation_before_is_no_use_of_the_link(far, monkeypatch):
+    # The first message takes its connection at 1 us; the second comes there 1 us after rank 0 is
+    # done with the first one, and may begin 20 ms after that.
+    monkeypatch.setattr("emul.runtime.clocks.ALONE", False)
+    link = replace(TRUNK, transport=Transport(gap_s=0.020))
+    one_node = Topology("one node", (Site("s0", (Node(2, link),), link),))
+    world = World(sites_of_one(lambda a, b: link, 2) if far else one_node, slicing=None)
+    for handle in [broadcast(world, async_op=True) for _ in range(2)]:
+        handle.wait()
+    path = world.critical_path()
+    us = PS_PER_S // 10**6
+    assert path.by_term_ps()["gap"] == 20 * MS + us - (MESSAGE_PS + us)
+    assert "others" not in path.by_term_ps()
+
+
+@pytest.mark.parametrize("waves", [1, 2])
+def test_a_message_in_the_run_of_those_before_is_told_its_own_part(waves):
+    # Losses hold the streams to a rate at which each message takes as long. The third comes to the
+    # port 40 us after the first, and waits until the two before it have left the trunk.
+    transport = Transport(loss=0.02, recovery="cubic", mtu_bytes=1500.0, streams=waves)
+    trunk = replace(TRUNK, transport=transport, waves=waves)
+    world = World(sites_of_one(lambda a, b: trunk, 2), stack="openmpi")
+    for _ in range(3):
+        world.send(NoData(4000, "uint8"), 0, 1, async_op=True)
+    for _ in range(3):
+        world.recv(0, 1)
+    spent = world.critical_path().by_term_ps()
+    us = PS_PER_S // 10**6
+    assert spent["loss"] > 800 * us
+    assert abs(spent["others"] - (2 * spent["loss"] - 40 * us)) <= 2 * waves  # roundings
+    assert "share" not in spent
+
+
+def test_a_message_in_the_run_of_those_before_is_held_by_its_own_windows_alone():
+    # Of 4000 bytes, 3000 leave in 30 us; the others when the window is back, after 6 ms.
+    trunk = replace(TRUNK, transport=Transport(window_bytes=3000.0))
+    world = World(sites_of_one(lambda a, b: trunk, 2), stack="openmpi")
+    for _ in range(3):
+        world.send(NoData(4000, "uint8"), 0, 1, async_op=True)
+    for _ in range(3):
+        world.recv(0, 1)
+    spent = world.critical_path().by_term_ps()
+    us = PS_PER_S // 10**6
+    assert (spent["window"], spent["share"]) == (5970 * us, 40 * us)
+    assert spent["others"] == 2 * 6010 * us - 40 * us
+
+
+def test_streams_that_were_held_for_different_times_leave_no_part_below_nothing():
+    transport = Transport(window_bytes=3000.0, streams=5)
+    trunk = replace(TRUNK, transport=transport, waves=2)
+    world = World(sites_of_one(lambda a, b: trunk, 2), stack="openmpi", seed=1)
+    for _ in range(5):
+        world.send(NoData(4001, "uint8"), 0, 1, async_op=True)
+    for _ in range(5):
+        world.recv(0, 1)
+    (row, *_) = world.critical_path().rows
+    assert_contiguous(row.parts, row.from_ps, row.to_ps)
+
+
+@pytest.mark.parametrize("more_s", [0.0, 0.001])
+def test_a_wait_for_a_receivers_port_is_apart_from_the_way_to_it(more_s):
+    """Two groups send 1e6 bytes each to one NIC of 1e9 bytes/s, over trunks of 3 ms and more."""
+    changes = Changes(trace=(State(0.0, 1.0, more_s), State(1.0))) if more_s else Changes()
+    nic, far = Link(1e9, 0.0), Link(1e12, 3e-3)
+    sites = sites_of_one(lambda a, b: far, 3, nic=nic)
+    trunks = tuple(replace(each, changes=changes) for each in sites.trunks)
+    world = World(replace(sites, trunks=trunks), slicing=None)
+    handles = [
+        world.group(pair).reduce(MESSAGE, root=1, algorithm="direct", async_op=True)
+        for pair in ((0, 2), (1, 2))
+    ]
+    for handle in handles:
+        handle.wait()
+    path = world.critical_path()
+    latency_ps = 3 * MS + round(more_s * PS_PER_S)
+    assert path.by_term_ps() == {"latency": latency_ps, "others": MS, "share": MS}
+    assert {each.place for each in path.parts if each.term == "others"} == {"NICs of s2"}
+
+
+def test_a_sender_that_waits_is_held_until_its_last_byte_has_left():
+    world = two_ranks()
+    world.send(MESSAGE, 0, 1)
+    world.compute(0.020, ranks=[0])
+    path = world.critical_path()
+    assert told(path) == [("compute", 0, 20 * MS), ("send", 0, MESSAGE_PS - 3 * MS)]
+    assert path.by_place_ps()["trunk s0 -> s1"] == MESSAGE_PS - 3 * MS
+
+
+def test_a_rank_that_came_to_a_message_early_is_followed_from_there():
+    # With handshakes a message is laid out when both have come: rank 0 at 10 ms, and computes on.
+    world = two_ranks(stack="openmpi")
+    world.compute(0.010, ranks=[0])
+    world.send(MESSAGE, 0, 1, async_op=True)
+    world.compute(0.005, ranks=[0])
+    world.recv(0, 1)
+    world.compute(0.001, ranks=[1])
+    path = world.critical_path()
+    kinds = [("compute", 1), ("send", 1), ("compute", 0)]
+    assert [told_row[:2] for told_row in told(path)] == kinds
+    assert path.rows[-1].duration_ps == 10 * MS
+
+
+def test_a_receiver_that_comes_late_waits_for_nothing_but_its_own_compute():
+    world = two_ranks()
+    world.send(MESSAGE, 0, 1, async_op=True)
+    world.compute(0.050, ranks=[1])
+    world.recv(0, 1)
+    assert told(world.critical_path()) == [("compute", 1, 50 * MS)]
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_message_that_arrives_with_a_late_one_before_it_hangs_on_that_one(alone, monkeypatch):
+    """Of messages with lost packets some are late by 20 ms, and those behind wait for them."""
+    monkeypatch.setattr("emul.runtime.clocks.ALONE", alone)
+    transport = Transport(loss=0.2, recovery="sr", mtu_bytes=256.0, rto_s=0.02, retries=1000)
+    trunk = replace(TRUNK, jitter=Jitter(1e-3, 3.0), transport=transport)
+    world = World(sites_of_one(lambda a, b: trunk, 2), seed=1)
+    held = 0
+    for _ in range(12):
+        world.send(NoData(400, "uint8"), 0, 1, async_op=True)
+    for number in range(12):
+        world.recv(0, 1)
+        path = world.critical_path()
+        assert_contiguous(path.rows, 0, round(world.ranks_now_s[1] * PS_PER_S))
+        held += path.rows[0].number < number
+    assert held >= 3
+
+
 def test_a_shorter_compute_on_a_plain_chain_makes_the_program_as_much_shorter():
     def program(shorter_s, number):
         world, computes = two_ranks(), iter(range(6))
@@ -150,7 +316,7 @@ def test_a_shorter_compute_on_a_plain_chain_makes_the_program_as_much_shorter():
 def test_rows_of_random_programs_agree_with_a_replay():
     terms = set()
     for number in range(60):
-        terms |= checked(MarkedProgram(number, tiny_world(number)))
+        terms |= checked(MarkedProgram(number, Tiny(number).members))
     assert terms >= {"compute", "share", "latency", "others"}
 
 
@@ -281,7 +447,7 @@ def test_an_operation_whose_transfers_are_forgotten_is_one_row_without_links(mon
             world.compute(0.001, ranks=[1])
             for group in groups:
                 broadcast(group)
-        for _ in range(2):  # all is over, and forgotten but for the last
+        for _ in range(12):  # all is over, and forgotten but for the last ones
             world.compute(1.0)
             broadcast(world)
         return world.critical_path()

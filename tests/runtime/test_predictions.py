@@ -9,7 +9,8 @@ from strategies import sites_of_one
 from emul import ArgumentError, Link, Node, PlanError, Run, Site, Slicing, Topology, Trunk, World
 from emul.links import Jitter
 from emul.links.changes import Changes, Outages
-from emul.plans import build_plan
+from emul.plans import COLLECTIVES, Shape, build_plan
+from emul.runtime.request import Request
 from emul.stacks.overheads import with_overheads
 from emul.wall.lag import CallTimes
 
@@ -111,9 +112,10 @@ def test_overheads_of_a_stack_are_those_of_each_kind_of_hop():
 
 def test_a_run_is_measured_from_its_start_to_its_end():
     world = World(pair(Link(1e9, 1e-3)))
-    prediction = world.predict("broadcast", 8)
+    shape = Shape.of(COLLECTIVES["broadcast"], world.size, 8)
+    prepared = world.planner.prepare(Request(shape, 4))
     arrival = CallTimes(1_000, 3_000, 4_000, 4_500, 6_000, 3e-6)
-    run = Run(None, prediction, arrival, dilation=1.0)
+    run = Run(None, prepared, arrival, dilation=1.0)
     assert (run.wall_s, run.lag_s) == (pytest.approx(5e-6), pytest.approx(2e-6))
     assert replace(run, dilation=None).lag_s is None
 

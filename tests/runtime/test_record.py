@@ -53,6 +53,18 @@ def test_clocks_after_the_sum_are_those_of_the_world(few):
     assert world.engine.clocks._record.first > 40
 
 
+def test_clocks_are_summed_up_from_the_last_call_of_all_ranks_on(few):
+    world = World(two_sites(2))
+    group = world.group([0, 1])
+    for turn in range(100):
+        world.compute(0.001 * turn, ranks=[turn % 4])
+        if turn % 70 == 5:
+            world.all_reduce(ones(4, 8), algorithm="ring")
+        group.all_reduce(ones(2, 8), algorithm="ring")
+    assert world.engine.clocks._record.first > 40
+    assert world.mark("end").ranks_now_s.tolist() == world.ranks_now_s.tolist()
+
+
 def test_operations_in_flight_are_kept_until_nothing_changes_them(few):
     world = World(two_sites(2))
     group = world.group([0, 2])

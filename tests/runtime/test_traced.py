@@ -113,10 +113,11 @@ def test_the_time_that_ranks_wait_is_the_same_alone_and_after_others(tmp_path):
 def test_forgotten_transfers_and_collectives_are_said(tmp_path, monkeypatch):
     monkeypatch.setattr("emul.runtime.history.KEPT_TRANSFERS", 1)
     monkeypatch.setattr("emul.runtime.history.KEPT", 3)
-    world = World("three-campus")
+    world = World("one-campus")
     for _ in range(5):
         world.all_reduce(np.ones((world.size, 6), np.float32))
-    world.compute(1.0)  # so that all of them are over
+    for _ in range(2):  # so that all of them are over, and let go of
+        world.compute(1.0)
     world.to_perfetto(tmp_path / "a.json")
     found = read_chrome(tmp_path / "a.json")
     told = {each.name: each.args["transfers"] for each in found.slices if "number" in each.args}

@@ -14,6 +14,7 @@ from strategies import real_topologies
 from emul import Link, Node, OutageError, Site, Topology, Trunk, World
 from emul.links import Changes, Outages, State
 from emul.links.link import OtherTraffic, Transport
+from emul.runtime.busy_period import BusyPeriod
 
 CALLS = (("all_reduce", "ring"), ("all_reduce", "hierarchical"), ("broadcast", "direct"))
 TRACE = (State(0.0), State(3e-4, 0.5), State(9e-4, 1.0, 1e-4), State(2e-3, 0.25))
@@ -90,8 +91,8 @@ class Program:
 
     def look_anew(self):
         """Clocks that are known without timing are what timing says."""
-        epoch = self.world.engine.clocks._busy
-        if epoch is not None:
+        epoch = self.world.engine.clocks._period
+        if isinstance(epoch, BusyPeriod):
             known_ps = epoch.clocks_ps().tolist()
             epoch.simulation._outcome = None
             epoch.simulation.outcome()
@@ -111,7 +112,7 @@ class Program:
         for place, flight in enumerate(self.flights):
             if flight.issue is None:
                 continue
-            outcome = self.world.engine.clocks._busy.simulation.outcome()
+            outcome = self.world.engine.clocks._period.simulation.outcome()
             lines = outcome.lines[flight.issue]
             columns = {name: getattr(outcome.timeline, name) for name in TIMES + NUMBERS}
             found[place] = {n: c[lines] for n, c in columns.items() if len(c)}

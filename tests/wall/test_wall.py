@@ -227,7 +227,7 @@ import emul
 def collective(world=None):
     world = world or emul.World("three-campus", clock="wall")
     run = world.all_reduce(np.ones((24, 6), np.float32))
-    assert (run.output == 24).all() and run.lag_s >= 0 and run.wall_s >= run.time_s
+    assert (run.output == 24).all() and run.lag_s >= 0
     return world
 
 if __name__ == "__main__":

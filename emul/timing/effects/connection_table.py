@@ -115,12 +115,8 @@ class ConnectionTable:
         classes, first_stream = classes_of(network, found, shared, seed, spread=several)
         by_path = _ByPath.of(used, network, windows[used])
         number_of = _numbered(states.path, len(network.path_latency_ps))
-        jitter_ps = tail_ps = np.zeros(0, dtype=np.int64)
-        delays: Delays | None = None
-        if draws is not None:
-            limit = by_path.limit[kind]
-            delays = Delays(traffic, network, found, limit, seed, draws.communicator)
-            jitter_ps, tail_ps = delays.drawn(draws.messages)
+        limit = by_path.limit[kind]
+        delays, jitter_ps, tail_ps = _drawn(traffic, network, found, limit, seed, draws)
         return cls(
             connection=found.of,
             rate=by_path.rate[kind],
@@ -144,6 +140,22 @@ class ConnectionTable:
             word_ps=word_of(traffic, network, paths),
             connection_of=expand(np.diff(first_stream))[0].astype(np.int32),
         )
+
+
+def _drawn(
+    traffic: Transfers,
+    network: Network,
+    found: FollowedConnections,
+    limit: Float64Array,
+    seed: int,
+    draws: Draws | None,
+) -> tuple[Delays | None, Int64Array, Int64Array]:
+    """Return who draws delays, and those drawn; nothing without ``draws``."""
+    if draws is None:
+        none: Int64Array = np.zeros(0, dtype=np.int64)
+        return None, none, none
+    delays = Delays(traffic, network, found, limit, seed, draws.communicator)
+    return delays, *delays.drawn(draws.messages)
 
 
 def _numbered(paths: Int64Array, of: int) -> Int64Array:

@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 
+SURELY = 1e-9
+"""Relative difference beyond which two numbers compare alike, however they were rounded."""
+
 NEGLIGIBLE = 1e-15
 """A packet that is lost so many times in a row that its probability is below this is left out."""
 
@@ -323,6 +326,18 @@ def drawn_tails_s(
     if transport.recovery != "sr":
         return tail_s
     packets = -(-nbytes // int(transport.mtu_bytes))
+    # Nearly all lose nothing, and of them that can be told without the logarithm of their draws.
+    least = np.exp(np.log1p(-transport.loss) * (packets + 1.0)) * (1 - SURELY)
+    may = np.flatnonzero(uniform(keys, 0) >= least)
+    tail_s[may] = _tails_s(link, keys[may], packets[may], line[may])
+    return tail_s
+
+
+def _tails_s(
+    link: Link, keys: UInt64Array, packets: Int64Array, line: Float64Array
+) -> Float64Array:
+    """Return the same of transfers of so many ``packets``, under selective repeat."""
+    transport, tail_s = link.transport, np.zeros(len(keys))
     packet_s = transport.mtu_bytes / line
     most = int(np.ceil(np.log(NEGLIGIBLE) / np.log(transport.loss)))
     rate = -np.log1p(-transport.loss)

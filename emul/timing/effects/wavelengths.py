@@ -80,9 +80,8 @@ def classes_of(
         these = np.flatnonzero(path[connection] == i)
         of_stream[these] = first_class[i]
         if cut[i] > 1:
-            key = key_of(seed, "waves", network.path_name(each))
-            drawn = mixed(found.keys(key, connection[these]), number[these])
-            wave = drawn % np.uint64(cut[i])
+            keys = found.keys(key_of(seed, "waves", network.path_name(each)), connection[these])
+            wave = mixed(keys, number[these]) % np.uint64(cut[i])
             of_stream[these] += wave.astype(np.int32)
     rate, cap, term = [], [], []
     for link, parts, per in zip(links, cut, streams, strict=True):

@@ -22,17 +22,7 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 from emul.timing.engine.credit cimport Credit
 from emul.timing.engine.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, UPON_SENT, Edges
 from emul.timing.engine.events cimport (
-    Event,
-    Heap,
-    any_of,
-    earliest,
-    kind_of,
-    number_of,
-    pop,
-    push,
-    set_up,
-    size_of,
-    tear_down,
+    Event, Heap, any_of, earliest, kind_of, number_of, pop, push, set_up, size_of, tear_down,
 )
 from emul.timing.engine.egress cimport Egress
 from emul.timing.engine.connections cimport (
@@ -78,7 +68,7 @@ cdef double TIME_LIMIT_PS = 2.0 ** 62
 @cython.final
 @cython.auto_pickle(False)
 cdef class Simulation:
-    """The events of a plan in their order. See emul.timing.engine.schedule for its arguments.
+    """The events of a plan in their order. See emul.timing.schedule for its arguments.
 
     The first ``kept`` transfers were under way before, and are to be restored.
     ``operations``: those that the transfers are of; None for one, with which all ends if it fails.
@@ -129,8 +119,8 @@ cdef class Simulation:
                     "start_cause done_cause",
         "port": "free user*",
         "connection": "arrived_last*",
-        "given": "src dst nbytes begins host completion call not_before tail word edges operations "
-                 "paths connections credit egress kept",
+        "given": "src dst nbytes begins host completion call not_before tail word edges paths "
+                 "operations connections credit egress kept",
         "made anew": "arrays ready begun handled too_late heap",
     }
 
@@ -594,12 +584,11 @@ cdef class Simulation:
                 going_on = sending & (np.asarray(fluid.rate) > 0)
                 failure = TOO_LATE if going_on.any() else NEVER_ENDS
         times = {
-            "on_link_ps": self.on_link, "behind": self.behind,
-            "left_ps": connections.left, "cwnd_ps": connections.cwnd_held,
-            "runs_from": connections.runs_from, "runs_ps": connections.runs,
-            "sent_to_nic_ps": connections.sent_to_nic, "held_by": self.held_by,
-            "arrival_ps": self.arrival, "done_ps": self.done, "waited_for": self.waited_for,
-            "ordered_after": self.ordered_after, "start_cause": self.start_cause,
-            "done_cause": self.done_cause,
+            "on_link_ps": self.on_link, "behind": self.behind, "left_ps": connections.left,
+            "cwnd_ps": connections.cwnd_held, "runs_from": connections.runs_from,
+            "runs_ps": connections.runs, "sent_to_nic_ps": connections.sent_to_nic,
+            "held_by": self.held_by, "arrival_ps": self.arrival, "done_ps": self.done,
+            "waited_for": self.waited_for, "ordered_after": self.ordered_after,
+            "start_cause": self.start_cause, "done_cause": self.done_cause,
         }
         return {name: np.asarray(column) for name, column in times.items()}, failure

@@ -145,6 +145,13 @@ class AloneTimes:
         growth = int(self.timeline.transfers.growth[self.lines].max(initial=1))
         return LinkUse.of(Lines.of(self.timeline, self.lines, self.origin), growth)
 
+    @cached_property
+    def until_ps(self) -> int:
+        """The end of the last rank, or of the last gap after a message."""
+        if not _gaps_ps(self.timeline.network).any():
+            return self.last_ps
+        return max(self.last_ps, int(self.use.last_ps.max()))
+
     @classmethod
     def at_once(
         cls, timeline: Timeline, world_size: int, moments_of: Callable[[], Moments]
