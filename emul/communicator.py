@@ -71,6 +71,7 @@ class Communicator:
     number: int
     communicator: int
     size: int
+    company: int = 1
     ordered: None = None
     release: Release = "arrival"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
@@ -63,10 +64,15 @@ class Mesh:
     def groups(self, name: str) -> tuple[Group, ...]:
         """Return the groups along one axis, by their first ranks: each differs in that axis only.
 
-        Raises ArgumentError for a name that no axis has.
+        ``auto`` chooses for all of them that lie alike at once. Raises ArgumentError for a name
+        that no axis has.
         """
         if name not in self._groups:
-            self._groups[name] = tuple(map(self._group, self._along(name)))
+            groups = tuple(map(self._group, self._along(name)))
+            alike = Counter(group.planner.topology for group in groups)
+            for group in groups:
+                group.company = alike[group.planner.topology]
+            self._groups[name] = groups
         return self._groups[name]
 
     def along(self, name: str) -> Axis:

@@ -34,6 +34,12 @@ class Multiplicity:
 
     __repr__ = brief
 
+    @classmethod
+    def alike(cls, transfers: int, connections: int) -> Multiplicity:
+        """Return that of ``transfers`` each of which stands for so many connections."""
+        ones: Int64Array = np.ones(transfers, dtype=np.int64)
+        return cls(connections * ones, ones, 0 * ones)
+
     def of(self, transfers: Int64Array) -> Multiplicity:
         """Return the multiplicity of the slices of ``transfers``, which leave no rounds out."""
         assert not self.not_before_ps.any(), "rounds are left out of whole messages only"

@@ -34,6 +34,10 @@ class Member(Issuer, Protocol):
         """The engine of their world."""
 
     @property
+    def company(self) -> int:
+        """How many groups that are alike operate at once, itself among them."""
+
+    @property
     def planner(self) -> Planner:
         """The planner for the places where they live."""
 
@@ -137,7 +141,7 @@ def _prepared(
     """Return the call of a request that can be carried out."""
     planner, made, clocks = member.planner, member.planner.made, member.engine.clocks
     at_ps = clocks.earliest_ps(member.ranks) if planner.changes else 0
-    prepared = planner.prepare(request, at_ps)
+    prepared = planner.prepare(request, at_ps, member.company)
     new_bytes = ops.new_bytes(prepared.program, buffers, request.op, request.root)
     if new_bytes >= ALWAYS_THERE_BYTES:  # asked here too: small calls need no words
         ranks = f"{request.collective} over {request.shape.world_size} ranks"

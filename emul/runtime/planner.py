@@ -11,6 +11,7 @@ from typing import NoReturn
 from emul.errors import ArgumentError, OutageError, PlanError
 from emul.fixed_mapping import FixedMapping
 from emul.plans import (
+    Multiplicity,
     Places,
     Plan,
     Program,
@@ -163,6 +164,7 @@ class Planner:
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
         self._program = lru_cache(maxsize=32)(self._program_anew)
         self._prepared = lru_cache(maxsize=32)(self._prepare_anew)
+        self._in_company = lru_cache(maxsize=32)(self._in_company_anew)
         self._collapsed = lru_cache(maxsize=32)(self._collapse_anew)
 
     @cached_property
@@ -189,10 +191,11 @@ class Planner:
                     raise
         return self.prepare(request).prediction
 
-    def prepare(self, request: Request, at_ps: int = 0) -> Prepared:
+    def prepare(self, request: Request, at_ps: int = 0, company: int = 1) -> Prepared:
         """Return the program of a request, and its prediction for the moment ``at_ps``.
 
-        The moment counts from the birth of a World. Raises the faults of the algorithm, and those
+        The moment counts from the birth of a World. ``company``: so many groups that are alike
+        operate at once, for which ``auto`` chooses. Raises the faults of the algorithm, and those
         of timing; but not OutageError where an algorithm can be issued, to fail at its moment.
         """
         request.check_algorithm()
@@ -201,7 +204,44 @@ class Planner:
             request = request.by(read_plan(algorithm))
         elif is_user_code(algorithm):
             request = request.by(load_algorithm(algorithm))
-        return self._prepared(request, at_ps if self.changes else 0)
+        at_ps = at_ps if self.changes else 0
+        if company > 1 and request.algorithm == AUTO and self._chooses(request):
+            return self._in_company(request, at_ps, company)
+        return self._prepared(request, at_ps)
+
+    def _chooses(self, request: Request) -> bool:
+        """Whether ``auto`` is the choice of the model, and not a library's own."""
+        stack = self.timing.stack
+        return stack is IDEAL or (
+            stack.tuner != NCCL
+            and not stack.sends_whole_messages
+            and self._library_algorithm(request) is None
+        )
+
+    def _in_company_anew(self, request: Request, at_ps: int, company: int) -> Prepared:
+        """Return the quickest algorithm for so many groups at once, and the times of the others.
+
+        Each connection between sites then stands for one of every group.
+        """
+        passed_over: PassedOver = {}
+        times: dict[str, float] = {}
+        for each in self._by_promise(request, passed_over):
+            if times and each.least_ps >= min(times.values()) * PS_PER_S:
+                continue
+            with passing_over(each.algorithm, passed_over):
+                program = each.program or self._bounded_program(request, each.plan)
+                several = replace(program, multiplicity=Multiplicity.alike(len(program), company))
+                times[each.algorithm] = self._timeline(several, self.timing.stack, at_ps).total_s
+        if not times:
+            return self._prepared(request, at_ps)
+        best = self._prepared(request.by(min(times, key=times.__getitem__)), at_ps)
+        found = replace(
+            best.prediction,
+            considered=FixedMapping(times),
+            passed_over=FixedMapping(in_words(passed_over)),
+            company=company,
+        )
+        return Prepared(best.plan, best.program, best.stack, lambda: found)
 
     def _plan_anew(
         self,
@@ -297,8 +337,13 @@ class Planner:
         self, request: Request, plan: Plan, program: Program, stack: Stack, at_ps: int
     ) -> Prediction:
         """Return the prediction of ``program`` alone, for all ranks at the moment ``at_ps``."""
+        timeline = self._timeline(program, stack, at_ps)
+        number = self.network.most_connections(program.src, program.dst, program.channel)
+        return self._prediction(request, plan, timeline, stack, number)
+
+    def _timeline(self, program: Program, stack: Stack, at_ps: int) -> Timeline:
         timing = self.timing
-        timeline = time_plan(
+        return time_plan(
             program,
             self.network,
             Slicing.of(stack, timing.slicing),
@@ -307,8 +352,6 @@ class Planner:
             at_ps=at_ps,
             stack=stack,
         )
-        number = self.network.most_connections(program.src, program.dst, program.channel)
-        return self._prediction(request, plan, timeline, stack, number)
 
     def _prediction(
         self,

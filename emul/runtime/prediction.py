@@ -39,7 +39,8 @@ class Prediction:
     whole vector: the buffer of all_reduce, broadcast, reduce and send_recv, the input of
     reduce_scatter, scatter and all_to_all (the longest one), the output of all_gather and gather.
     ``bounded``: the terms of the bounds. ``stack``: the library that sends. ``considered``: the
-    modelled seconds of each algorithm that ``auto`` timed; empty when the algorithm was named,
+    modelled seconds of each algorithm that ``auto`` timed, for so many groups at once as
+    ``company``, all other times being of one alone; empty when the algorithm was named,
     or is a library's own. ``ruled_out``: of each algorithm that can take no less than the quickest,
     the seconds for which its busiest link is busy; infinity for those that an outage kills.
     ``passed_over``: of each that cannot be timed (memory, an outage, much work), the reason.
@@ -54,6 +55,7 @@ class Prediction:
     window_bound_ps: int
     bounded: Bounded
     stack: Stack = IDEAL
+    company: int = 1
     considered: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
     ruled_out: Mapping[str, float] = field(default_factory=lambda: FixedMapping())
     passed_over: Mapping[str, str] = field(default_factory=lambda: FixedMapping())
@@ -93,7 +95,8 @@ class Prediction:
             quickest = sorted(self.considered, key=self.considered.__getitem__)
             timed = (f"{name} {format_time(self.considered[name])}" for name in quickest[:SHOWN])
             more = f" and {len(quickest) - SHOWN} more" if len(quickest) > SHOWN else ""
-            facts.append(("auto timed", f"{', '.join(timed)}{more}"))
+            at_once = f", {self.company} groups at once" if self.company > 1 else ""
+            facts.append(("auto timed" + at_once, f"{', '.join(timed)}{more}"))
         return facts
 
     def __repr__(self) -> str:

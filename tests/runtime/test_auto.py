@@ -10,10 +10,12 @@ import pytest
 from command import SMALL, emul
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from two_sites import two_sites
 
 from emul import (
     CapacityError,
     EmulError,
+    NoData,
     OutageError,
     TimeLimitError,
     World,
@@ -247,3 +249,31 @@ def test_a_proof_is_not_cut_up_where_chunks_change_places(collective, algorithm,
     )
     assert passes(plan) == 1
     verify(plan)
+
+
+def at_once(topology, count, algorithm):
+    """When all groups across the sites are done, and the first of their runs."""
+    world = World(topology)
+    groups = world.mesh(replicate=2, shard=4).groups("replicate")
+    x = NoData(count, "float32")
+    handles = [g.all_reduce(x, algorithm=algorithm, async_op=True) for g in groups]
+    runs = [handle.wait() for handle in handles]
+    return world.now_s, runs[0]
+
+
+@pytest.mark.parametrize("count", [100, 10**5, 4 * 10**6])
+def test_auto_chooses_for_all_groups_that_operate_at_once(count):
+    topology = two_sites(4)
+    time_s, run = at_once(topology, count, "auto")
+    considered = run.prediction.considered
+    assert run.prediction.company == 4
+    each = {name: at_once(topology, count, name)[0] for name in considered}
+    assert each == dict(considered)
+    assert time_s == min(each.values())
+
+
+def test_a_group_by_itself_is_in_no_company():
+    world = World(two_sites(4))
+    run = world.group([0, 4]).all_reduce(NoData(10**6, "float32"))
+    assert run.prediction.company == 1
+    assert run.time_s == run.prediction.time_s

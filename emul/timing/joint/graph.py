@@ -36,9 +36,7 @@ from emul.timing.joint.rank_ops import (
     Compute,
     Failure,
     Footprint,
-    Hold,
     Issue,
-    Join,
     Moments,
     Outcome,
     RankOp,
@@ -123,12 +121,8 @@ class JointGraph:
             self._attach(op)
         elif isinstance(op, Wait):
             self._wait(op)
-        elif isinstance(op, Hold):
-            until = self._stay(op.ranks, op.until_ps)
-            self._go_on_after(op.ranks, until)
         else:
-            assert isinstance(op, Join)
-            self._join(op.ranks)
+            self._go_on_after(op.ranks, self._stay(op.ranks, op.until_ps))
 
     @property
     def keys(self) -> Int64Array:
@@ -330,12 +324,6 @@ class JointGraph:
         here = self._clock(ranks)
         self.at[ranks] = self._stay(ranks, np.zeros(len(ranks)), after=here)
         self._wait_for(other, self.at[ranks])
-
-    def _join(self, ranks: Int32Array) -> None:
-        here = self._clock(ranks)
-        met = self._stay(ranks[:1], np.zeros(1))
-        self._wait_for(here, np.repeat(met, len(here)))
-        self.at[ranks] = met[0]
 
     def _clock(self, ranks: Int32Array) -> Int64Array:
         """Return for each of ``ranks`` the transfer whose being done is its clock."""

@@ -28,7 +28,6 @@ __all__ = [
     "Footprint",
     "Hold",
     "Issue",
-    "Join",
     "Moments",
     "Outcome",
     "RankOp",
@@ -241,16 +240,7 @@ class Compute:
     __repr__ = brief
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Join:
-    """No one of ``ranks`` goes on before all of them are here."""
-
-    ranks: Int32Array
-
-    __repr__ = brief
-
-
-RankOp = Arrive | Issue | Attach | Wait | Hold | Compute | Join
+RankOp = Arrive | Issue | Attach | Wait | Hold | Compute
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,7 +23,6 @@ from emul.timing.joint.rank_ops import (
     Failure,
     Hold,
     Issue,
-    Join,
     Outcome,
     RankOp,
     Wait,
@@ -159,8 +158,6 @@ class JointSimulation:
         clocks_ps = clocks_ps.copy()
         if isinstance(op, Compute):
             clocks_ps += op.duration_ps
-        elif isinstance(op, Join):
-            clocks_ps[op.ranks] = clocks_ps[op.ranks].max()
         elif isinstance(op, Hold):
             clocks_ps[op.ranks] = np.maximum(clocks_ps[op.ranks], op.until_ps)
         elif isinstance(op, Wait) and self._outcome and op.issue in self._graph.issues:
