@@ -32,6 +32,7 @@ REPORTS = {
     "trunks": "bench.reports.trunks",
     "plans": "bench.reports.plans",
     "waits": "bench.reports.waits",
+    "memory": "bench.reports.memory",
     "newcomer": "bench.reports.newcomer",
     "peers": "bench.peers.report",
 }

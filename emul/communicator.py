@@ -59,10 +59,12 @@ class Communicator:
     Below, n is their number: buffers have a row for each, in rising order of rank, and roots are
     counted among them. ``number``: 0 for the world, then groups in the order of their making.
 
-    A call returns a Run when the last rank is done, and no rank goes on before that. With
-    ``async_op=True`` it returns a Handle at once; see there. A collective starts at a rank when
-    that has issued it and is done with all that it issued before on the same communicator; those of
-    different communicators run side by side, and share ports and trunks.
+    A call is issue and wait of all its ranks: each goes on when its own part is done, and so each
+    has a clock of its own afterwards. It returns a Run; with ``async_op=True`` a Handle at once,
+    see there. A collective starts at a rank when that has issued it and is done with all that it
+    issued before on the same communicator; those of different communicators run side by side, and
+    share ports and trunks. Where its transport gives a connection up in an outage, a call raises
+    OutageError, with its input as it was; others in flight, and later ones, go on.
     """
 
     ranks: npt.NDArray[np.int32]

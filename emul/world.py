@@ -83,10 +83,10 @@ class World(Communicator):
     more, see ``rehearsal``). ``strict``: calls that end later after their moment than so many
     seconds, or than 100 us if True, raise LagError. ``realtime``: wait at real-time priority, if
     the user may (``world.realtime`` says so); the thread's own is put back after every wait.
-    ``seed``: of every random draw: jitter, lost packets, outages, and which wave a stream is on;
-    every call draws anew what the same call drew before. ``slicing``: the pieces in which a
-    chunk is sent on, and their number in flight (512 KiB and 8, as in NCCL); None for whole chunks.
-    ``start_s``: seconds after midnight of the first day, where links change with time.
+    ``seed``: of every random draw: jitter, lost packets, outages, and which wave a stream is on.
+    ``slicing``: the pieces in which a chunk is sent on, and their number in flight (512 KiB and 8,
+    as in NCCL); None for whole chunks. ``start_s``: seconds after midnight of the first day at
+    which the World is made, where links change with time.
     ``stack``: how a library puts messages on the wire, and which algorithm ``auto`` then is: one of
     ``ideal``, ``nccl``, ``gloo`` and ``openmpi``, the path of a profile in TOML, or a Stack. Stacks
     that send whole messages, or have slices of their own, leave ``slicing`` aside. ``record``: keep
@@ -99,9 +99,14 @@ class World(Communicator):
     input itself; a call that fails leaves it as it was in any case. A shape in the place of
     a buffer models the call without data; see NoData.
 
-    Every rank has a clock of its own, and only ``compute`` and waiting for collectives make it go
-    on; see Communicator for several collectives in flight at once. A World may be used from several
-    threads; its program is then the order in which they call.
+    Time is one line from the birth of the World, or from ``restart``. Every rank has a clock on it,
+    which only ``compute`` and waiting make go on. A call is issue and wait of all its ranks, each
+    at its own clock, so the next one starts at each rank where the last one ended there. On the
+    same line links change, draws count the messages of a connection, and slow start and token
+    buckets go on: so later calls take other times than the first, which is as ``predict`` tells.
+    An operation that fails in an outage does so alone: the World goes on. See Communicator for
+    several collectives in flight at once. A World may be used from several threads; its program is
+    then the order in which they call.
 
     >>> import numpy as np, emul
     >>> world = emul.World("three-campus")

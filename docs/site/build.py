@@ -40,6 +40,7 @@ CONTENTS = {
         "plan-campuses",
         "invent",
         "train",
+        "time",
         "programs-from-logs",
         "reading-results",
         "binding",

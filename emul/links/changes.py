@@ -175,7 +175,7 @@ class Changes:
     """A ``trace`` of states, by time, repeated every ``repeat_s`` (0: the last one holds).
 
     Its times, and the times of ``diurnal`` load and of ``outages``, count from midnight of the
-    first day, on which a call begins where its World says (``start_s``).
+    first day; a World is made ``start_s`` after it, and goes on from there.
     """
 
     trace: tuple[State, ...] = ()

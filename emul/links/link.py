@@ -49,7 +49,7 @@ class Transport:
     start at least ``gap_s`` apart. Of packets of ``mtu_bytes`` the part ``loss`` is lost, and
     comes again by ``recovery``; ``rto_s`` is the timer where nothing else tells of a loss, 0 for
     none, and a connection of RDMA is dead one timer after the last of ``retries``. With
-    ``slow_start`` a connection of TCP begins each call, and again after ``rto_s`` of silence, with
+    ``slow_start`` a connection of TCP begins, and begins again after ``rto_s`` of silence, with
     ``initial_window_bytes`` (ten segments of 1448 bytes, RFC 6928).
     """
 

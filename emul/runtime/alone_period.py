@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -105,18 +106,13 @@ class Issued:
         self.late: Int64Array = np.zeros(0, dtype=np.int64)  # places of ranks that came last
 
     @property
-    def moments(self) -> Moments:
-        """The moments of the ranks, from the base of the period on."""
-        alone = self.times.moments
-        straggler_of = alone.straggler_of.copy()
-        straggler_of[self.late] = alone.ranks[self.late]
-        return replace(
-            alone,
-            issued_ps=self.issued_ps,
-            started_ps=self.starts_ps,
-            done_ps=self.done_ps,
-            straggler_of=straggler_of,
-        )
+    def moments_of(self) -> Callable[[], Moments]:
+        """Who tells the moments of the ranks, from the base of the period on.
+
+        An operation keeps this as long as it lives, so no timeline hangs on it.
+        """
+        own = self.issued_ps, self.starts_ps, self.done_ps
+        return partial(_moments, self.times.moments_of, self.late, *own)
 
     def entry(self, base_ps: int) -> HistoryEntry:
         """Return the entry for the history, where moments count from ``base_ps``."""
@@ -156,6 +152,29 @@ class Issued:
         self.done_ps[at] = np.maximum(issued_ps, self.done_ps[at])
         self.last_ps = max(self.last_ps, int(self.done_ps.max()))
         self.missing = np.setdiff1d(self.missing, ranks).astype(np.int32)
+
+
+def _moments(
+    alone_of: Callable[[], Moments],
+    late: Int64Array,
+    issued_ps: Int64Array,
+    starts_ps: Int64Array,
+    done_ps: Int64Array,
+) -> Moments:
+    """Return the moments of an operation that was timed alone, by its own starts and ends.
+
+    ``late``: the places of the ranks that came last, on whose own start their end hung.
+    """
+    alone = alone_of()
+    straggler_of = alone.straggler_of.copy()
+    straggler_of[late] = alone.ranks[late]
+    return replace(
+        alone,
+        issued_ps=issued_ps,
+        started_ps=starts_ps,
+        done_ps=done_ps,
+        straggler_of=straggler_of,
+    )
 
 
 class Attached(NamedTuple):
@@ -387,12 +406,13 @@ class AlonePeriod:
         act.before = None  # or every operation would keep all earlier ones
         if self.last_of.get(operation.member.number) is act:
             del self.last_of[operation.member.number]
-        operation.settle(lambda: act.moments.after(checked_clock(base_ps)), act.times.last_ps)
+        moments_of, last_ps = act.moments_of, act.times.last_ps
+        operation.settle(lambda: moments_of().after(checked_clock(base_ps)), last_ps)
         return act.entry(base_ps)
 
     def moments_of(self, operation: Operation) -> Moments:
         """Return the moments of an operation in flight."""
-        return self.in_flight[operation].moments.after(checked_clock(self.base_ps))
+        return self.in_flight[operation].moments_of().after(checked_clock(self.base_ps))
 
     def time_of(self, operation: Operation) -> int:
         """Return the picoseconds that an operation in flight takes."""

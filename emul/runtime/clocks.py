@@ -368,7 +368,7 @@ class RankClocks:
         if operation.member.number or starts_ps.any():
             return in_full()
         timeline = operation.prediction.timeline
-        return AloneTimes.at_once(timeline, self.size, lambda: in_full().moments)
+        return AloneTimes.at_once(timeline, self.size, lambda: in_full().moments_of())
 
     def hold(self) -> None:
         """Let no other thread in until ``let_in``."""

@@ -1,4 +1,4 @@
-"""Handles: collectives in flight, in the manner of torch.distributed and MPI."""
+"""Handles: collectives and messages in flight, in the manner of torch.distributed and MPI."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ __all__ = ["Handle"]
 
 
 class Handle:
-    """A collective that was issued and may be in flight.
+    """A collective, or one end of a message, that was issued and may be in flight.
 
-    The input is read and the output written at any time until it has been waited for: leave both
-    alone till then. On the virtual clock the arithmetic is done when this is made; on the wall
-    clock a worker does it, one collective after the other in order of issue, while the caller goes
-    on. A collective that nobody waits for takes its course all the same.
+    It takes its course from each rank's own moment of issue on, beside all else in flight, also if
+    nobody waits for it. The input is read and the output written at any time until it has been
+    waited for: leave both alone till then. On the virtual clock the arithmetic is done when this is
+    made; on the wall clock a worker does it, one collective after the other in order of issue,
+    while the caller goes on.
 
     >>> import numpy as np, emul
     >>> world = emul.World("three-campus")

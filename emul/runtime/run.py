@@ -72,7 +72,8 @@ class Run:
     def time_s(self) -> float:
         """Modelled seconds from the start of the first rank until the last was done.
 
-        Before dilation; as known so far, while the collective is in flight.
+        It holds the wait for ranks that start late, as they do where the call before ended at
+        different moments. Before dilation; as known so far, while the collective is in flight.
         """
         if self.operation is None:
             return self.prediction.time_s

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 import emul
+import emul.communicator
 from emul import plans
 from emul.cli.main import main
 
@@ -62,6 +63,14 @@ CLASSES = {
     "errors": ("Which errors does emul raise?", ()),
 }
 """The pages of Python: the question of each, and the names that it describes."""
+
+SHARED = {
+    "World": (
+        emul.communicator.Communicator,
+        "Also all collectives, messages and `predict` of a [Group](communicator.md).",
+    )
+}
+"""By name, a base whose members are described elsewhere, and the words that say so."""
 
 MOST_OF_A_DEFAULT = 20
 """Characters of a default that the head of a function shows."""
@@ -118,11 +127,14 @@ def _signature(what: Any) -> str:
     return str(signature.replace(parameters=given, return_annotation=inspect.Signature.empty))
 
 
-def _members(of: type) -> Iterator[str]:
-    """Yield the description of each public member of a class, in the order of the source."""
+def _members(of: type, without: type | None) -> Iterator[str]:
+    """Yield the description of each public member of a class, in the order of the source.
+
+    ``without``: a base whose members are left out.
+    """
     names: dict[str, type] = {}
     for base in reversed(of.__mro__):
-        if base.__module__.startswith("emul"):
+        if base.__module__.startswith("emul") and base is not without:
             names |= dict.fromkeys(vars(base), base)
     for name, base in names.items():
         member = inspect.getattr_static(base, name)
@@ -143,8 +155,10 @@ def _described(name: str) -> str:
         return f"## {name}\n\n`{name}{_signature(what)}`\n\n{_markdown(what.__doc__)}"
     init = vars(what).get("__init__")
     head = f"`{name}{_signature(init)}`\n\n" if init and inspect.isfunction(init) else ""
-    properties_last = sorted(_members(what), key=lambda text: text.startswith("###"))
-    return "\n\n".join([f"## {name}\n\n{head}{_markdown(what.__doc__)}", *properties_last])
+    shared, words = SHARED.get(name, (None, ""))
+    properties_last = sorted(_members(what, shared), key=lambda text: text.startswith("###"))
+    parts = [f"## {name}\n\n{head}{_markdown(what.__doc__)}", words, *properties_last]
+    return "\n\n".join(filter(None, parts))
 
 
 def _errors() -> Iterator[str]:

@@ -12,7 +12,7 @@ from two_sites import TRUNK, ones, two_sites
 
 from emul import World
 from emul.runtime.busy_period import BusyPeriod
-from emul.timing import Issue
+from emul.timing import Issue, Timeline
 
 
 def kept_transfers(world):
@@ -55,6 +55,26 @@ def test_memory_does_not_grow_with_collectives_that_have_passed(monkeypatch):
     tracemalloc.stop()
     assert after - before < 500 * 20  # bytes of each
     assert len(world.history) == 100
+
+
+def test_no_timeline_hangs_on_an_operation_that_has_passed(world, monkeypatch):
+    monkeypatch.setattr("emul.runtime.alone_period.KEPT", 1)
+    monkeypatch.setattr("emul.runtime.history.KEPT_TRANSFERS", 1)
+    monkeypatch.setattr("emul.runtime.record.MOST_TRANSFERS", 1)
+
+    def run_of_latecomers(late):
+        world.compute(late * 1e-3, ranks=[late])  # other starts each time: timed anew
+        return world.all_reduce(ones(4, 8), algorithm="ring")
+
+    runs = [run_of_latecomers(late) for late in range(4)]
+    world.compute(1.0)
+    gc.collect()
+    timelines = sum(isinstance(each, Timeline) for each in gc.get_objects())
+    runs.append(run_of_latecomers(1))
+    more = [run_of_latecomers(late) for late in (2, 3, 0, 1, 2, 3)]
+    gc.collect()
+    assert sum(isinstance(each, Timeline) for each in gc.get_objects()) <= timelines + 1
+    assert all((each.moments.done_ps > 0).all() for each in (*runs, *more))
 
 
 @pytest.mark.parametrize("compute_s", [0.03, 0.001])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -135,11 +135,11 @@ class AloneTimes:
         origin: Origin | None,
         moments_of: Callable[[], Moments],
     ) -> None:
-        """Take the times; ``moments_of`` finds the stragglers too."""
+        """Take the times; ``moments_of`` tells those of the ranks, from the first start on."""
         self.done_ps = done_ps
         self.last_ps = int(done_ps.max(initial=0))
         self.timeline, self.lines, self.origin = timeline, lines, origin
-        self._moments_of = moments_of
+        self.moments_of = cache(moments_of)  # which is kept without the timeline
 
     @cached_property
     def use(self) -> LinkUse:
@@ -153,11 +153,6 @@ class AloneTimes:
         if not _gaps_ps(self.timeline.network).any():
             return self.last_ps
         return max(self.last_ps, int(self.use.last_ps.max()))
-
-    @cached_property
-    def moments(self) -> Moments:
-        """The moments of its ranks, from the first start on."""
-        return self._moments_of()
 
     @classmethod
     def at_once(
