@@ -13,7 +13,6 @@ modelled time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from emul.arrays import Int32Array, Int64Array
 from emul.errors import OutageError
 from emul.runtime.alone_period import NOBODY, AlonePeriod, Arrival, Issued, Timer
 from emul.runtime.busy_period import BusyPeriod
+from emul.runtime.cast import Cast
 from emul.runtime.footprints import Footprints
 from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTable
 from emul.runtime.operation import Issuer, Operation, checked_clock
@@ -59,15 +59,14 @@ class RankClocks:
         planner: Planner,
         *,
         keeps_all: bool = False,
-        time_alone: Callable[[Operation, Int64Array, Footprints], AloneTimes] | None = None,
+        cast: Cast | None = None,
     ) -> None:
         """Take the planner of the whole world: its network, and its settings.
 
-        ``keeps_all``: whether the record of the program forgets nothing. ``time_alone``: who times
-        an operation that meets no other, by the starts of its ranks, where that is quicker done
-        than in full.
+        ``keeps_all``: whether the record of the program forgets nothing. ``cast``: the few ranks
+        whose planner it is, where they play the parts of all.
         """
-        self._time_alone_otherwise = time_alone
+        self._cast = cast
         self._record = Record(planner.topology.world_size, keeps_all=keeps_all)
         self._keeps_all = keeps_all
         self.planner = planner
@@ -198,9 +197,12 @@ class RankClocks:
     def compute(self, duration_ps: int | Int64Array, ranks: Int32Array | None) -> None:
         """Let some ranks compute for ``duration_ps``, or each for its own (ranks,).
 
-        ``ranks``: None for all, for as long. Raises TimeLimitError.
+        ``ranks``: None for all, for as long. Raises TimeLimitError; ArgumentError where a cast
+        would have to do one thing for some and another for others.
         """
         longest_ps = duration_ps if isinstance(duration_ps, int) else int(duration_ps.max())
+        if ranks is not None and self._cast is not None:
+            ranks = self._cast.players(ranks)
         with self._lock:
             self._let_go()
             period = self._period
@@ -218,8 +220,15 @@ class RankClocks:
 
     def clocks_ps(self) -> Int64Array:
         """Return the clocks of all ranks, (n,) picoseconds, by the program so far."""
+        return self._of_all(self._clocks_ps())
+
+    def _clocks_ps(self) -> Int64Array:
+        """Return the clocks of those that are timed."""
         with self._lock:
             return checked_clock(self._period.base_ps) + self._period.clocks_ps()
+
+    def _of_all(self, clocks_ps: Int64Array) -> Int64Array:
+        return clocks_ps if self._cast is None else clocks_ps[self._cast.rank_of]
 
     def moment_ps(self, ranks: Int32Array | None = None) -> int:
         """Return the latest clock of all ranks, or of some."""
@@ -247,7 +256,7 @@ class RankClocks:
             if operation.settled:
                 return True
             moments = operation.moments
-            return bool((self.clocks_ps()[moments.ranks] >= moments.done_ps).all())
+            return bool((self._clocks_ps()[moments.ranks] >= moments.done_ps).all())
 
     def history(self) -> list[HistoryRow]:
         """Return the last collectives; those in flight come last, as known so far."""
@@ -272,7 +281,8 @@ class RankClocks:
     def _clocks_of(self, mark: Mark) -> Int64Array:
         """Return the clocks of all ranks at a mark, (n,) picoseconds, by the program so far."""
         with self._lock:
-            return mark.record.mark_clocks(mark, RecordedTimes(mark.record, self._in_flight()))
+            times = RecordedTimes(mark.record, self._in_flight())
+            return self._of_all(mark.record.mark_clocks(mark, times))
 
     def critical_path(self, since: Mark | str | None, until: Mark | str | None) -> ProgramPath:
         """Return why the program takes as long as it does from one mark to another."""
@@ -352,8 +362,8 @@ class RankClocks:
 
     def _time_alone(self, operation: Operation, starts_ps: Int64Array, at_ps: int) -> AloneTimes:
         """Return the times of an operation that meets no other, whose first start is ``at_ps``."""
-        if self._time_alone_otherwise is not None:
-            return self._time_alone_otherwise(operation, starts_ps, self._footprints)
+        if self._cast is not None:
+            return self._cast.time_alone(operation, starts_ps, self._footprints)
 
         def in_full() -> AloneTimes:
             clocks_ps = _zeros(self.size)

@@ -120,10 +120,10 @@ class MeshQuotient:
         """Return how many groups along an axis each of the ``groups`` stands for."""
         if axis == OUTER:
             shown = np.arange(self.within.periods[0])
-            return self.within.alike(shown // self.within.ranks[0]).tolist()
+            return list(self.within.alike(shown // self.within.ranks[0]))
         cells = zip(self.across.ranks, self.across.periods, strict=True)
         cell = np.concatenate([np.arange(period) // ranks for ranks, period in cells])
-        return self.across.alike(cell).tolist()
+        return list(self.across.alike(cell))
 
     def footprints(
         self,

@@ -22,14 +22,22 @@ import numpy as np
 
 from emul.arrays import Int64Array
 from emul.errors import ArgumentError
-from emul.plans import RingRounds, Shape, SymmetricPlan
+from emul.plans import Program, RingRounds, Shape, SymmetricPlan
 from emul.timing.effects.drawn_delays import can_be_late
 from emul.timing.settled import Scheduler, Shortened
 from emul.timing.timeline import Timeline
 from emul.timing.traffic import Slicing, Traffic, Transfers, connections_of
 from emul.topology import Network, Node, NodeRuns, Site, Topology
 
-__all__ = ["Assumed", "ExcerptTimes", "check_alike", "drawn_once", "settled_timeline", "time_excerpt"]
+__all__ = [
+    "FEWEST_PER_WAVE",
+    "Assumed",
+    "ExcerptTimes",
+    "check_alike",
+    "drawn_once",
+    "settled_timeline",
+    "time_excerpt",
+]
 
 
 ROUNDS_AT_FIRST = 40
@@ -318,8 +326,10 @@ class Assumed:
         return said
 
 
-def drawn_once(transfers: Transfers, network: Network) -> Assumed:
+def drawn_once(transfers: Transfers | Program, network: Network) -> Assumed:
     """Return how draws are made for the ``transfers`` of an excerpt on its ``network``."""
+    if not any(link.waves > 1 or can_be_late(link) for link in network.links.values()):
+        return Assumed()
     ends = np.stack([transfers.src, transfers.dst, transfers.channel])
     first = np.unique(ends, axis=1, return_index=True)[1]
     alike = connections_of(transfers)[first]

@@ -81,7 +81,9 @@ class LinkUse:
 
         Rank i of ``own`` is rank ``ranks[i]`` here, and uses no trunk.
         """
-        ports = (PORTS_PER_RANK * ranks.astype(np.int64)[:, None] + np.arange(PORTS_PER_RANK)).ravel()
+        ports = (
+            PORTS_PER_RANK * ranks.astype(np.int64)[:, None] + np.arange(PORTS_PER_RANK)
+        ).ravel()
         first_ps, last_ps = own.first_ps[: len(ports)], own.last_ps[: len(ports)]
         used = first_ps < UNUSED_PS
         self.first_ps[ports[used]] = first_ps[used] + later_ps
