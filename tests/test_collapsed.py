@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mesh_examples import FAR, NEAR, meshes
 
-from emul import ArgumentError, NoData, ShapeError, Slicing, World
+from emul import ArgumentError, CapacityError, NoData, ShapeError, Slicing, World
 from emul.links import Jitter, Link
 from emul.topology import Node, Site, Topology, Trunk, load
 
@@ -283,3 +283,18 @@ def test_handles_tell_whether_all_ranks_are_done():
     )
     assert repr(handle.wait()).startswith("<CollapsedRun reduce_scatter along CollapsedAxis")
     assert repr(mesh) == "<CollapsedMesh replicate=12 x shard=4>"
+
+
+def test_operations_that_meet_and_do_not_fit_in_memory_are_refused(monkeypatch):
+    """Those that do not meet are timed in little memory."""
+    world, mesh = collapsed()
+    mesh.along("shard").all_gather(X)
+    gathered = mesh.along("shard").all_gather(X, async_op=True)
+    monkeypatch.setattr("emul.memory.ALWAYS_THERE_BYTES", 0)
+    monkeypatch.setattr("emul.memory.available_bytes", lambda: 1 << 20)
+    monkeypatch.setattr("emul.runtime.clocks.BYTES_TOGETHER", 10**5)
+    with pytest.raises(CapacityError, match="timing .* transfers of operations that may meet"):
+        mesh.along("replicate").all_reduce(X, async_op=True)
+    gathered.wait()
+    assert len(world.history) == 2
+    assert mesh.along("replicate").all_reduce(X).time_s > 0

@@ -22,6 +22,7 @@ import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
 from emul.errors import OutageError
+from emul.memory import check_fits
 from emul.runtime.alone_period import NOBODY, AlonePeriod, Arrival, Issued, Timer
 from emul.runtime.busy_period import BusyPeriod
 from emul.runtime.cast import Cast
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from emul.timing.joint.simulation import JointSimulation
 
 __all__ = ["RankClocks"]
+
+BYTES_TOGETHER = 1000
+"""Of memory for each transfer of operations that are timed together (measured)."""
 
 ALONE = True
 """Whether operations that meet no other are timed alone, which saves time and changes none."""
@@ -118,11 +122,24 @@ class RankClocks:
             self._let_go()
             if isinstance(self._period, BusyPeriod):
                 checked_clock(self._period.base_ps)
-                self._footprints.of(prepared, member)
+                self._check_fits(prepared, member)
             elif self._have_memory or not ALONE:
-                self._footprints.of(prepared, member)
-            elif member.number or not self._period.is_idle:
-                self._period.meets(self._operation(member, prepared), ())
+                self._check_fits(prepared, member)
+            elif (member.number or not self._period.is_idle) and (
+                self._period.meets(self._operation(member, prepared), ()) is None
+            ):
+                self._check_fits(prepared, member)
+
+    def _check_fits(self, prepared: Prepared, member: Issuer) -> None:
+        """Raise CapacityError where an operation cannot be timed together with those in flight."""
+        period, sizes = self._period, [self._footprints.of(prepared, member).size]
+        if isinstance(period, BusyPeriod):
+            sizes.append(len(period.simulation))
+        else:
+            sizes += [self._footprints.of(op.prepared, op.member).size for op in period.operations]
+        transfers = sum(sizes)
+        what = f"timing {transfers:,} transfers of operations that may meet"
+        check_fits(transfers * BYTES_TOGETHER, what)
 
     def issue(
         self,

@@ -217,6 +217,8 @@ class _Search:
         which the ring begins at all its ranks. ``heed``: look for disturbances.
         """
         rounds = self._at_first(strides, reduce=reduce)
+        if before is not None and begin_with is None and not any(rounds):
+            return before
         while True:
             known = self._rounds(before, rounds, reduce=reduce)
             if self._transfers(known) > (MOST_TRANSFERS if begin_with is None else MOST_TOGETHER):
