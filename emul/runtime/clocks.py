@@ -122,13 +122,17 @@ class RankClocks:
             self._let_go()
             if isinstance(self._period, BusyPeriod):
                 checked_clock(self._period.base_ps)
+            if self._may_meet(member, prepared):
                 self._check_fits(prepared, member)
-            elif self._have_memory or not ALONE:
-                self._check_fits(prepared, member)
-            elif (member.number or not self._period.is_idle) and (
-                self._period.meets(self._operation(member, prepared), ()) is None
-            ):
-                self._check_fits(prepared, member)
+
+    def _may_meet(self, member: Issuer, prepared: Prepared) -> bool:
+        """Say whether a collective that is issued now has to be timed with others in flight."""
+        period = self._period
+        if isinstance(period, BusyPeriod) or self._have_memory or not ALONE:
+            return True
+        if not member.number and period.is_idle:
+            return False
+        return period.meets(self._operation(member, prepared), ()) is None
 
     def _check_fits(self, prepared: Prepared, member: Issuer) -> None:
         """Raise CapacityError where an operation cannot be timed together with those in flight."""
