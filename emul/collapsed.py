@@ -96,7 +96,7 @@ class CollapsedAxis:
     >>> handle = mesh.along("shard").all_gather(emul.NoData(750_000, "bfloat16"), async_op=True)
     >>> world.compute(0.01)
     >>> run = handle.wait()
-    >>> 0.02 < run.time_s < 0.04, world.now_s == run.done_s.max()
+    >>> 0.02 < run.time_s < 0.04, bool(world.now_s == run.done_s.max())
     (True, True)
     """
 
@@ -162,7 +162,7 @@ class CollapsedAxis:
         call = ShapeOnly(promise, self.size, given, None, None)
         itemsize = call.dtype.itemsize
         prepared = cast.prepare(self._axis, call.shape, itemsize, algorithm or self.algorithm)
-        assumed = cast.assumed(prepared.program)
+        assumed = prepared.assumed
         if 0 < assumed.spread < FEWEST_PER_WAVE:
             raise ArgumentError(
                 f"{assumed.spread} streams for each wave of a trunk: needed {FEWEST_PER_WAVE}, so "

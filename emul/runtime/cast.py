@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
@@ -17,7 +19,22 @@ from emul.timing.joint.alone import AloneTimes
 from emul.timing.quotient import MeshQuotient
 from emul.timing.symmetry import Assumed, drawn_once
 
-__all__ = ["Cast"]
+__all__ = ["Cast", "PreparedAlongAxis"]
+
+
+KEPT = 32
+"""Programs that are kept."""
+
+
+class PreparedAlongAxis(Prepared):
+    """A collective ``along`` an axis, and how draws by chance are made in it."""
+
+    __slots__ = ("along", "assumed")
+
+    def __init__(self, along: AlongAxis, program: Program, assumed: Assumed) -> None:
+        """Take the program of all groups along the axis."""
+        super().__init__(along.plan, program, IDEAL, _not_predicted)
+        self.along, self.assumed = along, assumed
 
 
 class Cast:
@@ -33,25 +50,19 @@ class Cast:
         self.size = quotient.network.world_size
         self._stands_for = np.bincount(self.rank_of, minlength=self.size)
         self._timer = AxisTimer(quotient, timing.slicing)
-        self._parts: dict[Program, AlongAxis] = {}
-        self._prepared: dict[tuple[object, ...], Prepared] = {}
+        self.prepare = lru_cache(maxsize=KEPT)(self._prepare_anew)
 
-    def prepare(self, axis: str, shape: Shape, itemsize: int, algorithm: str) -> Prepared:
+    def _prepare_anew(
+        self, axis: str, shape: Shape, itemsize: int, algorithm: str
+    ) -> PreparedAlongAxis:
         """Return the program of all groups along an axis in a collective of ``shape`` each.
 
         Raises ArgumentError where its ranks or shares are not alike.
         """
-        key = axis, shape, itemsize, algorithm
-        if key not in self._prepared:
-            plan = self.quotient.plan(axis, shape.collective.name, algorithm)
-            program = self.quotient.program(axis, plan, shape, itemsize)
-            self._parts[program] = AlongAxis(axis, plan, shape, itemsize)
-            self._prepared[key] = Prepared(plan, program, IDEAL, _not_predicted)
-        return self._prepared[key]
-
-    def assumed(self, program: Program) -> Assumed:
-        """Return how draws by chance are made for a program along an axis."""
-        return drawn_once(program, self.planner.network)
+        plan = self.quotient.plan(axis, shape.collective.name, algorithm)
+        program = self.quotient.program(axis, plan, shape, itemsize)
+        assumed = drawn_once(program, self.planner.network)
+        return PreparedAlongAxis(AlongAxis(axis, plan, shape, itemsize), program, assumed)
 
     def players(self, ranks: Int32Array) -> Int32Array:
         """Return who plays ``ranks``, rising; raises ArgumentError where they play others too."""
@@ -73,9 +84,9 @@ class Cast:
     ) -> AloneTimes:
         """Return the times of an operation that meets no other."""
         prepared, member = operation.prepared, operation.member
-        return self._timer.times(
-            self._parts[prepared.program], starts_ps, lambda: footprints.of(prepared, member)
-        )
+        assert isinstance(prepared, PreparedAlongAxis)
+        of = prepared.along
+        return self._timer.times(of, starts_ps, lambda: footprints.of(prepared, member))
 
 
 def _not_predicted() -> Prediction:
