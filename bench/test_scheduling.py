@@ -16,7 +16,7 @@ from bench.fixed import by_events, in_order
 from bench.measuring import Calibration
 from bench.reports.trunks import TRUNK
 from bench.worlds import LINK, SchedulingProblem, campuses_of_nodes, one_site, unequal_campuses
-from emul import Prediction, World
+from emul import NoData, Prediction, World
 from emul.plans import (
     ALGORITHMS,
     COLLECTIVES,
@@ -204,6 +204,33 @@ def test_three_hundred_thousand_ranks(measured: Measured) -> None:
         assert found.timeline.sent == 2 * 99_999 * 300_000 + 4 * 300_000
         assert found.time_s > 2 * 99_999 * 11e-6  # a NIC is busy for so long with each transfer
         return {"transfers": found.timeline.sent}
+
+    measured(work, check, against=by_events(USUAL), rounds=12)
+
+
+def test_sharded_replicas_of_three_hundred_thousand_ranks(measured: Measured) -> None:
+    """126 units of a step, anew each time, each call waited for: gather, compute and reduce."""
+    part, unit = (NoData(ranks * 4_017_375, "bfloat16") for ranks in (1, 800))
+
+    def work() -> World:
+        world = World("three-campus-300k")
+        mesh = world.collapse(replicate=375, shard=800)
+        shard, replicate = mesh.along("shard"), mesh.along("replicate")
+        for _ in range(126):
+            shard.all_gather(part)
+            world.compute(0.02)
+        for _ in range(126):
+            shard.all_gather(part)
+            world.compute(0.04)
+            shard.reduce_scatter(unit)
+            replicate.all_reduce(part)
+        return world
+
+    def check(found: World) -> dict[str, int]:
+        assert len(found.history) == 4 * 126
+        ring_s = 792 * (2 * 4_017_375 / 49e9 + 1.1e-5)  # over a NIC, all shards but eight
+        assert found.now_s > 126 * (3 * ring_s + 0.06 + 2 * 124 * 1.1e-5)
+        return {"calls": len(found.history)}
 
     measured(work, check, against=by_events(USUAL), rounds=12)
 

@@ -28,6 +28,7 @@ from emul.errors import (
 )
 
 if TYPE_CHECKING:
+    from emul.collapsed import CollapsedMesh
     from emul.communicator import Group
     from emul.links import Link
     from emul.mesh import Mesh
@@ -54,6 +55,7 @@ __all__ = [
     "ArgumentError",
     "BackendError",
     "CapacityError",
+    "CollapsedMesh",
     "CriticalPath",
     "DTypeError",
     "EmulError",
@@ -105,6 +107,7 @@ __all__ = [
 ]
 
 _ROOM_OF = {
+    "CollapsedMesh": "emul.collapsed",
     "CriticalPath": "emul.timing",
     "Group": "emul.communicator",
     "Handle": "emul.runtime.handle",

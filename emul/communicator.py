@@ -103,6 +103,7 @@ class Communicator:
         interrupted, leaves its input as it was.
         """
         engine, n, began_ns = self.engine, self.size, self.engine.begin()
+        engine.check_each(collective)
         op, issued = one_of(op, "op", REDUCTIONS), flag(async_op, "async_op")
         root = rank(root, "root", n)
         promise, shape = collective_named(collective), given_shape(x)
@@ -399,6 +400,7 @@ class Communicator:
         async_op: bool,
     ) -> Run | Handle:
         began_ns, issued = self.engine.begin(), flag(async_op, "async_op")
+        self.engine.check_each("a message")
         src, dst = rank(src, "src", self.size), rank(dst, "dst", self.size)
         if src == dst:
             raise ArgumentError(f"dst {dst}: needed another rank than src")

@@ -13,6 +13,7 @@ from emul.arrays import Float64Array, Int32Array
 from emul.communicator import Group
 from emul.errors import ArgumentError, shown
 from emul.ops import dtype_named
+from emul.ops.shapes import NoData
 from emul.plans import Shape, collective_meant
 from emul.reading.brief import one_line
 from emul.reading.checks import whole
@@ -23,7 +24,7 @@ from emul.timing.quotient import INNER, OUTER, MeshQuotient
 from emul.topology import Topology
 from emul.units import PS_PER_S
 
-__all__ = ["Axis", "Mesh", "MeshHandle"]
+__all__ = ["Axis", "Mesh", "MeshHandle", "check_axis", "checked_axes", "product"]
 
 
 class Mesh:
@@ -51,9 +52,8 @@ class Mesh:
 
         Raises ArgumentError for no axis, a size below 1, or a product that is not the world size.
         """
-        self.axes = {name: _size(name, given) for name, given in axes.items()}
         world_size = topology.world_size
-        _check_covers(self.axes, world_size)
+        self.axes = checked_axes(axes, world_size)
         self.topology, self.slicing = topology, slicing
         self.ranks: Int32Array = np.arange(world_size, dtype=np.int32).reshape(
             tuple(self.axes.values())
@@ -84,9 +84,7 @@ class Mesh:
 
     def check(self, name: str) -> None:
         """Raise ArgumentError for a name that no axis has."""
-        if name not in self.axes:
-            names = ", ".join(self.axes)
-            raise ArgumentError(f"axis {shown(name)} of {self}: needed one of {names}")
+        check_axis(name, self.axes, str(self))
 
     def quotient(self, name: str) -> tuple[str, MeshQuotient]:
         """Return few ranks that stand for all along one axis, and which axis of theirs it is.
@@ -111,7 +109,7 @@ class Mesh:
 
     def __repr__(self) -> str:
         """Name the axes."""
-        return one_line(f"<Mesh {_product(self.axes)}>")
+        return one_line(f"<Mesh {product(self.axes)}>")
 
 
 class Axis:
@@ -167,15 +165,18 @@ class Axis:
         return seconds
 
     def issue(self, collective: str, x: Any, **how: Any) -> MeshHandle:
-        """Issue a collective on each group at once: ``x`` is (n, count), ``how`` as on a Group.
+        """Issue a collective on each group: ``x`` is (n, count), or NoData; ``how`` as on a Group.
 
         Raises ShapeError, DTypeError, ArgumentError, PlanError or CapacityError; groups before the
         one that is refused have issued theirs.
         """
         verbs = (getattr(group, collective) for group in self.groups)
         calls = zip(verbs, self.groups, strict=True)
+        given = isinstance(x, NoData)
         return MeshHandle(
-            tuple(verb(x[group.ranks], async_op=True, **how) for verb, group in calls)
+            tuple(
+                verb(x if given else x[group.ranks], async_op=True, **how) for verb, group in calls
+            )
         )
 
     def all_reduce(self, x: Any, **how: Any) -> tuple[Run, ...]:
@@ -217,6 +218,16 @@ class MeshHandle:
         return all(handle.done for handle in self.handles)
 
 
+def checked_axes(axes: Mapping[str, int], world_size: int) -> dict[str, int]:
+    """Return the sizes of ``axes``.
+
+    Raises ArgumentError for no axis, a size below 1, or a product that is not the world size.
+    """
+    sizes = {name: _size(name, given) for name, given in axes.items()}
+    _check_covers(sizes, world_size)
+    return sizes
+
+
 def _size(name: str, given: object) -> int:
     size = whole(given, f"axis {name}")
     if size < 1:
@@ -230,16 +241,23 @@ def _check_covers(axes: Mapping[str, int], world_size: int) -> None:
         raise ArgumentError("a mesh without axes: needed at least one, such as shard=8")
     ranks, needed = prod(axes.values()), f"needed sizes whose product is {world_size:,}"
     if ranks > world_size:
-        raise ArgumentError(f"mesh {_product(axes)}: {ranks:,} ranks of {world_size:,}: {needed}")
+        raise ArgumentError(f"mesh {product(axes)}: {ranks:,} ranks of {world_size:,}: {needed}")
     if ranks < world_size:
         inner = prod(list(axes.values())[1:])
         times, left = divmod(world_size, inner)
         said = f"{world_size:,} = {times:,} x {inner:,}" + (f" + {left:,}" if left else "")
         raise ArgumentError(
-            f"mesh {_product(axes)}: {ranks:,} ranks of {world_size:,}, {world_size - ranks:,} are "
+            f"mesh {product(axes)}: {ranks:,} ranks of {world_size:,}, {world_size - ranks:,} are "
             f"left over: {needed} ({said})"
         )
 
 
-def _product(axes: Mapping[str, int]) -> str:
+def check_axis(name: str, axes: Mapping[str, int], mesh: str) -> None:
+    """Raise ArgumentError for a name that no axis of ``mesh`` has."""
+    if name not in axes:
+        raise ArgumentError(f"axis {shown(name)} of {mesh}: needed one of {', '.join(axes)}")
+
+
+def product(axes: Mapping[str, int]) -> str:
+    """Return the axes in words: replicate=3 x shard=8."""
     return " x ".join(f"{name}={size}" for name, size in axes.items())

@@ -30,6 +30,7 @@ from emul.wall.clock import WallClock, checked_dilation
 from emul.wall.lag import Lag
 
 if TYPE_CHECKING:
+    from emul.collapsed import CollapsedMesh
     from emul.runtime.program_run import Program, ProgramClocks, ProgramRun
 
 __all__ = ["CLOCKS", "Settings", "World"]
@@ -318,6 +319,7 @@ class World(Communicator):
 
         if self.engine.waits:
             raise ArgumentError("a program on the wall clock: needed a World with clock='virtual'")
+        self.engine.check_each("a program of each rank")
         if self._programs is None:
             self._programs = ProgramClocks(self.engine)
         return run_program(self._programs, program)
@@ -336,6 +338,33 @@ class World(Communicator):
         ArgumentError for sizes whose product is not the number of ranks.
         """
         return Mesh(axes, self.topology, self.slicing, self.group)
+
+    def collapse(self, *, strict_draws: bool = False, **axes: int) -> CollapsedMesh:
+        """Lay one axis or two over all ranks, and time those that sit alike once from now on.
+
+        ``collapse(replicate=375, shard=800)``: replicas, each inside a site, and the ranks of a
+        replica. Then the program is ``compute`` and calls along the axes of the mesh, several in
+        flight if need be; clocks and moments are those of all ranks, as if each had been timed: to
+        the picosecond, and on trunks that several share within one for each transfer. All that
+        tells ranks apart that sit alike is refused, and so are traces and critical paths, which are
+        of transfers. Where links draw by chance, one draws for all that it stands for, and the runs
+        say so; with ``strict_draws``, such links are refused.
+
+        Raises ArgumentError for sizes whose product is not the number of ranks, for replicas that
+        are not alike, for trunks that change with time, on the wall clock, with a stack, and in the
+        middle of a program.
+
+        >>> import emul
+        >>> world = emul.World("three-campus-300k")
+        >>> mesh = world.collapse(replicate=375, shard=800)
+        >>> run = mesh.along("replicate").all_reduce(emul.NoData(375_000, "bfloat16"))
+        >>> len(world.ranks_now_s), run.time_s > 2 * 124 * 11e-6  # latencies in a campus alone
+        (300000, True)
+        """
+        from emul.collapsed import CollapsedMesh  # of large worlds alone
+
+        strict = flag(strict_draws, "strict_draws")
+        return CollapsedMesh(axes, self.engine, self.topology, strict_draws=strict)
 
     def compute(self, seconds: float, ranks: Iterable[int] | None = None) -> None:
         """Let modelled compute of ``seconds`` pass on some ``ranks``, or on all.
@@ -398,6 +427,7 @@ class World(Communicator):
         (True, 'compute')
 
         """
+        self.engine.check_each("critical_path")
         return self.engine.clocks.critical_path(since, until)
 
     @property
@@ -436,6 +466,7 @@ class World(Communicator):
         ``done_ps`` (it can be used). Those under way are told by the program so far; the last
         2^18 are kept, and always those of the last collective.
         """
+        self.engine.check_each("transfers")
         return self.engine.clocks.transfers()
 
     def to_perfetto(self, path: str | Path) -> None:
@@ -447,6 +478,7 @@ class World(Communicator):
         """
         from emul.tracks import check_form, write_trace
 
+        self.engine.check_each("a trace")
         check_form(Path(path))
         write_trace(Path(path), self.engine.clocks.trace())
 

@@ -22,8 +22,10 @@ import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
 from emul.errors import OutageError
+from emul.memory import check_fits
 from emul.runtime.alone_period import NOBODY, AlonePeriod, Arrival, Issued, Timer
 from emul.runtime.busy_period import BusyPeriod
+from emul.runtime.cast import Cast
 from emul.runtime.footprints import Footprints
 from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTable
 from emul.runtime.operation import Failed, Issuer, Operation, checked_clock
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RankClocks"]
 
+BYTES_TOGETHER = 1000
+"""Of memory for each transfer of operations that are timed together (measured)."""
+
 ALONE = True
 """Whether operations that meet no other are timed alone, which saves time and changes none."""
 
@@ -57,11 +62,19 @@ FAR_PS = 1 << 58
 class RankClocks:
     """The clocks of all ranks, and what is in flight. Safe to be used from several threads."""
 
-    def __init__(self, planner: Planner, *, keeps_all: bool = False) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        *,
+        keeps_all: bool = False,
+        cast: Cast | None = None,
+    ) -> None:
         """Take the planner of the whole world: its network, and its settings.
 
-        ``keeps_all``: whether the record of the program forgets nothing.
+        ``keeps_all``: whether the record of the program forgets nothing. ``cast``: the few ranks
+        whose planner it is, where they play the parts of all.
         """
+        self._cast = cast
         self._record = Record(planner.topology.world_size, keeps_all=keeps_all)
         self._keeps_all = keeps_all
         self.planner = planner
@@ -118,10 +131,28 @@ class RankClocks:
         """Raise, before a collective is issued, TimeLimitError and CapacityError."""
         with self._lock:
             self._let_go()
-            if isinstance(self._period, BusyPeriod) or self._is_joint or not ALONE:
-                self._footprints.of(prepared, member)
-            elif member.number or not self._period.is_idle:
-                self._period.meets(self._operation(member, prepared), ())
+            if self._may_meet(member, prepared):
+                self._check_fits(prepared, member)
+
+    def _may_meet(self, member: Issuer, prepared: Prepared) -> bool:
+        """Say whether a collective that is issued now has to be timed with others in flight."""
+        period = self._period
+        if isinstance(period, BusyPeriod) or self._is_joint or not ALONE:
+            return True
+        if not member.number and period.is_idle:
+            return False
+        return period.meets(self._operation(member, prepared), ()) is None
+
+    def _check_fits(self, prepared: Prepared, member: Issuer) -> None:
+        """Raise CapacityError where an operation cannot be timed together with those in flight."""
+        period, sizes = self._period, [self._footprints.of(prepared, member).size]
+        if isinstance(period, BusyPeriod):
+            sizes.append(len(period.simulation))
+        else:
+            sizes += [self._footprints.of(op.prepared, op.member).size for op in period.operations]
+        transfers = sum(sizes)
+        what = f"timing {transfers:,} transfers of operations that may meet"
+        check_fits(transfers * BYTES_TOGETHER, what)
 
     def issue(
         self,
@@ -198,9 +229,12 @@ class RankClocks:
     def compute(self, duration_ps: int | Int64Array, ranks: Int32Array | None) -> None:
         """Let some ranks compute for ``duration_ps``, or each for its own (ranks,).
 
-        ``ranks``: None for all, for as long. Raises TimeLimitError.
+        ``ranks``: None for all, for as long. Raises TimeLimitError; ArgumentError where a cast
+        would have to do one thing for some and another for others.
         """
         longest_ps = duration_ps if isinstance(duration_ps, int) else int(duration_ps.max())
+        if ranks is not None and self._cast is not None:
+            ranks = self._cast.players(ranks)
         with self._lock:
             if isinstance(self._period, AlonePeriod):
                 self._let_go()
@@ -219,8 +253,15 @@ class RankClocks:
 
     def clocks_ps(self) -> Int64Array:
         """Return the clocks of all ranks, (n,) picoseconds, by the program so far."""
+        return self._of_all(self._clocks_ps())
+
+    def _clocks_ps(self) -> Int64Array:
+        """Return the clocks of those that are timed."""
         with self._lock:
             return checked_clock(self._period.base_ps) + self._period.clocks_ps()
+
+    def _of_all(self, clocks_ps: Int64Array) -> Int64Array:
+        return clocks_ps if self._cast is None else clocks_ps[self._cast.rank_of]
 
     def moment_ps(self, ranks: Int32Array | None = None) -> int:
         """Return the latest clock of all ranks, or of some."""
@@ -248,7 +289,7 @@ class RankClocks:
             if operation.settled:
                 return True
             moments = operation.moments
-            return bool((self.clocks_ps()[moments.ranks] >= moments.done_ps).all())
+            return bool((self._clocks_ps()[moments.ranks] >= moments.done_ps).all())
 
     def history(self) -> list[HistoryRow]:
         """Return the last collectives; those in flight come last, as known so far."""
@@ -273,7 +314,8 @@ class RankClocks:
     def _clocks_of(self, mark: Mark) -> Int64Array:
         """Return the clocks of all ranks at a mark, (n,) picoseconds, by the program so far."""
         with self._lock:
-            return mark.record.mark_clocks(mark, RecordedTimes(mark.record, self._in_flight()))
+            times = RecordedTimes(mark.record, self._in_flight())
+            return self._of_all(mark.record.mark_clocks(mark, times))
 
     def told_marks(self, marks: list[Mark]) -> list[Int64Array]:
         """Return the clocks of the ranks of each of ``marks``, which come in order."""
@@ -358,6 +400,8 @@ class RankClocks:
 
     def _time_alone(self, operation: Operation, starts_ps: Int64Array, at_ps: int) -> AloneTimes:
         """Return the times of an operation that meets no other, whose first start is ``at_ps``."""
+        if self._cast is not None:
+            return self._cast.time_alone(operation, starts_ps, self._footprints)
 
         def in_full() -> AloneTimes:
             clocks_ps = _zeros(self.size)

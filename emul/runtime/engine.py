@@ -7,10 +7,14 @@ from itertools import count
 from weakref import WeakValueDictionary
 
 from emul.arrays import Int32Array
+from emul.errors import ArgumentError
 from emul.ops import Ops, ops_taking
+from emul.runtime.cast import Cast
 from emul.runtime.clocks import RankClocks
 from emul.runtime.messages import Messages
 from emul.runtime.planner import Planner, Timing
+from emul.stacks import IDEAL
+from emul.timing.quotient import MeshQuotient
 from emul.topology import Topology
 from emul.units import PS_PER_S
 from emul.wall import now_ns
@@ -57,6 +61,8 @@ class Engine:
         self.numbers = count(1)
         """Of communicators, and of pairs of ranks that send, in the order of their making."""
         self.messages = Messages(topology, self.clocks, self.planner_of, self.numbers)
+        self.record = record
+        self.cast: Cast | None = None
         if waits:
             self.wall.begin()  # measures the margin of waits, once in a process
 
@@ -66,6 +72,29 @@ class Engine:
         Groups share it that are there at the same time, or one after the other.
         """
         return self._planner_of(topology)
+
+    def collapse(self, quotient: MeshQuotient) -> Cast:
+        """Let few ranks play the parts of all from now on, and return them.
+
+        Raises ArgumentError on the wall clock, for a stack, and when something was done before.
+        """
+        if self.waits:
+            raise ArgumentError("few ranks on the wall clock: needed clock='virtual'")
+        if self.timing.stack is not IDEAL:
+            raise ArgumentError(f"few ranks with stack {self.timing.stack.name}: needed ideal")
+        if self.clocks.history() or self.clocks.moment_ps():
+            raise ArgumentError("few ranks in the middle of a program: needed World.restart before")
+        self.cast = cast = Cast(quotient, self.timing)
+        self.clocks = RankClocks(cast.planner, keeps_all=self.record, cast=cast)
+        return cast
+
+    def check_each(self, what: str) -> None:
+        """Raise ArgumentError where few ranks play the parts of all, who do not do ``what``."""
+        if self.cast is not None:
+            raise ArgumentError(
+                f"{what} in a World of which few ranks are timed: needed the groups along an axis "
+                "(World.collapse), or another World, which times every rank"
+            )
 
     def ops_taking(self, x: object) -> Ops:
         """Return the Ops that computes on ``x``: by its device, where the backend is ``auto``.

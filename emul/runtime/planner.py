@@ -100,7 +100,11 @@ class Prepared:
     __slots__ = ("_predict", "_prediction", "plan", "program", "stack")
 
     def __init__(
-        self, plan: Plan, program: Program, stack: Stack, predict: Callable[[], Prediction]
+        self,
+        plan: Plan | SymmetricPlan,
+        program: Program,
+        stack: Stack,
+        predict: Callable[[], Prediction],
     ) -> None:
         """Take the program, and who predicts."""
         self.plan, self.program, self.stack = plan, program, stack

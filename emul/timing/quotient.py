@@ -23,6 +23,7 @@ import numpy as np
 from emul.arrays import Int32Array, Int64Array
 from emul.errors import ArgumentError
 from emul.plans import Places, Program, Shape, SymmetricPlan
+from emul.plans.at_once import at_once
 from emul.plans.cells import Cells
 from emul.stacks import IDEAL
 from emul.timing.joint.rank_ops import Footprint
@@ -35,6 +36,9 @@ __all__ = ["INNER", "OUTER", "MeshQuotient"]
 
 OUTER, INNER = "outer", "inner"
 """The axes: from replica to replica, and among the positions of a replica."""
+
+REPLICA = "replica"
+"""The name of a world of one replica."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,20 @@ class MeshQuotient:
         sites = [(each,) if alone else (1,) * each for each in self.replicas]
         return SymmetricPlan.of(collective, algorithm, Places.of(sites), least_cells=1)
 
+    def program(self, axis: str, plan: SymmetricPlan, shape: Shape, itemsize: int) -> Program:
+        """Return the program of all groups along an axis at once, between the few ranks."""
+        one = plan.program(shape, itemsize, plan.rounds)
+        return at_once(one, self.groups(axis), self.alike(axis))
+
+    def alike(self, axis: str) -> list[int]:
+        """Return how many groups along an axis each of the ``groups`` stands for."""
+        if axis == OUTER:
+            shown = np.arange(self.within.periods[0])
+            return list(self.within.alike(shown // self.within.ranks[0]))
+        cells = zip(self.across.ranks, self.across.periods, strict=True)
+        cell = np.concatenate([np.arange(period) // ranks for ranks, period in cells])
+        return list(self.across.alike(cell))
+
     def footprints(
         self,
         axis: str,
@@ -154,10 +172,14 @@ class MeshQuotient:
             ends = _ends_ps(together, shape, itemsize, topology, slicing)
             return np.repeat(ends, shown)
         found = []
-        for site, period in zip(self.topology.sites, replicas, strict=True):
-            one = Topology(site.name, (self._of_one_replica(site),), ())
+        for one, period in zip(self.replicas_apart(), replicas, strict=True):
             found.append(np.tile(_ends_ps(plan, shape, itemsize, one, slicing), period))
         return np.concatenate(found)
+
+    def replicas_apart(self) -> list[Topology]:
+        """Return a replica of each site as a world of its own; those on equal links are equal."""
+        sites = (replace(self._of_one_replica(each), name=REPLICA) for each in self.topology.sites)
+        return [Topology(REPLICA, (site,), ()) for site in sites]
 
     @property
     def _each_site(self) -> tuple[tuple[Site, ...], tuple[int, ...]]:

@@ -186,13 +186,16 @@ class Shortened:
         lines: Int64Array = self._first[messages][number] + within
         return lines
 
-    def holds(self) -> bool:
-        """Say whether the rounds left out would have been as the others, and can be told of."""
+    def holds(self, *, told: bool) -> bool:
+        """Say whether the rounds left out would have been as the others.
+
+        ``told``: whether the critical path has to be told of with them too.
+        """
         if not all(self._comes_again(gap, gap.shift_ps) for gap in self.gaps):
             return False
         if any(self._disturbed_ps(gap)[0] < NEVER for gap in self.gaps):
             return False
-        return critical_path(self.timeline).total_ps == self.timeline.total_ps
+        return not told or critical_path(self.timeline).total_ps == self.timeline.total_ps
 
     def rounds_until_settled(self, site: int, *, reduce: bool) -> int:
         """Return in about how many rounds a ring may settle.

@@ -20,15 +20,24 @@ from itertools import accumulate
 
 import numpy as np
 
+from emul.arrays import Int64Array
 from emul.errors import ArgumentError
-from emul.plans import RingRounds, Shape, SymmetricPlan
+from emul.plans import Program, RingRounds, Shape, SymmetricPlan
 from emul.timing.effects.drawn_delays import can_be_late
 from emul.timing.settled import Scheduler, Shortened
 from emul.timing.timeline import Timeline
 from emul.timing.traffic import Slicing, Traffic, Transfers, connections_of
 from emul.topology import Network, Node, NodeRuns, Site, Topology
 
-__all__ = ["Assumed", "ExcerptTimes", "time_excerpt"]
+__all__ = [
+    "FEWEST_PER_WAVE",
+    "Assumed",
+    "ExcerptTimes",
+    "check_alike",
+    "drawn_once",
+    "settled_timeline",
+    "time_excerpt",
+]
 
 
 ROUNDS_AT_FIRST = 40
@@ -84,6 +93,24 @@ def time_excerpt(
     return ExcerptTimes(search.scheduler(excerpt.rounds).timeline(), drawn)
 
 
+def settled_timeline(
+    excerpt: SymmetricPlan,
+    shape: Shape,
+    itemsize: int,
+    topology: Topology,
+    slicing: Slicing | None,
+    starts_ps: Int64Array,
+) -> Timeline | None:
+    """Return the timeline of ``excerpt`` whose ranks start at ``starts_ps``, (ranks,).
+
+    Rounds are left out, and nothing is assumed; None where rings do not settle soon enough.
+    """
+    if not _may_settle(topology):
+        return None
+    network = Network.of(_few(topology, excerpt, strict_draws=True))
+    return _Search(excerpt, shape, itemsize, slicing, network, 0, 0.0, starts_ps).settled()
+
+
 def _may_settle(topology: Topology) -> bool:
     """Say whether a round depends on nothing but the one before."""
     links = [site.link for site in topology.sites]
@@ -102,11 +129,16 @@ class _Search:
     network: Network
     seed: int
     start_s: float
+    starts_ps: Int64Array | None = None
 
     def scheduler(self, rounds: RingRounds) -> Scheduler:
         """Return the excerpt of so many rounds, ready to be timed."""
         program = self.excerpt.program(self.shape, self.itemsize, rounds)
         traffic = Traffic.of(program, self.slicing)
+        if self.starts_ps is not None:
+            assert traffic.multiplicity is not None
+            own = replace(traffic.multiplicity, not_before_ps=self.starts_ps[traffic.src])
+            traffic = replace(traffic, multiplicity=own)
         return Scheduler(traffic, self.network, self.seed, self.start_s)
 
     def between_sites(self) -> Timeline:
@@ -120,7 +152,8 @@ class _Search:
         if before is None or self._are_far_apart(before):
             return None
         after = self._settle(before, self.excerpt.cells.ranks, reduce=False)
-        return after.timeline if after and after.holds() else None
+        told = self.starts_ps is None  # else the path to the end begins at some start
+        return after.timeline if after and after.holds(told=told) else None
 
     def together(self) -> Timeline | None:
         """Return a timeline in which ranks begin together where they would not settle otherwise."""
@@ -130,7 +163,7 @@ class _Search:
         sites = range(self.excerpt.sites) if self.excerpt.sites > 1 else ()
         last = {site: _last_of(before.timeline, site) for site in sites}
         after = self._settle(before, units, reduce=False, begin_with=last)
-        return after.timeline if after and after.holds() else None
+        return after.timeline if after and after.holds(told=True) else None
 
     def _are_far_apart(self, before: Shortened) -> bool:
         """Say whether ranks of a site begin to gather so far apart that it is long in settling.
@@ -184,6 +217,8 @@ class _Search:
         which the ring begins at all its ranks. ``heed``: look for disturbances.
         """
         rounds = self._at_first(strides, reduce=reduce)
+        if before is not None and begin_with is None and not any(rounds):
+            return before
         while True:
             known = self._rounds(before, rounds, reduce=reduce)
             if self._transfers(known) > (MOST_TRANSFERS if begin_with is None else MOST_TOGETHER):
@@ -293,8 +328,10 @@ class Assumed:
         return said
 
 
-def drawn_once(transfers: Transfers, network: Network) -> Assumed:
+def drawn_once(transfers: Transfers | Program, network: Network) -> Assumed:
     """Return how draws are made for the ``transfers`` of an excerpt on its ``network``."""
+    if not any(link.waves > 1 or can_be_late(link) for link in network.links.values()):
+        return Assumed()
     ends = np.stack([transfers.src, transfers.dst, transfers.channel])
     first = np.unique(ends, axis=1, return_index=True)[1]
     alike = connections_of(transfers)[first]
@@ -311,6 +348,16 @@ def drawn_once(transfers: Transfers, network: Network) -> Assumed:
 
 def _few(topology: Topology, excerpt: SymmetricPlan, *, strict_draws: bool) -> Topology:
     """Return ``topology`` with the ranks of ``excerpt``; refuse one whose ranks are not alike."""
+    check_alike(topology, strict_draws=strict_draws)
+    periods = zip(topology.sites, excerpt.periods, strict=True)
+    return replace(topology, sites=tuple(_few_ranks(site, period) for site, period in periods))
+
+
+def check_alike(topology: Topology, *, strict_draws: bool) -> None:
+    """Raise ArgumentError for links that serve one rank otherwise than those that sit alike.
+
+    With ``strict_draws``, those are also links that draw by chance.
+    """
     for trunk in topology.trunks:
         name = f"trunk {' - '.join(trunk.sites)}"
         if trunk.changes.any:
@@ -321,20 +368,20 @@ def _few(topology: Topology, excerpt: SymmetricPlan, *, strict_draws: bool) -> T
             raise _refusal(f"{name} has {trunk.link.waves} waves, on which streams are thrown")
         if strict_draws and can_be_late(trunk.link):
             raise _refusal(f"{name} has jitter or losses, drawn for each connection")
-    sites = tuple(
-        _few_ranks(site, period, strict_draws=strict_draws)
-        for site, period in zip(topology.sites, excerpt.periods, strict=True)
-    )
-    return replace(topology, sites=sites)
+    for site in topology.sites:
+        _check_site(site, strict_draws=strict_draws)
 
 
-def _few_ranks(site: Site, period: int, *, strict_draws: bool) -> Site:
-    """Return ``site`` with ``period`` ranks, after which its nodes come again."""
+def _check_site(site: Site, *, strict_draws: bool) -> None:
     if site.uplink_burst_bytes:
         raise _refusal(f"{site.name} has a token bucket, which serves who comes first")
     links = [site.link, *(node.link for node, _ in site.runs)]
     if strict_draws and any(map(can_be_late, links)):
         raise _refusal(f"links inside {site.name} have jitter or losses, drawn for each connection")
+
+
+def _few_ranks(site: Site, period: int) -> Site:
+    """Return ``site`` with ``period`` ranks, after which its nodes come again."""
     if len(site.nodes) == 1:
         return replace(site, nodes=(Node(period, site.nodes[0].link),))
     ((node, _), *others) = site.runs

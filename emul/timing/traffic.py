@@ -322,7 +322,7 @@ class Traffic(Transfers):
         )
 
 
-def connections_of(transfers: Transfers) -> Int64Array:
+def connections_of(transfers: Transfers | Program) -> Int64Array:
     """Return for how many connections each transfer stands: (transfers,)."""
     if transfers.multiplicity is None:
         return np.ones(len(transfers.src), dtype=np.int64)

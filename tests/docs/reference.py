@@ -29,7 +29,7 @@ CLASSES = {
     "world": ("How do I make a cluster?", ("World", "Settings")),
     "communicator": (
         "Which collectives are there, and how are they called?",
-        ("Group", "NoData", "Mesh"),
+        ("Group", "NoData", "Mesh", "CollapsedMesh"),
     ),
     "results": (
         "What does a call give back?",

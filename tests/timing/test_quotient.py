@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mesh_examples import FAR, NEAR, meshes
 
 from emul.errors import ArgumentError
 from emul.links import Link
@@ -14,25 +15,7 @@ from emul.timing.joint.simulation import JointSimulation
 from emul.timing.quotient import INNER, OUTER, MeshQuotient
 from emul.topology import Network, Node, Site, Topology, Trunk
 
-NEAR = (Link(1e9, 1e-6, 2e-6), Link(3e9, 0.0), Link(9e9, 2e-7, 1e-6))
-FAR = (Link(2e9, 1e-4), Link(12e9, 1e-5, 1e-6))
 ALGORITHM = {OUTER: "hierarchical", INNER: "ring"}
-
-
-@st.composite
-def meshes(draw):
-    """Sites of 8 to 64 ranks in replicas of 4 or 8 positions, in nodes that may differ inside."""
-    nodes = draw(st.sampled_from([(1,) * 4, (4,), (2, 2), (1, 3), (1,) * 8, (4, 4)]))
-    replicas = draw(st.sampled_from([(1, 1, 1), (2, 2, 2), (4, 2, 2), (6, 3, 3), (8, 4), (5,)]))
-    links = {n: draw(st.sampled_from(NEAR)) for n in nodes}
-    fabric = draw(st.sampled_from(NEAR))
-    sites = tuple(
-        Site(name, [Node(n, links[n]) for n in nodes] * each, fabric)
-        for name, each in zip("abc", replicas, strict=False)
-    )
-    pairs = [(a.name, b.name) for i, a in enumerate(sites) for b in sites[i + 1 :]]
-    trunks = tuple(Trunk(pair, draw(st.sampled_from(FAR))) for pair in pairs)
-    return Topology("mesh", sites, trunks), sum(nodes)
 
 
 acts = st.lists(

@@ -12,7 +12,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from emul.arrays import BoolArray, Int64Array
+from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.links import Link
 from emul.reading.brief import brief
 from emul.stacks import IDEAL, Stack
@@ -67,13 +67,32 @@ class LinkUse:
     __repr__ = brief
 
     @classmethod
+    def none(cls, network: Network) -> LinkUse:
+        """Return that of an operation that uses no link."""
+        sites, ports = network.n_sites, PORTS_PER_RANK * network.world_size
+        size = ports + sites * sites + 2 * sites
+        return cls(np.full(size, UNUSED_PS), np.full(size, -UNUSED_PS))
+
+    def take(self, ranks: Int32Array, own: LinkUse, later_ps: int) -> None:
+        """Add the use of their ports by ``ranks``, which alone is ``own``, so much later.
+
+        Rank i of ``own`` is rank ``ranks[i]`` here, and uses no trunk.
+        """
+        ports = (
+            PORTS_PER_RANK * ranks.astype(np.int64)[:, None] + np.arange(PORTS_PER_RANK)
+        ).ravel()
+        first_ps, last_ps = own.first_ps[: len(ports)], own.last_ps[: len(ports)]
+        used = first_ps < UNUSED_PS
+        self.first_ps[ports[used]] = first_ps[used] + later_ps
+        self.last_ps[ports[used]] = last_ps[used] + later_ps
+
+    @classmethod
     def of(cls, lines: Lines, growth: int = 1) -> LinkUse:
         """Return the use of links by the transfers ``lines``, each of ``growth`` slices."""
         network = lines.network
         sites, ports = network.n_sites, PORTS_PER_RANK * network.world_size
-        size = ports + sites * sites + 2 * sites
-        first = np.full(size, UNUSED_PS, dtype=np.int64)
-        last = np.full(size, -UNUSED_PS, dtype=np.int64)
+        unused = cls.none(network)
+        first, last = unused.first_ps, unused.last_ps
 
         def use(link: Int64Array, which: BoolArray, hop: int) -> None:
             np.minimum.at(first, link[which], lines.on_link_ps[which, hop])
@@ -134,16 +153,26 @@ class AloneTimes:
         lines: slice,
         origin: Origin | None,
         moments_of: Callable[[], Moments],
+        use: LinkUse | None = None,
     ) -> None:
-        """Take the times; ``moments_of`` tells those of the ranks, from the first start on."""
+        """Take the times; ``moments_of`` tells those of the ranks, from the first start on.
+
+        ``use``: of links, where that is known.
+        """
         self.done_ps = done_ps
         self.last_ps = int(done_ps.max(initial=0))
         self.timeline, self.lines, self.origin = timeline, lines, origin
         self.moments_of = cache(moments_of)  # which is kept without the timeline
+        self._use = use
 
-    @cached_property
+    @property
     def use(self) -> LinkUse:
         """The use of links."""
+        if self._use is None:
+            self._use = self._use_of_lines()
+        return self._use
+
+    def _use_of_lines(self) -> LinkUse:
         growth = int(self.timeline.transfers.growth[self.lines].max(initial=1))
         return LinkUse.of(Lines.of(self.timeline, self.lines, self.origin), growth)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emul.arrays import Float64Array, Int32Array, Int64Array
+from emul.plans import Multiplicity
 from emul.plans.runs import expand
 from emul.timing.effects.connection_table import (
     ConnectionTable,
@@ -33,6 +34,7 @@ class KnownConnections:
     """The connections between the ends with ``keys``, which rise; see drawn_delays.
 
     ``of`` (keys + 1,): the connection of each key, NOBODY where it is not followed, and at the end.
+    ``alike`` (keys,): of how many each is one; None where of one.
     ``table``: as of a transfer on each. ``seed``, ``windows``: as ConnectionTable takes them.
     """
 
@@ -42,10 +44,16 @@ class KnownConnections:
     keys: Int64Array
     of: Int32Array
     table: ConnectionTable
+    alike: Int64Array | None = None
 
     @classmethod
     def between(
-        cls, keys: Int64Array, network: Network, seed: int, windows: Float64Array | None
+        cls,
+        keys: Int64Array,
+        network: Network,
+        seed: int,
+        windows: Float64Array | None,
+        alike: Int64Array | None = None,
     ) -> KnownConnections:
         """Return the connections between ends with ``keys``, which rise."""
         src, dst, channel = ends_of(keys)
@@ -62,7 +70,7 @@ class KnownConnections:
             host_ps=nothing,
             completion_ps=nothing,
             call_ps=0,
-            multiplicity=None,
+            multiplicity=None if alike is None else Multiplicity(alike, nothing + 1, nothing),
             origin=None,
             growth=nothing,
         )
@@ -77,16 +85,26 @@ class KnownConnections:
             draws=None,
         )
         of = np.append(table.connection, np.int32(NOBODY))
-        return cls(network, seed, windows, keys, of, table)
+        return cls(network, seed, windows, keys, of, table, alike)
 
-    def including(self, keys: Int64Array) -> KnownConnections:
-        """Return the same with those of ``keys`` that are not known; some may be NOBODY."""
+    def including(self, keys: Int64Array, several: Multiplicity | None) -> KnownConnections:
+        """Return the same with those of ``keys`` that are not known; some may be NOBODY.
+
+        ``several``: of how many the transfers on them are one.
+        """
         place = np.searchsorted(self.keys, keys)
         known = np.append(self.keys, NOBODY)[place] == keys
         if known.all() or (keys[~known] == NOBODY).all():
             return self
         united = np.union1d(self.keys, keys[keys != NOBODY])
-        return KnownConnections.between(united, self.network, self.seed, self.windows)
+        alike = None
+        if several is not None or self.alike is not None:
+            alike = np.ones(len(united), dtype=np.int64)
+            alike[np.searchsorted(united, self.keys)] = 1 if self.alike is None else self.alike
+            if several is not None:
+                sent = keys != NOBODY
+                alike[np.searchsorted(united, keys[sent])] = several.connections[sent]
+        return KnownConnections.between(united, self.network, self.seed, self.windows, alike)
 
     def table_of(
         self, transfers: Transfers, keys: Int64Array, *, start_s: float, until_s: float, at_ps: int,

@@ -135,6 +135,11 @@ class Footprint:
         )
 
     @property
+    def size(self) -> int:
+        """The number of its transfers."""
+        return len(self.transfers.src)
+
+    @property
     def messages(self) -> MessageCounts:
         """The number of messages that it sends on each of its connections."""
         return MessageCounts.of(self.transfers)

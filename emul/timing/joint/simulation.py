@@ -214,7 +214,7 @@ class JointSimulation:
         return 0 if self._checkpoint is None else self._checkpoint.until_ps
 
     def _table_of(self, transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
-        self._known = self._known.including(self._graph.keys)
+        self._known = self._known.including(self._graph.keys, transfers.multiplicity)
         self._table = self._known.table_of(
             transfers,
             self._graph.keys,
