@@ -345,7 +345,8 @@ class World(Communicator):
         ``collapse(replicate=375, shard=800)``: replicas, each inside a site, and the ranks of a
         replica. Then the program is ``compute`` and calls along the axes of the mesh, several in
         flight if need be; clocks and moments are those of all ranks, as if each had been timed: to
-        the picosecond, and on trunks that several share within one for each transfer. All that
+        the picosecond, and on trunks that several share within one for each transfer. A call along
+        an axis is one row of the ``history``: the first to issue, the last to be done. All that
         tells ranks apart that sit alike is refused, and so are traces and critical paths, which are
         of transfers. Where links draw by chance, one draws for all that it stands for, and the runs
         say so; with ``strict_draws``, such links are refused.

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mesh_examples import FAR, NEAR, meshes
 
@@ -102,6 +102,20 @@ def ps(clocks_s):
 @given(meshes(), acts, st.sampled_from([None, Slicing(4096, 2)]))
 def test_a_program_by_few_ranks_has_the_clocks_moments_and_history_of_all(mesh, program, slicing):
     """To the picosecond where paths are a rank's own, and within one for each event on trunks."""
+    check(mesh, program, slicing)
+
+
+LONG = meshes([(1,) * 32, (2,) * 16], [(1, 1, 1), (2, 1)])
+
+
+@settings(max_examples=4)
+@given(LONG, acts, st.sampled_from([None, Slicing(4096, 2)]))
+def test_so_it_is_where_most_rounds_of_a_ring_are_left_out(mesh, program, slicing):
+    check(mesh, program, slicing)
+
+
+def check(mesh, program, slicing):
+    """Compare clocks, moments, a mark and the history."""
     few, full = both(*mesh, slicing)
     for number, act in enumerate(program):
         for side in (few, full):

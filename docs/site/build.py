@@ -47,7 +47,10 @@ CONTENTS = {
         "trust",
     ],
     "How to": [
-        *(f"howto/{name}" for name in ("outages", "sweeps", "pictures", "traces", "calibration")),
+        *(
+            f"howto/{name}"
+            for name in ("outages", "sweeps", "meshes", "pictures", "traces", "calibration")
+        ),
         "howto/stacks",
     ],
     "Reference": [
