@@ -42,6 +42,9 @@ __all__ = ["BusyPeriod"]
 MANY = 64
 """Collectives after which a busy period is tried to be ended even if some are not waited for."""
 
+FEW = 16
+"""The same where all were waited for, on links with a memory, which no busy period ends."""
+
 MANY_TRANSFERS = 4096
 """Transfers of a busy period after which finished collectives are let go of when it is timed. Those
 of ranks to themselves count too; timing so many takes some milliseconds."""
@@ -67,6 +70,7 @@ class BusyPeriod:
         self.last_of: dict[int, Issue] = {}
         self.arrivals: dict[Arrival, Arrive] = {}
         self.outstanding = 0
+        self.left: set[Operation] = set()  # when it was tried last
         self.next_tries = [MANY, 1]  # with some not waited for, and with none
         self.next_advance = MANY_TRANSFERS
 
@@ -197,9 +201,12 @@ class BusyPeriod:
         for operation in ended:
             operation.entry = None
         self.outstanding = sum(not operation.waited.all() for operation in self.operations)
-        # Look again when twice as much is under way: in all, that costs as much as once.
-        least = MANY if self.outstanding else 1
-        self.next_tries[not self.outstanding] = max(least, 2 * len(self.operations))
+        # Look again when as much has come as is there for long: in all, that costs as much as once.
+        # What came since the last look is let go of at the next one, and does not count.
+        before, self.left = self.left, set(self.operations)
+        least = MANY if self.outstanding else FEW if self.have_memory else 1
+        news = max(least, len(before & self.left))
+        self.next_tries[not self.outstanding] = len(self.operations) + news
         return entries
 
     @property

@@ -57,6 +57,21 @@ def test_memory_does_not_grow_with_collectives_that_have_passed(monkeypatch):
     assert len(world.history) == 100
 
 
+def test_of_many_that_stay_in_flight_few_looks_are_taken(world, monkeypatch):
+    looks, end = [], BusyPeriod.end
+
+    def counted(period):
+        looks.append(len(period.operations))
+        return end(period)
+
+    monkeypatch.setattr(BusyPeriod, "end", counted)
+    groups = [world.group([0, 1]), world.group([1, 2])]
+    for number in range(600):
+        groups[number % 2].all_reduce(ones(2, 8), algorithm="ring", async_op=True)
+    assert 3 < len(looks) < 10
+    assert looks == sorted(set(looks))
+
+
 def test_no_timeline_hangs_on_an_operation_that_has_passed(world, monkeypatch):
     monkeypatch.setattr("emul.runtime.alone_period.KEPT", 1)
     monkeypatch.setattr("emul.runtime.history.KEPT_TRANSFERS", 1)
