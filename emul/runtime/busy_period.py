@@ -204,10 +204,18 @@ class BusyPeriod:
         # Look again when as much has come as is there for long: in all, that costs as much as once.
         # What came since the last look is let go of at the next one, and does not count.
         before, self.left = self.left, set(self.operations)
-        least = MANY if self.outstanding else FEW if self.have_memory else 1
-        news = max(least, len(before & self.left))
+        news = max(self._least_news(may_be_dropped), len(before & self.left))
         self.next_tries[not self.outstanding] = len(self.operations) + news
         return entries
+
+    def _least_news(self, may_be_dropped: bool) -> int:
+        """Return how many collectives have to come at least before it is looked at again.
+
+        Where links change, each call asks for an outcome in any case.
+        """
+        if self.outstanding:
+            return MANY
+        return 1 if may_be_dropped or self.footprints.planner.changes else FEW
 
     @property
     def _gap_ps(self) -> int:
