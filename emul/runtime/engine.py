@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import count
+from threading import Thread, current_thread
 from weakref import WeakValueDictionary
 
 from emul.arrays import Int32Array
@@ -63,6 +66,7 @@ class Engine:
         self.messages = Messages(topology, self.clocks, self.planner_of, self.numbers)
         self.record = record
         self.cast: Cast | None = None
+        self._awaiting: set[Thread] = set()
         if waits:
             self.wall.begin()  # measures the margin of waits, once in a process
 
@@ -107,10 +111,33 @@ class Engine:
         """Return the moment of the monotonic clock at which a call begins."""
         return self.wall.begin() if self.waits else now_ns()
 
-    def set_out(self, started_ns: int) -> None:
-        """Let the wall clock count anew from ``started_ns`` if nothing is being waited for."""
-        if not self.clocks.outstanding:
-            self.wall.start(started_ns, self.clocks.moment_ps())
+    @contextmanager
+    def awaiting(self, started_ns: int | None = None) -> Iterator[None]:
+        """Let a thread go by the wall clock, which no other thread sets anew meanwhile.
+
+        It counts anew from ``started_ns`` if nothing is being waited for: what all ranks have
+        waited for on the modelled clock may be due long after on this one. On the virtual clock
+        nothing happens.
+        """
+        if not self.waits:
+            yield
+            return
+        thread = current_thread()
+        self.clocks.hold()
+        try:
+            if started_ns is not None and not (self.clocks.outstanding or self._others(thread)):
+                self.wall.start(started_ns, self.clocks.moment_ps())
+            self._awaiting.add(thread)
+        finally:
+            self.clocks.let_in()
+        try:
+            yield
+        finally:
+            self._awaiting.discard(thread)
+
+    def _others(self, thread: Thread) -> bool:
+        """Say whether another thread goes by the wall clock; none does in a child of a fork."""
+        return any(each is not thread and each.is_alive() for each in self._awaiting)
 
     def restart(self) -> None:
         """Begin a new line of time."""
@@ -124,11 +151,10 @@ class Engine:
 
     def compute(self, seconds: float, ranks: Int32Array | None) -> None:
         """Let modelled compute pass on ``ranks``, or on all; on the wall clock, wait for it."""
-        if self.waits:
-            self.set_out(now_ns())
-        self.clocks.compute(round(seconds * PS_PER_S), ranks)
-        if self.waits:
-            self.wall.wait(self.clocks.moment_ps(ranks))
+        with self.awaiting(now_ns()):
+            self.clocks.compute(round(seconds * PS_PER_S), ranks)
+            if self.waits:
+                self.wall.wait(self.clocks.moment_ps(ranks))
 
 
 def _planner(

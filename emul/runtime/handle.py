@@ -80,6 +80,10 @@ class Handle:
         TimeLimitError for one whose time has no end; LagError where the return is later than a
         strict World allows; and the error of the arithmetic, if it failed.
         """
+        with self._engine.awaiting():
+            return self._waited(ranks)
+
+    def _waited(self, ranks: Iterable[int] | None) -> Run:
         engine, clocks, operation = self._engine, self._engine.clocks, self._operation
         some = self._part if ranks is None else self._chosen(operation, ranks)
         clocks.wait(operation, some)

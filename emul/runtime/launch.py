@@ -66,14 +66,13 @@ class _Call(NamedTuple):
             operation,
         )
 
-    def set_out(self) -> int:
+    def begun_ns(self) -> int:
         """Return the start of the call on the wall clock; before it, find a dilation if asked."""
-        engine, started_ns = self.member.engine, self.started_ns
-        if engine.wall.undecided:
-            engine.wall.rehearse(self.work, self.prepared.prediction.timeline)
-            started_ns = now_ns()
-        engine.set_out(started_ns)
-        return started_ns
+        wall = self.member.engine.wall
+        if not wall.undecided:
+            return self.started_ns
+        wall.rehearse(self.work, self.prepared.prediction.timeline)
+        return now_ns()
 
 
 def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns: int) -> Run:
@@ -120,13 +119,15 @@ def issue(request: Request, member: Member, ops: Ops, buffers: Buffers, started_
     engine, work = member.engine, call.work
     try:
         if engine.waits:
-            timeline = call.prepared.prediction.timeline
-            pending = engine.wall.set_about(work, timeline, call.set_out())
+            begun_ns, timeline = call.begun_ns(), call.prepared.prediction.timeline
+            with engine.awaiting(begun_ns):
+                pending = engine.wall.set_about(work, timeline, begun_ns)
+                operation = engine.clocks.issue(member, call.prepared)
         else:
             output = work.perform()
             times = CallTimes.at_once(call.started_ns, now_ns(), 0.0)
             pending = Pending(None, Result(output, times))
-        operation = engine.clocks.issue(member, call.prepared)
+            operation = engine.clocks.issue(member, call.prepared)
     except BaseException:
         buffers.restore()
         raise
@@ -154,14 +155,15 @@ def _prepared(
 
 
 def _on_time(call: _Call) -> Run:
-    engine, member, started_ns = call.member.engine, call.member, call.set_out()
+    engine, member, begun_ns = call.member.engine, call.member, call.begun_ns()
     clocks, timeline = engine.clocks, call.prepared.prediction.timeline
-    in_steps = not member.number and clocks.at_rest()
-    result = engine.wall.carry_out(call.work, timeline, started_ns, in_steps=in_steps)
-    operation = clocks.issue(member, call.prepared)
-    clocks.wait(operation)
-    done = call.run_of(result, operation)
-    engine.wall.hand_over(operation.name, result.call_times, clocks.moment_ps(member.ranks))
+    with engine.awaiting(begun_ns):
+        in_steps = not member.number and clocks.at_rest()
+        result = engine.wall.carry_out(call.work, timeline, begun_ns, in_steps=in_steps)
+        operation = clocks.issue(member, call.prepared)
+        clocks.wait(operation)
+        done = call.run_of(result, operation)
+        engine.wall.hand_over(operation.name, result.call_times, clocks.moment_ps(member.ranks))
     clocks.check(operation)
     return done
 
@@ -172,9 +174,8 @@ def send(engine: Engine, envelope: Envelope, x: object, started_ns: int, *, wait
     ``waits``: whether the caller will wait for it at once.
     """
     parcel = Parcel.of(x, lambda x: engine.ops_taking(x).arrays)
-    if engine.waits:
-        engine.set_out(started_ns)
-    message = engine.messages.send(envelope, parcel, waits=waits)
+    with engine.awaiting(started_ns):
+        message = engine.messages.send(envelope, parcel, waits=waits)
     return _handle_of(engine, message, envelope.src, started_ns, lambda: None)
 
 
@@ -187,9 +188,8 @@ def receive(
         if out is not None:
             parcel.fitting(out)
 
-    if engine.waits:
-        engine.set_out(started_ns)
-    message = engine.messages.receive(envelope, check, waits=waits)
+    with engine.awaiting(started_ns):
+        message = engine.messages.receive(envelope, check, waits=waits)
 
     def received() -> object:
         assert message.parcel is not None

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -217,6 +218,37 @@ def test_waits_of_several_threads_overlap(monkeypatch):
         stop(thread)
     assert len(ended) == 4
     assert world.lag.arrivals == 0
+
+
+def test_calls_of_other_threads_count_on_from_those_that_wait(monkeypatch):
+    """The second call of the same ranks ends two calls after the first began, on both clocks."""
+    world, due = World("one-campus", clock="wall", dilation=1e9), []
+    modelled_s = world.predict("all_reduce", 6).time_s
+    waiting = threading.Semaphore(0)
+
+    def wait(due_ns, realtime):
+        due.append(due_ns)
+        waiting.release()
+        return wait_until(due_ns)
+
+    def call():
+        with pytest.raises(StopError):
+            world.all_reduce(ONES)
+
+    monkeypatch.setattr("emul.wall.clock.wait_until", wait)
+    threads = [threading.Thread(target=call) for _ in "123"]
+    for thread in threads:
+        thread.start()
+        waiting.acquire()
+    for thread in threads:
+        stop(thread)
+    for earlier, later in pairwise(due):
+        assert (later - earlier) / 1e18 == pytest.approx(modelled_s, rel=1e-9)
+    before_ns, last = now_ns(), threading.Thread(target=call)  # nobody waits any more
+    last.start()
+    waiting.acquire()
+    stop(last)
+    assert before_ns <= due[-1] - modelled_s * 1e18 <= now_ns()
 
 
 PROCESSES = """
