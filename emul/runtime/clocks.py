@@ -357,10 +357,11 @@ class RankClocks:
                 for entry in period.end():
                     self._pass(entry)
             return
-        if not period.may_have_ended:
-            return
-        # Links that draw need no new simulation, but for one whose moments fit.
         may_be_dropped = ALONE and not self._have_memory
+        # Links that draw need no new simulation, but for one whose moments fit: look there.
+        is_far = may_be_dropped and not period.outstanding and period.computed_ps.min() > FAR_PS
+        if not (is_far or period.may_have_ended):
+            return
         may_be_dropped &= not self._is_joint or bool(period.clocks_ps().min() > FAR_PS)
         for entry in period.end(may_be_dropped=may_be_dropped):
             self._pass(entry)
