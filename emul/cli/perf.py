@@ -183,10 +183,9 @@ FILES: Outputs[PerfResult] = Outputs(
     option(
         "--clock",
         type=CLOCK,
-        default="wall",
-        show_default=True,
         metavar="wall|virtual",
-        help="wall: wait for the links. virtual: only compute the time.",
+        help="wall (the default): wait for the links. virtual (with --no-data always): only "
+        "compute the time.",
     ),
     option(
         "--no-data",
@@ -248,6 +247,7 @@ def perf(**asked: Any) -> None:
     from emul.cli.perf_setup import check_asked, counts_of, sweep_of
     from emul.cli.perf_sheet import sheet_of
 
+    asked["clock"] = asked["clock"] or ("virtual" if asked["no_data"] else "wall")
     FILES.check(asked, [asked["topology"] or "", file_read(asked["algorithm"]), asked["stack"]])
     check_asked(asked)
     document = document_asked(asked, asked["algorithm"])

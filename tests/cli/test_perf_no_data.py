@@ -74,9 +74,20 @@ def test_a_plan_from_a_file_needs_no_data_either(tmp_path):
 
 
 def test_without_data_nobody_can_wait():
-    result = CliRunner().invoke(main, ["perf", "--no-data"])
+    result = CliRunner().invoke(main, ["perf", "--no-data", "--clock", "wall"])
     assert result.exit_code == 2
     assert "--no-data with --clock wall: needed --clock virtual" in result.output
+
+
+def test_without_data_the_clock_is_virtual():
+    sizes = ["-b", "1K", "-e", "1K"]
+    alone, named = (
+        CliRunner().invoke(main, ["perf", "--no-data", *clock, *sizes])
+        for clock in ([], ["--clock", "virtual"])
+    )
+    assert alone.exit_code == 0
+    assert "clock virtual" in alone.output
+    assert alone.output == named.output
 
 
 @pytest.mark.parametrize("collective", ["reduce_scatter", "all_gather"])
