@@ -17,25 +17,15 @@ from emul.report.closing import (
     closing_of,
 )
 from emul.runtime.prediction import Prediction, by_reason
-from emul.timing import Assumed
+from emul.timing import Assumed, terms
 from emul.units import format_bytes, format_factor, format_time, times_as_long
 from emul.world import World
 
 __all__ = ["MEANINGS", "closing_words", "overflow_sentence", "sentences"]
 
 
-MEANINGS: Mapping[str, str] = {
-    "share": "sending at {rate}",
-    "window": "held back by windows",
-    "gap": "held back by gaps between slices",
-    "loss": "held back by losses",
-    "outage": "in outages",
-    "queue": "behind others' packets",
-    "latency": "under way",
-    "jitter": "jitter",
-    "overhead": "overhead",
-}
-"""The meaning of each term of a critical path's segments, in the order in which they are told."""
+MEANINGS: Mapping[str, str] = terms.MEANINGS | {"share": f"{terms.MEANINGS['share']} at {{rate}}"}
+"""The meaning of each term where the rate of the link is known."""
 
 PLURAL = ("NICs of ", "node links of ", "the hosts")
 """How the names of places begin that are several things."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from emul.reading.brief import brief, one_line
-from emul.timing import OTHERS
+from emul.timing import OTHERS, terms
 from emul.units import PS_PER_S, counted, format_time
 
 __all__ = ["COMPUTE", "NOT_KEPT", "PathPart", "PathRow", "ProgramPath"]
@@ -22,15 +22,7 @@ NOT_KEPT = "not kept"
 
 MEANINGS = {
     COMPUTE: "computing",
-    "share": "sending",
-    "window": "held back by windows",
-    "gap": "held back by gaps between slices",
-    "loss": "held back by losses",
-    "outage": "in outages",
-    "queue": "behind others' packets",
-    "latency": "under way",
-    "jitter": "jitter",
-    "overhead": "overhead",
+    **terms.MEANINGS,
     OTHERS: "in front of a link in use by other operations",
     NOT_KEPT: "in operations whose transfers are no longer kept",
 }
