@@ -75,7 +75,6 @@ class RankClocks:
         whose planner it is, where they play the parts of all.
         """
         self._cast = cast
-        self._record = Record(planner.topology.world_size, keeps_all=keeps_all)
         self._keeps_all = keeps_all
         self.planner = planner
         self.size = planner.topology.world_size
@@ -83,8 +82,13 @@ class RankClocks:
         _LIVING.add(self)
         self._footprints = Footprints(planner)
         self._timer = Timer(self._time_alone, changes=planner.changes)
-        self._history = History()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with all ranks at moment 0, nothing in flight and nothing passed."""
         self._is_untouched = True  # no operation was ever issued
+        self._history = History()
+        self._record = Record(self.size, keeps_all=self._keeps_all)
         self._period: AlonePeriod | BusyPeriod = self._alone(0, _zeros(self.size))
 
     def restart(self) -> None:
@@ -96,10 +100,7 @@ class RankClocks:
                     operation.failure = operation.failed
                 operation.settle(partial(period.moments_of, operation))
             self._footprints.restart()
-            self._is_untouched = True
-            self._history = History()
-            self._record = Record(self.size, keeps_all=self._keeps_all)
-            self._period = self._alone(0, _zeros(self.size))
+            self._begin()
 
     @cached_property
     def _have_memory(self) -> bool:

@@ -115,9 +115,9 @@ class Engine:
     def awaiting(self, started_ns: int | None = None) -> Iterator[None]:
         """Let a thread go by the wall clock, which no other thread sets anew meanwhile.
 
-        It counts anew from ``started_ns`` if nothing is being waited for: what all ranks have
-        waited for on the modelled clock may be due long after on this one. On the virtual clock
-        nothing happens.
+        It counts anew from ``started_ns`` if nothing is being waited for: a moment that all ranks
+        have waited for on the modelled clock may be due long after on this one. On the virtual
+        clock nothing happens.
         """
         if not self.waits:
             yield

@@ -84,10 +84,10 @@ def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns
     when the end is later than a strict World allows.
     """
     call = _prepared(request, member, ops, buffers, started_ns)
-    clocks = member.engine.clocks
-    early = _failing(call) if member.planner.changes else None
+    clocks, waits = member.engine.clocks, member.engine.waits
+    early = _failing(call) if member.planner.changes and not waits else None
     try:
-        if member.engine.waits:
+        if waits:
             return _on_time(call)
         output = call.work.perform()
     except BaseException:
@@ -99,17 +99,15 @@ def run(request: Request, member: Member, ops: Ops, buffers: Buffers, started_ns
     return call.run_of(Result(output, times), operation)
 
 
-def _failing(call: _Call) -> Operation | None:
+def _failing(call: _Call) -> Operation:
     """Return the operation of a call that may fail, waited for before any arithmetic.
 
-    On the wall clock there is none yet. Raises OutageError where it has failed.
+    Raises OutageError where it has failed.
     """
-    engine = call.member.engine
-    if engine.waits:
-        return None
-    operation = engine.clocks.issue(call.member, call.prepared)
-    engine.clocks.wait(operation)
-    engine.clocks.check(operation)
+    clocks = call.member.engine.clocks
+    operation = clocks.issue(call.member, call.prepared)
+    clocks.wait(operation)
+    clocks.check(operation)
     return operation
 
 
