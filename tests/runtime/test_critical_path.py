@@ -143,14 +143,19 @@ def test_messages_of_one_sender_go_one_after_the_other():
     assert [row.number for row in path.rows] == [1, 0]
 
 
-def test_an_eager_message_waits_for_the_port_and_the_connection_that_those_before_it_use():
-    # Open MPI copies 4000 bytes when it is called, 20 us each; a message then takes 31 us of
-    # overhead and 4 ps of bytes on its port, and 40 us on the trunk.
-    world = two_ranks(stack="openmpi")
+def send_three(world):
+    """Let rank 0 send three messages of 4000 bytes at once, and rank 1 receive them."""
     for _ in range(3):
         world.send(NoData(4000, "uint8"), 0, 1, async_op=True)
     for _ in range(3):
         world.recv(0, 1)
+
+
+def test_an_eager_message_waits_for_the_port_and_the_connection_that_those_before_it_use():
+    # Open MPI copies 4000 bytes when it is called, 20 us each; a message then takes 31 us of
+    # overhead and 4 ps of bytes on its port, and 40 us on the trunk.
+    world = two_ranks(stack="openmpi")
+    send_three(world)
     us = PS_PER_S // 10**6
     port_ps, trunk_ps, ready_ps = 31 * us + 4, 40 * us, 60 * us
     on_port_ps = 20 * us + 2 * port_ps
@@ -190,10 +195,7 @@ def test_a_message_in_the_run_of_those_before_is_told_its_own_part(waves):
     transport = Transport(loss=0.02, recovery="cubic", mtu_bytes=1500.0, streams=waves)
     trunk = replace(TRUNK, transport=transport, waves=waves)
     world = World(sites_of_one(lambda a, b: trunk, 2), stack="openmpi")
-    for _ in range(3):
-        world.send(NoData(4000, "uint8"), 0, 1, async_op=True)
-    for _ in range(3):
-        world.recv(0, 1)
+    send_three(world)
     spent = world.critical_path().by_term_ps()
     us = PS_PER_S // 10**6
     assert spent["loss"] > 800 * us
@@ -205,10 +207,7 @@ def test_a_message_in_the_run_of_those_before_is_held_by_its_own_windows_alone()
     # Of 4000 bytes, 3000 leave in 30 us; the others when the window is back, after 6 ms.
     trunk = replace(TRUNK, transport=Transport(window_bytes=3000.0))
     world = World(sites_of_one(lambda a, b: trunk, 2), stack="openmpi")
-    for _ in range(3):
-        world.send(NoData(4000, "uint8"), 0, 1, async_op=True)
-    for _ in range(3):
-        world.recv(0, 1)
+    send_three(world)
     spent = world.critical_path().by_term_ps()
     us = PS_PER_S // 10**6
     assert (spent["window"], spent["share"]) == (5970 * us, 40 * us)
