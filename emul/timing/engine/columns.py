@@ -1,7 +1,7 @@
 """The columns of compiled objects that a checkpoint keeps, as their classes name them.
 
-Each class lists all its attributes in ``STATE``, by what they are columns of: transfers, which are
-numbered anew when some are let go of, or anything that stays; a star marks numbers of transfers.
+Each class lists all its attributes in ``STATE``, by their rows: transfers, which are numbered anew
+when some are let go of, or anything that stays; a star marks numbers of transfers.
 Attributes that are given to the object, or made anew, are listed as such.
 """
 
@@ -59,7 +59,7 @@ class Columns:
         ]
 
     def restore(self, saved: Saved, rows: Rows = ALL) -> None:
-        """Write what was saved into ``rows``, of those columns that are not empty."""
+        """Write the saved columns into ``rows``, of those columns that are not empty."""
         for (array, _), values in zip(self.arrays, saved, strict=True):
             if len(values) and len(array):
                 array[rows] = values

@@ -1,4 +1,4 @@
-"""All connections that a joint simulation has ever seen: what they are, and how they are numbered.
+"""All connections that a joint simulation has ever seen, and how they are numbered.
 
 They are few, and the same again and again, while transfers come and go. So their part of the table
 of effects is made once, and again when a new one is seen. Their order is that of a collective

@@ -94,7 +94,7 @@ class JointSimulation:
             self._clocks_ps = self._after(op, self._clocks_ps)
 
     def _begin(self, op: Issue | Attach) -> None:
-        """Forget what a further operation may change."""
+        """Forget all that a further operation may change."""
         self._raise_bound()
         for arrive in op.arrivals:
             del self._arrived_ps[arrive]
@@ -186,7 +186,7 @@ class JointSimulation:
         return self.let_go()
 
     def let_go(self) -> list[Issue]:
-        """Drop what was over when the last outcome was asked before; return the collectives.
+        """Drop all that was over when the last outcome was asked before; return the collectives.
 
         That costs little where ``advance`` would have to look anew.
         """
@@ -201,7 +201,7 @@ class JointSimulation:
         return passed.over
 
     def _pass(self, simulation: Simulation, until_ps: int) -> None:
-        """Take a simulation to ``until_ps``, and note what is over then, and how it stands."""
+        """Take a simulation to ``until_ps``; note those that are over then, and how it stands."""
         simulation.advance(until_ps)
         kept, over = self._graph.kept(simulation.over())
         gone = set(over)
