@@ -162,6 +162,15 @@ def test_what_keeps_the_arithmetic_from_its_end_is_told_by_wait(held):
     assert (held.all_reduce(x, async_op=True).wait().output == 4).all()
 
 
+@pytest.fixture
+def heeded():
+    """SIGINT raises KeyboardInterrupt, also where it is ignored, as in jobs of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_an_interrupt_ends_a_wait_for_the_arithmetic(held):
     handle, late_s = held.all_reduce(ones(4), async_op=True), []
 
