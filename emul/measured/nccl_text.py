@@ -44,7 +44,7 @@ def is_nccl_text(source: LogSource) -> bool:
 
 
 @dataclass
-class ProgramRun:
+class NcclRun:
     """One run of a program: the words of its head, and its lines, as far as they are read.
 
     ``heads`` counts the processes that print a head of their own, all in one log.
@@ -92,7 +92,7 @@ def read_nccl_text(source: LogSource, hints: Hints) -> Log:
                (*notes, *_unclosed(runs, source)))  # fmt: skip
 
 
-def _unclosed(runs: list[ProgramRun], source: LogSource) -> Iterator[str]:
+def _unclosed(runs: list[NcclRun], source: LogSource) -> Iterator[str]:
     for run in runs:
         if not (run.ended and run.checked):
             yield (
@@ -101,9 +101,9 @@ def _unclosed(runs: list[ProgramRun], source: LogSource) -> Iterator[str]:
             )
 
 
-def _runs(source: LogSource, partial: bool) -> Iterator[ProgramRun]:
+def _runs(source: LogSource, partial: bool) -> Iterator[NcclRun]:
     """Yield the runs of a log, each of which must have come to its end."""
-    run, program = ProgramRun(Place(source.path, 1)), ""
+    run, program = NcclRun(Place(source.path, 1)), ""
     closings = sum(1 for line in source.lines if END.search(line))
     heads = sum(1 for line in source.lines if RUN.search(line))
     for place, line in source.numbered():
@@ -114,7 +114,7 @@ def _runs(source: LogSource, partial: bool) -> Iterator[ProgramRun]:
         if begins and not mixed:
             if run.begun:
                 yield _closed(run, place, partial)
-            run = ProgramRun(place)
+            run = NcclRun(place)
         if begins:
             run.heads, heads = run.heads + 1, heads - 1
             run.processes = int(begins[1]) * int(begins[2])
@@ -123,12 +123,12 @@ def _runs(source: LogSource, partial: bool) -> Iterator[ProgramRun]:
         if END.search(line):
             run.ended, closings = True, closings - 1
             yield _closed(run, place, partial)
-            run, program = ProgramRun(place), ""
+            run, program = NcclRun(place), ""
     if run.begun:
         yield _closed(run, source.end, partial)
 
 
-def _closed(run: ProgramRun, place: Place, partial: bool) -> ProgramRun:
+def _closed(run: NcclRun, place: Place, partial: bool) -> NcclRun:
     """Return a run at its end; one that has not come to its closing lines is refused."""
     run.close_table()
     _check_processes(run)
@@ -139,7 +139,7 @@ def _closed(run: ProgramRun, place: Place, partial: bool) -> ProgramRun:
     return run
 
 
-def _check_processes(run: ProgramRun) -> None:
+def _check_processes(run: NcclRun) -> None:
     """Refuse the log of several processes that do not know of each other."""
     numbers = [number for number, _, _ in run.ranks]
     times = max(run.heads, numbers.count(0))
@@ -152,7 +152,7 @@ def _check_processes(run: ProgramRun) -> None:
         )
 
 
-def _read_line(run: ProgramRun, line: str, place: Place, source: LogSource, partial: bool) -> None:
+def _read_line(run: NcclRun, line: str, place: Place, source: LogSource, partial: bool) -> None:
     ranks, header = RANK.findall(line), HEADER.search(line)
     if ranks:
         run.ranks += [(int(rank), int(group or 0), host) for rank, group, host in ranks]
@@ -174,14 +174,14 @@ def _read_line(run: ProgramRun, line: str, place: Place, source: LogSource, part
         source.leave_out(place.line, NO_HEADING)
 
 
-def _of_table(run: ProgramRun, table: NcclTable, line: str, place: Place) -> str:
+def _of_table(run: NcclRun, table: NcclTable, line: str, place: Place) -> str:
     """Return the part of a line that belongs to the rows: behind the units, before the closing."""
     if UNITS.search(line):
         return _behind_units(table, line, place)
     return _of_closing(run, line, place)
 
 
-def _of_closing(run: ProgramRun, line: str, place: Place) -> str:
+def _of_closing(run: NcclRun, line: str, place: Place) -> str:
     """Return the part of a line before the closing lines, having read whether all is right."""
     wrong, end = WRONG.search(line), END.search(line)
     if wrong:
@@ -212,13 +212,13 @@ def _behind_units(table: NcclTable, line: str, place: Place) -> str:
     return behind if table.pattern.search(behind) else ""
 
 
-def _hosts(run: ProgramRun) -> tuple[int, ...]:
+def _hosts(run: NcclRun) -> tuple[int, ...]:
     """Return the ranks of each host, of nothing where not all lines of ranks can be read."""
     hosts = [(group, host) for _, group, host in run.ranks]
     return () if _missing_rank(run) else nccl_names.ranks_of_hosts(hosts, run.first)
 
 
-def _missing_rank(run: ProgramRun) -> EmulError | None:
+def _missing_rank(run: NcclRun) -> EmulError | None:
     """Return the error for a rank whose line cannot be read; the lines give the world size."""
     numbers = {number for number, _, _ in run.ranks}
     missing = [number for number in range(len(numbers)) if number not in numbers]
@@ -235,7 +235,7 @@ def _missing_rank(run: ProgramRun) -> EmulError | None:
     return None
 
 
-def _measurements(run: ProgramRun, source: LogSource, hints: Hints) -> tuple[Measurement, ...]:
+def _measurements(run: NcclRun, source: LogSource, hints: Hints) -> tuple[Measurement, ...]:
     """Return the measurements of a run; lines of 0 bytes, which move nothing, are left out."""
     rows = [row for row in run.rows if row.size_bytes]
     if not rows:

@@ -18,11 +18,11 @@ from emul.programs.groups import RankGroup
 __all__ = [
     "Call",
     "Came",
-    "Collective",
+    "CollectiveMeeting",
     "Communicators",
-    "Message",
-    "Messages",
-    "Operation",
+    "Meeting",
+    "MessageMeeting",
+    "MessageMeetings",
     "UnlikeError",
 ]
 
@@ -53,13 +53,13 @@ class Came(NamedTuple):
 class UnlikeError(Exception):
     """A rank came to an ``operation`` with another call than the ranks before it."""
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: Meeting) -> None:
         """Take the operation."""
         super().__init__(str(operation))
         self.operation = operation
 
 
-class Operation(ABC):
+class Meeting(ABC):
     """One operation, from the first rank that comes to it.
 
     ``issued``: the operation of the clocks, None as long as other ranks have to come first.
@@ -81,7 +81,7 @@ class Operation(ABC):
         """Return in words which ranks have not come."""
 
 
-class Collective(Operation):
+class CollectiveMeeting(Meeting):
     """Operation ``number`` of a communicator, counted from 0.
 
     ``arrivals``: of the ranks that came, by the clocks; ``missing``: the number of the others.
@@ -89,7 +89,7 @@ class Collective(Operation):
 
     __slots__ = ("arrivals", "communicator", "missing", "number", "rows")
 
-    def __init__(self, communicator: Communicator, number: int, came: Came) -> None:
+    def __init__(self, communicator: CollectiveMeetings, number: int, came: Came) -> None:
         """Take the call of the first rank that came."""
         super().__init__(came)
         self.arrivals: list[object] = []
@@ -152,7 +152,7 @@ def _call(
     return Call(shape, dtype_named(dtype).itemsize, op, algorithm, root)
 
 
-class Communicator:
+class CollectiveMeetings:
     """The ranks of a group, and how many operations each has issued on it."""
 
     def __init__(self, group: RankGroup, ranks: tuple[int, ...]) -> None:
@@ -161,15 +161,15 @@ class Communicator:
         self.ranks = ranks
         self.members: Collection[int] = frozenset(ranks)
         self.issued: dict[int, int] = {}
-        self.open: dict[int, Collective] = {}
+        self.open: dict[int, CollectiveMeeting] = {}
 
-    def came(self, came: Came) -> Collective:
+    def came(self, came: Came) -> CollectiveMeeting:
         """Return the operation to which a rank came; raises UnlikeError."""
         number = self.issued.get(came.rank, 0)
         self.issued[came.rank] = number + 1
         operation = self.open.get(number)
         if operation is None:
-            operation = self.open[number] = Collective(self, number, came)
+            operation = self.open[number] = CollectiveMeeting(self, number, came)
         assert isinstance(came.act, Issue)
         operation.take(came.rank, came.act)
         return operation
@@ -181,27 +181,27 @@ class Communicators:
     def __init__(self, world_size: int) -> None:
         """Begin with none."""
         self.world_size = world_size
-        self._by_group: dict[RankGroup, Communicator] = {}
+        self._by_group: dict[RankGroup, CollectiveMeetings] = {}
 
-    def of(self, group: RankGroup, rank: int) -> Communicator:
+    def of(self, group: RankGroup, rank: int) -> CollectiveMeetings:
         """Return the communicator of ``group``, which ``rank`` must be of: ProgramError."""
         found = self._by_group.get(group)
         if found is None:
             ranks = tuple(range(self.world_size)) if group.ranks is None else group.ranks
             if ranks[-1] >= self.world_size:
                 raise ProgramError(f"{group}: needed ranks from 0 to {self.world_size - 1}")
-            found = self._by_group[group] = Communicator(group, ranks)
+            found = self._by_group[group] = CollectiveMeetings(group, ranks)
         if rank not in found.members:
             raise ProgramError(f"{group}: needed a group with rank {rank}, which uses it")
         return found
 
-    def open(self) -> Iterator[Collective]:
+    def open(self) -> Iterator[CollectiveMeeting]:
         """Yield the operations to which not all ranks have come."""
         for communicator in self._by_group.values():
             yield from communicator.open.values()
 
 
-class Message(Operation):
+class MessageMeeting(Meeting):
     """A message from one rank to another, of which one end has come, or both."""
 
     __slots__ = ("dst", "src")
@@ -225,14 +225,14 @@ class Message(Operation):
         return f"for which rank {self.src} has no send"
 
 
-class Messages:
+class MessageMeetings:
     """The messages of which one end has come, in the order in which they were begun."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._open: dict[tuple[RankGroup, int, int, int], deque[Message]] = {}
+        self._open: dict[tuple[RankGroup, int, int, int], deque[MessageMeeting]] = {}
 
-    def came(self, came: Came) -> Message:
+    def came(self, came: Came) -> MessageMeeting:
         """Return the message to which a rank came; raises UnlikeError for another size."""
         act = came.act
         assert isinstance(act, Send | Recv)
@@ -241,7 +241,7 @@ class Messages:
         key = act.group, src, dst, act.tag
         waiting = self._open.get(key)
         if waiting is None or isinstance(waiting[0].came.act, Send) == is_send:
-            message = Message(src, dst, came)
+            message = MessageMeeting(src, dst, came)
             self._open.setdefault(key, deque()).append(message)
             return message
         message = waiting.popleft()
@@ -251,7 +251,7 @@ class Messages:
             raise UnlikeError(message)
         return message
 
-    def open(self) -> Iterator[Message]:
+    def open(self) -> Iterator[MessageMeeting]:
         """Yield the messages of which one end has not come."""
         for waiting in self._open.values():
             yield from waiting

@@ -18,10 +18,10 @@ from emul.programs.groups import RankGroup
 from emul.programs.meeting import (
     Call,
     Came,
-    Collective,
+    CollectiveMeeting,
     Communicators,
-    Messages,
-    Operation,
+    Meeting,
+    MessageMeetings,
     UnlikeError,
 )
 from emul.units import PS_PER_S
@@ -90,18 +90,18 @@ class _Rank:
         self.number = -1  # of the act that it is at
         self.ended = False
         self.issued = 0
-        self.open: dict[int, tuple[str, Operation]] = {}
+        self.open: dict[int, tuple[str, Meeting]] = {}
         self.numbers: dict[str, list[int]] = {}  # of open operations, by their names
-        self.waits: list[Operation] = []
+        self.waits: list[Meeting] = []
 
-    def issue(self, name: str, operation: Operation) -> None:
+    def issue(self, name: str, operation: Meeting) -> None:
         """Number an operation, and note its name."""
         self.open[self.issued] = name, operation
         if name:
             self.numbers.setdefault(name, []).append(self.issued)
         self.issued += 1
 
-    def close(self, of: str | int) -> list[Operation]:
+    def close(self, of: str | int) -> list[Meeting]:
         """Return the open operations of a wait; raises ProgramError where none ever was."""
         if isinstance(of, str):
             if of not in self.numbers:
@@ -132,7 +132,7 @@ class _Merge:
         self.clocks = clocks
         self.places = places
         self.communicators = Communicators(len(self.ranks))
-        self.messages = Messages()
+        self.messages = MessageMeetings()
         self.carry_out: dict[type, Callable[[int, _Rank, Any], bool]] = {
             Compute: self._compute,
             Issue: self._issue,
@@ -146,8 +146,8 @@ class _Merge:
     def _begin_round(self) -> None:
         self.computing: tuple[list[int], list[int]] = [], []  # picoseconds, ranks
         self.marking: dict[str, list[int]] = {}
-        self.arriving: dict[Collective, list[int]] = {}
-        self.waiting: dict[Operation, list[int]] = {}
+        self.arriving: dict[CollectiveMeeting, list[int]] = {}
+        self.waiting: dict[Meeting, list[int]] = {}
         self.released: list[int] = []
 
     def run(self) -> None:
@@ -245,7 +245,7 @@ class _Merge:
         self._begin_round()
         return released
 
-    def _tell(self, operation: Collective) -> None:
+    def _tell(self, operation: CollectiveMeeting) -> None:
         """Issue an operation to which all ranks have come."""
         communicator = operation.communicator
         del communicator.open[operation.number]
@@ -260,7 +260,7 @@ class _Merge:
         at = self.places(rank, self.ranks[rank].number if number is None else number)
         raise ProgramError(f"{at}: {why}")
 
-    def _refuse_unlike(self, rank: int, act: Act, operation: Operation) -> NoReturn:
+    def _refuse_unlike(self, rank: int, act: Act, operation: Meeting) -> NoReturn:
         """Raise the error about a call that is not that of the rank which came first."""
         first = self.places(operation.came.rank, operation.came.number)
         self._refuse(rank, f"{act}, but {first}: {operation}: {operation.needed}")

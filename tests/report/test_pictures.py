@@ -13,7 +13,7 @@ from emul.drawing.markup import markup
 from emul.drawing.positions import positions_of
 from emul.drawing.scales import LinearScale, LogScale, binary_ticks, decimal_ticks, even_ticks
 from emul.report.html.busy_times import BusyTimes, busy_chart, busy_parts
-from emul.report.html.chart import Axis, Series, chart
+from emul.report.html.chart import ChartAxis, Series, chart
 from emul.report.html.shares import Part, adding_up, share_bar
 from emul.report.html.site_map import MOST_TRUNKS, MapTrunk, site_map, use_class
 
@@ -67,8 +67,8 @@ def by_class(svg, tag, name):
     return [each for each in drawn(svg, tag) if name in each.get("class", "").split()]
 
 
-SIZE = Axis("size", str, binary_ticks)
-TIME = Axis("time", str, decimal_ticks)
+SIZE = ChartAxis("size", str, binary_ticks)
+TIME = ChartAxis("time", str, decimal_ticks)
 
 
 def test_points_of_a_power_law_lie_on_a_line():

@@ -49,7 +49,7 @@ def test_each_kind_of_columns_is_saved_and_restored_by_its_class(file):
     source = (ENGINE / file).with_suffix(".pyx").read_text()
     for kind in OWNERS[file].STATE.keys() - {"given", "made anew"}:
         for verb in ("save", "restore"):
-            assert source.count(f'Columns(self, "{kind}").{verb}(') == 1, (kind, verb)
+            assert source.count(f'StateColumns(self, "{kind}").{verb}(') == 1, (kind, verb)
 
 
 def test_an_attribute_that_is_added_is_found():

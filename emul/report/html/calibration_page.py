@@ -14,7 +14,7 @@ from emul.report.calibration_words import (
     fit_words,
 )
 from emul.report.html.cells import microseconds
-from emul.report.html.chart import Axis, Series, chart
+from emul.report.html.chart import ChartAxis, Series, chart
 from emul.report.html.page import (
     Assumption,
     Assumptions,
@@ -144,8 +144,8 @@ def _over_size(fits: Sequence[_Fit]) -> Figure:
     return Figure(
         "Measured times and the fit",
         chart(
-            Axis("size", format_bytes, binary_ticks),
-            Axis("time", format_time, decimal_ticks),
+            ChartAxis("size", format_bytes, binary_ticks),
+            ChartAxis("time", format_time, decimal_ticks),
             series,
         ),
         f"{len(fits)} measurements of {len(_by_kind(fits))} kinds, with the curve of the fit.",
@@ -165,8 +165,8 @@ def _residuals(fits: Sequence[_Fit]) -> Figure:
     return Figure(
         "Errors of the fit",
         chart(
-            Axis("size", format_bytes, binary_ticks),
-            Axis("error of the fit", _percent, even_ticks, is_log=False),
+            ChartAxis("size", format_bytes, binary_ticks),
+            ChartAxis("error of the fit", _percent, even_ticks, is_log=False),
             series,
         ),
         f"The fit is off most, by {worst.error:+.1%}, at "

@@ -9,7 +9,7 @@ from emul.drawing.markup import Element, element, number
 from emul.drawing.scales import LinearScale, LogScale, Scale
 from emul.report.html.legend import Key, key_rows
 
-__all__ = ["Axis", "Series", "chart"]
+__all__ = ["ChartAxis", "Series", "chart"]
 
 WIDTH, HEIGHT = 480, 340
 LEFT, RIGHT, TOP, BOTTOM = 70, 14, 6, 48
@@ -19,7 +19,7 @@ MOST_MARKS = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class ChartAxis:
     """The words of an axis, the form of its values, and those that are written beside it.
 
     ``ticks`` returns them from the two ends. ``is_log``: logarithmic, for values above 0.
@@ -56,7 +56,9 @@ class Series:
     color: int
 
 
-def chart(x: Axis, y: Axis, series: Sequence[Series], *, diagonal: float | None = None) -> Element:
+def chart(
+    x: ChartAxis, y: ChartAxis, series: Sequence[Series], *, diagonal: float | None = None
+) -> Element:
     """Return the chart of ``series``, of which one at least has points.
 
     ``diagonal``: draw the line of equal values in a band that ends this part beside it; both axes,
@@ -77,7 +79,7 @@ def chart(x: Axis, y: Axis, series: Sequence[Series], *, diagonal: float | None 
     return element("svg", *legend, *drawn, viewBox=f"0 0 {WIDTH} {HEIGHT}")
 
 
-def _axes(x: Axis, y: Axis, across: Scale, up: Scale) -> Iterator[Element]:
+def _axes(x: ChartAxis, y: ChartAxis, across: Scale, up: Scale) -> Iterator[Element]:
     bottom, top, left, right = up.from_px, up.to_px, across.from_px, across.to_px
     for px, said in x.marks(across):
         yield element("path", d=f"M{number(px)} {number(bottom)}V{number(top)}", class_="grid")
@@ -105,7 +107,9 @@ def _band(across: Scale, up: Scale, diagonal: float) -> Iterator[Element]:
     )
 
 
-def _series(series: Series, x: Axis, y: Axis, across: Scale, up: Scale) -> Iterator[Element]:
+def _series(
+    series: Series, x: ChartAxis, y: ChartAxis, across: Scale, up: Scale
+) -> Iterator[Element]:
     at = [(number(across.px(a)), number(up.px(b))) for a, b in series.points]
     if not at:
         return

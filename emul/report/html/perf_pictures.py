@@ -9,7 +9,7 @@ from emul.drawing.scales import binary_ticks, decimal_ticks
 from emul.report.closing import ALIKE_BOUNDS
 from emul.report.html.busy_times import BusyTimes, busy_chart
 from emul.report.html.cells import microseconds, share
-from emul.report.html.chart import Axis, Series, chart
+from emul.report.html.chart import ChartAxis, Series, chart
 from emul.report.html.page import Figure, Table, Words, table
 from emul.report.html.site_map import MapTrunk, site_map
 from emul.report.perf_row import PerfRow
@@ -86,8 +86,8 @@ def sizes_figure(rows: Sequence[PerfRow]) -> Figure:
     return Figure(
         "Time over size",
         chart(
-            Axis("size of the whole vector", format_bytes, binary_ticks),
-            Axis("time", format_time, decimal_ticks),
+            ChartAxis("size of the whole vector", format_bytes, binary_ticks),
+            ChartAxis("time", format_time, decimal_ticks),
             [each for each in series if each.points],
         ),
         said,

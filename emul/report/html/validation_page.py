@@ -8,7 +8,7 @@ from typing import Any
 from emul.drawing.scales import decimal_ticks, even_ticks
 from emul.report.html.assumptions import counted_by_status, of_stack
 from emul.report.html.cells import microseconds
-from emul.report.html.chart import Axis, Series, chart
+from emul.report.html.chart import ChartAxis, Series, chart
 from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Table, Words, table
 from emul.report.validation import ValidationResult, summary_cells
 from emul.stacks import Stack
@@ -83,8 +83,8 @@ def _scatter(predictions: Sequence[Predicted]) -> Figure:
     return Figure(
         "Predicted over measured",
         chart(
-            Axis("measured", format_time, decimal_ticks),
-            Axis("predicted", format_time, decimal_ticks),
+            ChartAxis("measured", format_time, decimal_ticks),
+            ChartAxis("predicted", format_time, decimal_ticks),
             [
                 Series("textbook: alpha + beta x size", textbook, "crosses", 2),
                 Series("emul", model, "dots", 1),
@@ -105,8 +105,8 @@ def _distribution(predictions: Sequence[Predicted]) -> Figure:
     return Figure(
         "Errors",
         chart(
-            Axis("error, of the measured time", _percent, decimal_ticks),
-            Axis("part of the predictions", _percent, even_ticks, is_log=False),
+            ChartAxis("error, of the measured time", _percent, decimal_ticks),
+            ChartAxis("part of the predictions", _percent, even_ticks, is_log=False),
             [
                 Series("emul", by_model, "curve", 1),
                 Series("textbook", by_textbook, "dashed", 2),

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from emul.arrays import BoolArray, Int32Array, Int64Array
 
-__all__ = ["Columns", "Rows", "Saved", "renumbering"]
+__all__ = ["Rows", "Saved", "StateColumns", "renumbering"]
 
 
 Rows = slice | npt.NDArray[np.integer]
@@ -36,7 +36,7 @@ def _names(owner: type[Stateful], kind: str) -> list[tuple[str, bool]]:
     return [(name.rstrip("*"), name[-1] == "*") for name in owner.STATE[kind].split()]
 
 
-class Columns:
+class StateColumns:
     """The arrays of one kind of an object; some may be empty, as there is nothing to keep."""
 
     __slots__ = ("arrays",)

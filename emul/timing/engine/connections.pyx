@@ -23,7 +23,7 @@ from emul.timing.engine.operations cimport Operations
 
 import numpy as np
 
-from emul.timing.engine.columns import Columns
+from emul.timing.engine.columns import StateColumns
 from emul.timing.engine.operations import EVER_DRY
 
 __all__ = ["Connections"]
@@ -134,9 +134,9 @@ cdef class Connections:
         ``number``: the new ones of transfers.
         """
         return (
-            Columns(self, "transfer").save(number, which),
-            Columns(self, "connection").save(number),
-            Columns(self, "stream").save(number),
+            StateColumns(self, "transfer").save(number, which),
+            StateColumns(self, "connection").save(number),
+            StateColumns(self, "stream").save(number),
             self.fluid.save(),
         )
 
@@ -146,9 +146,9 @@ cdef class Connections:
         ``connections``, ``streams``: the numbers here of those that were there.
         """
         of_transfers, of_connections, of_streams, of_fluid = saved
-        Columns(self, "transfer").restore(of_transfers, slice(0, kept))
-        Columns(self, "connection").restore(of_connections, connections)
-        Columns(self, "stream").restore(of_streams, streams)
+        StateColumns(self, "transfer").restore(of_transfers, slice(0, kept))
+        StateColumns(self, "connection").restore(of_connections, connections)
+        StateColumns(self, "stream").restore(of_streams, streams)
         self.fluid.restore(of_fluid, streams)
 
     cdef bint is_fluid(self, int64_t t) noexcept nogil:

@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t
 
 import numpy as np
 
-from emul.timing.engine.columns import Columns
+from emul.timing.engine.columns import StateColumns
 
 __all__ = ["Credit"]
 
@@ -42,7 +42,7 @@ cdef class Credit:
 
     def save(self, which, number):
         """Return the state of those transfers in ``which``, by the new ``number`` of each."""
-        return Columns(self, "transfer").save(number, which)
+        return StateColumns(self, "transfer").save(number, which)
 
     cdef bint take(self, int64_t t) noexcept nogil:
         """Give a transfer its credit if it may go; else put it in the queue. Say which."""
@@ -90,7 +90,7 @@ cdef class Credit:
         ``following``.
         """
         kept = len(holds)
-        Columns(self, "transfer").restore(saved, slice(0, kept))
+        StateColumns(self, "transfer").restore(saved, slice(0, kept))
         of, takes = np.asarray(self.of)[:kept], np.asarray(self.takes)[:kept]
         np.subtract.at(np.asarray(self.left), of[holds], takes[holds])
         handed = np.flatnonzero((of >= 0) & (starts >= 0))

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 import numpy as np
 
-from emul.timing.engine.columns import Columns
+from emul.timing.engine.columns import StateColumns
 
 __all__ = [
     "POSTS_KIND",
@@ -46,11 +46,11 @@ cdef class Edges:
 
     def save(self, which, number):
         """Return the state of those transfers in ``which``, by the new ``number`` of each."""
-        return Columns(self, "transfer").save(number, which)
+        return StateColumns(self, "transfer").save(number, which)
 
     def restore(self, saved, int64_t kept):
         """Take over what was saved, of the first ``kept`` transfers."""
-        Columns(self, "transfer").restore(saved, slice(0, kept))
+        StateColumns(self, "transfer").restore(saved, slice(0, kept))
 
     def table(self):
         """Return the earlier and the later transfer and the kind of each edge."""

@@ -13,7 +13,7 @@ from emul.timing.engine.events cimport Heap, push
 
 import numpy as np
 
-from emul.timing.engine.columns import Columns
+from emul.timing.engine.columns import StateColumns
 
 __all__ = ["Egress"]
 
@@ -42,13 +42,14 @@ cdef class Egress:
 
     def save(self, which, number):
         """Return the state of those transfers in ``which``, by the new ``number`` of each."""
-        return Columns(self, "transfer").save(number, which), Columns(self, "port").save(number)
+        of_transfers = StateColumns(self, "transfer").save(number, which)
+        return of_transfers, StateColumns(self, "port").save(number)
 
     def restore(self, saved, int64_t kept):
         """Take over what was saved, of the first ``kept`` transfers."""
         of_transfers, of_ports = saved
-        Columns(self, "transfer").restore(of_transfers, slice(0, kept))
-        Columns(self, "port").restore(of_ports)
+        StateColumns(self, "transfer").restore(of_transfers, slice(0, kept))
+        StateColumns(self, "port").restore(of_ports)
 
     cdef void add(self, Heap* heap, int64_t port, int64_t head, int32_t t,
                   int32_t kind) noexcept nogil:

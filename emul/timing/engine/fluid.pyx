@@ -31,7 +31,7 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 import numpy as np
 
 from emul.plans.runs import expand
-from emul.timing.engine.columns import Columns
+from emul.timing.engine.columns import StateColumns
 from emul.timing.terms import CODES
 
 __all__ = ["Fluid"]
@@ -139,13 +139,14 @@ cdef class Fluid:
         nobody = np.zeros(0, dtype=np.int32)
         of, number = expand(np.asarray(self.active))
         heap = np.asarray(self.heap)[np.asarray(self.first)[of] + number]
-        return Columns(self, "stream").save(nobody), Columns(self, "class").save(nobody), heap
+        of_streams = StateColumns(self, "stream").save(nobody)
+        return of_streams, StateColumns(self, "class").save(nobody), heap
 
     def restore(self, saved, streams):
         """Take over what was saved of streams that are numbered ``streams`` here."""
         of_streams, of_classes, heap = saved
-        Columns(self, "stream").restore(of_streams, streams)
-        Columns(self, "class").restore(of_classes)
+        StateColumns(self, "stream").restore(of_streams, streams)
+        StateColumns(self, "class").restore(of_classes)
         of, number = expand(np.asarray(self.active))
         np.asarray(self.heap)[np.asarray(self.first)[of] + number] = streams[heap]
 

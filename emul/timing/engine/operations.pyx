@@ -11,7 +11,7 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t
 
 import numpy as np
 
-from emul.timing.engine.columns import Columns
+from emul.timing.engine.columns import StateColumns
 
 __all__ = ["EVER_DRY", "Operations"]
 
@@ -53,11 +53,11 @@ cdef class Operations:
     def save(self, which, number):
         """Return the state of those operations in ``which``; ``number``: the new ones of transfers.
         """
-        return Columns(self, "operation").save(number, which)
+        return StateColumns(self, "operation").save(number, which)
 
     def restore(self, saved):
         """Take over what was saved, of the first operations."""
-        Columns(self, "operation").restore(saved, slice(0, len(saved[0])))
+        StateColumns(self, "operation").restore(saved, slice(0, len(saved[0])))
         self.any_failed = np.min(self.failed_at, initial=INT64_MAX) < INT64_MAX
 
     cdef void fail(self, int64_t time, int32_t t, int64_t path, int64_t lost_at,

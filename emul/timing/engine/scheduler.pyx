@@ -44,7 +44,7 @@ from emul.timing.engine.paths cimport Paths, occupancy
 
 import numpy as np
 
-from emul.timing.engine.columns import Columns, renumbering
+from emul.timing.engine.columns import StateColumns, renumbering
 from emul.timing.traffic import not_before_ps
 
 __all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation"]
@@ -210,9 +210,9 @@ cdef class Simulation:
         which, number = renumbering(kept)
         return (
             len(which),
-            Columns(self, "transfer").save(number, which),
-            Columns(self, "port").save(number),
-            Columns(self, "connection").save(number),
+            StateColumns(self, "transfer").save(number, which),
+            StateColumns(self, "port").save(number),
+            StateColumns(self, "connection").save(number),
             self.edges.save(which, number),
             self.operations.save(np.flatnonzero(going_on), number),
             self.egress.save(which, number),
@@ -250,9 +250,9 @@ cdef class Simulation:
         (kept, of_transfers, of_ports, of_connections, of_edges, of_operations, of_egress,
          of_credit, rest, events) = saved
         assert kept == self.kept
-        Columns(self, "transfer").restore(of_transfers, slice(0, kept))
-        Columns(self, "port").restore(of_ports)
-        Columns(self, "connection").restore(of_connections, connections)
+        StateColumns(self, "transfer").restore(of_transfers, slice(0, kept))
+        StateColumns(self, "port").restore(of_ports)
+        StateColumns(self, "connection").restore(of_connections, connections)
         self.edges.restore(of_edges, kept)
         self.operations.restore(of_operations)
         self.egress.restore(of_egress, kept)
