@@ -27,6 +27,7 @@ BUILD_DIR = "build/checked" if CHECKED else "build/plain"
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 MODULES = (
+    "links.laws",
     "ops.cpu.fused",
     "ops.fusing.fusion",
     "plans.proof.holdings",

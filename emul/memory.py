@@ -41,13 +41,17 @@ def _cgroup_bytes() -> int:
         return 1 << 62
 
 
-def check_fits(needed_bytes: int, what: str) -> None:
-    """Raise CapacityError when ``needed_bytes`` cannot be allocated for ``what``."""
+def check_fits(needed_bytes: int, what: str) -> int:
+    """Raise CapacityError when ``needed_bytes`` cannot be allocated for ``what``.
+
+    Return how many can be, as far as was asked.
+    """
     if needed_bytes < ALWAYS_THERE_BYTES:
-        return
+        return ALWAYS_THERE_BYTES
     available = available_bytes()
     if needed_bytes > available:
         raise CapacityError(
             f"{what}: {format_bytes(needed_bytes)} needed, {format_bytes(available)} of memory "
             "available: use a smaller size or fewer ranks"
         )
+    return available

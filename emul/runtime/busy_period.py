@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 __all__ = ["BusyPeriod"]
 
 
-MANY = 64
-"""Collectives after which a busy period is tried to be ended even if some are not waited for."""
+MANY = 1 << 16
+"""Transfers after which a busy period is tried to be ended even if some collectives are not waited
+for; or twice as many as were ever in flight when all had been waited for."""
 
 FEW = 16
-"""The same where all were waited for, on links with a memory, which no busy period ends."""
+"""Collectives after which the same is tried where all were waited for, on links with a memory."""
 
 MANY_TRANSFERS = 4096
 """Transfers of a busy period after which finished collectives are let go of when it is timed. Those
@@ -71,7 +72,8 @@ class BusyPeriod:
         self.arrivals: dict[Arrival, Arrive] = {}
         self.outstanding = 0
         self.left: set[Operation] = set()  # when it was tried last
-        self.next_tries = [MANY, 1]  # with some not waited for, and with none
+        self.next_number, self.next_size = 1, MANY  # of collectives, and of transfers
+        self.most_together = 0  # transfers when all collectives had been waited for
         self.next_advance = MANY_TRANSFERS
 
     @classmethod
@@ -179,7 +181,9 @@ class BusyPeriod:
     @property
     def may_have_ended(self) -> bool:
         """Whether it is time to look, which costs as much as timing all that is kept."""
-        return len(self.operations) >= self.next_tries[not self.outstanding]
+        if self.outstanding:
+            return len(self.simulation) >= self.next_size
+        return len(self.operations) >= self.next_number
 
     def end(self, *, may_be_dropped: bool) -> list[HistoryEntry]:
         """Let go of the operations that every rank has passed; return their entries.
@@ -187,6 +191,8 @@ class BusyPeriod:
         If none is in flight any more and the simulation ``may_be_dropped``, let go of all. The
         program alone decides when this happens.
         """
+        if not self.outstanding:
+            self.most_together = max(self.most_together, len(self.simulation))
         outcome = self.simulation.outcome()
         last_ps = max((int(each.done_ps.max()) for each in outcome.moments.values()), default=0)
         last_ps += self._gap_ps
@@ -203,9 +209,12 @@ class BusyPeriod:
         self.outstanding = sum(not operation.waited.all() for operation in self.operations)
         # Look again when as much has come as is there for long: in all, that costs as much as once.
         # What came since the last look is let go of at the next one, and does not count.
-        before, self.left = self.left, set(self.operations)
-        news = max(self._least_news(may_be_dropped), len(before & self.left))
-        self.next_tries[not self.outstanding] = len(self.operations) + news
+        left = len(self.simulation)
+        self.next_size = left + max(MANY, left, 2 * self.most_together)
+        if not self.outstanding:
+            before, self.left = self.left, set(self.operations)
+            least = self._least_news(may_be_dropped)
+            self.next_number = len(self.operations) + max(least, len(before & self.left))
         return entries
 
     def _least_news(self, may_be_dropped: bool) -> int:
@@ -213,8 +222,6 @@ class BusyPeriod:
 
         Where links change, each call asks for an outcome in any case.
         """
-        if self.outstanding:
-            return MANY
         return 1 if may_be_dropped or self.footprints.planner.changes else FEW
 
     @property

@@ -87,6 +87,7 @@ class RankClocks:
     def _begin(self) -> None:
         """Begin with all ranks at moment 0, nothing in flight and nothing passed."""
         self._is_untouched = True  # no operation was ever issued
+        self._room_bytes = 0  # of memory that need not be asked for until it is looked again
         self._history = History()
         self._record = Record(self.size, keeps_all=self._keeps_all)
         self._period: AlonePeriod | BusyPeriod = self._alone(0, _zeros(self.size))
@@ -152,8 +153,9 @@ class RankClocks:
         else:
             sizes += [self._footprints.of(op.prepared, op.member).size for op in period.operations]
         transfers = sum(sizes)
-        what = f"timing {transfers:,} transfers of operations that may meet"
-        check_fits(transfers * BYTES_TOGETHER, what)
+        if transfers * BYTES_TOGETHER > self._room_bytes:
+            what = f"timing {transfers:,} transfers of operations that may meet"
+            self._room_bytes = check_fits(transfers * BYTES_TOGETHER, what) // 2
 
     def issue(
         self,
@@ -364,6 +366,7 @@ class RankClocks:
         if not (is_far or period.may_have_ended):
             return
         may_be_dropped &= not self._is_joint or bool(period.clocks_ps().min() > FAR_PS)
+        self._room_bytes = 0
         for entry in period.end(may_be_dropped=may_be_dropped):
             self._pass(entry)
         if period.is_idle and may_be_dropped:

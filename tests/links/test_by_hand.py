@@ -8,6 +8,7 @@ from closed_forms import (
     message,
     nccl,
     outages,
+    random_laws,
     recorded,
     sharing,
     site_bounds,
@@ -25,6 +26,7 @@ from emul.links import (
     formulas,
     framing,
     jitter,
+    laws,
     loss,
     queues,
     transport,
@@ -185,7 +187,9 @@ def test_a_pause_takes_a_round_trip_and_two_packets():
 def test_the_law_of_jitter_and_of_what_is_drawn():
     # The 99th percentile of a normal law lies 2.3263 deviations above its median.
     assert jitter.lognormal_sigma(math.e) == pytest.approx(1 / 2.3263478740408408)
-    numbers = np.sort(draws.lognormal(draws.mixed(7, np.arange(100_000)), 2.0, 0.5))
+    same = np.ones(100_000)
+    keys = draws.mixed(7, np.arange(100_000))
+    numbers = np.sort(draws.lognormal(keys, 2 * same, 0.5 * same))
     for share, deviations in ((0.01, -2.3263), (0.1, -1.2816), (0.5, 0), (0.9, 1.2816)):
         expected = 2 * math.exp(0.5 * deviations)
         assert numbers[int(share * len(numbers))] == pytest.approx(expected, rel=0.02)
@@ -197,9 +201,33 @@ def test_the_far_tail_of_the_normal_law():
     # Quantiles of Wichura's law, which the standard library computes as well (AS 241, PPND16).
     from statistics import NormalDist
 
-    for p in (1e-15, 1e-13, 1e-6, 0.01, 0.3, 0.5, 0.8, 1 - 1e-6):
-        found = float(draws._normal(np.array([p]))[0])
-        assert found == pytest.approx(NormalDist().inv_cdf(p), rel=3e-7, abs=1e-9)
+    p = np.array([1e-15, 1e-13, 1e-6, 0.01, 0.3, 0.5, 0.8, 1 - 1e-6])
+    # Keys of which the draws are these, to 2^-52.
+    keys = random_laws.unmixed((p * 2.0**52).astype(np.uint64) << np.uint64(12))
+    drawn, one = draws.uniform(keys, 0), np.ones(len(p))
+    assert drawn == pytest.approx(p, rel=0.2, abs=2.0**-52)
+    found = np.log(draws.lognormal(keys, one, one))
+    expected = [NormalDist().inv_cdf(each) for each in drawn]
+    assert found == pytest.approx(expected, rel=3e-7, abs=1e-9)
+
+
+def test_the_laws_are_bit_for_bit_those_written_out_in_numpy():
+    keys = draws.mixed(5, np.arange(200_000))
+    assert (keys == random_laws.mixed(5, np.arange(200_000))).all()
+    scale, sigma = np.linspace(1e-6, 3, len(keys)), np.linspace(0.01, 4, len(keys))
+    assert (draws.uniform(keys, 3) == random_laws.uniform(keys, 3)).all()
+    assert (draws.exponential(keys, 3) == random_laws.exponential(keys, 3)).all()
+    expected = random_laws.lognormal(keys, scale, sigma)
+    assert (draws.lognormal(keys, scale, sigma) == expected).all()
+
+
+@pytest.mark.parametrize(("key", "number"), [(5, 3), (2**64 - 1, -1), (0, 2**63 - 1)])
+def test_a_key_and_a_number_alone_are_drawn_by_as_those_in_columns_are(key, number):
+    column = np.full((2, 1), key, dtype=np.uint64)
+    for draw in (draws.mixed, draws.uniform, draws.exponential):
+        assert draw(key, number).shape == ()
+        assert (draw(column, [number] * 3) == draw(key, number)).all()
+        assert draw(column, [number] * 3).shape == (2, 3)
 
 
 def test_keys_are_of_the_seed_and_of_each_word():

@@ -65,6 +65,7 @@ def test_of_many_that_stay_in_flight_few_looks_are_taken(world, monkeypatch):
         return end(period, **how)
 
     monkeypatch.setattr(BusyPeriod, "end", counted)
+    monkeypatch.setattr("emul.runtime.busy_period.MANY", 500)
     groups = [world.group([0, 1]), world.group([1, 2])]
     for number in range(600):
         groups[number % 2].all_reduce(ones(2, 8), algorithm="ring", async_op=True)

@@ -21,8 +21,8 @@ from emul.timing.effects.drawn_delays import (
     FollowedConnections,
     MessageCounts,
     can_be_late,
-    drawn_tails_s,
 )
+from emul.timing.effects.losses import Losses
 from emul.timing.traffic import Traffic
 from emul.topology import Network
 
@@ -217,9 +217,9 @@ NEVER_AGAIN = draw_for(10**9)
 
 def tail_s(*draws, packets=10):
     line = np.array([1e9])
-    with patch("emul.timing.effects.drawn_delays.exponential", Draws(*draws)):
-        nbytes = np.array([packets * 1000])
-        return drawn_tails_s(LOSSY, np.zeros(1, np.uint64), nbytes, line).item()
+    losses = Losses.of(LOSSY, np.array([packets * 1000]), line)
+    with patch("emul.timing.effects.losses.exponential", Draws(*draws)):
+        return losses.tails_s(np.zeros(1, np.uint64)).item()
 
 
 def test_a_packet_lost_near_the_end_comes_a_round_trip_later_less_what_follows_it():
@@ -240,11 +240,12 @@ def test_no_packet_before_the_first_is_lost():
     assert tail_s(draw_for(11), times_lost(1), NEVER_AGAIN) == 0
     assert tail_s(draw_for(10), times_lost(1), NEVER_AGAIN) > 0
     with patch(
-        "emul.timing.effects.drawn_delays.exponential",
+        "emul.timing.effects.losses.exponential",
         Draws(draw_for(11), times_lost(1), NEVER_AGAIN),
     ):
         one_more = np.array([10_001])  # bytes: the eleventh packet holds one
-        assert drawn_tails_s(LOSSY, np.zeros(1, np.uint64), one_more, np.array([1e9])) > 0
+        losses = Losses.of(LOSSY, one_more, np.array([1e9]))
+        assert losses.tails_s(np.zeros(1, np.uint64)) > 0
 
 
 def delays(link, nbytes, tails_s, timers_s, slicing=None, limit=np.inf):
@@ -255,15 +256,15 @@ def delays(link, nbytes, tails_s, timers_s, slicing=None, limit=np.inf):
     found = FollowedConnections.of_traffic(traffic, ways, ways >= 0)
     seen = []
 
-    def tails(link, keys, nbytes, line):
-        seen.append(line.tolist())
+    def tails(losses, keys):
+        seen.append(losses.packet_s.tolist())
         return np.full(len(keys), tails_s)
 
     with (
-        patch("emul.timing.effects.drawn_delays.drawn_tails_s", tails),
+        patch("emul.timing.effects.losses.Losses.tails_s", tails),
         patch(
-            "emul.timing.effects.drawn_delays.drawn_timers_s",
-            lambda link, keys: np.full(len(keys), timers_s),
+            "emul.timing.effects.losses.Losses.timers_s",
+            lambda losses, keys: np.full(len(keys), timers_s),
         ),
     ):
         delays = Delays(traffic, network, found, np.array([limit]), 0, 0)
@@ -284,8 +285,8 @@ def test_only_the_last_slice_of_a_message_can_wait_for_the_timer():
 
 def test_packets_follow_one_another_at_what_a_connection_gets():
     half = replace(LOSSY, others=OtherTraffic(load=0.5))
-    assert delays(half, 1000, 0.0, 0.0)[1] == [[5e8]]
-    assert delays(half, 1000, 0.0, 0.0, limit=1e8)[1] == [[1e8]]
+    assert delays(half, 1000, 0.0, 0.0)[1] == [[1000 / 5e8]]
+    assert delays(half, 1000, 0.0, 0.0, limit=1e8)[1] == [[1000 / 1e8]]
 
 
 def test_under_go_back_n_too_the_last_packet_may_wait_for_the_timer():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ import numpy.typing as npt
 
 from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt64Array
 from emul.links import Link
-from emul.links.draws import exponential, key_of, lognormal, mixed, uniform
+from emul.links.draws import key_of, lognormal, mixed
 from emul.links.jitter import lognormal_sigma
 from emul.reading.brief import brief
+from emul.timing.effects.losses import Losses
 from emul.timing.traffic import Transfers, connections_of
 from emul.topology import Network
 from emul.units import picoseconds
@@ -25,18 +27,9 @@ __all__ = [
     "MessageCounts",
     "can_be_late",
     "connection_keys",
-    "drawn_tails_s",
-    "drawn_timers_s",
     "ends_of",
     "network_draws",
 ]
-
-
-SURELY = 1e-9
-"""Relative difference beyond which two numbers compare alike, however they were rounded."""
-
-NEGLIGIBLE = 1e-15
-"""A packet that is lost so many times in a row that its probability is below this is left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,8 +181,8 @@ class Delays:
         ``limit``: bytes per second that each connection gets at most.
         """
         self._size = len(traffic.src)
-        self._jitter: list[_Jitter] = []
-        self._lost: list[_Lost] = []
+        self._jitter: _Jitter | None = None
+        self._lost: _Lost | None = None
         late = [path for path in np.unique(found.path).tolist() if can_be_late(network.links[path])]
         if not late:
             return
@@ -197,6 +190,8 @@ class Delays:
         message, number = _numbers(traffic, found)
         last = np.append(traffic.begins[1:], 1).astype(bool)
         path_of = np.where(found.of >= 0, found.path[found.of], -1)
+        jitter: list[_Jitter] = []
+        lost: list[_Lost] = []
         for path in late:
             link, these = network.links[path], np.flatnonzero(path_of == path)
             connection, name = found.of[these], network.path_name(path)
@@ -208,29 +203,28 @@ class Delays:
             if link.jitter.median_s:
                 sigma = np.full(len(these), lognormal_sigma(link.jitter.p99_over_p50))
                 median = np.full(len(these), link.jitter.median_s)
-                self._jitter.append(_Jitter(where, keys("jitter"), median, sigma))
+                jitter.append(_Jitter(where, keys("jitter"), median, sigma))
             if link.transport.loss:
                 line = np.minimum(limit[connection], link.available_bytes_per_s)
-                nbytes = traffic.nbytes[these]
-                self._lost.append(
-                    _Lost(where, keys("loss"), link, number[these], nbytes, line, last[these])
-                )
-        self._jitter = [_Jitter.joined(self._jitter)] if self._jitter else []
+                losses = Losses.of(link, traffic.nbytes[these], line)
+                lost.append(_Lost(where, keys("loss"), number[these], last[these], losses))
+        self._jitter = _Jitter.joined(jitter) if jitter else None
+        self._lost = _Lost.joined(lost) if lost else None
 
     def drawn(self, messages: MessageCounts) -> tuple[Int64Array, Int64Array]:
         """Return jitter and delay by lost packets of each transfer in picoseconds; empty if none.
 
         ``messages``: those that its connections have carried before.
         """
-        if not (self._jitter or self._lost):
+        if self._jitter is None and self._lost is None:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         earlier = messages.at(self._ends)
         jitter_ps, tail_ps = (np.zeros(self._size, dtype=np.int64) for _ in range(2))
-        for each in self._jitter:
+        if (each := self._jitter) is not None:
             keys = mixed(each.keys, each.where.numbers(earlier))
             jitter_ps[each.where.transfers] = _ps(lognormal(keys, each.median_s, each.sigma))
-        for lost in self._lost:
-            tail_ps[lost.where.transfers] = lost.tails_ps(earlier)
+        if self._lost is not None:
+            tail_ps[self._lost.where.transfers] = self._lost.tails_ps(earlier)
         return jitter_ps, tail_ps
 
 
@@ -240,6 +234,11 @@ class _Messages(NamedTuple):
     transfers: Int64Array
     connection: Int32Array
     number: Int64Array
+
+    @classmethod
+    def joined(cls, pieces: Sequence[_Messages]) -> _Messages:
+        """Return those of all pieces."""
+        return cls(*(np.concatenate(each) for each in zip(*pieces, strict=True)))
 
     def numbers(self, earlier: Int64Array) -> Int64Array:
         """Return the numbers after ``earlier`` messages of each connection."""
@@ -259,30 +258,39 @@ class _Jitter(NamedTuple):
     def joined(cls, pieces: list[_Jitter]) -> _Jitter:
         """Return that of all pieces."""
         wheres, *columns = zip(*pieces, strict=True)
-        where = _Messages(*(np.concatenate(each) for each in zip(*wheres, strict=True)))
-        return cls(where, *(np.concatenate(each) for each in columns))
+        return cls(_Messages.joined(wheres), *(np.concatenate(each) for each in columns))
 
 
 class _Lost(NamedTuple):
-    """Messages whose packets can be lost, on one link; otherwise as _Jitter.
+    """Messages whose packets can be lost; otherwise as _Jitter.
 
-    ``slices``: which slice of its message each transfer is; ``line``: as of ``drawn_tails_s``;
-    ``last``: whether it is the last slice.
+    ``slices``: which slice of its message each transfer is; ``last``: whether it is the last one.
     """
 
     where: _Messages
     keys: UInt64Array
-    link: Link
     slices: Int64Array
-    nbytes: Int64Array
-    line: Float64Array
     last: BoolArray
+    losses: Losses
+
+    @classmethod
+    def joined(cls, pieces: list[_Lost]) -> _Lost:
+        """Return those of all pieces."""
+        wheres, keys, slices, last, losses = zip(*pieces, strict=True)
+        columns = (np.concatenate(each) for each in zip(*losses, strict=True))
+        return cls(
+            _Messages.joined(wheres),
+            np.concatenate(keys),
+            np.concatenate(slices),
+            np.concatenate(last),
+            Losses(*columns),
+        )
 
     def tails_ps(self, earlier: Int64Array) -> Int64Array:
         """Return the delay of each transfer, after ``earlier`` messages of each connection."""
         keys = mixed(self.keys, self.where.numbers(earlier))
-        tail_s = drawn_tails_s(self.link, mixed(keys, self.slices), self.nbytes, self.line)
-        timer_s = drawn_timers_s(self.link, keys)
+        tail_s = self.losses.tails_s(mixed(keys, self.slices))
+        timer_s = self.losses.timers_s(keys)
         return _ps(np.where(self.last, np.maximum(tail_s, timer_s), tail_s))
 
 
@@ -310,59 +318,6 @@ def _held(values: Int64Array, where: BoolArray) -> Int64Array:
     """Return rising ``values`` with each held from one place to the next of ``where``."""
     held: Int64Array = np.maximum.accumulate(np.where(where, values, 0))
     return held
-
-
-def drawn_tails_s(
-    link: Link, keys: UInt64Array, nbytes: Int64Array, line: Float64Array
-) -> Float64Array:
-    """Return how many seconds later each transfer arrives because of packets lost near its end.
-
-    ``line``: bytes per second at which its packets follow one another. Under selective repeat
-    each loss is made good one round trip later; the cost of the other ways of recovery is in the
-    rate already.
-    """
-    transport = link.transport
-    tail_s = np.zeros(len(keys))
-    if transport.recovery != "sr":
-        return tail_s
-    packets = -(-nbytes // int(transport.mtu_bytes))
-    # Nearly all lose nothing, and of them that can be told without the logarithm of their draws.
-    least = np.exp(np.log1p(-transport.loss) * (packets + 1.0)) * (1 - SURELY)
-    may = np.flatnonzero(uniform(keys, 0) >= least)
-    tail_s[may] = _tails_s(link, keys[may], packets[may], line[may])
-    return tail_s
-
-
-def _tails_s(
-    link: Link, keys: UInt64Array, packets: Int64Array, line: Float64Array
-) -> Float64Array:
-    """Return the same of transfers of so many ``packets``, under selective repeat."""
-    transport, tail_s = link.transport, np.zeros(len(keys))
-    packet_s = transport.mtu_bytes / line
-    most = int(np.ceil(np.log(NEGLIGIBLE) / np.log(transport.loss)))
-    rate = -np.log1p(-transport.loss)
-    before = np.zeros(len(keys))  # packets from the end, the next lost one included
-    draw = 0
-    while True:
-        before += np.floor(exponential(keys, draw) / rate) + 1
-        lost = before <= packets
-        reach_s = most * link.rtt_s - (before - 1) * packet_s
-        if not (lost & (reach_s > 0)).any():
-            return tail_s
-        times = 1 + np.floor(exponential(keys, draw + 1) / -np.log(transport.loss))
-        late_s = times * link.rtt_s - (before - 1) * packet_s
-        tail_s = np.where(lost, np.maximum(tail_s, late_s), tail_s)
-        draw += 2
-
-
-def drawn_timers_s(link: Link, keys: UInt64Array) -> Float64Array:
-    """Return how long each message waits for the timer because its very last packet was lost.
-
-    Nothing follows that could tell of it: RDMA waits for ``rto_s``.
-    """
-    last_lost = uniform(keys, 0) < link.transport.loss
-    result: Float64Array = np.where(last_lost, link.transport.rto_s, 0.0)
-    return result
 
 
 def _ps(seconds: Float64Array) -> Int64Array:

@@ -1,4 +1,4 @@
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from emul.timing.engine.operations import Operations
 from emul.timing.traffic import Transfers
 from emul.topology import Network
 
-__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation"]
+__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "first_causes"]
 
 _Timed = tuple[dict[str, npt.NDArray[np.int64]], str | tuple[str, int, int, int] | None]
 
@@ -21,6 +21,14 @@ CAUSES: tuple[str, str, str]
 DEAD: str
 NEVER_ENDS: str
 TOO_LATE: str
+
+class _Causes(Protocol):
+    @property
+    def waited_for(self) -> npt.NDArray[np.int32]: ...
+    @property
+    def ordered_after(self) -> npt.NDArray[np.int32]: ...
+    @property
+    def start_cause(self) -> npt.NDArray[np.uint8]: ...
 
 @final
 class Simulation:
@@ -55,10 +63,16 @@ class Simulation:
         operations: Operations | None = None,
         fluid: object = None,
     ) -> None: ...
+    moment: int
     def advance(self, until_ps: int = ...) -> None: ...
+    def advance_but(self, transfers: int) -> int: ...
     def save(self, kept: npt.NDArray[np.bool_], going_on: npt.NDArray[np.bool_]) -> SavedState: ...
     def restore(
         self, saved: SavedState, until_ps: int, connections: Rows, streams: npt.NDArray[np.int64]
     ) -> None: ...
     def over(self) -> npt.NDArray[np.bool_]: ...
     def times(self) -> _Timed: ...
+
+def first_causes(
+    moments: npt.NDArray[np.int64], times: _Causes, begins: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.int32]: ...

@@ -47,7 +47,7 @@ import numpy as np
 from emul.timing.engine.columns import StateColumns, renumbering
 from emul.timing.traffic import not_before_ps
 
-__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation"]
+__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "first_causes"]
 
 cdef enum:
     HOPS = 3  # the sender's port, the connection, the receiver's port
@@ -109,6 +109,7 @@ cdef class Simulation:
     cdef int64_t begun           # how many of them have been in it
     cdef readonly Egress egress
     cdef int64_t handled
+    cdef readonly int64_t moment   # of the last event
     cdef int64_t kept
     cdef bint too_late
     cdef Heap heap
@@ -121,7 +122,7 @@ cdef class Simulation:
         "connection": "arrived_last*",
         "given": "src dst nbytes begins host completion call not_before tail word edges paths "
                  "operations connections credit egress kept",
-        "made anew": "arrays ready begun handled too_late heap",
+        "made anew": "arrays ready begun handled moment too_late heap",
     }
 
     def __cinit__(self, traffic, Edges edges, network, table, kept=0, operations=None,
@@ -178,20 +179,33 @@ cdef class Simulation:
     def advance(self, int64_t until_ps=INT64_MAX):
         """Handle all events before ``until_ps``, or until there is trouble."""
         with nogil:
-            self.run(until_ps)
+            # Up to a given moment links change also when nothing is left to send.
+            self.run(until_ps, self.src.shape[0] + (until_ps < INT64_MAX))
 
-    cdef void run(self, int64_t until) noexcept nogil:
-        cdef int64_t due, total = self.src.shape[0]
+    def advance_but(self, int64_t transfers):
+        """Handle all events up to a moment at which so many ``transfers`` at most are not done.
+
+        Return the next moment.
+        """
+        with nogil:
+            self.run(INT64_MAX, self.src.shape[0] - transfers)
+            self.run(self.moment + 1, INT64_MAX)
+        return self.moment + 1
+
+    cdef void run(self, int64_t until, int64_t done) noexcept nogil:
+        """Handle events before ``until``, as long as fewer transfers are ``done``."""
+        cdef int64_t due
         cdef Event* next
-        # Up to a given moment links change also when nothing is left to send.
-        while (self.handled < total or until < INT64_MAX) and not self.has_failed():
+        while self.handled < done and not self.has_failed():
             due = self.connections.fluid.next_due()
             next = earliest(&self.heap)
             if next.time < due:
                 if next.time >= until:
                     return
+                self.moment = next.time
                 self.handle(pop(&self.heap, next))
             elif due < until:
+                self.moment = due
                 self.connections.leave(due)
             else:
                 return
@@ -592,3 +606,29 @@ cdef class Simulation:
             "start_cause": self.start_cause, "done_cause": self.done_cause,
         }
         return {name: np.asarray(column) for name, column in times.items()}, failure
+
+
+def first_causes(int64_t[::1] moments, times, uint8_t[::1] begins):
+    """Return, by moment, the transfer on whose start it hung: from cause to cause, back and back.
+
+    A moment is the number of a transfer, of its arrival; or of the transfers, and its number, of
+    its being done. ``times``: the columns of a schedule that say who waited for whom. Of those that
+    ``begin`` (transfers,), the start is not followed further.
+    """
+    cdef const int32_t[::1] waited_for = times.waited_for, ordered_after = times.ordered_after
+    cdef const uint8_t[::1] cause = times.start_cause
+    cdef int64_t at, moment, transfers = waited_for.shape[0]
+    cdef int32_t[::1] found = np.empty(moments.shape[0], dtype=np.int32)
+    for at in range(moments.shape[0]):
+        moment = moments[at]
+        while True:
+            if moment >= transfers:
+                moment -= transfers
+                if ordered_after[moment] >= 0:
+                    moment = ordered_after[moment] + transfers
+            elif begins[moment] or waited_for[moment] < 0:
+                break
+            else:
+                moment = waited_for[moment] + (transfers if cause[moment] == UPON_DONE_CAUSE else 0)
+        found[at] = <int32_t>moment
+    return np.asarray(found)

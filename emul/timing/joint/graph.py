@@ -27,7 +27,7 @@ from emul.timing.engine.dependencies import (
     edges_between,
 )
 from emul.timing.engine.operations import Operations
-from emul.timing.engine.scheduler import CAUSES
+from emul.timing.engine.scheduler import first_causes
 from emul.timing.joint.layout import COLUMNS, EdgeList, Layout, joined, stays
 from emul.timing.joint.rank_ops import (
     NOT_YET_PS,
@@ -151,6 +151,12 @@ class JointGraph:
             of[placed.lines] = of[placed.ends] = number
             start_of[placed.ends] = placed.starts
         return Operations(of, start_of, len(self.issues))
+
+    @property
+    def last_size(self) -> int:
+        """The number of transfers of the last issues, one of each communicator."""
+        last = {each.footprint.communicator: each for each in self.issues.values()}
+        return sum(len(each.transfers) for each in last.values())
 
     def kept(self, done: BoolArray) -> tuple[BoolArray, list[Issue]]:
         """Return the transfers still of use, (transfers,), some ``done``; and the issues over.
@@ -383,19 +389,9 @@ class _Roots:
 
     def __init__(self, timeline: Timeline, issues: Collection[_Placed]) -> None:
         self.timeline = timeline
-        size, after = len(timeline), timeline.ordered_after
-        # Numbered twice: the arrival of each transfer, then its being done.
-        here: Int64Array = np.arange(size)
-        upon_done = timeline.start_cause == CAUSES.index("done")
-        caused = np.where(upon_done, timeline.waited_for + size, timeline.waited_for)
-        arrival = np.where(timeline.waited_for >= 0, caused, here)
+        self.begins = np.zeros(len(timeline), dtype=np.uint8)
         for each in issues:
-            arrival[each.starts] = each.starts
-        back = np.concatenate([arrival, np.where(after >= 0, after + size, here)])
-        further = back[back]
-        while not np.array_equal(further, back):
-            back, further = further, further[further]
-        self.of = back
+            self.begins[each.starts] = True
 
     def ranks(self, placed: _Placed) -> Int32Array:
         """Return the rank on whose start the end of each rank hung: (ranks,)."""
@@ -404,5 +400,6 @@ class _Roots:
         own = (timeline.src[last] == placed.footprint.ranks) & (
             timeline.src[last] != timeline.dst[last]
         )
-        ranks: Int32Array = timeline.src[self.of[np.where(own, last, last + len(timeline))]]
+        moments = np.maximum(last, 0) + np.where(own, 0, len(timeline))
+        ranks: Int32Array = timeline.src[first_causes(moments, timeline, self.begins)]
         return ranks

@@ -59,7 +59,8 @@ class Footprint:
     ``tail_ps``: the delay of each transfer by chance, and ``credited``: whose credit it takes, as
     if the collective were alone, as in emul.timing.effects.connection_table. ``release``: when a
     sender is done. ``delays``: who draws those of a later operation, None where nothing is late by
-    chance; ``drawn_from``: the footprint that is the same but for these delays, if there is one.
+    chance; ``messages``: how many it sends on each of its connections; ``drawn_from``: the
+    footprint that is the same but for these delays, if there is one.
     """
 
     ranks: Int32Array
@@ -74,6 +75,7 @@ class Footprint:
     credited: Int32Array
     release: Release
     delays: Delays | None
+    messages: MessageCounts
     drawn_from: Footprint | None = None
 
     __repr__ = brief
@@ -132,17 +134,13 @@ class Footprint:
             credited=drawn.credited,
             release=release,
             delays=drawn.delays if len(drawn.jitter_ps) else None,
+            messages=MessageCounts.of(placed),
         )
 
     @property
     def size(self) -> int:
         """The number of its transfers."""
         return len(self.transfers.src)
-
-    @property
-    def messages(self) -> MessageCounts:
-        """The number of messages that it sends on each of its connections."""
-        return MessageCounts.of(self.transfers)
 
     def after(self, messages: MessageCounts) -> Footprint:
         """Return the same after earlier ``messages`` of its communicator: with draws of its own."""

@@ -71,6 +71,8 @@ class JointSimulation:
         self._arrived_ps: dict[Arrive, int] = {}  # no rank of an arrival came earlier
         self._clocks_ps: Int64Array | None = clocks_ps.copy()  # as long as they are known
         self._waited: set[Issue] = set()  # of those that are kept, and not settled
+        self._open: set[Issue] = set()  # of those that are kept, nobody has waited for them
+        self._looks_ahead = True  # whether a moment shortly before the end is tried first
         self._failures: dict[int, Failure] = {}  # by the last times of all transfers
 
     def __len__(self) -> int:
@@ -87,8 +89,11 @@ class JointSimulation:
             self._arrived_ps[op] = self._bound_ps if known is None else int(known[op.ranks].min())
         elif isinstance(op, Wait) and op.issue in self._graph.issues:
             self._waited.add(op.issue)
+            self._open.discard(op.issue)
             if self._outcome is None:
                 self._clocks_ps = None
+        if isinstance(op, Issue):
+            self._open.add(op)
         self._graph.take(op)
         if self._clocks_ps is not None:
             self._clocks_ps = self._after(op, self._clocks_ps)
@@ -177,7 +182,7 @@ class JointSimulation:
         self._raise_bound()
         if self._bound_ps <= self._from_ps or self._bound_ps >= NOT_YET_PS:
             return []
-        if self._passed is None or self._passed.until_ps < self._bound_ps:
+        if self._passed is None or self._passed.until_ps != self._bound_ps:
             assert self._table is not None
             transfers, edges = self._graph.transfers_and_edges()
             # As far as all of it was looked at, for stalls look ahead to the end of an outage.
@@ -186,19 +191,38 @@ class JointSimulation:
         return self.let_go()
 
     def let_go(self) -> list[Issue]:
-        """Drop all that was over when the last outcome was asked before; return the collectives.
+        """Drop what was passed on the way to the last outcome; return the collectives among it.
 
         That costs little where ``advance`` would have to look anew.
         """
         self.outcome()
+        self._raise_bound()
         passed, self._passed = self._passed, None
         if passed is None:
+            return []
+        if passed.until_ps > self._bound_ps:  # a later operation may still change it
+            self._looks_ahead = False
             return []
         left = self._graph.without(passed.kept, passed.over)
         # Both or, if interrupted before, neither.
         self._graph, self._checkpoint = left, passed.checkpoint
         self._waited.difference_update(passed.over)
+        self._open.difference_update(passed.over)
         return passed.over
+
+    def _pass_on_the_way(self, simulation: Simulation) -> None:
+        """Note how all stands where nothing to come will change it any more.
+
+        That is at the latest moment before which nothing can come; or where all is waited for,
+        shortly before the end, which is likely to be such a moment when the end is known.
+        """
+        self._passed = None
+        ahead, self._looks_ahead = self._looks_ahead and not self._open, True
+        until_ps = self._bound_ps
+        if ahead:
+            until_ps = simulation.advance_but(self._graph.last_size)
+        if self._from_ps < until_ps < NOT_YET_PS:
+            self._pass(simulation, until_ps)
 
     def _pass(self, simulation: Simulation, until_ps: int) -> None:
         """Take a simulation to ``until_ps``; note those that are over then, and how it stands."""
@@ -229,9 +253,7 @@ class JointSimulation:
         self, transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable
     ) -> Timed:
         simulation = self._simulation(transfers, edges, table)
-        self._passed = None
-        if self._from_ps < self._bound_ps < NOT_YET_PS:
-            self._pass(simulation, self._bound_ps)
+        self._pass_on_the_way(simulation)
         simulation.advance()
         operations = simulation.operations
         failed = np.asarray(operations.failed_at) < NEVER
