@@ -191,8 +191,6 @@ class BusyPeriod:
         If none is in flight any more and the simulation ``may_be_dropped``, let go of all. The
         program alone decides when this happens.
         """
-        if not self.outstanding:
-            self.most_together = max(self.most_together, len(self.simulation))
         outcome = self.simulation.outcome()
         last_ps = max((int(each.done_ps.max()) for each in outcome.moments.values()), default=0)
         last_ps += self._gap_ps
@@ -270,6 +268,9 @@ class BusyPeriod:
         return [operation.entry or self._entry(operation, outcome) for operation in self.operations]
 
     def _advance(self) -> None:
+        """Let go of what is over, after noting how much there was."""
+        if not self.outstanding:
+            self.most_together = max(self.most_together, len(self.simulation))
         outcome = self.simulation.outcome()
         self._let_go(self.simulation.let_go(), outcome)
 
