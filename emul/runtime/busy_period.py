@@ -43,7 +43,7 @@ MANY = 1 << 16
 """Transfers after which a busy period is tried to be ended even if some collectives are not waited
 for; or twice as many as were ever in flight when all had been waited for."""
 
-FEW = 16
+FEW = 64
 """Collectives after which the same is tried where all were waited for, on links with a memory."""
 
 MANY_TRANSFERS = 4096

@@ -26,7 +26,6 @@ from emul.links import (
     formulas,
     framing,
     jitter,
-    laws,
     loss,
     queues,
     transport,

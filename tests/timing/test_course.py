@@ -170,3 +170,34 @@ REMEMBERING = {
 @pytest.mark.parametrize("kind", REMEMBERING)
 def test_links_remember_what_they_carried(kind, number):
     assert_looks_change_nothing(REMEMBERING[kind], "ideal", number)
+
+
+def moments_from(course, left):
+    """All moments that are told when the course stops with so many transfers left, and goes on."""
+    course._looks_ahead, course._outcome = True, None
+    course._open.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emul.timing.joint.graph.JointGraph.last_size", left)
+        course.outcome()
+    passed, course._passed, course._outcome = course._passed, None, None
+    if passed is not None:
+        course._graph = course._graph.without(passed.kept, passed.over)
+        course._checkpoint = passed.checkpoint
+    moments = course.outcome().moments
+    return {issue: each.done_ps.tolist() for issue, each in moments.items()}
+
+
+@settings(max_examples=30)
+@given(changing_topologies(), stacks | st.just("ideal"), st.integers(0, 10**6))
+def test_a_course_that_stopped_at_any_moment_goes_on_as_if_it_had_not(topology, stack, number):
+    try:
+        period = Program(topology, stack, number, looks=False).world.engine.clocks._period
+    except OutageError:
+        return
+    if not isinstance(period, BusyPeriod) or not len(period.simulation):
+        return
+    course = period.simulation
+    whole = {issue: each.done_ps.tolist() for issue, each in course.outcome().moments.items()}
+    for share in (0.8, 0.6, 0.4, 0.2, 0.1):
+        for issue, done_ps in moments_from(course, int(share * len(course))).items():
+            assert done_ps == whole[issue]

@@ -29,7 +29,7 @@ class Losses(NamedTuple):
     ``rto_s``: how long a message waits whose very last packet is lost, under any way of recovery.
     """
 
-    packets: Int64Array
+    packets: Float64Array
     packet_s: Float64Array
     loss: Float64Array
     most: Float64Array
@@ -52,7 +52,7 @@ class Losses(NamedTuple):
         least = np.exp(np.log1p(-transport.loss) * (packets + 1.0)) * (1 - SURELY)
         most = np.ceil(np.log(NEGLIGIBLE) / np.log(transport.loss))
         return cls(
-            packets,
+            packets.astype(np.float64),
             transport.mtu_bytes / line,
             np.full(len(nbytes), transport.loss),
             np.full(len(nbytes), most),

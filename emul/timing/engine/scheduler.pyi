@@ -1,4 +1,4 @@
-from typing import Any, ClassVar, Protocol, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ from emul.timing.engine.credit import Credit
 from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.operations import Operations
 from emul.timing.traffic import Transfers
+from emul.timing.transfer_times import TransferTimes
 from emul.topology import Network
 
 __all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "first_causes"]
@@ -21,14 +22,6 @@ CAUSES: tuple[str, str, str]
 DEAD: str
 NEVER_ENDS: str
 TOO_LATE: str
-
-class _Causes(Protocol):
-    @property
-    def waited_for(self) -> npt.NDArray[np.int32]: ...
-    @property
-    def ordered_after(self) -> npt.NDArray[np.int32]: ...
-    @property
-    def start_cause(self) -> npt.NDArray[np.uint8]: ...
 
 @final
 class Simulation:
@@ -74,5 +67,5 @@ class Simulation:
     def times(self) -> _Timed: ...
 
 def first_causes(
-    moments: npt.NDArray[np.int64], times: _Causes, begins: npt.NDArray[np.uint8]
+    moments: npt.NDArray[np.int64], times: TransferTimes, begins: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.int32]: ...

@@ -183,13 +183,12 @@ cdef class Simulation:
             self.run(until_ps, self.src.shape[0] + (until_ps < INT64_MAX))
 
     def advance_but(self, int64_t transfers):
-        """Handle all events up to a moment at which so many ``transfers`` at most are not done.
+        """Handle events until so many ``transfers`` at most are not done; return the next moment.
 
-        Return the next moment.
+        Events before that moment may still be there.
         """
         with nogil:
             self.run(INT64_MAX, self.src.shape[0] - transfers)
-            self.run(self.moment + 1, INT64_MAX)
         return self.moment + 1
 
     cdef void run(self, int64_t until, int64_t done) noexcept nogil:

@@ -28,7 +28,7 @@ from emul.timing.engine.dependencies import (
 )
 from emul.timing.engine.operations import Operations
 from emul.timing.engine.scheduler import first_causes
-from emul.timing.joint.layout import COLUMNS, EdgeList, Layout, joined, stays
+from emul.timing.joint.layout import COLUMNS, EdgeList, Layout, Piece, Sent, Stay, joined
 from emul.timing.joint.rank_ops import (
     NOT_YET_PS,
     Arrive,
@@ -102,9 +102,8 @@ class JointGraph:
         self.size = 0
         self.issues: dict[Issue, _Placed] = {}
         self.arrivals: dict[Arrive, Int64Array] = {}
-        self._columns: list[Transfers] = []
-        self._keys: list[Int64Array] = []  # of connections; NOBODY of ranks to themselves
-        none: Int64Array = np.zeros(0, dtype=np.int64)
+        self._pieces: list[Piece] = []
+        none: Int32Array = np.zeros(0, dtype=np.int32)
         self._edges: list[EdgeList] = [(none, none, none.astype(np.uint8))]
         self.pending_ps = np.zeros(n, dtype=np.int64)
         self.at = self._stay(np.arange(n), clocks_ps)
@@ -127,22 +126,17 @@ class JointGraph:
     @property
     def keys(self) -> Int64Array:
         """The keys of the connections of all transfers, as in drawn_delays: (transfers,)."""
-        self._join_pieces()
-        return self._keys[0]
+        return self._sent().keys
 
     def transfers_and_edges(self) -> tuple[Transfers, Edges]:
         """Return all transfers, and who waits for whom."""
-        self._join_pieces()
-        (transfers,), (edges,) = self._columns, self._edges
-        earlier, later, kind = edges
+        transfers, (earlier, later, kind) = self._sent().transfers, self._all_edges()
         gates = [each.starts[each.missing] for each in self.issues.values() if each.missing.any()]
         if gates:
-            shut = np.concatenate(gates)
+            shut = np.concatenate(gates).astype(np.int32)
             earlier, later = np.append(earlier, shut), np.append(later, shut)
             kind = np.append(kind, np.full(len(shut), STARTS_KIND, dtype=np.uint8))
-        return transfers, edges_between(
-            earlier.astype(np.int32), later.astype(np.int32), kind, self.size
-        )
+        return transfers, edges_between(earlier, later, kind, self.size)
 
     def operations(self) -> Operations:
         """Return which operation each transfer is of, and where its ranks start and end."""
@@ -181,16 +175,15 @@ class JointGraph:
         """
         kept = np.append(kept, np.ones(self.size - len(kept), dtype=bool))
         number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
-        self._join_pieces()
-        (transfers,), ((earlier, later, kind),) = self._columns, self._edges
+        (transfers, keys), (earlier, later, kind) = self._sent(), self._all_edges()
         columns: dict[str, Any] = {name: getattr(transfers, name)[kept] for name in COLUMNS}
         both = kept[earlier] & kept[later]
         left, gone = copy(self), set(over)
         several = transfers.multiplicity
         columns["multiplicity"] = None if several is None else several.of(np.flatnonzero(kept))
-        left._columns = [replace(transfers, **columns)]
-        left._keys = [self._keys[0][kept]]
-        left._edges = [(number[earlier[both]], number[later[both]], kind[both])]
+        left._pieces = [Sent(replace(transfers, **columns), keys[kept])]
+        as_now = number.astype(np.int32)
+        left._edges = [(as_now[earlier[both]], as_now[later[both]], kind[both])]
         left.issues = {
             issue: placed.renumbered(number)
             for issue, placed in self.issues.items()
@@ -200,13 +193,20 @@ class JointGraph:
         left.at, left.size = number[self.at], int(kept.sum())
         return left
 
-    def _join_pieces(self) -> None:
-        if len(self._columns) == len(self._edges) == 1:
-            return
-        self._columns = [joined(self._columns)]
-        self._keys = [np.concatenate(self._keys)]
-        earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
-        self._edges = [(earlier, later, kind)]
+    def _sent(self) -> Sent:
+        """Return all pieces as one."""
+        first = self._pieces[0]
+        if len(self._pieces) > 1 or not isinstance(first, Sent):
+            first = joined(self._pieces)
+            self._pieces = [first]
+        return first
+
+    def _all_edges(self) -> EdgeList:
+        """Return who waits for whom, as one list."""
+        if len(self._edges) > 1:
+            earlier, later, kind = (np.concatenate(each) for each in zip(*self._edges, strict=True))
+            self._edges = [(earlier, later, kind)]
+        return self._edges[0]
 
     def with_own(self, joint: ConnectionTable) -> ConnectionTable:
         """Return ``joint`` conditions in which each footprint has its own draws.
@@ -263,10 +263,10 @@ class JointGraph:
         footprint, ranks = op.footprint, op.footprint.ranks
         issued = self._issued(op)
         layout = Layout.of(footprint)
-        numbers = self._add(layout.transfers, layout.keys)
+        numbers = self._add(layout.sent, len(layout.sent.keys))
         first, size = numbers.start, len(ranks)
         earlier, later, kind = layout.edges
-        self._edges.append((earlier + first, later + first, kind))
+        self._edges.append((earlier + np.int32(first), later + np.int32(first), kind))
         starts = np.arange(first, first + size)
         ends = np.arange(numbers.stop - size, numbers.stop)
         if issued.min(initial=0) == NOBODY:
@@ -347,24 +347,23 @@ class JointGraph:
         after: Int64Array | None = None,
     ) -> Int64Array:
         """Add a transfer of each of ``ranks`` to itself, which takes so long; number them."""
-        transfers = stays(ranks, host_ps)
-        lines = self._add(transfers, np.full(len(ranks), NOBODY, dtype=np.int64))
+        lines = self._add(Stay(ranks, host_ps), len(ranks))
         numbers = np.arange(lines.start, lines.stop)
         if after is not None:
             self._wait_for(after, numbers)
         return numbers
 
-    def _add(self, transfers: Transfers, keys: Int64Array) -> slice:
-        """Add ``transfers`` on connections with these ``keys``; return their numbers."""
+    def _add(self, piece: Piece, size: int) -> slice:
+        """Add a piece of so many transfers; return their numbers."""
         first = self.size
-        self.size += len(transfers.src)
-        self._columns.append(transfers)
-        self._keys.append(keys)
+        self.size += size
+        self._pieces.append(piece)
         return slice(first, self.size)
 
     def _wait_for(self, earlier: Int64Array, later: Int64Array, kind: int = STARTS_KIND) -> None:
         """Let each of ``later`` start after its one of ``earlier``."""
-        self._edges.append((earlier, later, np.full(len(earlier), kind, dtype=np.uint8)))
+        kinds = np.full(len(earlier), kind, dtype=np.uint8)
+        self._edges.append((earlier.astype(np.int32), later.astype(np.int32), kinds))
 
 
 def _moments(placed: _Placed, done_ps: Int64Array, roots: _Roots) -> Moments:

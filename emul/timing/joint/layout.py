@@ -6,63 +6,95 @@ It is the same for each issue of a footprint but for where it begins, so it is k
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from emul.arrays import Int64Array, UInt8Array
+from emul.arrays import Int32Array, Int64Array, UInt8Array
 from emul.plans import Multiplicity
 from emul.timing.effects.drawn_delays import connection_keys
 from emul.timing.engine.dependencies import STARTS_KIND, UPON_ARRIVAL_KIND, UPON_SENT_KIND
 from emul.timing.joint.rank_ops import CHANNELS, Footprint
 from emul.timing.traffic import NOBODY, Transfers, connections_of
 
-__all__ = ["COLUMNS", "EdgeList", "Layout", "joined", "keys_of", "stays"]
+__all__ = ["COLUMNS", "EdgeList", "Layout", "Piece", "Sent", "Stay", "joined", "keys_of"]
 
 
-COLUMNS = (
-    "src", "dst", "channel", "nbytes", "begins", "takes", "remainder", "host_ps", "completion_ps",
-    "growth",
-)  # fmt: skip
-EdgeList = tuple[Int64Array, Int64Array, UInt8Array]
+COLUMNS: dict[str, type[np.generic]] = {
+    "src": np.int32,
+    "dst": np.int32,
+    "channel": np.int32,
+    "nbytes": np.int64,
+    "begins": np.uint8,
+    "takes": np.int64,
+    "remainder": np.uint8,
+    "host_ps": np.int64,
+    "completion_ps": np.int64,
+    "growth": np.int64,
+}
+"""The columns of transfers that a joint schedule reads."""
+
+EdgeList = tuple[Int32Array, Int32Array, UInt8Array]
 """Earlier and later transfers, and the kinds of the waits between them."""
 
 
-def stays(ranks: npt.NDArray[np.integer], host_ps: npt.NDArray[np.number]) -> Transfers:
-    """Return a transfer of each of ``ranks`` to itself, which takes so long: (ranks,)."""
-    nothing: Int64Array = np.zeros(len(ranks), dtype=np.int64)
-    own, none = ranks.astype(np.int32), nothing.astype(np.uint8)
-    return Transfers(
-        src=own,
-        dst=own,
-        channel=nothing.astype(np.int32),
-        nbytes=nothing,
-        begins=none,
-        takes=nothing,
-        remainder=none,
-        credit=0,
-        host_ps=host_ps.astype(np.int64),
-        completion_ps=nothing,
-        call_ps=0,
-        multiplicity=None,
-        origin=None,
-        growth=nothing + 1,
-    )
+class Stay(NamedTuple):
+    """A transfer of each of ``ranks`` to itself, which takes ``host_ps`` (ranks,) each."""
+
+    ranks: npt.NDArray[np.integer]
+    host_ps: npt.NDArray[np.number]
 
 
-def joined(pieces: list[Transfers]) -> Transfers:
+class Sent(NamedTuple):
+    """Transfers, and the keys of their connections; NOBODY of those of ranks to themselves."""
+
+    transfers: Transfers
+    keys: Int64Array
+
+
+Piece = Stay | Sent
+
+
+def joined(pieces: list[Piece]) -> Sent:
     """Return the transfers of all pieces, one after the other."""
-    columns = {name: np.concatenate([getattr(each, name) for each in pieces]) for name in COLUMNS}
-    credit, several = max(each.credit for each in pieces), _joined_multiplicity(pieces)
-    return Transfers(**columns, credit=credit, call_ps=0, multiplicity=several, origin=None)
+    sizes = [len(each.ranks if isinstance(each, Stay) else each.keys) for each in pieces]
+    ends = np.cumsum(sizes).tolist()
+    columns = {name: np.zeros(ends[-1], kind) for name, kind in COLUMNS.items()}
+    columns["growth"][:] = 1
+    keys: Int64Array = np.full(ends[-1], NOBODY, dtype=np.int64)
+    sent: list[tuple[Transfers, int]] = []
+    for piece, size, end in zip(pieces, sizes, ends, strict=True):
+        here = slice(end - size, end)
+        if isinstance(piece, Stay):
+            columns["src"][here] = columns["dst"][here] = piece.ranks
+            columns["host_ps"][here] = piece.host_ps
+            continue
+        keys[here] = piece.keys
+        sent.append((piece.transfers, end))
+        for name, column in columns.items():
+            column[here] = getattr(piece.transfers, name)
+    transfers = Transfers(
+        **columns,
+        credit=max((each.credit for each, _ in sent), default=0),
+        call_ps=0,
+        multiplicity=_joined_multiplicity(sent, ends[-1]),
+        origin=None,
+    )
+    return Sent(transfers, keys)
 
 
-def _joined_multiplicity(pieces: list[Transfers]) -> Multiplicity | None:
-    """Return how many transfers each of all ``pieces`` stands for; None if all for themselves."""
-    if all(each.multiplicity is None for each in pieces):
+def _joined_multiplicity(sent: list[tuple[Transfers, int]], size: int) -> Multiplicity | None:
+    """Return how many transfers each stands for; None if all for themselves.
+
+    ``sent``: pieces of all, each with where it ends.
+    """
+    if all(each.multiplicity is None for each, _ in sent):
         return None
-    alike = np.concatenate([connections_of(each) for each in pieces])
+    alike: Int64Array = np.ones(size, dtype=np.int64)
+    for each, end in sent:
+        alike[end - len(each.src) : end] = connections_of(each)
     return Multiplicity(alike, np.ones_like(alike), np.zeros_like(alike))
 
 
@@ -77,11 +109,10 @@ def keys_of(transfers: Transfers) -> Int64Array:
 class Layout:
     """The transfers of a footprint from the starts of its ranks to their ends, and all waits.
 
-    Transfers are numbered from 0. ``keys``: as of ``keys_of``.
+    Transfers are numbered from 0.
     """
 
-    transfers: Transfers
-    keys: Int64Array
+    sent: Sent
     edges: EdgeList
 
     @classmethod
@@ -97,10 +128,11 @@ class Layout:
     def _of(cls, footprint: Footprint) -> Layout:
         ranks, own = footprint.ranks, footprint.transfers
         channel = own.channel + np.int32(footprint.communicator * CHANNELS)
-        start = stays(ranks, np.full(len(ranks), footprint.call_ps))
-        end = stays(ranks, np.zeros(len(ranks)))
-        transfers = joined([start, replace(own, channel=channel), end])
-        return cls(transfers, keys_of(transfers), _waits(footprint))
+        placed = replace(own, channel=channel)
+        start = Stay(ranks, np.full(len(ranks), footprint.call_ps))
+        end = Stay(ranks, np.zeros(len(ranks), dtype=np.int64))
+        sent = joined([start, Sent(placed, keys_of(placed)), end])
+        return cls(sent, _waits(footprint))
 
 
 _LAYOUTS: WeakKeyDictionary[Footprint, Layout] = WeakKeyDictionary()
@@ -120,8 +152,6 @@ def _waits(footprint: Footprint) -> EdgeList:
         upon = UPON_SENT_KIND if footprint.release == "sent" else UPON_ARRIVAL_KIND
         kinds.append(STARTS_KIND | upon)
     kind = [np.full(len(a), kind, np.uint8) for (a, _), kind in zip(more, kinds, strict=True)]
-    return (
-        np.concatenate([footprint.earlier + len(ranks), *(a for a, _ in more)]),
-        np.concatenate([footprint.later + len(ranks), *(b for _, b in more)]),
-        np.concatenate([footprint.kind, *kind]),
-    )
+    earlier = np.concatenate([footprint.earlier + len(ranks), *(a for a, _ in more)])
+    later = np.concatenate([footprint.later + len(ranks), *(b for _, b in more)])
+    return earlier.astype(np.int32), later.astype(np.int32), np.concatenate([footprint.kind, *kind])
