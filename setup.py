@@ -31,6 +31,7 @@ MODULES = (
     "ops.cpu.fused",
     "ops.fusing.fusion",
     "plans.proof.holdings",
+    "timing.engine.causes",
     "timing.engine.connections",
     "timing.engine.credit",
     "timing.engine.dependencies",

@@ -135,11 +135,12 @@ class BusyPeriod:
 
         ``not_before_ps`` (ranks,): when the operation before it was done, if that is over.
         """
-        footprint = operation.drawn or self.footprints.of(operation.prepared, operation.member)
+        footprint = self.footprints.of(operation.prepared, operation.member)
         came = tuple(self.arrivals.pop(arrival) for arrival in arrivals)
         after = self.last_of.get(footprint.communicator)
         ordered = operation.member.ordered
-        issue = Issue(footprint, after, came, missing, not_before_ps, ordered)
+        messages = operation.messages
+        issue = Issue(footprint, after, came, missing, not_before_ps, ordered, messages)
         operation.issue = issue
         self.simulation.take(issue)
         self.last_of[footprint.communicator] = issue

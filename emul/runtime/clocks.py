@@ -173,7 +173,7 @@ class RankClocks:
         with self._lock:
             self._let_go()
             operation = self._operation(member, prepared, name)
-            operation.drawn = self._footprints.issued(prepared, member)
+            operation.messages = self._footprints.issued(prepared, member)
             self._record.issue(operation, arrivals, missing)
             if isinstance(self._period, AlonePeriod):
                 if act := self._alone_act(self._period, operation, arrivals, missing):

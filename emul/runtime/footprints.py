@@ -30,20 +30,16 @@ class Footprints:
         """Count the messages of connections anew, by which links draw."""
         self._sent = {}
 
-    def issued(self, prepared: Prepared, member: Issuer) -> Footprint | None:
-        """Return the footprint of an operation with its draws; None where links draw nothing.
+    def issued(self, prepared: Prepared, member: Issuer) -> MessageCounts | None:
+        """Return what the connections of ``member`` have sent before; None if links draw nothing.
 
-        Each connection goes on with the messages that it has sent before.
+        From now on they have sent the operation that is issued too.
         """
         if not self.links_draw:
             return None
-        footprint = self.of(prepared, member)
-        before = self._sent.get(member.number)
-        if before is None:
-            self._sent[member.number] = footprint.messages
-            return footprint
-        self._sent[member.number] = before + footprint.messages
-        return footprint.after(before)
+        before = self._sent.get(member.number, MessageCounts.none())
+        self._sent[member.number] = before + self.of(prepared, member).messages
+        return before
 
     @cached_property
     def whole_messages(self) -> bool:

@@ -13,7 +13,7 @@ from emul.plans import Program
 from emul.runtime.history import HistoryEntry
 from emul.runtime.planner import Prepared
 from emul.runtime.prediction import Prediction
-from emul.timing import Footprint, Issue, Moments, Release
+from emul.timing import Issue, MessageCounts, Moments, Release
 from emul.units import PS_PER_S
 
 __all__ = ["LATEST_PS", "Failed", "Issuer", "Operation", "checked_clock"]
@@ -47,7 +47,7 @@ class Issuer(Protocol):
         """When a sender is done with a transfer."""
 
 
-GONE = ("_settled", "drawn", "entry", "failure_of", "issue", "moments_of", "time_of")
+GONE = ("_settled", "entry", "failure_of", "issue", "messages", "moments_of", "time_of")
 """Of an operation that is pickled: all that belongs to its clocks."""
 
 
@@ -79,12 +79,12 @@ class Operation:
         "_known",
         "_settled",
         "_time_ps",
-        "drawn",
         "entry",
         "failure",
         "failure_of",
         "issue",
         "member",
+        "messages",
         "moments_of",
         "name",
         "prepared",
@@ -115,7 +115,7 @@ class Operation:
         self._known: Moments | None = None
         self._settled: Callable[[], Moments] | None = None
         self._time_ps: int | None = None
-        self.drawn: Footprint | None = None  # with its draws, where links draw
+        self.messages: MessageCounts | None = None  # of its connections before it, if links draw
         self.issue: Issue | None = None  # in its busy period, as long as it is not over
         self.entry: HistoryEntry | None = None  # when it is over, for the history
         self.waited: BoolArray = np.zeros(len(member.ranks), dtype=bool)

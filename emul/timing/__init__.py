@@ -3,8 +3,8 @@
 from emul.errors import not_compiled
 
 try:
+    from emul.timing.engine.causes import CAUSES
     from emul.timing.engine.dependencies import dependencies
-    from emul.timing.engine.scheduler import CAUSES
     from emul.timing.schedule import schedule
 except ModuleNotFoundError as error:
     raise not_compiled(error) from error

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
 from emul.reading.brief import brief, one_line
-from emul.timing.engine.scheduler import CAUSES
+from emul.timing.engine.causes import CAUSES
 from emul.timing.terms import TERMS
 from emul.timing.transfer_times import TransferTimes
 from emul.units import PS_PER_S, format_time

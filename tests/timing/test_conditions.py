@@ -196,7 +196,7 @@ class Draws:
         self.values = values
 
     def __call__(self, keys, number):
-        return np.full(len(keys), self.values[min(number, len(self.values) - 1)])
+        return np.full(keys.shape, self.values[min(number, len(self.values) - 1)])
 
 
 LOSSY = replace(PLAIN, transport=Transport(loss=0.25, recovery="sr", mtu_bytes=1000.0, rto_s=0.5))
@@ -219,7 +219,7 @@ def tail_s(*draws, packets=10):
     line = np.array([1e9])
     losses = Losses.of(LOSSY, np.array([packets * 1000]), line)
     with patch("emul.timing.effects.losses.exponential", Draws(*draws)):
-        return losses.tails_s(np.zeros(1, np.uint64)).item()
+        return losses.tails_s(np.zeros((1, 1), np.uint64)).item()
 
 
 def test_a_packet_lost_near_the_end_comes_a_round_trip_later_less_what_follows_it():
@@ -245,7 +245,7 @@ def test_no_packet_before_the_first_is_lost():
     ):
         one_more = np.array([10_001])  # bytes: the eleventh packet holds one
         losses = Losses.of(LOSSY, one_more, np.array([1e9]))
-        assert losses.tails_s(np.zeros(1, np.uint64)) > 0
+        assert losses.tails_s(np.zeros((1, 1), np.uint64)) > 0
 
 
 def delays(link, nbytes, tails_s, timers_s, slicing=None, limit=np.inf):
@@ -258,13 +258,13 @@ def delays(link, nbytes, tails_s, timers_s, slicing=None, limit=np.inf):
 
     def tails(losses, keys):
         seen.append(losses.packet_s.tolist())
-        return np.full(len(keys), tails_s)
+        return np.full(keys.shape, tails_s)
 
     with (
         patch("emul.timing.effects.losses.Losses.tails_s", tails),
         patch(
             "emul.timing.effects.losses.Losses.timers_s",
-            lambda losses, keys: np.full(len(keys), timers_s),
+            lambda losses, keys: np.full(keys.shape, timers_s),
         ),
     ):
         delays = Delays(traffic, network, found, np.array([limit]), 0, 0)

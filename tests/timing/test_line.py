@@ -15,7 +15,6 @@ from emul.stacks import IDEAL
 from emul.timing import Compute, Footprint, Issue, Wait, time_plan
 from emul.timing.effects import link_states
 from emul.timing.effects.drawn_delays import MessageCounts, network_draws
-from emul.timing.joint.layout import Layout
 from emul.topology import Network
 
 MS, S = 10**9, 10**12
@@ -103,40 +102,50 @@ def test_too_many_changes_are_refused(monkeypatch, start_s, until_s):
 JITTERY = replace(TRUNK, jitter=Jitter(1e-3, 2.0))
 
 
-def delays(plan, communicator=0, first=None):
+def footprint_of(plan, communicator=0):
     network = Network.of(sites_of_one(lambda a, b: JITTERY, 2))
     program = program_of(plan, NBYTES, 1)
-    return Footprint.of(
-        program, network, None, IDEAL, ranks(0, 1), communicator, 0, first_message=first
-    )
+    return Footprint.of(program, network, None, IDEAL, ranks(0, 1), communicator, 0)
+
+
+def drawn(footprint, messages=None):
+    """The jitter of a footprint after earlier ``messages``, in picoseconds."""
+    return footprint.delays.drawn(messages or MessageCounts.none())[0].tolist()
 
 
 def test_draws_count_the_messages_of_a_connection_from_the_first():
-    twice, once = delays(TWICE), delays(ONE_MESSAGE)
-    assert len(set(twice.jitter_ps.tolist())) == 2
-    assert once.jitter_ps.tolist() == twice.jitter_ps.tolist()[:1]
-    second = once.after(once.messages)
-    assert second.jitter_ps.tolist() == twice.jitter_ps.tolist()[1:]
-    assert second.jitter_ps.tolist() == delays(ONE_MESSAGE, 0, once.messages).jitter_ps.tolist()
-    assert Layout.of(second) is Layout.of(once.after(twice.messages)) is Layout.of(once)
-    third = once.after(once.messages + second.messages).jitter_ps.tolist()
-    assert third == once.after(twice.messages).jitter_ps.tolist()
-    assert third != second.jitter_ps.tolist()
+    twice, once = footprint_of(TWICE), footprint_of(ONE_MESSAGE)
+    assert len(set(drawn(twice))) == 2
+    assert drawn(once) == drawn(twice)[:1]
+    assert drawn(once, once.messages) == drawn(twice)[1:]
+    third = drawn(once, once.messages + once.messages)
+    assert third == drawn(once, twice.messages)
+    assert third != drawn(once, once.messages)
+
+
+def test_many_are_drawn_as_one_by_one():
+    twice = footprint_of(TWICE)
+    counts = [MessageCounts.none()]
+    for _ in range(4):
+        counts.append(counts[-1] + twice.messages)
+    jitter_ps, tail_ps = twice.delays.drawn_each(counts)
+    for count, *columns in zip(counts, jitter_ps, tail_ps, strict=True):
+        expected = twice.delays.drawn(count)
+        assert [each.tolist() for each in columns] == [each.tolist() for each in expected]
 
 
 def test_each_communicator_draws_its_own_and_the_first_as_a_call_alone():
     network = Network.of(sites_of_one(lambda a, b: JITTERY, 2))
     alone = time_plan(program_of(ONE_MESSAGE, NBYTES, 1), network).total_ps
-    first, second, third = (delays(ONE_MESSAGE, k).jitter_ps.tolist() for k in range(3))
+    first, second, third = (drawn(footprint_of(ONE_MESSAGE, k)) for k in range(3))
     assert alone == THERE_PS + first[0]
     assert len({*first, *second, *third}) == 3
 
 
-def test_without_draws_a_footprint_is_the_same_after_any_message():
+def test_without_draws_a_footprint_draws_nothing():
     network = Network.of(sites_of_one(lambda a, b: TRUNK, 2))
     assert not network_draws(network)
-    footprint = message(network)
-    assert footprint.after(footprint.messages) is footprint
+    assert message(network).delays is None
     assert network_draws(Network.of(sites_of_one(lambda a, b: JITTERY, 2)))
 
 

@@ -216,15 +216,19 @@ class Delays:
 
         ``messages``: those that its connections have carried before.
         """
+        jitter_ps, tail_ps = self.drawn_each([messages])
+        return jitter_ps.reshape(-1), tail_ps.reshape(-1)
+
+    def drawn_each(self, messages: Sequence[MessageCounts]) -> tuple[Int64Array, Int64Array]:
+        """Return the same of traffics after each of ``messages``: (messages, transfers)."""
         if self._jitter is None and self._lost is None:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        earlier = messages.at(self._ends)
-        jitter_ps, tail_ps = (np.zeros(self._size, dtype=np.int64) for _ in range(2))
-        if (each := self._jitter) is not None:
-            keys = mixed(each.keys, each.where.numbers(earlier))
-            jitter_ps[each.where.transfers] = _ps(lognormal(keys, each.median_s, each.sigma))
+            return np.zeros((len(messages), 0), np.int64), np.zeros((len(messages), 0), np.int64)
+        earlier = np.stack([each.at(self._ends) for each in messages])
+        jitter_ps, tail_ps = (np.zeros((len(messages), self._size), np.int64) for _ in range(2))
+        if self._jitter is not None:
+            jitter_ps[:, self._jitter.where.transfers] = self._jitter.jitter_ps(earlier)
         if self._lost is not None:
-            tail_ps[self._lost.where.transfers] = self._lost.tails_ps(earlier)
+            tail_ps[:, self._lost.where.transfers] = self._lost.tails_ps(earlier)
         return jitter_ps, tail_ps
 
 
@@ -241,8 +245,8 @@ class _Messages(NamedTuple):
         return cls(*(np.concatenate(each) for each in zip(*pieces, strict=True)))
 
     def numbers(self, earlier: Int64Array) -> Int64Array:
-        """Return the numbers after ``earlier`` messages of each connection."""
-        numbers: Int64Array = self.number + earlier[self.connection]
+        """Return the numbers after ``earlier`` messages, (times, connections): each time."""
+        numbers: Int64Array = self.number + earlier[:, self.connection]
         return numbers
 
 
@@ -259,6 +263,12 @@ class _Jitter(NamedTuple):
         """Return that of all pieces."""
         wheres, *columns = zip(*pieces, strict=True)
         return cls(_Messages.joined(wheres), *(np.concatenate(each) for each in columns))
+
+    def jitter_ps(self, earlier: Int64Array) -> Int64Array:
+        """Return the jitter of each transfer after ``earlier`` messages, as of ``numbers``."""
+        keys = mixed(self.keys, self.where.numbers(earlier))
+        median_s, sigma = (np.tile(each, len(earlier)) for each in (self.median_s, self.sigma))
+        return _ps(lognormal(keys.reshape(-1), median_s, sigma)).reshape(keys.shape)
 
 
 class _Lost(NamedTuple):
@@ -287,7 +297,7 @@ class _Lost(NamedTuple):
         )
 
     def tails_ps(self, earlier: Int64Array) -> Int64Array:
-        """Return the delay of each transfer, after ``earlier`` messages of each connection."""
+        """Return the delay of each transfer after ``earlier`` messages, as of ``numbers``."""
         keys = mixed(self.keys, self.where.numbers(earlier))
         tail_s = self.losses.tails_s(mixed(keys, self.slices))
         timer_s = self.losses.timers_s(keys)

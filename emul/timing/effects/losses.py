@@ -66,11 +66,14 @@ class Losses(NamedTuple):
         return Losses(*(column[which] for column in self))
 
     def tails_s(self, keys: UInt64Array) -> Float64Array:
-        """Return how many seconds later each arrives because of packets lost near its end."""
-        tail_s = np.zeros(len(keys))
-        may = np.flatnonzero(uniform(keys, 0) >= self.least)
-        if len(may):
-            tail_s[may] = self.at(may)._tails_s(keys[may])
+        """Return how many seconds later each arrives because of packets lost near its end.
+
+        ``keys``: by transfer, each time: (times, transfers), as the result.
+        """
+        tail_s = np.zeros(keys.shape)
+        may = np.nonzero(uniform(keys, 0) >= self.least)
+        if len(may[-1]):
+            tail_s[may] = self.at(may[-1])._tails_s(keys[may])
         return tail_s
 
     def _tails_s(self, keys: UInt64Array) -> Float64Array:
@@ -93,7 +96,8 @@ class Losses(NamedTuple):
     def timers_s(self, keys: UInt64Array) -> Float64Array:
         """Return how long each message waits for the timer because its last packet was lost.
 
-        Nothing follows that could tell of it: RDMA waits for ``rto_s``.
+        Nothing follows that could tell of it: RDMA waits for ``rto_s``. ``keys``: as of
+        ``tails_s``.
         """
         result: Float64Array = np.where(uniform(keys, 0) < self.loss, self.rto_s, 0.0)
         return result

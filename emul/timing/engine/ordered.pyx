@@ -26,6 +26,7 @@ arrival is later than the events of lower numbers at the same time.
 cimport cython
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
+from emul.timing.engine.causes cimport ISSUE_CAUSE, SLOT_CAUSE, UPON_DONE_CAUSE
 from emul.timing.engine.tables cimport (
     BACK,
     DONE,
@@ -59,12 +60,6 @@ cdef enum:
     PORT = 0
     CONNECTION = 1
     RECEIVER = 2
-
-cdef enum:
-    # As in emul.timing.engine.scheduler: by being done, by its slot, by being issued.
-    UPON_DONE_CAUSE = 0
-    SLOT_CAUSE = 1
-    ISSUE_CAUSE = 2
 
 
 cdef struct Cause:

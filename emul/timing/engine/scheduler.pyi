@@ -9,16 +9,14 @@ from emul.timing.engine.credit import Credit
 from emul.timing.engine.dependencies import Edges
 from emul.timing.engine.operations import Operations
 from emul.timing.traffic import Transfers
-from emul.timing.transfer_times import TransferTimes
 from emul.topology import Network
 
-__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "first_causes"]
+__all__ = ["DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation"]
 
 _Timed = tuple[dict[str, npt.NDArray[np.int64]], str | tuple[str, int, int, int] | None]
 
 SavedState = tuple[Any, ...]
 
-CAUSES: tuple[str, str, str]
 DEAD: str
 NEVER_ENDS: str
 TOO_LATE: str
@@ -65,7 +63,3 @@ class Simulation:
     ) -> None: ...
     def over(self) -> npt.NDArray[np.bool_]: ...
     def times(self) -> _Timed: ...
-
-def first_causes(
-    moments: npt.NDArray[np.int64], times: TransferTimes, begins: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.int32]: ...

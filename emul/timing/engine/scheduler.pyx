@@ -19,6 +19,7 @@ machine.
 cimport cython
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 
+from emul.timing.engine.causes cimport ISSUE_CAUSE, SLOT_CAUSE, UPON_DONE_CAUSE
 from emul.timing.engine.credit cimport Credit
 from emul.timing.engine.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, UPON_SENT, Edges
 from emul.timing.engine.events cimport (
@@ -47,16 +48,11 @@ import numpy as np
 from emul.timing.engine.columns import StateColumns, renumbering
 from emul.timing.traffic import not_before_ps
 
-__all__ = ["CAUSES", "DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation", "first_causes"]
+__all__ = ["DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation"]
 
 cdef enum:
     HOPS = 3  # the sender's port, the connection, the receiver's port
-    # The last cause of a transfer: that another was done, its credit, that another was issued.
-    UPON_DONE_CAUSE = 0
-    SLOT_CAUSE = 1
-    ISSUE_CAUSE = 2
 
-CAUSES = ("done", "slot", "issue")
 SavedState = tuple
 
 TOO_LATE, DEAD, NEVER_ENDS = "too late", "dead", "never ends"
@@ -183,10 +179,7 @@ cdef class Simulation:
             self.run(until_ps, self.src.shape[0] + (until_ps < INT64_MAX))
 
     def advance_but(self, int64_t transfers):
-        """Handle events until so many ``transfers`` at most are not done; return the next moment.
-
-        Events before that moment may still be there.
-        """
+        """Handle events until so many ``transfers`` are left; return the moment after the last."""
         with nogil:
             self.run(INT64_MAX, self.src.shape[0] - transfers)
         return self.moment + 1
@@ -605,29 +598,3 @@ cdef class Simulation:
             "start_cause": self.start_cause, "done_cause": self.done_cause,
         }
         return {name: np.asarray(column) for name, column in times.items()}, failure
-
-
-def first_causes(int64_t[::1] moments, times, uint8_t[::1] begins):
-    """Return, by moment, the transfer on whose start it hung: from cause to cause, back and back.
-
-    A moment is the number of a transfer, of its arrival; or of the transfers, and its number, of
-    its being done. ``times``: the columns of a schedule that say who waited for whom. Of those that
-    ``begin`` (transfers,), the start is not followed further.
-    """
-    cdef const int32_t[::1] waited_for = times.waited_for, ordered_after = times.ordered_after
-    cdef const uint8_t[::1] cause = times.start_cause
-    cdef int64_t at, moment, transfers = waited_for.shape[0]
-    cdef int32_t[::1] found = np.empty(moments.shape[0], dtype=np.int32)
-    for at in range(moments.shape[0]):
-        moment = moments[at]
-        while True:
-            if moment >= transfers:
-                moment -= transfers
-                if ordered_after[moment] >= 0:
-                    moment = ordered_after[moment] + transfers
-            elif begins[moment] or waited_for[moment] < 0:
-                break
-            else:
-                moment = waited_for[moment] + (transfers if cause[moment] == UPON_DONE_CAUSE else 0)
-        found[at] = <int32_t>moment
-    return np.asarray(found)

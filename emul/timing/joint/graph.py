@@ -21,13 +21,14 @@ import numpy.typing as npt
 
 from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.timing.effects.connection_table import ConnectionTable
+from emul.timing.effects.drawn_delays import Delays
+from emul.timing.engine.causes import first_causes
 from emul.timing.engine.dependencies import (
     STARTS_KIND,
     Edges,
     edges_between,
 )
 from emul.timing.engine.operations import Operations
-from emul.timing.engine.scheduler import first_causes
 from emul.timing.joint.layout import COLUMNS, EdgeList, Layout, Piece, Sent, Stay, joined
 from emul.timing.joint.rank_ops import (
     NOT_YET_PS,
@@ -102,6 +103,7 @@ class JointGraph:
         self.size = 0
         self.issues: dict[Issue, _Placed] = {}
         self.arrivals: dict[Arrive, Int64Array] = {}
+        self._drawn: dict[Issue, tuple[Int64Array, Int64Array]] = {}  # as of Delays.drawn
         self._pieces: list[Piece] = []
         none: Int32Array = np.zeros(0, dtype=np.int32)
         self._edges: list[EdgeList] = [(none, none, none.astype(np.uint8))]
@@ -189,6 +191,7 @@ class JointGraph:
             for issue, placed in self.issues.items()
             if issue not in gone
         }
+        left._drawn = {issue: self._drawn[issue] for issue in left.issues if issue in self._drawn}
         left.arrivals = {arrive: number[each] for arrive, each in self.arrivals.items()}
         left.at, left.size = number[self.at], int(kept.sum())
         return left
@@ -209,19 +212,26 @@ class JointGraph:
         return self._edges[0]
 
     def with_own(self, joint: ConnectionTable) -> ConnectionTable:
-        """Return ``joint`` conditions in which each footprint has its own draws.
-
-        Those are its random delays, and the credit of its connections.
-        """
+        """Return ``joint`` conditions in which each issue has its own delays and credit."""
         joint = replace(joint, credited=self._credited())
-        if not any(len(placed.footprint.jitter_ps) for placed in self.issues.values()):
+        self._draw()
+        if not self._drawn:
             return joint
         jitter_ps, tail_ps = (np.zeros(self.size, dtype=np.int64) for _ in range(2))
-        for placed in self.issues.values():
-            if len(placed.footprint.jitter_ps):
-                jitter_ps[placed.lines] = placed.footprint.jitter_ps
-                tail_ps[placed.lines] = placed.footprint.tail_ps
+        for issue, (jitter, tail) in self._drawn.items():
+            lines = self.issues[issue].lines
+            jitter_ps[lines], tail_ps[lines] = jitter, tail
         return replace(joint, jitter_ps=jitter_ps, tail_ps=tail_ps)
+
+    def _draw(self) -> None:
+        """Draw the delays of the issues that have come, those of one footprint together."""
+        fresh: dict[Delays, list[Issue]] = {}
+        for issue in self.issues:
+            if issue.footprint.delays is not None and issue not in self._drawn:
+                fresh.setdefault(issue.footprint.delays, []).append(issue)
+        for delays, issues in fresh.items():
+            drawn = delays.drawn_each([issue.messages for issue in issues])
+            self._drawn.update(zip(issues, zip(*drawn, strict=True), strict=True))
 
     def _credited(self) -> Int32Array:
         """Return the connection whose credit each transfer takes; those of each part are its own.

@@ -117,8 +117,7 @@ class Layout:
 
     @classmethod
     def of(cls, footprint: Footprint) -> Layout:
-        """Return the layout of ``footprint``, which is made once for all delays."""
-        footprint = footprint.drawn_from or footprint
+        """Return the layout of ``footprint``, which is made once."""
         layout = _LAYOUTS.get(footprint)
         if layout is None:
             layout = _LAYOUTS[footprint] = cls._of(footprint)

@@ -55,12 +55,11 @@ class Footprint:
     number c * CHANNELS in the schedule, so that no two share a connection. ``earlier``, ``later``,
     ``kind``: as engine.dependencies.edges_between takes them. Transfers of few ranks that stand for
     all are as many connections as their ``multiplicity`` says (see emul.timing.quotient).
-    ``call_ps``: the time of each rank's software before it sends anything. ``jitter_ps``,
-    ``tail_ps``: the delay of each transfer by chance, and ``credited``: whose credit it takes, as
-    if the collective were alone, as in emul.timing.effects.connection_table. ``release``: when a
-    sender is done. ``delays``: who draws those of a later operation, None where nothing is late by
-    chance; ``messages``: how many it sends on each of its connections; ``drawn_from``: the
-    footprint that is the same but for these delays, if there is one.
+    ``call_ps``: the time of each rank's software before it sends anything. ``credited``: whose
+    credit each transfer takes, as if the collective were alone, as in
+    emul.timing.effects.connection_table. ``release``: when a sender is done. ``delays``: who draws
+    the delays by chance, None where nothing is late by chance; ``messages``: how many it sends on
+    each of its connections.
     """
 
     ranks: Int32Array
@@ -70,13 +69,10 @@ class Footprint:
     later: Int32Array
     kind: UInt8Array
     call_ps: int
-    jitter_ps: Int64Array
-    tail_ps: Int64Array
     credited: Int32Array
     release: Release
     delays: Delays | None
     messages: MessageCounts
-    drawn_from: Footprint | None = None
 
     __repr__ = brief
 
@@ -91,12 +87,10 @@ class Footprint:
         communicator: int,
         seed: int,
         release: Release = "arrival",
-        first_message: MessageCounts | None = None,
     ) -> Footprint:
         """Return the part of ``program``, whose rank i is rank ``ranks[i]`` of ``network``.
 
-        ``seed``: of random delays; ``release``: when a sender is done with a transfer;
-        ``first_message``: how many messages its connections have carried before, if any.
+        ``seed``: of random delays; ``release``: when a sender is done with a transfer.
         """
         make, windows = maker(program, network, slicing, stack)
         transfers, edges, seen = make()
@@ -119,7 +113,7 @@ class Footprint:
             growth=transfers.growth if len(transfers.growth) else nothing + 1,
         )
         call_ps = transfers.call_ps if len(src) else 0  # nothing is sent, nothing called
-        draws = Draws(communicator, first_message or MessageCounts.none())
+        draws = Draws(communicator, MessageCounts.none())
         drawn = ConnectionTable.of(
             placed, seen, seed=seed, start_s=0, until_s=0, windows=windows, draws=draws
         )
@@ -129,8 +123,6 @@ class Footprint:
             placed,
             *edges.table(),
             call_ps=call_ps,
-            jitter_ps=drawn.jitter_ps,
-            tail_ps=drawn.tail_ps,
             credited=drawn.credited,
             release=release,
             delays=drawn.delays if len(drawn.jitter_ps) else None,
@@ -141,14 +133,6 @@ class Footprint:
     def size(self) -> int:
         """The number of its transfers."""
         return len(self.transfers.src)
-
-    def after(self, messages: MessageCounts) -> Footprint:
-        """Return the same after earlier ``messages`` of its communicator: with draws of its own."""
-        if self.delays is None:
-            return self
-        jitter_ps, tail_ps = self.delays.drawn(messages)
-        first = self.drawn_from or self
-        return replace(self, jitter_ps=jitter_ps, tail_ps=tail_ps, drawn_from=first)
 
 
 def _alone(transfers: Transfers) -> Transfers:
@@ -171,10 +155,19 @@ class Issue:
     Those of ``arrivals`` issued it when they arrived, which uses the arrivals up, the others now;
     the ranks ``missing``, rising, are yet to issue it (see Attach). ``not_before_ps`` (ranks,):
     before which no rank starts, where the issue before it has left the simulation. ``ordered``: the
-    ranks that wait for the issue before it; all if None.
+    ranks that wait for the issue before it; all if None. ``messages``: how many its connections
+    have carried before, by which its delays are drawn.
     """
 
-    __slots__ = ("after", "arrivals", "footprint", "missing", "not_before_ps", "ordered")
+    __slots__ = (
+        "after",
+        "arrivals",
+        "footprint",
+        "messages",
+        "missing",
+        "not_before_ps",
+        "ordered",
+    )
 
     def __init__(
         self,
@@ -184,8 +177,10 @@ class Issue:
         missing: Int32Array | None = None,
         not_before_ps: Int64Array | None = None,
         ordered: Int32Array | None = None,
+        messages: MessageCounts | None = None,
     ) -> None:
         """Take the footprint, the issue before it on the same communicator, and who is here."""
+        self.messages = MessageCounts.none() if messages is None else messages
         self.ordered = ordered
         self.not_before_ps = not_before_ps
         self.footprint = footprint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emul.timing.engine.scheduler import CAUSES
+from emul.timing.engine.causes import CAUSES
 from emul.timing.traced.columns import TracedTransfer
 from emul.timing.traced.crossings import ELSEWHERE
 
