@@ -49,6 +49,10 @@ MANY_TRANSFERS = 4096
 """Transfers of a busy period after which finished collectives are let go of when it is timed. Those
 of ranks to themselves count too; timing so many takes some milliseconds."""
 
+MANY_KEPT = 1 << 18
+"""More transfers than after the last look, at which a busy period is tried to be ended, for memory:
+a quarter of a GB."""
+
 
 class BusyPeriod:
     """The program since nothing was in flight; its times count from ``base_ps``."""
@@ -73,6 +77,7 @@ class BusyPeriod:
         self.left: set[Operation] = set()  # when it was tried last
         self.next_tries = [MANY, 1]  # with some not waited for, and with none
         self.next_advance = MANY_TRANSFERS
+        self.most_kept = MANY_KEPT
 
     @classmethod
     def going_on(
@@ -179,7 +184,8 @@ class BusyPeriod:
     @property
     def may_have_ended(self) -> bool:
         """Whether it is time to look, which costs as much as timing all that is kept."""
-        return len(self.operations) >= self.next_tries[not self.outstanding]
+        many = len(self.simulation) >= self.most_kept
+        return many or len(self.operations) >= self.next_tries[not self.outstanding]
 
     def end(self, *, may_be_dropped: bool) -> list[HistoryEntry]:
         """Let go of the operations that every rank has passed; return their entries.
@@ -206,6 +212,7 @@ class BusyPeriod:
         before, self.left = self.left, set(self.operations)
         news = max(self._least_news(may_be_dropped), len(before & self.left))
         self.next_tries[not self.outstanding] = len(self.operations) + news
+        self.most_kept = len(self.simulation) + MANY_KEPT
         return entries
 
     def _least_news(self, may_be_dropped: bool) -> int:

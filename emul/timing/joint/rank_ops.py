@@ -14,6 +14,7 @@ from emul.reading.brief import brief
 from emul.stacks import Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.effects.drawn_delays import Delays, Draws, MessageCounts
+from emul.timing.joint.window import Window
 from emul.timing.timeline import Timeline, maker
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
@@ -60,6 +61,7 @@ class Footprint:
     if the collective were alone, as in emul.timing.effects.connection_table. ``release``: when a
     sender is done. ``delays``: who draws those of a later operation, None where nothing is late by
     chance; ``drawn_from``: the footprint that is the same but for these delays, if there is one.
+    ``windows``: of rings of which few rounds are laid out.
     """
 
     ranks: Int32Array
@@ -75,6 +77,7 @@ class Footprint:
     release: Release
     delays: Delays | None
     drawn_from: Footprint | None = None
+    windows: tuple[Window, ...] = ()
 
     __repr__ = brief
 
