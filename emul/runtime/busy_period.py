@@ -50,6 +50,10 @@ MANY_TRANSFERS = 4096
 """Transfers of a busy period after which finished collectives are let go of when it is timed. Those
 of ranks to themselves count too; timing so many takes some milliseconds."""
 
+MANY_KEPT = 1 << 18
+"""More transfers than after the last look, at which a busy period is tried to be ended, for memory:
+a quarter of a GB."""
+
 
 class BusyPeriod:
     """The program since nothing was in flight; its times count from ``base_ps``."""
@@ -75,6 +79,7 @@ class BusyPeriod:
         self.next_number, self.next_size = 1, MANY  # of collectives, and of transfers
         self.most_together = 0  # transfers when all collectives had been waited for
         self.next_advance = MANY_TRANSFERS
+        self.most_kept = MANY_KEPT
 
     @classmethod
     def going_on(
@@ -184,7 +189,8 @@ class BusyPeriod:
         """Whether it is time to look, which costs as much as timing all that is kept."""
         if self.outstanding:
             return len(self.simulation) >= self.next_size
-        return len(self.operations) >= self.next_number
+        many = len(self.simulation) >= self.most_kept
+        return many or len(self.operations) >= self.next_number
 
     def end(self, *, may_be_dropped: bool) -> list[HistoryEntry]:
         """Let go of the operations that every rank has passed; return their entries.
@@ -210,6 +216,7 @@ class BusyPeriod:
         # What came since the last look is let go of at the next one, and does not count.
         left = len(self.simulation)
         self.next_size = left + max(MANY, left, 2 * self.most_together)
+        self.most_kept = left + MANY_KEPT
         if not self.outstanding:
             before, self.left = self.left, set(self.operations)
             least = self._least_news(may_be_dropped)

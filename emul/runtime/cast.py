@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -14,9 +15,11 @@ from emul.runtime.operation import Operation
 from emul.runtime.planner import Planner, Prepared, Timing
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL
+from emul.timing import Footprint, Slicing
 from emul.timing.along_axis import AlongAxis, AxisTimer
 from emul.timing.joint.alone import AloneTimes
-from emul.timing.quotient import MeshQuotient
+from emul.timing.mesh_windows import inner_windows, outer_windows
+from emul.timing.quotient import INNER, MeshQuotient
 from emul.timing.symmetry import Assumed, drawn_once
 
 __all__ = ["Cast", "PreparedAlongAxis"]
@@ -29,12 +32,24 @@ KEPT = 32
 class PreparedAlongAxis(Prepared):
     """A collective ``along`` an axis, and how draws by chance are made in it."""
 
-    __slots__ = ("along", "assumed")
+    __slots__ = ("_quotient", "along", "assumed")
 
-    def __init__(self, along: AlongAxis, program: Program, assumed: Assumed) -> None:
-        """Take the program of all groups along the axis."""
+    def __init__(
+        self, along: AlongAxis, quotient: MeshQuotient, program: Program, assumed: Assumed
+    ) -> None:
+        """Take the few ranks, and the program of all groups along the axis."""
         super().__init__(along.plan, program, IDEAL, _not_predicted)
         self.along, self.assumed = along, assumed
+        self._quotient = quotient
+
+    def in_windows(
+        self, slicing: Slicing | None, communicator: int, in_full: Callable[[], Footprint]
+    ) -> Footprint | None:
+        """Return the footprint with windows of its rings; None where it has none."""
+        axis, plan, shape, itemsize = self.along
+        if axis == INNER:
+            return inner_windows(self._quotient, plan, shape, itemsize, slicing, communicator)
+        return outer_windows(self._quotient, plan, in_full())
 
 
 class Cast:
@@ -62,7 +77,8 @@ class Cast:
         plan = self.quotient.plan(axis, shape.collective.name, algorithm)
         program = self.quotient.program(axis, plan, shape, itemsize)
         assumed = drawn_once(program, self.planner.network)
-        return PreparedAlongAxis(AlongAxis(axis, plan, shape, itemsize), program, assumed)
+        along = AlongAxis(axis, plan, shape, itemsize)
+        return PreparedAlongAxis(along, self.quotient, program, assumed)
 
     def players(self, ranks: Int32Array) -> Int32Array:
         """Return who plays ``ranks``, rising; raises ArgumentError where they play others too."""
@@ -86,7 +102,7 @@ class Cast:
         prepared, member = operation.prepared, operation.member
         assert isinstance(prepared, PreparedAlongAxis)
         of = prepared.along
-        return self._timer.times(of, starts_ps, lambda: footprints.of(prepared, member))
+        return self._timer.times(of, starts_ps, lambda: footprints.in_full(prepared, member))
 
 
 def _not_predicted() -> Prediction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TypeVar
 
 from emul.plans import Program
 from emul.runtime.operation import Issuer
@@ -11,6 +12,9 @@ from emul.stacks import IDEAL
 from emul.timing import Footprint, MessageCounts, Slicing, network_draws
 
 __all__ = ["Footprints"]
+
+_Key = tuple[Program, int]
+_Kept = TypeVar("_Kept")
 
 KEPT = 32
 """Collectives whose transfers are kept, as many as programs."""
@@ -23,7 +27,8 @@ class Footprints:
         """Take the planner of the whole world: its network, and its settings."""
         self.planner = planner
         self.links_draw = network_draws(planner.network)
-        self._kept: dict[tuple[Program, int], Footprint] = {}
+        self._kept: dict[_Key, Footprint] = {}
+        self._in_windows: dict[_Key, Footprint | None] = {}
         self._sent: dict[int, MessageCounts] = {}
 
     def restart(self) -> None:
@@ -48,12 +53,26 @@ class Footprints:
         return stack is not IDEAL and stack.sends_whole_messages
 
     def of(self, prepared: Prepared, member: Issuer) -> Footprint:
-        """Return the transfers of a collective of ``member``. Raises CapacityError."""
+        """Return the transfers of a collective of ``member``, few rounds of its rings if possible.
+
+        Raises CapacityError.
+        """
+        if self.links_draw:
+            return self.in_full(prepared, member)
+        slicing, key = self.planner.timing.slicing, (prepared.program, member.number)
+        if key not in self._in_windows:
+            self._in_windows[key] = prepared.in_windows(
+                slicing, member.number, lambda: self.in_full(prepared, member)
+            )
+        footprint = _used(self._in_windows, key)
+        return self.in_full(prepared, member) if footprint is None else footprint
+
+    def in_full(self, prepared: Prepared, member: Issuer) -> Footprint:
+        """Return all transfers of a collective of ``member``. Raises CapacityError."""
         key = prepared.program, member.number
-        footprint = self._kept.pop(key, None)
-        if footprint is None:
+        if key not in self._kept:
             timing = self.planner.timing
-            footprint = Footprint.of(
+            self._kept[key] = Footprint.of(
                 prepared.program,
                 self.planner.network,
                 Slicing.of(prepared.stack, timing.slicing),
@@ -63,7 +82,12 @@ class Footprints:
                 timing.seed,
                 member.release,
             )
-        self._kept[key] = footprint  # the last one used stands last
-        if len(self._kept) > KEPT:
-            del self._kept[next(iter(self._kept))]
-        return footprint
+        return _used(self._kept, key)
+
+
+def _used(kept: dict[_Key, _Kept], key: _Key) -> _Kept:
+    """Return what is kept by a key that is used now; forget one that was not used for long."""
+    kept[key] = found = kept.pop(key)
+    if len(kept) > KEPT:
+        del kept[next(iter(kept))]
+    return found

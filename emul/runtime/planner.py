@@ -47,6 +47,7 @@ from emul.stacks.nccl_tuner import Nodes
 from emul.stacks.overheads import with_overheads
 from emul.timing import (
     NCCL_SLICING,
+    Footprint,
     Slicing,
     Timeline,
     busiest_link_ps,
@@ -131,6 +132,14 @@ class Prepared:
         except OutageError:
             return False
         return True
+
+    def in_windows(
+        self, slicing: Slicing | None, communicator: int, in_full: Callable[[], Footprint]
+    ) -> Footprint | None:
+        """Return its footprint with windows of its rings; None, as it has none.
+
+        ``in_full``: makes that of all transfers, which may raise CapacityError.
+        """
 
     def predicted(self) -> Prepared:
         """Return this, having predicted. Raises the faults of timing."""

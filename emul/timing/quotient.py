@@ -141,7 +141,7 @@ class MeshQuotient:
         program = plan.program(shape, itemsize, plan.rounds)
         return [
             Footprint.of(
-                self._weighted(program, position if axis == OUTER else None),
+                self.weighted(program, position if axis == OUTER else None),
                 self.network,
                 slicing,
                 IDEAL,
@@ -199,7 +199,7 @@ class MeshQuotient:
         number = len(_nodes_of_replica(site, self.positions))
         return replace(site, nodes=NodeRuns.of(islice(site.nodes, number)))
 
-    def _weighted(self, program: Program, position: int | None) -> Program:
+    def weighted(self, program: Program, position: int | None) -> Program:
         """Return ``program`` of the groups at a position, which stands for those that are alike."""
         given = program.multiplicity
         assert given is not None

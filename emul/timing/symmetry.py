@@ -35,6 +35,7 @@ __all__ = [
     "ExcerptTimes",
     "check_alike",
     "drawn_once",
+    "may_settle",
     "settled_timeline",
     "time_excerpt",
 ]
@@ -86,7 +87,7 @@ def time_excerpt(
         raise _refusal(
             f"{drawn.spread} streams for each wave of a trunk are thrown on it, too few to be even"
         )
-    if _may_settle(topology):
+    if may_settle(topology):
         for attempt in (search.settled, search.together):
             if (timeline := attempt()) is not None:
                 return ExcerptTimes(timeline, replace(drawn, together=attempt == search.together))
@@ -105,13 +106,13 @@ def settled_timeline(
 
     Rounds are left out, and nothing is assumed; None where rings do not settle soon enough.
     """
-    if not _may_settle(topology):
+    if not may_settle(topology):
         return None
     network = Network.of(_few(topology, excerpt, strict_draws=True))
     return _Search(excerpt, shape, itemsize, slicing, network, 0, 0.0, starts_ps).settled()
 
 
-def _may_settle(topology: Topology) -> bool:
+def may_settle(topology: Topology) -> bool:
     """Say whether a round depends on nothing but the one before."""
     links = [site.link for site in topology.sites]
     links += [node.link for site in topology.sites for node, _ in site.runs]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from emul.arrays import BoolArray, Int32Array, Int64Array
 
-__all__ = ["Rows", "Saved", "StateColumns", "renumbering"]
+__all__ = ["Rows", "Saved", "StateColumns", "renumbering", "transfer_columns"]
 
 
 Rows = slice | npt.NDArray[np.integer]
@@ -74,3 +74,14 @@ def renumbering(kept: BoolArray) -> tuple[Int64Array, Int32Array]:
     number = np.full(len(kept) + 1, -1, dtype=np.int32)
     number[which] = np.arange(len(which), dtype=np.int32)
     return which, number
+
+
+def transfer_columns(simulation: Any) -> list[tuple[str, npt.NDArray[Any], bool]]:
+    """Return all columns by transfer of a simulation: name, values, whether they are numbers."""
+    owners: list[Stateful] = [simulation, simulation.edges, simulation.egress, simulation.credit]
+    owners.append(simulation.connections)
+    found = []
+    for owner in owners:
+        of: type[Stateful] = type(owner)
+        found += [(name, owner.arrays[name], star) for name, star in _names(of, "transfer")]
+    return found

@@ -17,10 +17,10 @@ cdef class Credit:
     cdef readonly int32_t[::1] following  # of each that waits: the next one in its queue, or -1
     cdef int64_t[::1] takes
     cdef uint8_t[::1] remainder
-    cdef int32_t[::1] latest              # of each connection: the last transfer handed over, or -1
-    cdef int64_t[::1] left                # of each connection
-    cdef int32_t[::1] first               # in its queue, or -1
-    cdef int32_t[::1] last
+    cdef readonly int32_t[::1] latest     # of each connection: the last transfer handed over, or -1
+    cdef readonly int64_t[::1] left       # of each connection
+    cdef readonly int32_t[::1] first      # in its queue, or -1
+    cdef readonly int32_t[::1] last
 
     cdef inline bint counts(self, int64_t t) noexcept nogil:
         """Say whether a transfer takes credit from its connection."""

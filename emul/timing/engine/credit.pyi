@@ -15,6 +15,10 @@ class Credit:
     of: npt.NDArray[np.int32]
     stands: npt.NDArray[np.uint8]
     following: npt.NDArray[np.int32]
+    latest: npt.NDArray[np.int32]
+    left: npt.NDArray[np.int64]
+    first: npt.NDArray[np.int32]
+    last: npt.NDArray[np.int32]
     def __init__(self, table: ConnectionTable) -> None: ...
     def save(self, which: npt.NDArray[np.int64], number: npt.NDArray[np.int32]) -> Saved: ...
     def restore(

@@ -81,6 +81,19 @@ cdef class Egress:
             t = self.following[t]
         self.first[port] = t
 
+    def queued(self):
+        """Return port and transfer of each head that is queued, port by port: (2, heads)."""
+        cdef int64_t port, at = 0
+        cdef int32_t t
+        cdef int32_t[:, ::1] found = np.empty((2, self.following.shape[0]), dtype=np.int32)
+        for port in range(self.first.shape[0]):
+            t = self.first[port]
+            while t >= 0:
+                found[0, at], found[1, at] = <int32_t>port, t
+                at += 1
+                t = self.following[t]
+        return np.asarray(found)[:, :at].copy()
+
     cdef void strike_out(self, uint8_t[::1] found) noexcept nogil:
         """Strike out of ``found`` (transfers,) those that are queued."""
         cdef int32_t t

@@ -50,16 +50,21 @@ cdef inline bint before(Event a, Event b) noexcept nogil:
 
 cdef inline int set_up(Heap* heap, Py_ssize_t most) except -1:
     """Begin without events, with room for the ``most`` that can be there at once."""
-    cdef int32_t k
     heap.queued = <Event*>PyMem_Malloc((QUEUES * QUEUE_ROOM + most) * sizeof(Event))
     if heap.queued == NULL:
         raise MemoryError
     heap.events = heap.queued + QUEUES * QUEUE_ROOM
+    clear(heap)
+    return 0
+
+
+cdef inline void clear(Heap* heap) noexcept nogil:
+    """Take out all events."""
+    cdef int32_t k
     heap.size, heap.is_apart = 0, False
     for k in range(QUEUES):
         heap.front[k], heap.waiting[k] = 0, 0
         heap.first[k].time, heap.first[k].key = INT64_MAX, INT64_MAX
-    return 0
 
 
 cdef inline void tear_down(Heap* heap) noexcept:

@@ -11,7 +11,7 @@ from emul.timing.engine.operations import Operations
 from emul.timing.traffic import Transfers
 from emul.topology import Network
 
-__all__ = ["DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation"]
+__all__ = ["DEAD", "NEVER_ENDS", "STOP", "TOO_LATE", "Simulation"]
 
 _Timed = tuple[dict[str, npt.NDArray[np.int64]], str | tuple[str, int, int, int] | None]
 
@@ -19,6 +19,7 @@ SavedState = tuple[Any, ...]
 
 DEAD: str
 NEVER_ENDS: str
+STOP: int
 TOO_LATE: str
 
 @final
@@ -44,6 +45,9 @@ class Simulation:
     ordered_after: npt.NDArray[np.int32]
     start_cause: npt.NDArray[np.uint8]
     done_cause: npt.NDArray[np.uint8]
+    others: int
+    stopped_at: int
+    stopped_ps: int
     def __init__(
         self,
         traffic: Transfers,
@@ -55,8 +59,10 @@ class Simulation:
         fluid: object = None,
     ) -> None: ...
     moment: int
-    def advance(self, until_ps: int = ...) -> None: ...
-    def advance_but(self, transfers: int) -> int: ...
+    def advance(self, until_ps: int = ..., but: int = ...) -> None: ...
+    def watch(self, watched: npt.NDArray[np.uint8]) -> None: ...
+    def events(self) -> npt.NDArray[np.int64]: ...
+    def replace_events(self, events: npt.NDArray[np.int64], repeated: int) -> None: ...
     def save(self, kept: npt.NDArray[np.bool_], going_on: npt.NDArray[np.bool_]) -> SavedState: ...
     def restore(
         self, saved: SavedState, until_ps: int, connections: Rows, streams: npt.NDArray[np.int64]

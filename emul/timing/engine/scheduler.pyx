@@ -23,22 +23,12 @@ from emul.timing.engine.causes cimport ISSUE_CAUSE, SLOT_CAUSE, UPON_DONE_CAUSE
 from emul.timing.engine.credit cimport Credit
 from emul.timing.engine.dependencies cimport STARTS, UPON_ARRIVAL, UPON_ISSUE, UPON_SENT, Edges
 from emul.timing.engine.events cimport (
-    Event, Heap, any_of, earliest, kind_of, number_of, pop, push, set_up, size_of, tear_down,
+    Event, Heap, any_of, clear, earliest, kind_of, number_of, pop, push, set_up, size_of, tear_down,
 )
 from emul.timing.engine.egress cimport Egress
 from emul.timing.engine.connections cimport (
-    ARRIVED,
-    DONE,
-    FREED,
-    SENT,
-    SENT_TO_NIC,
-    LEFT,
-    CONNECTION,
-    PORT,
-    RECEIVER,
-    STREAM,
-    STREAMS_FROM,
-    Connections,
+    ARRIVED, CONNECTION, DONE, FREED, LEFT, PORT, RECEIVER, SENT, SENT_TO_NIC, STREAM,
+    STREAMS_FROM, Connections,
 )
 from emul.timing.engine.operations cimport Operations
 from emul.timing.engine.paths cimport Paths, occupancy
@@ -48,14 +38,22 @@ import numpy as np
 from emul.timing.engine.columns import StateColumns, renumbering
 from emul.timing.traffic import not_before_ps
 
-__all__ = ["DEAD", "NEVER_ENDS", "TOO_LATE", "Simulation"]
+__all__ = ["DEAD", "NEVER_ENDS", "STOP", "TOO_LATE", "Simulation"]
 
 cdef enum:
     HOPS = 3  # the sender's port, the connection, the receiver's port
+    STOP_HERE = 2  # among transfers that are watched: at whose start the simulation stops
 
+TIMES = {
+    "on_link_ps": "on_link", "behind": "behind", "left_ps": "left", "cwnd_ps": "cwnd_held",
+    "runs_from": "runs_from", "runs_ps": "runs", "sent_to_nic_ps": "sent_to_nic",
+    "held_by": "held_by", "arrival_ps": "arrival", "done_ps": "done", "waited_for": "waited_for",
+    "ordered_after": "ordered_after", "start_cause": "start_cause", "done_cause": "done_cause",
+}
 SavedState = tuple
 
 TOO_LATE, DEAD, NEVER_ENDS = "too late", "dead", "never ends"
+STOP = STOP_HERE
 
 # Half of the range of int64, so that one addition past the limit cannot wrap.
 cdef double TIME_LIMIT_PS = 2.0 ** 62
@@ -108,6 +106,10 @@ cdef class Simulation:
     cdef readonly int64_t moment   # of the last event
     cdef int64_t kept
     cdef bint too_late
+    cdef uint8_t[::1] watched         # of each transfer as in ``watch``; or empty
+    cdef readonly int64_t others      # events of those that are not watched, so far
+    cdef readonly int64_t stopped_at  # the transfer at whose start it stopped, or -1
+    cdef readonly int64_t stopped_ps
     cdef Heap heap
 
     # All attributes, by what they are columns of, as in emul.timing.engine.columns.
@@ -118,7 +120,8 @@ cdef class Simulation:
         "connection": "arrived_last*",
         "given": "src dst nbytes begins host completion call not_before tail word edges paths "
                  "operations connections credit egress kept",
-        "made anew": "arrays ready begun handled moment too_late heap",
+        "made anew": "arrays ready begun handled moment too_late heap watched others stopped_at "
+                     "stopped_ps",
     }
 
     def __cinit__(self, traffic, Edges edges, network, table, kept=0, operations=None,
@@ -154,7 +157,7 @@ cdef class Simulation:
         self.credit = Credit(table)
         waited = np.asarray(edges.before_start)
         self.ready = (kept + np.flatnonzero(waited[kept:] == 0)).astype(np.int32)
-        self.kept = kept
+        self.kept, self.stopped_at = kept, -1
         self.egress = Egress(transfers, 4 * network.world_size)
         self.finish = self.arrays["finish"] = np.zeros(transfers, dtype=np.int64)
         self.arrays["legs"] = np.full(transfers if len(table.classes.of_stream) else 0, 2, np.uint8)
@@ -172,23 +175,47 @@ cdef class Simulation:
         if kept == 0:
             self.connections.open()
 
-    def advance(self, int64_t until_ps=INT64_MAX):
-        """Handle all events before ``until_ps``, or until there is trouble."""
+    def advance(self, int64_t until_ps=INT64_MAX, int64_t but=0):
+        """Handle events before ``until_ps`` until all ``but`` so many transfers are done.
+
+        Or until there is trouble or a stop.
+        """
+        self.stopped_at = -1
         with nogil:
             # Up to a given moment links change also when nothing is left to send.
-            self.run(until_ps, self.src.shape[0] + (until_ps < INT64_MAX))
+            self.run(until_ps, self.src.shape[0] - but + (until_ps < INT64_MAX))
 
-    def advance_but(self, int64_t transfers):
-        """Handle events until so many ``transfers`` are left; return the moment after the last."""
-        with nogil:
-            self.run(INT64_MAX, self.src.shape[0] - transfers)
-        return self.moment + 1
+    def watch(self, watched):
+        """Count events of those with 0 in ``watched``, (transfers,); stop at those with STOP."""
+        self.watched = watched
+
+    def events(self):
+        """Return all events to come: times, numbers and kinds, (3, events)."""
+        cdef int64_t at, size = size_of(&self.heap)
+        cdef int64_t[:, ::1] events = np.empty((3, size), dtype=np.int64)
+        cdef Event event
+        for at in range(size):
+            event = any_of(&self.heap, at)
+            events[0, at], events[1, at] = event.time, number_of(event)
+            events[2, at] = kind_of(event)
+        return np.asarray(events)
+
+    def replace_events(self, events, int64_t repeated):
+        """Put ``events`` in the place of all; ``repeated`` transfers that were done are not now."""
+        clear(&self.heap)
+        self._push_all(events)
+        self.handled -= repeated
+
+    cdef void _push_all(self, int64_t[:, ::1] events) noexcept nogil:
+        cdef int64_t at
+        for at in range(events.shape[1]):
+            push(&self.heap, events[0, at], events[1, at], <int32_t>events[2, at])
 
     cdef void run(self, int64_t until, int64_t done) noexcept nogil:
         """Handle events before ``until``, as long as fewer transfers are ``done``."""
         cdef int64_t due
         cdef Event* next
-        while self.handled < done and not self.has_failed():
+        while self.handled < done and not self.has_failed() and self.stopped_at < 0:
             due = self.connections.fluid.next_due()
             next = earliest(&self.heap)
             if next.time < due:
@@ -198,6 +225,7 @@ cdef class Simulation:
                 self.handle(pop(&self.heap, next))
             elif due < until:
                 self.moment = due
+                self.others += 1
                 self.connections.leave(due)
             else:
                 return
@@ -227,25 +255,12 @@ cdef class Simulation:
             self._events(number),
         )
 
-    def _events(self, int32_t[::1] kept_as):
-        """Return the events to come, times, numbers and kinds, without those of no consequence.
-
-        Those of credit are left out, for they are made anew.
-        """
-        cdef int64_t at, number, found = 0, size = size_of(&self.heap)
-        cdef int64_t[:, ::1] events = np.empty((3, size), dtype=np.int64)
-        cdef Event event
-        for at in range(size):
-            event = any_of(&self.heap, at)
-            number = number_of(event)
-            if number >= 0:
-                number = kept_as[number]
-                if number < 0 or kind_of(event) == FREED:
-                    continue
-            events[0, found], events[1, found] = event.time, number
-            events[2, found] = kind_of(event)
-            found += 1
-        return np.asarray(events)[:, :found].copy()
+    def _events(self, kept_as):
+        """Return the events of consequence; those of credit are made anew."""
+        events = self.events()
+        of_transfer = events[1] >= 0
+        events[1, of_transfer] = kept_as[events[1, of_transfer]]
+        return events[:, ~of_transfer | (events[1] >= 0) & (events[2] != FREED)].copy()
 
     def restore(self, saved, int64_t until_ps, connections, streams):
         """Take over what was saved at ``until_ps``, and tell new transfers who is done.
@@ -264,7 +279,10 @@ cdef class Simulation:
         self.egress.restore(of_egress, kept)
         self.connections.restore(rest, kept, connections, streams)
         self._restore_credit(of_credit, until_ps)
-        self._restore_events(events, np.append(streams, 0))
+        of_stream = events[2] == STREAM
+        events = events.copy()
+        events[1, of_stream] = STREAMS_FROM + streams[events[1, of_stream] - STREAMS_FROM]
+        self._push_all(events)
         done_ps = self.arrays["done"][:kept]
         order = np.argsort(done_ps, kind="stable").astype(np.int32)
         self._tell_new(order[np.count_nonzero(done_ps < 0):])
@@ -281,14 +299,6 @@ cdef class Simulation:
                     push(&self.heap, self.freed_ps(at), at, FREED)
         self.credit.restore(of_credit, holds, np.asarray(self.on_link)[:self.kept, PORT])
 
-    def _restore_events(self, int64_t[:, ::1] events, int64_t[::1] streams):
-        cdef int64_t at, number
-        for at in range(events.shape[1]):
-            number = events[1, at]
-            if events[2, at] == STREAM:
-                number = STREAMS_FROM + streams[number - STREAMS_FROM]
-            push(&self.heap, events[0, at], number, <int32_t>events[2, at])
-
     cdef void _tell_new(self, int32_t[::1] finished) noexcept nogil:
         cdef int64_t at, edge
         cdef int32_t t
@@ -301,15 +311,12 @@ cdef class Simulation:
 
     cdef bint has_landed(self, int64_t t) noexcept nogil:
         """Say whether it is known when a transfer arrives."""
-        if self.on_link[t, RECEIVER] < 0:
-            return False
-        return not (self.connections.is_fluid(t) and self.legs[t])
+        cdef bint known = not (self.connections.is_fluid(t) and self.legs[t])
+        return known and self.on_link[t, RECEIVER] >= 0
 
     cdef int64_t freed_ps(self, int64_t t) noexcept nogil:
         """Return when word of a transfer's arrival is back, which is not before it has landed."""
-        if not self.has_landed(t):
-            return INT64_MAX
-        return self.arrival[t] + self.way_back(t)
+        return self.arrival[t] + self.way_back(t) if self.has_landed(t) else INT64_MAX
 
     cdef int64_t way_back(self, int64_t t) noexcept nogil:
         """Return the picoseconds from a transfer's arrival until word of it is back."""
@@ -325,6 +332,8 @@ cdef class Simulation:
     cdef void handle(self, Event event) noexcept nogil:
         cdef int64_t time = event.time, number = number_of(event)
         cdef int32_t kind = kind_of(event)
+        if self.watched.shape[0] and (number < 0 or not self.watched[number]):
+            self.others += 1
         if kind == PORT:
             if self.begun and number == self.ready[self.begun - 1]:
                 self.begin_next()
@@ -332,6 +341,8 @@ cdef class Simulation:
                 return
             if not self.credit.counts(number) or self.credit.take(number):
                 self.cross(time, number, PORT)
+                if self.watched.shape[0] and self.watched[number] == STOP_HERE:
+                    self.stopped_at, self.stopped_ps = number, time
         elif kind == RECEIVER:
             if self.connections.of[number] < 0:
                 self.egress.gone(&self.heap, self.transit_of(self.link(number, PORT)))
@@ -537,22 +548,17 @@ cdef class Simulation:
         Of a failed operation a transfer is under way as long as it is in a port's queue or on its
         connection, or anything but its beginning is to come.
         """
-        cdef int64_t t, at, size = size_of(&self.heap)
+        cdef int64_t t
         cdef uint8_t[::1] found = np.zeros(self.src.shape[0], dtype=np.uint8)
-        cdef Event event
         if self.operations.any_failed:
             for t in range(self.src.shape[0]):
                 found[t] = self.operations.never_begins(t)
                 if self.connections.is_fluid(t) and self.connections.parts[t] > 0:
                     found[t] = False
-            for at in range(size):
-                event = any_of(&self.heap, at)
-                if number_of(event) >= 0 and kind_of(event) != PORT:
-                    found[number_of(event)] = False
+            events = self.events()
+            np.asarray(found)[events[1, (events[1] >= 0) & (events[2] != PORT)]] = False
             self.egress.strike_out(found)
-        for t in range(self.src.shape[0]):
-            found[t] |= self.done[t] >= 0
-        return np.asarray(found).view(bool)
+        return np.asarray(found).view(bool) | (np.asarray(self.done) >= 0)
 
     cdef void finished(self, int64_t time, int64_t t) noexcept nogil:
         self.done[t] = time
@@ -589,12 +595,5 @@ cdef class Simulation:
             if sending.any():
                 going_on = sending & (np.asarray(fluid.rate) > 0)
                 failure = TOO_LATE if going_on.any() else NEVER_ENDS
-        times = {
-            "on_link_ps": self.on_link, "behind": self.behind, "left_ps": connections.left,
-            "cwnd_ps": connections.cwnd_held, "runs_from": connections.runs_from,
-            "runs_ps": connections.runs, "sent_to_nic_ps": connections.sent_to_nic,
-            "held_by": self.held_by, "arrival_ps": self.arrival, "done_ps": self.done,
-            "waited_for": self.waited_for, "ordered_after": self.ordered_after,
-            "start_cause": self.start_cause, "done_cause": self.done_cause,
-        }
-        return {name: np.asarray(column) for name, column in times.items()}, failure
+        columns = {**connections.arrays, **self.arrays}
+        return {name: columns[of] for name, of in TIMES.items()}, failure

@@ -43,6 +43,8 @@ from emul.timing.joint.rank_ops import (
     RankOp,
     Wait,
 )
+from emul.timing.joint.rings import PlacedWindow
+from emul.timing.joint.window import Window
 from emul.timing.timeline import Timeline
 from emul.timing.traffic import NOBODY, Transfers
 
@@ -74,6 +76,22 @@ class _Placed:
         lines = np.arange(self.lines.start, self.lines.stop)
         here = self.issued[self.issued != NOBODY]
         return np.concatenate([lines, here, self.starts, self.ends])
+
+    def windows(self) -> list[PlacedWindow]:
+        """Return the windows of its rings."""
+        return [self._window(each) for each in self.footprint.windows]
+
+    def _window(self, window: Window) -> PlacedWindow:
+        footprint = self.footprint
+        round_ = slice(window.first, window.first + window.size)
+        src, dst = footprint.transfers.src[round_], footprint.transfers.dst[round_]
+        ranks = np.unique(src)
+        at = np.searchsorted(footprint.ranks, ranks)
+        ending = np.bincount(np.searchsorted(ranks, dst), minlength=len(ranks))
+        if footprint.release != "issue":
+            ending += np.bincount(np.searchsorted(ranks, src), minlength=len(ranks))
+        first = self.lines.start + window.first
+        return PlacedWindow(window, first, ranks, self.starts[at], self.ends[at], ending)
 
     def renumbered(self, number: Int64Array) -> _Placed:
         """Return the same where transfer t has ``number[t]``; its lines stay in a row."""
@@ -153,6 +171,10 @@ class JointGraph:
         """The number of transfers of the last issues, one of each communicator."""
         last = {each.footprint.communicator: each for each in self.issues.values()}
         return sum(len(each.transfers) for each in last.values())
+
+    def windows(self) -> list[PlacedWindow]:
+        """Return the windows of all rings of which not all rounds are laid out, issue by issue."""
+        return [window for placed in self.issues.values() for window in placed.windows()]
 
     def kept(self, done: BoolArray) -> tuple[BoolArray, list[Issue]]:
         """Return the transfers still of use, (transfers,), some ``done``; and the issues over.
@@ -250,12 +272,17 @@ class JointGraph:
     def outcome(self, timeline: Timeline, failures: dict[int, Failure]) -> Outcome:
         """Return the outcome of collectives by ``timeline``, which is of this graph.
 
-        ``failures``: by the number of the operation.
+        ``failures``: by the number of the operation. Where not all rounds of a ring are laid out,
+        no transfers are told, nor on whom a rank waited.
         """
-        roots = _Roots(timeline, self.issues.values())
+        shown_in_part = any(issue.footprint.windows for issue in self.issues)
+        roots = None if shown_in_part else _Roots(timeline, self.issues.values())
         done_ps = np.where(timeline.done_ps < 0, NOT_YET_PS, timeline.done_ps)
         moments = {issue: _moments(each, done_ps, roots) for issue, each in self.issues.items()}
-        lines = {issue: each.lines for issue, each in self.issues.items()}
+        lines = {
+            issue: slice(0, 0) if shown_in_part else each.lines
+            for issue, each in self.issues.items()
+        }
         issues = list(self.issues)
         failed = {issues[number]: failure for number, failure in failures.items()}
         return Outcome(moments, timeline, lines, failed)
@@ -376,16 +403,17 @@ class JointGraph:
         self._edges.append((earlier.astype(np.int32), later.astype(np.int32), kinds))
 
 
-def _moments(placed: _Placed, done_ps: Int64Array, roots: _Roots) -> Moments:
+def _moments(placed: _Placed, done_ps: Int64Array, roots: _Roots | None) -> Moments:
     """Return the moments of those ranks that are there; ``done_ps`` (transfers,)."""
     here = ~placed.missing
     ranks, ends_ps = placed.footprint.ranks[here], done_ps[placed.ends[here]]
+    told = ranks if roots is None else roots.ranks(placed)[here]
     return Moments(
         ranks=ranks,
         issued_ps=done_ps[placed.issued[here]],
         started_ps=done_ps[placed.starts[here]] - placed.footprint.call_ps,
         done_ps=ends_ps,
-        straggler_of=np.where(ends_ps < NOT_YET_PS, roots.ranks(placed)[here], ranks),
+        straggler_of=np.where(ends_ps < NOT_YET_PS, told, ranks),
     )
 
 

@@ -14,6 +14,7 @@ from emul.reading.brief import brief
 from emul.stacks import Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.effects.drawn_delays import Delays, Draws, MessageCounts
+from emul.timing.joint.window import Window
 from emul.timing.timeline import Timeline, maker
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
@@ -59,7 +60,7 @@ class Footprint:
     credit each transfer takes, as if the collective were alone, as in
     emul.timing.effects.connection_table. ``release``: when a sender is done. ``delays``: who draws
     the delays by chance, None where nothing is late by chance; ``messages``: how many it sends on
-    each of its connections.
+    each of its connections. ``windows``: of rings of which few rounds are laid out.
     """
 
     ranks: Int32Array
@@ -73,6 +74,7 @@ class Footprint:
     release: Release
     delays: Delays | None
     messages: MessageCounts
+    windows: tuple[Window, ...] = ()
 
     __repr__ = brief
 

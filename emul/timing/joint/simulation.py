@@ -27,6 +27,7 @@ from emul.timing.joint.rank_ops import (
     RankOp,
     Wait,
 )
+from emul.timing.joint.rings import Rings
 from emul.timing.protocol import windows_of, without_windows
 from emul.timing.timeline import Timed, simulated, why_lost
 from emul.timing.traffic import Transfers
@@ -66,6 +67,7 @@ class JointSimulation:
         self._table: ConnectionTable | None = None  # the last one
         # The compiled streams of the last simulation, to be used again over the same connections.
         self._last: tuple[object, KnownConnections] = (None, self._known)
+        self._omitted: dict[tuple[Issue, int], int] = {}  # rounds of each window, at the checkpoint
         self._passed: _Passed | None = None  # on the way to the last outcome
         self._bound_ps = 0  # all that is issued from now on comes then, or later
         self._arrived_ps: dict[Arrive, int] = {}  # no rank of an arrival came earlier
@@ -187,7 +189,7 @@ class JointSimulation:
             transfers, edges = self._graph.transfers_and_edges()
             # As far as all of it was looked at, for stalls look ahead to the end of an outage.
             table = self._table_of(transfers, self.network, self._table.states.until_s)
-            self._pass(self._simulation(transfers, edges, table), self._bound_ps)
+            self._pass(self._rings(transfers, edges, table), self._bound_ps)
         return self.let_go()
 
     def let_go(self) -> list[Issue]:
@@ -205,12 +207,12 @@ class JointSimulation:
             return []
         left = self._graph.without(passed.kept, passed.over)
         # Both or, if interrupted before, neither.
-        self._graph, self._checkpoint = left, passed.checkpoint
+        self._graph, self._checkpoint, self._omitted = left, passed.checkpoint, passed.omitted
         self._waited.difference_update(passed.over)
         self._open.difference_update(passed.over)
         return passed.over
 
-    def _pass_on_the_way(self, simulation: Simulation) -> None:
+    def _pass_on_the_way(self, rings: Rings) -> None:
         """Note how all stands where nothing to come will change it any more.
 
         That is at the latest moment before which nothing can come; or where all is waited for,
@@ -219,19 +221,23 @@ class JointSimulation:
         self._passed = None
         ahead, self._looks_ahead = self._looks_ahead and not self._open, True
         until_ps = self._bound_ps
-        if ahead:
-            until_ps = simulation.advance_but(self._graph.last_size)
+        if ahead and not self._graph.windows():
+            rings.simulation.advance(but=self._graph.last_size)
+            until_ps = rings.simulation.moment + 1
         if self._from_ps < until_ps < NOT_YET_PS:
-            self._pass(simulation, until_ps)
+            self._pass(rings, until_ps)
 
-    def _pass(self, simulation: Simulation, until_ps: int) -> None:
+    def _pass(self, rings: Rings, until_ps: int) -> None:
         """Take a simulation to ``until_ps``; note those that are over then, and how it stands."""
-        simulation.advance(until_ps)
+        rings.advance(until_ps)
+        simulation = rings.simulation
         kept, over = self._graph.kept(simulation.over())
         gone = set(over)
         going_on = np.array([issue not in gone for issue in self._graph.issues], dtype=bool)
         checkpoint = Checkpoint.of(simulation, self._known, kept, going_on, until_ps)
-        self._passed = _Passed(until_ps, checkpoint, kept, over)
+        left = zip(self._windows(), rings.omitted, strict=True)
+        omitted = {window: rounds for window, rounds in left if window[0] not in gone}
+        self._passed = _Passed(until_ps, checkpoint, kept, over, omitted)
 
     @property
     def _from_ps(self) -> int:
@@ -252,9 +258,10 @@ class JointSimulation:
     def _times(
         self, transfers: Transfers, edges: Edges, network: Network, table: ConnectionTable
     ) -> Timed:
-        simulation = self._simulation(transfers, edges, table)
-        self._pass_on_the_way(simulation)
-        simulation.advance()
+        rings = self._rings(transfers, edges, table)
+        simulation = rings.simulation
+        self._pass_on_the_way(rings)
+        rings.advance()
         operations = simulation.operations
         failed = np.asarray(operations.failed_at) < NEVER
         open_end = np.asarray(operations.up_at)[failed] == NEVER
@@ -276,6 +283,20 @@ class JointSimulation:
             why_lost(self.network, path, lost_s, lost_ps, up_ps),
         )
 
+    def _windows(self) -> list[tuple[Issue, int]]:
+        """Return all windows of rings: the issue, and the number in its footprint."""
+        issues = self._graph.issues
+        return [(issue, i) for issue in issues for i in range(len(issue.footprint.windows))]
+
+    def _rings(self, transfers: Transfers, edges: Edges, table: ConnectionTable) -> Rings:
+        """Return a simulation at the checkpoint, and the rings in it."""
+        simulation = self._simulation(transfers, edges, table)
+        omitted = [
+            self._omitted.get((issue, i), issue.footprint.windows[i].omitted)
+            for issue, i in self._windows()
+        ]
+        return Rings(simulation, table, self._graph.windows(), omitted)
+
     def _simulation(self, transfers: Transfers, edges: Edges, table: ConnectionTable) -> Simulation:
         checkpoint, operations = self._checkpoint, self._graph.operations()
         kept = 0 if checkpoint is None else checkpoint.size
@@ -290,9 +311,13 @@ class JointSimulation:
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """How all stood at ``until_ps``: the transfers ``kept``, (transfers,), the issues ``over``."""
+    """How all stood at ``until_ps``: the transfers ``kept``, (transfers,), the issues ``over``.
+
+    ``omitted``: how many rounds of each window were still left out.
+    """
 
     until_ps: int
     checkpoint: Checkpoint
     kept: BoolArray
     over: list[Issue]
+    omitted: dict[tuple[Issue, int], int]
