@@ -10,7 +10,7 @@ import click
 from emul.errors import ArgumentError
 from emul.units import parse_size
 
-__all__ = ["INTERRUPTED", "Dilation", "Real", "Size", "Whole"]
+__all__ = ["INTERRUPTED", "Dilation", "Named", "Real", "Size", "Whole"]
 
 INTERRUPTED = 130
 """Exit status: 128 + SIGINT, as shells count."""
@@ -94,3 +94,23 @@ class Dilation(click.ParamType):  # type: ignore[type-arg, unused-ignore]
                 ctx,
             )
         return number
+
+
+class Named(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A name and a value, written NAME=VALUE."""
+
+    name = "name=value"
+
+    def convert(
+        self,
+        value: str | tuple[str, str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, str]:
+        """Return the name and the value."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = value.partition("=")
+        if not (name and equals and text):
+            self.fail(f"{value!r}: needed NAME=VALUE, as in NCCL_ALGO=Ring", param, ctx)
+        return name, text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.calls import STACK_OPTION
 from emul.cli.help import Command, option, options
 from emul.cli.names import STACK, Recorded
 from emul.cli.outputs import Output, Outputs
@@ -88,6 +89,7 @@ FILES: Outputs[ValidationResult] = Outputs(
         type=STACK,
         help="The stack of all rows (default: that of each row's sw).",
     ),
+    STACK_OPTION,
     option(
         "--calibrate",
         is_flag=True,
@@ -127,6 +129,7 @@ def validate(
     measured: Path,
     links: Path,
     stack: str | None,
+    stack_option: tuple[tuple[str, str], ...],
     calibrate: bool,
     min_delay_us: float,
     only_summary: bool,
@@ -142,6 +145,7 @@ def validate(
     """
     from emul.report.validation import ValidationResult
     from emul.stacks.profile import load_stack
+    from emul.stacks.transport import with_options
     from emul.validation import read_links, read_measured, summary_of
 
     FILES.check(asked, (measured, links, stack or ""))
@@ -149,7 +153,10 @@ def validate(
     rows = [row for row in all_rows if row.delay_s * 1e6 >= min_delay_us]
     if not rows:
         raise click.UsageError(f"no row has a one-way delay of {min_delay_us:g} us or more")
-    predictor = _predictor(all_rows, table, load_stack(stack) if stack else None, calibrate)
+    asked_stack = load_stack(stack) if stack else None
+    if stack_option:
+        asked_stack = with_options(asked_stack or load_stack("nccl"), dict(stack_option))
+    predictor = _predictor(all_rows, table, asked_stack, calibrate)
     predictions, interrupted = _predict(rows, predictor)
     if not predictions:
         sys.exit(INTERRUPTED)

@@ -18,6 +18,7 @@ from emul.report.perf_row import PerfRow
 from emul.runtime.alternatives import bound_remedies
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL, Stack
+from emul.stacks.transport import UNLIMITED, UNLIMITED_BYTES
 from emul.timing import Assumed
 from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
@@ -92,10 +93,17 @@ class ConnectionBound:
 
 @dataclass(frozen=True, slots=True)
 class StackNote:
-    """The library that sends, and how it is taken to send inside a node, where that matters."""
+    """The library that sends, and how it is taken to send inside a node, where that matters.
+
+    ``net``, ``net_assumed``: as in Stack. ``assumed_window_bytes``: of each stream over a trunk
+    that states no window; None where every trunk states one, or the library has none of its own.
+    """
 
     name: str
     inside_node: str | None
+    net: str = ""
+    net_assumed: bool = False
+    assumed_window_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +247,19 @@ def _connection_bound(prediction: Prediction) -> ConnectionBound | None:
 
 def _stack(world: World, stack: Stack) -> StackNote:
     shared = any(node.ranks > 1 for site in world.topology.sites for node, _ in site.runs)
-    return StackNote(stack.name, stack.sources.get(INSIDE_NODE) if shared else None)
+    inside = stack.sources.get(INSIDE_NODE) if shared else None
+    return StackNote(stack.name, inside, stack.net, stack.net_assumed, _assumed_window(world))
+
+
+def _assumed_window(world: World) -> int | None:
+    """Return the bytes of a window that the stack assumes, if a trunk of the world states none."""
+    stack = world.stack
+    if not stack.net or all(trunk.link.transport.window_bytes for trunk in world.topology.trunks):
+        return None
+    window = stack.slots * stack.slice_bytes
+    if stack.over_sockets:
+        window = stack.sockets.window_bytes
+    return window if window < UNLIMITED_BYTES and stack.slots < UNLIMITED else None
 
 
 def _excerpt(prediction: Prediction, excerpt: SymmetricPlan) -> Excerpt:

@@ -112,6 +112,13 @@ def _stack(closing: Closing, stack: StackNote) -> str:
     said = (
         f"Stack: as {stack.name} sends {closing.algorithm} at {format_bytes(closing.size_bytes)}."
     )
+    if stack.net:
+        way = "sockets" if stack.net == "Socket" else "RDMA"
+        assumed = " (assumed: no link tells; NCCL_NET does)" if stack.net_assumed else ""
+        said = f"{said} Between nodes by {way}{assumed}."
+    if stack.assumed_window_bytes:
+        window = format_bytes(stack.assumed_window_bytes)
+        said = f"{said} A window of {window} assumed for each stream where a trunk states none."
     return f"{said} Inside a node: {stack.inside_node}." if stack.inside_node else said
 
 
