@@ -32,6 +32,7 @@ from emul.runtime.candidates import (
     PART_FOR_COMPARISON,
     Candidate,
     PassedOver,
+    check_rounds,
     check_transfers,
     checked_steps,
     in_words,
@@ -307,6 +308,9 @@ class Planner:
         if isinstance(request.algorithm, str):
             request = request.by(setting.algorithm)
         over = nodes.ranks if setting.over_nodes else None
+        if isinstance(request.algorithm, str):
+            sites = over or self.topology.ranks_by_node
+            check_rounds(unproven_plan(name, setting.algorithm, sites, root=request.root))
         plan = self._plan(name, request.algorithm, request.root, over)
         return self._timed(
             request, plan, at_ps, stack=stack_for(stack, setting, nodes, request.nbytes)

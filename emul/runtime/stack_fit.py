@@ -260,7 +260,7 @@ def _warnings(
     """Yield what the times do not tell, and where the library's form does not fit them."""
     for told, name in zip(tells.tolist(), ("latency", "rate"), strict=True):
         if not told:
-            yield f"the {name} of the link changes none of these times: another measurement tells it"
+            yield f"the {name} of the link changes none of these times; another measurement may"
     off = [
         (row, math.exp(error))
         for row, error in zip(rows, errors.tolist(), strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -148,12 +149,12 @@ def _options(table: TomlTable) -> dict[str, str]:
 def _sockets(table: TomlTable) -> Sockets:
     table.check_keys((*SOCKET_BYTES, *SOCKET_TIMES, *SOCKET_COPIES))
     usual = Sockets()
+    window_bytes, restart_bytes = (
+        table.integer(key, Range(1, 1e15, "B"), getattr(usual, key)) for key in SOCKET_BYTES
+    )
     seconds = {f"{key[:-3]}_s": table.number(key, MICROSECONDS, 0.0) / 1e6 for key in SOCKET_TIMES}
-    copies = {f"{key[:-3]}_s": table.number(key, NANOSECONDS, 0.0) / 1e9 for key in SOCKET_COPIES}
-    nbytes = {
-        key: table.integer(key, Range(1, 1e15, "B"), getattr(usual, key)) for key in SOCKET_BYTES
-    }
-    return Sockets(**nbytes, **seconds, **copies)
+    seconds |= {f"{key[:-3]}_s": table.number(key, NANOSECONDS, 0.0) / 1e9 for key in SOCKET_COPIES}
+    return replace(Sockets(window_bytes, restart_bytes), **seconds)
 
 
 def _constants(table: TomlTable) -> Constants:

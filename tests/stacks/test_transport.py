@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stacks.rooms import MIB, NVLINK, campuses, nodes_of, room
 
 import emul
-from emul import ArgumentError, Link, Node, Site, Topology, Trunk, World
+from emul import ArgumentError, CapacityError, Link, Node, Site, Topology, Trunk, World
 from emul.links import Transport
 from emul.stacks.nccl import NODE_TREES, choose
 from emul.stacks.profile import load_stack
@@ -297,3 +297,12 @@ def test_a_profile_starts_from_another_and_sets_options(tmp_path):
     assert (stack.sockets.message_s, stack.sockets.completion_s) == (1e-6, 15e-6)
     assert (stack.rules.two_nodes_by_inside, stack.rules.lone_gpus_by_tree) == (False, True)
     assert stack.sources == load_stack("nccl").sources
+
+
+def test_rings_over_very_many_ranks_are_refused_at_once_with_the_way_out():
+    large = room(*[8] * 180)
+    with pytest.raises(CapacityError, match="over 1440 ranks by ring:channels.* NCCL_ALGO=Tree"):
+        World(large, stack="nccl").predict("all_reduce", 1 << 27, algorithm="ring")
+    options = {"NCCL_ALGO": "Ring"}
+    with pytest.raises(CapacityError, match="33154560 transfers: needed at most 8388608"):
+        World(large, stack="nccl", stack_options=options).predict("all_reduce", 1 << 27)
