@@ -95,15 +95,13 @@ class ConnectionBound:
 class StackNote:
     """The library that sends, and how it is taken to send inside a node, where that matters.
 
-    ``net``, ``net_assumed``: as in Stack. ``assumed_window_bytes``: of each stream over a trunk
-    that states no window; None where every trunk states one, or the library has none of its own.
+    ``net``, ``net_assumed``: as in Stack.
     """
 
     name: str
     inside_node: str | None
     net: str = ""
     net_assumed: bool = False
-    assumed_window_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +163,8 @@ class Closing:
     """The conclusions about one size, the largest.
 
     ``below_bound``: the time is below a bound that no algorithm can beat, a defect of emul.
-    ``bound_s``: the larger of its bounds. ``notes``: remarks of the plan.
+    ``bound_s``: the larger of its bounds. ``assumed_window_bytes``: of each stream over
+    trunks that state no window; None where it has no say. ``notes``: remarks of the plan.
     """
 
     size_bytes: int
@@ -177,6 +176,7 @@ class Closing:
     binding: Binding | None
     connection_bound: ConnectionBound | None
     stack: StackNote | None
+    assumed_window_bytes: int | None
     excerpt: Excerpt | None
     slices: GrownSlices | None
     notes: Sequence[str]
@@ -202,6 +202,7 @@ def closing_of(world: World, prediction: Prediction, in_one_place: Prediction | 
         binding=_binding(prediction),
         connection_bound=_connection_bound(prediction),
         stack=None if world.stack is IDEAL else _stack(world, prediction.stack),
+        assumed_window_bytes=_assumed_window(world, prediction),
         excerpt=excerpt,
         slices=_slices(prediction),
         notes=() if excerpt else tuple(prediction.plan.notes),
@@ -248,18 +249,25 @@ def _connection_bound(prediction: Prediction) -> ConnectionBound | None:
 def _stack(world: World, stack: Stack) -> StackNote:
     shared = any(node.ranks > 1 for site in world.topology.sites for node, _ in site.runs)
     inside = stack.sources.get(INSIDE_NODE) if shared else None
-    return StackNote(stack.name, inside, stack.net, stack.net_assumed, _assumed_window(world))
+    return StackNote(stack.name, inside, stack.net, stack.net_assumed)
 
 
-def _assumed_window(world: World) -> int | None:
-    """Return the bytes of a window that the stack assumes, if a trunk of the world states none."""
-    stack = world.stack
-    if not stack.net or all(trunk.link.transport.window_bytes for trunk in world.topology.trunks):
+def _assumed_window(world: World, prediction: Prediction) -> int | None:
+    """Return the bytes of the window that is assumed, if a trunk of the world states none.
+
+    Of a library always; of the ideal stack where windows rule the time.
+    """
+    stack, slicing = world.stack, world.slicing
+    trunks = world.topology.trunks
+    if all(trunk.link.transport.window_bytes for trunk in trunks):
         return None
-    window = stack.slots * stack.slice_bytes
     if stack.over_sockets:
         window = stack.sockets.window_bytes
-    return window if window < UNLIMITED_BYTES and stack.slots < UNLIMITED else None
+        return window if window < UNLIMITED_BYTES else None
+    ruled = stack is IDEAL and prediction.binding == "window"
+    if slicing is None or slicing.slots >= UNLIMITED or not (stack.net or ruled):
+        return None
+    return slicing.slots * slicing.slice_bytes
 
 
 def _excerpt(prediction: Prediction, excerpt: SymmetricPlan) -> Excerpt:

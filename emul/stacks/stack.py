@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from emul.errors import ArgumentError, unknown_name
 from emul.fixed_mapping import FixedMapping
-from emul.links.transport import TCP_INITIAL_WINDOW_BYTES
+from emul.links.transport import ASSUMED_WINDOW_BYTES, TCP_INITIAL_WINDOW_BYTES
 from emul.reading.brief import brief
 from emul.reading.checks import not_negative, positive, positive_or_unlimited, whole_numbers
 from emul.stacks.tuner_rules import TunerRules
@@ -61,7 +61,7 @@ class Sockets:
     each message of the sender and of the receiver ``message_s`` and ``completion_s``.
     """
 
-    window_bytes: int = 4 << 20
+    window_bytes: int = ASSUMED_WINDOW_BYTES
     restart_bytes: int = TCP_INITIAL_WINDOW_BYTES
     send_byte_s: float = 0.0
     receive_byte_s: float = 0.0

@@ -3,16 +3,20 @@
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stacks.rooms import MIB, NVLINK, campuses, nodes_of, room
 
 import emul
 from emul import ArgumentError, CapacityError, Link, Node, Site, Topology, Trunk, World
+from emul.cli.main import main
 from emul.links import Transport
+from emul.links.transport import ASSUMED_WINDOW_BYTES
 from emul.stacks.nccl import NODE_TREES, choose
 from emul.stacks.profile import load_stack
 from emul.stacks.transport import as_sent, resolved, with_options
+from emul.timing import NCCL_SLICING
 
 GBIT = 125e6
 FAR_S = 50e-3
@@ -132,12 +136,13 @@ def test_a_trunk_with_its_defaults_and_one_written_out_are_equal(
 ):
     bare = campuses(2, 2, Link(rate, delay_s))
     out = campuses(2, 2, Link(rate, delay_s, transport=Transport(4.0 * MIB, streams=2)))
+    half = campuses(2, 2, Link(rate, delay_s, transport=Transport(4.0 * MIB)))
     times = [
         World(each, stack=stack, stack_options={"NCCL_NET": net})
         .predict(collective, nbytes, dtype="uint8").timeline.total_ps
-        for each in (bare, out)
+        for each in (bare, out, half)
     ]  # fmt: skip
-    assert times[0] == times[1]
+    assert times[0] == times[1] == times[2]
 
 
 # What hosts cost
@@ -301,8 +306,54 @@ def test_a_profile_starts_from_another_and_sets_options(tmp_path):
 
 def test_rings_over_very_many_ranks_are_refused_at_once_with_the_way_out():
     large = room(*[8] * 180)
-    with pytest.raises(CapacityError, match="over 1440 ranks by ring:channels.* NCCL_ALGO=Tree"):
+    with pytest.raises(CapacityError, match=r"over 1440 ranks by ring:channels.* NCCL_ALGO=Tree"):
         World(large, stack="nccl").predict("all_reduce", 1 << 27, algorithm="ring")
     options = {"NCCL_ALGO": "Ring"}
     with pytest.raises(CapacityError, match="33154560 transfers: needed at most 8388608"):
         World(large, stack="nccl", stack_options=options).predict("all_reduce", 1 << 27)
+
+
+# The window that is assumed
+
+
+def test_one_window_is_assumed_and_the_same_everywhere():
+    stack = load_stack("nccl")
+    assert stack.sockets.window_bytes == ASSUMED_WINDOW_BYTES == 4 * MIB
+    assert stack.slots * stack.slice_bytes == ASSUMED_WINDOW_BYTES
+    assert NCCL_SLICING.slots * NCCL_SLICING.slice_bytes == ASSUMED_WINDOW_BYTES
+
+
+TRUNK = """
+[[site]]
+name = "a"
+nodes = 1
+ranks_per_node = 1
+site_link = {{ rate_gbit_per_s = 10, latency_us = 1 }}
+node_link = {{ rate_gbit_per_s = 10, latency_us = 1 }}
+[[site]]
+name = "b"
+nodes = 1
+ranks_per_node = 1
+site_link = {{ rate_gbit_per_s = 10, latency_us = 1 }}
+node_link = {{ rate_gbit_per_s = 10, latency_us = 1 }}
+[[trunk]]
+between = ["a", "b"]
+rate_gbit_per_s = 10
+latency_us = 20000
+{more}
+"""
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_window_that_is_assumed_is_shown_and_said(tmp_path, stated):
+    path = tmp_path / "far.toml"
+    path.write_text(TRUNK.format(more="window_bytes = 1e9" if stated else ""))
+    runner = CliRunner()
+    shown = runner.invoke(main, ["topology", "show", str(path), "--sources"]).output
+    assert ("window of a stream" in shown) != stated
+    said = "window of 4 MiB assumed for each stream"
+    assert (said in " ".join(shown.split())) != stated
+    for stack in ("ideal", "nccl"):
+        arguments = ["perf", "-b", "64M", "-e", "64M", "--no-data", "--stack", stack]
+        words = runner.invoke(main, [*arguments, "--topology", str(path)]).output
+        assert (said in " ".join(words.split())) != stated
