@@ -96,7 +96,7 @@ class Dilation(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         return number
 
 
-class Named(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+class Named(click.types.StringParamType):
     """A name and a value, written NAME=VALUE."""
 
     name = "name=value"

@@ -18,7 +18,7 @@ MEANINGS = {
     "latency": "under way",
     "jitter": "jitter",
     "overhead": "overhead",
-    "host": "in the hosts",
+    "host": "of software and copies",
 }
 """The meaning of each term of a critical path's segments, in the order in which they are told."""
 
