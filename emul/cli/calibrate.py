@@ -13,7 +13,7 @@ from emul.cli.calls import STACK_OPTION
 from emul.cli.help import Command, option, options
 from emul.cli.names import COLLECTIVE, NAMED_ALGORITHM, STACK, TOPOLOGY, Recorded
 from emul.cli.outputs import Output, Outputs
-from emul.cli.params import Size
+from emul.cli.params import Size, by_name
 from emul.cli.reports import write_calibration_report
 from emul.cli.terminal import complain, print_table, say, say_each, say_fitted, terminal_width
 
@@ -310,7 +310,7 @@ def _by_stack(
         )
         return parse_document(text, name="tried", where="the topology", folder=folder).topology
 
-    stack = with_options(load_stack(asked["stack"]), dict(asked["stack_option"]))
+    stack = with_options(load_stack(asked["stack"]), by_name(asked["stack_option"]))
     found = fit_by_stack(measurements, stack, topology_of, base_link(base, link))
     return found.calibration, found.stack.net
 

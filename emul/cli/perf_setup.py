@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.params import by_name
+
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
     from emul.topology import Topology
@@ -76,7 +78,7 @@ def _world(asked: Mapping[str, Any], topology: Topology) -> World:
     from emul.timing import UNLIMITED, Slicing
     from emul.world import World
 
-    stack = with_options(load_stack(asked["stack"]), dict(asked["stack_option"]))
+    stack = with_options(load_stack(asked["stack"]), by_name(asked["stack_option"]))
     if asked["no_window"]:
         stack = without_windows(stack)
     slots = UNLIMITED if asked["no_window"] else asked["slots"]

@@ -12,7 +12,7 @@ from emul.cli.calls import STACK_OPTION
 from emul.cli.help import Command, option, options
 from emul.cli.names import STACK, Recorded
 from emul.cli.outputs import Output, Outputs
-from emul.cli.params import INTERRUPTED, Real
+from emul.cli.params import INTERRUPTED, Real, by_name
 from emul.cli.pictures import check_plot
 from emul.cli.reports import write_validation_report
 from emul.cli.terminal import complain, console, print_table, say_each, say_fitted, terminal_width
@@ -129,7 +129,7 @@ def validate(
     measured: Path,
     links: Path,
     stack: str | None,
-    stack_option: tuple[tuple[str, str], ...],
+    stack_option: tuple[str, ...],
     calibrate: bool,
     min_delay_us: float,
     only_summary: bool,
@@ -155,7 +155,7 @@ def validate(
         raise click.UsageError(f"no row has a one-way delay of {min_delay_us:g} us or more")
     asked_stack = load_stack(stack) if stack else None
     if stack_option:
-        asked_stack = with_options(asked_stack or load_stack("nccl"), dict(stack_option))
+        asked_stack = with_options(asked_stack or load_stack("nccl"), by_name(stack_option))
     predictor = _predictor(all_rows, table, asked_stack, calibrate)
     predictions, interrupted = _predict(rows, predictor)
     if not predictions:

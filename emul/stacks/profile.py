@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -152,9 +151,9 @@ def _sockets(table: TomlTable) -> Sockets:
     window_bytes, restart_bytes = (
         table.integer(key, Range(1, 1e15, "B"), getattr(usual, key)) for key in SOCKET_BYTES
     )
-    seconds = {f"{key[:-3]}_s": table.number(key, MICROSECONDS, 0.0) / 1e6 for key in SOCKET_TIMES}
-    seconds |= {f"{key[:-3]}_s": table.number(key, NANOSECONDS, 0.0) / 1e9 for key in SOCKET_COPIES}
-    return replace(Sockets(window_bytes, restart_bytes), **seconds)
+    send_s, receive_s = (table.number(key, NANOSECONDS, 0.0) / 1e9 for key in SOCKET_COPIES)
+    message_s, completion_s = (table.number(key, MICROSECONDS, 0.0) / 1e6 for key in SOCKET_TIMES)
+    return Sockets(window_bytes, restart_bytes, send_s, receive_s, message_s, completion_s)
 
 
 def _constants(table: TomlTable) -> Constants:
