@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["validate"]
 
 BOUND_BROKEN = 1
+NCCL = "nccl"
 
 
 def _write_json(path: Path, result: ValidationResult) -> None:
@@ -153,10 +154,10 @@ def validate(
     rows = [row for row in all_rows if row.delay_s * 1e6 >= min_delay_us]
     if not rows:
         raise click.UsageError(f"no row has a one-way delay of {min_delay_us:g} us or more")
-    asked_stack = load_stack(stack) if stack else None
-    if stack_option:
-        asked_stack = with_options(asked_stack or load_stack("nccl"), by_name(stack_option))
-    predictor = _predictor(all_rows, table, asked_stack, calibrate)
+    options = by_name(stack_option)
+    asked_stack = with_options(load_stack(stack), options) if stack else None
+    of_rows = {} if stack else {NCCL: with_options(load_stack(NCCL), options)}
+    predictor = _predictor(all_rows, table, asked_stack, of_rows, calibrate)
     predictions, interrupted = _predict(rows, predictor)
     if not predictions:
         sys.exit(INTERRUPTED)
@@ -175,13 +176,20 @@ def validate(
 
 
 def _predictor(
-    rows: Sequence[MeasuredRow], table: MeasuredLinks, stack: Stack | None, calibrate: bool
+    rows: Sequence[MeasuredRow],
+    table: MeasuredLinks,
+    stack: Stack | None,
+    stacks: dict[str, Stack],
+    calibrate: bool,
 ) -> Predictor:
-    """Return the predictor of rows; ``calibrate`` fits its constants to the unshaped rows."""
+    """Return the predictor of rows, by ``stack`` or by those in ``stacks`` of their names.
+
+    ``calibrate`` fits its constants to the unshaped rows.
+    """
     from emul.validation import Predictor
     from emul.validation.constants import calibrated_stacks
 
-    predictor = Predictor(table, stack)
+    predictor = Predictor(table, stack, stacks)
     if not calibrate:
         return predictor
     fitted = calibrated_stacks(rows, table, predictor)
@@ -194,7 +202,8 @@ def _predictor(
             f"{constants.byte_s * 1e9:.3f} ns"
         )
         say_fitted([said], terminal_width())
-    return Predictor(table, fitted.get(stack.name, stack) if stack else None, fitted)
+    one = fitted.get(stack.name, stack) if stack else None
+    return Predictor(table, one, {**stacks, **fitted})
 
 
 def _predict(rows: Sequence[MeasuredRow], predictor: Predictor) -> tuple[list[Predicted], bool]:

@@ -308,9 +308,11 @@ class Walk:
 
     def _copied_ps(self, transfer: int, hop: int, spent: int) -> int:
         """Return for how much of a stay at a port its host copies longer than its wire sends."""
-        port = self.network.route(*self._ends(transfer))[0 if hop == PORT else -1]
+        if hop == CONNECTION or not self.network.wire_rate.size:
+            return 0
+        port = self._port(transfer, hop)
         rank, kind = divmod(port, PORTS_PER_RANK)
-        if hop == CONNECTION or kind < NIC or not self.network.wire_rate.size:
+        if kind < NIC:
             return 0
         part = float(self.network.link_rate[port]) / float(self.network.wire_rate[rank])
         return spent - int(spent * part)

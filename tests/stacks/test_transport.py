@@ -357,3 +357,22 @@ def test_a_window_that_is_assumed_is_shown_and_said(tmp_path, stated):
         arguments = ["perf", "-b", "64M", "-e", "64M", "--no-data", "--stack", stack]
         words = runner.invoke(main, [*arguments, "--topology", str(path)]).output
         assert (said in " ".join(words.split())) != stated
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.sampled_from(["all_reduce", "broadcast", "send_recv"]),
+    st.sampled_from([{}, {"window_bytes": 2.0**18, "streams": 2}, {"window_bytes": 3e4}]),
+    st.sampled_from([1e8, 1e10]), st.sampled_from([1e-4, 5e-2]), st.integers(1, 1 << 22),
+)  # fmt: skip
+def test_the_first_call_of_a_program_is_as_predicted_and_its_path_adds_up(
+    collective, transport, rate, delay_s, nbytes
+):
+    world = World(campuses(2, 2, Link(rate, delay_s, transport=Transport(**transport))),
+                  stack="nccl")  # fmt: skip
+    prediction = world.predict(collective, nbytes, dtype="uint8")
+    run = getattr(world, collective)(emul.NoData(nbytes, "uint8"))
+    assert round(run.time_s * 1e12) == prediction.timeline.total_ps >= prediction.bound_ps
+    segments = prediction.critical_path.segments
+    assert sum(each.duration_ps for each in segments) == prediction.timeline.total_ps
+    assert min(each.duration_ps for each in segments) >= 0
