@@ -170,8 +170,9 @@ def did_you_mean(came: object, names: Iterable[str]) -> str:
         return ""
     from difflib import get_close_matches  # for errors alone
 
-    near = get_close_matches(came.lower(), [name for name in names if " " not in name], n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    spelled = {name.lower(): name for name in names if " " not in name}
+    near = get_close_matches(came.lower(), spelled, n=1)
+    return f"; did you mean {spelled[near[0]]}?" if near else ""
 
 
 def shown(value: object) -> str:

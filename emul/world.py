@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from emul.runtime.planner import Timing
 from emul.runtime.program_path import ProgramPath
 from emul.runtime.record import Mark
 from emul.stacks import IDEAL, Stack
+from emul.stacks.transport import as_sent, resolved, with_options
 from emul.timing import NCCL_SLICING, Slicing
 from emul.topology import Network, Topology, load, read_topology
 from emul.units import PS_PER_S, format_time
@@ -90,7 +91,9 @@ class World(Communicator):
     which the World is made, where links change with time.
     ``stack``: how a library puts messages on the wire, and which algorithm ``auto`` then is: one of
     ``ideal``, ``nccl``, ``gloo`` and ``openmpi``, the path of a profile in TOML, or a Stack. Stacks
-    that send whole messages, or have slices of their own, leave ``slicing`` aside. ``record``: keep
+    that send whole messages, or have slices of their own, leave ``slicing`` aside.
+    ``stack_options``: the variables of a library by name, as ``{"NCCL_ALGO": "Ring"}``; without
+    NCCL_NET the links tell the transport of ``nccl`` (see emul.stacks.transport). ``record``: keep
     every act of the program for ``critical_path``, not the last ones alone.
 
     Buffers are arrays with one row per rank, of NumPy, of CuPy, or of a library that speaks DLPack
@@ -131,6 +134,7 @@ class World(Communicator):
         slicing: Slicing | None = NCCL_SLICING,
         start_s: float = 0.0,
         stack: str | Stack = IDEAL,
+        stack_options: Mapping[str, str] | None = None,
         record: bool = False,
     ) -> None:
         """Read the topology and choose the backend.
@@ -139,8 +143,9 @@ class World(Communicator):
         ArgumentError for an unknown backend, clock or stack, a dilation that is not above 0 or a
         start below 0, BackendError for a backend that this machine does not have.
         """
+        places = _topology(topology)
         self.settings = Settings(
-            topology=_topology(topology),
+            topology=places,
             backend=backend,
             clock=one_of(clock, "clock", CLOCKS),
             dilation=checked_dilation(dilation),
@@ -149,7 +154,7 @@ class World(Communicator):
             seed=whole(seed, "seed", least=0),
             slicing=_slicing(slicing),
             start_s=_start_s(start_s),
-            stack=_stack(stack),
+            stack=_stack(stack, stack_options, places),
             record=flag(record, "record"),
         )
         self._start(self.settings)
@@ -168,8 +173,9 @@ class World(Communicator):
         slicing = Slicing.of(given.stack, given.slicing)
         timing = Timing(slicing, given.seed, given.start_s, given.stack)
         waits, by_arrays = given.clock == "wall", given.backend == AUTO_BACKEND
+        topology = as_sent(given.topology, given.stack)
         engine = Engine(
-            given.topology,
+            topology,
             timing,
             ops,
             wall,
@@ -178,7 +184,7 @@ class World(Communicator):
             record=given.record,
         )
         ranks = np.arange(given.topology.world_size, dtype=np.int32)
-        super().__init__(engine, given.topology, ranks, 0)
+        super().__init__(engine, topology, ranks, 0)
         self._programs: ProgramClocks | None = None
 
     def __reduce__(self) -> str | tuple[Any, ...]:
@@ -497,14 +503,14 @@ def _start_s(given: object) -> float:
     return start_s
 
 
-def _stack(given: object) -> Stack:
-    if isinstance(given, Stack):
-        return given
-    if not isinstance(given, str | Path):
+def _stack(given: object, options: Mapping[str, str] | None, topology: Topology) -> Stack:
+    if not isinstance(given, Stack | str | Path):
         raise ArgumentError(f"stack {shown(given)}: needed a name, the path of a file, or a Stack")
-    from emul.stacks.profile import load_stack
+    if not isinstance(given, Stack):
+        from emul.stacks.profile import load_stack
 
-    return load_stack(str(given))
+        given = load_stack(str(given))
+    return resolved(with_options(given, options or {}), topology)
 
 
 def _topology(given: object) -> Topology:

@@ -46,7 +46,7 @@ class Joint:
         self.simulation = JointSimulation(
             np.zeros(network.world_size, np.int64),
             network,
-            whole_messages=stack is not IDEAL,
+            fills_windows=stack is not IDEAL,
             seed=0,
             start_s=more.pop("start_s", 0.0),
             **more,

@@ -9,19 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.calls import STACK_OPTION
 from emul.cli.help import Command, option, options
-from emul.cli.names import COLLECTIVE, NAMED_ALGORITHM, TOPOLOGY, Recorded
+from emul.cli.names import COLLECTIVE, NAMED_ALGORITHM, STACK, TOPOLOGY, Recorded
 from emul.cli.outputs import Output, Outputs
-from emul.cli.params import Size
+from emul.cli.params import Size, by_name
 from emul.cli.reports import write_calibration_report
-from emul.cli.terminal import print_table, say, say_each, say_fitted, terminal_width
+from emul.cli.terminal import complain, print_table, say, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
-    from emul.measured import Log
+    from collections.abc import Sequence
+
+    from emul.links import Link
+    from emul.measured import Calibration, Log, Measurement, SiteLayout, Taken
     from emul.report.calibration_words import CalibrationResult
-    from emul.topology import Document
+    from emul.topology import Document, Topology
 
 __all__ = ["calibrate"]
+
+RECOVERY_OF = {"Socket": "cubic", "IB": "gbn"}
+"""By the transport of the stack; the default of Linux, and of a reliable connection of RDMA."""
+
+UNFIT, UNFIT_PART = 2.0, 0.1
+"""Times that a form makes twice as long or half; and the part of all that may be so: few outliers
+are borne."""
 
 MOST_SITES = 1_000
 MOST_RANKS = 1_000_000
@@ -32,7 +43,7 @@ def _write_topology(path: Path, result: CalibrationResult) -> None:
     from emul.files import write_text
     from emul.measured import topology_text
 
-    if not result.calibration.measured_anything:
+    if not result.calibration.measured_anything or result.unfit:
         say(f"{path}: not written")
         return
     text = topology_text(
@@ -43,6 +54,7 @@ def _write_topology(path: Path, result: CalibrationResult) -> None:
         base_name=result.base_name,
         base_folder=Path(result.base_name).parent,
         remarks=_remarks(result),
+        recovery=RECOVERY_OF.get(result.net, ""),
     )
     write_text(path, text)
     say(f"{path}: written")
@@ -64,7 +76,8 @@ def _remarks(result: CalibrationResult) -> list[str]:
     ]
     notes = [f"Note: {note}." for log in result.taken for note in log.notes]
     told = [f"Warning: {each}." for each in result.warnings]
-    return [*files, *base, NOT_CALIBRATED, *notes, *told]
+    stack = [f"For emul perf --stack {result.stack}, whose constants are no part of the link."]
+    return [*files, *base, *stack * bool(result.stack), NOT_CALIBRATED, *notes, *told]
 
 
 def _write_json(path: Path, result: CalibrationResult) -> None:
@@ -157,6 +170,14 @@ FILES: Outputs[CalibrationResult] = Outputs(
         "instead.",
     ),
     option(
+        "--stack",
+        type=STACK,
+        metavar="NAME|FILE",
+        help="Fit by the emulator, as this library sends: nccl for curves of nccl-tests, whose "
+        "algorithm and protocol change with the size. Its constants are then no part of the link.",
+    ),
+    STACK_OPTION,
+    option(
         "--slice",
         "slice_bytes",
         type=Size(),
@@ -193,7 +214,7 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     rate, with steps and factor of its closed form. Parameters that the data cannot
     tell apart are named and put together. Needs scipy: pip install '.[calibrate]'.
     """
-    from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of, taken_of
+    from emul.measured import ALIKE, LINKS, base_link, layout_of, parameters_of
     from emul.measured import calibrate as fitted
     from emul.report.calibration_words import CalibrationResult
     from emul.topology import load_document
@@ -205,26 +226,116 @@ def calibrate(files: tuple[Path, ...], **asked: Any) -> None:
     link = asked["link"] or layout.binding_link
     layout.check(link, logs)
     known = {each: base_link(base, each) for each in LINKS}
-    calibration = fitted(
-        [each for log in logs for each in log.measurements],
-        algorithm=asked["algorithm"] or "",
-        slice_bytes=asked["slice_bytes"],
-        ring=layout.ring_over(link, known) if base else ALIKE,
-    )
-    taken = {log: taken_of(log, asked["algorithm"] or "") for log in logs}
+    measurements, net = [each for log in logs for each in log.measurements], ""
+    if asked["stack"]:
+        calibration, net = _by_stack(measurements, asked, layout, link, base)
+    elif asked["stack_option"]:
+        raise click.UsageError("--stack-option: needed --stack, whose option it is")
+    else:
+        calibration = fitted(
+            measurements,
+            algorithm=asked["algorithm"] or "",
+            slice_bytes=asked["slice_bytes"],
+            ring=layout.ring_over(link, known) if base else ALIKE,
+        )
+    taken = {log: _taken(log, asked) for log in logs}
     said = f"as in {asked['base']}" if base else "no --base was given"
     words = {log.measurements[0].source: " and ".join(log.taken_as) for log in logs}
     parameters = parameters_of(calibration, known[link], said, words)
-    beside = layout.warnings(link, logs) if base is None else _words_of_base(base, link, asked)
+    beside = [] if asked["stack"] else layout.warnings(link, logs)
+    beside = beside if base is None else _words_of_base(base, link, asked)
     warnings = [*calibration.warnings, *beside]
     result = CalibrationResult(
-        taken, layout, link, parameters, calibration, base, asked["base"] or "", warnings, sys.argv
-    )
+        taken, layout, link, parameters, calibration, base, asked["base"] or "", warnings, sys.argv,
+        asked["stack"] or "", net, _unfit(calibration, measurements, by_stack=bool(asked["stack"])),
+    )  # fmt: skip
     _print(result)
     FILES.write(asked, result)
     if not calibration.measured_anything:
         say(f"nothing of the {link} link was measured")
         click.get_current_context().exit(1)
+    if result.unfit:
+        complain(f"emul calibrate: {result.unfit}")
+        click.get_current_context().exit(1)
+
+
+def _taken(log: Log, asked: dict[str, Any]) -> tuple[Taken, ...]:
+    """Return the measurements of a file; a stack chooses the algorithm that it does not say."""
+    from emul.measured import taken_of
+
+    taken = taken_of(log, asked["algorithm"] or "")
+    if not asked["stack"]:
+        return taken
+    return tuple(
+        replace(each, algorithm=f"as {asked['stack']} chooses", algorithm_from="by the size")
+        if each.algorithm_from == "assumed"
+        else each
+        for each in taken
+    )
+
+
+def _by_stack(
+    measurements: list[Measurement],
+    asked: dict[str, Any],
+    layout: SiteLayout,
+    link: str,
+    base: Document | None,
+) -> tuple[Calibration, str]:
+    """Return the fit by the emulator, and the transport of the library."""
+    from emul.measured import base_link, topology_text
+    from emul.measured.parameters import Parameter
+    from emul.runtime.stack_fit import fit_by_stack
+    from emul.stacks.profile import load_stack
+    from emul.stacks.transport import with_options
+    from emul.topology.toml.reader import parse_document
+
+    for other in ("algorithm", "slice_bytes"):
+        if asked[other] is not None:
+            name = "--slice" if other == "slice_bytes" else f"--{other}"
+            raise click.UsageError(f"{name} with --stack: needed one of them, for a stack has both")
+
+    def topology_of(tried: Link) -> Topology:
+        numbers = (
+            ("latency_us", tried.latency_s * 1e6, "us"),
+            ("overhead_us", 0.0, "us"),
+            ("rate_gbit_per_s", tried.rate_bytes_per_s * 8 / 1e9, "Gbit/s"),
+        )
+        parameters = [
+            Parameter(name, value, unit, None, None, "assumed", "tried")
+            for name, value, unit in numbers
+        ]
+        name, folder = asked["base"] or "", Path(asked["base"] or "").parent
+        text = topology_text(
+            layout, link, parameters, base=base, base_name=name, base_folder=folder, remarks=()
+        )
+        return parse_document(text, name="tried", where="the topology", folder=folder).topology
+
+    stack = with_options(load_stack(asked["stack"]), by_name(asked["stack_option"]))
+    found = fit_by_stack(measurements, stack, topology_of, base_link(base, link))
+    return found.calibration, found.stack.net
+
+
+def _unfit(calibration: Calibration, measurements: Sequence[Measurement], *, by_stack: bool) -> str:
+    """Say that a form is another than that of the times, if it is; else return nothing.
+
+    Then a tenth of the times or more are off by twice or more.
+    """
+    rows = measurements if len(calibration.fitted_s) == len(measurements) else ()
+    off = [
+        each
+        for each, fitted_s in zip(rows, calibration.fitted_s, strict=bool(rows))
+        if max(fitted_s / each.time_s, each.time_s / fitted_s) >= UNFIT
+    ]
+    if by_stack or len(off) < max(1, len(rows) * UNFIT_PART):
+        return ""
+    sizes = [each.size_bytes for each in off]
+    from emul.units import format_bytes
+
+    return (
+        f"the form is off by twice or more at {len(off)} of {len(rows)} measurements, from "
+        f"{format_bytes(min(sizes))} to {format_bytes(max(sizes))}, so no link follows: needed "
+        "times of one algorithm and protocol, or --stack nccl, which chooses both by the size"
+    )
 
 
 def _words_of_base(base: Document, link: str, asked: dict[str, Any]) -> list[str]:

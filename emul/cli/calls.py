@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from emul.cli.help import Declared, option
 from emul.cli.names import DTYPE, OP
-from emul.cli.params import Size, Whole
+from emul.cli.params import Named, Size, Whole
 
-__all__ = ["DATA", "ROOT", "sizes_by_factor"]
+__all__ = ["DATA", "ROOT", "STACK_OPTION", "sizes_by_factor"]
 
 ROOT = option(
     "-r",
@@ -14,6 +14,14 @@ ROOT = option(
     type=Whole(0),
     show_default="0, or that of the file",
     help="Of broadcast, reduce, gather, scatter; of send_recv how far.",
+)
+
+STACK_OPTION = option(
+    "--stack-option",
+    type=Named(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A variable of the stack, as in NCCL_ALGO=Ring; may be given several times.",
 )
 
 DATA = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from emul.errors import ArgumentError
 from emul.units import parse_size
 
-__all__ = ["INTERRUPTED", "Dilation", "Real", "Size", "Whole"]
+__all__ = ["INTERRUPTED", "Dilation", "Named", "Real", "Size", "Whole", "by_name"]
 
 INTERRUPTED = 130
 """Exit status: 128 + SIGINT, as shells count."""
@@ -94,3 +95,21 @@ class Dilation(click.ParamType):  # type: ignore[type-arg, unused-ignore]
                 ctx,
             )
         return number
+
+
+class Named(click.types.StringParamType):
+    """A name and a value, written NAME=VALUE; see ``by_name``."""
+
+    name = "name=value"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return ``value``, if it is both."""
+        name, _, text = value.partition("=")
+        if not (name and text):
+            self.fail(f"{value!r}: needed NAME=VALUE, as in NCCL_ALGO=Ring", param, ctx)
+        return value
+
+
+def by_name(given: Sequence[str]) -> dict[str, str]:
+    """Return the values of an option of Named by their names; of one given twice, the last."""
+    return {name: text for name, _, text in (each.partition("=") for each in given)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emul.cli import pictures
-from emul.cli.calls import DATA, sizes_by_factor
+from emul.cli.calls import DATA, STACK_OPTION, sizes_by_factor
 from emul.cli.help import Command, option, options
 from emul.cli.names import ALGORITHM, BACKEND, CLOCK, COLLECTIVE, STACK
 from emul.cli.outputs import Output, Outputs
@@ -118,6 +118,7 @@ FILES: Outputs[PerfResult] = Outputs(
         help="Whose messages: ideal, nccl, gloo, openmpi, or a profile in TOML. auto is then "
         "that library's algorithm.",
     ),
+    STACK_OPTION,
     option(
         "--slice",
         "slice_bytes",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from emul.cli.params import by_name
 
 if TYPE_CHECKING:
     from emul.cli.sweep import Sweep
@@ -73,12 +74,13 @@ def _world(asked: Mapping[str, Any], topology: Topology) -> World:
     from emul.links import EFFECTS
     from emul.ops import AUTO_BACKEND, best_backend
     from emul.stacks.profile import load_stack
+    from emul.stacks.transport import with_options, without_windows
     from emul.timing import UNLIMITED, Slicing
     from emul.world import World
 
-    stack = load_stack(asked["stack"])
-    if asked["no_window"] and stack.slice_bytes:
-        stack = replace(stack, slots=UNLIMITED)
+    stack = with_options(load_stack(asked["stack"]), by_name(asked["stack_option"]))
+    if asked["no_window"]:
+        stack = without_windows(stack)
     slots = UNLIMITED if asked["no_window"] else asked["slots"]
     backend = asked["backend"]
     if backend == AUTO_BACKEND and not asked["no_data"]:

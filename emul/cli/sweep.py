@@ -157,7 +157,7 @@ class Sweep:
         world = self.world
         if len(world.topology.sites) == 1:
             return self.predict(world, count)
-        planner = Planner(world.topology.in_one_place(), world.planner.timing, bounded=True)
+        planner = Planner(world.planner.topology.in_one_place(), world.planner.timing, bounded=True)
         known = []
         for algorithm in dict.fromkeys((AUTO, self.algorithm)):
             request = self._request(count).by(algorithm)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emul.cli.calls import STACK_OPTION
 from emul.cli.help import Command, option, options
 from emul.cli.names import STACK, Recorded
 from emul.cli.outputs import Output, Outputs
-from emul.cli.params import INTERRUPTED, Real
+from emul.cli.params import INTERRUPTED, Real, by_name
 from emul.cli.pictures import check_plot
 from emul.cli.reports import write_validation_report
 from emul.cli.terminal import complain, console, print_table, say_each, say_fitted, terminal_width
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["validate"]
 
 BOUND_BROKEN = 1
+NCCL = "nccl"
 
 
 def _write_json(path: Path, result: ValidationResult) -> None:
@@ -88,6 +90,7 @@ FILES: Outputs[ValidationResult] = Outputs(
         type=STACK,
         help="The stack of all rows (default: that of each row's sw).",
     ),
+    STACK_OPTION,
     option(
         "--calibrate",
         is_flag=True,
@@ -127,6 +130,7 @@ def validate(
     measured: Path,
     links: Path,
     stack: str | None,
+    stack_option: tuple[str, ...],
     calibrate: bool,
     min_delay_us: float,
     only_summary: bool,
@@ -142,6 +146,7 @@ def validate(
     """
     from emul.report.validation import ValidationResult
     from emul.stacks.profile import load_stack
+    from emul.stacks.transport import with_options
     from emul.validation import read_links, read_measured, summary_of
 
     FILES.check(asked, (measured, links, stack or ""))
@@ -149,7 +154,10 @@ def validate(
     rows = [row for row in all_rows if row.delay_s * 1e6 >= min_delay_us]
     if not rows:
         raise click.UsageError(f"no row has a one-way delay of {min_delay_us:g} us or more")
-    predictor = _predictor(all_rows, table, load_stack(stack) if stack else None, calibrate)
+    options = by_name(stack_option)
+    asked_stack = with_options(load_stack(stack), options) if stack else None
+    of_rows = {} if stack else {NCCL: with_options(load_stack(NCCL), options)}
+    predictor = _predictor(all_rows, table, asked_stack, of_rows, calibrate)
     predictions, interrupted = _predict(rows, predictor)
     if not predictions:
         sys.exit(INTERRUPTED)
@@ -168,13 +176,20 @@ def validate(
 
 
 def _predictor(
-    rows: Sequence[MeasuredRow], table: MeasuredLinks, stack: Stack | None, calibrate: bool
+    rows: Sequence[MeasuredRow],
+    table: MeasuredLinks,
+    stack: Stack | None,
+    stacks: dict[str, Stack],
+    calibrate: bool,
 ) -> Predictor:
-    """Return the predictor of rows; ``calibrate`` fits its constants to the unshaped rows."""
+    """Return the predictor of rows, by ``stack`` or by those in ``stacks`` of their names.
+
+    ``calibrate`` fits its constants to the unshaped rows.
+    """
     from emul.validation import Predictor
     from emul.validation.constants import calibrated_stacks
 
-    predictor = Predictor(table, stack)
+    predictor = Predictor(table, stack, stacks)
     if not calibrate:
         return predictor
     fitted = calibrated_stacks(rows, table, predictor)
@@ -187,7 +202,8 @@ def _predictor(
             f"{constants.byte_s * 1e9:.3f} ns"
         )
         say_fitted([said], terminal_width())
-    return Predictor(table, fitted.get(stack.name, stack) if stack else None, fitted)
+    one = fitted.get(stack.name, stack) if stack else None
+    return Predictor(table, one, {**stacks, **fitted})
 
 
 def _predict(rows: Sequence[MeasuredRow], predictor: Predictor) -> tuple[list[Predicted], bool]:

@@ -8,11 +8,16 @@ from emul.reading.checks import not_negative, positive
 
 __all__ = [
     "FRAMINGS",
+    "INFINIBAND_OVERHEAD_BYTES",
     "ROCE_V2_OVERHEAD_BYTES",
     "TCP_OVERHEAD_BYTES",
     "Framing",
     "wire_efficiency",
 ]
+
+INFINIBAND_OVERHEAD_BYTES = 26
+"""Per InfiniBand packet inside a subnet: local route header 8, base transport header 12, invariant
+and variant checksums 4 and 2 (InfiniBand Architecture Specification, volume 1, 5.2)."""
 
 ROCE_V2_OVERHEAD_BYTES = 82
 """Per RoCEv2 packet on the wire; with 4096 bytes of payload 400G carries 392.1 Gbit/s, which
@@ -50,6 +55,7 @@ class Framing:
 
 
 FRAMINGS = {
+    "ib": Framing(4096, INFINIBAND_OVERHEAD_BYTES, "InfiniBand, MTU 4096: 4096 of 4122 bytes"),
     "roce-v2": Framing(
         4096, ROCE_V2_OVERHEAD_BYTES, "RoCEv2: 4096 of 4178 bytes; 392 Gbit/s in NVIDIA/nccl#2409"
     ),

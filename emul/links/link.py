@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from emul.errors import ArgumentError, TopologyError, unknown_name
+from emul.links.framing import FRAMINGS
 from emul.links.jitter import lognormal_sigma
 from emul.links.loss import BBR_MOST_LOSS
 from emul.links.queues import (
@@ -50,7 +51,11 @@ class Transport:
     comes again by ``recovery``; ``rto_s`` is the timer where nothing else tells of a loss, 0 for
     none, and a connection of RDMA is dead one timer after the last of ``retries``. With
     ``slow_start`` a connection of TCP begins, and begins again after ``rto_s`` of silence, with
-    ``initial_window_bytes`` (ten segments of 1448 bytes, RFC 6928).
+    ``initial_window_bytes`` (ten segments of 1448 bytes, RFC 6928). ``framing``: the name of the
+    packets on the wire, one of emul.links.framing.FRAMINGS, empty where it is not known; it tells
+    a library its transport, and changes no rate. With ``idle_s``, a window that is filled anew each
+    round trip is a warm one of TCP: whole at first, halved for each ``idle_s`` of silence, down to
+    ``initial_window_bytes`` (RFC 2861; tcp_cwnd_restart of Linux), and open again by slow start.
     """
 
     window_bytes: float = 0.0
@@ -65,13 +70,18 @@ class Transport:
     retries: int = 7
     slow_start: bool = False
     initial_window_bytes: float = TCP_INITIAL_WINDOW_BYTES
+    framing: str = ""
+    idle_s: float = 0.0
 
     __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse numbers that no transport can have, and losses that nothing makes good."""
+        if self.framing and self.framing not in FRAMINGS:
+            raise unknown_name("framing", self.framing, FRAMINGS)
         not_negative("bytes", window_bytes=self.window_bytes, chunk_bytes=self.chunk_bytes)
         not_negative("seconds", turnaround_s=self.turnaround_s, gap_s=self.gap_s, rto_s=self.rto_s)
+        not_negative("seconds", idle_s=self.idle_s)
         positive("bytes", mtu_bytes=self.mtu_bytes, initial_window_bytes=self.initial_window_bytes)
         whole_numbers("streams", streams=self.streams)
         whole_numbers("retries", 0, retries=self.retries)
@@ -145,6 +155,8 @@ class Link:
     link; the latency delays the arrival and occupies nothing (LogGP's o, G and L;
     Alexandrov et al., SPAA 1995). The other parts change that; they are off by default.
     ``rate_bytes_per_s`` is the payload of all ``waves`` together; a stream lives on one of them.
+    The hosts at its ends copy at most ``host_bytes_per_s``, and the receiving one takes
+    ``completion_s`` before a transfer can be used, which is no part of a round trip.
 
     Raises TopologyError when a number is not finite, the rate is not positive or a time is
     negative.
@@ -157,6 +169,8 @@ class Link:
     jitter: Jitter = field(default=Jitter())
     others: OtherTraffic = field(default=OtherTraffic())
     waves: int = 1
+    host_bytes_per_s: float = math.inf
+    completion_s: float = 0.0
 
     __repr__ = brief
 
@@ -174,6 +188,8 @@ class Link:
                     f"link with {name} = {value}: needed a finite number of seconds, 0 or more"
                 )
         whole_numbers("waves", waves=self.waves)
+        positive_or_unlimited("bytes per second", host_bytes_per_s=self.host_bytes_per_s)
+        not_negative("seconds", completion_s=self.completion_s)
 
     @property
     def queue_s(self) -> float:
@@ -206,12 +222,17 @@ class Link:
 
     @property
     def available_bytes_per_s(self) -> float:
-        """The rate of all transfers together: less the load of others, and as a short buffer
-        allows.
+        """The rate of all transfers together: less the load of others, and as a short buffer and
+        the hosts allow.
 
         A buffer that is too short for its length either caps the rate at buffer / RTT or, where
         go-back-N and a loss are given, loses.
         """
+        return min(self.wire_bytes_per_s, self.host_bytes_per_s)
+
+    @property
+    def wire_bytes_per_s(self) -> float:
+        """The same, however slow the hosts are."""
         left = self.rate_bytes_per_s * (1 - self.others.load)
         loses = self.transport.recovery == "gbn" and self.transport.loss > 0
         if not self.short_of_headroom or loses or not self.latency_s:
@@ -227,7 +248,7 @@ class Link:
         """Return the link without some of its effects, named as in ``EFFECTS``."""
         transport, others = self.transport, self.others
         if "window" in effects:
-            transport = replace(transport, window_bytes=0.0, slow_start=False)
+            transport = replace(transport, window_bytes=0.0, slow_start=False, idle_s=0.0)
         if "gap" in effects:
             transport = replace(transport, gap_s=0.0)
         if "loss" in effects:

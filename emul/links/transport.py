@@ -10,12 +10,18 @@ import math
 from emul.reading.checks import not_negative, positive, whole_numbers
 
 __all__ = [
+    "ASSUMED_WINDOW_BYTES",
     "TCP_INITIAL_WINDOW_BYTES",
     "TCP_LEAST_TIMER_S",
     "round_up",
     "streams_to_fill",
     "window_rate_bytes_per_s",
 ]
+
+ASSUMED_WINDOW_BYTES = 4 << 20
+"""Of a stream over a trunk that states no window. Two sources say the same:
+NCCL_BUFFSIZE of NCCL (NVIDIA/nccl 2.30.7, src/init.cc), whose 8 slots of 512 KiB the ideal stack
+has too, and the largest tcp_wmem of Linux (net/ipv4/tcp.c), by which sockets are bound."""
 
 TCP_INITIAL_WINDOW_BYTES = 14_480
 """Ten segments of 1448 bytes (RFC 6928)."""

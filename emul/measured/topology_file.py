@@ -54,11 +54,13 @@ def topology_text(
     base_folder: Path,
     base_name: str,
     remarks: Sequence[str],
+    recovery: str = "",
 ) -> str:
     """Return the TOML of a topology whose links of class ``link`` are the calibrated ones.
 
     The others come from ``base``, found in ``base_folder``, or assumed. ``remarks`` stand at the
-    head as comments. The text has been read back.
+    head as comments. ``recovery``: of the calibrated links, by which a library knows its transport
+    again. The text has been read back.
     """
     tables = {each: _assumed(each, parameters) for each in LINKS}
     if base is not None:
@@ -67,7 +69,7 @@ def topology_text(
             for each in LINKS
             if (found := _of_class(base, each))
         }
-    tables[link] = _calibrated(parameters)
+    tables[link] = _calibrated(parameters, recovery)
     lines = [*(_comment(remark) for remark in remarks), ""]
     lines += [f"description = {_value(_description(layout, link, parameters))}", ""]
     for each in LINKS:
@@ -95,12 +97,14 @@ def _description(layout: SiteLayout, link: str, parameters: Sequence[Parameter])
     return f"calibrated: {ranks} ranks; of {link} links {'; '.join(said)}"
 
 
-def _calibrated(parameters: Sequence[Parameter]) -> TomlContent:
+def _calibrated(parameters: Sequence[Parameter], recovery: str) -> TomlContent:
     of_link = [each for each in parameters if each.name != "base_us"]
-    return {
-        **{each.name: each.value for each in of_link},
-        "sources": {each.name: each.source_line for each in of_link},
-    }
+    values: dict[str, Any] = {each.name: each.value for each in of_link}
+    sources = {each.name: each.source_line for each in of_link}
+    if recovery:
+        values["recovery"] = recovery
+        sources["recovery"] = "assumed: of the transport of the stack by which it was calibrated"
+    return {**values, "sources": sources}
 
 
 def _assumed(link: str, parameters: Sequence[Parameter]) -> TomlContent:

@@ -33,7 +33,8 @@ class CalibrationResult:
 
     ``taken``: the parts read of each file. ``link``: trunk, site or node. ``base``: the topology
     that the other links are from, if any, by the name that was given. ``command``: the words of the
-    command line.
+    command line. ``stack``: the library that it was fitted by, if any, and ``net``, its transport.
+    ``unfit``: why no link follows, if none does.
     """
 
     taken: Mapping[Log, Sequence[Taken]]
@@ -45,6 +46,9 @@ class CalibrationResult:
     base_name: str
     warnings: Sequence[str]
     command: Sequence[str]
+    stack: str = ""
+    net: str = ""
+    unfit: str = ""
 
 
 def calibration_table(parameters: Sequence[Parameter]) -> TextTable:

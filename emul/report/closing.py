@@ -18,6 +18,7 @@ from emul.report.perf_row import PerfRow
 from emul.runtime.alternatives import bound_remedies
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL, Stack
+from emul.stacks.transport import UNLIMITED, UNLIMITED_BYTES
 from emul.timing import Assumed
 from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
@@ -92,10 +93,15 @@ class ConnectionBound:
 
 @dataclass(frozen=True, slots=True)
 class StackNote:
-    """The library that sends, and how it is taken to send inside a node, where that matters."""
+    """The library that sends, and how it is taken to send inside a node, where that matters.
+
+    ``net``, ``net_assumed``: as in Stack.
+    """
 
     name: str
     inside_node: str | None
+    net: str = ""
+    net_assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +163,8 @@ class Closing:
     """The conclusions about one size, the largest.
 
     ``below_bound``: the time is below a bound that no algorithm can beat, a defect of emul.
-    ``bound_s``: the larger of its bounds. ``notes``: remarks of the plan.
+    ``bound_s``: the larger of its bounds. ``assumed_window_bytes``: of each stream over
+    trunks that state no window; None where it has no say. ``notes``: remarks of the plan.
     """
 
     size_bytes: int
@@ -169,6 +176,7 @@ class Closing:
     binding: Binding | None
     connection_bound: ConnectionBound | None
     stack: StackNote | None
+    assumed_window_bytes: int | None
     excerpt: Excerpt | None
     slices: GrownSlices | None
     notes: Sequence[str]
@@ -194,6 +202,7 @@ def closing_of(world: World, prediction: Prediction, in_one_place: Prediction | 
         binding=_binding(prediction),
         connection_bound=_connection_bound(prediction),
         stack=None if world.stack is IDEAL else _stack(world, prediction.stack),
+        assumed_window_bytes=_assumed_window(world, prediction),
         excerpt=excerpt,
         slices=_slices(prediction),
         notes=() if excerpt else tuple(prediction.plan.notes),
@@ -239,7 +248,26 @@ def _connection_bound(prediction: Prediction) -> ConnectionBound | None:
 
 def _stack(world: World, stack: Stack) -> StackNote:
     shared = any(node.ranks > 1 for site in world.topology.sites for node, _ in site.runs)
-    return StackNote(stack.name, stack.sources.get(INSIDE_NODE) if shared else None)
+    inside = stack.sources.get(INSIDE_NODE) if shared else None
+    return StackNote(stack.name, inside, stack.net, stack.net_assumed)
+
+
+def _assumed_window(world: World, prediction: Prediction) -> int | None:
+    """Return the bytes of the window that is assumed, if a trunk of the world states none.
+
+    Of a library always; of the ideal stack where windows rule the time.
+    """
+    stack, slicing = world.stack, world.slicing
+    trunks = world.topology.trunks
+    if all(trunk.link.transport.window_bytes for trunk in trunks):
+        return None
+    if stack.over_sockets:
+        window = stack.sockets.window_bytes
+        return window if window < UNLIMITED_BYTES else None
+    ruled = stack is IDEAL and prediction.binding == "window"
+    if slicing is None or slicing.slots >= UNLIMITED or not (stack.net or ruled):
+        return None
+    return slicing.slots * slicing.slice_bytes
 
 
 def _excerpt(prediction: Prediction, excerpt: SymmetricPlan) -> Excerpt:

@@ -33,6 +33,10 @@ def stack_numbers(stack: Stack) -> Iterator[tuple[str, str, str]]:
     """Yield the name, the value and the source of each number of a stack about messages."""
     for name, value, key in _numbers(stack):
         yield name, value, stack.sources.get(key, "")
+    if stack.tuner == "nccl":
+        yield from _of_sockets(stack)
+    for option, value in stack.options.items():
+        yield option, value, "given"
     if "inside_node" in stack.sources:
         yield "inside a node", "the same", stack.sources["inside_node"]
     if "choice" in stack.sources:
@@ -52,6 +56,22 @@ def _numbers(stack: Stack) -> Iterator[tuple[str, str, str]]:
         seconds = getattr(stack.constants, field.name)
         name = f"per {field.name.removesuffix('_s')}"
         yield name, _time(seconds), "constants"
+
+
+def _of_sockets(stack: Stack) -> Iterator[tuple[str, str, str]]:
+    sockets, sources = stack.sockets, stack.sources
+    yield "over sockets", "slots free when the kernel has the bytes", sources.get("sockets", "")
+    window = f"{format_bytes(sockets.window_bytes)}, after silence"
+    yield (
+        "window of a socket",
+        f"{window} {format_bytes(sockets.restart_bytes)}",
+        sources.get("window", ""),
+    )
+    copies = f"{_time(sockets.send_byte_s)} sent, {_time(sockets.receive_byte_s)} received"
+    yield "copy of a byte", copies, sources.get("copies", "")
+    calls = f"{_time(sockets.message_s)} sent, {_time(sockets.completion_s)} received"
+    yield "calls of a message", calls, sources.get("calls", "")
+    yield "rules of the tuner", "", sources.get("tuner_rules", "")
 
 
 def _time(seconds: float) -> str:

@@ -54,7 +54,7 @@ class PerfTable(ABC):
             f"# emul {version}  {self.collective}  algorithm {self.algorithm}  {how}",
             f"# topology {world.topology.name}: {world.size} ranks ({sites})",
             f"# backend {world.ops.name}  clock {world.clock}{dilation}  seed {world.seed}  "
-            f"{pieces(world.slicing) if world.stack is IDEAL else f'stack {world.stack.name}'}  "
+            f"{pieces(world.slicing) if world.stack is IDEAL else f'stack {world.stack.told}'}  "
             "each call at rest",
         ]
         trunk = world.topology.slowest_trunk

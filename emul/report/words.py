@@ -56,6 +56,11 @@ def sentences(closing: Closing, *, every: bool = True) -> list[str]:
         lines.append(_bounds(closing.connection_bound))
     if closing.stack:
         lines.append(_stack(closing, closing.stack))
+    if closing.assumed_window_bytes:
+        window = format_bytes(closing.assumed_window_bytes)
+        lines.append(
+            f"Windows: window of {window} assumed for each stream, for a trunk states none."
+        )
     if closing.excerpt:
         lines.append(_excerpt(closing.excerpt))
     if closing.slices:
@@ -112,6 +117,10 @@ def _stack(closing: Closing, stack: StackNote) -> str:
     said = (
         f"Stack: as {stack.name} sends {closing.algorithm} at {format_bytes(closing.size_bytes)}."
     )
+    if stack.net:
+        way = "sockets" if stack.net == "Socket" else "RDMA"
+        assumed = " (assumed: no link tells; NCCL_NET does)" if stack.net_assumed else ""
+        said = f"{said} Between nodes by {way}{assumed}."
     return f"{said} Inside a node: {stack.inside_node}." if stack.inside_node else said
 
 

@@ -15,6 +15,7 @@ from emul.units import format_bytes
 __all__ = [
     "Candidate",
     "PassedOver",
+    "check_rounds",
     "check_transfers",
     "checked_steps",
     "in_words",
@@ -25,6 +26,9 @@ __all__ = [
 
 MOST_WORK_OF_AUTO = 1 << 24
 """Transfers or slices of an algorithm that ``auto`` proves and times: some 10 s, and 3 GB."""
+
+MOST_OF_A_LIBRARY = 1 << 23
+"""Transfers of rings that a library chooses: a minute, and some GB."""
 
 MOST_PROOF_BYTES = 8 << 30
 """As emul.plans.proof.verify counts them, of a proof that is not cut up; it comes to some 5 GB."""
@@ -89,6 +93,21 @@ def checked_steps(plan: Plan, part: int = 1) -> list[Step]:
     if rows * through > most:
         raise CapacityError(f"{rows} transfers, proven {through} times over: {TOO_MUCH_WORK}")
     return steps
+
+
+def check_rounds(plan: Plan) -> None:
+    """Refuse rings over so many ranks that none would wait for their time: CapacityError.
+
+    Of a library's own choice, which no other algorithm takes the place of. Nothing is built yet.
+    """
+    rows = _rows_of_rounds(plan)
+    if rows > MOST_OF_A_LIBRARY:
+        raise CapacityError(
+            f"{plan.collective} over {plan.world_size} ranks by {plan.algorithm}, as the stack "
+            f"does: {rows} transfers: needed at most {MOST_OF_A_LIBRARY}, by fewer ranks, by "
+            "--stack ideal with --no-data, which times ranks that are alike once, or, of an "
+            "all_reduce, by NCCL_ALGO=Tree"
+        )
 
 
 def _rows_of_rounds(plan: Plan) -> int:

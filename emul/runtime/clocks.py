@@ -397,7 +397,7 @@ class RankClocks:
         return JointSimulation(
             clocks_ps,
             self.planner.network,
-            whole_messages=self._footprints.whole_messages,
+            fills_windows=self._footprints.fills_windows,
             seed=timing.seed,
             start_s=timing.start_s,
             base_ps=base_ps,

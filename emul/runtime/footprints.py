@@ -8,7 +8,6 @@ from typing import TypeVar
 from emul.plans import Program
 from emul.runtime.operation import Issuer
 from emul.runtime.planner import Planner, Prepared
-from emul.stacks import IDEAL
 from emul.timing import Footprint, MessageCounts, Slicing, network_draws
 
 __all__ = ["Footprints"]
@@ -47,10 +46,9 @@ class Footprints:
         return before
 
     @cached_property
-    def whole_messages(self) -> bool:
-        """Whether the library of the World sends whole messages, in windows."""
-        stack = self.planner.timing.stack
-        return stack is not IDEAL and stack.sends_whole_messages
+    def fills_windows(self) -> bool:
+        """Whether the library of the World fills the windows of links anew each round trip."""
+        return self.planner.timing.stack.fills_windows
 
     def of(self, prepared: Prepared, member: Issuer) -> Footprint:
         """Return the transfers of a collective of ``member``, few rounds of its rings if possible.

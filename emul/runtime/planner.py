@@ -32,6 +32,7 @@ from emul.runtime.candidates import (
     PART_FOR_COMPARISON,
     Candidate,
     PassedOver,
+    check_rounds,
     check_transfers,
     checked_steps,
     in_words,
@@ -43,6 +44,7 @@ from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO, Algorithm, Request
 from emul.stacks import IDEAL, Stack
 from emul.stacks.nccl import choose, stack_for
+from emul.stacks.nccl_levers import levers_of
 from emul.stacks.nccl_tuner import Nodes
 from emul.stacks.overheads import with_overheads
 from emul.timing import (
@@ -309,13 +311,19 @@ class Planner:
 
     def _as_nccl(self, request: Request, at_ps: int) -> Prepared:
         """Return the call as NCCL would send it, by its own choice of algorithm or by another."""
-        nodes, name = Nodes.of(self.topology), request.collective
-        setting = choose(name, nodes, request.nbytes, request.name_of_algorithm)
+        stack, name = self.timing.stack, request.collective
+        nodes = Nodes.of(self.topology, levers_of(stack.options))
+        setting = choose(name, nodes, request.nbytes, request.name_of_algorithm, stack)
         if isinstance(request.algorithm, str):
             request = request.by(setting.algorithm)
         over = nodes.ranks if setting.over_nodes else None
+        if isinstance(request.algorithm, str):
+            sites = over or self.topology.ranks_by_node
+            check_rounds(unproven_plan(name, setting.algorithm, sites, root=request.root))
         plan = self._plan(name, request.algorithm, request.root, over)
-        return self._timed(request, plan, at_ps, stack=stack_for(self.timing.stack, setting, nodes))
+        return self._timed(
+            request, plan, at_ps, stack=stack_for(stack, setting, nodes, request.nbytes)
+        )
 
     def _library_algorithm(self, request: Request) -> str | None:
         """Return the library's own choice; None where it is not known, or blocks are uneven."""
@@ -390,7 +398,7 @@ class Planner:
             SiteConnections(
                 max(1, connections),
                 most_in_flight(timeline.transfers),
-                stack is not IDEAL and stack.sends_whole_messages,
+                stack.fills_windows,
             ),
         )
         return Prediction(

@@ -11,6 +11,7 @@ from emul.stacks.stack import (
     NO_CONSTANTS,
     Choice,
     Constants,
+    Sockets,
     Stack,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "NO_CONSTANTS",
     "Choice",
     "Constants",
+    "Sockets",
     "Stack",
 ]

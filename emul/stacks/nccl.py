@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import inf
 
+from emul.errors import ArgumentError
 from emul.plans.algorithms.ring import MOST_CHANNELS
+from emul.stacks.nccl_levers import levers_of
 from emul.stacks.nccl_tuner import (
     FAMILIES,
     LL,
@@ -26,8 +28,13 @@ from emul.stacks.nccl_tuner import (
     tree_us,
 )
 from emul.stacks.stack import Stack
+from emul.stacks.transport import UNLIMITED, p2p_channels_of
+from emul.units import MOST_BYTES
 
 __all__ = ["Setting", "choose", "stack_for"]
+
+NO_STACK = Stack("nccl", slice_bytes=512 << 10)
+"""NCCL without options, over no transport in particular."""
 
 PLANS = {TREE: "double_binary_tree", RING: "ring", PAT: "pat"}
 SEND_RECEIVE = "direct"
@@ -50,6 +57,11 @@ WIRE_FACTOR = {LL: 2.0, LL128: 1 / 0.92, SIMPLE: 1.0}
 SLICE_BYTES = {LL: 8 * 512 * 16 // 2, LL128: 120 * 640 * 8 * 15 // 16}
 """Payload of a slot: lines per thread x threads x 16 B, of which half is data; 8-byte elements per
 thread x threads, of which 15 of 16 are (src/init.cc, src/include/device.h, src/device)."""
+
+AROUND = ("all_reduce", "reduce_scatter", "all_gather")
+SLICE_STEPS = 2
+"""Rings cut a chunk in two slices, of this many steps of the buffer at most
+(NCCL_STEPS / 4; src/include/collectives.h, src/device/prims_simple.h)."""
 
 P2P_LL_BYTES = 16384
 """NCCL_P2P_LL_THRESHOLD; between nodes LL is off (NCCL_ALLOC_P2P_NET_LL_BUFFERS)."""
@@ -77,11 +89,18 @@ class Setting:
         return self.algorithm in (CHANNELS, NODE_TREES)
 
 
-def choose(collective: str, nodes: Nodes, nbytes: int, algorithm: str | None = None) -> Setting:
+def choose(
+    collective: str,
+    nodes: Nodes,
+    nbytes: int,
+    algorithm: str | None = None,
+    stack: Stack | None = None,
+) -> Setting:
     """Return the quickest setting by NCCL's estimate, for a whole vector of ``nbytes``.
 
-    With ``algorithm``, only the protocol is open: the choice of the tuner for rings, trees or PAT.
-    Algorithms that NCCL lacks go by Simple.
+    With ``algorithm``, only the protocol is open: the choice of the tuner for rings, trees or PAT;
+    ``ring`` is NCCL_ALGO=Ring. Algorithms that NCCL lacks go by Simple. ``stack``: whose options,
+    version and transport count. Raises ArgumentError where the options leave nothing.
 
     >>> h100 = Nodes((8,), 371e9, 49e9)
     >>> choose("all_reduce", h100, 1024).protocol, choose("all_reduce", h100, 1 << 30).protocol
@@ -92,28 +111,71 @@ def choose(collective: str, nodes: Nodes, nbytes: int, algorithm: str | None = N
     if collective not in FAMILIES:
         return _sent_and_received(collective, nodes, nbytes, algorithm)
     asked = None if algorithm is None else _family(algorithm)
-    times = {
-        (family, protocol): estimate_s(collective, family, protocol, nodes, nbytes)
-        for family in FAMILIES[collective]
-        for protocol in PROTOCOLS
-        if algorithm is None or family == asked
-    }
-    offered = [each for each, time_s in times.items() if time_s < inf]
-    family, protocol = min(offered, key=times.__getitem__, default=(asked or RING, SIMPLE))
-    if algorithm is None:
+    stack = stack or NO_STACK
+    times = _times(collective, nodes, nbytes, stack, None if algorithm is None else (asked,))
+    family, protocol = min(times, key=times.__getitem__, default=(asked or RING, SIMPLE))
+    if algorithm is None and not times:
+        said = "  ".join(f"{name}={text}" for name, text in stack.options.items())
+        raise ArgumentError(
+            f"{said}: NCCL has no such way for {collective} over {nodes.world_size} ranks: needed "
+            f"one of {', '.join(FAMILIES[collective])} and a protocol that it goes by"
+        )
+    if algorithm is None or algorithm == PLANS[RING]:
         algorithm = _plan(family, protocol, nodes, nbytes)
     return Setting(collective, algorithm, family, protocol)
 
 
-def stack_for(base: Stack, setting: Setting, nodes: Nodes) -> Stack:
+def _times(
+    collective: str,
+    nodes: Nodes,
+    nbytes: int,
+    stack: Stack,
+    only: tuple[str | None] | None,
+) -> dict[tuple[str, str], float]:
+    """Return the estimates that count, by family and protocol; ``only``: of this family.
+
+    A family that the caller named needs no leave of NCCL_ALGO.
+    """
+    levers, found = levers_of(stack.options), {}
+    for family in FAMILIES[collective]:
+        for protocol in PROTOCOLS:
+            if only is not None and family not in only:
+                continue
+            open_to = replace(levers, algorithms=None) if only else levers
+            if not open_to.allows(collective, family, protocol):
+                continue
+            if protocol == LL128 and not _takes_ll128(collective, nodes, stack):
+                continue
+            time_s = estimate_s(collective, family, protocol, nodes, nbytes, stack.rules)
+            if time_s < inf:
+                found[family, protocol] = time_s
+    return found
+
+
+def _takes_ll128(collective: str, nodes: Nodes, stack: Stack) -> bool:
+    """Say whether NCCL goes by LL128: between nodes by its rule of the path, unless it was named.
+
+    A NIC of sockets is assumed to hang on a host bridge, one of RDMA on the switch of its GPU.
+    """
+    levers = levers_of(stack.options)
+    if len(nodes.ranks) == 1 or levers.names_protocol(collective, LL128):
+        return True
+    assumed = "PHB" if stack.over_sockets else "PXB"
+    return stack.rules.takes_ll128(levers.nic_path or assumed)
+
+
+def stack_for(base: Stack, setting: Setting, nodes: Nodes, nbytes: int = MOST_BYTES) -> Stack:
     """Return ``base``, the profile, as it sends a call with this setting.
+
+    ``nbytes``: of the whole vector, of which rings over sockets take small parts in halves.
 
     The time of a step beyond the latency of its link in a room is overhead: so a step over such
     links takes the time in the table, and over longer ones more by their latency. Of trees, all
     steps that follow each other are counted once per call, for a message of the plan is but a
-    piece.
+    piece. Over sockets, each message beyond a node costs its sender the time of a system call on
+    top.
     """
-    steps = steps_of(setting.family, setting.protocol, nodes)
+    steps = steps_of(setting.family, setting.protocol, nodes, base.rules)
     call_us = steps.base_us
     near_us = max(0.0, steps.near_us - NVLINK_US)
     far_us = max(0.0, steps.far_us - NETWORK_US)
@@ -126,14 +188,26 @@ def stack_for(base: Stack, setting: Setting, nodes: Nodes) -> Stack:
         # The rings' messages of a step are sent side by side; of a rank's, one leaves the node.
         rings = min(MOST_CHANNELS, max(nodes.ranks))
         near_us /= max(1, rings - 1)
+    if base.over_sockets:
+        far_us += base.sockets.message_s * 1e6
     return replace(
         base,
         name=f"{base.name} {setting.protocol}",
-        slice_bytes=_slice_bytes(base, setting, nodes),
+        slice_bytes=_slice_bytes(base, setting, nodes, nbytes),
+        slots=base.slots * _channels(base, setting, nodes),
         wire_factor=base.wire_factor * WIRE_FACTOR[setting.protocol],
         hop_overhead_s={"node": near_us / 1e6, "site": far_us / 1e6, "trunk": far_us / 1e6},
         constants=replace(base.constants, call_s=base.constants.call_s + call_us / 1e6),
     )
+
+
+def _channels(base: Stack, setting: Setting, nodes: Nodes) -> int:
+    """Return for how many channels of NCCL a connection stands, each with slots of its own."""
+    if base.net != "IB" or base.slots >= UNLIMITED:
+        return 1
+    if setting.collective in FAMILIES:
+        return nodes.channels_per_nic
+    return p2p_channels_of(levers_of(base.options))
 
 
 def _family(algorithm: str) -> str | None:
@@ -166,10 +240,22 @@ def _sent_and_received(
     return Setting(collective, algorithm or SEND_RECEIVE, RING, LL if small else SIMPLE)
 
 
-def _slice_bytes(base: Stack, setting: Setting, nodes: Nodes) -> int:
+def _slice_bytes(base: Stack, setting: Setting, nodes: Nodes, nbytes: int) -> int:
     if setting.protocol != SIMPLE:
         return SLICE_BYTES[setting.protocol]
+    if setting.family == RING and setting.collective in AROUND and base.over_sockets:
+        return _half_chunk(base, setting, nodes, nbytes)
     if setting.collective in FAMILIES:
         return base.slice_bytes
     near = len(nodes.ranks) == 1 and nodes.nvlink
     return min(base.slice_bytes, P2P_NEAR_BYTES if near else P2P_FAR_BYTES)
+
+
+def _half_chunk(base: Stack, setting: Setting, nodes: Nodes, nbytes: int) -> int:
+    """Return the bytes after which a ring sends on: half a chunk, of all channels of a connection.
+
+    A channel takes at most SLICE_STEPS steps of its buffer at a time.
+    """
+    rings = min(MOST_CHANNELS, max(nodes.ranks)) if setting.algorithm == CHANNELS else 1
+    most = SLICE_STEPS * base.slice_bytes * nodes.channels_per_nic
+    return max(1, min(most, -(-nbytes // (2 * nodes.world_size * rings))))

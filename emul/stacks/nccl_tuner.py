@@ -1,8 +1,9 @@
 """The time of a collective by NCCL's own tuner, by algorithm and protocol.
 
-Latency + bytes / bandwidth (NVIDIA/nccl 2.30.7, src/graph/tuning.cc). It knows nodes, kinds of hops
-and the rates of ports. It knows no sites, no trunks, no load of others and no length of a link: the
-InfiniBand plugin reports a latency of 0. So it chooses as if all stood in one room.
+Latency + bytes / bandwidth (NVIDIA/nccl 2.30.7, src/graph/tuning.cc; its other versions by their
+rules, see emul.stacks.tuner_rules). It knows nodes, kinds of hops and the rates of ports. It knows
+no sites, no trunks, no load of others and no length of a link: the InfiniBand plugin reports a
+latency of 0. So it chooses as if all stood in one room.
 
 NVLS and CollNet are left out: switches that reduce are not modelled. Assumed throughout: GPUs
 of the Hopper generation, hosts with Intel processors, and two channels per NIC.
@@ -16,6 +17,9 @@ from math import inf
 from types import MappingProxyType
 
 from emul.reading.checks import positive, whole_numbers
+from emul.stacks.nccl_levers import Levers
+from emul.stacks.transport import CHANNELS_PER_NIC, channels_of
+from emul.stacks.tuner_rules import TunerRules
 from emul.topology import Topology
 
 __all__ = [
@@ -32,6 +36,10 @@ __all__ = [
 ]
 
 PROTOCOLS = ("LL", "LL128", "Simple")
+CURRENT = TunerRules()
+"""Of the version whose constants stand here."""
+
+NO_LEVERS = Levers()
 
 BASE_US = {"ring": (6.6, 14.0, 8.4), "tree": (6.8, 14.0, 8.4)}
 """Once per collective, in us, by protocol."""
@@ -73,9 +81,6 @@ GB = 1e9
 NVLINK_BYTES_PER_S = 64 * GB
 """Assumed: a port inside a node that is faster is NVLink, else PCI (5.0, 16 lanes: 63 GB/s)."""
 
-CHANNELS_PER_NIC = 2
-"""Assumed; NCCL doubles its channels where they are slow (ncclTopoDupChannels)."""
-
 LL_BYTES_PER_S = (141.0 * GB, 39.0 * GB, 20.4 * GB)
 """llMaxBws, at most: of one node the row of Hopper, of 2 and of more nodes the row of Intel."""
 
@@ -105,23 +110,25 @@ class Nodes:
     """A topology as NCCL sees it.
 
     ``ranks``: of each node; the payload rate of a rank's port ``inside`` its node, and of its NIC,
-    ``between`` nodes, in bytes per second.
+    ``between`` nodes, in bytes per second. ``channels_per_nic``: that NCCL opens.
     """
 
     ranks: tuple[int, ...]
     inside_bytes_per_s: float
     between_bytes_per_s: float
+    channels_per_nic: int = CHANNELS_PER_NIC
 
     def __post_init__(self) -> None:
         """Refuse nodes without ranks and ports without a rate."""
         whole_numbers("nodes", nodes=len(self.ranks))
         for ranks in self.ranks:
             whole_numbers("ranks", ranks=ranks)
+        whole_numbers("channels", channels_per_nic=self.channels_per_nic)
         positive("bytes per second", inside_bytes_per_s=self.inside_bytes_per_s)
         positive("bytes per second", between_bytes_per_s=self.between_bytes_per_s)
 
     @classmethod
-    def of(cls, topology: Topology) -> Nodes:
+    def of(cls, topology: Topology, levers: Levers = NO_LEVERS) -> Nodes:
         """Return the nodes of ``topology``, with the rates of the slowest ports."""
         nodes = [node for site in topology.sites for node in site.nodes]
         shared = [node for node in nodes if node.ranks > 1] or nodes
@@ -129,6 +136,7 @@ class Nodes:
             tuple(node.ranks for node in nodes),
             min(node.link.rate_bytes_per_s for node in shared),
             min(site.link.rate_bytes_per_s for site in topology.sites),
+            channels_of(levers, min(node.ranks for node in nodes)),
         )
 
     @property
@@ -149,7 +157,18 @@ class Nodes:
     @property
     def bus_bytes_per_s(self) -> float:
         """The rate of rings through all nodes, which use the NICs of all ranks."""
-        far = min(self.ranks) * self.between_bytes_per_s if len(self.ranks) > 1 else inf
+        return self._bus(1)
+
+    def tree_bytes_per_s(self, rules: TunerRules) -> float:
+        """The rate of trees: of the NICs, or on two nodes of the inside, which may be twice that.
+
+        For between two nodes a tree carries half of the bytes of a ring (src/graph/search.cc of
+        NCCL: "increase bwIntra for trees (2 nodes or collnet)").
+        """
+        return self._bus(2 if len(self.ranks) <= 2 and rules.two_nodes_by_inside else 1)
+
+    def _bus(self, times: int) -> float:
+        far = times * min(self.ranks) * self.between_bytes_per_s if len(self.ranks) > 1 else inf
         return far if self.single else min(self.inside_bytes_per_s, far)
 
     @property
@@ -160,10 +179,17 @@ class Nodes:
     @property
     def channels(self) -> int:
         """How many channels NCCL opens at most."""
-        return CHANNELS_PER_NIC * min(self.ranks)
+        return self.channels_per_nic * min(self.ranks)
 
 
-def estimate_s(collective: str, family: str, protocol: str, nodes: Nodes, nbytes: int) -> float:
+def estimate_s(
+    collective: str,
+    family: str,
+    protocol: str,
+    nodes: Nodes,
+    nbytes: int,
+    rules: TunerRules = CURRENT,
+) -> float:
     """Return the seconds that NCCL's tuner reckons with; infinity where NCCL has no such algorithm.
 
     >>> h100 = Nodes((8,) * 3, 371e9, 49e9)
@@ -172,8 +198,8 @@ def estimate_s(collective: str, family: str, protocol: str, nodes: Nodes, nbytes
     """
     if not _does(collective, family, protocol, nodes):
         return inf
-    latency_us = _latency_us(collective, family, protocol, nodes)
-    rate = _rate(collective, family, protocol, nodes)
+    latency_us = _latency_us(collective, family, protocol, nodes, rules)
+    rate = _rate(collective, family, protocol, nodes, rules)
     if family == TREE:
         rate *= _tree_correction(protocol, nbytes)
     plateau = nbytes // (nodes.channels * nodes.world_size) >= PLATEAU_BYTES
@@ -191,13 +217,13 @@ def _does(collective: str, family: str, protocol: str, nodes: Nodes) -> bool:
     return protocol != LL128 or nodes.single or nodes.nvlink
 
 
-def _rate(collective: str, family: str, protocol: str, nodes: Nodes) -> float:
+def _rate(collective: str, family: str, protocol: str, nodes: Nodes, rules: TunerRules) -> float:
     """Return the bytes of the vector per second."""
     n = nodes.world_size
     if family == PAT:
         return nodes.bus_bytes_per_s * PAT_PART
     if family == TREE:
-        return _tree_bus(protocol, nodes) / 2
+        return _tree_bus(protocol, nodes, rules) / 2
     bus = nodes.bus_bytes_per_s * RING_PART[protocol]
     if protocol == LL:
         bus = min(bus, LL_BYTES_PER_S[nodes.column])
@@ -206,9 +232,9 @@ def _rate(collective: str, family: str, protocol: str, nodes: Nodes) -> float:
     return bus * n / max(1, _ring_steps(collective, n))
 
 
-def _tree_bus(protocol: str, nodes: Nodes) -> float:
+def _tree_bus(protocol: str, nodes: Nodes, rules: TunerRules) -> float:
     column, channels = nodes.column, nodes.channels
-    bus = min(nodes.bus_bytes_per_s * TREE_PART, channels * TREE_BYTES_PER_S[column])
+    bus = min(nodes.tree_bytes_per_s(rules) * TREE_PART, channels * TREE_BYTES_PER_S[column])
     if protocol == LL:
         bus = min(bus * TREE_LL_PART, LL_BYTES_PER_S[column])
     if protocol == LL128:
@@ -230,8 +256,11 @@ def _ring_steps(collective: str, ranks: int) -> int:
     return ranks - 1 if collective in ("reduce_scatter", "all_gather") else ranks
 
 
-def _latency_us(collective: str, family: str, protocol: str, nodes: Nodes) -> float:
-    n, count, steps = nodes.world_size, len(nodes.ranks), steps_of(family, protocol, nodes)
+def _latency_us(
+    collective: str, family: str, protocol: str, nodes: Nodes, rules: TunerRules
+) -> float:
+    n, count = nodes.world_size, len(nodes.ranks)
+    steps = steps_of(family, protocol, nodes, rules)
     if family == PAT:
         return steps.base_us + (count.bit_length() - 1) * steps.far_us + PAT_RANK_US * n
     if family == TREE:
@@ -262,7 +291,7 @@ class Steps:
     far_us: float
 
 
-def steps_of(family: str, protocol: str, nodes: Nodes) -> Steps:
+def steps_of(family: str, protocol: str, nodes: Nodes, rules: TunerRules = CURRENT) -> Steps:
     """Return the time of steps by the tuner.
 
     A step of a ring over several nodes is not shorter than the network's overhead (Simple has three
@@ -272,7 +301,8 @@ def steps_of(family: str, protocol: str, nodes: Nodes) -> Steps:
     column = PROTOCOLS.index(protocol)
     row = RING if family == RING else TREE
     near_us = STEP_US[row, _inside(nodes)][column]
-    far_us = STEP_US[TREE if nodes.single else row, "NET"][column]
+    by_tree = nodes.single and rules.lone_gpus_by_tree
+    far_us = STEP_US[TREE if by_tree else row, "NET"][column]
     if family == PAT:
         return Steps(PAT_BASE_US, near_us, far_us * PAT_STEP_PART)
     if family == RING and len(nodes.ranks) > 1:

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from emul.errors import ArgumentError, StackError, unknown_name
+from emul.fixed_mapping import FixedMapping
 from emul.plans import COLLECTIVES
 from emul.reading.bounded_text import read_text, toml_document
 from emul.reading.complaints import Complaints
 from emul.reading.toml_table import TomlTable
 from emul.reading.values import Range, choice
-from emul.stacks.stack import HANDSHAKES, IDEAL, Choice, Constants, Stack
+from emul.stacks.nccl_levers import levers_of
+from emul.stacks.stack import HANDSHAKES, IDEAL, Choice, Constants, Sockets, Stack
+from emul.stacks.tuner_rules import NIC_PATHS, TunerRules
 
 __all__ = ["PROFILE_FILE", "load_stack", "read_stack", "stack_names"]
 
@@ -24,8 +27,15 @@ PROFILE_FILE = ".toml"
 CONSTANTS = ("call_us", "message_us", "control_us", "completion_us")
 KEYS = (
     "name", "description", "handshake", "eager_bytes", "control_bytes", "in_order", "slice_bytes",
-    "slots", "tuner", "constants", "choice", "sources",
+    "slots", "tuner", "constants", "choice", "sources", "base", "tuner_rules", "options", "sockets",
 )  # fmt: skip
+TABLES = ("constants", "sources", "tuner_rules", "options", "sockets")
+"""Of a profile over its base, the tables that are overlaid key by key."""
+
+SOCKET_TIMES = ("message_us", "completion_us")
+SOCKET_BYTES = ("window_bytes", "restart_bytes")
+SOCKET_COPIES = ("send_byte_ns", "receive_byte_ns")
+RULES = ("two_nodes_by_inside", "lone_gpus_by_tree", "ll128_up_to")
 TUNERS = ("none", "nccl")
 MICROSECONDS = Range(0, 1e9, "us")
 NANOSECONDS = Range(0, 1e6, "ns")
@@ -57,8 +67,11 @@ def load_stack(name: str) -> Stack:
 def _built_in(name: str) -> Stack:
     if name == IDEAL.name:
         return IDEAL
-    text = files(PROFILES).joinpath(name + PROFILE_FILE).read_text(encoding="utf-8")
-    return _stack(text, f"stack {name}", name)
+    return _stack(_built_in_text(name), f"stack {name}", name)
+
+
+def _built_in_text(name: str) -> str:
+    return files(PROFILES).joinpath(name + PROFILE_FILE).read_text(encoding="utf-8")
 
 
 def read_stack(path: Path) -> Stack:
@@ -68,7 +81,7 @@ def read_stack(path: Path) -> Stack:
 
 
 def _stack(text: str, where: str, name: str) -> Stack:
-    table = TomlTable(toml_document(text, where, StackError), where, "", StackError)
+    table = _over_base(TomlTable(toml_document(text, where, StackError), where, "", StackError))
     complaints = Complaints(where, StackError)
     with complaints.noted():
         table.check_keys(KEYS)
@@ -85,6 +98,9 @@ def _stack(text: str, where: str, name: str) -> Stack:
         "constants": lambda: _constants(table.table("constants")),
         "choices": lambda: _choices(table),
         "sources": lambda: _sources(table),
+        "rules": lambda: _rules(table.table("tuner_rules")),
+        "options": lambda: _options(table.table("options")),
+        "sockets": lambda: _sockets(table.table("sockets")),
     }
     values: dict[str, Any] = {}
     for key, read in readers.items():
@@ -95,6 +111,49 @@ def _stack(text: str, where: str, name: str) -> Stack:
         return Stack(**values)
     except ArgumentError as error:
         raise table.converted(error) from None
+
+
+def _over_base(table: TomlTable) -> TomlTable:
+    """Return a profile over the built-in one that it starts from, if it names one."""
+    if "base" not in table.content:
+        return table
+    name = table.choice("base", [each for each in stack_names() if each != IDEAL.name], "")
+    base = toml_document(_built_in_text(name), f"stack {name}", StackError)
+    content = {**base, **table.content}
+    for key in TABLES:
+        general, own = base.get(key, {}), table.content.get(key, {})
+        if general and isinstance(own, dict):
+            content[key] = {**general, **own}
+    return TomlTable(content, table.where, table.path, StackError)
+
+
+def _rules(table: TomlTable) -> TunerRules:
+    table.check_keys(RULES)
+    usual = TunerRules()
+    flags = {
+        key: table.flag(key) if key in table.content else getattr(usual, key) for key in RULES[:2]
+    }
+    return TunerRules(**flags, ll128_up_to=table.choice(RULES[2], NIC_PATHS, usual.ll128_up_to))
+
+
+def _options(table: TomlTable) -> dict[str, str]:
+    texts = {
+        name: str(value) if isinstance(value, int) else table.text(name)
+        for name, value in table.content.items()
+    }
+    levers_of(FixedMapping(texts))
+    return texts
+
+
+def _sockets(table: TomlTable) -> Sockets:
+    table.check_keys((*SOCKET_BYTES, *SOCKET_TIMES, *SOCKET_COPIES))
+    usual = Sockets()
+    window_bytes, restart_bytes = (
+        table.integer(key, Range(1, 1e15, "B"), getattr(usual, key)) for key in SOCKET_BYTES
+    )
+    send_s, receive_s = (table.number(key, NANOSECONDS, 0.0) / 1e9 for key in SOCKET_COPIES)
+    message_s, completion_s = (table.number(key, MICROSECONDS, 0.0) / 1e6 for key in SOCKET_TIMES)
+    return Sockets(window_bytes, restart_bytes, send_s, receive_s, message_s, completion_s)
 
 
 def _constants(table: TomlTable) -> Constants:

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 
 from emul.errors import ArgumentError, unknown_name
 from emul.fixed_mapping import FixedMapping
+from emul.links.transport import ASSUMED_WINDOW_BYTES, TCP_INITIAL_WINDOW_BYTES
 from emul.reading.brief import brief
 from emul.reading.checks import not_negative, positive, positive_or_unlimited, whole_numbers
+from emul.stacks.tuner_rules import TunerRules
 
-__all__ = ["HANDSHAKES", "HOP_KINDS", "IDEAL", "NO_CONSTANTS", "Choice", "Constants", "Stack"]
+__all__ = [
+    "HANDSHAKES", "HOP_KINDS", "IDEAL", "NO_CONSTANTS", "Choice", "Constants", "Sockets", "Stack",
+]  # fmt: skip
 
 HANDSHAKES = ("none", "rendezvous", "notice")
 """How sender and receiver agree on a message: not at all; the sender asks, the receiver says that
@@ -45,6 +49,32 @@ class Constants:
 
 
 NO_CONSTANTS = Constants()
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """How a library sends over TCP of the kernel, beyond a node.
+
+    ``window_bytes``: of a socket in flight where a link states no window of its own, by the buffers
+    of the kernel; after a silence it begins with ``restart_bytes``. Of a thread that copies into
+    and out of the kernel, seconds for each byte: ``send_byte_s`` and ``receive_byte_s``; and for
+    each message of the sender and of the receiver ``message_s`` and ``completion_s``.
+    """
+
+    window_bytes: int = ASSUMED_WINDOW_BYTES
+    restart_bytes: int = TCP_INITIAL_WINDOW_BYTES
+    send_byte_s: float = 0.0
+    receive_byte_s: float = 0.0
+    message_s: float = 0.0
+    completion_s: float = 0.0
+
+    __repr__ = brief
+
+    def __post_init__(self) -> None:
+        """Refuse windows without bytes and times below 0."""
+        positive("bytes", window_bytes=self.window_bytes, restart_bytes=self.restart_bytes)
+        for name in ("send_byte_s", "receive_byte_s", "message_s", "completion_s"):
+            not_negative("seconds", **{name: getattr(self, name)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +119,11 @@ class Stack:
     emul.stacks.nccl). A byte takes ``wire_factor`` bytes of the links; ``hop_overhead_s`` says by
     ``node``, ``site`` and ``trunk`` the cost of a message for its sender in place of the link's own
     overhead. ``sources`` says by name where a number comes from.
+
+    ``rules``: of the version of the tuner. ``options``: the variables that the user set, by name
+    (see emul.stacks.nccl_levers). ``sockets``: how it sends over TCP. ``net``: its transport beyond
+    a node, ``Socket`` or ``IB``, empty where it is yet to be found or the library has but one;
+    ``net_assumed``: whether nothing told it.
     """
 
     name: str
@@ -105,12 +140,17 @@ class Stack:
     constants: Constants = field(default=NO_CONSTANTS)
     choices: Mapping[str, tuple[Choice, ...]] = field(default_factory=FixedMapping)
     sources: Mapping[str, str] = field(default_factory=FixedMapping)
+    rules: TunerRules = field(default=TunerRules())
+    options: Mapping[str, str] = field(default_factory=FixedMapping)
+    sockets: Sockets = field(default=Sockets())
+    net: str = ""
+    net_assumed: bool = False
 
     __repr__ = brief
 
     def __post_init__(self) -> None:
         """Refuse numbers of no library; keep mappings that nobody can change."""
-        for name in ("hop_overhead_s", "choices", "sources"):
+        for name in ("hop_overhead_s", "choices", "sources", "options"):
             object.__setattr__(self, name, FixedMapping(getattr(self, name)))
         if self.handshake not in HANDSHAKES:
             raise unknown_name("handshake", self.handshake, HANDSHAKES)
@@ -129,6 +169,27 @@ class Stack:
     def sends_whole_messages(self) -> bool:
         """Whether a rank uses a message only when all of it has come."""
         return self.slice_bytes == 0
+
+    @property
+    def over_sockets(self) -> bool:
+        """Whether it sends beyond a node over sockets of the kernel."""
+        return self.net == "Socket"
+
+    @property
+    def fills_windows(self) -> bool:
+        """Whether a connection with a window sends it at once, and anew each round trip.
+
+        So does TCP: of a library of whole messages, and of one that sends over sockets.
+        """
+        whole = self.sends_whole_messages and self.name != IDEAL.name
+        return whole or self.over_sockets
+
+    @property
+    def told(self) -> str:
+        """The name, with the transport and the options, in one line."""
+        net = f"NCCL_NET={self.net}{' (assumed)' * self.net_assumed}" if self.net else ""
+        chosen = [f"{name}={text}" for name, text in self.options.items() if name != "NCCL_NET"]
+        return "  ".join([self.name, *([net] if net else []), *chosen])
 
     def algorithm_for(self, collective: str, world_size: int, nbytes: int) -> str | None:
         """Return the algorithm that the library takes, None where it is not known."""

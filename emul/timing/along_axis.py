@@ -126,4 +126,4 @@ class AxisTimer:
 
     def _simulation(self, clocks_ps: Int64Array) -> JointSimulation:
         network = self.quotient.network
-        return JointSimulation(clocks_ps, network, whole_messages=False, seed=0, start_s=0.0)
+        return JointSimulation(clocks_ps, network, fills_windows=False, seed=0, start_s=0.0)

@@ -9,12 +9,16 @@ from emul.reading.brief import brief, one_line
 from emul.timing.engine.causes import CAUSES
 from emul.timing.terms import TERMS
 from emul.timing.transfer_times import TransferTimes
+from emul.topology.network import PORTS_PER_RANK
 from emul.units import PS_PER_S, format_time
 
 __all__ = ["CriticalPath", "Segment", "Walk", "critical_path"]
 
 DONE, SLOT, ISSUE = range(len(CAUSES))
 PORT, CONNECTION, RECEIVER = range(3)
+NIC = 2
+"""The first of a rank's ports beyond its node."""
+
 BEGAN, GONE = range(2)
 
 RUN_TERMS = ("window", "loss", "outage")
@@ -142,7 +146,7 @@ class Walk:
                 yield self._part(transfer, self._main_place(transfer), "window", back)
             transfer = int(self.timeline.waited_for[transfer])
         if self.timeline.transfers.call_ps:
-            yield Segment(HOST, "overhead", self.timeline.transfers.call_ps)
+            yield Segment(HOST, "host", self.timeline.transfers.call_ps)
 
     def _word_ps(self, transfer: int) -> int:
         """Return how much later than one trip back word of an arrival is there."""
@@ -189,7 +193,8 @@ class Walk:
         while True:
             if hop == PORT:
                 overhead = self._overhead_ps(transfer)
-                yield self._part(transfer, self._main_place(transfer), "overhead", overhead)
+                term = "host" if self._of_library(transfer) else "overhead"
+                yield self._part(transfer, self._main_place(transfer), term, overhead)
             first = yield from self._wait_for(transfer, hop)
             if first >= 0:
                 transfer = first
@@ -232,18 +237,20 @@ class Walk:
         """
         place, path = self._main_place(transfer), self.network.path(*self._ends(transfer))
         queue = int(self.network.path_queue_ps[path])
-        travel = int(self.network.path_latency_ps[path]) - queue
+        host = self.network.completion_ps(*self._ends(transfer))
+        travel = int(self.network.path_latency_ps[path]) - queue - host
         if not self.table.jitter_ps.size:
-            travel = delay_ps - queue
-        parts = ("window" if slot_alone else "latency", travel), ("queue", queue)
-        yield from self._parts(transfer, place, *parts, ("jitter", delay_ps - travel - queue))
+            travel = delay_ps - queue - host
+        parts = ("window" if slot_alone else "latency", travel), ("queue", queue), ("host", host)
+        jitter = delay_ps - travel - queue - host
+        yield from self._parts(transfer, place, *parts, ("jitter", jitter))
 
     def _late(self, transfer: int) -> Iterator[Segment]:
         """Yield the delays of the arrival of ``transfer`` after its last byte."""
         columns = self.table.tail_ps, self.timeline.transfers.completion_ps
         tail, software = (int(each[transfer]) if each.size else 0 for each in columns)
         place = self._main_place(transfer)
-        yield from self._parts(transfer, place, ("loss", tail), ("overhead", software))
+        yield from self._parts(transfer, place, ("loss", tail), ("host", software))
 
     def _parts(self, transfer: int, place: str, *parts: tuple[str, int]) -> Iterator[Segment]:
         for term, duration in parts:
@@ -262,9 +269,9 @@ class Walk:
         if hop == CONNECTION:
             term = TERMS[int(self.table.term[self.table.connection[transfer]])]
             cwnd_held = int(self.timeline.cwnd_ps[transfer])
-        place = self._place(transfer, hop)
-        yield self._part(transfer, place, term, spent - cwnd_held)
-        yield from self._parts(transfer, place, ("window", cwnd_held))
+        place, copied = self._place(transfer, hop), self._copied_ps(transfer, hop, spent)
+        yield self._part(transfer, place, term, spent - cwnd_held - copied)
+        yield from self._parts(transfer, place, ("window", cwnd_held), ("host", copied))
         return transfer
 
     def _run(self, transfer: int, moment: int) -> Generator[Segment, None, int]:
@@ -292,11 +299,29 @@ class Walk:
         """Return a stretch of ``transfer``, and of the rounds that it stands for."""
         multiplicity = self.timeline.transfers.multiplicity
         rounds = 1 if multiplicity is None else int(multiplicity.rounds[transfer])
+        place = HOST if term == "host" else place
         return Segment(place, term, duration_ps * rounds, transfer)
 
     def _over_streams(self, transfer: int) -> bool:
         connection = int(self.table.connection[transfer])
         return bool(self.table.first_stream[connection + 1] > self.table.first_stream[connection])
+
+    def _copied_ps(self, transfer: int, hop: int, spent: int) -> int:
+        """Return for how much of a stay at a port its host copies longer than its wire sends."""
+        if hop == CONNECTION or not self.network.wire_rate.size:
+            return 0
+        port = self._port(transfer, hop)
+        rank, kind = divmod(port, PORTS_PER_RANK)
+        if kind < NIC:
+            return 0
+        part = float(self.network.link_rate[port]) / float(self.network.wire_rate[rank])
+        return spent - int(spent * part)
+
+    def _of_library(self, transfer: int) -> bool:
+        """Say whether the overhead of a transfer is the cost of its library."""
+        host = self.timeline.transfers.host_ps
+        own = bool(host[transfer]) if host.size else False
+        return own or self.network.host_takes_ps(*self._ends(transfer)) > 0
 
     def _hops(self, transfer: int) -> list[int]:
         """Return a transfer's hops: none, or ports and perhaps a connection between them."""

@@ -11,7 +11,7 @@ from emul.plans import BufferLayout, Plan, Rounds, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.rounds import total_of_rounds
-from emul.timing.protocol import with_hop_overheads
+from emul.timing.protocol import windows_of, with_hop_overheads
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
 from emul.topology.network import PORTS_PER_RANK
@@ -111,7 +111,8 @@ def generated_total_ps(
     """
     rounds, regular = plan.steps, plan.order == "free" and plan.waits is None
     whole = stack is not IDEAL and stack.sends_whole_messages
-    if not isinstance(rounds, Rounds) or not regular or whole:
+    filled = stack.fills_windows and bool(np.isfinite(windows_of(network)).any())
+    if not isinstance(rounds, Rounds) or not regular or whole or filled:
         return None
     nbytes = _block_bytes(rounds, BufferLayout.of(plan, shape), itemsize, slicing)
     if nbytes is None:

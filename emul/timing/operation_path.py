@@ -70,7 +70,7 @@ def path_to_end(
         from_rank, call_ps = rank, done_ps - ready_ps[rank] + call_ps
         assert done_ps <= ready_ps[rank], "a transfer of the rank was the last"
     if call_ps:
-        segments.append(Segment(HOST, "overhead", call_ps))
+        segments.append(Segment(HOST, "host", call_ps))
     return OperationPath(tuple(segments), from_rank)
 
 

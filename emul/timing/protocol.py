@@ -86,10 +86,12 @@ def with_hop_overheads(network: Network, overhead_s: Mapping[str, float]) -> Net
     first_site = network.first_trunk_path - network.n_sites
     kind = np.searchsorted([first_site, network.first_trunk_path], paths, side="right")
     overhead = network.path_overhead_ps.copy()
+    host = np.zeros_like(overhead)
     for number, name in enumerate(HOP_KINDS):
         if name in overhead_s:
             overhead[kind == number] = round(overhead_s[name] * PS_PER_S)
-    return replace(network, path_overhead_ps=overhead)
+            host[kind == number] = overhead[kind == number]
+    return replace(network, path_overhead_ps=overhead, path_host_ps=host)
 
 
 def windows_of(network: Network) -> Float64Array:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ["CODES", "MEANINGS", "TERMS"]
 
-TERMS = ("share", "window", "gap", "loss", "latency", "queue", "outage")
+TERMS = ("share", "window", "gap", "loss", "latency", "queue", "outage", "host")
 """The rate of a link shared with others; bytes in flight; spacing; lost packets; the way itself;
-others' packets in front; a link that is down."""
+others' packets in front; a link that is down; the software of a library and the copies of hosts."""
 
 MEANINGS = {
     "share": "sending",
@@ -18,6 +18,7 @@ MEANINGS = {
     "latency": "under way",
     "jitter": "jitter",
     "overhead": "overhead",
+    "host": "of software and copies",
 }
 """The meaning of each term of a critical path's segments, in the order in which they are told."""
 

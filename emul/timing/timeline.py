@@ -174,13 +174,14 @@ def maker(
 ) -> tuple[Callable[[], Made], Float64Array | None]:
     """Return the maker of transfers and edges, and the network as they see it.
 
-    With it come the windows that connections fill each round trip, where messages are whole.
+    With it come the windows that connections fill each round trip, where the library does.
     """
     n, seen = network.world_size, with_hop_overheads(network, stack.hop_overhead_s)
+    windows = windows_of(network) if stack.fills_windows else None
     if stack is IDEAL or not stack.sends_whole_messages:
+        seen = seen if windows is None else without_windows(seen)
         traffic = Traffic.of(program, slicing, stack)
-        return lambda: (traffic, dependencies(traffic, n), seen), None
-    windows = windows_of(network)
+        return lambda: (traffic, dependencies(traffic, n), seen), windows
     messages, seen = Traffic.of(program, None), without_windows(seen)
 
     def make() -> Made:

@@ -83,9 +83,13 @@ class Slicing:
 
     @classmethod
     def of(cls, stack: Stack, otherwise: Slicing | None) -> Slicing | None:
-        """Return the slices of ``stack``: its own, none of whole messages, else ``otherwise``."""
+        """Return the slices of ``stack``: its own, none of whole messages, else ``otherwise``.
+
+        Over sockets a slot is free again when the kernel has the bytes, so windows hold them alone.
+        """
         if stack.slice_bytes:
-            return cls(stack.slice_bytes, stack.slots, counts_slots=True)
+            slots = UNLIMITED if stack.over_sockets else stack.slots
+            return cls(stack.slice_bytes, slots, counts_slots=True)
         return otherwise if stack is IDEAL else None
 
     @property

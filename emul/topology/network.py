@@ -8,7 +8,7 @@ node, of a site, or of two sites. Paths are numbered nodes first, then sites, th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ __all__ = ["Network"]
 
 PORTS_PER_RANK = 4
 
+NOTHING: Int64Array = np.zeros(0, dtype=np.int64)
+NO_RATES: Float64Array = np.zeros(0)
+
 PORTS = ("sends in its node", "receives in its node", "sends", "receives")
 """The use of each port of a rank, in words, in the order of their links."""
 
@@ -36,6 +39,10 @@ class Network:
     transfers together. ``links``: of each path that has any, by number; ``path_latency_ps`` and
     ``path_overhead_ps``: (paths,), zero from a site to itself; ``path_queue_ps``: the part of the
     latency that is a standing queue. ``trunks``: by the numbers of their two sites.
+
+    Of hosts that a library keeps busy: ``path_host_ps`` is the part of the overhead that the
+    library costs, ``path_completion_ps`` the part of the latency that the receiving host takes, and
+    ``wire_rate`` (n,) the rates of the wires at the NICs; empty where hosts cost nothing there.
     """
 
     topology: Topology
@@ -47,6 +54,9 @@ class Network:
     path_latency_ps: Int64Array
     path_overhead_ps: Int64Array
     path_queue_ps: Int64Array
+    path_host_ps: Int64Array = field(default_factory=lambda: NOTHING)
+    path_completion_ps: Int64Array = field(default_factory=lambda: NOTHING)
+    wire_rate: Float64Array = field(default_factory=lambda: NO_RATES)
 
     __repr__ = brief
 
@@ -71,6 +81,9 @@ class Network:
         first = len(links)
         links.update({first + a * k + b: trunk.link for (a, b), trunk in trunks.items()})
         latency, overhead, queue = _ps(links, first + k * k)
+        wires = np.array([each.wire_bytes_per_s for each in site_links])[site_of]
+        slowed = any(each.host_bytes_per_s < each.wire_bytes_per_s for each in site_links)
+        completion = _completion_ps(links, first + k * k)
         return cls(
             topology=topology,
             site_of=site_of,
@@ -78,9 +91,11 @@ class Network:
             link_rate=np.concatenate([ports.ravel(), trunk_rate]),
             links=links,
             trunks=trunks,
-            path_latency_ps=latency,
+            path_latency_ps=latency + completion if completion.size else latency,
             path_overhead_ps=overhead,
             path_queue_ps=queue,
+            path_completion_ps=completion,
+            wire_rate=wires if slowed else NO_RATES,
         )
 
     @property
@@ -175,6 +190,16 @@ class Network:
         """Return the host cost of one transfer from rank ``src`` to rank ``dst``."""
         return 0 if src == dst else int(self.path_overhead_ps[self.path(src, dst)])
 
+    def host_takes_ps(self, src: int, dst: int) -> int:
+        """Return the part of the overhead of a transfer that its library costs."""
+        return int(self.path_host_ps[self.path(src, dst)]) if self.path_host_ps.size else 0
+
+    def completion_ps(self, src: int, dst: int) -> int:
+        """Return the part of the one-way delay that the receiving host takes."""
+        if src == dst or not self.path_completion_ps.size:
+            return 0
+        return int(self.path_completion_ps[self.path(src, dst)])
+
     def link_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Float64Array:
         """Return the bytes of transfers over each link, (links,), as in ``link_rate``."""
         sent = src != dst
@@ -250,3 +275,13 @@ def _ps(links: dict[int, Link], paths: int) -> tuple[Int64Array, Int64Array, Int
         latency[path] = round(link.latency_s * PS_PER_S) + queue[path]
         overhead[path] = round(link.overhead_s * PS_PER_S)
     return latency, overhead, queue
+
+
+def _completion_ps(links: dict[int, Link], paths: int) -> Int64Array:
+    """Return the time of the receiving host by path; empty where it takes none."""
+    if not any(link.completion_s for link in links.values()):
+        return NOTHING
+    found: Int64Array = np.zeros(paths, dtype=np.int64)
+    for path, link in links.items():
+        found[path] = round(link.completion_s * PS_PER_S)
+    return found

@@ -9,6 +9,9 @@ from emul.errors import ArgumentError
 from emul.plans import ALGORITHMS, Plan, algorithms_for, build_plan
 from emul.plans.libraries import library_algorithms
 from emul.stacks import Stack
+from emul.stacks.nccl import choose, stack_for
+from emul.stacks.nccl_tuner import Nodes
+from emul.stacks.transport import with_options
 from emul.units import parse_size
 from emul.validation.columns import MeasuredRow
 
@@ -29,6 +32,9 @@ SAME = {
 EAGER = re.compile(r"_eager(\d+[KMG]?)$", re.IGNORECASE)
 SEGMENT = re.compile(r"_(\d+[KMG]?)$", re.IGNORECASE)
 DEFAULT = "default"
+NCCL = "nccl"
+NCCL_FAMILIES = {"ring": "Ring", "tree": "Tree", "pat": "PAT"}
+"""As NCCL_ALGO and its logs call them, in small letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,14 @@ class Chosen:
     stack: Stack
 
 
-def chosen(row: MeasuredRow, stack: Stack) -> Chosen:
-    """Return how ``row`` was carried out; raises MeasurementError for names that are none."""
+def chosen(row: MeasuredRow, stack: Stack, nodes: Nodes | None = None) -> Chosen:
+    """Return how ``row`` was carried out; raises MeasurementError for names that are none.
+
+    ``nodes``: where its ranks live, by which NCCL chooses, as in ``emul perf``.
+    """
     name, stack = _without_eager(row.algorithm, stack)
+    if stack.tuner == NCCL and nodes is not None:
+        return _as_nccl(name, row, stack, nodes)
     if name == DEFAULT:
         algorithm = stack.algorithm_for(row.collective, row.ranks, row.nbytes)
         if algorithm is None:
@@ -56,6 +67,21 @@ def chosen(row: MeasuredRow, stack: Stack) -> Chosen:
     except ArgumentError as error:
         raise row.place.at("algo").complaint(str(error)) from None
     return Chosen(plan, _family(algorithm), stack)
+
+
+def _as_nccl(name: str, row: MeasuredRow, stack: Stack, nodes: Nodes) -> Chosen:
+    """Return how NCCL carries a row out: by its own choice, by a family of its own, or as named."""
+    try:
+        family = NCCL_FAMILIES.get(name.lower())
+        if family is not None:
+            stack, algorithm = with_options(stack, {"NCCL_ALGO": family}, net=stack.net), None
+        else:
+            algorithm = None if name == DEFAULT else _named(name, row, stack)
+        setting = choose(row.collective, nodes, row.nbytes, algorithm, stack)
+        plan = build_plan(row.collective, setting.algorithm, [row.ranks])
+    except ArgumentError as error:
+        raise row.place.at("algo").complaint(str(error)) from None
+    return Chosen(plan, setting.family, stack_for(stack, setting, nodes, row.nbytes))
 
 
 def _without_eager(name: str, stack: Stack) -> tuple[str, Stack]:

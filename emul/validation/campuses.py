@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from statistics import median
 
@@ -20,6 +21,8 @@ CAMPUSES = 3
 
 IP_AND_TCP_BYTES = 52
 """Of each packet: IPv4 20, TCP 20 and the timestamp option 12 (RFC 791, 9293, 7323)."""
+
+ETHERNET_MTU = 1500
 
 ETHERNET_BYTES = 14
 """Of each frame, without preamble and checksum, which a delay line does not see (IEEE 802.3)."""
@@ -69,13 +72,20 @@ def campus_of_ranks(placement: str, ranks: int, campuses: int, place: Place) -> 
         return [rank * campuses // ranks for rank in range(ranks)]
     if word in BY_TURNS:
         return [rank % campuses for rank in range(ranks)]
-    digits = [int(digit) for digit in word if digit.isdigit()]
-    if len(digits) == ranks and max(digits) < campuses and not any(map(str.isalpha, word)):
-        return digits
+    numbers = [int(each) for each in _numbers_of(word)]
+    if len(numbers) == ranks and max(numbers) < campuses and not any(map(str.isalpha, word)):
+        return numbers
     raise place.at("placement").refusal(
         placement,
-        f"{', '.join(IN_BLOCKS + BY_TURNS)}, or {ranks} campus numbers below {campuses}",
+        f"{', '.join(IN_BLOCKS + BY_TURNS)}, or {ranks} campus numbers below {campuses}, "
+        "with commas between them where one has two digits",
     )
+
+
+def _numbers_of(word: str) -> list[str]:
+    """Return the numbers in ``word``: between separators, or without any, each digit."""
+    apart = re.findall(r"[0-9]+", word)
+    return apart if len(apart) > 1 else list("".join(apart))
 
 
 def campuses_of(row: MeasuredRow, table: MeasuredLinks, flight_bytes: float) -> Campuses:
@@ -85,7 +95,8 @@ def campuses_of(row: MeasuredRow, table: MeasuredLinks, flight_bytes: float) -> 
     """
     known = table.links.get(row.link)
     ends = [end for pair in (known.rtt_s if known else ()) for end in pair]
-    number = max(ends, default=CAMPUSES - 1) + 1
+    named = max(map(int, _numbers_of(row.placement)), default=0)
+    number = max(ends, default=max(CAMPUSES - 1, named)) + 1
     campus = campus_of_ranks(row.placement, row.ranks, number, row.place)
     used = sorted(set(campus))
     order = sorted(range(row.ranks), key=lambda rank: (campus[rank], rank))
@@ -214,19 +225,26 @@ def _transport(
     if row.loss and row.congestion_control != "bbr":
         window = min(window, segment * cubic_window_segments(rtt_s, row.loss))
     window = 0.0 if math.isinf(window) else window
+    framing = "tcp-jumbo" if row.mtu_bytes > ETHERNET_MTU else "tcp"
     if row.loss:
         return Transport(
-            window, loss=row.loss, recovery="sr", mtu_bytes=segment, rto_s=2 * rtt_s + LEAST_RTO_S
+            window,
+            loss=row.loss,
+            recovery="sr",
+            mtu_bytes=segment,
+            rto_s=2 * rtt_s + LEAST_RTO_S,
+            framing=framing,
         )
     rto_s = LEAST_RTO_S + rtt_s
     if not (row.restarts_after_idle and row.idle_s > rto_s):
-        return Transport(window, mtu_bytes=segment)
+        return Transport(window, mtu_bytes=segment, framing=framing)
     halvings = min(60, int(row.idle_s / rto_s))
     before = min(payload_bytes_per_s(row, known) * rtt_s, 2 * flight_bytes, window or math.inf)
     left = before / 2**halvings
     return Transport(
         window,
         recovery="cubic",
+        framing=framing,
         mtu_bytes=segment,
         rto_s=rto_s,
         slow_start=True,

@@ -9,10 +9,13 @@ import numpy as np
 
 from emul.plans import COLLECTIVES, Program, Shape
 from emul.stacks import Stack
+from emul.stacks.nccl_levers import levers_of
+from emul.stacks.nccl_tuner import Nodes
 from emul.stacks.profile import load_stack
-from emul.timing import Timeline, critical_path, time_plan
+from emul.stacks.transport import as_sent, resolved
+from emul.timing import Slicing, Timeline, critical_path, time_plan
 from emul.topology import Network
-from emul.validation.algorithms import STACK_OF, Chosen, chosen
+from emul.validation.algorithms import NCCL, STACK_OF, Chosen, chosen
 from emul.validation.campuses import Campuses, campuses_of, payload_bytes_per_s
 from emul.validation.columns import MeasuredLinks, MeasuredRow
 from emul.validation.textbook import textbook_s
@@ -79,8 +82,7 @@ class Predictor:
 
     def predict(self, row: MeasuredRow) -> Predicted:
         """Return the prediction of ``row``."""
-        found = chosen(row, self.stack_of(row))
-        timeline, there = self._timed(row, found)
+        found, there, timeline = self._timed(row)
         known = self.table.links.get(row.link)
         delays = [trunk.link.latency_s for trunk in there.topology.trunks]
         return Predicted(
@@ -100,17 +102,29 @@ class Predictor:
 
     def seconds(self, row: MeasuredRow) -> float:
         """Return the predicted seconds of ``row``, without the term that binds."""
-        return self._timed(row, chosen(row, self.stack_of(row)))[0].total_s
+        return self._timed(row)[2].total_s
 
-    def _timed(self, row: MeasuredRow, found: Chosen) -> tuple[Timeline, Campuses]:
-        """Return the timeline of ``row`` as ``found``, and where it took place."""
-        promise = COLLECTIVES[row.collective]
-        width = -(-row.nbytes // ITEM_BYTES)
-        if promise.in_blocks:
-            width = -(-width // row.ranks) * row.ranks
-        program = Program.of(found.plan, Shape(promise, row.ranks, width), ITEM_BYTES)
-        flight_bytes = float(program.nbytes.max(initial=0)) * program.under_way
-        there = campuses_of(row, self.table, flight_bytes)
+    def _timed(self, row: MeasuredRow) -> tuple[Chosen, Campuses, Timeline]:
+        """Return how ``row`` was carried out, where, and its timeline."""
+        stack = self.stack_of(row)
+        if stack.tuner == NCCL:
+            there = campuses_of(row, self.table, float(row.nbytes))
+            stack = resolved(stack, there.topology)
+            levers = levers_of(stack.options)
+            found = chosen(row, stack, Nodes.of(there.topology, levers))
+            there = replace(there, topology=as_sent(there.topology, stack))
+            program = _program(row, found)
+        else:
+            found = chosen(row, stack)
+            program = _program(row, found)
+            flight_bytes = float(program.nbytes.max(initial=0)) * program.under_way
+            there = campuses_of(row, self.table, flight_bytes)
+        return found, there, self._timeline(row, program, found.stack, there)
+
+    def _timeline(
+        self, row: MeasuredRow, program: Program, stack: Stack, there: Campuses
+    ) -> Timeline:
+        """Return the timeline of the program of ``row``, whose ranks live ``there``."""
         network = Network.of(there.topology)
         rank = np.array(there.rank, dtype=np.int32)
         program = replace(
@@ -121,10 +135,19 @@ class Predictor:
             dst=rank[program.dst],
         )
         timelines = [
-            time_plan(program, network, None, seed=seed, stack=found.stack)
+            time_plan(program, network, Slicing.of(stack, None), seed=seed, stack=stack)
             for seed in range(DRAWS if row.loss or row.jitter_s else 1)
         ]
-        return _middle(timelines), there
+        return _middle(timelines)
+
+
+def _program(row: MeasuredRow, found: Chosen) -> Program:
+    """Return the program of ``row``, whose ranks are numbered as in the row."""
+    promise = COLLECTIVES[row.collective]
+    width = -(-row.nbytes // ITEM_BYTES)
+    if promise.in_blocks:
+        width = -(-width // row.ranks) * row.ranks
+    return Program.of(found.plan, Shape(promise, row.ranks, width), ITEM_BYTES)
 
 
 def _middle(timelines: list[Timeline]) -> Timeline:

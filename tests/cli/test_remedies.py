@@ -87,12 +87,16 @@ def told(world, start, algorithm="ring"):
 
 @pytest.mark.parametrize(
     ("stack", "window", "remedy"),
-    [("nccl", 0, "more slots"), ("nccl", 1 << 20, "larger windows"),
+    [("nccl", 0, "larger windows"), ("nccl over RDMA", 0, "more slots"),
+     ("nccl", 1 << 20, "larger windows"),
      ("openmpi", 1 << 20, "larger windows"), ("gloo", 1 << 20, "larger windows")],
 )  # fmt: skip
 def test_it_is_the_slots_of_a_stack_or_the_window_that_binds(tmp_path, stack, window, remedy):
-    """Open MPI and Gloo have no slots; where a link has a window, those of NCCL do not count."""
-    said = told(World(between(tmp_path, window=window), stack=stack), "Bound: ")
+    """Open MPI and Gloo have no slots, nor has NCCL over sockets, where nothing tells otherwise."""
+    name, _, rdma = stack.partition(" over ")
+    options = {"NCCL_NET": "IB"} if rdma else {}
+    world = World(between(tmp_path, window=window), stack=name, stack_options=options)
+    said = told(world, "Bound: ")
     assert [name for _, name in re.findall(r"(\S+) times less with ([\w ]+)", said)] == [
         remedy,
         "more connections",
@@ -113,10 +117,9 @@ def test_as_what_a_stack_sends_is_told_and_what_is_assumed_of_a_node(tmp_path):
             told(World(each, stack=stack), "Stack: ")
             for each in (read_topology(tmp_path / "two.toml"), read_topology(apart))
         )
-        assert own == f"Stack: as {name} sends ring at 256 MiB."
-        assumed = shared.removeprefix(own)
-        assert assumed.startswith(" Inside a node: assumed: ") == (stack == "openmpi")
-        assert bool(assumed) == (stack == "openmpi")
+        net = " Between nodes by sockets (assumed: no link tells; NCCL_NET does)."
+        assert own == f"Stack: as {name} sends ring at 256 MiB.{net * (stack == 'nccl')}"
+        assert (" Inside a node: assumed: " in shared) == (stack == "openmpi")
     assert told(World(read_topology(apart)), "Stack: ") is None
 
 

@@ -252,7 +252,9 @@ def test_data_go_as_the_stack_of_the_call_sends_them():
         found = pages.findings(world, (1 << 18,), "auto")
         return " ".join(perf_page(found, pages.MADE).sections[-1].remarks)
 
-    assert "Data go as nccl LL128 sends them; random" in remarks(stack="nccl")
+    assert "Data go as nccl LL128 sends them; random" in remarks(
+        stack="nccl", stack_options={"NCCL_PROTO": "LL128"}
+    )
     by_model = remarks(slicing=None)
     assert "Data go in whole chunks; random" in by_model
     assert "the algorithm is the quickest by the model" in by_model

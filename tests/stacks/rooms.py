@@ -1,10 +1,11 @@
 """Nodes of eight GPUs on NVLink, in one room and on campuses."""
 
 from emul import Link, Node, Site, Topology, Trunk
+from emul.links import Transport
 from emul.stacks.nccl_tuner import Nodes, estimate_s
 
 NVLINK = Link(371e9, 0.5e-6, 2.9e-6)
-FABRIC = Link(49e9, 3e-6, 11e-6)
+FABRIC = Link(49e9, 3e-6, 11e-6, Transport(recovery="gbn"))
 H100 = Nodes((8,), 371e9, 49e9)
 THREE = Nodes((8, 8, 8), 371e9, 49e9)
 EIGHT_ALONE = Nodes((1,) * 8, 371e9, 49e9)

@@ -265,26 +265,38 @@ def test_slices_in_flight_hide_a_delay_that_is_shorter_than_a_chunk(where):
     n, nbytes, delay_s = 32, 128 * MIB, 10e-3
     prediction = World(RANKS[where](n, delay_s), stack="nccl").predict("all_reduce", nbytes // 4)
     assert prediction.plan.algorithm == "ring"
-    # A chunk takes 33.6 ms, its first slice is through after 4.2 + 10 ms, and the slots come back
-    # before the next chunk: no port waits. 11 us of overhead per step, 8.4 us per call.
+    # A chunk takes 33.6 ms, its first half is through after 16.8 + 10 ms, and the windows of two
+    # sockets, 8 MiB, hold it: no port waits. Per step 11 us of the tuner and 10 us of system calls,
+    # per call 8.4 us, and 15 us until the receiver has the last half.
     bandwidth_s = 2 * (n - 1) / n * nbytes / GBIT
-    overheads_s = 8.4e-6 + 2 * (n - 1) * 11e-6
+    overheads_s = 8.4e-6 + 2 * (n - 1) * 21e-6 + 15e-6
     assert prediction.time_s == pytest.approx(bandwidth_s + overheads_s + delay_s, rel=1e-9)
     assert prediction.time_s < 1.03 * bandwidth_s
 
 
 @pytest.mark.parametrize("where", RANKS)
-def test_separate_calls_pay_a_delay_that_is_longer_than_a_chunk_in_full(where):
-    n, nbytes, delay_s, calls = 4, 16 * MIB, 50e-3, 16
-    world = World(RANKS[where](n, delay_s), stack="nccl")
+def test_separate_calls_over_rdma_hold_slots_for_a_round_trip(where):
+    n, nbytes, delay_s, calls = 4, 32 * MIB, 50e-3, 16
+    options = {"NCCL_NET": "IB"}
+    world = World(RANKS[where](n, delay_s), stack="nccl", stack_options=options)
     predictions = [world.predict("all_reduce", nbytes // 4) for _ in range(calls)]
-    total_s = sum(prediction.time_s for prediction in predictions)
-    steps, bandwidth_s = 2 * (n - 1), 2 * (n - 1) / n * nbytes / GBIT
-    assert total_s > calls * (steps * delay_s + bandwidth_s)
-    # A chunk of 4 MiB fills all 8 slots, so a step begins one round trip after the first slice of
-    # the one before has left; the last chunk is on its way for its bytes and the delay.
+    total_s, steps = sum(prediction.time_s for prediction in predictions), 2 * (n - 1)
+    # A chunk of 8 MiB fills the 8 slots of both channels, so a step begins one round trip after the
+    # first slice of the one before has left; the last chunk is on its way for its bytes and the
+    # delay.
     slice_s, overhead_s = (512 << 10) / GBIT, 11e-6
     step_s = overhead_s + slice_s + 2 * delay_s
-    call_s = 8.4e-6 + (steps - 1) * step_s + overhead_s + 8 * slice_s + delay_s
+    call_s = 8.4e-6 + (steps - 1) * step_s + overhead_s + 16 * slice_s + delay_s
     assert total_s == pytest.approx(calls * call_s, rel=1e-9)
     assert predictions[0].binding == "window"
+
+
+@pytest.mark.parametrize("where", RANKS)
+def test_separate_calls_over_sockets_wait_for_half_a_chunk_and_no_slot(where):
+    n, nbytes, delay_s = 4, 16 * MIB, 50e-3
+    world = World(RANKS[where](n, delay_s), stack="nccl")
+    # Each step begins when the first half of a chunk of 4 MiB has come, and the last has both.
+    half_s, message_s = (2 * MIB) / GBIT, 11e-6 + 10e-6
+    step_s = message_s + half_s + delay_s + 15e-6
+    call_s = 8.4e-6 + 6 * step_s + half_s
+    assert world.predict("all_reduce", nbytes // 4).time_s == pytest.approx(call_s, rel=1e-9)

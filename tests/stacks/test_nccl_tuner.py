@@ -71,7 +71,7 @@ def test_the_latency_of_a_chain_is_one_hop(collective):
         ("all_reduce", "ring", "LL", EIGHT_ALONE, 20.4 * 8 / 14),
         ("all_reduce", "ring", "LL", replace(THREE, between_bytes_per_s=2e9), 16 / 2 * 24 / 46),
         ("all_reduce", "tree", "Simple", THREE, 371 * 0.92 / 2),
-        ("all_reduce", "tree", "LL", nodes_of(2, 1), 49 * 0.92 / 3.8 * 0.85 / 2),
+        ("all_reduce", "tree", "LL", nodes_of(2, 1), 2 * 41.4 / 3.8 * 0.85 / 2),
         ("all_reduce", "tree", "LL128", H100, 371 * 0.92 * 7 / 9 / 2),
         ("all_reduce", "tree", "LL128", THREE, 371 * 0.92 * 120 / 128 / 2),
         ("all_gather", "ring", "Simple", H100, 371 * 8 / 7),

@@ -10,11 +10,13 @@ PAGE = files("emul.stacks").joinpath("README.md").read_text()
 
 
 def test_the_page_has_every_key_and_every_stack():
-    said = re.findall(r"`(\w+)`", PAGE)
+    said = re.findall(r"`([\w@.]+)`", PAGE)
     described = {"name", "description", "constants", "choice", "sources"}
+    described |= {"options", "tuner_rules", "sockets"}
     assert set(KEYS) - described <= set(said)
     assert set(stack_names()) <= set(said)
-    for table in ("[constants]", "[[choice]]", "[sources]"):
+    tables = ("[constants]", "[[choice]]", "[sources]", "[options]", "[tuner_rules]", "[sockets]")
+    for table in tables:
         assert table in PAGE
 
 

@@ -75,7 +75,8 @@ def own(tmp_path):
 
 
 def test_the_names_are_those_of_the_libraries():
-    assert stack_names() == ("gloo", "ideal", "nccl", "openmpi")
+    versions = ("nccl@2.28", "nccl@2.30", "nccl@2.31")
+    assert stack_names() == ("gloo", "ideal", "nccl", *versions, "openmpi")
 
 
 @pytest.mark.parametrize("name", stack_names())
@@ -221,7 +222,7 @@ def test_a_missing_profile_is_refused(tmp_path):
     ("name", "asked"), [("ncl", "; did you mean nccl?"), ("", ""), ("x.xml", "")]
 )
 def test_an_unknown_stack_is_refused_with_the_known_ones(name, asked):
-    known = "needed one of gloo, ideal, nccl, openmpi, a file ending in .toml"
+    known = f"needed one of {', '.join(stack_names())}, a file ending in .toml"
     with pytest.raises(ArgumentError) as refused:
         World(one_site(2, link()), stack=name)
     assert str(refused.value) == f"unknown stack {name!r}: {known}{asked}"

@@ -41,7 +41,7 @@ def late(quotient, most_ps):
 def in_full(quotient, of, slicing, starts_ps):
     """The times of all rounds of all groups, as one operation."""
     footprint, network = footprint_of(quotient, of, slicing), quotient.network
-    joint = JointSimulation(starts_ps, network, whole_messages=False, seed=0, start_s=0.0)
+    joint = JointSimulation(starts_ps, network, fills_windows=False, seed=0, start_s=0.0)
     return time_alone(footprint, joint)
 
 

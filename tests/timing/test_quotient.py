@@ -39,7 +39,7 @@ def run(network, program, footprints):
     """The clocks of all ranks after ``program``, by one simulation; the transfers between ranks."""
     n = network.world_size
     simulation = JointSimulation(
-        np.zeros(n, dtype=np.int64), network, whole_messages=False, seed=0, start_s=0.0
+        np.zeros(n, dtype=np.int64), network, fills_windows=False, seed=0, start_s=0.0
     )
     issued, last, transfers = [], {}, 0
     for act, *how in program:

@@ -115,7 +115,7 @@ def test_hollow_core_is_a_group_index():
         ({"rate_gbit_per_s": None, "line_gbit_per_s": 1, "efficiency": 1, "framing": "tcp"},
          ".framing = 'tcp': needed either framing or efficiency"),
         ({"rate_gbit_per_s": None, "line_gbit_per_s": 1, "framing": "atm"},
-         ".framing = 'atm': needed one of roce-v2, tcp, tcp-jumbo"),
+         ".framing = 'atm': needed one of ib, roce-v2, tcp"),
         ({"hops": 1}, ".latency_us = 1: needed either latency_us or hops"),
         ({"latency_us": None, "km": 1, "store_and_forward_hops": 1}, " has no 'mtu_bytes': needed"),
         ({"latency_us": None, "km": 1, "switches": "ndr"}, ".switches = 'ndr': needed a list"),

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from emul import World
 from emul.errors import MeasurementError
 from emul.reading.place import Place
 from emul.stacks.profile import load_stack
-from emul.validation import read_links, read_measured
+from emul.validation import Predictor, read_links, read_measured
 from emul.validation.algorithms import chosen
 from emul.validation.campuses import campus_of_ranks, campuses_of
 from emul.validation.columns import LinkMeasurements, MeasuredLinks
@@ -39,10 +40,12 @@ def row_like(**changed):
         ("cyclic", 6, [0, 1, 2, 0, 1, 2]),
         ("021021", 6, [0, 2, 1, 0, 2, 1]),
         ("0-0-2", 3, [0, 0, 2]),
+        (",".join(map(str, range(16))), 16, list(range(16))),
+        ("15 0 15", 3, [15, 0, 15]),
     ],
 )
 def test_ranks_live_where_the_placement_says(placement, ranks, expected):
-    assert campus_of_ranks(placement, ranks, 3, NOWHERE) == expected
+    assert campus_of_ranks(placement, ranks, max(2, *expected) + 1, NOWHERE) == expected
 
 
 @pytest.mark.parametrize(("placement", "ranks"), [("somewhere", 3), ("01", 3), ("013", 3)])
@@ -168,3 +171,30 @@ def test_an_algorithm_that_is_none_is_refused_with_its_place():
 def test_the_textbook_counts_steps_and_shares(collective, family, steps, share):
     found = textbook_s(collective, family, 5, 1000, alpha_s=0.5, beta=100.0)
     assert found == pytest.approx(steps * 0.5 + share * 10)
+
+
+@pytest.mark.parametrize("collective", ["all_reduce", "all_gather", "broadcast"])
+@pytest.mark.parametrize("algorithm", ["default", "ring"])
+@pytest.mark.parametrize("nbytes", [4096, 64 << 20])
+def test_rows_of_nccl_are_timed_as_by_perf(collective, algorithm, nbytes):
+    ranks = 16
+    row = row_like(
+        sw="nccl", collective=collective, algorithm=algorithm, ranks=ranks, nbytes=nbytes,
+        placement=",".join(map(str, range(ranks))), shape="pair", link="none",
+    )  # fmt: skip
+    there = campuses_of(row, TABLE, 0.0).topology
+    assert len(there.sites) == ranks
+    world = World(there, stack="nccl")
+    assert (world.stack.net, world.stack.net_assumed) == ("Socket", False)
+    count = nbytes // 4 // (ranks if collective == "all_gather" else 1)
+    asked = "auto" if algorithm == "default" else algorithm
+    expected = world.predict(collective, count, algorithm=asked)
+    assert Predictor(TABLE).predict(row).predicted_s == expected.time_s
+
+
+def test_a_way_that_nccl_has_not_is_refused_with_its_place():
+    row = row_like(sw="nccl", collective="all_gather", algorithm="tree", link="none")
+    with pytest.raises(
+        MeasurementError, match=r"column algo.*NCCL_ALGO=Tree: NCCL has no such way"
+    ):
+        Predictor(TABLE).predict(row)

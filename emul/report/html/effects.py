@@ -15,7 +15,7 @@ __all__ = ["effects_figure"]
 
 COLORS: Mapping[str, int] = {
     "share": 1, "window": 6, "gap": 9, "loss": 2, "outage": 8, "queue": 4, "latency": 3,
-    "jitter": 5, "overhead": 7,
+    "jitter": 5, "overhead": 7, "host": 10,
 }  # fmt: skip
 """The color of each term of a critical path."""
 

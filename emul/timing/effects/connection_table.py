@@ -32,7 +32,7 @@ from emul.units import PS_PER_S
 
 __all__ = ["ConnectionTable", "paths_of_trunks", "spacing_of", "word_of"]
 
-WINDOW_COLUMNS = "cwnd_rtt_ps", "cwnd_rate", "cwnd_first", "idle_ps"
+WINDOW_COLUMNS = "cwnd_rtt_ps", "cwnd_rate", "cwnd_first", "idle_ps", "warm"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +44,8 @@ class ConnectionTable:
     ``term``: its limit (see emul.timing.terms), ``first_stream`` (connections + 1,): where its
     streams begin, if it shares a trunk, ``changing``: number of its changing way or -1,
     ``latency_ps``; of windows that are filled anew each round trip ``cwnd_rtt_ps`` (0: none),
-    ``cwnd_rate``, ``cwnd_first`` to begin with, ``cwnd_most`` bytes and ``idle_ps``.
+    ``cwnd_rate``, ``cwnd_first`` to begin with, ``cwnd_most`` bytes and ``idle_ps``; one that is
+    ``warm`` begins with the most, and is halved for each ``idle_ps``, down to the first.
     ``multi_window``: by transfer, whether it needs more than one window; or empty. ``jitter_ps``,
     ``tail_ps``: by transfer, or empty. ``credited`` (transfers,): the connection whose ``credit``
     each transfer ``takes`` from, -1 for none; or empty; ``remainder`` as in Transfers; ``word_ps``
@@ -65,6 +66,7 @@ class ConnectionTable:
     cwnd_first: Float64Array
     cwnd_most: Float64Array
     idle_ps: Int64Array
+    warm: UInt8Array
     multi_window: UInt8Array
     classes: Classes
     states: LinkStates
@@ -177,6 +179,7 @@ class _ByPath:
     cwnd_rate: Float64Array
     cwnd_first: Float64Array
     idle_ps: Int64Array
+    warm: UInt8Array
 
     @classmethod
     def of(cls, used: Int32Array, network: Network, windows: Float64Array) -> _ByPath:
@@ -192,6 +195,9 @@ class _ByPath:
         term = np.array([CODES[each.term] for each in limits], dtype=np.uint8)
         transports = [link.transport for link in links]
         starts = np.array([each.slow_start for each in transports], dtype=bool)
+        silence_s = [each.rto_s if each.slow_start else each.idle_s for each in transports]
+        warm = np.array([each.idle_s > 0 for each in transports], dtype=bool) & ~starts
+        warm &= np.isfinite(windows)
         rtt_s = np.array([link.rtt_s for link in links], dtype=np.float64)
         first = np.array([each.initial_window_bytes for each in transports], dtype=np.float64)
         cwnd_rtts = np.where(starts | np.isfinite(windows), rtt_s, 0.0).tolist()
@@ -202,9 +208,10 @@ class _ByPath:
             term=np.where(limit < line, term, CODES["share"]).astype(np.uint8),
             cwnd_rtt_ps=_ps(cwnd_rtts),
             cwnd_rate=np.minimum(np.minimum(limit, line), _joint_rates(paths, network)),
-            cwnd_first=np.minimum(np.where(starts, first, np.inf), windows),
+            cwnd_first=np.minimum(np.where(starts | warm, first, np.inf), windows),
             # Only slow start forgets its window; a window without one is the same after any time.
-            idle_ps=np.where(starts, _ps([each.rto_s for each in transports]), NEVER // 4),
+            idle_ps=np.where(starts | warm, _ps(silence_s), NEVER // 4),
+            warm=warm.astype(np.uint8),
         )
 
 

@@ -70,6 +70,7 @@ cdef class Connections:
     cdef int64_t[::1] cwnd_rtt
     cdef double[::1] cwnd_rate
     cdef double[::1] cwnd_first
+    cdef uint8_t[::1] warm
     cdef double[::1] cwnd_most
     # When the last window of its last transfer begins.
     cdef readonly int64_t[::1] last_sent_to_nic
@@ -125,6 +126,7 @@ cdef class Connections:
     cdef int64_t under_way(self, int64_t t) noexcept nogil
     cdef void _pass_on(self, int64_t time, int32_t t, int32_t connection) noexcept nogil
     cdef int64_t _through_cwnd(self, int64_t time, int32_t connection, double nbytes) noexcept nogil
+    cdef double _cwnd_after_silence(self, int64_t time, int32_t connection) noexcept nogil
     cdef void _acknowledge(self, int64_t time, int32_t connection) noexcept nogil
     cdef void _send_to_nic(self, int64_t time, int32_t t, int32_t connection) noexcept nogil
     cdef void _queue(self, int64_t time, int32_t t, int32_t connection) noexcept nogil

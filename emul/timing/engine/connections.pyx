@@ -60,7 +60,7 @@ cdef class Connections:
         "stream": "current* doing rest lost_at up_at resumed run_from* run",
         "given": "of nbytes jitter heap operations on_link behind multi_window rate spacing "
                  "first_stream path_of_connection latency cwnd_rtt cwnd_rate cwnd_first "
-                 "cwnd_most idle fluid connection_of first_class last_class first_state timer "
+                 "cwnd_most idle warm fluid connection_of first_class last_class first_state timer "
                  "retries doubling state_from state_rate state_cap state_lifted state_term "
                  "state_extra state_up state_dry next_down up_again",
         "made anew": "arrays last_sent_to_nic state too_late",
@@ -83,7 +83,7 @@ cdef class Connections:
         self.latency = table.latency_ps
         self.head_came = self.arrays["head_came"] = np.zeros(connections, dtype=np.int64)
         self.cwnd_rtt, self.cwnd_rate = table.cwnd_rtt_ps, table.cwnd_rate
-        self.cwnd_first, self.idle = table.cwnd_first, table.idle_ps
+        self.cwnd_first, self.idle, self.warm = table.cwnd_first, table.idle_ps, table.warm
         self.cwnd_most, self.multi_window = table.cwnd_most, table.multi_window
         self.last_sent_to_nic = np.zeros(connections, dtype=np.int64)
         self.arrays["sent_to_nic"] = np.zeros(len(self.multi_window), dtype=np.int64)
@@ -226,8 +226,8 @@ cdef class Connections:
         cdef int64_t rounds
         cdef double acknowledged
         if self.cwnd_from[connection] < 0 or time > self.free[connection] + self.idle[connection]:
+            self.cwnd[connection] = self._cwnd_after_silence(time, connection)
             self.cwnd_from[connection], self.cwnd_sent[connection] = time, 0.0
-            self.cwnd[connection] = self.cwnd_first[connection]
             return
         rounds = (time - self.cwnd_from[connection]) // self.cwnd_rtt[connection]
         while (rounds > 0 and self.cwnd_sent[connection] > 0
@@ -245,6 +245,22 @@ cdef class Connections:
             self.cwnd_from[connection] += rounds * self.cwnd_rtt[connection]
         if self.cwnd_sent[connection] == 0:
             self.cwnd_from[connection] = time
+
+    cdef double _cwnd_after_silence(self, int64_t time, int32_t connection) noexcept nogil:
+        """Return the window with which a connection begins, or goes on at ``time``.
+
+        A warm one begins with its most, and is halved for each timer of silence.
+        """
+        cdef double window = self.cwnd[connection]
+        cdef int64_t silent = time - self.free[connection]
+        if not self.warm[connection]:
+            return self.cwnd_first[connection]
+        if self.cwnd_from[connection] < 0:
+            return self.cwnd_most[connection]
+        while silent > self.idle[connection] and window > self.cwnd_first[connection]:
+            window /= 2
+            silent -= self.idle[connection]
+        return max(window, self.cwnd_first[connection])
 
     cdef void _send_to_nic(self, int64_t time, int32_t t, int32_t connection) noexcept nogil:
         """Say when the last window of a transfer begins, if it is more than one window."""

@@ -15,7 +15,7 @@ import numpy as np
 from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.links import Link
 from emul.reading.brief import brief
-from emul.stacks import IDEAL, Stack
+from emul.stacks import Stack
 from emul.timing.joint.rank_ops import Footprint, Issue, Moments
 from emul.timing.joint.simulation import JointSimulation
 from emul.timing.protocol import windows_of
@@ -40,8 +40,7 @@ def has_memory(network: Network, stack: Stack) -> bool:
     those let through. Draws hang on the number of messages alone, which is counted elsewhere, and a
     gap after a message is among the uses of its path.
     """
-    whole = stack is not IDEAL and stack.sends_whole_messages
-    if whole and np.isfinite(windows_of(network)).any():
+    if stack.fills_windows and np.isfinite(windows_of(network)).any():
         return True
     if any(trunk.changes.any for trunk in network.trunks.values()):
         return True

@@ -105,9 +105,7 @@ def side_by_side(parts: list[Footprint], ranks: Int32Array, windows: list[Window
     return replace(
         one,
         ranks=ranks,
-        transfers=joined(
-            [Sent(part.transfers, keys_of(part.transfers)) for part in parts]
-        ).transfers,
+        transfers=joined([Sent(each, keys_of(each)) for each in transfers]).transfers,
         earlier=_moved([part.earlier for part in parts], first),
         later=_moved([part.later for part in parts], first),
         kind=np.concatenate([part.kind for part in parts]),

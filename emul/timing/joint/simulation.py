@@ -49,14 +49,14 @@ class JointSimulation:
         clocks_ps: Int64Array,
         network: Network,
         *,
-        whole_messages: bool,
+        fills_windows: bool,
         seed: int,
         start_s: float,
         base_ps: int = 0,
     ) -> None:
         """Begin with nothing under way."""
-        self.windows = windows_of(network) if whole_messages else None
-        self.network = without_windows(network) if whole_messages else network
+        self.windows = windows_of(network) if fills_windows else None
+        self.network = without_windows(network) if fills_windows else network
         self.seed, self.start_s, self.base_ps = seed, start_s, base_ps
         self._graph = JointGraph(clocks_ps)
         self._checkpoint: Checkpoint | None = None

@@ -322,7 +322,14 @@ def _transport(table: TomlTable) -> Transport:
         retries=_count(table, "retries", 7),
         slow_start=table.flag("slow_start"),
         initial_window_bytes=number(table, "initial_window_bytes"),
+        framing=_framing(table),
     )
+
+
+def _framing(table: TomlTable) -> str:
+    if "framing" not in table.content:
+        return ""
+    return table.choice("framing", CHOICES["framing"], "")
 
 
 def _others(table: TomlTable) -> OtherTraffic:
@@ -341,7 +348,7 @@ def efficiency(table: TomlTable) -> float:
         return number(table, "efficiency")
     if "efficiency" in table.content:
         raise table.refusal("framing", table.content["framing"], "either framing or efficiency")
-    return FRAMINGS[table.choice("framing", CHOICES["framing"], "")].efficiency
+    return FRAMINGS[_framing(table)].efficiency
 
 
 def oversubscribed_bytes_per_s(table: TomlTable, nics_bytes_per_s: float | None) -> float:

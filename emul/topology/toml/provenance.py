@@ -12,7 +12,11 @@ from emul.links.delay import store_and_forward_s
 from emul.links.equipment import SWITCHES
 from emul.links.framing import FRAMINGS
 from emul.links.limits import usual_limit
-from emul.links.transport import streams_to_fill, window_rate_bytes_per_s
+from emul.links.transport import (
+    ASSUMED_WINDOW_BYTES,
+    streams_to_fill,
+    window_rate_bytes_per_s,
+)
 from emul.reading.toml_table import TomlTable
 from emul.topology.library import link_preset
 from emul.topology.toml.link_tables import (
@@ -42,6 +46,11 @@ UNSPOKEN = {
     "mtu_bytes": "assumed: the payload of RoCEv2",
 }
 """Where numbers come from that are used though the table does not give them."""
+
+WINDOW_SOURCE = (
+    "slots of NCCL and of the ideal stack (NCCL_BUFFSIZE, NVIDIA/nccl 2.30.7, src/init.cc), "
+    "tcp_wmem over sockets of NCCL (Linux net/ipv4/tcp.c); gloo and Open MPI take none (default)"
+)
 
 HARDLY = 0.99
 """A connection that gets this part of the rate is not worth a note."""
@@ -73,7 +82,7 @@ def figures_of(found: LinkOrigin) -> tuple[Figure, ...]:
     derived = [*_rate(found)]
     if sight_km(found.table) is not None:
         derived += _delay(found)
-    said = (*_said(found.table), *_unspoken(found.table))
+    said = (*_said(found.table), *_unspoken(found.table), *_window(found))
     return (*said, *derived, *_behaviour(found.link))
 
 
@@ -130,6 +139,12 @@ def _unspoken(table: TomlTable) -> Iterator[Figure]:
             yield Figure(key, DEFAULTS[key], NUMBERS[key].unit, status, f"{source} (default)")
     if "diurnal" in content and "busiest_hour" not in content["diurnal"]:
         yield Figure("busiest_hour", BUSIEST_HOUR, "hours", "assumed", "(default)")
+
+
+def _window(found: LinkOrigin) -> Iterator[Figure]:
+    """Yield the window of a trunk that states none, as libraries and the ideal stack take it."""
+    if found.nics_bytes_per_s is not None and not found.link.transport.window_bytes:
+        yield Figure("window of a stream", ASSUMED_WINDOW_BYTES, "B", "assumed", WINDOW_SOURCE)
 
 
 def _boxes_given(table: TomlTable, key: str) -> int:
@@ -259,3 +274,11 @@ def _notes(found: LinkOrigin) -> Iterator[str]:
             f"{place}: one connection gets {format_rate(gets)} of the {format_rate(waves)} of its "
             f"waves, set by its {term}"
         )
+    if found.nics_bytes_per_s is not None and not link.transport.window_bytes and link.rtt_s:
+        windowed = link.transport.streams * ASSUMED_WINDOW_BYTES / link.rtt_s
+        if windowed < HARDLY * waves:
+            yield (
+                f"{place}: window of {format_bytes(ASSUMED_WINDOW_BYTES)} assumed for each stream, "
+                f"which holds {link.transport.streams} to {format_rate(windowed)} of the "
+                f"{format_rate(waves)}"
+            )
