@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt64Array
-from emul.links import Link
+from emul.links import Jitter, Link
 from emul.links.draws import exponential, key_of, lognormal, mixed, uniform
 from emul.links.jitter import lognormal_sigma
 from emul.reading.brief import brief
@@ -195,6 +197,7 @@ class Delays:
             return
         self._ends = connection_keys(found.src, found.dst, found.channel)
         message, number = _numbers(traffic, found)
+        by_hop: defaultdict[int, list[_Jitter]] = defaultdict(list)
         last = np.append(traffic.begins[1:], 1).astype(bool)
         path_of = np.where(found.of >= 0, found.path[found.of], -1)
         for path in late:
@@ -205,17 +208,17 @@ class Delays:
                 return found.keys(communicator_key(key_of(seed, what, name), communicator), of)
 
             where = _Messages(these, connection, message[these])
-            if link.jitter.median_s:
-                sigma = np.full(len(these), lognormal_sigma(link.jitter.p99_over_p50))
-                median = np.full(len(these), link.jitter.median_s)
-                self._jitter.append(_Jitter(where, keys("jitter"), median, sigma))
+            for hop, (jitter, what) in enumerate(_jitters(network, path, link)):
+                sigma = np.full(len(these), lognormal_sigma(jitter.p99_over_p50))
+                median = np.full(len(these), jitter.median_s)
+                by_hop[hop].append(_Jitter(where, keys(what), median, sigma))
             if link.transport.loss:
                 line = np.minimum(limit[connection], link.available_bytes_per_s)
                 nbytes = traffic.nbytes[these]
                 self._lost.append(
                     _Lost(where, keys("loss"), link, number[these], nbytes, line, last[these])
                 )
-        self._jitter = [_Jitter.joined(self._jitter)] if self._jitter else []
+        self._jitter = [_Jitter.joined(by_hop[hop]) for hop in sorted(by_hop)]
 
     def drawn(self, messages: MessageCounts) -> tuple[Int64Array, Int64Array]:
         """Return jitter and delay by lost packets of each transfer in picoseconds; empty if none.
@@ -228,10 +231,20 @@ class Delays:
         jitter_ps, tail_ps = (np.zeros(self._size, dtype=np.int64) for _ in range(2))
         for each in self._jitter:
             keys = mixed(each.keys, each.where.numbers(earlier))
-            jitter_ps[each.where.transfers] = _ps(lognormal(keys, each.median_s, each.sigma))
+            jitter_ps[each.where.transfers] += _ps(lognormal(keys, each.median_s, each.sigma))
         for lost in self._lost:
             tail_ps[lost.where.transfers] = lost.tails_ps(earlier)
         return jitter_ps, tail_ps
+
+
+def _jitters(network: Network, path: int, link: Link) -> Iterator[tuple[Jitter, str]]:
+    """Yield the jitter of a path, and under what it is drawn; of a longer one, trunk by trunk."""
+    trunks = network.site_path(path).trunks if path >= network.first_trunk_path else ()
+    if len(trunks) > 1:
+        parts = [(trunk.link.jitter, f"jitter {trunk.name}") for trunk in trunks]
+    else:
+        parts = [(link.jitter, "jitter")]
+    yield from ((jitter, what) for jitter, what in parts if jitter.median_s)
 
 
 class _Messages(NamedTuple):
