@@ -181,6 +181,8 @@ def _slowest_trunk_gb_per_s(world: World, prediction: Prediction) -> float | Non
         return None
     network = prediction.timeline.network
     carried = network.crossed_by(prediction.timeline.trunk_bytes)
-    links = [link for link, (_, ends) in network.trunk_links.items() if set(ends) == set(trunk.sites)]
+    links = [
+        link for link, (_, ends) in network.trunk_links.items() if set(ends) == set(trunk.sites)
+    ]
     busier = max(int(carried[link]) for link in links)
     return busier * prediction.part_sent * PS_PER_S / prediction.timeline.total_ps / 1e9

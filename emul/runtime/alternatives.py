@@ -135,7 +135,9 @@ def _that_bind(now: Prediction) -> list[list[Pair]]:
     network, place = now.timeline.network, now.critical_path.binding_place
     uses: dict[Pair, float] = {}
     found = {each.place: each for each in trunk_uses(now)}
-    sites_of = {network.place(link): trunk.sites for link, (trunk, _) in network.trunk_links.items()}
+    sites_of = {
+        network.place(link): trunk.sites for link, (trunk, _) in network.trunk_links.items()
+    }
     for name, each in found.items():
         sites = sites_of[name]
         uses[sites] = max(each.use, uses.get(sites, 0.0))

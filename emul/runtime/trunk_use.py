@@ -14,9 +14,9 @@ __all__ = ["TrunkUse", "trunk_uses"]
 class TrunkUse:
     """One direction of a trunk, from the site number ``sender`` to ``receiver``.
 
-    Waypoints are numbered after the sites. ``place`` is its name in reports; ``nbytes`` goes over it in all; ``rate_bytes_per_s`` is the
-    rate that others leave of it; ``use`` is the part of that rate that is taken over the time of
-    the collective, 0 where nothing takes any time.
+    Waypoints are numbered after the sites. ``place`` is its name in reports; ``nbytes`` goes over
+    it in all; ``rate_bytes_per_s`` is the rate that others leave of it; ``use`` is the part of that
+    rate that is taken over the time of the collective, 0 where nothing takes any time.
     """
 
     sender: int

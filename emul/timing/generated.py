@@ -88,7 +88,9 @@ class RingConnections:
             into_at=places[1],
             pipe_at=places[2],
             occupied=occupied,
-            spans=_spans(piped | (channels > 1) | network.shares_nics, places, numbers if even else None),
+            spans=_spans(
+                piped | (channels > 1) | network.shares_nics, places, numbers if even else None
+            ),
         )
 
 

@@ -116,7 +116,9 @@ class TransferTimes:
         ports = self.network.port_bytes(self.src, self.dst, rounds)
         paths = self.network.site_bytes(self.src, self.dst, self._stand_for)
         for ends, path in self.network.site_paths.items():
-            paths[ends] *= max(each.link.transport.streams for each in path.trunks) if path.waves > 1 else 1
+            paths[ends] *= (
+                max(each.link.transport.streams for each in path.trunks) if path.waves > 1 else 1
+            )
         trunks = self.network.crossed_by(paths)
         limited = [site.limited for site in self.network.topology.sites]
         joint = np.append(paths.sum(axis=0)[limited], paths.sum(axis=1)[limited])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from emul.drawing import Bars, Element, Fact, gantt, sheet
 from emul.drawing.scales import even_ticks
 from emul.timing.occupancy import busy_links, leaves_out_rounds, united

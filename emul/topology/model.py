@@ -295,7 +295,7 @@ class Topology:
 
     @property
     def _delays_ps(self) -> dict[str, dict[str, int]]:
-        """The delay of each trunk, standing queue included, by its place and the one it leads to."""
+        """The delay of each trunk with its standing queue, by the two places, either way."""
         delays: dict[str, dict[str, int]] = {place.name: {} for place in self.places}
         for trunk in self.trunks:
             a, b = trunk.sites
@@ -307,7 +307,7 @@ class Topology:
     def along_tour(self) -> Topology:
         """The same, its sites in the order of a tour if any two of them have no trunk.
 
-        So times do not depend on the order in which a graph was written down: see emul.topology.tour.
+        So times do not depend on the order in which a graph is written down (emul.topology.tour).
         """
         names = [site.name for site in self.sites]
         joined = {frozenset(trunk.sites) for trunk in self.trunks}
@@ -399,9 +399,7 @@ class Topology:
                 waypoints.append(Waypoint(site.name, site.transit_s, *at))
         return self._between(f"{len(ranks)} ranks of {self.name}", tuple(sites), waypoints)
 
-    def _between(
-        self, name: str, sites: tuple[Site, ...], waypoints: list[Waypoint]
-    ) -> Topology:
+    def _between(self, name: str, sites: tuple[Site, ...], waypoints: list[Waypoint]) -> Topology:
         """Return the part of the graph on the paths between some of the ``sites``."""
         ends = {site.name for site in sites}
         longer = {pair: path for pair, path in self.longer_paths.items() if ends.issuperset(pair)}
@@ -482,7 +480,9 @@ MOST_PARTS = 3
 
 def _twice(kind: str, names: list[str]) -> list[str]:
     """Return the complaints about names that are given more than once."""
-    return [f"{kind} {name!r} is given twice" for name, number in Counter(names).items() if number > 1]
+    return [
+        f"{kind} {name!r} is given twice" for name, number in Counter(names).items() if number > 1
+    ]
 
 
 def _by_link(runs: tuple[tuple[Node, int], ...]) -> dict[Link, list[range]]:

@@ -260,7 +260,7 @@ class Network:
 
     @cached_property
     def crossings(self) -> tuple[Int64Array, Int64Array]:
-        """The number of a pair of sites, and of a link that its path crosses, for every crossing."""
+        """Of every crossing: the number of a pair of sites, and of a link that its path crosses."""
         k = self.n_sites
         pairs = [a * k + b for (a, b), path in self.site_paths.items() for _ in path.crossed]
         links = [link for path in self.site_paths.values() for link in path.crossed]
@@ -320,7 +320,9 @@ class Network:
     def path_place(self, path: int) -> str:
         """Return the name, in reports, of all links of a path between sites together."""
         along = self.site_path(path)
-        return self.place(along.links[0]) if len(along.links) == 1 else f"path {self.path_name(path)}"
+        return (
+            self.place(along.links[0]) if len(along.links) == 1 else f"path {self.path_name(path)}"
+        )
 
     def links_of(self, place: str) -> list[int]:
         """Return the links that go by the name ``place`` in reports, those of a path in its order.

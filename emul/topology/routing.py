@@ -20,6 +20,7 @@ Delays = Mapping[str, Mapping[str, int]]
 
 Names = tuple[str, ...]
 
+
 def parts_of(names: Sequence[str], joined: Iterable[tuple[str, str]]) -> list[list[str]]:
     """Return the connected parts of a graph, each with its names in the order of ``names``."""
     part = {name: [name] for name in names}
@@ -75,9 +76,7 @@ def _rising(ends: tuple[str, str], via: Names) -> tuple[tuple[str, str], Names]:
     return (ends, via) if a < b else ((b, a), via[::-1])
 
 
-def _by_way_of(
-    a: str, b: str, via: Names, from_to: Callable[[str, str], Names]
-) -> Names:
+def _by_way_of(a: str, b: str, via: Names, from_to: Callable[[str, str], Names]) -> Names:
     """Return the path from ``a`` to ``b`` by way of ``via``, quickest from each to the next."""
     names: list[str] = [a]
     for here, there in pairwise((a, *via, b)):

@@ -234,9 +234,7 @@ class _Line:
 class _Lines:
     """The states of trunks, conduits and paths of them in one span of time."""
 
-    def __init__(
-        self, seed: int, start_s: float, at_ps: int, from_ps: int, until_ps: int
-    ) -> None:
+    def __init__(self, seed: int, start_s: float, at_ps: int, from_ps: int, until_ps: int) -> None:
         """Take the span, as ``link_states_of`` does."""
         self.seed, self.start_s = seed, start_s
         self.span = at_ps, from_ps, until_ps

@@ -106,7 +106,9 @@ class JointLinks:
         for link in along.links:
             if link in self.first_wave:
                 joint.append(self.first_wave[link] + wave % self.waves[link])
-        return joint + [self.conduits[each] for each in along.conduit_links if each in self.conduits]
+        return joint + [
+            self.conduits[each] for each in along.conduit_links if each in self.conduits
+        ]
 
 
 def classes_of(

@@ -151,7 +151,7 @@ def _places(
     """Yield the sites with ranks and without, and note the errors of others."""
     for table in root.tables("site", MOST_SITES):
         with complaints.noted():
-            if table.content.get("nodes") in (0, []) and "node" not in table.content:
+            if table.content.get("nodes") == 0 and "node" not in table.content:
                 yield _waypoint(table)
             else:
                 yield _site(table, defaults, read)
