@@ -70,11 +70,12 @@ def list_(wide: bool) -> None:
 )
 @WIDE
 def show(name: str, sources: bool, wide: bool) -> None:
-    """Show the links of a topology: one-way delay, RTT, rate and BDP of each.
+    """Show the graph of a topology and its links: one-way delay, RTT, rate and BDP of each.
 
-    Of a preset of links, show every figure and its source.
+    Paths over several trunks come after them. Of a preset of links, show every figure and its source.
     """
-    from emul.report.topologies import topology_sheet
+    from emul.report.graph_picture import graph_lines
+    from emul.report.topologies import path_lines, topology_sheet
     from emul.topology import link_preset_names, load_document, preset_table
 
     if name in link_preset_names():
@@ -83,7 +84,11 @@ def show(name: str, sources: bool, wide: bool) -> None:
     document = load_document(name)
     heading, table = topology_sheet(document.topology)
     say_fitted(heading, None if wide else terminal_width())
+    for line in graph_lines(document.topology):
+        say(line)
     print_table(table, wide=wide)
+    for line in path_lines(document.topology):
+        say(line)
     if sources:
         _show_links(document.tables)
     else:

@@ -45,9 +45,7 @@ def test_passing_a_site_costs_its_transit_and_neither_its_nics_nor_its_uplink():
 
 def test_a_place_without_ranks_is_passed_like_a_site():
     trunks = (Trunk(("a", "w"), Link(1e9, MS)), Trunk(("w", "c"), Link(2e9, MS)))
-    chain = Topology(
-        "graph", (site("a"), site("c")), trunks, waypoints=(Waypoint("w", 0.25 * MS),)
-    )
+    chain = Topology("graph", (site("a"), site("c")), trunks, waypoints=(Waypoint("w", 0.25 * MS),))
     assert arrivals_ps(chain, [(0, 1, 10**6)]) == [3_250_000_000]
 
 

@@ -260,6 +260,7 @@ class _Lines:
         )
         now: dict[str, State] = {}
         rows: list[Moment] = []
+        alike: dict[tuple[tuple[object, ...], ...], State] = {}
         link, until_ps = network.links[path], self.span[2]
         for at, name, i in moments:
             if rows and rows[-1][0] > until_ps and at > rows[-1][0]:
@@ -267,7 +268,10 @@ class _Lines:
             now[name] = tables[name][i][1]
             if rows and rows[-1][0] == at:
                 rows.pop()
-            rows.append((at, _state_of_path(link, along, now)))
+            key = tuple((s.rate_factor, s.extra_delay_s, s.loss, s.up) for s in now.values())
+            if key not in alike:
+                alike[key] = _state_of_path(link, along, now)
+            rows.append((at, alike[key]))
         return rows
 
 
