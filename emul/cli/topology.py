@@ -72,7 +72,8 @@ def list_(wide: bool) -> None:
 def show(name: str, sources: bool, wide: bool) -> None:
     """Show the graph of a topology and its links: one-way delay, RTT, rate and BDP of each.
 
-    Paths over several trunks come after them. Of a preset of links, show every figure and its source.
+    Paths over several trunks come after them. Of a preset of links, show every figure and its
+    source.
     """
     from emul.report.graph_picture import graph_lines
     from emul.report.topologies import path_lines, topology_sheet

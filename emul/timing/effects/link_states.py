@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -36,6 +37,10 @@ MOST_LINES = 64
 """Trunks whose states are kept: operations of a program look at them again and again."""
 MOST_LIMITS = 1 << 12
 """Kept of the last links and states: operations of a program see the same again and again."""
+
+
+Moment = tuple[int, State]
+"""A state, and the picosecond at which it begins."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,62 +100,29 @@ def link_states_of(
     ``at_ps`` counts from ``start_s`` on the line of the links' own time. Looked at is what holds
     before ``from_ps``, or at 0, and all that changes up to ``until_s``; both count from ``at_ps``.
     """
-    changing, classes, first_class, last_class = [], 0, [], []
-    for path in shared:
-        along = network.site_path(path)
-        if any(part.changes.any for part in along.parts):
-            changing.append(path)
-            first_class.append(classes)
-            last_class.append(classes + along.waves)
-        classes += along.waves
-    joint = JointLinks.of(network, shared)
-    trunks = {
-        link: network.trunk_links[link][0]
-        for link in joint.first_wave
-        if network.trunk_links[link][0].changes.any
-    }
     until_ps = round(until_s * PS_PER_S)
     found = _Lines(seed, start_s, at_ps, from_ps, until_ps)
-    tables = [found.of_path(network, path) for path in changing]
-    tables += [found.of_part(trunk) for trunk in trunks.values()]
-    lasts = [states[-1][0] <= until_ps for states in tables]
-    links = [network.links[path] for path in changing]
-    tcp = [link.transport.recovery in TCP for link in links] + [False] * len(trunks)
-    timers = [
-        (link.transport.rto_s or TCP_LEAST_TIMER_S) if is_tcp else link.transport.rto_s
-        for link, is_tcp in zip(links, tcp, strict=False)
-    ]
-    senders = [network.topology.sites[network.sites_of_path(path)[0]] for path in changing]
-    ports = [site.link.available_bytes_per_s for site in senders]
-    columns = [
-        _columns(link, waves, port, states, lasts=last)
-        for link, waves, port, states, last in zip(
-            [*links, *(trunk.link for trunk in trunks.values())],
-            [*(network.site_path(path).waves for path in changing), *map(joint.waves.get, trunks)],
-            [*ports, *(trunk.link.available_bytes_per_s for trunk in trunks.values())],
-            tables,
-            lasts,
-            strict=True,
-        )
-    ]
-    for path, column in zip(changing, columns, strict=False):
-        if network.site_path(path).links[0] in joint.first_wave:
+    ways = list(_changing_ways(network, shared, found))
+    joint = JointLinks.of(network, shared if ways else [])
+    trunks = list(_changing_trunks(network, joint, found))
+    lasts = [each.moments[-1][0] <= until_ps for each in (*ways, *trunks)]
+    columns = []
+    for each, last in zip((*ways, *trunks), lasts, strict=True):
+        column = _columns(each.link, each.waves, each.port_bytes_per_s, each.moments, lasts=last)
+        if each.path >= 0 and network.site_path(each.path).links[0] in joint.first_wave:
             column["wave_rate"] = [math.inf] * len(column["wave_rate"])
-    none = [0] * len(changing)
-    first_joint = [joint.first_wave[link] for link in trunks]
+        columns.append(column)
+    every = [*ways, *trunks]
     return LinkStates(
-        path=np.array(changing, dtype=np.int64),
-        first_class=np.array([*first_class, *[0] * len(trunks)], dtype=np.int64),
-        last_class=np.array([*last_class, *[0] * len(trunks)], dtype=np.int64),
-        first_joint=np.array([*none, *first_joint], dtype=np.int64),
-        last_joint=np.array(
-            [*none, *(joint.first_wave[link] + joint.waves[link] for link in trunks)],
-            dtype=np.int64,
-        ),
-        first_state=np.cumsum([0, *map(len, tables)], dtype=np.int64),
-        timer_ps=_padded([round(timer * PS_PER_S) for timer in timers], len(tables)),
-        retries=_padded([link.transport.retries for link in links], len(tables)),
-        doubling=np.array(tcp, dtype=np.uint8),
+        path=_whole(each.path for each in ways),
+        first_class=_whole(each.classes.start for each in every),
+        last_class=_whole(each.classes.stop for each in every),
+        first_joint=_whole(each.joint.start for each in every),
+        last_joint=_whole(each.joint.stop for each in every),
+        first_state=np.cumsum([0, *(len(each.moments) for each in every)], dtype=np.int64),
+        timer_ps=_whole(round(_timer_s(each.link) * PS_PER_S) for each in every),
+        retries=_whole(each.link.transport.retries for each in every),
+        doubling=np.array([each.link.transport.recovery in TCP for each in every], dtype=np.uint8),
         from_ps=_stacked(columns, "from_ps", np.int64),
         wave_rate=_stacked(columns, "wave_rate", np.float64),
         cap=_stacked(columns, "cap", np.float64),
@@ -166,13 +138,51 @@ def link_states_of(
     )
 
 
-def _padded(numbers: list[int], size: int) -> Int64Array:
-    """Return the numbers of ways, and 0 for each joint trunk behind them."""
-    return np.array([*numbers, *[0] * (size - len(numbers))], dtype=np.int64)
+def _timer_s(link: Link) -> float:
+    """Return the seconds after which lost bytes are sent again; 0 for at once."""
+    transport = link.transport
+    return transport.rto_s or (TCP_LEAST_TIMER_S if transport.recovery in TCP else 0.0)
 
 
-Moment = tuple[int, State]
-"""A state, and the picosecond at which it begins."""
+def _whole(numbers: Iterable[int]) -> Int64Array:
+    return np.array([*numbers], dtype=np.int64)
+
+
+NOTHING = range(0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Changing:
+    """A way that changes, with its ``classes``; or a joint trunk, with its ``joint`` links."""
+
+    link: Link
+    waves: int
+    port_bytes_per_s: float
+    moments: list[Moment]
+    path: int = -1
+    classes: range = NOTHING
+    joint: range = NOTHING
+
+
+def _changing_ways(network: Network, shared: list[int], found: _Lines) -> Iterator[_Changing]:
+    first = 0
+    for path in shared:
+        along, link = network.site_path(path), network.links[path]
+        last = first + along.waves
+        if any(part.changes.any for part in along.parts):
+            sender = network.topology.sites[network.sites_of_path(path)[0]]
+            port, moments = sender.link.available_bytes_per_s, found.of_path(network, path)
+            yield _Changing(link, along.waves, port, moments, path, range(first, last))
+        first = last
+
+
+def _changing_trunks(network: Network, joint: JointLinks, found: _Lines) -> Iterator[_Changing]:
+    for number, first in joint.first_wave.items():
+        trunk, _ = network.trunk_links[number]
+        if trunk.changes.any:
+            waves, moments = joint.waves[number], found.of_part(trunk)
+            rate = trunk.link.available_bytes_per_s
+            yield _Changing(trunk.link, waves, rate, moments, joint=range(first, first + waves))
 
 
 class _Line:
