@@ -39,7 +39,9 @@ def graph_lines(topology: Topology) -> list[str]:
     for name, (column, row) in zip(names, cells, strict=True):
         first = min(max(0, column - len(name) // 2), WIDTH - len(name))
         drawn[row][first : first + len(name)] = name
-    return [line.rstrip() for line in map("".join, drawn)]
+    lines = [line.rstrip() for line in map("".join, drawn)]
+    told = [at for at, line in enumerate(lines) if line]
+    return lines[told[0] : told[-1] + 1]
 
 
 def _shortened(name: str) -> str:
