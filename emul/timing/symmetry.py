@@ -330,8 +330,8 @@ class Assumed:
 
 def drawn_once(transfers: Transfers | Program, network: Network) -> Assumed:
     """Return how draws are made for the ``transfers`` of an excerpt on its ``network``."""
-    waves = any(trunk.link.waves > 1 for trunk in network.topology.trunks)
-    if not waves and not any(map(can_be_late, network.links.values())):
+    several = any(trunk.link.waves > 1 for trunk in network.topology.trunks)
+    if not several and not any(map(can_be_late, network.links.values())):
         return Assumed()
     ends = np.stack([transfers.src, transfers.dst, transfers.channel])
     first = np.unique(ends, axis=1, return_index=True)[1]

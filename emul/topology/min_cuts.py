@@ -21,7 +21,7 @@ def min_cuts(places: int, edges: Sequence[Edge]) -> list[frozenset[int]]:
     (Edmonds and Karp, J. ACM 19 (1972) 248). None of more than 100 places.
 
     >>> sorted(map(sorted, min_cuts(4, [(0, 1, 2.0), (1, 2, 1.0), (2, 3, 2.0)])))
-    [[2, 3], [1, 2, 3], [3]]
+    [[1, 2, 3], [2, 3], [3]]
     """
     if places > MOST_PLACES:
         return []

@@ -277,6 +277,12 @@ class Topology:
         """The sites, and after them the waypoints."""
         return (*self.sites, *self.waypoints)
 
+    @property
+    def changes(self) -> bool:
+        """Whether any trunk or conduit changes with time."""
+        every = [trunk.changes for trunk in self.trunks]
+        return any(each.any for each in [*every, *(conduit.changes for conduit in self.conduits)])
+
     @cached_property
     def longer_paths(self) -> dict[tuple[str, str], tuple[str, ...]]:
         """The places on each path that is not one trunk, by its two sites, whose names rise.

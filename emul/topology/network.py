@@ -273,8 +273,7 @@ class Network:
         """
         pairs, links = self.crossings
         weights = np.asarray(per_pair, dtype=np.float64).ravel()[pairs]
-        carried: Float64Array = np.bincount(links, weights, len(self.link_rate))
-        return carried
+        return _sums(links, weights, len(self.link_rate))
 
     def paths_across(self, link: int) -> Int64Array:
         """Return the numbers of the paths between sites that cross ``link``."""
@@ -288,10 +287,9 @@ class Network:
         src, dst, nbytes = src[sent], dst[sent], nbytes[sent]
         size = len(self.link_rate)
         out, into = self.ports_out(src, dst), self.ports_in(src, dst)
-        carried: Float64Array = np.bincount(out, nbytes, size) + np.bincount(into, nbytes, size)
+        ports = _sums(out, nbytes, size) + _sums(into, nbytes, size)
         pair = self.site_of[src].astype(np.int64) * self.n_sites + self.site_of[dst]
-        between = np.bincount(pair, nbytes, self.n_sites**2)
-        return carried + self.crossed_by(between)
+        return ports + self.crossed_by(_sums(pair, nbytes, self.n_sites**2))
 
     def port_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Float64Array:
         """Return the bytes out of and into the node port of each rank, and its NIC: (n, 4)."""
@@ -349,6 +347,12 @@ class Network:
         rank, kind = divmod(link, PORTS_PER_RANK)
         site = sites[self.site_of[rank]].name
         return f"node links of {site}" if kind < 2 else f"NICs of {site}"
+
+
+def _sums(places: Int64Array, numbers: npt.NDArray[Any], size: int) -> Float64Array:
+    """Return the sum of the numbers at each of ``size`` places."""
+    sums: Float64Array = np.bincount(places, numbers, size).astype(np.float64)
+    return sums
 
 
 def _rates(links: list[Link]) -> Float64Array:

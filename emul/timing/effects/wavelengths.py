@@ -102,7 +102,7 @@ class JointLinks:
 
     def of_class(self, way: int, along: SitePath, wave: int) -> list[int]:
         """Return the joint links of a class of the shared ``way``, which goes ``along``."""
-        joint = self.uplinks[way].tolist()
+        joint: list[int] = self.uplinks[way].tolist()
         for link in along.links:
             if link in self.first_wave:
                 joint.append(self.first_wave[link] + wave % self.waves[link])
@@ -146,6 +146,40 @@ def classes_of(
             wave = mixed(keys, number[these]) % np.uint64(cut[i])
             of_stream[these] += wave.astype(np.int32)
     joint = JointLinks.of(network, shared, spread=spread)
+    rate, cap, term, joint_links = _of_classes(links, along, cut, streams, joint)
+    uplinks_alone = np.append(joint.rate, np.inf)[joint.uplinks].min(axis=1)
+    alone = np.array([link.available_bytes_per_s / link.waves for link in links], dtype=float)
+    rtt_s = np.array([link.rtt_s for link in links], dtype=float)
+    burst = np.array([link.others.burst_bytes / link.waves for link in links], dtype=float)
+    return (
+        Classes(
+            rate,
+            cap,
+            term,
+            np.repeat(burst, waves),
+            np.repeat(_lifted_rates(network, shared), waves),
+            np.repeat(np.minimum(alone, uplinks_alone) * rtt_s, waves),
+            joint_links,
+            joint.rate,
+            joint.burst,
+            of_stream,
+            found.alike[connection],
+        ),
+        first_stream,
+    )
+
+
+def _of_classes(
+    links: list[Link],
+    along: list[SitePath],
+    cut: list[int],
+    streams: list[int],
+    joint: JointLinks,
+) -> tuple[Float64Array, Float64Array, UInt8Array, Int32Array]:
+    """Return the rate, the cap, its term and the joint links of all classes, way by way.
+
+    ``cut``: into how many classes each way falls, ``streams``: those of a connection on it.
+    """
     rate, cap, term, joint_links = [], [], [], []
     for i, (link, parts, per) in enumerate(zip(links, cut, streams, strict=True)):
         line, limit = link.available_bytes_per_s, usual_limit(link)
@@ -154,25 +188,11 @@ def classes_of(
         cap += [limit.bytes_per_s / per] * parts
         term += [CODES[limit.term]] * parts
         joint_links += [joint.of_class(i, along[i], wave) for wave in range(parts)]
-    uplinks_alone = np.append(joint.rate, np.inf)[joint.uplinks].min(axis=1)
-    alone = np.array([link.available_bytes_per_s / link.waves for link in links], dtype=float)
-    rtt_s = np.array([link.rtt_s for link in links], dtype=float)
-    burst = np.array([link.others.burst_bytes / link.waves for link in links], dtype=float)
     return (
-        Classes(
-            np.array(rate, dtype=np.float64),
-            np.array(cap, dtype=np.float64),
-            np.array(term, dtype=np.uint8),
-            np.repeat(burst, waves),
-            np.repeat(_lifted_rates(network, shared), waves),
-            np.repeat(np.minimum(alone, uplinks_alone) * rtt_s, waves),
-            _table(joint_links),
-            joint.rate,
-            joint.burst,
-            of_stream,
-            found.alike[connection],
-        ),
-        first_stream,
+        np.array(rate, dtype=np.float64),
+        np.array(cap, dtype=np.float64),
+        np.array(term, dtype=np.uint8),
+        _table(joint_links),
     )
 
 

@@ -63,6 +63,10 @@ cdef class Fluid:
     cdef double[::1] free
     cdef int64_t[::1] waiting
     cdef uint8_t[::1] settled
+    cdef uint8_t[::1] held
+    cdef int32_t[::1] unsettled
+    cdef int64_t[::1] first_member   # of each joint link, among the classes that load it
+    cdef int32_t[::1] member
 
     cdef int64_t next_due(self) noexcept nogil
     cdef int32_t take(self, int64_t time) noexcept nogil
@@ -88,7 +92,7 @@ cdef class Fluid:
     cdef void _free_joint(self) noexcept nogil
     cdef void _add_up(self) noexcept nogil
     cdef double _own(self, int32_t of) noexcept nogil
-    cdef void _charge(self) noexcept nogil
+    cdef void _charge(self, Py_ssize_t u) noexcept nogil
     cdef void _fix(self, int32_t of, double rate) noexcept nogil
     cdef void _set_due(self, int32_t of) noexcept nogil
     cdef void _set_joint_due(self, Py_ssize_t u) noexcept nogil

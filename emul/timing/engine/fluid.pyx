@@ -84,7 +84,7 @@ cdef class Fluid:
                  "joint_used joint_since joint_part joint_lifted joint_busy queue place",
         "given": "joint_links burst joint_burst bucketed path_bytes first alike class_of "
                  "joined is_joined",
-        "made anew": "arrays heap free waiting settled",
+        "made anew": "arrays heap free waiting settled held unsettled first_member member",
     }
 
     def __init__(self, given):
@@ -137,6 +137,16 @@ cdef class Fluid:
         self.free = np.zeros(len(joint_rate))
         self.waiting = np.zeros(len(joint_rate), dtype=np.int64)
         self.settled = np.zeros(classes, dtype=np.uint8)
+        self.held = np.zeros(classes, dtype=np.uint8)
+        self.unsettled = np.zeros(len(self.joined), dtype=np.int32)
+        self._list_members(np.asarray(joint_links), len(joint_rate))
+
+    def _list_members(self, joint_links, links):
+        """List the classes of each joint link, a class as often as it loads it."""
+        of, end = np.nonzero(joint_links >= 0)
+        link = joint_links[of, end]
+        self.first_member = np.append(0, np.cumsum(np.bincount(link, minlength=links)))
+        self.member = of[np.argsort(link, kind="stable")].astype(np.int32)
 
     def save(self):
         """Return the state of all streams and classes."""
@@ -343,17 +353,19 @@ cdef class Fluid:
         self.settled[of] = True
 
     cdef void _share(self) noexcept nogil:
-        """Fill the joint links: all rates rise together, until a cap is reached or a link is full."""
-        cdef Py_ssize_t i, u, left = 0, end
+        """Fill the joint links: all rates rise together, to a cap or until a link is full."""
+        cdef Py_ssize_t i, u, left = 0, kept, end
         cdef int32_t of
         cdef double level
-        cdef bint full
         self._free_joint()
         self.waiting[:] = 0
         for i in range(self.joined.shape[0]):
             of = self.joined[i]
             self.settled[of] = self.active[of] == 0
-            left += not self.settled[of]
+            if self.settled[of]:
+                continue
+            self.unsettled[left] = of
+            left += 1
             for end in range(self.joint_links.shape[1]):
                 if self.joint_links[of, end] >= 0:
                     self.waiting[self.joint_links[of, end]] += self.load[of]
@@ -362,22 +374,26 @@ cdef class Fluid:
             for u in range(self.free.shape[0]):
                 if self.waiting[u]:
                     level = min(level, self.free[u] / self.waiting[u])
-            for i in range(self.joined.shape[0]):
-                if not self.settled[self.joined[i]]:
-                    level = min(level, self._own(self.joined[i]))
-            for i in range(self.joined.shape[0]):
-                of = self.joined[i]
-                if self.settled[of]:
-                    continue
-                full = self._own(of) <= level * (1 + TIES)
-                for end in range(self.joint_links.shape[1]):
-                    u = self.joint_links[of, end]
-                    # Marked before, so that one class does not fill a link for the next one.
-                    full = full or (u >= 0 and self.free[u] <= level * (1 + TIES) * self.waiting[u])
-                if full:
+            for i in range(left):
+                level = min(level, self._own(self.unsettled[i]))
+            # Marked before, so that one class does not fill a link for the next one.
+            for u in range(self.free.shape[0]):
+                if self.waiting[u] and self.free[u] <= level * (1 + TIES) * self.waiting[u]:
+                    for i in range(self.first_member[u], self.first_member[u + 1]):
+                        self.held[self.member[i]] = True
+            kept = 0
+            for i in range(left):
+                of = self.unsettled[i]
+                if self.held[of] or self._own(of) <= level * (1 + TIES):
                     self._fix(of, min(level, self._own(of)))
-                    left -= 1
-            self._charge()
+                else:
+                    self.unsettled[kept] = of
+                    kept += 1
+            left = kept
+            for u in range(self.free.shape[0]):
+                if self.waiting[u]:
+                    self._charge(u)
+            self.held[:] = False
         self._add_up()
 
     cdef void _free_joint(self) noexcept nogil:
@@ -398,22 +414,19 @@ cdef class Fluid:
                 if u >= 0:
                     self.joint_used[u] += self.rate[of] * self.load[of]
 
-    cdef void _charge(self) noexcept nogil:
-        """Take the rates of the settled classes from the joint links; count who still waits."""
-        cdef Py_ssize_t i, u, end
+    cdef void _charge(self, Py_ssize_t u) noexcept nogil:
+        """Take the rates of the settled classes from a joint link; count who still waits."""
+        cdef Py_ssize_t i
         cdef int32_t of
-        self._free_joint()
-        self.waiting[:] = 0
-        for i in range(self.joined.shape[0]):
-            of = self.joined[i]
-            for end in range(self.joint_links.shape[1]):
-                u = self.joint_links[of, end]
-                if u < 0:
-                    continue
-                if self.settled[of]:
-                    self.free[u] = max(0.0, self.free[u] - self.rate[of] * self.load[of])
-                else:
-                    self.waiting[u] += self.load[of]
+        cdef double free = INFINITY if self.joint_lifted[u] else self.joint_rate[u]
+        cdef int64_t waiting = 0
+        for i in range(self.first_member[u], self.first_member[u + 1]):
+            of = self.member[i]
+            if self.settled[of]:
+                free = max(0.0, free - self.rate[of] * self.load[of])
+            else:
+                waiting += self.load[of]
+        self.free[u], self.waiting[u] = free, waiting
 
     cdef void _set_due(self, int32_t of) noexcept nogil:
         """Note when the first of a class's streams will be through, or before it the bucket empty.
@@ -433,7 +446,7 @@ cdef class Fluid:
         cdef double ps = INFINITY
         if self.joint_lifted[u]:
             ps = self.joint_part[u] + until_empty(self.joint_credit[u], self.joint_rate[u],
-                                                   self.joint_used[u])
+                                                  self.joint_used[u])
         self.empties[item] = True
         self._note_due(item, self.joint_since[u], ps, True)
 
@@ -520,7 +533,7 @@ cdef class Fluid:
 
 
 def _bucketed(given, joined):
-    """Return which classes have tokens to reckon with: their own, or of any link that joins them."""
+    """Return which classes have tokens to reckon with: their own, or of any joint link."""
     own = np.asarray(given.burst) > 0
     if (np.asarray(given.joint_burst) > 0).any() or own[joined].any():
         own = own | joined

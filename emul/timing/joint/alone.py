@@ -44,7 +44,7 @@ def has_memory(network: Network, stack: Stack) -> bool:
     if whole and np.isfinite(windows_of(network)).any():
         return True
     topology = network.topology
-    if any(each.changes.any for each in (*topology.trunks, *topology.conduits)):
+    if topology.changes:
         return True
     if any(site.uplink_burst_bytes for site in topology.sites):
         return True
