@@ -1,4 +1,4 @@
-"""``emul topology list | show NAME | check FILE``."""
+"""``emul topology list | show NAME | check FILE | import FILE | export NAME OUTPUT``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emul.cli.help import Command, Group, option, options
-from emul.cli.names import SHOWN_TOPOLOGY, Recorded
+from emul.cli.names import SHOWN_TOPOLOGY, TOPOLOGY, Recorded
 from emul.cli.terminal import print_table, say, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
@@ -130,3 +130,120 @@ def check(file: Path) -> None:
         f"{len(described.trunks)} trunks"
     )
     _say_notes(document.tables)
+
+
+@topology.command(
+    "import",
+    cls=Command,
+    short_help="Make a topology file of one that others wrote.",
+    examples={
+        "a WAN, with ranks at two of its places": (
+            "emul topology import wan.graphml --ranks Berlin=16,Munich=8 --rate 100"
+        ),
+        "a machine, as NCCL dumps it": "emul topology import dump.xml --nodes 4",
+    },
+    page="howto/wan.md",
+)
+@click.argument("file", type=Recorded(".graphml", ".gml", ".yml", ".yaml", ".xml"))
+@options(
+    "Lacking in the file",
+    option("--ranks", metavar="NAME=RANKS,...", help="Places of a WAN at which ranks live."),
+    option("--rate", type=float, metavar="GBIT", help="Of trunks without one, Gbit/s each way."),
+    option("--latency", type=float, metavar="US", help="Of trunks without a delay, one way."),
+    option("--delay", metavar="NAME=UNIT", help="Attribute of edges, in us, ms, s or km."),
+    option(
+        "--route-factor",
+        type=float,
+        default=1.5,
+        show_default=True,
+        help="Glass over the line of sight.",
+    ),
+    option(
+        "--nodes",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Machines like the one of NCCL's dump.",
+    ),
+)
+@options("File", option("-o", "--output", type=click.Path(path_type=Path), help="Write it there."))
+def import_(
+    file: Path,
+    ranks: str | None,
+    rate: float | None,
+    latency: float | None,
+    delay: str | None,
+    route_factor: float,
+    nodes: int,
+    output: Path | None,
+) -> None:
+    """Make a topology file of GraphML or GML, ASTRA-sim's analytical YAML, or NCCL's topology dump.
+
+    The ending of FILE tells which. Delays come from attributes of edges or from coordinates; each
+    number has its source, and what the file lacks is asked for by name.
+    """
+    from emul.files import check_outputs, write_text
+    from emul.topology.importing import Lacking, imported_text
+
+    given = Lacking(_ranks_of_places(ranks), rate, latency, route_factor, _unit_of(delay))
+    text = imported_text(file, given, nodes=nodes)
+    if output is None:
+        for line in text.splitlines():
+            say(line)
+        return
+    check_outputs({"--output": output}, [str(file)])
+    write_text(output, text)
+    say(f"{output}: {len(text.splitlines())} lines")
+
+
+def _ranks_of_places(given: str | None) -> dict[str, int]:
+    """Return the ranks of each place by its name."""
+    found: dict[str, int] = {}
+    for text in given.split(",") if given else []:
+        name, _, number = (part.strip() for part in text.rpartition("="))
+        if not name or name in found or not number.isdecimal() or not 0 < int(number) <= 10**6:
+            raise click.UsageError(
+                f"--ranks {given}: {text!r}: needed NAME=RANKS, each name once, 1 rank or more"
+            )
+        found[name] = int(number)
+    return found
+
+
+def _unit_of(given: str | None) -> tuple[str, str] | None:
+    if given is None:
+        return None
+    name, _, unit = given.rpartition("=")
+    if not name or unit not in ("us", "ms", "s", "km"):
+        raise click.UsageError(f"--delay {given}: needed NAME=UNIT, the unit one of us, ms, s, km")
+    return name, unit
+
+
+@topology.command(
+    cls=Command,
+    short_help="Write the graph of a topology in another format.",
+    examples={"for networkx or yEd": "emul topology export three-campus campuses.graphml"},
+    page="howto/wan.md",
+)
+@click.argument("name", metavar="NAME|FILE", type=TOPOLOGY)
+@click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
+@options(
+    "Format",
+    option(
+        "--format",
+        "form",
+        type=click.Choice(["graphml"]),
+        default="graphml",
+        show_default=True,
+        help="Of OUTPUT.",
+    ),
+)
+def export(name: str, output: Path, form: str) -> None:
+    """Write places and trunks of a topology to OUTPUT: names, ranks, coordinates, rates, delays."""
+    from emul.files import check_outputs, write_text
+    from emul.topology import load
+    from emul.topology.formats.graphml_text import graphml_text
+
+    text = graphml_text(load(name))
+    check_outputs({"OUTPUT": output}, [name])
+    write_text(output, text)
+    say(f"{output}: {form}, {len(text.splitlines())} lines")
