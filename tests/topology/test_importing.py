@@ -18,7 +18,7 @@ bandwidth: [ 400.0, 50.0, 12.5 ]  # GB/s
 latency: [ 500.0, 2500.0, 1000000.0 ]  # ns
 """
 DUMP = """<system version="1"><cpu numaid="0">
-<pci><gpu dev="0" sm="90" rank="0"><nvlink target="x" count="10"/><nvlink target="y" count="8"/></gpu></pci>
+<pci><gpu dev="0" sm="90"><nvlink target="x" count="10"/><nvlink target="y" count="8"/></gpu></pci>
 <pci><gpu dev="1" sm="90" rank="1"><nvlink target="x" count="18"/></gpu></pci>
 <nic><net name="mlx5_0" speed="400000"/><net name="bond0" speed="1000"/></nic>
 </cpu></system>"""
