@@ -61,8 +61,8 @@ def test_standing_queues_and_passages_count_as_delay():
     assert path(graph("abcd", trunks), "a", "d") == "acd"
     topology = file_of(
         site("a"), site("d"), site("b", "nodes = [1]\ntransit_us = 600"), *sites("ce"),
-        trunk("a", "b"), trunk("b", "d"), trunk("a", "c"), trunk("c", "e", "latency_us = 100"),
-        trunk("e", "d", "latency_us = 400"),
+        trunk("a", "b"), trunk("b", "d"), trunk("a", "c"), trunk("c", "e", "latency_us = 600"),
+        trunk("e", "d", "latency_us = 600"),
     )  # fmt: skip
     assert path(topology, "a", "d") == "aced"
     assert topology.sites[1].transit_s == pytest.approx(600e-6)

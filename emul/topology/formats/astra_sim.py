@@ -59,13 +59,15 @@ def astra_sim_document(text: str, where: str) -> tuple[Document, list[str]]:
         document["site"].append({"name": "switch", "nodes": 0})
         pairs = [(name, "switch") for name in names]
     elif blocks[2] == "Ring":
-        pairs = list(
-            dict.fromkeys(tuple(sorted(p)) for p in zip(names, names[1:] + names[:1], strict=True))
-        )
+        pairs = list(dict.fromkeys(_rising(names[at - 1], names[at]) for at in range(sites)))
     else:
         pairs = list(combinations(names, 2))
     document["trunk"] = [{"between": list(pair)} for pair in pairs]
     return document, notes
+
+
+def _rising(a: str, b: str) -> tuple[str, str]:
+    return (a, b) if a < b else (b, a)
 
 
 def _link(rate: float, latency_ns: float, where: str) -> dict[str, Any]:
