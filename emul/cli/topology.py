@@ -144,7 +144,7 @@ def check(file: Path) -> None:
     },
     page="howto/wan.md",
 )
-@click.argument("file", type=Recorded(".graphml", ".gml", ".yml", ".yaml", ".xml"))
+@click.argument("file", type=Recorded(".graphml", ".gml", ".json", ".yml", ".yaml", ".xml"))
 @options(
     "Lacking in the file",
     option("--ranks", metavar="NAME=RANKS,...", help="Places of a WAN at which ranks live."),
@@ -177,7 +177,7 @@ def import_(
     nodes: int,
     output: Path | None,
 ) -> None:
-    """Make a topology file of GraphML or GML, ASTRA-sim's analytical YAML, or NCCL's topology dump.
+    """Make a topology file of GraphML, GML, InfraGraph, ASTRA-sim's YAML or NCCL's topology dump.
 
     The ending of FILE tells which. Delays come from attributes of edges or from coordinates; each
     number has its source, and what the file lacks is asked for by name.
@@ -231,7 +231,7 @@ def _unit_of(given: str | None) -> tuple[str, str] | None:
     option(
         "--format",
         "form",
-        type=click.Choice(["graphml"]),
+        type=click.Choice(["graphml", "infragraph"]),
         default="graphml",
         show_default=True,
         help="Of OUTPUT.",
@@ -242,8 +242,9 @@ def export(name: str, output: Path, form: str) -> None:
     from emul.files import check_outputs, write_text
     from emul.topology import load
     from emul.topology.formats.graphml_text import graphml_text
+    from emul.topology.formats.infragraph import infragraph_text
 
-    text = graphml_text(load(name))
+    text = (graphml_text if form == "graphml" else infragraph_text)(load(name))
     check_outputs({"OUTPUT": output}, [name])
     write_text(output, text)
     say(f"{output}: {form}, {len(text.splitlines())} lines")

@@ -1,4 +1,4 @@
-"""Topologies that others wrote, as topology files: GraphML, GML, ASTRA-sim, NCCL's dump."""
+"""Topologies that others wrote, as topology files: GraphML, GML, InfraGraph, ASTRA-sim, NCCL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from emul.errors import TopologyError
 from emul.reading.bounded_text import read_bytes
 from emul.topology.formats.astra_sim import astra_sim_document
+from emul.topology.formats.infragraph import infragraph_document
 from emul.topology.formats.nccl_dump import nccl_document
 from emul.topology.formats.wan_graphs import Lacking, wan_document
 from emul.topology.toml.reader import parse_document
@@ -14,7 +15,7 @@ from emul.topology.toml.writing import comment, document_lines
 
 __all__ = ["ENDINGS", "Lacking", "imported_text"]
 
-ENDINGS = (".graphml", ".gml", ".yml", ".yaml", ".xml")
+ENDINGS = (".graphml", ".gml", ".json", ".yml", ".yaml", ".xml")
 MOST_BYTES = 8 << 20
 
 
@@ -32,6 +33,11 @@ def imported_text(path: Path, lacking: Lacking, *, nodes: int = 1) -> str:
         document, notes = wan_document(content, path.name, form[1:], lacking)
     elif form == ".xml":
         document, notes = nccl_document(content, path.name, nodes)
+    elif form == ".json":
+        text, given = content.decode("utf-8", "replace"), lacking
+        document, notes = infragraph_document(
+            text, path.name, given.rate_gbit_per_s, given.latency_us
+        )
     else:
         text = content.decode("utf-8", "replace")
         document, notes = astra_sim_document(text, path.name)

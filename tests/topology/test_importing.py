@@ -1,13 +1,15 @@
 """Topologies that others wrote: the numbers of small files, worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from command import emul
 
-from emul import TopologyError
+from emul import Link, Node, TopologyError
 from emul.topology import load
 from emul.topology.formats.graphml_text import graphml_text
+from emul.topology.formats.infragraph import infragraph_text
 from emul.topology.importing import Lacking, imported_text
 from emul.topology.toml.reader import parse_document
 
@@ -124,6 +126,38 @@ def test_graphs_are_written_and_read_back(tmp_path):
         assert link.rate_bytes_per_s == pytest.approx(trunk.link.rate_bytes_per_s, rel=1e-12)
 
 
+def test_infragraph_is_written_and_read_back(tmp_path):
+    before = load("three-campus")
+    unlike = replace(before.sites[0], nodes=(*before.sites[0].nodes, Node(4, Link(1e9, 0.0), 2)))
+    before = replace(before, sites=(unlike, *before.sites[1:]))
+    text = infragraph_text(before)
+    document, written = imported(tmp_path, "campuses.json", text)
+    after = document.topology
+    assert after.ranks_by_node == before.ranks_by_node
+    assert [node.nics for node in after.sites[0].nodes] == [4, 4, 2]
+    assert [trunk.sites for trunk in after.trunks] == [trunk.sites for trunk in before.trunks]
+    for (name, link), (_, was) in zip(after.links(), before.links(), strict=True):
+        assert link.rate_bytes_per_s == pytest.approx(was.rate_bytes_per_s, rel=1e-12), name
+        assert link.latency_s == pytest.approx(was.latency_s, rel=1e-12), name
+    assert 'link north - east"' in written
+
+
+def test_infragraphs_own_library_takes_the_file():
+    infragraph = pytest.importorskip("infragraph")
+    found = infragraph.Infrastructure()
+    found.deserialize(infragraph_text(load("three-campus")))
+    assert (found.name, len(found.instances)) == ("three-campus", 6)
+
+
+def test_links_without_figures_are_asked_for(tmp_path):
+    text = infragraph_text(load("three-campus")).replace('"bandwidth"', '"colour"')
+    with pytest.raises(TopologyError, match=r"link .* has no bandwidth: needed --rate GBIT"):
+        imported(tmp_path, "c.json", text)
+    document, written = imported(tmp_path, "c.json", text, rate_gbit_per_s=8.0)
+    assert {trunk.link.rate_bytes_per_s for trunk in document.topology.trunks} == {1e9}
+    assert "assumed: --rate" in written
+
+
 def test_parallel_edges_are_one_trunk_and_an_attribute_may_have_the_delay(tmp_path):
     pytest.importorskip("networkx")
     text = """graph [ multigraph 1
@@ -152,6 +186,12 @@ def test_parallel_edges_are_one_trunk_and_an_attribute_may_have_the_delay(tmp_pa
         ("dump.xml", "<system><net speed='1'/></system>", "has no GPU"),
         ("dump.xml", "<system><gpu sm='90'/><net speed='x'/></system>", "speed='x' of <net>"),
         ("dump.xml", "<system><gpu sm='90'/><net speed='9'/></system>", "sm 90 with 0 NVLinks"),
+        ("a.json", "{", "not JSON"),
+        ("a.json", "{}", "has no instances"),
+        ("a.json", '{"instances": 3}', "instances: needed a list of tables"),
+        ("a.json", '{"instances": []}', "no host with an xpu"),
+        ("a.json", '{"instances": [{"name": "a", "device": "x"}]}', "of device 'x'"),
+        ("a.json", '{"instances": [], "edges": [1]}', "an edge without ep1"),
         ("net.csv", "", "needed a file that ends in one of .graphml"),
     ],
 )
