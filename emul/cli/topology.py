@@ -137,9 +137,7 @@ def check(file: Path) -> None:
     cls=Command,
     short_help="Make a topology file of one that others wrote.",
     examples={
-        "a WAN, with ranks at two of its places": (
-            "emul topology import wan.graphml --ranks Berlin=16,Munich=8 --rate 100"
-        ),
+        "ASTRA-sim's network, as a file": "emul topology import net.yml -o net.toml",
         "a machine, as NCCL dumps it": "emul topology import dump.xml --nodes 4",
     },
     page="howto/wan.md",
@@ -221,7 +219,10 @@ def _unit_of(given: str | None) -> tuple[str, str] | None:
 @topology.command(
     cls=Command,
     short_help="Write the graph of a topology in another format.",
-    examples={"for networkx or yEd": "emul topology export three-campus campuses.graphml"},
+    examples={
+        "for networkx or yEd": "emul topology export three-campus campuses.graphml",
+        "InfraGraph": "emul topology export three-campus campuses.json --format infragraph",
+    },
     page="howto/wan.md",
 )
 @click.argument("name", metavar="NAME|FILE", type=TOPOLOGY)

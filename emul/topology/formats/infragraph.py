@@ -193,7 +193,7 @@ class _Reader:
         return number, ranks, min(nics or ranks, ranks), link
 
     def _inside(self, host: str) -> Document:
-        """Return the link of a host's xpus that states its figures; if none does, an assumed one."""
+        """Return the link of a host's xpus that states its figures, or an assumed one."""
         device = self._device(self.instances[host])
         links = self._named(device, "links", f" of {host}")
         xpus = [each["name"] for each in device["components"] if each.get("choice") == "xpu"]
