@@ -515,7 +515,7 @@ def _stack(given: object, options: Mapping[str, str] | None, topology: Topology)
 
 def _topology(given: object) -> Topology:
     if isinstance(given, Topology):
-        return given
+        return given.along_tour
     if not isinstance(given, str | Path):
         raise ArgumentError(
             f"topology {shown(given)}: needed a name, the path of a file, or a Topology"

@@ -22,6 +22,7 @@ from emul.links.link import TCP
 from emul.plans import COLLECTIVES, algorithms_for
 from emul.reading.toml_table import TomlTable
 from emul.timing import Slicing
+from emul.topology import Conduit, Waypoint
 from emul.topology.library import link_preset_names
 from emul.topology.toml.link_tables import from_preset, link_of
 
@@ -173,6 +174,53 @@ def drawn_topology(draw):
     return Topology(f"fuzz {len(sites)}", tuple(sites), trunks)
 
 
+def drawn_graph(draw):
+    """A sparse connected graph: waypoints, shared NICs, conduits, and paths that are asked for."""
+    whole = drawn_topology(draw)
+    recovery = draw.choice(("none", "gbn", "sr", *TCP))
+    sites = [replace(site, nodes=tuple(map(with_nics(draw), site.nodes))) for site in whole.sites]
+    while len(sites) < draw.randint(2, 6):
+        sites.append(replace(sites[draw.randrange(len(sites))], name=f"more {len(sites)}"))
+    sites = [replace(site, transit_s=maybe(draw, 10 ** draw.uniform(-6, -3))) for site in sites]
+    waypoints = [Waypoint(f"w{i}", draw.choice((0.0, 1e-4))) for i in range(draw.randint(0, 2))]
+    names = [place.name for place in (*sites, *waypoints)]
+    draw.shuffle(names)
+    pairs = {(name, draw.choice(names[:at])) for at, name in enumerate(names) if at}
+    for _ in range(draw.randint(0, 3)):
+        a, b = draw.sample(names, 2)
+        pairs |= set() if (b, a) in pairs else {(a, b)}
+    conduits = tuple(
+        Conduit(f"c{i}", 10 ** draw.uniform(6, 11), drawn_outage(draw))
+        for i in range(draw.randint(0, 2))
+    )
+    held = [None, None, *(conduit.name for conduit in conduits)]
+    trunks = tuple(
+        Trunk(pair, of_one_recovery(draw, recovery), None, drawn_changes(draw), draw.choice(held))
+        for pair in sorted(pairs)
+    )
+    return Topology("graph", tuple(sites), trunks, "", tuple(waypoints), conduits)
+
+
+def with_nics(draw):
+    number = draw.choice((1, 2, 3))
+    return lambda node: replace(node, nic_of=min(number, node.ranks))
+
+
+def of_one_recovery(draw, recovery):
+    """A link that can be on a path with others of the same recovery."""
+    link = drawn_link(draw, "any", is_trunk=True)
+    transport = replace(
+        link.transport, recovery=recovery, loss=0.0 if recovery == "none" else link.transport.loss,
+        slow_start=link.transport.slow_start and recovery in TCP,
+    )  # fmt: skip
+    return replace(link, transport=transport, others=replace(link.others, burst_bytes=0.0))
+
+
+def drawn_outage(draw):
+    down = Outages(schedule=((10 ** draw.uniform(-4, 0), 1e-2),))
+    return Changes(outages=down if draw.random() < 0.2 else None)
+
+
 def drawn_algorithm(draw, collective, topology, *, uneven):
     names = algorithms_for(collective, uneven=uneven)
     if "hierarchical" in names and draw.random() < 0.25:
@@ -182,9 +230,9 @@ def drawn_algorithm(draw, collective, topology, *, uneven):
     return draw.choice(("auto", *names))
 
 
-def drawn_call(number):
+def drawn_call(number, drawn=drawn_topology):
     draw = Draw(number)
-    topology = drawn_topology(draw)
+    topology = drawn(draw)
     n, collective = topology.world_size, draw.choice(tuple(COLLECTIVES))
     stack = draw.choice(STACKS)
     nbytes = min(draw.nbytes, 1 << 24) if stack == "nccl" else draw.nbytes  # its slices are short

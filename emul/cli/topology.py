@@ -1,4 +1,4 @@
-"""``emul topology list | show NAME | check FILE``."""
+"""``emul topology list | show NAME | check FILE | import FILE | export NAME OUTPUT``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emul.cli.help import Command, Group, option, options
-from emul.cli.names import SHOWN_TOPOLOGY, Recorded
+from emul.cli.names import SHOWN_TOPOLOGY, TOPOLOGY, Recorded
 from emul.cli.terminal import print_table, say, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
@@ -70,11 +70,13 @@ def list_(wide: bool) -> None:
 )
 @WIDE
 def show(name: str, sources: bool, wide: bool) -> None:
-    """Show the links of a topology: one-way delay, RTT, rate and BDP of each.
+    """Show the graph of a topology and its links: one-way delay, RTT, rate and BDP of each.
 
-    Of a preset of links, show every figure and its source.
+    Paths over several trunks come after them. Of a preset of links, show every figure and its
+    source.
     """
-    from emul.report.topologies import topology_sheet
+    from emul.report.graph_picture import graph_lines
+    from emul.report.topologies import path_lines, topology_sheet
     from emul.topology import link_preset_names, load_document, preset_table
 
     if name in link_preset_names():
@@ -83,7 +85,11 @@ def show(name: str, sources: bool, wide: bool) -> None:
     document = load_document(name)
     heading, table = topology_sheet(document.topology)
     say_fitted(heading, None if wide else terminal_width())
+    for line in graph_lines(document.topology):
+        say(line)
     print_table(table, wide=wide)
+    for line in path_lines(document.topology):
+        say(line)
     if sources:
         _show_links(document.tables)
     else:
@@ -124,3 +130,122 @@ def check(file: Path) -> None:
         f"{len(described.trunks)} trunks"
     )
     _say_notes(document.tables)
+
+
+@topology.command(
+    "import",
+    cls=Command,
+    short_help="Make a topology file of one that others wrote.",
+    examples={
+        "ASTRA-sim's network, as a file": "emul topology import net.yml -o net.toml",
+        "a machine, as NCCL dumps it": "emul topology import dump.xml --nodes 4",
+    },
+    page="howto/wan.md",
+)
+@click.argument("file", type=Recorded(".graphml", ".gml", ".json", ".yml", ".yaml", ".xml"))
+@options(
+    "Lacking in the file",
+    option("--ranks", metavar="NAME=RANKS,...", help="Places of a WAN at which ranks live."),
+    option("--rate", type=float, metavar="GBIT", help="Of trunks without one, Gbit/s each way."),
+    option("--latency", type=float, metavar="US", help="Of trunks without a delay, one way."),
+    option("--delay", metavar="NAME=UNIT", help="Attribute of edges, in us, ms, s or km."),
+    option(
+        "--route-factor",
+        type=float,
+        default=1.5,
+        show_default=True,
+        help="Glass over the line of sight.",
+    ),
+    option(
+        "--nodes",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Machines like the one of NCCL's dump.",
+    ),
+)
+@options("File", option("-o", "--output", type=click.Path(path_type=Path), help="Write it there."))
+def import_(
+    file: Path,
+    ranks: str | None,
+    rate: float | None,
+    latency: float | None,
+    delay: str | None,
+    route_factor: float,
+    nodes: int,
+    output: Path | None,
+) -> None:
+    """Make a topology file of GraphML, GML, InfraGraph, ASTRA-sim's YAML or NCCL's topology dump.
+
+    The ending of FILE tells which. Delays come from attributes of edges or from coordinates; each
+    number has its source, and what the file lacks is asked for by name.
+    """
+    from emul.files import check_outputs, write_text
+    from emul.topology.importing import Lacking, imported_text
+
+    given = Lacking(_ranks_of_places(ranks), rate, latency, route_factor, _unit_of(delay))
+    text = imported_text(file, given, nodes=nodes)
+    if output is None:
+        for line in text.splitlines():
+            say(line)
+        return
+    check_outputs({"--output": output}, [str(file)])
+    write_text(output, text)
+    say(f"{output}: {len(text.splitlines())} lines")
+
+
+def _ranks_of_places(given: str | None) -> dict[str, int]:
+    """Return the ranks of each place by its name."""
+    found: dict[str, int] = {}
+    for text in given.split(",") if given else []:
+        name, _, number = (part.strip() for part in text.rpartition("="))
+        if not name or name in found or not number.isdecimal() or not 0 < int(number) <= 10**6:
+            raise click.UsageError(
+                f"--ranks {given}: {text!r}: needed NAME=RANKS, each name once, 1 rank or more"
+            )
+        found[name] = int(number)
+    return found
+
+
+def _unit_of(given: str | None) -> tuple[str, str] | None:
+    if given is None:
+        return None
+    name, _, unit = given.rpartition("=")
+    if not name or unit not in ("us", "ms", "s", "km"):
+        raise click.UsageError(f"--delay {given}: needed NAME=UNIT, the unit one of us, ms, s, km")
+    return name, unit
+
+
+@topology.command(
+    cls=Command,
+    short_help="Write the graph of a topology in another format.",
+    examples={
+        "for networkx or yEd": "emul topology export three-campus campuses.graphml",
+        "InfraGraph": "emul topology export three-campus campuses.json --format infragraph",
+    },
+    page="howto/wan.md",
+)
+@click.argument("name", metavar="NAME|FILE", type=TOPOLOGY)
+@click.argument("output", metavar="OUTPUT", type=click.Path(path_type=Path))
+@options(
+    "Format",
+    option(
+        "--format",
+        "form",
+        type=click.Choice(["graphml", "infragraph"]),
+        default="graphml",
+        show_default=True,
+        help="Of OUTPUT.",
+    ),
+)
+def export(name: str, output: Path, form: str) -> None:
+    """Write places and trunks of a topology to OUTPUT: names, ranks, coordinates, rates, delays."""
+    from emul.files import check_outputs, write_text
+    from emul.topology import load
+    from emul.topology.formats.graphml_text import graphml_text
+    from emul.topology.formats.infragraph import infragraph_text
+
+    text = (graphml_text if form == "graphml" else infragraph_text)(load(name))
+    check_outputs({"OUTPUT": output}, [name])
+    write_text(output, text)
+    say(f"{output}: {form}, {len(text.splitlines())} lines")

@@ -51,11 +51,11 @@ class Way(Protocol):
 
 
 class Places(Protocol):
-    """Sites and the trunks between them, as a Topology has them."""
+    """Places and the trunks between them, as a Topology has them."""
 
     @property
-    def sites(self) -> Sequence[Place]:
-        """The sites."""
+    def places(self) -> Sequence[Place]:
+        """The sites, and the waypoints."""
 
     @property
     def trunks(self) -> Sequence[Way]:
@@ -95,7 +95,7 @@ def positions_of(topology: Places) -> Positions:
     scaling, W. S. Torgerson, Psychometrika 17 (1952) 401). Where not all lengths are known, where
     no plane has them, or where sites would hide one another, they lie on a circle.
     """
-    n = len(topology.sites)
+    n = len(topology.places)
     if n == 1:
         return Positions(np.zeros((1, 2)), NO_DISTANCES, is_true=False)
     coordinates = _coordinates(topology)
@@ -117,7 +117,7 @@ def positions_of(topology: Places) -> Positions:
 
 def _coordinates(topology: Places) -> Float64Array | None:
     """Return the coordinates on a plane that is true near their middle; None if one is missing."""
-    given = [(site.longitude_deg, site.latitude_deg) for site in topology.sites]
+    given = [(site.longitude_deg, site.latitude_deg) for site in topology.places]
     if any(value is None for pair in given for value in pair):
         return None
     degrees = np.array(given, dtype=np.float64)
@@ -128,14 +128,21 @@ def _coordinates(topology: Places) -> Float64Array | None:
 
 
 def _distances_km(topology: Places) -> Float64Array | None:
-    """Return the distance of each pair of sites, None where one is not known."""
-    index = {site.name: number for number, site in enumerate(topology.sites)}
-    found = np.zeros((len(index), len(index)))
+    """Return the distance of each pair of places, None where one is not known.
+
+    Two that no trunk joins are as far apart as the shortest way over trunks.
+    """
+    index = {place.name: number for number, place in enumerate(topology.places)}
+    found = np.full((len(index), len(index)), np.inf)
+    np.fill_diagonal(found, 0.0)
     for trunk in topology.trunks:
         if not trunk.km:
             return None
         a, b = (index[name] for name in trunk.sites)
         found[a, b] = found[b, a] = trunk.km
+    sparse = bool(np.isinf(found).any())
+    for via in range(len(index)) if sparse else ():
+        found = np.minimum(found, found[:, via, None] + found[via])
     return found
 
 

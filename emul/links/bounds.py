@@ -10,17 +10,28 @@ travel. Neither allows for coding or for reducers in the network (Patarasuk and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
     "Cut",
+    "Line",
     "bytes_across",
     "count_bound_s",
     "crossing_s",
     "uneven_bytes_across",
 ]
+
+
+class Line(NamedTuple):
+    """A link across a cut: bytes per second, bytes at once besides, and the seconds until the last
+    byte over it has arrived, of which it carries none."""
+
+    bytes_per_s: float
+    at_once_bytes: float
+    alpha_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,7 @@ class Cut:
     ``share`` is the part of all ranks that is inside; ``alpha_s`` the least overhead of any
     transfer across plus the least latency of any, which may be of another one; rates are the sums
     over the links out and in, and ``at_once`` the bytes that their token buckets let pass besides.
+    ``out_lines`` and ``in_lines``: the links by themselves, where each has a latency of its own.
     """
 
     share: float
@@ -39,6 +51,8 @@ class Cut:
     alpha_s: float
     out_at_once_bytes: float = 0.0
     in_at_once_bytes: float = 0.0
+    out_lines: tuple[Line, ...] = ()
+    in_lines: tuple[Line, ...] = ()
 
 
 def bytes_across(collective: str, nbytes: float, cut: Cut, world_size: int) -> tuple[float, float]:
@@ -94,7 +108,27 @@ def crossing_s(leaving: float, entering: float, cut: Cut) -> float:
         return 0.0
     out_s = max(0.0, leaving - cut.out_at_once_bytes) / cut.out_bytes_per_s
     in_s = max(0.0, entering - cut.in_at_once_bytes) / cut.in_bytes_per_s
-    return cut.alpha_s + max(out_s, in_s)
+    by_lines = (_over_s(leaving, cut.out_lines), _over_s(entering, cut.in_lines))
+    return max(cut.alpha_s + max(out_s, in_s), *by_lines)
+
+
+def _over_s(nbytes: float, lines: tuple[Line, ...]) -> float:
+    """Return the least T at which links may have carried ``nbytes``; 0 without links or bytes.
+
+    By T a link has carried at most its rate times (T - alpha), and its bytes at once, if T is not
+    before alpha.
+    """
+    if not lines or not nbytes:
+        return 0.0
+    rate, carried = 0.0, 0.0  # carried, at time 0, if all rates so far had been there since then
+    ordered = sorted(lines, key=lambda line: line.alpha_s)
+    for line, following in zip(ordered, [*ordered[1:], None], strict=True):
+        rate += line.bytes_per_s
+        carried += line.at_once_bytes - line.bytes_per_s * line.alpha_s
+        least_s = max(line.alpha_s, (nbytes - carried) / rate)
+        if following is None or least_s <= following.alpha_s:
+            return least_s
+    raise AssertionError("the last link has no other after it")
 
 
 def count_bound_s(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +12,7 @@ from emul.measured.layout import LINKS, SiteLayout
 from emul.measured.parameters import ASSUMED, TYPICAL, Parameter, rounded
 from emul.topology import Document, LinkOrigin
 from emul.topology.toml.reader import parse_document
+from emul.topology.toml.writing import comment, value_text
 
 __all__ = ["base_link", "keys_left_out", "topology_text"]
 
@@ -70,8 +70,8 @@ def topology_text(
             if (found := _of_class(base, each))
         }
     tables[link] = _calibrated(parameters, recovery)
-    lines = [*(_comment(remark) for remark in remarks), ""]
-    lines += [f"description = {_value(_description(layout, link, parameters))}", ""]
+    lines = [*(comment(remark) for remark in remarks), ""]
+    lines += [f"description = {value_text(_description(layout, link, parameters))}", ""]
     for each in LINKS:
         if each != "trunk" or len(layout.sites) > 1:
             lines += _table_lines(f"defaults.{KEYS[each]}", tables[each])
@@ -79,11 +79,6 @@ def topology_text(
     text = "\n".join(lines).rstrip() + "\n"
     parse_document(text, name="calibrated", where="the calibrated topology", folder=base_folder)
     return text
-
-
-def _comment(remark: str) -> str:
-    """Return a remark as one line of TOML, in which a comment holds no control characters."""
-    return "# " + "".join(each if each.isprintable() else " " for each in remark)
 
 
 def _description(layout: SiteLayout, link: str, parameters: Sequence[Parameter]) -> str:
@@ -139,25 +134,16 @@ def _from_base(found: LinkOrigin, base_name: str, folder: Path) -> TomlContent:
 
 def _table_lines(name: str, content: TomlContent) -> Iterator[str]:
     yield f"[{name}]"
-    yield from (f"{key} = {_value(value)}" for key, value in content.items() if key != "sources")
+    yield from (
+        f"{key} = {value_text(value)}" for key, value in content.items() if key != "sources"
+    )
     yield f"\n[{name}.sources]"
-    yield from (f"{key} = {_value(text)}" for key, text in content["sources"].items())
+    yield from (f"{key} = {value_text(text)}" for key, text in content["sources"].items())
     yield ""
 
 
 def _site_lines(layout: SiteLayout) -> Iterator[str]:
     for name, nodes in layout.sites:
-        yield f"[[site]]\nname = {_value(name)}\nnodes = {_value(list(nodes))}\n"
+        yield f"[[site]]\nname = {value_text(name)}\nnodes = {value_text(list(nodes))}\n"
     for pair in combinations([name for name, _ in layout.sites], 2):
-        yield f"[[trunk]]\nbetween = {_value(list(pair))}\n"
-
-
-def _value(value: object) -> str:
-    """Return a value as TOML; its strings are written as in JSON, but for the character DEL."""
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{key} = {_value(each)}' for key, each in value.items())} }}"
-    if isinstance(value, list):
-        return f"[{', '.join(_value(each) for each in value)}]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return json.dumps(value)
+        yield f"[[trunk]]\nbetween = {value_text(list(pair))}\n"

@@ -21,7 +21,6 @@ from emul.stacks import IDEAL, Stack
 from emul.stacks.transport import UNLIMITED, UNLIMITED_BYTES
 from emul.timing import Assumed
 from emul.topology import Network
-from emul.topology.network import PORTS_PER_RANK
 from emul.units import format_rate
 from emul.world import World
 
@@ -315,26 +314,29 @@ def _rate(network: Network, place: str) -> str:
     Some trunks give a stream less than their rate: it has one of several waves, the trunks of a
     site share an uplink, or the rate changes with time. The rate is then the largest possible.
     """
-    links = [
-        link
-        for link, rate in enumerate(network.link_rate)
-        if rate < inf and network.place(link) == place
-    ]
+    links = network.links_of(place)
     if not links:
         return ""
-    first_trunk = PORTS_PER_RANK * network.world_size
-    if links[0] >= first_trunk:
-        return _trunk_rate(network, *divmod(links[0] - first_trunk, network.n_sites))
+    if links[0] >= network.first_trunk_link:
+        return _trunk_rate(network, links)
     slowest, fastest = (float(each(network.link_rate[links])) for each in (np.min, np.max))
     if slowest == fastest:
         return format_rate(slowest)
     return f"{format_rate(slowest)} to {format_rate(fastest)}"
 
 
-def _trunk_rate(network: Network, a: int, b: int) -> str:
-    trunk, sites = network.trunks[a, b], network.topology.sites
-    rate = float(network.link_rate[network.trunk_link(a, b)])
-    if not (trunk.link.waves > 1 or trunk.changes.any or sites[a].limited or sites[b].limited):
+def _trunk_rate(network: Network, links: list[int]) -> str:
+    """Return the rate of a trunk, or of the slowest one of a path."""
+    slowest = min(links, key=lambda link: network.link_rate[link])
+    trunk = network.trunk_links[slowest][0]
+    ends = network.trunk_links[links[0]][1][0], network.trunk_links[links[-1]][1][1]
+    site = {each.name: each for each in network.topology.sites}
+    joint = [
+        site[ends[0]].uplink_bytes_per_s if ends[0] in site else inf,
+        site[ends[1]].into_bytes_per_s if ends[1] in site else inf,
+    ]
+    rate = float(network.link_rate[slowest])
+    limited = any(site[end].limited for end in ends if end in site)
+    if not (trunk.link.waves > 1 or trunk.changes.any or limited):
         return format_rate(rate)
-    most = rate * trunk.changes.best_rate_factor
-    return f"up to {format_rate(min(most, sites[a].uplink_bytes_per_s, sites[b].into_bytes_per_s))}"
+    return f"up to {format_rate(min(rate * trunk.changes.best_rate_factor, *joint))}"

@@ -179,8 +179,10 @@ def _slowest_trunk_gb_per_s(world: World, prediction: Prediction) -> float | Non
     trunk = world.topology.slowest_trunk
     if trunk is None or not prediction.timeline.total_ps:
         return None
-    names = [site.name for site in world.topology.sites]
-    a, b = (names.index(name) for name in trunk.sites)
-    carried = prediction.timeline.trunk_bytes
-    busier = max(int(carried[a, b]), int(carried[b, a]))
+    network = prediction.timeline.network
+    carried = network.crossed_by(prediction.timeline.trunk_bytes)
+    links = [
+        link for link, (_, ends) in network.trunk_links.items() if set(ends) == set(trunk.sites)
+    ]
+    busier = max(int(carried[link]) for link in links)
     return busier * prediction.part_sent * PS_PER_S / prediction.timeline.total_ps / 1e9

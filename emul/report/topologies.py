@@ -7,15 +7,16 @@ from math import inf
 
 from emul.links import Link
 from emul.report.text_table import Cell, TextTable
-from emul.topology import Figure, LinkOrigin, Topology, figures_of
+from emul.topology import Figure, LinkOrigin, Network, Site, Topology, figures_of
 from emul.topology.model import TRUNK
-from emul.units import counted, format_bytes, format_rate, format_time
+from emul.units import PS_PER_S, counted, format_bytes, format_rate, format_time
 
 __all__ = [
     "figure_value",
     "link_figures",
     "link_list",
     "link_sheets",
+    "path_lines",
     "topology_list",
     "topology_sheet",
 ]
@@ -32,10 +33,7 @@ def topology_list(topologies: Iterable[Topology]) -> TextTable:
 
 def topology_sheet(topology: Topology) -> tuple[list[str], TextTable]:
     """Return the lines above the table of the links of ``topology``, and the table."""
-    sites = ", ".join(
-        f"{site.name} {counted(site.ranks, 'rank')} on {counted(len(site.nodes), 'node')}"
-        for site in topology.sites
-    )
+    sites = ", ".join([*map(_place, topology.sites), *_without_ranks(topology)])
     heading = [f"{topology.name}: {topology.description or 'no description'}", sites]
     links = _equal_links(topology)
     columns = ["km", "one-way delay", "RTT", "rate", "overhead", "BDP"]
@@ -51,7 +49,50 @@ def topology_sheet(topology: Topology) -> tuple[list[str], TextTable]:
         if site.uplink_bytes_per_s < inf:
             rate = _rate(site.uplink_bytes_per_s)
             table.row(f"uplink of {site.name}", "", "", "", rate, "", "", *[""] * with_left)
+    for conduit in topology.conduits:
+        if conduit.rate_bytes_per_s < inf:
+            held = [trunk.name for trunk in topology.trunks if trunk.conduit == conduit.name]
+            name, rate = (
+                f"conduit {conduit.name} of {_joined(held)}",
+                _rate(conduit.rate_bytes_per_s),
+            )
+            table.row(name, "", "", "", rate, "", "", *[""] * with_left)
     return heading, table
+
+
+def _place(site: Site) -> str:
+    nics = "" if site.nics == site.ranks else f" with {counted(site.nics, 'NIC')}"
+    return f"{site.name} {counted(site.ranks, 'rank')} on {counted(len(site.nodes), 'node')}{nics}"
+
+
+def _without_ranks(topology: Topology) -> Iterator[str]:
+    yield from (f"{place.name} without ranks" for place in topology.waypoints)
+
+
+MOST_PATHS = 12
+"""Over several trunks, that are told one by one."""
+
+
+def path_lines(topology: Topology) -> Iterator[str]:
+    """Yield the paths over several trunks: those that the file asks for, then the quickest ones."""
+    longer = topology.longer_paths
+    asked = {tuple(sorted(path.sites)) for path in topology.paths_via}
+    if not longer:
+        return
+    network = Network.of(topology)
+    number = {site.name: at for at, site in enumerate(topology.sites)}
+    ordered = sorted(longer, key=lambda pair: (pair not in asked, pair))
+    for pair in ordered[:MOST_PATHS]:
+        a, b = (number[name] for name in pair)
+        path = network.first_trunk_path + a * network.n_sites + b
+        link, latency_s = network.links[path], int(network.path_latency_ps[path]) / PS_PER_S
+        why = ", as the file says" if pair in asked else ""
+        yield (
+            f"path {' - '.join(longer[pair])}: {format_time(latency_s)} one way, "
+            f"{format_rate(link.rate_bytes_per_s)}{why}"
+        )
+    if len(longer) > MOST_PATHS:
+        yield f"and {counted(len(longer) - MOST_PATHS, 'path')} more over several trunks"
 
 
 def _equal_links(topology: Topology) -> list[tuple[str, float | None, Link]]:

@@ -134,13 +134,17 @@ def _that_bind(now: Prediction) -> list[list[Pair]]:
     """
     network, place = now.timeline.network, now.critical_path.binding_place
     uses: dict[Pair, float] = {}
-    binding = None
-    for each in trunk_uses(now):
-        sites = network.trunks[each.sender, each.receiver].sites
+    found = {each.place: each for each in trunk_uses(now)}
+    sites_of = {
+        network.place(link): trunk.sites for link, (trunk, _) in network.trunk_links.items()
+    }
+    for name, each in found.items():
+        sites = sites_of[name]
         uses[sites] = max(each.use, uses.get(sites, 0.0))
-        binding = sites if each.place == place else binding
-    if binding is None:
+    on_it = [name for name in map(network.place, network.links_of(place)) if name in sites_of]
+    if not on_it:
         return []
+    binding = sites_of[max(on_it, key=lambda name: found[name].use)]
     as_busy = [sites for sites, use in uses.items() if use >= AS_BUSY * uses[binding]]
     several = 1 < len(as_busy) < len(uses)
     return [[binding], as_busy] if several else [[binding]]

@@ -174,7 +174,7 @@ class Planner:
         self.bounded, self._part = bounded, PART_FOR_COMPARISON if bounded else 1
         self.made = 0
         """The number of requests that were prepared anew."""
-        self.changes = any(trunk.changes.any for trunk in topology.trunks)
+        self.changes = topology.changes
         """Whether a prediction depends on its moment."""
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
         self._program = lru_cache(maxsize=32)(self._program_anew)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emul.runtime.prediction import Prediction
-from emul.topology import Network
 from emul.units import PS_PER_S
 
 __all__ = ["TrunkUse", "trunk_uses"]
@@ -15,9 +14,9 @@ __all__ = ["TrunkUse", "trunk_uses"]
 class TrunkUse:
     """One direction of a trunk, from the site number ``sender`` to ``receiver``.
 
-    ``place`` is its name in reports; ``nbytes`` goes over it in all; ``rate_bytes_per_s`` is the
-    rate that others leave of it; ``use`` is the part of that rate that is taken over the time of
-    the collective, 0 where nothing takes any time.
+    Waypoints are numbered after the sites. ``place`` is its name in reports; ``nbytes`` goes over
+    it in all; ``rate_bytes_per_s`` is the rate that others leave of it; ``use`` is the part of that
+    rate that is taken over the time of the collective, 0 where nothing takes any time.
     """
 
     sender: int
@@ -29,23 +28,22 @@ class TrunkUse:
 
 
 def trunk_uses(prediction: Prediction) -> list[TrunkUse]:
-    """Return both directions of each trunk, by sender and receiver."""
-    carried, network = prediction.timeline.trunk_bytes, prediction.timeline.network
-    return [
+    """Return both directions of each trunk, by the numbers of its ends."""
+    network = prediction.timeline.network
+    carried = network.crossed_by(prediction.timeline.trunk_bytes)
+    number = {place.name: at for at, place in enumerate(network.topology.places)}
+    uses = [
         TrunkUse(
-            a,
-            b,
-            network.place(network.trunk_link(a, b)),
-            round(int(carried[a, b]) * prediction.part_sent),
-            _rate(network, a, b),
-            _use(prediction, int(carried[a, b]), _rate(network, a, b)),
+            number[ends[0]],
+            number[ends[1]],
+            network.place(link),
+            round(int(carried[link]) * prediction.part_sent),
+            float(network.link_rate[link]),
+            _use(prediction, int(carried[link]), float(network.link_rate[link])),
         )
-        for a, b in sorted(network.trunks)
+        for link, (_, ends) in network.trunk_links.items()
     ]
-
-
-def _rate(network: Network, a: int, b: int) -> float:
-    return float(network.link_rate[network.trunk_link(a, b)])
+    return sorted(uses, key=lambda use: (use.sender, use.receiver))
 
 
 def _use(prediction: Prediction, nbytes: int, rate_bytes_per_s: float) -> float:

@@ -88,7 +88,7 @@ class AxisTimer:
             if group is None:
                 return None
             done_ps[ranks] = group.done_ps + first_ps
-            use.take(ranks, group.use, first_ps)
+            use.take(network, ranks, group.use, first_ps)
         return self._only(done_ps, use, starts_ps)
 
     def _group(self, of: AlongAxis, site: int, starts_ps: Int64Array) -> _Group | None:

@@ -385,6 +385,8 @@ class Walk:
         return int(self.timeline.src[transfer]), int(self.timeline.dst[transfer])
 
     def _main_place(self, transfer: int) -> str:
-        """Return the trunk of a route between sites, else the ports it leaves by."""
-        route = self.network.route(*self._ends(transfer))
-        return self.network.place(route[1] if len(route) > 2 else route[0])
+        """Return the trunk or path between sites, else the ports by which it leaves."""
+        path = self.network.path(*self._ends(transfer))
+        if path >= self.network.first_trunk_path:
+            return self.network.path_place(path)
+        return self.network.place(self._port(transfer, PORT))

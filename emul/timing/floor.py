@@ -17,8 +17,7 @@ def busiest_link_ps(program: Program, network: Network) -> int:
     """
     carried = network.link_bytes(program.src, program.dst, program.nbytes)
     rate = network.link_rate.copy()
-    for (a, b), trunk in network.trunks.items():
-        link = network.trunk_link(a, b)
+    for link, (trunk, _) in network.trunk_links.items():
         rate[link] *= trunk.changes.best_rate_factor
         carried[link] -= trunk.link.others.burst_bytes
     return max(0, int(float((carried / rate).max(initial=0.0)) * PS_PER_S))

@@ -14,7 +14,6 @@ from emul.timing.engine.rounds import total_of_rounds
 from emul.timing.protocol import windows_of, with_hop_overheads
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
-from emul.topology.network import PORTS_PER_RANK
 from emul.units import PS_PER_S
 
 __all__ = ["RingConnections", "generated_total_ps"]
@@ -62,8 +61,8 @@ class RingConnections:
         ``nbytes`` (channels, n): of the block of the rank at each position, on each channel.
         """
         channels, n = nbytes.shape
-        paths, far = network.paths(step.src, step.dst), 2 * ~_near(network, step.src, step.dst)
-        ports = PORTS_PER_RANK * step.src + far, PORTS_PER_RANK * step.dst + 1 + far
+        paths = network.paths(step.src, step.dst)
+        ports = network.ports_out(step.src, step.dst), network.ports_in(step.src, step.dst)
         connection = table.connection
         piped = connection >= 0
         rate = np.append(table.rate, np.inf)[connection]
@@ -89,7 +88,9 @@ class RingConnections:
             into_at=places[1],
             pipe_at=places[2],
             occupied=occupied,
-            spans=_spans(piped | (channels > 1), places, numbers if even else None),
+            spans=_spans(
+                piped | (channels > 1) | network.shares_nics, places, numbers if even else None
+            ),
         )
 
 
@@ -173,11 +174,6 @@ def _first_step(rounds: Rounds, nbytes: Int64Array, stack: Stack) -> Transfers:
         origin=None,
         growth=nothing,
     )
-
-
-def _near(network: Network, src: Int32Array, dst: Int32Array) -> BoolArray:
-    near: BoolArray = network.node_of[src] == network.node_of[dst]
-    return near
 
 
 def _numbered(ports: Int64Array) -> Int32Array:

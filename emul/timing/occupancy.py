@@ -10,7 +10,6 @@ from emul.arrays import BoolArray, Int64Array
 from emul.errors import ArgumentError
 from emul.timing.traced.crossings import CONNECTION, PORT, RECEIVER, Lines, held_until_ps
 from emul.timing.transfer_times import TransferTimes
-from emul.topology.network import PORTS_PER_RANK
 
 __all__ = [
     "BusyLink",
@@ -49,20 +48,20 @@ def check_all_rounds(timeline: TransferTimes) -> None:
 def busiest_of(timeline: TransferTimes, place: str) -> list[int]:
     """Return the links of ``place`` to look at, as Network numbers them; none for a host.
 
-    Of a trunk these are its two directions, the one of that name first; of ports, the two of the
-    rank that sends and receives most there.
+    Of a trunk these are its two directions, the one of that name first; so they are of a path over
+    several trunks, of the one that is busy longest; of ports, the two of the rank that sends and
+    receives most there.
     """
     network = timeline.network
-    for a, b in network.trunks:
-        if network.place(network.trunk_link(a, b)) == place:
-            return [network.trunk_link(a, b), network.trunk_link(b, a)]
-    ports = PORTS_PER_RANK * network.world_size
-    pairs = [link for link in range(0, ports, 2) if network.place(link) == place]
-    if not pairs:
+    links = network.links_of(place)
+    if not links:
         return []
     carried = network.link_bytes(timeline.src, timeline.dst, timeline.nbytes)
-    busiest = max(pairs, key=lambda link: carried[link] + carried[link + 1])
-    return [busiest, busiest + 1]
+    if links[0] >= network.first_trunk_link:
+        busiest = max(links, key=lambda link: carried[link] / network.link_rate[link])
+        return [busiest, busiest ^ 1]
+    busiest = max(links[::2], key=lambda link: carried[link] + carried[link ^ 1])
+    return [busiest, busiest ^ 1]
 
 
 def busy_links(timeline: TransferTimes, most: int) -> tuple[list[BusyLink], int]:
@@ -74,7 +73,7 @@ def busy_links(timeline: TransferTimes, most: int) -> tuple[list[BusyLink], int]
     network = timeline.network
     carried = network.link_bytes(timeline.src, timeline.dst, timeline.nbytes)
     used = np.flatnonzero(carried > 0)
-    first_trunk = PORTS_PER_RANK * network.world_size
+    first_trunk = network.first_trunk_link
     # Longest in use first, trunks before ports; then shown in the order of the network.
     busy_s = carried[used] / network.link_rate[used]
     chosen = used[np.lexsort((-busy_s, used < first_trunk))][:most]
@@ -103,9 +102,9 @@ def busy_intervals(timeline: TransferTimes, link: int) -> Int64Array:
 def _crossing(timeline: TransferTimes, link: int) -> tuple[BoolArray, int]:
     """Return which transfers cross ``link``, and the hop that it is on their way."""
     network, src, dst = timeline.network, timeline.src, timeline.dst
-    ports = PORTS_PER_RANK * network.world_size
-    if link >= ports:
-        there, hop = network.paths(src, dst) == network.first_trunk_path + link - ports, CONNECTION
+    if link >= network.first_trunk_link:
+        across = network.paths_across(link)
+        there, hop = np.isin(network.paths(src, dst), across), CONNECTION
     elif link % 2:
         there, hop = network.ports_in(src, dst) == link, RECEIVER
     else:

@@ -331,7 +331,8 @@ class Assumed:
 
 def drawn_once(transfers: Transfers | Program, network: Network) -> Assumed:
     """Return how draws are made for the ``transfers`` of an excerpt on its ``network``."""
-    if not any(link.waves > 1 or can_be_late(link) for link in network.links.values()):
+    several = any(trunk.link.waves > 1 for trunk in network.topology.trunks)
+    if not several and not any(map(can_be_late, network.links.values())):
         return Assumed()
     ends = np.stack([transfers.src, transfers.dst, transfers.channel])
     first = np.unique(ends, axis=1, return_index=True)[1]
@@ -342,8 +343,9 @@ def drawn_once(transfers: Transfers | Program, network: Network) -> Assumed:
         link, number = network.links[each], alike[path == each]
         if can_be_late(link):
             drawn = max(drawn, int(number.max()))
-        if each >= network.first_trunk_path and link.waves > 1:
-            spread.append(int(number.sum()) * link.transport.streams // link.waves)
+        waves = network.site_path(each).waves if each >= network.first_trunk_path else 1
+        if waves > 1:
+            spread.append(int(number.sum()) * link.transport.streams // waves)
     return Assumed(drawn, min(spread, default=0))
 
 
@@ -359,8 +361,11 @@ def check_alike(topology: Topology, *, strict_draws: bool) -> None:
 
     With ``strict_draws``, those are also links that draw by chance.
     """
+    for conduit in topology.conduits:
+        if conduit.changes.any:
+            raise _refusal(f"conduit {conduit.name} changes with time")
     for trunk in topology.trunks:
-        name = f"trunk {' - '.join(trunk.sites)}"
+        name = f"trunk {trunk.name}"
         if trunk.changes.any:
             raise _refusal(f"{name} changes with time")
         if trunk.link.others.burst_bytes:
@@ -374,6 +379,8 @@ def check_alike(topology: Topology, *, strict_draws: bool) -> None:
 
 
 def _check_site(site: Site, *, strict_draws: bool) -> None:
+    if any(node.nic_of is not None for node, _ in site.runs):
+        raise _refusal(f"ranks of {site.name} share NICs")
     if site.uplink_burst_bytes:
         raise _refusal(f"{site.name} has a token bucket, which serves who comes first")
     links = [site.link, *(node.link for node, _ in site.runs)]

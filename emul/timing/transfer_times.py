@@ -114,11 +114,14 @@ class TransferTimes:
         given, ones = self.transfers.multiplicity, np.ones(len(self), dtype=np.int64)
         rounds = ones if given is None else given.rounds
         ports = self.network.port_bytes(self.src, self.dst, rounds)
-        trunks = self.network.site_bytes(self.src, self.dst, self._stand_for)
-        for (a, b), trunk in self.network.trunks.items():
-            trunks[a, b] *= trunk.link.transport.streams if trunk.link.waves > 1 else 1
+        paths = self.network.site_bytes(self.src, self.dst, self._stand_for)
+        for ends, path in self.network.site_paths.items():
+            paths[ends] *= (
+                max(each.link.transport.streams for each in path.trunks) if path.waves > 1 else 1
+            )
+        trunks = self.network.crossed_by(paths)
         limited = [site.limited for site in self.network.topology.sites]
-        joint = np.append(trunks.sum(axis=0)[limited], trunks.sum(axis=1)[limited])
+        joint = np.append(paths.sum(axis=0)[limited], paths.sum(axis=1)[limited])
         return max(int(each.max(initial=0)) for each in (ports, trunks, joint))
 
     @property

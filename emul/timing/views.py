@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from emul.drawing import Bars, Element, Fact, gantt, sheet
 from emul.drawing.scales import even_ticks
 from emul.timing.occupancy import busy_links, leaves_out_rounds, united
@@ -52,13 +50,12 @@ def _facts(timeline: TransferTimes) -> list[Fact]:
         ("modelled time", format_time(timeline.total_s)),
         ("bytes between sites", format_bytes(timeline.cross_site_bytes)),
     ]
-    carried, network = timeline.trunk_bytes, timeline.network
-    busiest = np.argsort(-carried, axis=None, kind="stable")
-    used = int((carried > 0).sum())
-    for pair in busiest[: min(used, MOST_TRUNKS)].tolist():
-        a, b = divmod(pair, network.n_sites)
-        place = network.place(network.trunk_link(a, b))
-        facts.append((place, format_bytes(int(carried[a, b]))))
+    network = timeline.network
+    carried = network.crossed_by(timeline.trunk_bytes)
+    links = [link for link in network.trunk_links if carried[link]]
+    busiest, used = sorted(links, key=lambda link: -carried[link]), len(links)
+    for link in busiest[:MOST_TRUNKS]:
+        facts.append((network.place(link), format_bytes(int(carried[link]))))
     if used > MOST_TRUNKS:
         facts.append(("less on", f"{used - MOST_TRUNKS} more directions of trunks"))
     return facts

@@ -1,8 +1,8 @@
 """Where ranks live and how they are joined: the model, its files, and the presets."""
 
 from emul.topology.library import link_preset_names
-from emul.topology.model import Site, Topology, Trunk
-from emul.topology.network import Network
+from emul.topology.model import Conduit, PathVia, Site, Topology, Trunk, Waypoint
+from emul.topology.network import Network, SitePath
 from emul.topology.nodes import Node, NodeRuns
 from emul.topology.presets import (
     load,
@@ -25,15 +25,19 @@ from emul.topology.toml.reader import (
 )
 
 __all__ = [
+    "Conduit",
     "Document",
     "Figure",
     "LinkOrigin",
     "Network",
     "Node",
     "NodeRuns",
+    "PathVia",
     "Site",
+    "SitePath",
     "Topology",
     "Trunk",
+    "Waypoint",
     "figures_of",
     "link_preset_names",
     "load",

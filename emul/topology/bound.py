@@ -15,18 +15,20 @@ own.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate, combinations, product
-from math import inf
+from math import inf, prod
 
 import numpy as np
 
 from emul.arrays import Int64Array
-from emul.links import Link
+from emul.links import Changes, Link, State
 from emul.links.bounds import (
     Cut,
+    Line,
     bytes_across,
     count_bound_s,
     crossing_s,
@@ -34,7 +36,9 @@ from emul.links.bounds import (
 )
 from emul.reading.brief import brief
 from emul.topology.connection_limit import SiteConnections, connection_over
+from emul.topology.min_cuts import min_cuts
 from emul.topology.model import Node, Site, Topology, Trunk
+from emul.topology.network import SitePath, path_costs, site_paths_of
 from emul.units import PS_PER_S
 
 __all__ = ["Bounded", "lower_bound_ps"]
@@ -51,7 +55,7 @@ RateAndBurst = tuple[float, float]
 """Bytes per second that some links carry, and bytes that pass at once on top of that."""
 
 ALL_SUBSETS_UP_TO = 10
-"""Sites; with more of them, only single sites and their complements are cut off."""
+"""Places; of more of them single ones are cut off, and the parts that the least capacity joins."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +134,8 @@ def _uneven_bounds_s(
     connection: SiteConnections | None,
 ) -> Iterator[float]:
     """Yield the cut bounds of a vector form; a rank without data needs no latency."""
-    for cuts, sets in _cuts(topology, _machines(topology), root, connection):
+    paths = _paths_of(topology)
+    for cuts, sets in _cuts(topology, paths, _machines(topology), root, connection):
         for ranks in sets:
             inside = np.zeros(len(nbytes), dtype=bool)
             for each in ranks:
@@ -184,23 +189,26 @@ def _geometry(
     And the links over which to count.
     """
     n, k = topology.world_size, len(topology.sites)
+    paths = _paths_of(topology)
+    machines = _unlike_machines(topology, root)
     found = {
         (cut, _shifted_out(sets[0], root, n)): None
-        for cuts, sets in _cuts(topology, _unlike_machines(topology, root), root, connection)
+        for cuts, sets in _cuts(topology, paths, machines, root, connection)
         for cut in cuts
     }
-    rate = sum(
-        node.ranks * number * _rank_rate(topology, site, node)
-        for site in topology.sites
-        for node, number in site.runs
-    )
-    counts = [_Count(n, ((rate, 0.0),), _alpha_s(_all_paths(topology)))]
+    rate = sum(_port_rates(topology, site) for site in topology.sites)
+    counts = [_Count(n, ((rate, 0.0),), _alpha_s(_all_paths(topology, paths)))]
+    nodes = sum(len(site.nodes) for site in topology.sites)
+    beyond = [*_fabrics(topology), *(path.cost for path in paths.values())]
+    if nodes > 1:
+        nics = sum(site.nics * site.link.available_bytes_per_s for site in topology.sites)
+        counts.append(_Count(nodes, ((nics, 0.0),), _alpha_s(beyond)))
     if k > 1:
-        trunks, sites = topology.trunks, topology.sites
-        both_ways = [(2 * rate, 2 * at_once) for rate, at_once in [_over_trunks(trunks)]]
-        lines = [*both_ways, _out_of(sites), _into(sites)]
-        lines += _beyond_lines(sites, trunks, connection)
-        alpha_s = _alpha_s(map(_trunk_path_cost, trunks))
+        sites = topology.sites
+        rate, at_once = _over_trunks(topology, topology.trunks)
+        lines = [(2 * rate, 2 * at_once), _out_of(sites), _into(sites)]
+        lines += _beyond_lines(sites, list(paths.values()), connection)
+        alpha_s = _alpha_s(path.cost for path in paths.values())
         counts.append(_Count(k, tuple(_binding(lines)), alpha_s))
     return tuple(found), tuple(counts)
 
@@ -228,26 +236,84 @@ def _path_cost(link: Link) -> PathCost:
     return round(link.overhead_s * PS_PER_S) / PS_PER_S, latency_ps / PS_PER_S
 
 
-def _trunk_path_cost(trunk: Trunk) -> PathCost:
-    overhead_s, latency_s = _path_cost(trunk.link)
-    extra_s = round(trunk.changes.least_extra_delay_s * PS_PER_S) / PS_PER_S
-    return overhead_s, latency_s + extra_s
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """A path between sites: its trunks, and all of them as one ``trunk`` at its best.
+
+    ``cost``: least overhead and latency.
+    """
+
+    along: SitePath
+    trunk: Trunk
+    cost: PathCost
+
+    @classmethod
+    def of(cls, along: SitePath, topology: Topology) -> _Path:
+        """Return the path ``along`` the trunks of ``topology``."""
+        link, latency_ps, overhead_ps, _ = path_costs(along, topology)
+        extra_ps = sum(
+            round(trunk.changes.least_extra_delay_s * PS_PER_S) for trunk in along.trunks
+        )
+        cost = overhead_ps / PS_PER_S, (latency_ps / PS_PER_S) + extra_ps / PS_PER_S
+        trunk = along.trunks[0] if len(along.trunks) == 1 else _best(along, link)
+        return cls(along, trunk, cost)
 
 
-def _all_paths(topology: Topology) -> Iterator[PathCost]:
+def _best(along: SitePath, link: Link) -> Trunk:
+    """Return one trunk with the ``link`` of a path of several, each at its best."""
+    ends = (along.names[0], along.names[-1])
+    if not any(trunk.changes.any for trunk in along.trunks):
+        return Trunk(ends, link)
+    rate = min(
+        trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor for trunk in along.trunks
+    )
+    state = State(
+        rate_factor=rate / link.available_bytes_per_s,
+        extra_delay_s=sum(trunk.changes.least_extra_delay_s for trunk in along.trunks),
+        loss=1 - prod(1 - _least_loss(trunk) for trunk in along.trunks),
+    )
+    return Trunk(ends, link, changes=Changes((state,)))
+
+
+def _least_loss(trunk: Trunk) -> float:
+    usual = trunk.link.transport.loss
+    states = [state for state in trunk.changes.trace if state.up]
+    return min((usual if each.loss is None else each.loss for each in states), default=usual)
+
+
+@lru_cache(maxsize=8)
+def _paths_of(topology: Topology) -> dict[tuple[int, int], _Path]:
+    """Return the path from each site to each other, by their numbers."""
+    paths = site_paths_of(topology, 0)
+    return {ends: _Path.of(along, topology) for ends, along in paths.items()}
+
+
+def _fabrics(topology: Topology) -> Iterator[PathCost]:
+    """Yield the path between nodes of each site that has several."""
+    yield from (_path_cost(site.link) for site in topology.sites if len(site.nodes) > 1)
+
+
+def _all_paths(topology: Topology, paths: dict[tuple[int, int], _Path]) -> Iterator[PathCost]:
     """Yield every path that a transfer can take."""
     for site in topology.sites:
         yield from (_path_cost(node.link) for node, _ in site.runs if node.ranks > 1)
-        yield from [_path_cost(site.link)] if len(site.nodes) > 1 else []
-    yield from map(_trunk_path_cost, topology.trunks)
+    yield from _fabrics(topology)
+    yield from (path.cost for path in paths.values())
 
 
-def _over_trunks(trunks: Iterable[Trunk]) -> RateAndBurst:
+def _trunk_rate(trunk: Trunk) -> float:
+    """Return the rate of a trunk at its best time."""
+    return trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor
+
+
+def _over_trunks(topology: Topology, trunks: Iterable[Trunk]) -> RateAndBurst:
     """Return the rate of trunks in each direction, at their best time, and the bytes of buckets."""
     chosen = list(trunks)
-    rate = sum(
-        trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor for trunk in chosen
-    )
+    held: dict[str | None, float] = defaultdict(float)
+    for trunk in chosen:
+        held[trunk.conduit] += _trunk_rate(trunk)
+    most = {conduit.name: conduit.rate_bytes_per_s for conduit in topology.conduits}
+    rate = sum(min(each, most.get(name or "", inf)) for name, each in held.items())
     return rate, sum(trunk.link.others.burst_bytes for trunk in chosen)
 
 
@@ -294,31 +360,46 @@ def _unlike_machines(topology: Topology, root: int) -> Iterator[NodeRanks]:
 
 
 def _cuts(
-    topology: Topology, machines: Iterable[NodeRanks], root: int, connection: SiteConnections | None
+    topology: Topology,
+    paths: dict[tuple[int, int], _Path],
+    machines: Iterable[NodeRanks],
+    root: int,
+    connection: SiteConnections | None,
 ) -> Iterator[tuple[list[Cut], list[Ranks]]]:
     """Yield the cuts, as many as can bind, with the sets of ranks that they may stand for."""
+    outer = _outer_paths(topology, paths)
     for site, node, ranks in machines:
-        for cut, sets in _inner_cuts(topology, site, node, ranks, root):
+        for cut, sets in _inner_cuts(topology, outer[site.name], site, node, ranks, root):
             yield [cut], sets
-    k = len(topology.sites)
-    for inside in _subsets(k):
-        yield _sites_cut(topology, inside, root, connection)
+    ends = range(len(topology.sites))
+    for inside in _subsets(topology):
+        if 0 < sum(end in inside for end in ends) < len(ends):
+            yield _sites_cut(topology, paths, inside, root, connection)
 
 
-def _subsets(k: int) -> Iterator[frozenset[int]]:
-    """Yield the proper subsets of k sites that are to be cut off."""
+def _subsets(topology: Topology) -> Iterator[frozenset[int]]:
+    """Yield the proper subsets of places that are to be cut off."""
+    k = len(topology.places)
     sizes = range(1, k) if k <= ALL_SUBSETS_UP_TO else sorted({1, k - 1})
     for size in sizes:
         for chosen in combinations(range(k), size):
             yield frozenset(chosen)
+    if k > ALL_SUBSETS_UP_TO and len(topology.trunks) < k * (k - 1) // 2:
+        number = {place.name: at for at, place in enumerate(topology.places)}
+        edges = [
+            (number[trunk.sites[0]], number[trunk.sites[1]], _trunk_rate(trunk))
+            for trunk in topology.trunks
+        ]
+        for part in min_cuts(k, edges):
+            yield part
+            yield frozenset(range(k)) - part
 
 
 def _inner_cuts(
-    topology: Topology, site: Site, node: Node, ranks: range, root: int
+    topology: Topology, outer: list[PathCost], site: Site, node: Node, ranks: range, root: int
 ) -> Iterator[tuple[Cut, list[Ranks]]]:
     """Yield the cuts around a node of ``ranks`` and around each of them."""
     n = topology.world_size
-    outer = _outer_paths(topology, site)
     inner = [_path_cost(node.link)] if node.ranks > 1 else []
     rate = _rank_rate(topology, site, node)
     if outer + inner:
@@ -329,15 +410,20 @@ def _inner_cuts(
             if alike:
                 yield Cut(1 / n, has_root, rate, rate, _alpha_s(outer + inner)), alike
     if outer:
-        nics = node.ranks * site.link.available_bytes_per_s
+        nics = node.nics * site.link.available_bytes_per_s
         yield Cut(node.ranks / n, root in ranks, nics, nics, _alpha_s(outer)), [(ranks,)]
 
 
-def _outer_paths(topology: Topology, site: Site) -> list[PathCost]:
-    """Return every path out of a node of ``site``."""
-    fabric = [_path_cost(site.link)] if len(site.nodes) > 1 else []
-    trunks = [_trunk_path_cost(trunk) for trunk in topology.trunks if site.name in trunk.sites]
-    return fabric + trunks
+def _outer_paths(
+    topology: Topology, paths: dict[tuple[int, int], _Path]
+) -> dict[str, list[PathCost]]:
+    """Return every path out of a node of each site."""
+    found = {
+        site.name: [_path_cost(site.link)] if len(site.nodes) > 1 else [] for site in topology.sites
+    }
+    for (a, _), path in paths.items():
+        found[topology.sites[a].name].append(path.cost)
+    return found
 
 
 def _rank_rate(topology: Topology, site: Site, node: Node) -> float:
@@ -347,49 +433,106 @@ def _rank_rate(topology: Topology, site: Site, node: Node) -> float:
     return inside + (site.link.available_bytes_per_s if beyond else 0.0)
 
 
+def _port_rates(topology: Topology, site: Site) -> float:
+    """Return the rate of all ports of a site that lead anywhere."""
+    inside = sum(
+        node.ranks * number * node.link.available_bytes_per_s
+        for node, number in site.runs
+        if node.ranks > 1
+    )
+    beyond = len(site.nodes) > 1 or len(topology.sites) > 1
+    return inside + (site.nics * site.link.available_bytes_per_s if beyond else 0.0)
+
+
 def _sites_cut(
-    topology: Topology, inside: frozenset[int], root: int, connection: SiteConnections | None
+    topology: Topology,
+    paths: dict[tuple[int, int], _Path],
+    inside: frozenset[int],
+    root: int,
+    connection: SiteConnections | None,
 ) -> tuple[list[Cut], list[Ranks]]:
-    names = {topology.sites[i].name for i in inside}
-    crossing = [trunk for trunk in topology.trunks if len(names & set(trunk.sites)) == 1]
-    members = [topology.sites[i] for i in inside]
-    others = [site for site in topology.sites if site.name not in names]
-    both = [_over_trunks(crossing)]
-    both += _beyond_lines(members, crossing, connection)
-    both += _beyond_lines(others, crossing, connection)
+    k = len(topology.sites)
+    within, without = [i for i in range(k) if i in inside], [i for i in range(k) if i not in inside]
+    leaving = [paths[a, b] for a in within for b in without]
+    entering = [paths[b, a] for a in within for b in without]
+    members = [topology.sites[i] for i in within]
+    others = [topology.sites[i] for i in without]
+    both = [*_beyond_lines(members, leaving, connection)]
+    both += _beyond_lines(others, leaving, connection)
     out = list(_binding([*both, _out_of(members), _into(others)]))
     into = list(_binding([*both, _out_of(others), _into(members)]))
     edges = [0, *accumulate(site.ranks for site in topology.sites)]
-    ranks = tuple(range(edges[i], edges[i + 1]) for i in sorted(inside))
+    ranks = tuple(range(edges[i], edges[i + 1]) for i in within)
     first = Cut(
         share=sum(map(len, ranks)) / topology.world_size,
         has_root=any(root in each for each in ranks),
         out_bytes_per_s=inf,
         in_bytes_per_s=inf,
-        alpha_s=_alpha_s(map(_trunk_path_cost, crossing)),
+        alpha_s=_alpha_s(path.cost for path in leaving),
     )
-    leaving = (replace(first, out_bytes_per_s=rate, out_at_once_bytes=b) for rate, b in out)
-    entering = (replace(first, in_bytes_per_s=rate, in_at_once_bytes=b) for rate, b in into)
-    return [*leaving, *entering], [ranks]
+    names = {topology.places[i].name for i in inside}
+    by_trunk = replace(
+        first,
+        out_lines=_lines(topology, names, leaving),
+        in_lines=_lines(topology, {p.name for p in topology.places} - names, entering),
+    )
+    by_rate = [replace(first, out_bytes_per_s=rate, out_at_once_bytes=b) for rate, b in out]
+    by_rate += [replace(first, in_bytes_per_s=rate, in_at_once_bytes=b) for rate, b in into]
+    return [by_trunk, *by_rate], [ranks]
+
+
+def _lines(topology: Topology, inside: set[str], paths: list[_Path]) -> tuple[Line, ...]:
+    """Return the trunks over which ``paths`` leave the places ``inside``, or their conduits.
+
+    Each with the least overhead and the least latency of the paths that do.
+    """
+    costs: dict[int, list[PathCost]] = defaultdict(list)
+    trunks: dict[int, Trunk] = {}
+    for path in paths:
+        along = path.along
+        hops = zip(along.names, along.names[1:], along.links, along.trunks, strict=False)
+        for here, there, link, trunk in hops:
+            if here in inside and there not in inside:
+                costs[link].append(path.cost)
+                trunks[link] = trunk
+    most = {conduit.name: conduit.rate_bytes_per_s for conduit in topology.conduits}
+    held: dict[tuple[str | None, int], list[int]] = defaultdict(list)
+    for link, trunk in trunks.items():
+        held[(None, link) if trunk.conduit is None else (trunk.conduit, link % 2)].append(link)
+    lines = []
+    for (conduit, _), links in held.items():
+        rate = min(sum(_trunk_rate(trunks[link]) for link in links), most.get(conduit or "", inf))
+        at_once = sum(trunks[link].link.others.burst_bytes for link in links)
+        alpha_s = _alpha_s(cost for link in links for cost in costs[link])
+        lines.append(Line(rate, at_once, alpha_s))
+    return tuple(sorted(lines))
 
 
 def _beyond_lines(
-    sites: Iterable[Site], trunks: Iterable[Trunk], connection: SiteConnections | None
+    sites: Iterable[Site], paths: list[_Path], connection: SiteConnections | None
 ) -> Iterator[RateAndBurst]:
-    """Yield the rate of the NICs of ``sites``, and their ranks' connections over ``trunks``."""
-    chosen, crossing = list(sites), list(trunks)
-    yield sum(site.ranks * site.link.available_bytes_per_s for site in chosen), 0.0
+    """Yield the rate of the NICs of ``sites``, and their ranks' connections over ``paths``."""
+    chosen = list(sites)
+    yield sum(site.nics * site.link.available_bytes_per_s for site in chosen), 0.0
     if connection is None:
         return
-    alpha_s = _alpha_s(map(_trunk_path_cost, crossing))
-    each = [connection_over(trunk, connection, alpha_s) for trunk in crossing]
+    alpha_s = _alpha_s(path.cost for path in paths)
+    each = [connection_over(path.trunk, connection, alpha_s) for path in paths]
     for kind in zip(*each, strict=True):
         rate, at_once = connection.number * max(r for r, _ in kind), max(b for _, b in kind)
         slow = [site for site in chosen if rate < site.link.available_bytes_per_s]
         yield (
-            sum(site.ranks * min(rate, site.link.available_bytes_per_s) for site in chosen),
+            sum(_nic_rate(site, rate) for site in chosen),
             sum(site.ranks for site in slow) * connection.number * at_once,
         )
+
+
+def _nic_rate(site: Site, connections_bytes_per_s: float) -> float:
+    """Return the rate out of a site whose ranks have so much each, and no more than their NICs."""
+    nic = site.link.available_bytes_per_s
+    if site.nics == site.ranks:
+        return site.ranks * min(connections_bytes_per_s, nic)
+    return min(site.ranks * connections_bytes_per_s, site.nics * nic)
 
 
 def _site_of(topology: Topology, rank: int) -> int:
@@ -406,14 +549,11 @@ def _farthest_s(topology: Topology, root: int | None) -> float:
 
     Relays at other sites are used where they are faster.
     """
-    names = [site.name for site in topology.sites]
-    k = len(names)
-    far = [[0.0 if a == b else float("inf") for b in range(k)] for a in range(k)]
-    for trunk in topology.trunks:
-        a, b = (names.index(name) for name in trunk.sites)
-        far[a][b] = far[b][a] = sum(_trunk_path_cost(trunk))
+    k = len(topology.sites)
+    far = np.full((k, k), inf)
+    np.fill_diagonal(far, 0.0)
+    for ends, path in _paths_of(topology).items():
+        far[ends] = sum(path.cost)
     for via in range(k):
-        for a in range(k):
-            for b in range(k):
-                far[a][b] = min(far[a][b], far[a][via] + far[via][b])
-    return max(max(row) for row in (far if root is None else [far[_site_of(topology, root)]]))
+        far = np.minimum(far, far[:, via, None] + far[via])
+    return float((far if root is None else far[_site_of(topology, root)]).max())

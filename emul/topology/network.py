@@ -1,26 +1,35 @@
 """The topology as flat arrays for the scheduler: one row per rank, link and path.
 
-Links are numbered so that a route needs no table: rank r has its node port at 4r (out) and
-4r + 1 (in) and its NIC at 4r + 2 (out) and 4r + 3 (in); the trunk from site a to site b of
-K sites is 4n + aK + b. A path is described by one link of the topology: from rank to rank of a
-node, of a site, or of two sites. Paths are numbered nodes first, then sites, then pairs of sites.
+Rank r has its node port at 4r (out) and 4r + 1 (in) and its NIC at 4r + 2 (out) and 4r + 3 (in);
+ranks that share a NIC have the one of the first of them. Behind the ports of n ranks come two
+links of each trunk, 4n + 2t from the first to the second of its sites and 4n + 2t + 1 back, and
+two of each conduit likewise. A path is described by one link of the model: from rank to rank of a
+node, of a site, or of two sites. Paths are numbered nodes first, then sites, then pairs of sites;
+the path table says which links each of them crosses.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from math import lcm
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from emul.arrays import Float64Array, Int32Array, Int64Array
+from emul.errors import TopologyError
 from emul.links import Link
+from emul.links.in_a_row import in_a_row
 from emul.reading.brief import brief
-from emul.topology.model import Topology, Trunk
+from emul.topology.model import Conduit, Topology, Trunk
+from emul.topology.nodes import Node
 from emul.units import PS_PER_S
 
-__all__ = ["Network"]
+__all__ = ["Network", "SitePath", "check_paths", "path_costs", "site_paths_of"]
 
 PORTS_PER_RANK = 4
 
@@ -30,15 +39,51 @@ NO_RATES: Float64Array = np.zeros(0)
 PORTS = ("sends in its node", "receives in its node", "sends", "receives")
 """The use of each port of a rank, in words, in the order of their links."""
 
+MOST_WAVES = 10_000
+"""Of a path: as many combinations of waves of its trunks, as a trunk may have waves."""
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True)
+class SitePath:
+    """The path from a site to another: ``trunks`` in order, and ``links``, their numbers.
+
+    ``names``: of all places on it, both ends included; ``conduits``, with ``conduit_links``: those
+    that it goes through, each as often as it does.
+    """
+
+    names: tuple[str, ...]
+    trunks: tuple[Trunk, ...]
+    links: tuple[int, ...]
+    conduits: tuple[Conduit, ...] = ()
+    conduit_links: tuple[int, ...] = ()
+
+    __repr__ = brief
+
+    @property
+    def crossed(self) -> tuple[int, ...]:
+        """The numbers of all links between the two ports."""
+        return self.links + self.conduit_links
+
+    @property
+    def parts(self) -> tuple[Trunk | Conduit, ...]:
+        """The trunks and the conduits."""
+        return (*self.trunks, *self.conduits)
+
+    @property
+    def waves(self) -> int:
+        """Into how many classes its streams fall: by wave, or by combination of waves."""
+        return lcm(*(trunk.link.waves for trunk in self.trunks))
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """Rates in bytes per second, times in picoseconds.
 
-    ``site_of`` and ``node_of``: (n,), by rank. ``link_rate``: (4n + K*K,), the rate of all
-    transfers together. ``links``: of each path that has any, by number; ``path_latency_ps`` and
-    ``path_overhead_ps``: (paths,), zero from a site to itself; ``path_queue_ps``: the part of the
-    latency that is a standing queue. ``trunks``: by the numbers of their two sites.
+    ``site_of``, ``node_of`` and ``nic_of``: (n,), by rank; the last is the first rank with the same
+    NIC. ``link_rate``: (links,), the rate of all transfers together. ``links``: of each path that
+    has any, by number; ``path_latency_ps`` and ``path_overhead_ps``: (paths,), zero from a site to
+    itself; ``path_queue_ps``: the part of the latency that is a standing queue. ``site_paths``: by
+    the numbers of their two sites.
 
     Of hosts that a library keeps busy: ``path_host_ps`` is the part of the overhead that the
     library costs, ``path_completion_ps`` the part of the latency that the receiving host takes, and
@@ -48,9 +93,10 @@ class Network:
     topology: Topology
     site_of: Int32Array
     node_of: Int32Array
+    nic_of: Int32Array
     link_rate: Float64Array
     links: dict[int, Link]
-    trunks: dict[tuple[int, int], Trunk]
+    site_paths: dict[tuple[int, int], SitePath]
     path_latency_ps: Int64Array
     path_overhead_ps: Int64Array
     path_queue_ps: Int64Array
@@ -62,7 +108,7 @@ class Network:
 
     @classmethod
     def of(cls, topology: Topology) -> Network:
-        """Return the arrays of ``topology``."""
+        """Return the arrays of ``topology``; raises TopologyError for a path that cannot be."""
         nodes = [(s, node) for s, site in enumerate(topology.sites) for node in site.nodes]
         ranks_of_node = np.array([node.ranks for _, node in nodes])
         node_of = np.repeat(np.arange(len(nodes), dtype=np.int32), ranks_of_node)
@@ -73,14 +119,17 @@ class Network:
         ports = np.empty((len(node_of), PORTS_PER_RANK))
         ports[:, :2] = _rates(node_links)[node_of, None]
         ports[:, 2:] = _rates(site_links)[site_of, None]
-        trunks, k = _trunks(topology), len(site_links)
-        trunk_rate = np.full(k * k, np.inf)
-        for (a, b), trunk in trunks.items():
-            trunk_rate[a * k + b] = trunk.link.available_bytes_per_s
+        beyond = [trunk.link.available_bytes_per_s for trunk in topology.trunks]
+        beyond += [conduit.rate_bytes_per_s for conduit in topology.conduits]
+        site_paths = site_paths_of(topology, ports.size)
         links = dict(enumerate([*node_links, *site_links]))
-        first = len(links)
-        links.update({first + a * k + b: trunk.link for (a, b), trunk in trunks.items()})
-        latency, overhead, queue = _ps(links, first + k * k)
+        first, k = len(links), len(site_links)
+        latency, overhead, queue = (np.zeros(first + k * k, dtype=np.int64) for _ in range(3))
+        for path, link in links.items():
+            latency[path], overhead[path], queue[path] = _ps(link)
+        for (a, b), along in site_paths.items():
+            path = first + a * k + b
+            links[path], latency[path], overhead[path], queue[path] = path_costs(along, topology)
         wires = np.array([each.wire_bytes_per_s for each in site_links])[site_of]
         slowed = any(each.host_bytes_per_s < each.wire_bytes_per_s for each in site_links)
         completion = _completion_ps(links, first + k * k)
@@ -88,9 +137,10 @@ class Network:
             topology=topology,
             site_of=site_of,
             node_of=node_of,
-            link_rate=np.concatenate([ports.ravel(), trunk_rate]),
+            nic_of=_nics(nodes, ranks_of_node),
+            link_rate=np.concatenate([ports.ravel(), np.repeat(beyond, 2)]),
             links=links,
-            trunks=trunks,
+            site_paths=site_paths,
             path_latency_ps=latency + completion if completion.size else latency,
             path_overhead_ps=overhead,
             path_queue_ps=queue,
@@ -108,9 +158,36 @@ class Network:
         """Number of sites."""
         return len(self.topology.sites)
 
+    @property
+    def first_trunk_link(self) -> int:
+        """Number of the first link behind the ports of all ranks."""
+        return PORTS_PER_RANK * self.world_size
+
+    @property
+    def shares_nics(self) -> bool:
+        """Whether any ranks share a NIC."""
+        return bool((self.nic_of != np.arange(self.world_size)).any())
+
     def trunk_link(self, a: int, b: int) -> int:
-        """Return the number of the link from site ``a`` to site ``b``."""
-        return PORTS_PER_RANK * self.world_size + a * self.n_sites + b
+        """Return the number of the link of the trunk from site ``a`` to site ``b``."""
+        return self._trunk_links[self.topology.sites[a].name, self.topology.sites[b].name]
+
+    @cached_property
+    def _trunk_links(self) -> dict[tuple[str, str], int]:
+        found, first = {}, self.first_trunk_link
+        for number, trunk in enumerate(self.topology.trunks):
+            found[trunk.sites] = first + 2 * number
+            found[trunk.sites[::-1]] = first + 2 * number + 1
+        return found
+
+    @cached_property
+    def trunk_links(self) -> dict[int, tuple[Trunk, tuple[str, str]]]:
+        """Each direction of each trunk by the number of its link, with its two ends in order."""
+        trunks = self.topology.trunks
+        return {
+            link: (trunks[(link - self.first_trunk_link) // 2], ends)
+            for ends, link in self._trunk_links.items()
+        }
 
     def route(self, src: int, dst: int) -> tuple[int, ...]:
         """Return the links that a transfer from rank ``src`` to rank ``dst`` crosses, in order."""
@@ -118,20 +195,23 @@ class Network:
             return ()
         if self.node_of[src] == self.node_of[dst]:
             return (PORTS_PER_RANK * src, PORTS_PER_RANK * dst + 1)
-        out, into = PORTS_PER_RANK * src + 2, PORTS_PER_RANK * dst + 3
+        out = PORTS_PER_RANK * int(self.nic_of[src]) + 2
+        into = PORTS_PER_RANK * int(self.nic_of[dst]) + 3
         a, b = int(self.site_of[src]), int(self.site_of[dst])
-        return (out, into) if a == b else (out, self.trunk_link(a, b), into)
+        return (out, into) if a == b else (out, *self.site_paths[a, b].links, into)
 
     def ports_out(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int64Array:
         """Return the ports by which transfers leave their senders: node port or NIC."""
         beyond = self.node_of[src] != self.node_of[dst]
-        ports: Int64Array = PORTS_PER_RANK * src.astype(np.int64) + 2 * beyond
+        port_of = np.where(beyond, self.nic_of[src], src)
+        ports: Int64Array = PORTS_PER_RANK * port_of.astype(np.int64) + 2 * beyond
         return ports
 
     def ports_in(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int64Array:
         """Return the ports by which transfers come to their receivers, likewise."""
         beyond = self.node_of[src] != self.node_of[dst]
-        ports: Int64Array = PORTS_PER_RANK * dst.astype(np.int64) + 1 + 2 * beyond
+        port_of = np.where(beyond, self.nic_of[dst], dst)
+        ports: Int64Array = PORTS_PER_RANK * port_of.astype(np.int64) + 1 + 2 * beyond
         return ports
 
     def link_name(self, link: int) -> str:
@@ -165,16 +245,15 @@ class Network:
         return result
 
     def sites_of_path(self, path: int) -> tuple[int, int]:
-        """Return the numbers of the sites from which and to which a trunk's path goes."""
+        """Return the numbers of the sites from which and to which a path between sites goes."""
         return divmod(path - self.first_trunk_path, self.n_sites)
 
     def path_name(self, path: int) -> str:
-        """Return the name of a path, by its sites alone."""
+        """Return the name of a path, by the places on it alone."""
         sites = self.topology.sites
         pair = path - self.first_trunk_path
         if pair >= 0:
-            a, b = self.sites_of_path(path)
-            return f"{sites[a].name} -> {sites[b].name}"
+            return " -> ".join(self.site_paths[self.sites_of_path(path)].names)
         site = pair + self.n_sites
         if site >= 0:
             return f"inside {sites[site].name}"
@@ -200,23 +279,42 @@ class Network:
             return 0
         return int(self.path_completion_ps[self.path(src, dst)])
 
+    def site_path(self, path: int) -> SitePath:
+        """Return the trunks of a path between sites by its number."""
+        return self.site_paths[self.sites_of_path(path)]
+
+    @cached_property
+    def crossings(self) -> tuple[Int64Array, Int64Array]:
+        """Of every crossing: the number of a pair of sites, and of a link that its path crosses."""
+        k = self.n_sites
+        pairs = [a * k + b for (a, b), path in self.site_paths.items() for _ in path.crossed]
+        links = [link for path in self.site_paths.values() for link in path.crossed]
+        return np.array(pairs, dtype=np.int64), np.array(links, dtype=np.int64)
+
+    def crossed_by(self, per_pair: npt.NDArray[Any]) -> Float64Array:
+        """Return the sum over each link of a number of each pair of sites, (sites, sites).
+
+        (links,), as in ``link_rate``; a pair counts as often as its path crosses the link.
+        """
+        pairs, links = self.crossings
+        weights = np.asarray(per_pair, dtype=np.float64).ravel()[pairs]
+        return _sums(links, weights, len(self.link_rate))
+
+    def paths_across(self, link: int) -> Int64Array:
+        """Return the numbers of the paths between sites that cross ``link``."""
+        pairs, links = self.crossings
+        across: Int64Array = self.first_trunk_path + np.unique(pairs[links == link])
+        return across
+
     def link_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Float64Array:
         """Return the bytes of transfers over each link, (links,), as in ``link_rate``."""
         sent = src != dst
         src, dst, nbytes = src[sent], dst[sent], nbytes[sent]
-        near = self.node_of[src] == self.node_of[dst]
-        a, b = self.site_of[src], self.site_of[dst]
-        crossings = (
-            (PORTS_PER_RANK * src, near),
-            (PORTS_PER_RANK * dst + 1, near),
-            (PORTS_PER_RANK * src + 2, ~near),
-            (PORTS_PER_RANK * dst + 3, ~near),
-            (self.trunk_link(0, 0) + a * self.n_sites + b, a != b),
-        )
-        carried: Float64Array = np.zeros(len(self.link_rate))
-        for link, used in crossings:
-            carried += np.bincount(link[used], nbytes[used], len(carried))
-        return carried
+        size = len(self.link_rate)
+        out, into = self.ports_out(src, dst), self.ports_in(src, dst)
+        ports = _sums(out, nbytes, size) + _sums(into, nbytes, size)
+        pair = self.site_of[src].astype(np.int64) * self.n_sites + self.site_of[dst]
+        return ports + self.crossed_by(_sums(pair, nbytes, self.n_sites**2))
 
     def port_bytes(self, src: Int32Array, dst: Int32Array, nbytes: Int64Array) -> Float64Array:
         """Return the bytes out of and into the node port of each rank, and its NIC: (n, 4)."""
@@ -242,39 +340,61 @@ class Network:
         ends = np.unique(np.stack([src[beyond], dst[beyond], channel[beyond]]), axis=1)
         return max(int(np.bincount(end).max(initial=0)) for end in ends[:2])
 
+    def path_place(self, path: int) -> str:
+        """Return the name, in reports, of all links of a path between sites together."""
+        along = self.site_path(path)
+        return (
+            self.place(along.links[0]) if len(along.links) == 1 else f"path {self.path_name(path)}"
+        )
+
+    def links_of(self, place: str) -> list[int]:
+        """Return the links that go by the name ``place`` in reports, those of a path in its order.
+
+        None for a host.
+        """
+        for ends, along in self.site_paths.items():
+            if len(along.links) > 1:
+                path = self.first_trunk_path + ends[0] * self.n_sites + ends[1]
+                if self.path_place(path) == place:
+                    return list(along.links)
+        return [link for link in range(len(self.link_rate)) if self.place(link) == place]
+
     def place(self, link: int) -> str:
         """Return the name of the part of the network that ``link`` belongs to."""
         sites = self.topology.sites
-        port = link - PORTS_PER_RANK * self.world_size
-        if port >= 0:
-            a, b = divmod(port, self.n_sites)
-            return f"trunk {sites[a].name} -> {sites[b].name}"
+        number, back = divmod(link - self.first_trunk_link, 2)
+        if number >= len(self.topology.trunks):
+            conduit = self.topology.conduits[number - len(self.topology.trunks)]
+            return f"conduit {conduit.name}{', back' if back else ''}"
+        if number >= 0:
+            ends = self.topology.trunks[number].sites
+            return f"trunk {' -> '.join(ends[::-1] if back else ends)}"
         rank, kind = divmod(link, PORTS_PER_RANK)
         site = sites[self.site_of[rank]].name
         return f"node links of {site}" if kind < 2 else f"NICs of {site}"
+
+
+def _sums(places: Int64Array, numbers: npt.NDArray[Any], size: int) -> Float64Array:
+    """Return the sum of the numbers at each of ``size`` places."""
+    sums: Float64Array = np.bincount(places, numbers, size).astype(np.float64)
+    return sums
 
 
 def _rates(links: list[Link]) -> Float64Array:
     return np.array([link.available_bytes_per_s for link in links])
 
 
-def _trunks(topology: Topology) -> dict[tuple[int, int], Trunk]:
-    index = {site.name: i for i, site in enumerate(topology.sites)}
-    found = {}
-    for trunk in topology.trunks:
-        a, b = (index[name] for name in trunk.sites)
-        found[a, b] = found[b, a] = trunk
+def _nics(nodes: Sequence[tuple[int, Node]], ranks_of_node: npt.NDArray[Any]) -> Int32Array:
+    """Return the first rank with the NIC of each rank, (n,)."""
+    found = np.arange(int(ranks_of_node.sum()), dtype=np.int32)
+    starts = np.cumsum(ranks_of_node) - ranks_of_node
+    for first, (_, node) in zip(starts.tolist(), nodes, strict=True):
+        if node.nic_of is not None:
+            nics = np.array(node.nic_of)
+            found[first : first + node.ranks] = first + np.array(
+                [int(np.flatnonzero(nics == nic)[0]) for nic in nics]
+            )
     return found
-
-
-def _ps(links: dict[int, Link], paths: int) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """Return latency, overhead and queue by path, to the nearest picosecond."""
-    latency, overhead, queue = (np.zeros(paths, dtype=np.int64) for _ in range(3))
-    for path, link in links.items():
-        queue[path] = round(link.queue_s * PS_PER_S)
-        latency[path] = round(link.latency_s * PS_PER_S) + queue[path]
-        overhead[path] = round(link.overhead_s * PS_PER_S)
-    return latency, overhead, queue
 
 
 def _completion_ps(links: dict[int, Link], paths: int) -> Int64Array:
@@ -285,3 +405,76 @@ def _completion_ps(links: dict[int, Link], paths: int) -> Int64Array:
     for path, link in links.items():
         found[path] = round(link.completion_s * PS_PER_S)
     return found
+
+
+def site_paths_of(topology: Topology, first_link: int) -> dict[tuple[int, int], SitePath]:
+    """Return the path from each site to each other, by their numbers.
+
+    ``first_link``: the number of the first link of a trunk.
+    """
+    number = {site.name: i for i, site in enumerate(topology.sites)}
+    conduits = {conduit.name: (i, conduit) for i, conduit in enumerate(topology.conduits)}
+    first_conduit = first_link + 2 * len(topology.trunks)
+    found: dict[tuple[int, int], SitePath] = {}
+    hops: dict[tuple[str, str], SitePath] = {}
+    for t, trunk in enumerate(topology.trunks):
+        for back in range(2):
+            ends = trunk.sites[::-1] if back else trunk.sites
+            hop = SitePath(ends, (trunk,), (first_link + 2 * t + back,))
+            if trunk.conduit is not None:
+                at, conduit = conduits[trunk.conduit]
+                through = (first_conduit + 2 * at + back,)
+                hop = SitePath(ends, hop.trunks, hop.links, (conduit,), through)
+            hops[ends] = hop
+            if ends[0] in number and ends[1] in number:
+                found[number[ends[0]], number[ends[1]]] = hop
+    for (a, b), names in topology.longer_paths.items():
+        for ends, along in (((a, b), names), ((b, a), names[::-1])):
+            found[number[ends[0]], number[ends[1]]] = _joined(
+                along, [hops[hop] for hop in pairwise(along)]
+            )
+    return found
+
+
+def check_paths(topology: Topology) -> None:
+    """Raise TopologyError for a path of several trunks that one connection cannot go over."""
+    for along in site_paths_of(topology, 0).values() if topology.longer_paths else ():
+        path_costs(along, topology)
+
+
+def _joined(names: tuple[str, ...], hops: Sequence[SitePath]) -> SitePath:
+    return SitePath(
+        names,
+        tuple(trunk for hop in hops for trunk in hop.trunks),
+        tuple(link for hop in hops for link in hop.links),
+        tuple(conduit for hop in hops for conduit in hop.conduits),
+        tuple(link for hop in hops for link in hop.conduit_links),
+    )
+
+
+def path_costs(along: SitePath, topology: Topology) -> tuple[Link, int, int, int]:
+    """Return the link of a path between sites, its latency, overhead and queue in picoseconds."""
+    if len(along.trunks) == 1:
+        return along.trunks[0].link, *_ps(along.trunks[0].link)
+    if along.waves > MOST_WAVES:
+        waves = ", ".join(str(trunk.link.waves) for trunk in along.trunks)
+        raise TopologyError(
+            f"path {' - '.join(along.names)} over trunks of {waves} waves: needed numbers that "
+            f"come again together within {MOST_WAVES}, such as the same"
+        )
+    transit_s = {place.name: place.transit_s for place in topology.places}
+    passed_s = [transit_s[name] for name in along.names[1:-1]]
+    links = [trunk.link for trunk in along.trunks]
+    link = in_a_row(links, [f"trunk {trunk.name}" for trunk in along.trunks], sum(passed_s))
+    each = [_ps(part) for part in links]
+    latency_ps = sum(latency for latency, _, _ in each)
+    latency_ps += sum(round(passed * PS_PER_S) for passed in passed_s)
+    overhead_ps = max(overhead for _, overhead, _ in each)
+    return link, latency_ps, overhead_ps, sum(queue for _, _, queue in each)
+
+
+def _ps(link: Link) -> tuple[int, int, int]:
+    """Return latency, overhead and queue to the nearest picosecond."""
+    queue = round(link.queue_s * PS_PER_S)
+    latency = round(link.latency_s * PS_PER_S) + queue
+    return latency, round(link.overhead_s * PS_PER_S), queue

@@ -20,17 +20,52 @@ __all__ = ["Node", "NodeRuns"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine: ``ranks`` participants joined by ``link``, one port in and out per rank."""
+    """A machine: ``ranks`` participants joined by ``link``, one port in and out per rank.
+
+    ``nic_of``: the number of the NIC by which each rank leaves the node; None where each has one of
+    its own. Given as a number of NICs, ranks are spread over them in order: rank i of n has NIC
+    i * nics // n, as libraries take the nearest where GPUs and NICs hang on the same switches.
+    """
 
     ranks: int
     link: Link
+    nic_of: tuple[int, ...] | int | None = None
 
     __repr__ = brief
 
     def __post_init__(self) -> None:
-        """Refuse a node without ranks."""
+        """Refuse a node without ranks, and NICs that it cannot have."""
         if self.ranks < 1:
             raise TopologyError(f"node with {self.ranks} ranks: needed at least 1")
+        given = self.nic_of
+        if isinstance(given, int):
+            if not 1 <= given <= self.ranks:
+                raise TopologyError(
+                    f"node of {self.ranks} ranks with {given} NICs: needed from 1 to as many as "
+                    "ranks, for a rank sends by one of them"
+                )
+            given = tuple(rank * given // self.ranks for rank in range(self.ranks))
+        if given is not None and len(given) != self.ranks:
+            raise TopologyError(
+                f"node of {self.ranks} ranks with NICs for {len(given)}: needed one for each"
+            )
+        alone = given is None or len(set(given)) == self.ranks
+        object.__setattr__(self, "nic_of", None if alone else given)
+
+    @property
+    def nics(self) -> int:
+        """Number of NICs."""
+        return self.ranks if self.nic_of is None else len(set(self._nic_numbers))
+
+    @property
+    def _nic_numbers(self) -> tuple[int, ...]:
+        given = self.nic_of
+        return given if isinstance(given, tuple) else tuple(range(self.ranks))
+
+    def of_ranks(self, ranks: Sequence[int]) -> Node:
+        """Return the node with some of its ``ranks`` alone, each with the NIC that it has."""
+        nic_of = None if self.nic_of is None else tuple(self._nic_numbers[i] for i in ranks)
+        return Node(len(ranks), self.link, nic_of)
 
 
 @dataclass(frozen=True)
@@ -73,6 +108,11 @@ class NodeRuns(Sequence[Node]):
     def ranks(self) -> int:
         """Number of ranks of all nodes."""
         return sum(node.ranks * number for node, number in self.runs)
+
+    @cached_property
+    def nics(self) -> int:
+        """Number of NICs of all nodes."""
+        return sum(node.nics * number for node, number in self.runs)
 
     @cached_property
     def _ends(self) -> tuple[int, ...]:

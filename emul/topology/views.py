@@ -55,7 +55,7 @@ def _map(sites: Sites, trunks: Trunks, positions: Positions) -> Element:
     lines = [
         Line(ends, width, _about(link)) for (ends, link), width in zip(trunks, widths, strict=True)
     ]
-    names = [(name, counted(ranks, "rank")) for name, ranks in sites]
+    names = [(name, counted(ranks, "rank") if ranks else "no ranks") for name, ranks in sites]
     return small_map(names, positions, lines, f"A map of {len(names)} sites.")
 
 

@@ -83,6 +83,13 @@ def folder(tmp_path_factory):
     (made / "all_reduce.log").write_text("collective,world_size,size_bytes,time_s\n" + times)
     (made / "mine.py").write_text(MINE)
     (made / "plan.xml").write_text(plan_xml(build_plan("all_reduce", "ring", [2])))
+    (made / "net.yml").write_text(
+        "topology: [ Ring, Switch ]\nnpus_count: [ 4, 2 ]\nbandwidth: [ 400, 50 ]\n"
+        "latency: [ 500, 5000 ]\n"
+    )
+    (made / "dump.xml").write_text(
+        '<system><gpu sm="90"><nvlink count="18"/></gpu><net name="a" speed="400000"/></system>'
+    )
     (made / "ping.txt").write_text(logs.ping_log([0.021, 0.020, 0.022, 0.021]))
     return made
 

@@ -113,7 +113,8 @@ def streams_of(network, messages, links, table):
 
 def stream_of(network, key, wave, links, several):
     a, b = (int(network.site_of[rank]) for rank in key[:2])
-    link, cap = network.trunks[a, b].link, usual_limit(network.trunks[a, b].link).bytes_per_s
+    link = network.site_paths[a, b].trunks[0].link
+    cap = usual_limit(link).bytes_per_s
     burst = Fraction(link.others.burst_bytes) / link.waves
     links.setdefault(wave, Bucketed(Fraction(link.rate_bytes_per_s) / link.waves, burst))
     uplinks = tuple(name for name in (("out", a), ("in", b)) if name in links)

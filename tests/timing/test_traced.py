@@ -72,19 +72,24 @@ def check_flows(found, timeline, crossing):
 
 
 def check_rates(found, timeline, names, per_s):
-    lines = {f"{names[a]} -> {names[b]} rate in use": (a, b) for a, b in timeline.network.trunks}
+    lines = {
+        f"{names[a]} -> {names[b]} rate in use": (a, b) for a, b in timeline.network.site_paths
+    }
     told = {" ".join(track[1:]): counts for track, counts in found.counts.items()}
     for name, counts in told.items():
         a, b = lines[name]
         carried = timeline.trunk_bytes[a, b]
-        link = timeline.network.trunks[a, b].link
+        link = timeline.network.site_paths[a, b].trunks[0].link
         # Moments of protobuf are rounded to nanoseconds.
         slack = 1e-9 * carried + len(counts) * 2 * max(each[1] for each in counts) / NS
         assert integral(counts, per_s) == pytest.approx(
             carried, rel=1e-9, abs=slack * (per_s == NS)
         )
         assert all(value >= 0 for _, value in counts)
-        if not link.others.burst_bytes and not timeline.network.trunks[a, b].changes.any:
+        if (
+            not link.others.burst_bytes
+            and not timeline.network.site_paths[a, b].trunks[0].changes.any
+        ):
             # A byte takes 80 ps or more here, and is rounded to a picosecond.
             assert max(value for _, value in counts) <= link.available_bytes_per_s * 1.01
     assert len(told) == (timeline.trunk_bytes > 0).sum()

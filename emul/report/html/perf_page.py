@@ -322,4 +322,4 @@ def _switched_off(world: World, document: Document | None) -> Iterator[str]:
 
 def _links(topology: Topology) -> tuple[object, object]:
     """Return sites and trunks, without the name, which tells what was left out."""
-    return topology.sites, topology.trunks
+    return topology.places, (*topology.trunks, *topology.conduits)

@@ -35,6 +35,7 @@ def map_figure(prediction: Prediction) -> Figure:
         if a < b
     ]
     sites = [(site.name, counted(site.ranks, "rank")) for site in topology.sites]
+    sites += [(place.name, "no ranks") for place in topology.waypoints]
     busiest = sorted(uses, key=lambda use: -use.use)
     said = "; ".join(_said(use) for use in busiest[:MOST_SAID])
     more = f"; and {len(uses) - MOST_SAID} more" if len(uses) > MOST_SAID else ""

@@ -203,7 +203,7 @@ class _ByPath:
         cwnd_rtts = np.where(starts | np.isfinite(windows), rtt_s, 0.0).tolist()
         return cls(
             limit=limit,
-            rate=np.minimum(limit, line_there),
+            rate=np.minimum(np.minimum(limit, line_there), _conduit_rates(paths, network)),
             spacing_ps=_ps([each.gap_s / each.streams for each in transports]),
             term=np.where(limit < line, term, CODES["share"]).astype(np.uint8),
             cwnd_rtt_ps=_ps(cwnd_rtts),
@@ -216,14 +216,24 @@ class _ByPath:
 
 
 def _joint_rates(paths: list[tuple[int, Link]], network: Network) -> Float64Array:
-    """Return the joint rate of all trunks out of a path's first site and into its second."""
+    """Return the least joint rate on each path: of its first site, its second, and its conduits."""
     found = np.full(len(paths), np.inf)
     sites = network.topology.sites
     for i, (path, _) in enumerate(paths):
         if path >= network.first_trunk_path:
             a, b = network.sites_of_path(path)
-            found[i] = min(sites[a].uplink_bytes_per_s, sites[b].into_bytes_per_s)
+            conduits = [each.rate_bytes_per_s for each in network.site_path(path).conduits]
+            found[i] = min(sites[a].uplink_bytes_per_s, sites[b].into_bytes_per_s, *conduits)
     return found
+
+
+def _conduit_rates(paths: list[tuple[int, Link]], network: Network) -> Float64Array:
+    """Return the least rate of the conduits of each path, infinity where there are none."""
+    if not network.topology.conduits:
+        return np.full(len(paths), np.inf)
+    first = network.first_trunk_path
+    along = [network.site_path(path).conduits if path >= first else () for path, _ in paths]
+    return np.array([min((c.rate_bytes_per_s for c in each), default=np.inf) for each in along])
 
 
 def spacing_of(usual_ps: Int64Array, traffic: Transfers, connection: Int32Array) -> Int64Array:
@@ -275,22 +285,29 @@ def _followed(network: Network, paths: Int32Array, windows: Float64Array) -> Boo
 
 def _shared_paths(network: Network, paths: Int32Array, connections: Int64Array) -> list[int]:
     """Return the ways between sites whose order is not fixed, or whose rate is not constant."""
-    shared = []
-    for path, number in zip(paths.tolist(), connections.tolist(), strict=True):
-        if path < network.first_trunk_path:
-            continue
-        a, b = network.sites_of_path(path)
-        sites = network.topology.sites
-        trunk, joined = network.trunks[a, b], sites[a].limited or sites[b].limited
-        alone = trunk.link.waves == 1 and not trunk.link.others.burst_bytes
-        if number > 1 or not alone or trunk.changes.any or joined:
-            shared.append(path)
-    return shared
+    beyond = paths >= network.first_trunk_path
+    over: dict[int, int] = {}
+    used = list(zip(paths[beyond].tolist(), connections[beyond].tolist(), strict=True))
+    for path, number in used:
+        for link in network.site_path(path).crossed:
+            over[link] = over.get(link, 0) + number
+    return [path for path, _ in used if _is_shared(network, path, over)]
+
+
+def _is_shared(network: Network, path: int, over: dict[int, int]) -> bool:
+    """Say whether a path needs shares: ``over`` has the number of connections by link."""
+    along, sites = network.site_path(path), network.topology.sites
+    if any(over[link] > 1 for link in along.crossed):
+        return True
+    if any(trunk.link.waves > 1 or trunk.link.others.burst_bytes for trunk in along.trunks):
+        return True
+    joined = any(sites[site].limited for site in network.sites_of_path(path))
+    return joined or any(part.changes.any for part in along.parts)
 
 
 def paths_of_trunks(network: Network) -> list[int]:
     """Return the ways between sites, in order."""
-    return sorted(network.first_trunk_path + a * network.n_sites + b for a, b in network.trunks)
+    return sorted(network.first_trunk_path + a * network.n_sites + b for a, b in network.site_paths)
 
 
 def word_of(traffic: Transfers, network: Network, paths: Int32Array) -> Int64Array:

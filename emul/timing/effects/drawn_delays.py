@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt64Array
-from emul.links import Link
+from emul.links import Jitter, Link
 from emul.links.draws import key_of, lognormal, mixed
 from emul.links.jitter import lognormal_sigma
 from emul.reading.brief import brief
@@ -181,16 +182,16 @@ class Delays:
         ``limit``: bytes per second that each connection gets at most.
         """
         self._size = len(traffic.src)
-        self._jitter: _Jitter | None = None
+        self._jitter: list[_Jitter] = []  # of the first trunks of ways, of the second and so on
         self._lost: _Lost | None = None
         late = [path for path in np.unique(found.path).tolist() if can_be_late(network.links[path])]
         if not late:
             return
         self._ends = connection_keys(found.src, found.dst, found.channel)
         message, number = _numbers(traffic, found)
+        by_hop: defaultdict[int, list[_Jitter]] = defaultdict(list)
         last = np.append(traffic.begins[1:], 1).astype(bool)
         path_of = np.where(found.of >= 0, found.path[found.of], -1)
-        jitter: list[_Jitter] = []
         lost: list[_Lost] = []
         for path in late:
             link, these = network.links[path], np.flatnonzero(path_of == path)
@@ -200,15 +201,15 @@ class Delays:
                 return found.keys(communicator_key(key_of(seed, what, name), communicator), of)
 
             where = _Messages(these, connection, message[these])
-            if link.jitter.median_s:
-                sigma = np.full(len(these), lognormal_sigma(link.jitter.p99_over_p50))
-                median = np.full(len(these), link.jitter.median_s)
-                jitter.append(_Jitter(where, keys("jitter"), median, sigma))
+            for hop, (jitter, what) in enumerate(_jitters(network, path, link)):
+                sigma = np.full(len(these), lognormal_sigma(jitter.p99_over_p50))
+                median = np.full(len(these), jitter.median_s)
+                by_hop[hop].append(_Jitter(where, keys(what), median, sigma))
             if link.transport.loss:
                 line = np.minimum(limit[connection], link.available_bytes_per_s)
                 losses = Losses.of(link, traffic.nbytes[these], line)
                 lost.append(_Lost(where, keys("loss"), number[these], last[these], losses))
-        self._jitter = _Jitter.joined(jitter) if jitter else None
+        self._jitter = [_Jitter.joined(by_hop[hop]) for hop in sorted(by_hop)]
         self._lost = _Lost.joined(lost) if lost else None
 
     def drawn(self, messages: MessageCounts) -> tuple[Int64Array, Int64Array]:
@@ -221,15 +222,25 @@ class Delays:
 
     def drawn_each(self, messages: Sequence[MessageCounts]) -> tuple[Int64Array, Int64Array]:
         """Return the same of traffics after each of ``messages``: (messages, transfers)."""
-        if self._jitter is None and self._lost is None:
+        if not self._jitter and self._lost is None:
             return np.zeros((len(messages), 0), np.int64), np.zeros((len(messages), 0), np.int64)
         earlier = np.stack([each.at(self._ends) for each in messages])
         jitter_ps, tail_ps = (np.zeros((len(messages), self._size), np.int64) for _ in range(2))
-        if self._jitter is not None:
-            jitter_ps[:, self._jitter.where.transfers] = self._jitter.jitter_ps(earlier)
+        for each in self._jitter:
+            jitter_ps[:, each.where.transfers] += each.jitter_ps(earlier)
         if self._lost is not None:
             tail_ps[:, self._lost.where.transfers] = self._lost.tails_ps(earlier)
         return jitter_ps, tail_ps
+
+
+def _jitters(network: Network, path: int, link: Link) -> Iterator[tuple[Jitter, str]]:
+    """Yield the jitter of a path, and under what it is drawn; of a longer one, trunk by trunk."""
+    trunks = network.site_path(path).trunks if path >= network.first_trunk_path else ()
+    if len(trunks) > 1:
+        parts = [(trunk.link.jitter, f"jitter {trunk.name}") for trunk in trunks]
+    else:
+        parts = [(link.jitter, "jitter")]
+    yield from ((jitter, what) for jitter, what in parts if jitter.median_s)
 
 
 class _Messages(NamedTuple):

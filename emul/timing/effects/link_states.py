@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -20,8 +21,9 @@ from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
 from emul.links.link import TCP
 from emul.links.transport import TCP_LEAST_TIMER_S
 from emul.reading.brief import brief
+from emul.timing.effects.wavelengths import JointLinks
 from emul.timing.terms import CODES
-from emul.topology import Network, Trunk
+from emul.topology import Conduit, Network, SitePath, Trunk
 from emul.units import PS_PER_S
 
 __all__ = ["LinkStates", "link_states_of"]
@@ -37,25 +39,33 @@ MOST_LIMITS = 1 << 12
 """Kept of the last links and states: operations of a program see the same again and again."""
 
 
+Moment = tuple[int, State]
+"""A state, and the picosecond at which it begins."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LinkStates:
-    """Changing ways, and their states one after the other.
+    """Changing ways, and their states one after the other; behind them changing joint links.
 
     By changing way: its number ``path``; its classes, from ``first_class`` to before
-    ``last_class``; ``first_state`` (ways + 1,);
+    ``last_class``. By changing way, then by the trunks that are joint links and change: those links
+    of it, from ``first_joint`` to before ``last_joint``, none of a way; ``first_state`` (all of
+    these + 1,);
     ``timer_ps`` after which lost bytes are sent again, 0 for at once, ``doubling`` each time as
     TCP does or not, and then at most ``retries`` times. By state: ``from_ps``, ``wave_rate``,
     ``cap`` of each stream and its ``lifted_rate`` in bytes per second, ``term`` of that cap,
     ``extra_ps`` of delay, whether it is ``up``, whether it is up and ``dry``, without any rate from
     then on, ``next_down_ps``: when it next goes down,
     ``up_again_ps``: when it is up next.
-    ``until_s``: so far they were looked at; ``lasts`` (ways,): whether the last state here of a way
-    never ends.
+    ``until_s``: so far they were looked at; ``lasts``: whether the last state here of a way, or of
+    a joint trunk, never ends.
     """
 
     path: Int64Array
     first_class: Int64Array
     last_class: Int64Array
+    first_joint: Int64Array
+    last_joint: Int64Array
     first_state: Int64Array
     timer_ps: Int64Array
     retries: Int64Array
@@ -90,40 +100,29 @@ def link_states_of(
     ``at_ps`` counts from ``start_s`` on the line of the links' own time. Looked at is what holds
     before ``from_ps``, or at 0, and all that changes up to ``until_s``; both count from ``at_ps``.
     """
-    changing, classes, first_class = [], 0, []
-    for path in shared:
-        if _trunk(network, path).changes.any:
-            changing.append(path)
-            first_class.append(classes)
-        classes += network.links[path].waves
     until_ps = round(until_s * PS_PER_S)
-    found = {
-        trunk.sites: _line_of(trunk, seed, start_s).relative(at_ps, from_ps, until_ps)
-        for trunk in (_trunk(network, path) for path in changing)
-    }
-    tables = [found[_trunk(network, path).sites] for path in changing]
-    lasts = [states[-1][0] <= until_ps for states in tables]
-    links = [network.links[path] for path in changing]
-    tcp = [link.transport.recovery in TCP for link in links]
-    timers = [
-        (link.transport.rto_s or TCP_LEAST_TIMER_S) if is_tcp else link.transport.rto_s
-        for link, is_tcp in zip(links, tcp, strict=True)
-    ]
-    last_class = [a + link.waves for a, link in zip(first_class, links, strict=True)]
-    senders = [network.topology.sites[network.sites_of_path(path)[0]] for path in changing]
-    ports = [site.link.available_bytes_per_s for site in senders]
-    columns = [
-        _columns(link, port, states, lasts=last)
-        for link, port, states, last in zip(links, ports, tables, lasts, strict=True)
-    ]
+    found = _Lines(seed, start_s, at_ps, from_ps, until_ps)
+    ways = list(_changing_ways(network, shared, found))
+    joint = JointLinks.of(network, shared if ways else [])
+    trunks = list(_changing_trunks(network, joint, found))
+    lasts = [each.moments[-1][0] <= until_ps for each in (*ways, *trunks)]
+    columns = []
+    for each, last in zip((*ways, *trunks), lasts, strict=True):
+        column = _columns(each.link, each.waves, each.port_bytes_per_s, each.moments, lasts=last)
+        if each.path >= 0 and network.site_path(each.path).links[0] in joint.first_wave:
+            column["wave_rate"] = [math.inf] * len(column["wave_rate"])
+        columns.append(column)
+    every = [*ways, *trunks]
     return LinkStates(
-        path=np.array(changing, dtype=np.int64),
-        first_class=np.array(first_class, dtype=np.int64),
-        last_class=np.array(last_class, dtype=np.int64),
-        first_state=np.cumsum([0, *map(len, tables)], dtype=np.int64),
-        timer_ps=np.array([round(timer * PS_PER_S) for timer in timers], dtype=np.int64),
-        retries=np.array([link.transport.retries for link in links], dtype=np.int64),
-        doubling=np.array(tcp, dtype=np.uint8),
+        path=_whole(each.path for each in ways),
+        first_class=_whole(each.classes.start for each in every),
+        last_class=_whole(each.classes.stop for each in every),
+        first_joint=_whole(each.joint.start for each in every),
+        last_joint=_whole(each.joint.stop for each in every),
+        first_state=np.cumsum([0, *(len(each.moments) for each in every)], dtype=np.int64),
+        timer_ps=_whole(round(_timer_s(each.link) * PS_PER_S) for each in every),
+        retries=_whole(each.link.transport.retries for each in every),
+        doubling=np.array([each.link.transport.recovery in TCP for each in every], dtype=np.uint8),
         from_ps=_stacked(columns, "from_ps", np.int64),
         wave_rate=_stacked(columns, "wave_rate", np.float64),
         cap=_stacked(columns, "cap", np.float64),
@@ -139,12 +138,51 @@ def link_states_of(
     )
 
 
-def _trunk(network: Network, path: int) -> Trunk:
-    return network.trunks[network.sites_of_path(path)]
+def _timer_s(link: Link) -> float:
+    """Return the seconds after which lost bytes are sent again; 0 for at once."""
+    transport = link.transport
+    return transport.rto_s or (TCP_LEAST_TIMER_S if transport.recovery in TCP else 0.0)
 
 
-Moment = tuple[int, State]
-"""A state, and the picosecond at which it begins."""
+def _whole(numbers: Iterable[int]) -> Int64Array:
+    return np.array([*numbers], dtype=np.int64)
+
+
+NOTHING = range(0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Changing:
+    """A way that changes, with its ``classes``; or a joint trunk, with its ``joint`` links."""
+
+    link: Link
+    waves: int
+    port_bytes_per_s: float
+    moments: list[Moment]
+    path: int = -1
+    classes: range = NOTHING
+    joint: range = NOTHING
+
+
+def _changing_ways(network: Network, shared: list[int], found: _Lines) -> Iterator[_Changing]:
+    first = 0
+    for path in shared:
+        along, link = network.site_path(path), network.links[path]
+        last = first + along.waves
+        if any(part.changes.any for part in along.parts):
+            sender = network.topology.sites[network.sites_of_path(path)[0]]
+            port, moments = sender.link.available_bytes_per_s, found.of_path(network, path)
+            yield _Changing(link, along.waves, port, moments, path, range(first, last))
+        first = last
+
+
+def _changing_trunks(network: Network, joint: JointLinks, found: _Lines) -> Iterator[_Changing]:
+    for number, first in joint.first_wave.items():
+        trunk, _ = network.trunk_links[number]
+        if trunk.changes.any:
+            waves, moments = joint.waves[number], found.of_part(trunk)
+            rate = trunk.link.available_bytes_per_s
+            yield _Changing(trunk.link, waves, rate, moments, joint=range(first, first + waves))
 
 
 class _Line:
@@ -203,19 +241,91 @@ class _Line:
                 )
 
 
+class _Lines:
+    """The states of trunks, conduits and paths of them in one span of time."""
+
+    def __init__(self, seed: int, start_s: float, at_ps: int, from_ps: int, until_ps: int) -> None:
+        """Take the span, as ``link_states_of`` does."""
+        self.seed, self.start_s = seed, start_s
+        self.span = at_ps, from_ps, until_ps
+        self._found: dict[str, list[Moment]] = {}
+
+    def of_part(self, part: Trunk | Conduit) -> list[Moment]:
+        """Return the states of a trunk or a conduit."""
+        name = _name_of(part)
+        if name not in self._found:
+            line = _line_of(part.changes, name, self.seed, self.start_s)
+            self._found[name] = line.relative(*self.span)
+        return self._found[name]
+
+    def of_path(self, network: Network, path: int) -> list[Moment]:
+        """Return the states of a path: at every change of a part, of all its parts together."""
+        along = network.site_path(path)
+        if len(along.trunks) == 1 and not along.conduits:
+            return self.of_part(along.trunks[0])
+        changing = {_name_of(part): part for part in along.parts if part.changes.any}
+        tables = {name: self.of_part(part) for name, part in changing.items()}
+        moments = sorted(
+            (at, name, i) for name, table in tables.items() for i, (at, _) in enumerate(table)
+        )
+        now: dict[str, State] = {}
+        rows: list[Moment] = []
+        alike: dict[tuple[tuple[object, ...], ...], State] = {}
+        link, until_ps = network.links[path], self.span[2]
+        for at, name, i in moments:
+            if rows and rows[-1][0] > until_ps and at > rows[-1][0]:
+                break
+            now[name] = tables[name][i][1]
+            if rows and rows[-1][0] == at:
+                rows.pop()
+            key = tuple((s.rate_factor, s.extra_delay_s, s.loss, s.up) for s in now.values())
+            if key not in alike:
+                alike[key] = _state_of_path(link, along, now)
+            rows.append((at, alike[key]))
+        return rows
+
+
+def _name_of(part: Trunk | Conduit) -> str:
+    return part.name if isinstance(part, Trunk) else f"conduit {part.name}"
+
+
+def _state_of_path(link: Link, along: SitePath, now: dict[str, State]) -> State:
+    """Return the state of a path whose parts are as ``now`` says, by their names.
+
+    The rate is the least of its trunks, as a part of the rate of its ``link``; delays add up; lost
+    is what any trunk loses; and it is up while all its parts are.
+    """
+    usual = State()
+    states = [now.get(_name_of(trunk), usual) for trunk in along.trunks]
+    lost = [
+        trunk.link.transport.loss if state.loss is None else state.loss
+        for trunk, state in zip(along.trunks, states, strict=True)
+    ]
+    rate = min(
+        trunk.link.available_bytes_per_s * state.rate_factor
+        for trunk, state in zip(along.trunks, states, strict=True)
+    )
+    told = any(state.loss is not None for state in states)
+    return State(
+        rate_factor=rate / link.available_bytes_per_s,
+        extra_delay_s=sum(state.extra_delay_s for state in states),
+        loss=1 - math.prod(1 - part for part in lost) if told else None,
+        up=all(state.up for state in now.values()),
+    )
+
+
 _LINES: dict[tuple[int, int, str, float], _Line] = {}
 _LINES_LOCK = Lock()
 
 
-def _line_of(trunk: Trunk, seed: int, start_s: float) -> _Line:
-    """Return the line of a trunk; those used last are kept, by their changes themselves.
+def _line_of(changes: Changes, name: str, seed: int, start_s: float) -> _Line:
+    """Return the line of a trunk or conduit; those used last are kept, by their changes themselves.
 
     A long trace is not compared.
     """
-    name = " - ".join(trunk.sites)
-    key = id(trunk.changes), seed, name, start_s
+    key = id(changes), seed, name, start_s
     with _LINES_LOCK:
-        line = _LINES.pop(key, None) or _Line(trunk.changes, seed, name, start_s)
+        line = _LINES.pop(key, None) or _Line(changes, seed, name, start_s)
         _LINES[key] = line  # which holds the changes, so that nothing else has their number
         if len(_LINES) > MOST_LINES:
             del _LINES[next(iter(_LINES))]
@@ -223,11 +333,11 @@ def _line_of(trunk: Trunk, seed: int, start_s: float) -> _Line:
 
 
 def _columns(
-    link: Link, port: float, moments: list[Moment], *, lasts: bool
+    link: Link, waves: int, port: float, moments: list[Moment], *, lasts: bool
 ) -> dict[str, list[float]]:
     """Return the states of one way, from ports of ``port`` bytes per second, by column.
 
-    ``lasts``: whether the last state never ends.
+    ``waves``: into how many its streams fall. ``lasts``: whether the last state never ends.
     """
     states = [state for _, state in moments]
     columns: dict[str, list[float]] = {
@@ -240,7 +350,7 @@ def _columns(
     for state in states:
         alike = (state.rate_factor, state.extra_delay_s, state.loss)
         if alike not in limits:
-            limits[alike] = _limits(link, port, *alike)
+            limits[alike] = _limits(link, waves, port, *alike)
         rows.append(limits[alike])
     names = ("wave_rate", "cap", "lifted_rate", "term")
     columns.update(zip(names, map(list, zip(*rows, strict=True)), strict=True))
@@ -256,14 +366,15 @@ def _columns(
 
 @lru_cache(maxsize=MOST_LIMITS)
 def _limits(
-    link: Link, port: float, rate_factor: float, extra_delay_s: float, loss: float | None
-) -> tuple[float, ...]:
+    link: Link, waves: int, port: float, rate_factor: float, extra_delay_s: float,
+    loss: float | None,
+) -> tuple[float, ...]:  # fmt: skip
     """Return rate of a wave, cap of a stream, its rate with tokens, and the cap's term."""
     rate = link.available_bytes_per_s * rate_factor
     rtt_s = link.rtt_s + 2 * extra_delay_s
     limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s, loss=loss)
     lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=rtt_s, loss=loss)
-    streams = link.transport.streams if link.waves > 1 else 1
+    streams = link.transport.streams if waves > 1 else 1
     return rate / link.waves, limit.bytes_per_s / streams, lifted / streams, CODES[limit.term]
 
 

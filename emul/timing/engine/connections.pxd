@@ -94,6 +94,8 @@ cdef class Connections:
     cdef readonly int32_t[::1] parts
     cdef readonly int64_t[::1] cwnd_until
     # Of each changing way, and of its states.
+    cdef int64_t[::1] first_joint
+    cdef int64_t[::1] last_joint
     cdef int64_t[::1] first_class
     cdef int64_t[::1] last_class
     cdef readonly int64_t[::1] first_state

@@ -60,7 +60,8 @@ cdef class Connections:
         "stream": "current* doing rest lost_at up_at resumed run_from* run",
         "given": "of nbytes jitter heap operations on_link behind multi_window rate spacing "
                  "first_stream path_of_connection latency cwnd_rtt cwnd_rate cwnd_first "
-                 "cwnd_most idle warm fluid connection_of first_class last_class first_state timer "
+                  "cwnd_most idle warm fluid connection_of first_class last_class first_joint "
+                  "last_joint first_state timer "
                  "retries doubling state_from state_rate state_cap state_lifted state_term "
                  "state_extra state_up state_dry next_down up_again",
         "made anew": "arrays last_sent_to_nic state too_late",
@@ -118,6 +119,7 @@ cdef class Connections:
 
     def _take_link_states(self, states):
         self.first_class, self.last_class = states.first_class, states.last_class
+        self.first_joint, self.last_joint = states.first_joint, states.last_joint
         self.first_state = states.first_state
         self.state = states.first_state[:len(states.first_state) - 1].copy()
         self.timer, self.retries, self.doubling = states.timer_ps, states.retries, states.doubling
@@ -519,7 +521,7 @@ cdef class Connections:
             self._begin(time, stream, after, True)
 
     cdef void change(self, int64_t time, int64_t path) noexcept nogil:
-        """Go on to the state of a way that begins at ``time``, and announce the next."""
+        """Go on to the state of a way, or a joint trunk, at ``time``, and announce the next."""
         cdef int64_t at = self.state[path], of
         if time > 0 and at + 1 < self.first_state[path + 1]:
             at += 1
@@ -529,6 +531,8 @@ cdef class Connections:
                 self._cut(time, self.fluid.heap[self.fluid.first[of]], self.state_up[at])
             self.fluid.change(<int32_t>of, self.state_rate[at], self.state_cap[at],
                               self.state_lifted[at], self.state_term[at], time)
+        for of in range(self.first_joint[path], self.last_joint[path]):
+            self.fluid.change_joint(of, self.state_rate[at], time)
         if at + 1 < self.first_state[path + 1]:
             push(self.heap, self.state_from[at + 1], STREAMS_FROM - 1 - path, CHANGE)
 

@@ -14,34 +14,34 @@ cdef class Fluid:
     cdef readonly double[::1] wave_rate   # bytes per second of its wave
     cdef readonly double[::1] cap         # and of each of its streams
     cdef readonly uint8_t[::1] cap_term   # its cause, as in emul.timing.terms
-    cdef int32_t[:, ::1] uplinks
-    cdef double[::1] uplink_rate
-    # Token buckets of waves and of uplinks: their size, their tokens, and since when.
+    cdef int32_t[:, ::1] joint_links      # of each class, -1 for none; first the uplink of its site
+    cdef readonly double[::1] joint_rate
+    # Token buckets of waves and of joint links: their size, their tokens, and since when.
     cdef double[::1] burst
     cdef readonly double[::1] credit
-    cdef double[::1] uplink_burst
-    cdef readonly double[::1] uplink_credit
-    cdef readonly double[::1] uplink_used
-    cdef readonly int64_t[::1] uplink_since
-    cdef readonly double[::1] uplink_part
-    # Whether there are tokens, so that a wave or an uplink does not limit, and a stream's rate
+    cdef double[::1] joint_burst
+    cdef readonly double[::1] joint_credit
+    cdef readonly double[::1] joint_used
+    cdef readonly int64_t[::1] joint_since
+    cdef readonly double[::1] joint_part
+    # Whether there are tokens, so that a wave or a joint link does not limit, and a stream's rate
     # where there are.
     cdef readonly uint8_t[::1] lifted
-    cdef readonly uint8_t[::1] uplink_lifted
+    cdef readonly uint8_t[::1] joint_lifted
     cdef uint8_t[::1] bucketed            # of a class: whether there is any bucket to reckon with
     cdef readonly double[::1] lifted_rate
     # The bytes in flight on the path of a class, and until when there is a queue in front of the
     # buckets.
     cdef double[::1] path_bytes
     cdef readonly int64_t[::1] busy
-    cdef readonly int64_t[::1] uplink_busy
+    cdef readonly int64_t[::1] joint_busy
     cdef readonly double[::1] rate        # bytes per second that each of its streams gets
     cdef readonly double[::1] served      # bytes per stream since the class was last idle
     cdef readonly uint8_t[::1] capped     # by the cause for its streams: 1 + one of CAPS, or 0
     cdef readonly int64_t[::1] since
     cdef readonly double[::1] part        # and the part of a picosecond after that
     cdef readonly int64_t[:, ::1] capped_time
-    # And of each uplink after them: when the next of its streams is through, or a bucket is empty.
+    # And of each joint link after them: when the next of its streams is through, or a bucket is empty.
     cdef readonly int64_t[::1] due
     cdef readonly double[::1] due_part
     cdef readonly uint8_t[::1] empties
@@ -54,14 +54,19 @@ cdef class Fluid:
     cdef int32_t[::1] class_of
     cdef readonly double[::1] until
     cdef readonly int64_t[:, ::1] began_capped
-    # Classes and uplinks are a heap too, by when they are due; their places are kept.
+    # Classes and joint links are a heap too, by when they are due; their places are kept.
     cdef readonly int32_t[::1] queue
     cdef readonly int32_t[::1] place
-    # Of the classes with an uplink, and of the uplinks, while shares are worked out.
+    # Of the classes with joint links, and of these, while shares are worked out.
     cdef int32_t[::1] joined
+    cdef uint8_t[::1] is_joined
     cdef double[::1] free
     cdef int64_t[::1] waiting
     cdef uint8_t[::1] settled
+    cdef uint8_t[::1] held
+    cdef int32_t[::1] unsettled
+    cdef int64_t[::1] first_member   # of each joint link, among the classes that load it
+    cdef int32_t[::1] member
 
     cdef int64_t next_due(self) noexcept nogil
     cdef int32_t take(self, int64_t time) noexcept nogil
@@ -70,27 +75,27 @@ cdef class Fluid:
     cdef int64_t capped_ps(self, int32_t stream, int by) noexcept nogil
     cdef void change(self, int32_t of, double wave_rate, double cap, double lifted_rate,
                      uint8_t term, int64_t time) noexcept nogil
+    cdef void change_joint(self, Py_ssize_t u, double rate, int64_t time) noexcept nogil
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
     cdef void _serve_until_due(self, int32_t of, int64_t time, double part) noexcept nogil
     cdef double _first_rest(self, int32_t of) noexcept nogil
     cdef double _tokens(self, int32_t of, int64_t time) noexcept nogil
-    cdef double _uplink_tokens(self, Py_ssize_t u, int64_t time, double part) noexcept nogil
+    cdef double _joint_tokens(self, Py_ssize_t u, int64_t time, double part) noexcept nogil
     cdef void _empty(self, int32_t item, int64_t time) noexcept nogil
     cdef void _advance(self, int32_t of, int64_t time) noexcept nogil
     cdef void _serve(self, int32_t of, int64_t time, double part) noexcept nogil
     cdef void _serve_joined(self, int64_t time, double part) noexcept nogil
-    cdef bint _is_joined(self, int32_t of) noexcept nogil
     cdef void _settle(self, int32_t of, int64_t time) noexcept nogil
     cdef void _share_anew(self, int32_t of) noexcept nogil
     cdef void _lift(self, int32_t of) noexcept nogil
     cdef void _share(self) noexcept nogil
-    cdef void _free_uplinks(self) noexcept nogil
+    cdef void _free_joint(self) noexcept nogil
     cdef void _add_up(self) noexcept nogil
     cdef double _own(self, int32_t of) noexcept nogil
-    cdef void _charge(self) noexcept nogil
+    cdef void _charge(self, Py_ssize_t u) noexcept nogil
     cdef void _fix(self, int32_t of, double rate) noexcept nogil
     cdef void _set_due(self, int32_t of) noexcept nogil
-    cdef void _set_uplink_due(self, Py_ssize_t u) noexcept nogil
+    cdef void _set_joint_due(self, Py_ssize_t u) noexcept nogil
     cdef void _note_due(self, int32_t item, int64_t since, double ps, bint exact) noexcept nogil
     cdef bint _sooner(self, int32_t a, int32_t b) noexcept nogil
     cdef void _move(self, int32_t of) noexcept nogil

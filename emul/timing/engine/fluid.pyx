@@ -6,10 +6,12 @@ last idle, and a stream is through when that sum has grown by its bytes. A start
 the logarithm of the number of streams, also where rates change (the virtual time of processor
 sharing; Parekh and Gallager, 1993). Its specification is tests/closed_forms/sharing.py.
 
-A class has a wave to itself, which its streams share evenly; waves are joined by uplinks. A wave or
+A class has a wave to itself, which its streams share evenly, or loads joint links with others: the
+uplinks of sites, the waves of trunks that longer paths cross, conduits. It loads all of its joint
+links at once, each as often as it has it; their rates may change. A wave or
 an uplink out of a site may have a token bucket. As long as there are tokens, that wave or uplink
 does not limit; everything else does: the rest of the sender's port after windows and losses, from
-which the bytes come, the wave where the bucket is an uplink's, the other uplinks. Tokens flow in at
+which the bytes come, the wave where the bucket is an uplink's, the joint links. Tokens flow in at
 the rate of the link and out with the bytes, so a bucket that lets more pass than flows in is empty
 at some moment. That is an event of its own: from then on the link limits again.
 
@@ -74,48 +76,49 @@ cdef class Fluid:
     """
 
     # All attributes, by what they are columns of, as in emul.timing.engine.columns; with the
-    # classes go the uplinks. The active streams of ``heap`` are kept one after the other.
+    # classes go the joint links. The active streams of ``heap`` are kept one after the other.
     STATE = {
         "stream": "until began_capped",
         "class": "wave_rate cap cap_term credit busy rate served capped since part lifted "
-                 "lifted_rate capped_time due due_part empties active load uplink_credit "
-                 "uplink_used uplink_since uplink_part uplink_lifted uplink_busy queue place",
-        "given": "uplinks uplink_rate burst uplink_burst bucketed path_bytes first alike class_of "
-                 "joined",
-        "made anew": "arrays heap free waiting settled",
+                 "lifted_rate capped_time due due_part empties active load joint_rate joint_credit "
+                 "joint_used joint_since joint_part joint_lifted joint_busy queue place",
+        "given": "joint_links burst joint_burst bucketed path_bytes first alike class_of "
+                 "joined is_joined",
+        "made anew": "arrays heap free waiting settled held unsettled first_member member",
     }
 
     def __init__(self, given):
         cdef Py_ssize_t classes = len(given.wave_rate), streams = len(given.of_stream)
-        class_of, uplinks, uplink_rate = given.of_stream, given.uplinks, given.uplink_rate
+        class_of, joint_links, joint_rate = given.of_stream, given.joint_links, given.joint_rate
         self.arrays = {}
         self.wave_rate = self.arrays["wave_rate"] = given.wave_rate.copy()
         self.cap = self.arrays["cap"] = given.cap.copy()
         self.cap_term = self.arrays["cap_term"] = given.term.copy()
-        self.uplinks, self.uplink_rate, self.class_of = uplinks, uplink_rate, class_of
+        self.joint_links, self.class_of = joint_links, class_of
+        self.joint_rate = self.arrays["joint_rate"] = given.joint_rate.copy()
         self.burst = given.burst
         self.credit = self.arrays["credit"] = given.burst.copy()
-        self.uplink_burst = given.uplink_burst
-        self.uplink_credit = self.arrays["uplink_credit"] = given.uplink_burst.copy()
-        self.uplink_used = self.arrays["uplink_used"] = np.zeros(len(uplink_rate))
-        self.uplink_part = self.arrays["uplink_part"] = np.zeros(len(uplink_rate))
-        self.uplink_since = self.arrays["uplink_since"] = np.zeros(len(uplink_rate), dtype=np.int64)
+        self.joint_burst = given.joint_burst
+        self.joint_credit = self.arrays["joint_credit"] = given.joint_burst.copy()
+        self.joint_used = self.arrays["joint_used"] = np.zeros(len(joint_rate))
+        self.joint_part = self.arrays["joint_part"] = np.zeros(len(joint_rate))
+        self.joint_since = self.arrays["joint_since"] = np.zeros(len(joint_rate), dtype=np.int64)
         self.lifted = self.arrays["lifted"] = np.zeros(classes, dtype=np.uint8)
-        self.arrays["uplink_lifted"] = np.zeros(len(uplink_rate), dtype=np.uint8)
-        self.uplink_lifted = self.arrays["uplink_lifted"]
-        joined = (np.asarray(uplinks) >= 0).any(axis=1)
+        self.arrays["joint_lifted"] = np.zeros(len(joint_rate), dtype=np.uint8)
+        self.joint_lifted = self.arrays["joint_lifted"]
+        joined = (np.asarray(joint_links) >= 0).any(axis=1)
         self.bucketed = _bucketed(given, joined).astype(np.uint8)
         self.path_bytes = given.path_bytes
         self.lifted_rate = self.arrays["lifted_rate"] = given.lifted_rate.copy()
         self.busy = self.arrays["busy"] = np.zeros(classes, dtype=np.int64)
-        self.uplink_busy = self.arrays["uplink_busy"] = np.zeros(len(uplink_rate), dtype=np.int64)
+        self.joint_busy = self.arrays["joint_busy"] = np.zeros(len(joint_rate), dtype=np.int64)
         self.rate = self.arrays["rate"] = np.zeros(classes)
         self.served = self.arrays["served"] = np.zeros(classes)
         self.part = self.arrays["part"] = np.zeros(classes)
         self.capped_time = self.arrays["capped_time"] = np.zeros((classes, CAPS), dtype=np.int64)
         self.capped = self.arrays["capped"] = np.zeros(classes, dtype=np.uint8)
         self.since = self.arrays["since"] = np.zeros(classes, dtype=np.int64)
-        self.arrays["due"] = np.full(classes + len(uplink_rate), INT64_MAX, dtype=np.int64)
+        self.arrays["due"] = np.full(classes + len(joint_rate), INT64_MAX, dtype=np.int64)
         self.due = self.arrays["due"]
         self.due_part = self.arrays["due_part"] = np.zeros(len(self.due))
         self.empties = self.arrays["empties"] = np.zeros(len(self.due), dtype=np.uint8)
@@ -130,9 +133,20 @@ cdef class Fluid:
         self.queue = self.arrays["queue"] = np.arange(len(self.due), dtype=np.int32)
         self.place = self.arrays["place"] = np.arange(len(self.due), dtype=np.int32)
         self.joined = np.flatnonzero(joined).astype(np.int32)
-        self.free = np.zeros(len(uplink_rate))
-        self.waiting = np.zeros(len(uplink_rate), dtype=np.int64)
+        self.is_joined = joined.astype(np.uint8)
+        self.free = np.zeros(len(joint_rate))
+        self.waiting = np.zeros(len(joint_rate), dtype=np.int64)
         self.settled = np.zeros(classes, dtype=np.uint8)
+        self.held = np.zeros(classes, dtype=np.uint8)
+        self.unsettled = np.zeros(len(self.joined), dtype=np.int32)
+        self._list_members(np.asarray(joint_links), len(joint_rate))
+
+    def _list_members(self, joint_links, links):
+        """List the classes of each joint link, a class as often as it loads it."""
+        of, end = np.nonzero(joint_links >= 0)
+        link = joint_links[of, end]
+        self.first_member = np.append(0, np.cumsum(np.bincount(link, minlength=links)))
+        self.member = of[np.argsort(link, kind="stable")].astype(np.int32)
 
     def save(self):
         """Return the state of all streams and classes."""
@@ -167,9 +181,9 @@ cdef class Fluid:
         return stream
 
     cdef void _serve_until_due(self, int32_t of, int64_t time, double part) noexcept nogil:
-        """Serve a class, and all that it shares an uplink with, to the moment that is due."""
+        """Serve a class, and all that it shares joint links with, to the moment that is due."""
         self._serve(of, time, part)
-        if self._is_joined(of):
+        if self.is_joined[of]:
             self._serve_joined(time, part)
 
     cdef double _first_rest(self, int32_t of) noexcept nogil:
@@ -210,24 +224,30 @@ cdef class Fluid:
         self.lifted_rate[of] = lifted_rate
         self._settle(of, time)
 
+    cdef void change_joint(self, Py_ssize_t u, double rate, int64_t time) noexcept nogil:
+        """Give a joint link another rate from ``time`` on."""
+        self._serve_joined(time, 0.0)
+        self.joint_rate[u] = rate
+        self._share_anew(self.joined[0])
+
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
         """Queue ``nbytes`` in the buckets in front of a stream; return when the first passes."""
-        cdef int32_t of = self.class_of[stream], out = self.uplinks[of, 0]
+        cdef int32_t of = self.class_of[stream], out = self.joint_links[of, 0]
         cdef bint own = self.burst[of] > 0 and self.wave_rate[of] > 0
-        cdef bint joined = out >= 0 and self.uplink_burst[out] > 0
+        cdef bint joined = out >= 0 and self.joint_burst[out] > 0
         cdef int64_t at = time
         cdef double queued, tokens
         if own:
             at = max(at, self.busy[of])
         if joined:
-            at = max(at, self.uplink_busy[out])
+            at = max(at, self.joint_busy[out])
         queued = min(nbytes, self.path_bytes[of])
         if own:
             tokens = self._tokens(of, time) if at == time else 0.0
             self.busy[of] = queue_behind(at, queued - tokens, self.wave_rate[of])
         if joined:
-            tokens = self._uplink_tokens(out, time, 0.0) if at == time else 0.0
-            self.uplink_busy[out] = queue_behind(at, queued - tokens, self.uplink_rate[out])
+            tokens = self._joint_tokens(out, time, 0.0) if at == time else 0.0
+            self.joint_busy[out] = queue_behind(at, queued - tokens, self.joint_rate[out])
         return at
 
     cdef double _tokens(self, int32_t of, int64_t time) noexcept nogil:
@@ -236,19 +256,19 @@ cdef class Fluid:
         return filled(self.credit[of], self.burst[of], self.wave_rate[of],
                       self.rate[of] * self.load[of], ps)
 
-    cdef double _uplink_tokens(self, Py_ssize_t u, int64_t time, double part) noexcept nogil:
-        """Return the bytes that are in the bucket of an uplink ``part`` after ``time``."""
-        cdef double ps = <double>(time - self.uplink_since[u]) + part - self.uplink_part[u]
-        return filled(self.uplink_credit[u], self.uplink_burst[u], self.uplink_rate[u],
-                      self.uplink_used[u], max(0.0, ps))
+    cdef double _joint_tokens(self, Py_ssize_t u, int64_t time, double part) noexcept nogil:
+        """Return the bytes that are in the bucket of a joint link ``part`` after ``time``."""
+        cdef double ps = <double>(time - self.joint_since[u]) + part - self.joint_part[u]
+        return filled(self.joint_credit[u], self.joint_burst[u], self.joint_rate[u],
+                      self.joint_used[u], max(0.0, ps))
 
     cdef void _empty(self, int32_t item, int64_t time) noexcept nogil:
-        """The bucket of a class, or of an uplink after all classes, is empty."""
+        """The bucket of a class, or of a joint link after all classes, is empty."""
         cdef Py_ssize_t u = item - self.rate.shape[0]
         cdef int32_t of = self.joined[0] if u >= 0 else item
         self._serve_until_due(of, time, self.due_part[item])
         if u >= 0:
-            self.uplink_credit[u] = 0.0
+            self.joint_credit[u] = 0.0
         else:
             self.credit[of] = 0.0
         self._share_anew(of)
@@ -274,41 +294,38 @@ cdef class Fluid:
         self.since[of], self.part[of] = time, part
 
     cdef void _serve_joined(self, int64_t time, double part) noexcept nogil:
-        """Serve all classes that have an uplink, and let tokens flow into the uplinks' buckets."""
+        """Serve all classes with joint links, and let tokens flow into the buckets of these."""
         cdef Py_ssize_t i, u
         for i in range(self.joined.shape[0]):
             self._serve(self.joined[i], time, part)
-        for u in range(self.uplink_rate.shape[0]):
-            if <double>(time - self.uplink_since[u]) + part >= self.uplink_part[u]:
-                self.uplink_credit[u] = self._uplink_tokens(u, time, part)
-                self.uplink_since[u], self.uplink_part[u] = time, part
-
-    cdef bint _is_joined(self, int32_t of) noexcept nogil:
-        return self.uplinks[of, 0] >= 0 or self.uplinks[of, 1] >= 0
+        for u in range(self.joint_rate.shape[0]):
+            if <double>(time - self.joint_since[u]) + part >= self.joint_part[u]:
+                self.joint_credit[u] = self._joint_tokens(u, time, part)
+                self.joint_since[u], self.joint_part[u] = time, part
 
     cdef void _settle(self, int32_t of, int64_t time) noexcept nogil:
         """Work out anew the rates of a class whose streams or rates have changed."""
-        if self._is_joined(of):
+        if self.is_joined[of]:
             self._serve_joined(time, 0.0)
         self._share_anew(of)
 
     cdef void _share_anew(self, int32_t of) noexcept nogil:
-        """Work out anew the rates of a class, and of all that it shares an uplink with."""
+        """Work out anew the rates of a class, and of all that it shares joint links with."""
         cdef Py_ssize_t i, u
-        if not self._is_joined(of):
+        if not self.is_joined[of]:
             self._lift(of)
             self._fix(of, self._own(of))
             self._set_due(of)
             return
         for i in range(self.joined.shape[0]):
             self._lift(self.joined[i])
-        for u in range(self.uplink_rate.shape[0]):
-            self.uplink_lifted[u] = self.uplink_credit[u] > 0
+        for u in range(self.joint_rate.shape[0]):
+            self.joint_lifted[u] = self.joint_credit[u] > 0
         self._share()
         for i in range(self.joined.shape[0]):
             self._set_due(self.joined[i])
-        for u in range(self.uplink_rate.shape[0]):
-            self._set_uplink_due(u)
+        for u in range(self.joint_rate.shape[0]):
+            self._set_joint_due(u)
 
     cdef void _lift(self, int32_t of) noexcept nogil:
         """Say whether tokens lift the limit of a class's wave; one without any rate has none."""
@@ -336,77 +353,80 @@ cdef class Fluid:
         self.settled[of] = True
 
     cdef void _share(self) noexcept nogil:
-        """Fill the uplinks: all rates rise together, until a cap is reached or a link is full."""
-        cdef Py_ssize_t i, u, left = 0, end
+        """Fill the joint links: all rates rise together, to a cap or until a link is full."""
+        cdef Py_ssize_t i, u, left = 0, kept, end
         cdef int32_t of
         cdef double level
-        cdef bint full
-        self._free_uplinks()
+        self._free_joint()
         self.waiting[:] = 0
         for i in range(self.joined.shape[0]):
             of = self.joined[i]
             self.settled[of] = self.active[of] == 0
-            left += not self.settled[of]
-            for end in range(2):
-                if self.uplinks[of, end] >= 0:
-                    self.waiting[self.uplinks[of, end]] += self.load[of]
+            if self.settled[of]:
+                continue
+            self.unsettled[left] = of
+            left += 1
+            for end in range(self.joint_links.shape[1]):
+                if self.joint_links[of, end] >= 0:
+                    self.waiting[self.joint_links[of, end]] += self.load[of]
         while left:
             level = INFINITY
             for u in range(self.free.shape[0]):
                 if self.waiting[u]:
                     level = min(level, self.free[u] / self.waiting[u])
-            for i in range(self.joined.shape[0]):
-                if not self.settled[self.joined[i]]:
-                    level = min(level, self._own(self.joined[i]))
-            for i in range(self.joined.shape[0]):
-                of = self.joined[i]
-                if self.settled[of]:
-                    continue
-                full = self._own(of) <= level * (1 + TIES)
-                for end in range(2):
-                    u = self.uplinks[of, end]
-                    # Marked before, so that one class does not fill a link for the next one.
-                    full = full or (u >= 0 and self.free[u] <= level * (1 + TIES) * self.waiting[u])
-                if full:
+            for i in range(left):
+                level = min(level, self._own(self.unsettled[i]))
+            # Marked before, so that one class does not fill a link for the next one.
+            for u in range(self.free.shape[0]):
+                if self.waiting[u] and self.free[u] <= level * (1 + TIES) * self.waiting[u]:
+                    for i in range(self.first_member[u], self.first_member[u + 1]):
+                        self.held[self.member[i]] = True
+            kept = 0
+            for i in range(left):
+                of = self.unsettled[i]
+                if self.held[of] or self._own(of) <= level * (1 + TIES):
                     self._fix(of, min(level, self._own(of)))
-                    left -= 1
-            self._charge()
+                else:
+                    self.unsettled[kept] = of
+                    kept += 1
+            left = kept
+            for u in range(self.free.shape[0]):
+                if self.waiting[u]:
+                    self._charge(u)
+            self.held[:] = False
         self._add_up()
 
-    cdef void _free_uplinks(self) noexcept nogil:
-        """Let all of every uplink be free: where there are tokens, no end of it."""
+    cdef void _free_joint(self) noexcept nogil:
+        """Let all of every joint link be free: where there are tokens, no end of it."""
         cdef Py_ssize_t u
         for u in range(self.free.shape[0]):
-            self.free[u] = INFINITY if self.uplink_lifted[u] else self.uplink_rate[u]
+            self.free[u] = INFINITY if self.joint_lifted[u] else self.joint_rate[u]
 
     cdef void _add_up(self) noexcept nogil:
-        """Add up the rates of all classes over each uplink."""
+        """Add up the rates of all classes over each joint link."""
         cdef Py_ssize_t i, end
         cdef int32_t of, u
-        self.uplink_used[:] = 0.0
+        self.joint_used[:] = 0.0
         for i in range(self.joined.shape[0]):
             of = self.joined[i]
-            for end in range(2):
-                u = self.uplinks[of, end]
+            for end in range(self.joint_links.shape[1]):
+                u = self.joint_links[of, end]
                 if u >= 0:
-                    self.uplink_used[u] += self.rate[of] * self.load[of]
+                    self.joint_used[u] += self.rate[of] * self.load[of]
 
-    cdef void _charge(self) noexcept nogil:
-        """Take the rates of the settled classes from the uplinks; count who still waits."""
-        cdef Py_ssize_t i, u, end
+    cdef void _charge(self, Py_ssize_t u) noexcept nogil:
+        """Take the rates of the settled classes from a joint link; count who still waits."""
+        cdef Py_ssize_t i
         cdef int32_t of
-        self._free_uplinks()
-        self.waiting[:] = 0
-        for i in range(self.joined.shape[0]):
-            of = self.joined[i]
-            for end in range(2):
-                u = self.uplinks[of, end]
-                if u < 0:
-                    continue
-                if self.settled[of]:
-                    self.free[u] = max(0.0, self.free[u] - self.rate[of] * self.load[of])
-                else:
-                    self.waiting[u] += self.load[of]
+        cdef double free = INFINITY if self.joint_lifted[u] else self.joint_rate[u]
+        cdef int64_t waiting = 0
+        for i in range(self.first_member[u], self.first_member[u + 1]):
+            of = self.member[i]
+            if self.settled[of]:
+                free = max(0.0, free - self.rate[of] * self.load[of])
+            else:
+                waiting += self.load[of]
+        self.free[u], self.waiting[u] = free, waiting
 
     cdef void _set_due(self, int32_t of) noexcept nogil:
         """Note when the first of a class's streams will be through, or before it the bucket empty.
@@ -420,15 +440,15 @@ cdef class Fluid:
         self.empties[of] = bucket_ps < stream_ps
         self._note_due(of, self.since[of], min(stream_ps, bucket_ps), self.bucketed[of])
 
-    cdef void _set_uplink_due(self, Py_ssize_t u) noexcept nogil:
-        """Note when the bucket of an uplink will be empty."""
+    cdef void _set_joint_due(self, Py_ssize_t u) noexcept nogil:
+        """Note when the bucket of a joint link will be empty."""
         cdef int32_t item = <int32_t>(self.rate.shape[0] + u)
         cdef double ps = INFINITY
-        if self.uplink_lifted[u]:
-            ps = self.uplink_part[u] + until_empty(self.uplink_credit[u], self.uplink_rate[u],
-                                                   self.uplink_used[u])
+        if self.joint_lifted[u]:
+            ps = self.joint_part[u] + until_empty(self.joint_credit[u], self.joint_rate[u],
+                                                  self.joint_used[u])
         self.empties[item] = True
-        self._note_due(item, self.uplink_since[u], ps, True)
+        self._note_due(item, self.joint_since[u], ps, True)
 
     cdef void _note_due(self, int32_t item, int64_t since, double ps, bint exact) noexcept nogil:
         """Note the event ``ps`` after ``since``, at the nearest picosecond."""
@@ -448,7 +468,7 @@ cdef class Fluid:
         return a < b
 
     cdef void _move(self, int32_t of) noexcept nogil:
-        """Put a class or an uplink where it belongs in the queue of both."""
+        """Put a class or a joint link where it belongs in the queue of both."""
         cdef int64_t at = self.place[of], n = self.queue.shape[0], child
         cdef int32_t other
         while at > 0 and self._sooner(of, self.queue[(at - 1) >> 1]):
@@ -513,9 +533,8 @@ cdef class Fluid:
 
 
 def _bucketed(given, joined):
-    """Return which classes have tokens to reckon with: their own, or of any uplink that joins them.
-    """
+    """Return which classes have tokens to reckon with: their own, or of any joint link."""
     own = np.asarray(given.burst) > 0
-    if (np.asarray(given.uplink_burst) > 0).any() or own[joined].any():
+    if (np.asarray(given.joint_burst) > 0).any() or own[joined].any():
         own = own | joined
     return own

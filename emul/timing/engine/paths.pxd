@@ -15,6 +15,7 @@ cdef inline int64_t occupancy(int64_t nbytes, double rate, int64_t most) noexcep
 cdef class Paths:
     cdef int32_t[::1] site_of     # of each rank
     cdef int32_t[::1] node_of
+    cdef int32_t[::1] nic_of      # the first rank with the same NIC
     cdef double[::1] rate         # of each port
     cdef int64_t[::1] latency     # of each way
     cdef int64_t[::1] overhead
@@ -26,11 +27,11 @@ cdef class Paths:
 
     cdef inline int64_t out(self, int64_t src, int64_t dst) noexcept nogil:
         """Return the number of the port that a transfer takes at its sender."""
-        return 4 * src if self.near(src, dst) else 4 * src + 2
+        return 4 * src if self.near(src, dst) else 4 * self.nic_of[src] + 2
 
     cdef inline int64_t into(self, int64_t src, int64_t dst) noexcept nogil:
         """Return the number of the port that a transfer takes at its receiver."""
-        return 4 * dst + 1 if self.near(src, dst) else 4 * dst + 3
+        return 4 * dst + 1 if self.near(src, dst) else 4 * self.nic_of[dst] + 3
 
     cdef inline int64_t path(self, int64_t src, int64_t dst) noexcept nogil:
         """Return the number of the way between two ranks, as in emul.topology.Network."""

@@ -12,6 +12,7 @@ cdef class Paths:
 
     def __init__(self, network):
         self.site_of, self.node_of = network.site_of, network.node_of
+        self.nic_of = network.nic_of
         self.rate = network.link_rate[:4 * network.world_size]
         self.latency, self.overhead = network.path_latency_ps, network.path_overhead_ps
         self.sites, self.first_trunk = network.n_sites, network.first_trunk_path

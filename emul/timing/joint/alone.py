@@ -42,9 +42,10 @@ def has_memory(network: Network, stack: Stack) -> bool:
     """
     if stack.fills_windows and np.isfinite(windows_of(network)).any():
         return True
-    if any(trunk.changes.any for trunk in network.trunks.values()):
+    topology = network.topology
+    if topology.changes:
         return True
-    if any(site.uplink_burst_bytes for site in network.topology.sites):
+    if any(site.uplink_burst_bytes for site in topology.sites):
         return True
     return any(map(_has_memory, set(network.links.values())))
 
@@ -68,18 +69,17 @@ class LinkUse:
     @classmethod
     def none(cls, network: Network) -> LinkUse:
         """Return that of an operation that uses no link."""
-        sites, ports = network.n_sites, PORTS_PER_RANK * network.world_size
-        size = ports + sites * sites + 2 * sites
+        size = len(network.link_rate) + 2 * network.n_sites
         return cls(np.full(size, UNUSED_PS), np.full(size, -UNUSED_PS))
 
-    def take(self, ranks: Int32Array, own: LinkUse, later_ps: int) -> None:
-        """Add the use of their ports by ``ranks``, which alone is ``own``, so much later.
+    def take(self, network: Network, ranks: Int32Array, own: LinkUse, later_ps: int) -> None:
+        """Add the use of their ports in ``network`` by ``ranks``, which alone is ``own``, so much
+        later.
 
         Rank i of ``own`` is rank ``ranks[i]`` here, and uses no trunk.
         """
-        ports = (
-            PORTS_PER_RANK * ranks.astype(np.int64)[:, None] + np.arange(PORTS_PER_RANK)
-        ).ravel()
+        owners = np.stack([ranks, ranks, *[network.nic_of[ranks]] * 2], axis=1)
+        ports = (PORTS_PER_RANK * owners.astype(np.int64) + np.arange(PORTS_PER_RANK)).ravel()
         first_ps, last_ps = own.first_ps[: len(ports)], own.last_ps[: len(ports)]
         used = first_ps < UNUSED_PS
         self.first_ps[ports[used]] = first_ps[used] + later_ps
@@ -89,7 +89,6 @@ class LinkUse:
     def of(cls, lines: Lines, growth: int = 1) -> LinkUse:
         """Return the use of links by the transfers ``lines``, each of ``growth`` slices."""
         network = lines.network
-        sites, ports = network.n_sites, PORTS_PER_RANK * network.world_size
         unused = cls.none(network)
         first, last = unused.first_ps, unused.last_ps
 
@@ -103,20 +102,15 @@ class LinkUse:
         use(out, gone, PORT)
         use(into, gone, RECEIVER)
         piped = gone & (lines.on_link_ps[:, CONNECTION] >= 0)
-        path = network.paths(lines.src, lines.dst).astype(np.int64) - network.first_trunk_path
-        between = piped & (path >= 0)
-        use(ports + path, between, CONNECTION)
+        path = network.paths(lines.src, lines.dst).astype(np.int64)
+        between = piped & (path >= network.first_trunk_path)
         # A connection inside a site goes by the port of its sender, with the gap after a message.
         inside = piped & ~between
         np.maximum.at(last, out[inside], until[inside, CONNECTION])
-        gap_ps = growth * _gaps_ps(network)[network.paths(lines.src, lines.dst)]
-        began = lines.on_link_ps[:, CONNECTION] + gap_ps
+        began = lines.on_link_ps[:, CONNECTION] + growth * _gaps_ps(network)[path]
         np.maximum.at(last, out[inside], began[inside])
-        np.maximum.at(last, (ports + path)[between], began[between])
-        limited = np.array([site.limited for site in network.topology.sites])
-        for end, base in ((path // sites, 0), (path % sites, sites)):
-            joint = between & np.append(limited, False)[np.where(between, end, sites)]
-            use(ports + sites * sites + base + end, joint, CONNECTION)
+        _use_beyond(unused, network, path[between], lines.on_link_ps[between, CONNECTION],
+                    until[between, CONNECTION], began[between])  # fmt: skip
         return cls(first, last)
 
     def is_apart(self, other: LinkUse, later_ps: int) -> bool:
@@ -124,6 +118,35 @@ class LinkUse:
         behind = self.last_ps <= other.first_ps + later_ps
         before = other.last_ps + later_ps <= self.first_ps
         return bool((behind | before).all())
+
+
+def _use_beyond(
+    use: LinkUse,
+    network: Network,
+    path: Int64Array,
+    from_ps: Int64Array,
+    until_ps: Int64Array,
+    began_ps: Int64Array,
+) -> None:
+    """Add to ``use`` the links of transfers between sites, which began ``began_ps`` with the gap.
+
+    ``path``: of each, with when it took its connection, and until when.
+    """
+    sites = network.n_sites
+    pair = path - network.first_trunk_path
+    first, last, gone = (np.full(sites * sites, each) for each in (UNUSED_PS, *[-UNUSED_PS] * 2))
+    np.minimum.at(first, pair, from_ps)
+    np.maximum.at(gone, pair, until_ps)
+    np.maximum.at(last, pair, np.maximum(until_ps, began_ps))
+    pairs, links = network.crossings
+    np.minimum.at(use.first_ps, links, first[pairs])
+    np.maximum.at(use.last_ps, links, last[pairs])
+    limited = np.array([site.limited for site in network.topology.sites])
+    every = np.arange(sites * sites)
+    for end, base in ((every // sites, 0), (every % sites, sites)):
+        joint = len(network.link_rate) + base + end[limited[end]]
+        np.minimum.at(use.first_ps, joint, first[limited[end]])
+        np.maximum.at(use.last_ps, joint, gone[limited[end]])
 
 
 def longest_gap_ps(network: Network) -> int:

@@ -13,7 +13,7 @@ from emul.reading.values import Range
 from emul.topology.formats.mahimahi import mahimahi_states
 from emul.topology.formats.traces import COLUMNS, recorded_rows
 
-__all__ = ["changes_of"]
+__all__ = ["changes_of", "outages_of"]
 
 SECONDS = Range(0, 1e9, "s")
 LASTING = Range(1e-6, 1e9, "s")
@@ -47,7 +47,7 @@ def changes_of(table: TomlTable, link: Link, folder: Path | None) -> Changes:
         except ArgumentError as error:
             raise table.converted_key(ArgumentError(f"trace: {error}")) from None
     try:
-        return Changes(trace, repeat_s, _diurnal(table), _outages(table))
+        return Changes(trace, repeat_s, _diurnal(table), outages_of(table))
     except ArgumentError as error:
         raise table.converted_key(error) from None
 
@@ -131,7 +131,8 @@ def _diurnal(table: TomlTable) -> Diurnal | None:
         raise day.converted(error) from None
 
 
-def _outages(table: TomlTable) -> Outages | None:
+def outages_of(table: TomlTable) -> Outages | None:
+    """Return the outages of a trunk or a conduit, None where it has none."""
     if "outages" not in table.content:
         return None
     down = table.table("outages")

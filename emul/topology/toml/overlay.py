@@ -19,6 +19,8 @@ def over_preset(preset: Content, own: Content) -> Content:
     merged["defaults"] = _each_over(preset.get("defaults"), own.get("defaults"))
     merged["site"] = _listed_over(preset.get("site"), own.get("site"), _name, _site_over)
     merged["trunk"] = _listed_over(preset.get("trunk"), own.get("trunk"), _ends, over)
+    merged["conduit"] = _listed_over(preset.get("conduit"), own.get("conduit"), _name, over)
+    merged["path"] = _listed_over(preset.get("path"), own.get("path"), _ends, over)
     return {key: value for key, value in merged.items() if value is not None}
 
 

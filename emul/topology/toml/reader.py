@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emul.errors import TopologyError
-from emul.links import Link
+from emul.links import Changes, Link
 from emul.reading.bounded_text import read_text, toml_document
 from emul.reading.complaints import Complaints
 from emul.reading.toml_table import TomlTable
 from emul.reading.values import Range
 from emul.topology.library import preset_names, preset_text
-from emul.topology.model import Site, Topology, Trunk
+from emul.topology.model import Conduit, PathVia, Site, Topology, Trunk, Waypoint
+from emul.topology.network import check_paths
 from emul.topology.nodes import Node, NodeRuns
-from emul.topology.toml.change_tables import changes_of
+from emul.topology.toml.change_tables import changes_of, outages_of
 from emul.topology.toml.link_tables import (
     BYTES_PER_GBIT,
     NUMBERS,
@@ -53,7 +54,14 @@ SITE_KEYS = (
     "uplink_burst_bytes",
     "latitude_deg",
     "longitude_deg",
+    "nics",
+    "transit_us",
 )
+
+WAYPOINT_KEYS = ("name", "nodes", "latitude_deg", "longitude_deg", "transit_us")
+"""Of a site without ranks."""
+
+CONDUIT_KEYS = ("name", "rate_gbit_per_s", "outages")
 
 COORDINATES = {
     "latitude_deg": Range(-90, 90, "degrees"),
@@ -105,7 +113,7 @@ def parse_document(text: str, *, name: str, where: str, folder: Path | None = No
     root = _over_preset(TomlTable(toml_document(text, where), where, ""))
     complaints = Complaints(where, TopologyError)
     with complaints.noted():
-        root.check_keys(("name", "description", "defaults", "site", "trunk"))
+        root.check_keys(("name", "description", "defaults", "site", "trunk", "conduit", "path"))
     defaults = root.table("defaults")
     with complaints.noted():
         defaults.check_keys(("node_link", "site_link", "trunk"))
@@ -113,25 +121,89 @@ def parse_document(text: str, *, name: str, where: str, folder: Path | None = No
     with complaints.noted():
         called = root.name("name", name)
     read: list[LinkOrigin] = []
-    sites = tuple(_sites(root, defaults, read, complaints))
-    nics = {site.name: site.ranks * site.link.rate_bytes_per_s for site in sites}
+    places = list(_places(root, defaults, read, complaints))
+    sites = tuple(place for place in places if isinstance(place, Site))
+    nics = {site.name: site.nics * site.link.rate_bytes_per_s for site in sites}
     trunks = tuple(_trunks(root, defaults, nics, read, complaints, folder))
+    conduits = tuple(_conduits(root, complaints))
+    paths_via = tuple(_paths_via(root, complaints))
     complaints.raise_any()
     _check_ranks(where, sum(site.ranks for site in sites))
     try:
-        topology = Topology(called, sites, trunks, description=root.text("description", ""))
+        topology = Topology(
+            called,
+            sites,
+            trunks,
+            root.text("description", ""),
+            tuple(place for place in places if isinstance(place, Waypoint)),
+            conduits,
+            paths_via,
+        ).along_tour
+        check_paths(topology)
     except TopologyError as error:
         raise TopologyError(f"{where}: {error}") from None
     return Document(topology, tuple(read))
 
 
-def _sites(
+def _places(
     root: TomlTable, defaults: TomlTable, read: list[LinkOrigin], complaints: Complaints
-) -> Iterator[Site]:
-    """Yield the sites, and note the errors of others."""
+) -> Iterator[Site | Waypoint]:
+    """Yield the sites with ranks and without, and note the errors of others."""
     for table in root.tables("site", MOST_SITES):
         with complaints.noted():
-            yield _site(table, defaults, read)
+            if table.content.get("nodes") == 0 and "node" not in table.content:
+                yield _waypoint(table)
+            else:
+                yield _site(table, defaults, read)
+
+
+def _waypoint(table: TomlTable) -> Waypoint:
+    """Return a site at which no rank lives."""
+    table.check_keys(WAYPOINT_KEYS)
+    try:
+        return Waypoint(table.name("name"), _transit_s(table), **_coordinates(table))
+    except TopologyError as error:
+        raise table.converted(error) from None
+
+
+def _transit_s(table: TomlTable) -> float:
+    return table.number("transit_us", NUMBERS["latency_us"], 0.0) / 1e6
+
+
+def _conduits(root: TomlTable, complaints: Complaints) -> Iterator[Conduit]:
+    """Yield the conduits, and note the errors of others."""
+    for table in root.tables("conduit", MOST_SITES):
+        with complaints.noted():
+            table.check_keys(CONDUIT_KEYS)
+            rate = table.number("rate_gbit_per_s", NUMBERS["rate_gbit_per_s"], math.inf)
+            changes = Changes(outages=outages_of(table))
+            yield Conduit(table.name("name"), rate * BYTES_PER_GBIT, changes)
+
+
+def _paths_via(root: TomlTable, complaints: Complaints) -> Iterator[PathVia]:
+    """Yield the paths that the file asks for, and note the errors of others."""
+    for table in root.tables("path", MOST_SITES * (MOST_SITES - 1) // 2):
+        with complaints.noted():
+            table.check_keys(("between", "via"))
+            a, b = _between(table)
+            via = table.content.get("via")
+            if via is None:
+                raise table.missing("via", "the names of the sites to pass, in order")
+            if not (isinstance(via, list) and via and all(isinstance(each, str) for each in via)):
+                raise table.refusal("via", via, "the names of the sites to pass, in order")
+            yield PathVia((a, b), tuple(via))
+
+
+def _between(table: TomlTable) -> tuple[str, str]:
+    """Return the two sites that a trunk or a path is between."""
+    between = table.content.get("between")
+    if between is None:
+        raise table.missing("between", "the names of two sites")
+    if not (isinstance(between, list) and len(between) == 2):
+        raise table.refusal("between", between, "the names of two sites")
+    if not all(isinstance(name, str) for name in between):
+        raise table.refusal("between", between, "the names of two sites")
+    return between[0], between[1]
 
 
 def _trunks(
@@ -150,7 +222,7 @@ def _trunks(
         with complaints.noted():
             found = _trunk_table(table, defaults, nics)
             read.append(found)
-            yield _trunk(found, table.content["between"], folder)
+            yield _trunk(found, table, folder)
 
 
 def _over_preset(root: TomlTable) -> TomlTable:
@@ -179,11 +251,20 @@ def _site(table: TomlTable, defaults: TomlTable, read: list[LinkOrigin]) -> Site
     else:
         read.append(_link(f"inside a node of {name}", node_link))
         runs = _ranks_of_nodes(table)
-        nodes = NodeRuns.joined((Node(ranks, read[-1].link), number) for ranks, number in runs)
+        nodes = NodeRuns.joined(
+            (Node(ranks, read[-1].link, _nics(table, ranks)), number) for ranks, number in runs
+        )
     fabric = _overlay(defaults.table("site_link"), table.table("site_link"))
     read.append(_link(f"inside {name}", fabric))
     try:
-        return Site(name, nodes, read[-1].link, *_ways_out(table), **_coordinates(table))
+        return Site(
+            name,
+            nodes,
+            read[-1].link,
+            *_ways_out(table),
+            **_coordinates(table),
+            transit_s=_transit_s(table),
+        )
     except TopologyError as error:
         raise table.converted(error) from None
 
@@ -217,15 +298,26 @@ def _nodes(table: TomlTable, place: str, node_link: TomlTable, read: list[LinkOr
     nodes: list[Node] = []
     shared: Link | None = None
     for i, own in enumerate(table.tables("node", MOST_RANKS)):
-        own.check_keys(("ranks", "link"))
+        own.check_keys(("ranks", "link", "nics"))
         ranks, link = own.integer("ranks", RANKS), shared
         if "link" in own.content or link is None:
             some = f"{place} (node {i})" if "link" in own.content else place
             read.append(_link(some, _overlay(node_link, own.table("link"))))
             link = read[-1].link
             shared = shared if "link" in own.content else link
-        nodes.append(Node(ranks, link))
+        nodes.append(Node(ranks, link, _nics(own if "nics" in own.content else table, ranks)))
     return NodeRuns.of(nodes)
+
+
+def _nics(table: TomlTable, ranks: int) -> int | None:
+    """Return the NICs of a node of so many ranks; None where each has its own."""
+    if "nics" not in table.content:
+        return None
+    number = table.integer("nics", RANKS)
+    if number > ranks:
+        needed = f"at most {ranks}, as many as a node has ranks, each of which sends by one of them"
+        raise table.refusal("nics", number, needed)
+    return number
 
 
 def _ranks_of_nodes(table: TomlTable) -> list[tuple[int, int]]:
@@ -242,24 +334,19 @@ def _ranks_of_nodes(table: TomlTable) -> list[tuple[int, int]]:
 
 def _trunk_table(table: TomlTable, defaults: TomlTable, nics: dict[str, float]) -> LinkOrigin:
     """Return the link of a trunk; ``nics`` is the sum of the NICs of each site by its name."""
-    table.check_keys(("between", *TRUNK_KEYS))
-    between = table.content.get("between")
-    if between is None:
-        raise table.missing("between", "the names of two sites")
-    if not (isinstance(between, list) and len(between) == 2):
-        raise table.refusal("between", between, "the names of two sites")
-    if not all(isinstance(name, str) for name in between):
-        raise table.refusal("between", between, "the names of two sites")
-    own = {key: value for key, value in table.content.items() if key != "between"}
+    table.check_keys(("between", "conduit", *TRUNK_KEYS))
+    between = _between(table)
+    own = {key: value for key, value in table.content.items() if key not in ("between", "conduit")}
     merged = _overlay(defaults.table("trunk"), TomlTable(own, table.where, table.path))
     merged = from_preset(merged, is_trunk=True)
     least = min((nics[name] for name in between if name in nics), default=None)
     return LinkOrigin(" - ".join(between), merged, link_of(merged, least), least)
 
 
-def _trunk(found: LinkOrigin, between: list[str], folder: Path | None) -> Trunk:
+def _trunk(found: LinkOrigin, table: TomlTable, folder: Path | None) -> Trunk:
     changes = changes_of(found.table, found.link, folder)
-    return Trunk((between[0], between[1]), found.link, sight_km(found.table), changes)
+    conduit = table.text("conduit") if "conduit" in table.content else None
+    return Trunk(_between(table), found.link, sight_km(found.table), changes, conduit)
 
 
 def _overlay(general: TomlTable, own: TomlTable) -> TomlTable:
