@@ -147,14 +147,13 @@ def check(file: Path) -> None:
 @options(
     "Lacking in the file",
     option("--ranks", metavar="NAME=RANKS,...", help="Places of a WAN at which ranks live."),
-    option(
-        "--rate", type=Real(1e-6), metavar="GBIT", help="Of trunks without one, Gbit/s each way."
-    ),
+    option("--rate", type=Real(0), metavar="GBIT", help="Of trunks without one, Gbit/s each way."),
     option("--latency", type=Real(0), metavar="US", help="Of trunks without a delay, one way."),
     option("--delay", metavar="NAME=UNIT", help="Attribute of edges, in us, ms, s or km."),
     option(
         "--route-factor",
-        type=Real(1),
+        type=Real(0),
+        metavar="X",
         default=1.5,
         show_default=True,
         help="Glass over the line of sight.",
