@@ -10,6 +10,7 @@ import click
 
 from emul.cli.help import Command, Group, option, options
 from emul.cli.names import SHOWN_TOPOLOGY, TOPOLOGY, Recorded
+from emul.cli.params import Real, Whole
 from emul.cli.terminal import print_table, say, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
@@ -84,12 +85,12 @@ def show(name: str, sources: bool, wide: bool) -> None:
         return
     document = load_document(name)
     heading, table = topology_sheet(document.topology)
-    say_fitted(heading, None if wide else terminal_width())
+    width = None if wide else terminal_width()
+    say_fitted(heading, width)
     for line in graph_lines(document.topology):
         say(line)
     print_table(table, wide=wide)
-    for line in path_lines(document.topology):
-        say(line)
+    say_fitted(path_lines(document.topology), width)
     if sources:
         _show_links(document.tables)
     else:
@@ -146,19 +147,20 @@ def check(file: Path) -> None:
 @options(
     "Lacking in the file",
     option("--ranks", metavar="NAME=RANKS,...", help="Places of a WAN at which ranks live."),
-    option("--rate", type=float, metavar="GBIT", help="Of trunks without one, Gbit/s each way."),
-    option("--latency", type=float, metavar="US", help="Of trunks without a delay, one way."),
+    option("--rate", type=Real(0), metavar="GBIT", help="Of trunks without one, Gbit/s each way."),
+    option("--latency", type=Real(0), metavar="US", help="Of trunks without a delay, one way."),
     option("--delay", metavar="NAME=UNIT", help="Attribute of edges, in us, ms, s or km."),
     option(
         "--route-factor",
-        type=float,
+        type=Real(0),
+        metavar="X",
         default=1.5,
         show_default=True,
         help="Glass over the line of sight.",
     ),
     option(
         "--nodes",
-        type=click.IntRange(1),
+        type=Whole(1),
         default=1,
         show_default=True,
         help="Machines like the one of NCCL's dump.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 
 from emul.drawing.positions import positions_of
@@ -27,7 +28,7 @@ def graph_lines(topology: Topology) -> list[str]:
     """
     if not FEWEST_PLACES <= len(topology.places) <= MOST_PLACES:
         return []
-    names = [_shortened(place.name) for place in topology.places]
+    names = [_cells_of(place.name) for place in topology.places]
     margin = max(map(len, names)) / 2
     points = positions_of(topology).within(margin, 0, WIDTH - 1 - margin, HEIGHT - 1)
     cells = [(round(x), round(y)) for x, y in points]
@@ -44,8 +45,19 @@ def graph_lines(topology: Topology) -> list[str]:
     return lines[told[0] : told[-1] + 1]
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+def _cells_of(name: str) -> list[str]:
+    """Return a name cell by cell, cut where it is long: wide characters take two of a terminal."""
+    cells: list[str] = []
+    for character in name:
+        wide = unicodedata.east_asian_width(character) in "WF"
+        shown = character if character.isprintable() else "?"
+        if unicodedata.combining(character) and cells:
+            continue
+        cells += [shown, ""] if wide else [shown]
+    if len(cells) <= LONGEST_NAME:
+        return cells
+    cut = LONGEST_NAME - 2 - (cells[LONGEST_NAME - 2] == "")  # no half of a wide character
+    return [*cells[:cut], "…"]
 
 
 def _line(a: Cell, b: Cell) -> Iterator[Cell]:

@@ -138,7 +138,9 @@ class _Reader:
 
     def document(self) -> Document:
         """Return the document of a topology file."""
-        hosts, places, trunks = [], [], []
+        hosts: list[str] = []
+        places: list[str] = []
+        trunks: list[tuple[str, str, str]] = []
         for name, row in self.instances.items():
             (hosts if self._count(row, "xpu") else places).append(name)
         lives: dict[str, tuple[str, str]] = {}
