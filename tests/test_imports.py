@@ -38,7 +38,7 @@ def test_compiled_modules_are_in_the_graph():
     graph = complete_graph()
     engine = "emul.timing.engine"
     assert f"{engine}.fluid" in graph.find_modules_directly_imported_by(f"{engine}.connections")
-    assert f"{engine}.scheduler" in graph.find_modules_directly_imported_by("emul.timing")
+    assert f"{engine}.causes" in graph.find_modules_directly_imported_by("emul.timing")
     assert graph.find_modules_that_directly_import("scipy") == {"emul.measured.fitting"}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.arrays import Float64Array, UInt64Array
-from emul.links import laws
+from emul.links.laws import exponentials, lognormals, mixes, uniforms
 
 __all__ = ["exponential", "key_of", "lognormal", "mixed", "uniform"]
 
@@ -34,17 +34,17 @@ def key_of(seed: int, *words: str) -> int:
 
 def mixed(key: int | UInt64Array, number: npt.ArrayLike) -> UInt64Array:
     """Return keys made of a key and whole numbers, in the shape in which the two broadcast."""
-    return _drawn(laws.mixed, key, number)
+    return _drawn(mixes, key, number)
 
 
 def uniform(key: int | UInt64Array, number: npt.ArrayLike) -> Float64Array:
     """Return numbers above 0 and below 1, in steps of 2^-52."""
-    return _drawn(laws.uniforms, key, number)
+    return _drawn(uniforms, key, number)
 
 
 def exponential(key: int | UInt64Array, number: npt.ArrayLike) -> Float64Array:
     """Return exponential numbers with a mean of 1."""
-    return _drawn(laws.exponentials, key, number)
+    return _drawn(exponentials, key, number)
 
 
 def _drawn(
@@ -65,4 +65,4 @@ def lognormal(keys: UInt64Array, median: Float64Array, sigma: Float64Array) -> F
     >>> bool(0.9 < np.median(lognormal(mixed(7, np.arange(9999)), same, 0.5 * same)) < 1.1)
     True
     """
-    return laws.lognormals(keys, median, sigma)
+    return lognormals(keys, median, sigma)

@@ -9,7 +9,7 @@ from libc.stdint cimport uint64_t
 
 import numpy as np
 
-__all__ = ["exponentials", "lognormals", "mixed", "uniforms"]
+__all__ = ["exponentials", "lognormals", "mixes", "uniforms"]
 
 cdef double LN_2 = 0.6931471805599453
 
@@ -32,7 +32,7 @@ cdef double[4] FAR = [0.017337203997, 0.42868294337, 3.0812263860, 6.6579051150]
 cdef double[3] UNDER_FAR = [0.012258202635, 0.24197894225, 1.0]
 
 
-def mixed(const uint64_t[:] keys, const uint64_t[:] numbers):
+def mixes(const uint64_t[:] keys, const uint64_t[:] numbers):
     """Return a key for each key and whole number."""
     cdef Py_ssize_t i
     cdef uint64_t[::1] drawn = np.empty(_common(len(keys), len(numbers)), dtype=np.uint64)

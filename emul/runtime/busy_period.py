@@ -187,10 +187,12 @@ class BusyPeriod:
     @property
     def may_have_ended(self) -> bool:
         """Whether it is time to look, which costs as much as timing all that is kept."""
+        kept = len(self.simulation)
+        if kept >= self.most_kept:
+            return True
         if self.outstanding:
-            return len(self.simulation) >= self.next_size
-        many = len(self.simulation) >= self.most_kept
-        return many or len(self.operations) >= self.next_number
+            return kept >= self.next_size
+        return len(self.operations) >= self.next_number
 
     def end(self, *, may_be_dropped: bool) -> list[HistoryEntry]:
         """Let go of the operations that every rank has passed; return their entries.

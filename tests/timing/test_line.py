@@ -72,8 +72,8 @@ def test_states_are_made_once_and_anew_for_an_earlier_moment(monkeypatch):
     changes = Changes(outages=Outages(between_failures_s=0.01, repair_s=0.001))
     network = changing(changes)
     (trunk,) = network.topology.trunks
-    line, other = (link_states._line_of(trunk, seed, 0.0) for seed in (3, 4))
-    assert line is link_states._line_of(trunk, 3, 0.0) is not other
+    line, other = (link_states._line_of(trunk.changes, "a", seed, 0.0) for seed in (3, 4))
+    assert line is link_states._line_of(trunk.changes, "a", 3, 0.0) is not other
     first = line.relative(0, 0, S // 10)
     later = line.relative(5 * S, 0, S // 10)
     assert len(line._moments) <= 8 + len(later)
@@ -94,7 +94,7 @@ def test_too_many_changes_are_refused(monkeypatch, start_s, until_s):
     monkeypatch.setattr(link_states, "MOST_STATES", 100)
     changes = Changes(outages=Outages(between_failures_s=0.01, repair_s=0.001))
     (trunk,) = changing(changes).topology.trunks
-    line = link_states._line_of(trunk, 0, start_s)
+    line = link_states._line_of(trunk.changes, "a", 0, start_s)
     with pytest.raises(CapacityError, match="changes more than 100 times in 10 s"):
         line.relative(0, 0, round(until_s * S))
 

@@ -103,9 +103,13 @@ def test_what_sets_a_rate_is_noted():
     assert note.endswith("set by its window")
     (note,) = notes_of(found(**plain, loss=1e-3, recovery="gbn"))
     assert note.endswith("set by its loss")
-    assert notes_of(found(**plain, oversubscription=4, nics=400e9)) == ()
-    (note,) = notes_of(found(**plain, oversubscription=4, nics=100e9))
+    (note,) = notes_of(found(**plain, oversubscription=4, nics=400e9))
+    assert "window of 4 MiB assumed for each stream, which holds 1 to 16.13 GB/s" in note
+    note, assumed = notes_of(found(**plain, oversubscription=4, nics=100e9))
     assert "4:1 of the NICs sets the rate: 25 GB/s" in note
+    assert assumed.endswith("holds 1 to 16.13 GB/s (129.1 Gbit/s) of the 25 GB/s (200 Gbit/s)")
+    wide = {"oversubscription": 4, "nics": 400e9, "window_bytes": 2**26}
+    assert notes_of(found(**plain, **wide)) == ()
     said = figures(**plain, oversubscription=4, nics=100e9)
     assert said["rate"].source == "NICs of the smaller site / oversubscription"
 
