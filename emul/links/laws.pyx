@@ -4,6 +4,7 @@ Only additions, products, quotients, roots and shifts are used, in one order, so
 same on every machine, which library functions do not promise.
 """
 
+cimport cython
 from libc.math cimport fabs, frexp, ldexp, rint, sqrt
 from libc.stdint cimport uint64_t
 
@@ -74,6 +75,7 @@ def _common(Py_ssize_t keys, Py_ssize_t numbers):
     return numbers if keys == 1 else keys
 
 
+@cython.overflowcheck(False)  # it is to wrap
 cdef inline uint64_t mix(uint64_t key, uint64_t number) noexcept nogil:
     cdef uint64_t x = key + (number + 1) * GOLDEN
     x = (x ^ (x >> 30)) * FIRST
