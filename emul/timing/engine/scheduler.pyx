@@ -144,7 +144,7 @@ cdef class Simulation:
         self.host, self.completion = traffic.host_ps, traffic.completion_ps
         self.call, self.not_before = traffic.call_ps, not_before_ps(traffic)
         self.tail, self.word = table.tail_ps, table.word_ps
-        self.edges, self.paths = edges, Paths(network)
+        self.edges, self.paths, self.watched = edges, Paths(network), np.zeros(0, dtype=np.uint8)
         self.free = self.arrays["free"] = np.zeros(4 * network.world_size, dtype=np.int64)
         self.user = self.arrays["user"] = np.full(4 * network.world_size, -1, dtype=np.int32)
         self.on_link = self.arrays["on_link"] = np.full((transfers, HOPS), -1, dtype=np.int64)
