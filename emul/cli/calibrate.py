@@ -14,6 +14,7 @@ from emul.cli.help import Command, option, options
 from emul.cli.names import COLLECTIVE, NAMED_ALGORITHM, STACK, TOPOLOGY, Recorded
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import Size, by_name
+from emul.cli.places import ranks_by_name, ranks_in
 from emul.cli.reports import write_calibration_report
 from emul.cli.terminal import complain, print_table, say, say_each, say_fitted, terminal_width
 
@@ -35,7 +36,6 @@ UNFIT, UNFIT_PART = 2.0, 0.1
 are borne."""
 
 MOST_SITES = 1_000
-MOST_RANKS = 1_000_000
 
 
 def _write_topology(path: Path, result: CalibrationResult) -> None:
@@ -388,7 +388,7 @@ def _world_sizes(given: tuple[str, ...], files: tuple[Path, ...]) -> tuple[int, 
     everywhere, by_file = 0, {}
     for text in given:
         name, _, number = text.rpartition("=")
-        ranks = _ranks(number)
+        ranks = ranks_in(number)
         if ranks < 2:
             raise click.UsageError(f"--world-size {text}: needed 2 ranks or more, or FILE=RANKS")
         if name and name not in map(str, files):
@@ -402,22 +402,9 @@ def _world_sizes(given: tuple[str, ...], files: tuple[Path, ...]) -> tuple[int, 
     return everywhere, by_file
 
 
-def _ranks(text: str) -> int:
-    """Return the number of ranks that ``text`` says, 0 if it says none."""
-    legible = text.isdecimal() and len(text) <= len(str(MOST_RANKS))
-    return int(text) if legible and int(text) <= MOST_RANKS else 0
-
-
 def _ranks_of_sites(given: str | None) -> dict[str, int]:
     """Return the ranks of each site by its name."""
-    sites: dict[str, int] = {}
-    for text in given.split(",") if given else []:
-        name, _, number = (part.strip() for part in text.rpartition("="))
-        if not name or name in sites or not _ranks(number):
-            raise click.UsageError(
-                f"--sites {given}: {text!r}: needed NAME=RANKS, each name once, 1 rank or more"
-            )
-        sites[name] = _ranks(number)
+    sites = ranks_by_name("--sites", given)
     if len(sites) > MOST_SITES:
         raise click.UsageError(f"--sites: {len(sites)} sites: needed at most {MOST_SITES}")
     return sites

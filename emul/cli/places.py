@@ -10,11 +10,12 @@ import click
 from emul.cli.help import option
 from emul.cli.names import TOPOLOGY
 from emul.cli.params import Whole
+from emul.errors import LONGEST_SHOWN, shown
 
 if TYPE_CHECKING:
     from emul.topology import Document, Topology
 
-__all__ = ["PLACES", "document_asked", "topology_asked"]
+__all__ = ["PLACES", "document_asked", "ranks_by_name", "ranks_in", "topology_asked"]
 
 DEFAULT_TOPOLOGY = "three-campus"
 MOST_RANKS = 1_000_000
@@ -68,6 +69,30 @@ PLACES = (
     ),
 )
 """The options that say where the ranks are."""
+
+
+def ranks_in(text: str) -> int:
+    """Return the number of ranks that ``text`` says, 0 if it says none."""
+    legible = text.isdecimal() and len(text) <= len(str(MOST_RANKS))
+    return int(text) if legible and int(text) <= MOST_RANKS else 0
+
+
+def ranks_by_name(name_of_option: str, given: str | None) -> dict[str, int]:
+    """Return the ranks of each place by its name, written NAME=RANKS,... in an option.
+
+    Raises UsageError.
+    """
+    found: dict[str, int] = {}
+    said = given if given and len(given) <= LONGEST_SHOWN else shown(given)
+    for text in given.split(",") if given else []:
+        name, _, number = (part.strip() for part in text.rpartition("="))
+        if not name or name in found or not ranks_in(number):
+            raise click.UsageError(
+                f"{name_of_option} {said}: {shown(text)}: needed NAME=RANKS, each name once, 1 "
+                "rank or more"
+            )
+        found[name] = ranks_in(number)
+    return found
 
 
 def topology_asked(asked: Mapping[str, Any], *algorithms: str) -> Topology:

@@ -11,6 +11,7 @@ import click
 from emul.cli.help import Command, Group, option, options
 from emul.cli.names import SHOWN_TOPOLOGY, TOPOLOGY, Recorded
 from emul.cli.params import Real, Whole
+from emul.cli.places import ranks_by_name
 from emul.cli.terminal import print_table, say, say_each, say_fitted, terminal_width
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def import_(
     from emul.files import check_outputs, write_text
     from emul.topology.importing import Lacking, imported_text
 
-    given = Lacking(_ranks_of_places(ranks), rate, latency, route_factor, _unit_of(delay))
+    given = Lacking(ranks_by_name("--ranks", ranks), rate, latency, route_factor, _unit_of(delay))
     text = imported_text(file, given, nodes=nodes)
     if output is None:
         for line in text.splitlines():
@@ -194,19 +195,6 @@ def import_(
     check_outputs({"--output": output}, [str(file)])
     write_text(output, text)
     say(f"{output}: {len(text.splitlines())} lines")
-
-
-def _ranks_of_places(given: str | None) -> dict[str, int]:
-    """Return the ranks of each place by its name."""
-    found: dict[str, int] = {}
-    for text in given.split(",") if given else []:
-        name, _, number = (part.strip() for part in text.rpartition("="))
-        if not name or name in found or not number.isdecimal() or not 0 < int(number) <= 10**6:
-            raise click.UsageError(
-                f"--ranks {given}: {text!r}: needed NAME=RANKS, each name once, 1 rank or more"
-            )
-        found[name] = int(number)
-    return found
 
 
 def _unit_of(given: str | None) -> tuple[str, str] | None:

@@ -211,7 +211,15 @@ def test_the_command_writes_a_file_that_the_others_take(tmp_path):
     assert told.stdout == (tmp_path / "net.toml").read_text()
     exported = emul("topology", "export", "net.toml", "net.graphml", cwd=tmp_path)
     assert exported.stdout.startswith("net.graphml: graphml")
-    for wrong in (("--ranks", "a"), ("--ranks", "a=0"), ("--delay", "x=h"), ("--delay", "ms")):
+    for wrong in (
+        ("--ranks", "a"),
+        ("--ranks", "a=0"),
+        ("--delay", "x=h"),
+        ("--delay", "ms"),
+    ):
         refused = emul("topology", "import", "net.yml", *wrong, cwd=tmp_path)
         assert refused.returncode == 2
         assert f"{wrong[0]} {wrong[1]}" in refused.stderr
+    refused = emul("topology", "import", "net.yml", "--ranks", "a=" + "9" * 5000, cwd=tmp_path)
+    assert (refused.returncode, len(refused.stderr) < 400) == (2, True)
+    assert "needed NAME=RANKS" in refused.stderr
