@@ -17,6 +17,7 @@ from emul.report.closing import (
     closing_of,
 )
 from emul.runtime.prediction import Prediction, by_reason
+from emul.stacks.nccl_levers import SOCKET
 from emul.timing import Assumed, terms
 from emul.units import format_bytes, format_factor, format_time, times_as_long
 from emul.world import World
@@ -118,7 +119,7 @@ def _stack(closing: Closing, stack: StackNote) -> str:
         f"Stack: as {stack.name} sends {closing.algorithm} at {format_bytes(closing.size_bytes)}."
     )
     if stack.net:
-        way = "sockets" if stack.net == "Socket" else "RDMA"
+        way = "sockets" if stack.net == SOCKET else "RDMA"
         assumed = " (assumed: no link tells; NCCL_NET does)" if stack.net_assumed else ""
         said = f"{said} Between nodes by {way}{assumed}."
     return f"{said} Inside a node: {stack.inside_node}." if stack.inside_node else said

@@ -16,9 +16,9 @@ from emul.fixed_mapping import FixedMapping
 from emul.stacks.tuner_rules import NIC_PATHS
 from emul.units import parse_size
 
-__all__ = ["NETS", "OPTIONS", "Allowed", "Levers", "levers_of"]
+__all__ = ["FAMILIES", "IB", "NETS", "OPTIONS", "SOCKET", "Allowed", "Levers", "levers_of"]
 
-NETS = ("Socket", "IB")
+NETS = SOCKET, IB = "Socket", "IB"
 
 FUNCTIONS = {
     "Broadcast": "broadcast",
@@ -29,7 +29,7 @@ FUNCTIONS = {
 }
 """The functions that an entry may be for, and the collectives that they are."""
 
-ALGORITHMS = {"Tree": "tree", "Ring": "ring", "PAT": "pat"}
+FAMILIES = {"Tree": "tree", "Ring": "ring", "PAT": "pat"}
 NOT_MODELLED = ("CollNetDirect", "CollNetChain", "NVLS", "NVLSTree")
 PROTOCOLS = {name: name for name in ("LL", "LL128", "Simple")}
 
@@ -83,6 +83,11 @@ class Levers:
     channels_per_peer: int | None = None
     nic_path: str | None = None
 
+    @property
+    def sockets(self) -> int:
+        """The sockets of a connection that helper threads serve, 0 where there are none."""
+        return (self.sockets_per_thread or 1) * (self.socket_threads or 0)
+
     def allows(self, collective: str, family: str, protocol: str) -> bool:
         """Say whether a collective may go by an algorithm and a protocol."""
         return (self.algorithms is None or (collective, family) in self.algorithms) and (
@@ -95,7 +100,7 @@ class Levers:
 
 
 def _algorithms(name: str, text: str) -> Allowed:
-    return _allowed(name, text, ALGORITHMS, NOT_MODELLED)
+    return _allowed(name, text, FAMILIES, NOT_MODELLED)
 
 
 def _protocols(name: str, text: str) -> Allowed:
@@ -194,10 +199,9 @@ def levers_of(options: FixedMapping[str]) -> Levers:
         lever, read = OPTIONS[name]
         found[lever] = read(name, text)
     levers = Levers(**found)
-    sockets = (levers.sockets_per_thread or 1) * (levers.socket_threads or 0)
-    if sockets > MOST_SOCKETS:
+    if levers.sockets > MOST_SOCKETS:
         raise ArgumentError(
-            f"NCCL_NSOCKS_PERTHREAD x NCCL_SOCKET_NTHREADS = {sockets}: needed at most "
+            f"NCCL_NSOCKS_PERTHREAD x NCCL_SOCKET_NTHREADS = {levers.sockets}: needed at most "
             f"{MOST_SOCKETS} sockets of a connection"
         )
     return levers

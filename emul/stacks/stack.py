@@ -11,6 +11,7 @@ from emul.fixed_mapping import FixedMapping
 from emul.links.transport import ASSUMED_WINDOW_BYTES, TCP_INITIAL_WINDOW_BYTES
 from emul.reading.brief import brief
 from emul.reading.checks import not_negative, positive, positive_or_unlimited, whole_numbers
+from emul.stacks.nccl_levers import SOCKET
 from emul.stacks.tuner_rules import TunerRules
 
 __all__ = [
@@ -173,7 +174,7 @@ class Stack:
     @property
     def over_sockets(self) -> bool:
         """Whether it sends beyond a node over sockets of the kernel."""
-        return self.net == "Socket"
+        return self.net == SOCKET
 
     @property
     def fills_windows(self) -> bool:

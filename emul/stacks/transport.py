@@ -17,7 +17,7 @@ from emul.fixed_mapping import FixedMapping
 from emul.links import Link, Transport
 from emul.links.link import TCP
 from emul.links.transport import TCP_LEAST_TIMER_S
-from emul.stacks.nccl_levers import Levers, levers_of
+from emul.stacks.nccl_levers import IB, NETS, SOCKET, Levers, levers_of
 from emul.stacks.stack import Sockets, Stack
 from emul.topology import Topology
 
@@ -26,7 +26,6 @@ __all__ = [
     "without_windows",
 ]  # fmt: skip
 
-SOCKET, IB = "Socket", "IB"
 RDMA = ("gbn", "sr")
 
 UNLIMITED, UNLIMITED_BYTES = 1 << 30, 1 << 50
@@ -88,7 +87,7 @@ def resolved(stack: Stack, topology: Topology) -> Stack:
 def _told_by(topology: Topology) -> str:
     """Return the transport that links beyond nodes tell; empty where none does."""
     told = {_transport_of(link.transport) for link in _beyond_nodes(topology)}
-    return next((each for each in (SOCKET, IB) if each in told), "")
+    return next((each for each in NETS if each in told), "")
 
 
 def _beyond_nodes(topology: Topology) -> Iterator[Link]:
@@ -197,7 +196,7 @@ def _without_idle_windows(link: Link) -> Link:
 
 def _sockets_of(levers: Levers) -> int:
     """Return the sockets of a channel that carry data: without helper threads, the main one."""
-    return max(1, (levers.sockets_per_thread or 1) * (levers.socket_threads or 0))
+    return max(1, levers.sockets)
 
 
 def _copied_bytes_per_s(sockets: Sockets, levers: Levers, channels: int) -> float:

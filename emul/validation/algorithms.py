@@ -10,6 +10,7 @@ from emul.plans import ALGORITHMS, Plan, algorithms_for, build_plan
 from emul.plans.libraries import library_algorithms
 from emul.stacks import Stack
 from emul.stacks.nccl import choose, stack_for
+from emul.stacks.nccl_levers import FAMILIES
 from emul.stacks.nccl_tuner import Nodes
 from emul.stacks.transport import with_options
 from emul.units import parse_size
@@ -33,8 +34,8 @@ EAGER = re.compile(r"_eager(\d+[KMG]?)$", re.IGNORECASE)
 SEGMENT = re.compile(r"_(\d+[KMG]?)$", re.IGNORECASE)
 DEFAULT = "default"
 NCCL = "nccl"
-NCCL_FAMILIES = {"ring": "Ring", "tree": "Tree", "pat": "PAT"}
-"""As NCCL_ALGO and its logs call them, in small letters."""
+NCCL_ALGO = {family: name for name, family in FAMILIES.items()}
+"""Its values, by their names in small letters, as logs have them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def chosen(row: MeasuredRow, stack: Stack, nodes: Nodes | None = None) -> Chosen
 def _as_nccl(name: str, row: MeasuredRow, stack: Stack, nodes: Nodes) -> Chosen:
     """Return how NCCL carries a row out: by its own choice, by a family of its own, or as named."""
     try:
-        family = NCCL_FAMILIES.get(name.lower())
+        family = NCCL_ALGO.get(name.lower())
         if family is not None:
             stack, algorithm = with_options(stack, {"NCCL_ALGO": family}, net=stack.net), None
         else:
