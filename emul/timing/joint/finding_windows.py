@@ -13,17 +13,12 @@ import numpy as np
 
 from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.timing.engine.dependencies import STARTS_KIND
-from emul.timing.joint.layout import Sent, joined, keys_of
+from emul.timing.joint.layout import COLUMNS, joined, picked
 from emul.timing.joint.rank_ops import Footprint
 from emul.timing.joint.window import Window
 from emul.timing.traffic import NOBODY, connections_of
 
 __all__ = ["WindowFinder", "in_order_of_rings", "side_by_side"]
-
-
-ALIKE = ("src", "dst", "channel", "nbytes", "begins", "takes", "remainder", "host_ps",
-         "completion_ps", "growth")  # fmt: skip
-"""Columns of transfers that have to be the same in every round."""
 
 
 class WindowFinder:
@@ -32,7 +27,7 @@ class WindowFinder:
     def __init__(self, footprint: Footprint) -> None:
         """Sort the waits, by who is waited for and by who waits."""
         self.footprint, transfers = footprint, footprint.transfers
-        self._columns = [getattr(transfers, name) for name in ALIKE]
+        self._columns = [getattr(transfers, name) for name in COLUMNS]
         self._columns += [footprint.credited, connections_of(transfers)]
         earlier, later = (each.astype(np.int64) for each in (footprint.earlier, footprint.later))
         kind = footprint.kind.astype(np.int64)
@@ -101,11 +96,10 @@ def side_by_side(parts: list[Footprint], ranks: Int32Array, windows: list[Window
     for part in parts:
         credited.append(np.where(part.credited >= 0, part.credited + connections, NOBODY))
         connections += 1 + int(part.credited.max(initial=-1))
-    one, transfers = parts[0], [part.transfers for part in parts]
     return replace(
-        one,
+        parts[0],
         ranks=ranks,
-        transfers=joined([Sent(each, keys_of(each)) for each in transfers]).transfers,
+        transfers=joined([part.transfers for part in parts]),
         earlier=_moved([part.earlier for part in parts], first),
         later=_moved([part.later for part in parts], first),
         kind=np.concatenate([part.kind for part in parts]),
@@ -129,13 +123,10 @@ def in_order_of_rings(footprint: Footprint, order: Int64Array) -> Footprint:
     """
     number = np.empty(len(order), dtype=np.int32)
     number[order] = np.arange(len(order), dtype=np.int32)
-    transfers, several = footprint.transfers, footprint.transfers.multiplicity
-    columns = {name: getattr(transfers, name)[order] for name in ALIKE}
-    again = None if several is None else several.of(order)
     own = footprint.credited
     return replace(
         footprint,
-        transfers=replace(transfers, **columns, multiplicity=again, origin=None),
+        transfers=picked(footprint.transfers, order),
         earlier=number[footprint.earlier],
         later=number[footprint.later],
         credited=own[order] if len(own) else own,

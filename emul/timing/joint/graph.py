@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +28,7 @@ from emul.timing.engine.dependencies import (
     edges_between,
 )
 from emul.timing.engine.operations import Operations
-from emul.timing.joint.layout import COLUMNS, EdgeList, Layout, Piece, Sent, Stay, joined
+from emul.timing.joint.layout import EdgeList, Layout, Piece, Stay, joined, picked
 from emul.timing.joint.rank_ops import (
     NOT_YET_PS,
     Arrive,
@@ -143,14 +142,9 @@ class JointGraph:
         else:
             self._go_on_after(op.ranks, self._stay(op.ranks, op.until_ps))
 
-    @property
-    def keys(self) -> Int64Array:
-        """The keys of the connections of all transfers, as in drawn_delays: (transfers,)."""
-        return self._sent().keys
-
     def transfers_and_edges(self) -> tuple[Transfers, Edges]:
         """Return all transfers, and who waits for whom."""
-        transfers, (earlier, later, kind) = self._sent().transfers, self._all_edges()
+        transfers, (earlier, later, kind) = self._transfers(), self._all_edges()
         gates = [each.starts[each.missing] for each in self.issues.values() if each.missing.any()]
         if gates:
             shut = np.concatenate(gates).astype(np.int32)
@@ -199,13 +193,10 @@ class JointGraph:
         """
         kept = np.append(kept, np.ones(self.size - len(kept), dtype=bool))
         number: Int64Array = np.where(kept, np.cumsum(kept) - 1, NOBODY)
-        (transfers, keys), (earlier, later, kind) = self._sent(), self._all_edges()
-        columns: dict[str, Any] = {name: getattr(transfers, name)[kept] for name in COLUMNS}
+        earlier, later, kind = self._all_edges()
         both = kept[earlier] & kept[later]
         left, gone = copy(self), set(over)
-        several = transfers.multiplicity
-        columns["multiplicity"] = None if several is None else several.of(np.flatnonzero(kept))
-        left._pieces = [Sent(replace(transfers, **columns), keys[kept])]
+        left._pieces = [picked(self._transfers(), np.flatnonzero(kept))]
         as_now = number.astype(np.int32)
         left._edges = [(as_now[earlier[both]], as_now[later[both]], kind[both])]
         left.issues = {
@@ -218,10 +209,10 @@ class JointGraph:
         left.at, left.size = number[self.at], int(kept.sum())
         return left
 
-    def _sent(self) -> Sent:
+    def _transfers(self) -> Transfers:
         """Return all pieces as one."""
         first = self._pieces[0]
-        if len(self._pieces) > 1 or not isinstance(first, Sent):
+        if len(self._pieces) > 1 or isinstance(first, Stay):
             first = joined(self._pieces)
             self._pieces = [first]
         return first
@@ -300,7 +291,7 @@ class JointGraph:
         footprint, ranks = op.footprint, op.footprint.ranks
         issued = self._issued(op)
         layout = Layout.of(footprint)
-        numbers = self._add(layout.sent, len(layout.sent.keys))
+        numbers = self._add(layout.transfers, len(layout.transfers.src))
         first, size = numbers.start, len(ranks)
         earlier, later, kind = layout.edges
         self._edges.append((earlier + np.int32(first), later + np.int32(first), kind))

@@ -19,7 +19,16 @@ from emul.timing.engine.dependencies import STARTS_KIND, UPON_ARRIVAL_KIND, UPON
 from emul.timing.joint.rank_ops import CHANNELS, Footprint
 from emul.timing.traffic import NOBODY, Transfers, connections_of
 
-__all__ = ["COLUMNS", "EdgeList", "Layout", "Piece", "Sent", "Stay", "joined", "keys_of"]
+__all__ = [
+    "COLUMNS",
+    "EdgeList",
+    "Layout",
+    "Piece",
+    "Stay",
+    "joined",
+    "keys_of",
+    "picked",
+]
 
 
 COLUMNS: dict[str, type[np.generic]] = {
@@ -47,23 +56,15 @@ class Stay(NamedTuple):
     host_ps: npt.NDArray[np.number]
 
 
-class Sent(NamedTuple):
-    """Transfers, and the keys of their connections; NOBODY of those of ranks to themselves."""
-
-    transfers: Transfers
-    keys: Int64Array
+Piece = Stay | Transfers
 
 
-Piece = Stay | Sent
-
-
-def joined(pieces: list[Piece]) -> Sent:
+def joined(pieces: list[Piece]) -> Transfers:
     """Return the transfers of all pieces, one after the other."""
-    sizes = [len(each.ranks if isinstance(each, Stay) else each.keys) for each in pieces]
+    sizes = [len(each.ranks if isinstance(each, Stay) else each.src) for each in pieces]
     ends = np.cumsum(sizes).tolist()
     columns = {name: np.zeros(ends[-1], kind) for name, kind in COLUMNS.items()}
     columns["growth"][:] = 1
-    keys: Int64Array = np.full(ends[-1], NOBODY, dtype=np.int64)
     sent: list[tuple[Transfers, int]] = []
     for piece, size, end in zip(pieces, sizes, ends, strict=True):
         here = slice(end - size, end)
@@ -71,18 +72,24 @@ def joined(pieces: list[Piece]) -> Sent:
             columns["src"][here] = columns["dst"][here] = piece.ranks
             columns["host_ps"][here] = piece.host_ps
             continue
-        keys[here] = piece.keys
-        sent.append((piece.transfers, end))
+        sent.append((piece, end))
         for name, column in columns.items():
-            column[here] = getattr(piece.transfers, name)
-    transfers = Transfers(
+            column[here] = getattr(piece, name)
+    return Transfers(
         **columns,
         credit=max((each.credit for each, _ in sent), default=0),
         call_ps=0,
         multiplicity=_joined_multiplicity(sent, ends[-1]),
         origin=None,
     )
-    return Sent(transfers, keys)
+
+
+def picked(transfers: Transfers, which: Int64Array) -> Transfers:
+    """Return those transfers of a joint schedule, in the order of ``which``."""
+    columns = {name: getattr(transfers, name)[which] for name in COLUMNS}
+    several = transfers.multiplicity
+    again = None if several is None else several.of(which)
+    return replace(transfers, **columns, multiplicity=again, origin=None)
 
 
 def _joined_multiplicity(sent: list[tuple[Transfers, int]], size: int) -> Multiplicity | None:
@@ -112,7 +119,7 @@ class Layout:
     Transfers are numbered from 0.
     """
 
-    sent: Sent
+    transfers: Transfers
     edges: EdgeList
 
     @classmethod
@@ -127,11 +134,10 @@ class Layout:
     def _of(cls, footprint: Footprint) -> Layout:
         ranks, own = footprint.ranks, footprint.transfers
         channel = own.channel + np.int32(footprint.communicator * CHANNELS)
-        placed = replace(own, channel=channel)
         start = Stay(ranks, np.full(len(ranks), footprint.call_ps))
         end = Stay(ranks, np.zeros(len(ranks), dtype=np.int64))
-        sent = joined([start, Sent(placed, keys_of(placed)), end])
-        return cls(sent, _waits(footprint))
+        transfers = joined([start, replace(own, channel=channel), end])
+        return cls(transfers, _waits(footprint))
 
 
 _LAYOUTS: WeakKeyDictionary[Footprint, Layout] = WeakKeyDictionary()

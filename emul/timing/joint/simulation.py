@@ -15,6 +15,7 @@ from emul.timing.engine.scheduler import Simulation
 from emul.timing.joint.checkpoint import Checkpoint
 from emul.timing.joint.connections import KnownConnections
 from emul.timing.joint.graph import JointGraph
+from emul.timing.joint.layout import keys_of
 from emul.timing.joint.rank_ops import (
     NOT_YET_PS,
     Arrive,
@@ -244,10 +245,11 @@ class JointSimulation:
         return 0 if self._checkpoint is None else self._checkpoint.until_ps
 
     def _table_of(self, transfers: Transfers, seen: Network, until_s: float) -> ConnectionTable:
-        self._known = self._known.including(self._graph.keys, transfers.multiplicity)
+        keys = keys_of(transfers)
+        self._known = self._known.including(keys, transfers.multiplicity)
         self._table = self._known.table_of(
             transfers,
-            self._graph.keys,
+            keys,
             start_s=self.start_s,
             until_s=until_s,
             at_ps=self.base_ps,
