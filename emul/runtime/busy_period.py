@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["BusyPeriod"]
 
 
-MANY = 1 << 16
-"""Transfers after which a busy period is tried to be ended even if some collectives are not waited
-for; or twice as many as were ever in flight when all had been waited for."""
+MANY, MANY_KEPT = 1 << 16, 1 << 18
+"""Transfers more than after the last look, at which a busy period is tried to be ended even if some
+collectives are not waited for: the least, and, for memory, the most (a quarter of a GB). Between
+these it is twice as many as were ever in flight when all had been waited for."""
 
 FEW = 64
 """Collectives after which the same is tried where all were waited for, on links with a memory."""
@@ -49,10 +50,6 @@ FEW = 64
 MANY_TRANSFERS = 4096
 """Transfers of a busy period after which finished collectives are let go of when it is timed. Those
 of ranks to themselves count too; timing so many takes some milliseconds."""
-
-MANY_KEPT = 1 << 18
-"""More transfers than after the last look, at which a busy period is tried to be ended, for memory:
-a quarter of a GB."""
 
 
 class BusyPeriod:
@@ -79,7 +76,6 @@ class BusyPeriod:
         self.next_number, self.next_size = 1, MANY  # of collectives, and of transfers
         self.most_together = 0  # transfers when all collectives had been waited for
         self.next_advance = MANY_TRANSFERS
-        self.most_kept = MANY_KEPT
 
     @classmethod
     def going_on(
@@ -187,12 +183,9 @@ class BusyPeriod:
     @property
     def may_have_ended(self) -> bool:
         """Whether it is time to look, which costs as much as timing all that is kept."""
-        kept = len(self.simulation)
-        if kept >= self.most_kept:
+        if not self.outstanding and len(self.operations) >= self.next_number:
             return True
-        if self.outstanding:
-            return kept >= self.next_size
-        return len(self.operations) >= self.next_number
+        return len(self.simulation) >= self.next_size
 
     def end(self, *, may_be_dropped: bool) -> list[HistoryEntry]:
         """Let go of the operations that every rank has passed; return their entries.
@@ -217,8 +210,7 @@ class BusyPeriod:
         # Look again when as much has come as is there for long: in all, that costs as much as once.
         # What came since the last look is let go of at the next one, and does not count.
         left = len(self.simulation)
-        self.next_size = left + max(MANY, left, 2 * self.most_together)
-        self.most_kept = left + MANY_KEPT
+        self.next_size = left + min(max(MANY, left, 2 * self.most_together), MANY_KEPT)
         if not self.outstanding:
             before, self.left = self.left, set(self.operations)
             least = self._least_news(may_be_dropped)

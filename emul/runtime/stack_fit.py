@@ -1,8 +1,8 @@
 """The latency and rate of a link by which a library takes the times that were measured.
 
 The emulator itself predicts each measurement, with the algorithm, the protocol and the constants
-that the library chooses for its size; so what the library costs is not counted into the link. The
-two numbers are those of least relative errors.
+that the library chooses for its size; so the costs of the library are not counted into the link.
+The two numbers are those of least relative errors.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ def _quantity(value: float, deviation: float, sources: tuple[str, ...], holds: s
 def _warnings(
     tells: Float64Array, rows: Sequence[_Row], errors: Float64Array, stack: Stack
 ) -> Iterator[str]:
-    """Yield what the times do not tell, and where the library's form does not fit them."""
+    """Yield the numbers that no time tells, and where the library's form does not fit the times."""
     for told, name in zip(tells.tolist(), ("latency", "rate"), strict=True):
         if not told:
             yield f"the {name} of the link changes none of these times; another measurement may"
