@@ -50,7 +50,7 @@ def exponential(key: int | UInt64Array, number: npt.ArrayLike) -> Float64Array:
 def _drawn(
     law: Callable[[UInt64Array, UInt64Array], Drawn], key: int | UInt64Array, number: npt.ArrayLike
 ) -> Drawn:
-    """Return what a law draws by keys and numbers, in the shape in which the two broadcast."""
+    """Return the draws of a law by keys and numbers, in the shape in which the two broadcast."""
     keys, numbers = np.asarray(key, np.uint64), np.asarray(number).astype(np.uint64)
     if max(keys.ndim, numbers.ndim) > 1:
         keys, numbers = np.broadcast_arrays(keys, numbers)

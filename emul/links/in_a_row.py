@@ -1,12 +1,12 @@
-"""Links in a row: what one connection has of a path over several trunks, end to end.
+"""Links in a row: one connection over several trunks, end to end.
 
 Each rule has its reason. Latencies, standing queues and jitter add up, for a packet meets each of
 them. The rate is the least, for bytes go through all links at once. Bytes in flight are counted
-once, over the whole round trip: a window is the two ends', whatever lies between, so the tightest
-one stated holds, with its streams. What is lost anywhere is lost: 1 - (1 - p) (1 - q) ... Packets
-are of the least MTU, as path MTU discovery finds it (RFC 8899). The two hosts send a message once:
-the largest overhead, gap, turnaround and timer, and the fewest retries. What no rule can be
-defended for is refused: two ways to recover, for a connection has one, and a token bucket.
+once, over the whole round trip: a window is the two ends', so the tightest one stated holds, with
+its streams. A packet lost on any link is lost: 1 - (1 - p) (1 - q) ... Packets are of the least
+MTU, as path MTU discovery finds it (RFC 8899). The two hosts send a message once: the largest
+overhead, gap, turnaround and timer, and the fewest retries. A mix is refused where no rule can be
+defended: two ways to recover, for a connection has one, and a token bucket.
 """
 
 from __future__ import annotations

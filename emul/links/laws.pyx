@@ -35,19 +35,19 @@ cdef double[3] UNDER_FAR = [0.012258202635, 0.24197894225, 1.0]
 
 def mixes(const uint64_t[:] keys, const uint64_t[:] numbers):
     """Return a key for each key and whole number."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, by_key = keys.shape[0] > 1, by_number = numbers.shape[0] > 1
     cdef uint64_t[::1] drawn = np.empty(_common(len(keys), len(numbers)), dtype=np.uint64)
     for i in range(drawn.shape[0]):
-        drawn[i] = mix(keys[i % keys.shape[0]], numbers[i % numbers.shape[0]])
+        drawn[i] = mix(keys[i * by_key], numbers[i * by_number])
     return np.asarray(drawn)
 
 
 def uniforms(const uint64_t[:] keys, const uint64_t[:] numbers):
     """Return a number above 0 and below 1 for each key and number, in steps of 2^-52."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, by_key = keys.shape[0] > 1, by_number = numbers.shape[0] > 1
     cdef double[::1] drawn = np.empty(_common(len(keys), len(numbers)))
     for i in range(drawn.shape[0]):
-        drawn[i] = uniform(mix(keys[i % keys.shape[0]], numbers[i % numbers.shape[0]]))
+        drawn[i] = uniform(mix(keys[i * by_key], numbers[i * by_number]))
     return np.asarray(drawn)
 
 
