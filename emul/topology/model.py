@@ -295,7 +295,7 @@ class Topology:
         return paths_between(
             [site.name for site in self.sites],
             self._delays_ps,
-            {place.name: round(place.transit_s * PS_PER_S) for place in self.places},
+            self._passage_ps,
             {path.sites: path.via for path in self.paths_via},
         )
 
@@ -310,6 +310,11 @@ class Topology:
         return delays
 
     @property
+    def _passage_ps(self) -> dict[str, int]:
+        """The delay of the passage of each place."""
+        return {place.name: round(place.transit_s * PS_PER_S) for place in self.places}
+
+    @property
     def along_tour(self) -> Topology:
         """The same, its sites in the order of a tour if any two of them have no trunk.
 
@@ -319,14 +324,13 @@ class Topology:
         joined = {frozenset(trunk.sites) for trunk in self.trunks}
         if all(frozenset(pair) in joined for pair in combinations(names, 2)):
             return self
-        delays = self._delays_ps
-        transit_ps = {place.name: round(place.transit_s * PS_PER_S) for place in self.places}
+        delays, passage_ps = self._delays_ps, self._passage_ps
         longer = self.longer_paths
         far = {}
         for pair in combinations(sorted(names), 2):
             path = longer.get(pair, pair)
             hops = sum(delays[a][b] for a, b in pairwise(path))
-            far[pair] = hops + sum(transit_ps[name] for name in path[1:-1])
+            far[pair] = hops + sum(passage_ps[name] for name in path[1:-1])
         site = {each.name: each for each in self.sites}
         return replace(self, sites=tuple(site[name] for name in tour_of(names, far)))
 
