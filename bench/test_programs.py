@@ -14,6 +14,7 @@ import pytest
 
 from bench.conftest import Measured
 from bench.measuring import INTERPRETER
+from bench.sharding import UNITS, overlapping, synchronous
 from emul import NoData, OutageError, ProgramRun, Topology, World
 from emul.collapsed import CollapsedMesh
 from emul.links.changes import Changes, Outages
@@ -26,12 +27,6 @@ FORWARD_S, BACKWARD_S = 0.1, 0.2
 PLAIN, FAR = "one-campus", "three-campus-dark-fibre"
 """Links without a memory, and links with one (their streams draw their waves and jitter)."""
 
-
-UNITS, FORWARD_OF_UNIT_S = 126, 0.02
-"""Of 405e9 parameters, over 300,000 ranks."""
-
-PART_THAT_OVERLAPS = 24_000
-"""Elements of a rank: with some, rings of shards and of replicas are under way together."""
 
 EIGHT = (0, 1, 2, 8, 9, 10, 16, 17)
 """Of 24 ranks: some of each campus."""
@@ -119,41 +114,6 @@ def test_a_log_of_10000_operations(measured: Measured, tmp_path: Path) -> None:
         return {"calls": operations}
 
     measured(lambda: World(eight).run(path), check, against=INTERPRETER, rounds=3)
-
-
-def synchronous(world: World, mesh: CollapsedMesh, units: int) -> None:
-    """Let units of 405e9 parameters pass over replicas of 800 ranks, each call waited for."""
-    shard, replicate = mesh.along("shard"), mesh.along("replicate")
-    part = NoData(405 * 10**9 // UNITS // 800 // 375 * 375, "bfloat16")
-    unit = NoData(800 * part.count, "bfloat16")
-    for _ in range(units):
-        shard.all_gather(part)
-        world.compute(FORWARD_OF_UNIT_S)
-    for _ in range(units):
-        shard.all_gather(part)
-        world.compute(2 * FORWARD_OF_UNIT_S)
-        shard.reduce_scatter(unit)
-        replicate.all_reduce(part)
-
-
-def overlapping(world: World, mesh: CollapsedMesh, units: int) -> None:
-    """Let small units pass: gathered ahead, and reduced over replicas behind the next ones."""
-    shard, replicate = mesh.along("shard"), mesh.along("replicate")
-    part, unit = (
-        NoData(PART_THAT_OVERLAPS, "bfloat16"),
-        NoData(800 * PART_THAT_OVERLAPS, "bfloat16"),
-    )
-    reduced, gathered = [], shard.all_gather(part, async_op=True)
-    for _ in range(units):
-        gathered.wait()
-        gathered = shard.all_gather(part, async_op=True)
-        world.compute(1e-3)
-        shard.reduce_scatter(unit, async_op=True).wait()
-        reduced.append(replicate.all_reduce(part, async_op=True))
-        if len(reduced) > 1:
-            reduced[-2].wait()
-    gathered.wait()
-    reduced[-1].wait()
 
 
 @pytest.mark.parametrize(("program", "units"), [(synchronous, UNITS), (overlapping, 4)])

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mesh_examples import meshes
 from test_collapsed import Side, check, ps
 
-from emul import NoData, Slicing, World
+from bench.sharding import overlapping
+from emul import Slicing, World
 from emul.plans import RingRounds, Shape, collective_named
 from emul.runtime.cast import PreparedAlongAxis
 from emul.runtime.clocks import RankClocks
@@ -91,23 +92,6 @@ def counted(name, counts):
     return patch.object(Rings, name, call)
 
 
-def overlapping(world, mesh, part, number):
-    """So many units in which reductions of replicas are behind the next gathering of shards."""
-    shard, replicate = mesh.along("shard"), mesh.along("replicate")
-    whole = NoData(part.count * shard.size, part.dtype)
-    reduced, gathered = [], shard.all_gather(part, async_op=True)
-    for _ in range(number):
-        gathered.wait()
-        gathered = shard.all_gather(part, async_op=True)
-        world.compute(1e-3)
-        shard.reduce_scatter(whole, async_op=True).wait()
-        reduced.append(replicate.all_reduce(part, async_op=True))
-        if len(reduced) > 1:
-            reduced[-2].wait()
-    gathered.wait()
-    reduced[-1].wait()
-
-
 @pytest.fixture(scope="module")
 def large():
     """A hundred thousand ranks at each of three campuses."""
@@ -122,7 +106,7 @@ def test_rings_of_three_hundred_thousand_ranks_move_up_skip_and_pause(large):
     patches = [counted(name, counts) for name in ("_move_up", "_move_on", "_skip", "_stop")]
     for each in patches:
         each.start()
-    overlapping(world, mesh, NoData(24_000, "bfloat16"), 2)
+    overlapping(world, mesh, 2)
     now_s = world.now_s
     for each in patches:
         each.stop()
@@ -132,14 +116,12 @@ def test_rings_of_three_hundred_thousand_ranks_move_up_skip_and_pause(large):
     assert counts["_stop"] < 4 * 6 * 799 / 4
     in_full = World(large)
     with patch.object(PreparedAlongAxis, "in_windows", lambda *_: None):
-        overlapping(
-            in_full, in_full.collapse(replicate=375, shard=800), NoData(24_000, "bfloat16"), 2
-        )
+        overlapping(in_full, in_full.collapse(replicate=375, shard=800), 2)
         assert in_full.now_s == now_s
 
 
 def test_what_is_kept_does_not_grow_with_the_units(large):
-    """No more than comes between two looks, twice, and what is in flight."""
+    """No more than comes between two looks, twice, and all that is in flight."""
     kept, laid_out, issue = [], [], RankClocks.issue
 
     def noted(clocks, member, prepared):
@@ -153,7 +135,7 @@ def test_what_is_kept_does_not_grow_with_the_units(large):
         patch.object(RankClocks, "issue", noted),
         patch("emul.runtime.busy_period.MANY_KEPT", between_looks),
     ):
-        overlapping(world, mesh, NoData(24_000, "bfloat16"), 10)
+        overlapping(world, mesh, 10)
     in_flight = 2 * max(laid_out)
     assert 0 < max(kept) < 2 * between_looks + in_flight < sum(laid_out) / 2
 
