@@ -35,6 +35,7 @@ MODULES = (
     "timing.engine.connections",
     "timing.engine.credit",
     "timing.engine.dependencies",
+    "timing.engine.due",
     "timing.engine.egress",
     "timing.engine.fluid",
     "timing.engine.operations",

@@ -49,5 +49,6 @@ stacks = st.builds(
     eager_bytes=st.sampled_from([0, 4, 20, math.inf]),
     control_bytes=st.sampled_from([1, 64]),
     in_order=st.booleans(),
+    shares_ports=st.booleans(),
     constants=constants,
 )

@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import count, groupby, pairwise
 
+from shared_ports import SharedPorts
 from shared_trunk import SharedTrunk
 
 
@@ -234,6 +235,9 @@ def keep_in_step(transfers, begun, came, sent):
 
 HOPS, LEAVE, ARRIVE, DONE, FREED = (0, 1, 2), 3, 4, 5, 6
 
+PORTS = "ports"
+"""The name of all NICs together, where messages share them."""
+
 
 def say_what_is_taken(found, slice_bytes):
     """Say what each takes of its credit, and of the last slice of each message if it is short."""
@@ -317,9 +321,11 @@ def simulate(plan, width, itemsize, topology, slicing=None):
     return simulate_transfers(found, topology, credit_bytes=credit)
 
 
-def simulate_transfers(found, topology, call_ps=0, credit_bytes=0):
+def simulate_transfers(found, topology, call_ps=0, credit_bytes=0, *, shares_ports=False):
     """The transfers ``found`` with their times; nothing starts before ``call_ps``."""
     free, shared, credit = Busy(), shared_trunks(found, topology), Credit(credit_bytes)
+    if shares_ports:
+        shared = {PORTS: SharedPorts(lambda src, dst: path(topology, src, dst)[0])}
     pending = {(call_ps, i, 0) for i, t in enumerate(found) if may_start(found, t)}
     while pending or any(trunk.until for trunk in shared.values()):
         leaving = [(*trunk.due(), ends) for ends, trunk in shared.items() if trunk.until]
@@ -391,6 +397,9 @@ def cross(transfer, number, hop, now, free, topology, shared):
         return
     link, rate = hops[min(hop, len(hops) - 1)]
     trunk = shared.get(hops[1][0][1:]) if len(hops) == 3 else None
+    at_nics = PORTS in shared and hops[0][0][0] == "nic out"
+    if at_nics:
+        trunk, rate = shared[PORTS], math.inf
     if trunk and hop == 1:
         transfer.legs = 2
         connection = transfer.src, transfer.dst, transfer.channel
@@ -408,7 +417,7 @@ def cross(transfer, number, hop, now, free, topology, shared):
         yield from leg_ends(transfer, number, topology, free)
         return
     transfer.sent_ps = max(transfer.sent_ps, free[link])
-    if hop == 0 and len(hops) == 3:
+    if hop == 0 and (at_nics or len(hops) == 3):
         yield head, number, 1
     else:
         yield head + latency, number, HOPS[-1]

@@ -50,6 +50,8 @@ def _numbers(stack: Stack) -> Iterator[tuple[str, str, str]]:
     if stack.handshake != "none":
         order = "behind bulk data" if stack.in_order else "past bulk data"
         yield "notices and answers go", order, "in_order"
+    if stack.shares_ports:
+        yield "messages at a NIC", "share it", "shares_ports"
     if stack.slice_bytes:
         yield "slices", f"{format_bytes(stack.slice_bytes)}, {stack.slots} in flight", "slice_bytes"
     for field in fields(stack.constants):

@@ -185,7 +185,8 @@ class Planner:
     @cached_property
     def network(self) -> Network:
         """The topology as flat arrays, made at first use."""
-        return Network.of(self.topology)
+        shares_ports = self.timing.stack.shares_ports
+        return replace(Network.of(self.topology), shares_ports=shares_ports)
 
     def predict(
         self, request: Request, *, collapse: bool, strict_draws: bool = False

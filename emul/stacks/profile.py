@@ -27,7 +27,7 @@ PROFILE_FILE = ".toml"
 CONSTANTS = ("call_us", "message_us", "control_us", "completion_us")
 KEYS = (
     "name", "description", "handshake", "eager_bytes", "control_bytes", "in_order", "slice_bytes",
-    "slots", "tuner", "constants", "choice", "sources", "base", "tuner_rules", "options", "sockets",
+    "slots", "shares_ports", "tuner", "constants", "choice", "sources", "base", "tuner_rules", "options", "sockets",
 )  # fmt: skip
 TABLES = ("constants", "sources", "tuner_rules", "options", "sockets")
 """Of a profile over its base, the tables that are overlaid key by key."""
@@ -94,6 +94,7 @@ def _stack(text: str, where: str, name: str) -> Stack:
         "in_order": lambda: table.flag("in_order"),
         "slice_bytes": lambda: table.integer("slice_bytes", BYTES, 0),
         "slots": lambda: table.integer("slots", Range(1, 1e6, "slots"), 8),
+        "shares_ports": lambda: table.flag("shares_ports"),
         "tuner": lambda: table.choice("tuner", TUNERS, "none"),
         "constants": lambda: _constants(table.table("constants")),
         "choices": lambda: _choices(table),

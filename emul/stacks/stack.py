@@ -124,7 +124,8 @@ class Stack:
     ``rules``: of the version of the tuner. ``options``: the variables that the user set, by name
     (see emul.stacks.nccl_levers). ``sockets``: how it sends over TCP. ``net``: its transport beyond
     a node, ``Socket`` or ``IB``, empty where it is yet to be found or the library has but one;
-    ``net_assumed``: whether nothing told it.
+    ``net_assumed``: whether nothing told it. ``shares_ports``: whether messages that meet at a NIC
+    share it, as those of several connections of TCP do; else one waits for the other.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Stack:
     sockets: Sockets = field(default=Sockets())
     net: str = ""
     net_assumed: bool = False
+    shares_ports: bool = False
 
     __repr__ = brief
 

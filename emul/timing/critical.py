@@ -9,20 +9,20 @@ from emul.reading.brief import brief, one_line
 from emul.timing.engine.causes import CAUSES
 from emul.timing.terms import TERMS
 from emul.timing.transfer_times import TransferTimes
-from emul.topology.network import PORTS_PER_RANK
+from emul.topology.network import NIC, PORTS_PER_RANK
 from emul.units import PS_PER_S, format_time
 
 __all__ = ["CriticalPath", "Segment", "Walk", "critical_path"]
 
 DONE, SLOT, ISSUE = range(len(CAUSES))
 PORT, CONNECTION, RECEIVER = range(3)
-NIC = 2
-"""The first of a rank's ports beyond its node."""
-
 BEGAN, GONE = range(2)
 
-RUN_TERMS = ("window", "loss", "outage")
-"""The causes that hold a stream up, as columns of a Timeline's ``runs_ps``."""
+RUN_TERMS = ("window", "loss", "out", "into", "outage")
+"""The causes that hold a stream up, as columns of a Timeline's ``runs_ps``: ``out`` and ``into``
+are shared NICs, of its sender and of its receiver."""
+
+RUN_PORTS = {"out": PORT, "into": RECEIVER}
 
 HOST = "the hosts"
 """The place of the software's time per call, before anything is sent."""
@@ -289,11 +289,21 @@ class Walk:
             else self._taken_ps(transfer, CONNECTION)
         )
         held = self.timeline.runs_ps[transfer, moment].tolist()
-        place = self._main_place(transfer)
         share = end - self._taken_ps(first, CONNECTION) - sum(held)
-        yield self._part(transfer, place, "share", share)
-        yield from self._parts(transfer, place, *zip(RUN_TERMS, held, strict=True))
+        yield self._part(transfer, self._main_place(transfer), "share", share)
+        yield from self._held(transfer, held)
         return first
+
+    def _held(self, transfer: int, held_ps: list[int]) -> Iterator[Segment]:
+        """Yield for how long each of RUN_TERMS held a stream of ``transfer``."""
+        for term, held in zip(RUN_TERMS, held_ps, strict=True):
+            if term not in RUN_PORTS:
+                yield from self._parts(transfer, self._main_place(transfer), (term, held))
+                continue
+            hop = RUN_PORTS[term]
+            copied = self._copied_ps(transfer, hop, held)
+            parts = ("share", held - copied), ("host", copied)
+            yield from self._parts(transfer, self._place(transfer, hop), *parts)
 
     def _part(self, transfer: int, place: str, term: str, duration_ps: int) -> Segment:
         """Return a stretch of ``transfer``, and of the rounds that it stands for."""
@@ -355,7 +365,10 @@ class Walk:
     def _freed_ps(self, transfer: int, hop: int) -> int:
         if hop == CONNECTION:
             return int(self.timeline.left_ps[transfer])
-        rate = float(self.network.link_rate[self._port(transfer, hop)])
+        port = self._port(transfer, hop)
+        if self.network.shares_ports and port % PORTS_PER_RANK >= NIC:
+            return self._bytes_from_ps(transfer, hop)
+        rate = float(self.network.link_rate[port])
         occupancy = int(int(self.timeline.nbytes[transfer]) * 1e12 / rate + 0.5)
         return self._bytes_from_ps(transfer, hop) + occupancy
 

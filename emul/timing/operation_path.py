@@ -21,7 +21,6 @@ from emul.timing.critical import (
     ISSUE,
     PORT,
     RECEIVER,
-    RUN_TERMS,
     SLOT,
     Segment,
     Walk,
@@ -247,9 +246,10 @@ class _OperationWalk(Walk):
             return (yield from super()._run(transfer, moment))
         left = self._freed_ps(transfer, CONNECTION) - self._taken_ps(transfer, CONNECTION)
         began, gone = self.timeline.runs_ps[transfer, BEGAN], self.timeline.runs_ps[transfer, GONE]
-        parts = []
-        for term, held in zip(RUN_TERMS, (gone - began).tolist(), strict=True):
-            parts.append((term, min(max(held, 0), left)))
-            left -= parts[-1][1]
-        yield from self._parts(transfer, self._main_place(transfer), ("share", left), *parts)
+        held_ps = []
+        for held in (gone - began).tolist():
+            held_ps.append(min(max(held, 0), left))
+            left -= held_ps[-1]
+        yield from self._parts(transfer, self._main_place(transfer), ("share", left))
+        yield from self._held(transfer, held_ps)
         return transfer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emul.arrays import Float64Array, Int64Array
@@ -182,7 +182,8 @@ def maker(
         seen = seen if windows is None else without_windows(seen)
         traffic = Traffic.of(program, slicing, stack)
         return lambda: (traffic, dependencies(traffic, n), seen), windows
-    messages, seen = Traffic.of(program, None), without_windows(seen)
+    messages = Traffic.of(program, None)
+    seen = replace(without_windows(seen), shares_ports=stack.shares_ports)
 
     def make() -> Made:
         edges = dependencies(messages, n, posts=True)

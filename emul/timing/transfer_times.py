@@ -31,10 +31,11 @@ class TransferTimes:
     windows kept it in a connection without streams; ``held_by``: the transfer before which it could
     not arrive, -1 for none; these three are empty where there are no connections.
     ``sent_to_nic_ps``: when the last window of a transfer of several windows began; or empty.
-    ``runs_from`` (transfers, 2), ``runs_ps`` (transfers, 2, 3): of a transfer over streams, when it
+    ``runs_from`` (transfers, 2), ``runs_ps`` (transfers, 2, 5): of a transfer over streams, when it
     takes its connection and when its last part has left, the run of the stream of which that is the
     end: with the taking of the connection by which transfer the stream became busy, -1 for none,
-    and for how much of the run windows, losses and outages held it; or empty. ``waited_for``
+    and for how much of the run windows, losses, shared NICs of sender and receiver, and outages held
+    it; or empty. ``waited_for``
     (transfers,): the transfer that made this one ready, and ``start_cause`` how, as in
     emul.timing.CAUSES: by being done, by freeing its slot, or by being issued; ``ordered_after``,
     ``done_cause``: likewise for its being done; -1 for none.

@@ -33,6 +33,9 @@ __all__ = ["Network", "SitePath", "check_paths", "path_costs", "site_paths_of"]
 
 PORTS_PER_RANK = 4
 
+NIC = 2
+"""The first of a rank's ports beyond its node."""
+
 NOTHING: Int64Array = np.zeros(0, dtype=np.int64)
 NO_RATES: Float64Array = np.zeros(0)
 
@@ -88,6 +91,8 @@ class Network:
     Of hosts that a library keeps busy: ``path_host_ps`` is the part of the overhead that the
     library costs, ``path_completion_ps`` the part of the latency that the receiving host takes, and
     ``wire_rate`` (n,) the rates of the wires at the NICs; empty where hosts cost nothing there.
+    ``shares_ports``: whether messages that meet at a NIC share it as those of TCP do, in place of
+    one waiting for the other.
     """
 
     topology: Topology
@@ -103,6 +108,7 @@ class Network:
     path_host_ps: Int64Array = field(default_factory=lambda: NOTHING)
     path_completion_ps: Int64Array = field(default_factory=lambda: NOTHING)
     wire_rate: Float64Array = field(default_factory=lambda: NO_RATES)
+    shares_ports: bool = False
 
     __repr__ = brief
 
@@ -224,6 +230,11 @@ class Network:
         """Number of the path from the first site to itself; the trunks' paths follow."""
         return len(self.path_latency_ps) - self.n_sites**2
 
+    @property
+    def first_site_path(self) -> int:
+        """Number of the path inside the first site, beyond nodes; those of the others follow."""
+        return self.first_trunk_path - self.n_sites
+
     def path(self, src: int, dst: int) -> int:
         """Return the number of the path from rank ``src`` to rank ``dst``; -1 to itself."""
         if src == dst:
@@ -232,13 +243,12 @@ class Network:
             return int(self.node_of[src])
         a, b = int(self.site_of[src]), int(self.site_of[dst])
         beyond = self.first_trunk_path
-        return beyond - self.n_sites + a if a == b else beyond + a * self.n_sites + b
+        return self.first_site_path + a if a == b else beyond + a * self.n_sites + b
 
     def paths(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int32Array:
         """Return the numbers of the paths of transfers; -1 where one stays with its rank."""
         a, b = self.site_of[src], self.site_of[dst]
-        first_site = self.first_trunk_path - self.n_sites
-        beyond = np.where(a == b, first_site + a, self.first_trunk_path + a * self.n_sites + b)
+        beyond = np.where(a == b, self.first_site_path + a, self.first_trunk_path + a * self.n_sites + b)
         near = self.node_of[src] == self.node_of[dst]
         paths = np.where(near, self.node_of[src], beyond)
         result: Int32Array = np.where(src == dst, -1, paths).astype(np.int32)

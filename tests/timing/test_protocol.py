@@ -121,7 +121,8 @@ def test_before_a_step_that_drains_all_before_it_is_waited_for():
 def assert_as_simulated(plan, topology, width, stack):
     timeline = time_plan(program_of(plan, width, 4), Network.of(topology), None, stack=stack)
     wire = wire_transfers(plan, width, 4, stack)
-    simulate_transfers(wire, topology, round(stack.constants.call_s * 1e12))
+    call_ps = round(stack.constants.call_s * 1e12)
+    simulate_transfers(wire, topology, call_ps, shares_ports=stack.shares_ports)
     assert timeline.nbytes.tolist() == [t.nbytes for t in wire]
     assert timeline.done_ps.tolist() == [t.done_ps for t in wire]
     assert critical_path(timeline).total_ps == timeline.total_ps

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from emul.timing.engine.connections import Connections
+from emul.timing.engine.due import DueQueue
 from emul.timing.engine.egress import Egress
 from emul.timing.engine.fluid import Fluid
 
@@ -22,9 +23,13 @@ OWNERS = {
     "credit.pxd": Credit,
     "connections.pxd": Connections,
     "fluid.pxd": Fluid,
+    "due.pxd": DueQueue,
     "operations.pxd": Operations,
 }
-KINDS = {"transfer", "port", "connection", "stream", "class", "operation", "given", "made anew"}
+KINDS = {
+    "transfer", "port", "connection", "stream", "class", "joint", "item", "heap", "operation",
+    "given", "made anew",
+}  # fmt: skip
 ATTRIBUTE = re.compile(r"^    cdef (?:readonly )?[\w]+(?:\[[:, 1]+\])?\*? (\w+) *(?:#.*)?$", re.M)
 
 

@@ -30,7 +30,7 @@ from emul.timing.traffic import NOBODY, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
 
-__all__ = ["ConnectionTable", "paths_of_trunks", "spacing_of", "word_of"]
+__all__ = ["ConnectionTable", "spacing_of", "word_of"]
 
 WINDOW_COLUMNS = "cwnd_rtt_ps", "cwnd_rate", "cwnd_first", "idle_ps", "warm"
 
@@ -110,11 +110,11 @@ class ConnectionTable:
         connections = np.bincount(kind, found.alike).astype(np.int64)
         shared = _shared_paths(network, used, connections)
         if all_trunks:
-            shared = paths_of_trunks(network)
+            shared = _all_shared_paths(network)
         when: Any = {"start_s": start_s, "until_s": until_s, "at_ps": at_ps, "from_ps": from_ps}
-        states = link_states_of(network, shared, seed=seed, **when)
         several = traffic.multiplicity is not None
         classes, first_stream = classes_of(network, found, shared, seed, spread=several)
+        states = link_states_of(network, classes, seed=seed, **when)
         by_path = _ByPath.of(used, network, windows[used])
         number_of = _numbered(states.path, len(network.path_latency_ps))
         limit = by_path.limit[kind]
@@ -270,21 +270,27 @@ def _multi_window(
 def _followed(network: Network, paths: Int32Array, windows: Float64Array) -> BoolArray:
     """Return by path whether connections over it are followed: over trunks and links not plain.
 
-    Only the answers for ``paths`` that transfers take count.
+    Where NICs are shared, all beyond nodes are. Only the answers for ``paths`` that transfers take count.
     """
     followed = np.append(np.isfinite(windows), False)
+    first = network.first_site_path if network.shares_ports else network.first_trunk_path
     plain: dict[Link, bool] = {}
     taken = np.bincount(paths + 1, minlength=len(followed))[1:]
     for path in np.flatnonzero(taken).tolist():
         link = network.links[path]
         if link not in plain:
             plain[link] = _is_plain(link)
-        followed[path] |= path >= network.first_trunk_path or not plain[link]
+        followed[path] |= path >= first or not plain[link]
     return followed
 
 
 def _shared_paths(network: Network, paths: Int32Array, connections: Int64Array) -> list[int]:
-    """Return the ways between sites whose order is not fixed, or whose rate is not constant."""
+    """Return the ways whose order is not fixed, or whose rate is not constant.
+
+    These are ways between sites; where NICs are shared, all beyond nodes.
+    """
+    if network.shares_ports:
+        return [path for path in paths.tolist() if path >= network.first_site_path]
     beyond = paths >= network.first_trunk_path
     over: dict[int, int] = {}
     used = list(zip(paths[beyond].tolist(), connections[beyond].tolist(), strict=True))
@@ -305,9 +311,11 @@ def _is_shared(network: Network, path: int, over: dict[int, int]) -> bool:
     return joined or any(part.changes.any for part in along.parts)
 
 
-def paths_of_trunks(network: Network) -> list[int]:
-    """Return the ways between sites, in order."""
-    return sorted(network.first_trunk_path + a * network.n_sites + b for a, b in network.site_paths)
+def _all_shared_paths(network: Network) -> list[int]:
+    """Return all ways between sites; where NICs are shared, all beyond nodes."""
+    trunks = [network.first_trunk_path + a * network.n_sites + b for a, b in network.site_paths]
+    inside = range(network.first_site_path, network.first_trunk_path)
+    return sorted([*trunks, *(inside if network.shares_ports else ())])
 
 
 def word_of(traffic: Transfers, network: Network, paths: Int32Array) -> Int64Array:

@@ -21,7 +21,7 @@ from emul.links.limits import connection_limit, lifted_limit_bytes_per_s
 from emul.links.link import TCP
 from emul.links.transport import TCP_LEAST_TIMER_S
 from emul.reading.brief import brief
-from emul.timing.effects.wavelengths import JointLinks
+from emul.timing.effects.wavelengths import Classes, JointLinks
 from emul.timing.terms import CODES
 from emul.topology import Conduit, Network, SitePath, Trunk
 from emul.units import PS_PER_S
@@ -92,19 +92,19 @@ class LinkStates:
 
 
 def link_states_of(
-    network: Network, shared: list[int], *, seed: int, start_s: float, until_s: float,
+    network: Network, classes: Classes, *, seed: int, start_s: float, until_s: float,
     at_ps: int = 0, from_ps: int = 0,
 ) -> LinkStates:  # fmt: skip
-    """Return the states of the changing ways among ``shared``, by moments after ``at_ps``.
+    """Return the states of the changing ways among those of ``classes``, after ``at_ps``.
 
     ``at_ps`` counts from ``start_s`` on the line of the links' own time. Looked at is what holds
     before ``from_ps``, or at 0, and all that changes up to ``until_s``; both count from ``at_ps``.
     """
     until_ps = round(until_s * PS_PER_S)
     found = _Lines(seed, start_s, at_ps, from_ps, until_ps)
-    ways = list(_changing_ways(network, shared, found))
-    joint = JointLinks.of(network, shared if ways else [])
-    trunks = list(_changing_trunks(network, joint, found))
+    joint = classes.joint
+    ways = list(_changing_ways(network, classes, found))
+    trunks = list(_changing_trunks(network, joint, found)) if ways else []
     lasts = [each.moments[-1][0] <= until_ps for each in (*ways, *trunks)]
     columns = []
     for each, last in zip((*ways, *trunks), lasts, strict=True):
@@ -164,16 +164,14 @@ class _Changing:
     joint: range = NOTHING
 
 
-def _changing_ways(network: Network, shared: list[int], found: _Lines) -> Iterator[_Changing]:
-    first = 0
-    for path in shared:
-        along, link = network.site_path(path), network.links[path]
-        last = first + along.waves
-        if any(part.changes.any for part in along.parts):
+def _changing_ways(network: Network, classes: Classes, found: _Lines) -> Iterator[_Changing]:
+    for path, waves in classes.cut.items():
+        if path < network.first_trunk_path:  # inside a site nothing changes
+            continue
+        if any(part.changes.any for part in network.site_path(path).parts):
             sender = network.topology.sites[network.sites_of_path(path)[0]]
             port, moments = sender.link.available_bytes_per_s, found.of_path(network, path)
-            yield _Changing(link, along.waves, port, moments, path, range(first, last))
-        first = last
+            yield _Changing(network.links[path], waves, port, moments, path, classes.of_way(path))
 
 
 def _changing_trunks(network: Network, joint: JointLinks, found: _Lines) -> Iterator[_Changing]:
@@ -375,7 +373,7 @@ def _limits(
     limit = connection_limit(link, rate_bytes_per_s=rate, rtt_s=rtt_s, loss=loss)
     lifted = lifted_limit_bytes_per_s(link, port_bytes_per_s=port, rtt_s=rtt_s, loss=loss)
     streams = link.transport.streams if waves > 1 else 1
-    return rate / link.waves, limit.bytes_per_s / streams, lifted / streams, CODES[limit.term]
+    return rate / waves, limit.bytes_per_s / streams, lifted / streams, CODES[limit.term]
 
 
 def _next(times: list[float], holds: list[bool]) -> list[float]:

@@ -26,10 +26,10 @@ cdef enum:
     STREAMS_FROM = -0x40000000  # as a literal: with checks of overflow Cython takes no other
 
 cdef enum:
-    # The causes that hold a stream up: windows or losses, by its cap; an outage; and windows
-    # that are filled anew. The first two are CAPS of emul.timing.engine.fluid.
+    # The causes that hold a stream up: CAPS of emul.timing.engine.fluid, of which the first are
+    # windows, also those that are filled anew; then outages.
     BY_WINDOW = 0
-    BY_OUTAGE = 2
+    BY_OUTAGE = 4
 
 cdef enum:
     # The two moments of a transfer on streams: when its first part begins, when its last has left.

@@ -142,16 +142,16 @@ cdef class Connections:
             self.fluid.save(),
         )
 
-    def restore(self, saved, int64_t kept, connections, streams):
+    def restore(self, saved, int64_t kept, connections, streams, classes):
         """Take over what was saved, of the first ``kept`` transfers.
 
-        ``connections``, ``streams``: the numbers here of those that were there.
+        ``connections``, ``streams``, ``classes``: the numbers here of those that were there.
         """
         of_transfers, of_connections, of_streams, of_fluid = saved
         StateColumns(self, "transfer").restore(of_transfers, slice(0, kept))
         StateColumns(self, "connection").restore(of_connections, connections)
         StateColumns(self, "stream").restore(of_streams, streams)
-        self.fluid.restore(of_fluid, streams)
+        self.fluid.restore(of_fluid, streams, classes)
 
     cdef bint is_fluid(self, int64_t t) noexcept nogil:
         """Say whether the transfer goes over streams, so that its leaving is an event."""

@@ -2,10 +2,14 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from emul.timing.engine.due cimport DueQueue
+
 
 cdef enum:
-    # The causes of a cap, so that the time at it is counted: a window, a loss.
-    CAPS = 2
+    # The causes of a cap, so that the time at it is counted: a window, a loss; and the NICs of the
+    # sender and of the receiver, where nothing else that is shared is full.
+    CAPS = 4
+    FIRST_PORT_CAP = 2
 
 
 cdef class Fluid:
@@ -20,6 +24,8 @@ cdef class Fluid:
     cdef double[::1] burst
     cdef readonly double[::1] credit
     cdef double[::1] joint_burst
+    cdef uint8_t[::1] joint_kind          # 0, or of a NIC: 1 out, 2 into
+    cdef int32_t[::1] lifting             # of a class: the joint link that is its wave, or -1
     cdef readonly double[::1] joint_credit
     cdef readonly double[::1] joint_used
     cdef readonly int64_t[::1] joint_since
@@ -37,14 +43,12 @@ cdef class Fluid:
     cdef readonly int64_t[::1] joint_busy
     cdef readonly double[::1] rate        # bytes per second that each of its streams gets
     cdef readonly double[::1] served      # bytes per stream since the class was last idle
-    cdef readonly uint8_t[::1] capped     # by the cause for its streams: 1 + one of CAPS, or 0
+    cdef readonly uint8_t[::1] capped     # by its cause: 1 + one of CAPS, or 0
     cdef readonly int64_t[::1] since
     cdef readonly double[::1] part        # and the part of a picosecond after that
     cdef readonly int64_t[:, ::1] capped_time
-    # And of each joint link after them: when the next of its streams is through, or a bucket is empty.
-    cdef readonly int64_t[::1] due
-    cdef readonly double[::1] due_part
-    cdef readonly uint8_t[::1] empties
+    # Classes, and joint links after them: when the next stream is through, or a bucket is empty.
+    cdef readonly DueQueue queue
     # The active streams of a class are a heap, by the bytes served then.
     cdef readonly int64_t[::1] first
     cdef readonly int32_t[::1] active
@@ -54,9 +58,6 @@ cdef class Fluid:
     cdef int32_t[::1] class_of
     cdef readonly double[::1] until
     cdef readonly int64_t[:, ::1] began_capped
-    # Classes and joint links are a heap too, by when they are due; their places are kept.
-    cdef readonly int32_t[::1] queue
-    cdef readonly int32_t[::1] place
     # Of the classes with joint links, and of these, while shares are worked out.
     cdef int32_t[::1] joined
     cdef uint8_t[::1] is_joined
@@ -67,6 +68,14 @@ cdef class Fluid:
     cdef int32_t[::1] unsettled
     cdef int64_t[::1] first_member   # of each joint link, among the classes that load it
     cdef int32_t[::1] member
+    # Where there are NICs, the classes and joint links that the last change can reach; else all.
+    cdef bint apart
+    cdef int32_t[::1] reached
+    cdef int32_t[::1] reached_links
+    cdef Py_ssize_t reached_size
+    cdef Py_ssize_t reached_links_size
+    cdef uint8_t[::1] is_reached
+    cdef uint8_t[::1] is_reached_link
 
     cdef int64_t next_due(self) noexcept nogil
     cdef int32_t take(self, int64_t time) noexcept nogil
@@ -77,8 +86,10 @@ cdef class Fluid:
                      uint8_t term, int64_t time) noexcept nogil
     cdef void change_joint(self, Py_ssize_t u, double rate, int64_t time) noexcept nogil
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
+    cdef void _reach(self, int32_t item) noexcept nogil
+    cdef void _forget_reached(self) noexcept nogil
+    cdef void _reach_link(self, int32_t u) noexcept nogil
     cdef void _serve_until_due(self, int32_t of, int64_t time, double part) noexcept nogil
-    cdef double _first_rest(self, int32_t of) noexcept nogil
     cdef double _tokens(self, int32_t of, int64_t time) noexcept nogil
     cdef double _joint_tokens(self, Py_ssize_t u, int64_t time, double part) noexcept nogil
     cdef void _empty(self, int32_t item, int64_t time) noexcept nogil
@@ -87,18 +98,17 @@ cdef class Fluid:
     cdef void _serve_joined(self, int64_t time, double part) noexcept nogil
     cdef void _settle(self, int32_t of, int64_t time) noexcept nogil
     cdef void _share_anew(self, int32_t of) noexcept nogil
+    cdef void _share_joined(self) noexcept nogil
     cdef void _lift(self, int32_t of) noexcept nogil
     cdef void _share(self) noexcept nogil
-    cdef void _free_joint(self) noexcept nogil
+    cdef int64_t _count(self, int32_t of, Py_ssize_t u) noexcept nogil
+    cdef void _hold(self, double level) noexcept nogil
     cdef void _add_up(self) noexcept nogil
     cdef double _own(self, int32_t of) noexcept nogil
     cdef void _charge(self, Py_ssize_t u) noexcept nogil
     cdef void _fix(self, int32_t of, double rate) noexcept nogil
     cdef void _set_due(self, int32_t of) noexcept nogil
     cdef void _set_joint_due(self, Py_ssize_t u) noexcept nogil
-    cdef void _note_due(self, int32_t item, int64_t since, double ps, bint exact) noexcept nogil
-    cdef bint _sooner(self, int32_t a, int32_t b) noexcept nogil
-    cdef void _move(self, int32_t of) noexcept nogil
     cdef bint _less(self, int32_t a, int32_t b) noexcept nogil
     cdef void _add(self, int32_t of, int32_t stream) noexcept nogil
     cdef void _remove(self, int32_t of, int64_t at) noexcept nogil

@@ -7,8 +7,9 @@ the logarithm of the number of streams, also where rates change (the virtual tim
 sharing; Parekh and Gallager, 1993). Its specification is tests/closed_forms/sharing.py.
 
 A class has a wave to itself, which its streams share evenly, or loads joint links with others: the
-uplinks of sites, the waves of trunks that longer paths cross, conduits. It loads all of its joint
-links at once, each as often as it has it; their rates may change. A wave or
+uplinks of sites, the waves of trunks that longer paths cross, conduits, NICs. It loads all of its
+joint links at once, each as often as it has it; their rates may change. Of classes with NICs those
+are worked out anew that a change can reach, over one joint link after the other. A wave or
 an uplink out of a site may have a token bucket. As long as there are tokens, that wave or uplink
 does not limit; everything else does: the rest of the sender's port after windows and losses, from
 which the bytes come, the wave where the bucket is an uplink's, the joint links. Tokens flow in at
@@ -23,12 +24,15 @@ Events are at whole picoseconds. A bucket is empty, and a stream through, betwee
 bytes that pass a bucket with tokens may be much faster than later ones. So classes with
 a bucket stand at that moment itself, ``part`` of a picosecond from the event.
 
-A stream may stand for several that are alike: they begin and end together and count as so many.
+A stream may stand for several that are alike: they begin and end together and count as so many;
+at a NIC as one, for each of them has its own.
 """
 
 cimport cython
-from libc.math cimport INFINITY, floor
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
+from libc.math cimport INFINITY
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from emul.timing.engine.due cimport DueQueue
 
 import numpy as np
 
@@ -40,8 +44,7 @@ __all__ = ["Fluid"]
 
 cdef double PS_PER_S = 1e12
 cdef double TIES = 1e-12   # levels this close, relatively, are one
-cdef double LIMIT_PS = 2.0 ** 62
-cdef uint8_t[CAPS] CAP_TERMS = [CODES["window"], CODES["loss"]]
+cdef uint8_t[FIRST_PORT_CAP] CAP_TERMS = [CODES["window"], CODES["loss"]]
 
 
 cdef inline double spare(double rate, double used) noexcept nogil:
@@ -80,26 +83,31 @@ cdef class Fluid:
     STATE = {
         "stream": "until began_capped",
         "class": "wave_rate cap cap_term credit busy rate served capped since part lifted "
-                 "lifted_rate capped_time due due_part empties active load joint_rate joint_credit "
-                 "joint_used joint_since joint_part joint_lifted joint_busy queue place",
-        "given": "joint_links burst joint_burst bucketed path_bytes first alike class_of "
-                 "joined is_joined",
-        "made anew": "arrays heap free waiting settled held unsettled first_member member",
+                 "lifted_rate capped_time active load",
+        "joint": "joint_rate joint_credit joint_used joint_since joint_part joint_lifted "
+                 "joint_busy",
+        "given": "joint_links burst joint_burst joint_kind lifting bucketed path_bytes first alike "
+                 "class_of joined is_joined apart",
+        "made anew": "arrays heap free waiting settled held unsettled first_member member reached "
+                     "reached_links reached_size reached_links_size is_reached is_reached_link "
+                     "queue",
     }
 
     def __init__(self, given):
         cdef Py_ssize_t classes = len(given.wave_rate), streams = len(given.of_stream)
-        class_of, joint_links, joint_rate = given.of_stream, given.joint_links, given.joint_rate
+        class_of, joint_links = given.of_stream, given.joint_links
+        joint_rate, joint_burst = given.joint.rate, given.joint.burst
         self.arrays = {}
         self.wave_rate = self.arrays["wave_rate"] = given.wave_rate.copy()
         self.cap = self.arrays["cap"] = given.cap.copy()
         self.cap_term = self.arrays["cap_term"] = given.term.copy()
         self.joint_links, self.class_of = joint_links, class_of
-        self.joint_rate = self.arrays["joint_rate"] = given.joint_rate.copy()
+        self.joint_rate = self.arrays["joint_rate"] = joint_rate.copy()
+        self.joint_kind, self.lifting = given.joint.kind, given.lifting
         self.burst = given.burst
         self.credit = self.arrays["credit"] = given.burst.copy()
-        self.joint_burst = given.joint_burst
-        self.joint_credit = self.arrays["joint_credit"] = given.joint_burst.copy()
+        self.joint_burst = joint_burst
+        self.joint_credit = self.arrays["joint_credit"] = joint_burst.copy()
         self.joint_used = self.arrays["joint_used"] = np.zeros(len(joint_rate))
         self.joint_part = self.arrays["joint_part"] = np.zeros(len(joint_rate))
         self.joint_since = self.arrays["joint_since"] = np.zeros(len(joint_rate), dtype=np.int64)
@@ -118,10 +126,7 @@ cdef class Fluid:
         self.capped_time = self.arrays["capped_time"] = np.zeros((classes, CAPS), dtype=np.int64)
         self.capped = self.arrays["capped"] = np.zeros(classes, dtype=np.uint8)
         self.since = self.arrays["since"] = np.zeros(classes, dtype=np.int64)
-        self.arrays["due"] = np.full(classes + len(joint_rate), INT64_MAX, dtype=np.int64)
-        self.due = self.arrays["due"]
-        self.due_part = self.arrays["due_part"] = np.zeros(len(self.due))
-        self.empties = self.arrays["empties"] = np.zeros(len(self.due), dtype=np.uint8)
+        self.queue = DueQueue(classes + len(joint_rate))
         members = np.bincount(class_of, minlength=classes) if streams else np.zeros(classes)
         self.first = np.concatenate([[0], np.cumsum(members)]).astype(np.int64)
         self.active = self.arrays["active"] = np.zeros(classes, dtype=np.int32)
@@ -130,8 +135,6 @@ cdef class Fluid:
         self.heap = np.zeros(streams, dtype=np.int32)
         self.until = self.arrays["until"] = np.zeros(streams)
         self.began_capped = self.arrays["began_capped"] = np.zeros((streams, CAPS), dtype=np.int64)
-        self.queue = self.arrays["queue"] = np.arange(len(self.due), dtype=np.int32)
-        self.place = self.arrays["place"] = np.arange(len(self.due), dtype=np.int32)
         self.joined = np.flatnonzero(joined).astype(np.int32)
         self.is_joined = joined.astype(np.uint8)
         self.free = np.zeros(len(joint_rate))
@@ -139,6 +142,12 @@ cdef class Fluid:
         self.settled = np.zeros(classes, dtype=np.uint8)
         self.held = np.zeros(classes, dtype=np.uint8)
         self.unsettled = np.zeros(len(self.joined), dtype=np.int32)
+        self.apart = bool(np.any(given.joint.kind))
+        self.reached = np.asarray(self.joined).copy()
+        self.reached_links = np.arange(len(joint_rate), dtype=np.int32)
+        self.reached_size, self.reached_links_size = len(self.joined), len(joint_rate)
+        self.is_reached = np.zeros(classes, dtype=np.uint8)
+        self.is_reached_link = np.zeros(len(joint_rate), dtype=np.uint8)
         self._list_members(np.asarray(joint_links), len(joint_rate))
 
     def _list_members(self, joint_links, links):
@@ -154,41 +163,88 @@ cdef class Fluid:
         of, number = expand(np.asarray(self.active))
         heap = np.asarray(self.heap)[np.asarray(self.first)[of] + number]
         of_streams = StateColumns(self, "stream").save(nobody)
-        return of_streams, StateColumns(self, "class").save(nobody), heap
+        of_classes = StateColumns(self, "class").save(nobody)
+        of_joint = StateColumns(self, "joint").save(nobody)
+        return of_streams, of_classes, of_joint, self.queue.save(), heap
 
-    def restore(self, saved, streams):
-        """Take over what was saved of streams that are numbered ``streams`` here."""
-        of_streams, of_classes, heap = saved
+    def restore(self, saved, streams, classes):
+        """Take over what was saved of streams and classes that are numbered so here."""
+        of_streams, of_classes, of_joint, of_queue, heap = saved
         StateColumns(self, "stream").restore(of_streams, streams)
-        StateColumns(self, "class").restore(of_classes)
+        StateColumns(self, "class").restore(of_classes, classes)
+        StateColumns(self, "joint").restore(of_joint)
+        if not isinstance(classes, slice):
+            behind = self.rate.shape[0] + np.arange(self.joint_rate.shape[0])
+            classes = np.concatenate([classes, behind])
+        self.queue.restore(of_queue, classes)
         of, number = expand(np.asarray(self.active))
         np.asarray(self.heap)[np.asarray(self.first)[of] + number] = streams[heap]
 
     cdef int64_t next_due(self) noexcept nogil:
         """Return when the next stream is through or bucket empty; INT64_MAX when none ever is."""
-        return self.due[self.queue[0]] if self.queue.shape[0] else INT64_MAX
+        return self.queue.earliest_ps()
 
     cdef int32_t take(self, int64_t time) noexcept nogil:
         """End the stream that is through at ``time`` and return it; -1 if a bucket is empty."""
-        cdef int32_t of = self.queue[0], stream
-        if self.empties[of]:
+        cdef int32_t of = self.queue.first(), stream
+        self._reach(of)
+        if self.queue.empties[of]:
             self._empty(of, time)
             return -1
         stream = self.heap[self.first[of]]
-        self._serve_until_due(of, time, self.due_part[of])
+        self._serve_until_due(of, time, self.queue.part[of])
         self._remove(of, 0)
         self._share_anew(of)
         return stream
+
+    cdef void _reach(self, int32_t item) noexcept nogil:
+        """Find the classes whose rates may hang on a class, or on a joint link after all classes.
+
+        These share joint links with it, or with others that do, and so on. Where there are no NICs
+        all that have joint links do so.
+        """
+        cdef Py_ssize_t at, end, i
+        cdef int32_t of, u = <int32_t>(item - self.rate.shape[0])
+        if not self.apart:
+            return
+        self._forget_reached()
+        if u >= 0:
+            self._reach_link(u)
+        else:
+            self.reached[0], self.reached_size, self.is_reached[item] = item, 1, True
+            for end in range(self.joint_links.shape[1]):
+                self._reach_link(self.joint_links[item, end])
+        at = 0
+        while at < self.reached_links_size:
+            u = self.reached_links[at]
+            at += 1
+            for i in range(self.first_member[u], self.first_member[u + 1]):
+                of = self.member[i]
+                if self.is_reached[of] or self.active[of] == 0:
+                    continue
+                self.reached[self.reached_size], self.is_reached[of] = of, True
+                self.reached_size += 1
+                for end in range(self.joint_links.shape[1]):
+                    self._reach_link(self.joint_links[of, end])
+
+    cdef void _forget_reached(self) noexcept nogil:
+        cdef Py_ssize_t at
+        for at in range(self.reached_size):
+            self.is_reached[self.reached[at]] = False
+        for at in range(self.reached_links_size):
+            self.is_reached_link[self.reached_links[at]] = False
+        self.reached_size = self.reached_links_size = 0
+
+    cdef inline void _reach_link(self, int32_t u) noexcept nogil:
+        if u >= 0 and not self.is_reached_link[u]:
+            self.reached_links[self.reached_links_size], self.is_reached_link[u] = u, True
+            self.reached_links_size += 1
 
     cdef void _serve_until_due(self, int32_t of, int64_t time, double part) noexcept nogil:
         """Serve a class, and all that it shares joint links with, to the moment that is due."""
         self._serve(of, time, part)
         if self.is_joined[of]:
             self._serve_joined(time, part)
-
-    cdef double _first_rest(self, int32_t of) noexcept nogil:
-        """Return the bytes that the first of a class's streams has still to send."""
-        return max(0.0, self.until[self.heap[self.first[of]]] - self.served[of])
 
     cdef void begin(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
         """Let an idle stream have ``nbytes`` to send from ``time`` on."""
@@ -226,28 +282,33 @@ cdef class Fluid:
 
     cdef void change_joint(self, Py_ssize_t u, double rate, int64_t time) noexcept nogil:
         """Give a joint link another rate from ``time`` on."""
+        self._reach(<int32_t>(self.rate.shape[0] + u))
         self._serve_joined(time, 0.0)
         self.joint_rate[u] = rate
-        self._share_anew(self.joined[0])
+        self._share_joined()
 
     cdef int64_t admit(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
         """Queue ``nbytes`` in the buckets in front of a stream; return when the first passes."""
-        cdef int32_t of = self.class_of[stream], out = self.joint_links[of, 0]
+        cdef int32_t of = self.class_of[stream], u
         cdef bint own = self.burst[of] > 0 and self.wave_rate[of] > 0
-        cdef bint joined = out >= 0 and self.joint_burst[out] > 0
         cdef int64_t at = time
         cdef double queued, tokens
+        cdef Py_ssize_t end
         if own:
             at = max(at, self.busy[of])
-        if joined:
-            at = max(at, self.joint_busy[out])
+        for end in range(self.joint_links.shape[1]):
+            u = self.joint_links[of, end]
+            if u >= 0 and self.joint_burst[u] > 0:
+                at = max(at, self.joint_busy[u])
         queued = min(nbytes, self.path_bytes[of])
         if own:
             tokens = self._tokens(of, time) if at == time else 0.0
             self.busy[of] = queue_behind(at, queued - tokens, self.wave_rate[of])
-        if joined:
-            tokens = self._joint_tokens(out, time, 0.0) if at == time else 0.0
-            self.joint_busy[out] = queue_behind(at, queued - tokens, self.joint_rate[out])
+        for end in range(self.joint_links.shape[1]):
+            u = self.joint_links[of, end]
+            if u >= 0 and self.joint_burst[u] > 0 and self.joint_rate[u] > 0:
+                tokens = self._joint_tokens(u, time, 0.0) if at == time else 0.0
+                self.joint_busy[u] = queue_behind(at, queued - tokens, self.joint_rate[u])
         return at
 
     cdef double _tokens(self, int32_t of, int64_t time) noexcept nogil:
@@ -265,13 +326,14 @@ cdef class Fluid:
     cdef void _empty(self, int32_t item, int64_t time) noexcept nogil:
         """The bucket of a class, or of a joint link after all classes, is empty."""
         cdef Py_ssize_t u = item - self.rate.shape[0]
-        cdef int32_t of = self.joined[0] if u >= 0 else item
-        self._serve_until_due(of, time, self.due_part[item])
         if u >= 0:
+            self._serve_joined(time, self.queue.part[item])
             self.joint_credit[u] = 0.0
-        else:
-            self.credit[of] = 0.0
-        self._share_anew(of)
+            self._share_joined()
+            return
+        self._serve_until_due(item, time, self.queue.part[item])
+        self.credit[item] = 0.0
+        self._share_anew(item)
 
     cdef void _advance(self, int32_t of, int64_t time) noexcept nogil:
         """Serve the class up to ``time``."""
@@ -294,11 +356,12 @@ cdef class Fluid:
         self.since[of], self.part[of] = time, part
 
     cdef void _serve_joined(self, int64_t time, double part) noexcept nogil:
-        """Serve all classes with joint links, and let tokens flow into the buckets of these."""
+        """Serve the classes that were reached, and let tokens flow into their buckets."""
         cdef Py_ssize_t i, u
-        for i in range(self.joined.shape[0]):
-            self._serve(self.joined[i], time, part)
-        for u in range(self.joint_rate.shape[0]):
+        for i in range(self.reached_size):
+            self._serve(self.reached[i], time, part)
+        for i in range(self.reached_links_size):
+            u = self.reached_links[i]
             if <double>(time - self.joint_since[u]) + part >= self.joint_part[u]:
                 self.joint_credit[u] = self._joint_tokens(u, time, part)
                 self.joint_since[u], self.joint_part[u] = time, part
@@ -306,30 +369,40 @@ cdef class Fluid:
     cdef void _settle(self, int32_t of, int64_t time) noexcept nogil:
         """Work out anew the rates of a class whose streams or rates have changed."""
         if self.is_joined[of]:
+            self._reach(of)
             self._serve_joined(time, 0.0)
         self._share_anew(of)
 
     cdef void _share_anew(self, int32_t of) noexcept nogil:
-        """Work out anew the rates of a class, and of all that it shares joint links with."""
-        cdef Py_ssize_t i, u
-        if not self.is_joined[of]:
-            self._lift(of)
-            self._fix(of, self._own(of))
-            self._set_due(of)
+        """Work out anew the rates of a class, or of all that were reached from it."""
+        if self.is_joined[of]:
+            self._share_joined()
             return
-        for i in range(self.joined.shape[0]):
-            self._lift(self.joined[i])
-        for u in range(self.joint_rate.shape[0]):
+        self._lift(of)
+        self._fix(of, self._own(of))
+        self._set_due(of)
+
+    cdef void _share_joined(self) noexcept nogil:
+        """Work out anew the rates of all classes that were reached."""
+        cdef Py_ssize_t i, u
+        for i in range(self.reached_size):
+            self._lift(self.reached[i])
+        for i in range(self.reached_links_size):
+            u = self.reached_links[i]
             self.joint_lifted[u] = self.joint_credit[u] > 0
         self._share()
-        for i in range(self.joined.shape[0]):
-            self._set_due(self.joined[i])
-        for u in range(self.joint_rate.shape[0]):
-            self._set_joint_due(u)
+        for i in range(self.reached_size):
+            self._set_due(self.reached[i])
+        for i in range(self.reached_links_size):
+            self._set_joint_due(self.reached_links[i])
 
     cdef void _lift(self, int32_t of) noexcept nogil:
         """Say whether tokens lift the limit of a class's wave; one without any rate has none."""
-        self.lifted[of] = self.credit[of] > 0 and self.wave_rate[of] > 0
+        cdef int32_t u = self.lifting[of]
+        if u >= 0:
+            self.lifted[of] = self.joint_credit[u] > 0 and self.joint_rate[u] > 0
+        else:
+            self.lifted[of] = self.credit[of] > 0 and self.wave_rate[of] > 0
 
     cdef double _own(self, int32_t of) noexcept nogil:
         """Return the most that each stream of a class may have, alone."""
@@ -347,72 +420,93 @@ cdef class Fluid:
         self.rate[of] = rate
         self.capped[of] = 0
         if self.active[of] > 0 and rate >= cap:
-            for by in range(CAPS):
+            for by in range(FIRST_PORT_CAP):
                 if self.cap_term[of] == CAP_TERMS[by]:
                     self.capped[of] = 1 + by
         self.settled[of] = True
 
+    cdef inline int64_t _count(self, int32_t of, Py_ssize_t u) noexcept nogil:
+        """Return how often a class's rate loads a joint link: at a NIC, not those it stands for."""
+        return self.active[of] if self.joint_kind[u] else self.load[of]
+
     cdef void _share(self) noexcept nogil:
         """Fill the joint links: all rates rise together, to a cap or until a link is full."""
-        cdef Py_ssize_t i, u, left = 0, kept, end
-        cdef int32_t of
+        cdef Py_ssize_t i, at, left = 0, kept, end
+        cdef int32_t of, u
         cdef double level
-        self._free_joint()
-        self.waiting[:] = 0
-        for i in range(self.joined.shape[0]):
-            of = self.joined[i]
+        for at in range(self.reached_links_size):
+            u = self.reached_links[at]
+            # Where there are tokens, no end of it is free.
+            self.free[u] = INFINITY if self.joint_lifted[u] else self.joint_rate[u]
+            self.waiting[u] = 0
+        for i in range(self.reached_size):
+            of = self.reached[i]
             self.settled[of] = self.active[of] == 0
             if self.settled[of]:
                 continue
             self.unsettled[left] = of
             left += 1
             for end in range(self.joint_links.shape[1]):
-                if self.joint_links[of, end] >= 0:
-                    self.waiting[self.joint_links[of, end]] += self.load[of]
+                u = self.joint_links[of, end]
+                if u >= 0:
+                    self.waiting[u] += self._count(of, u)
         while left:
             level = INFINITY
-            for u in range(self.free.shape[0]):
+            for at in range(self.reached_links_size):
+                u = self.reached_links[at]
                 if self.waiting[u]:
                     level = min(level, self.free[u] / self.waiting[u])
             for i in range(left):
                 level = min(level, self._own(self.unsettled[i]))
-            # Marked before, so that one class does not fill a link for the next one.
-            for u in range(self.free.shape[0]):
-                if self.waiting[u] and self.free[u] <= level * (1 + TIES) * self.waiting[u]:
-                    for i in range(self.first_member[u], self.first_member[u + 1]):
-                        self.held[self.member[i]] = True
+            self._hold(level)
             kept = 0
             for i in range(left):
                 of = self.unsettled[i]
                 if self.held[of] or self._own(of) <= level * (1 + TIES):
                     self._fix(of, min(level, self._own(of)))
+                    if self.held[of] > 1 and not self.capped[of]:
+                        self.capped[of] = self.held[of]
                 else:
                     self.unsettled[kept] = of
                     kept += 1
             left = kept
-            for u in range(self.free.shape[0]):
+            for at in range(self.reached_links_size):
+                u = self.reached_links[at]
                 if self.waiting[u]:
                     self._charge(u)
-            self.held[:] = False
+            for i in range(self.reached_size):
+                self.held[self.reached[i]] = False
         self._add_up()
 
-    cdef void _free_joint(self) noexcept nogil:
-        """Let all of every joint link be free: where there are tokens, no end of it."""
-        cdef Py_ssize_t u
-        for u in range(self.free.shape[0]):
-            self.free[u] = INFINITY if self.joint_lifted[u] else self.joint_rate[u]
+    cdef void _hold(self, double level) noexcept nogil:
+        """Mark the classes of links that are full at ``level``, all before one is fixed.
+
+        That is with 1, or where a NIC alone is full, with that by which they are then capped.
+        """
+        cdef Py_ssize_t at, i
+        cdef int32_t u, of
+        cdef uint8_t by
+        for at in range(self.reached_links_size):
+            u = self.reached_links[at]
+            if self.waiting[u] and self.free[u] <= level * (1 + TIES) * self.waiting[u]:
+                by = FIRST_PORT_CAP + self.joint_kind[u] if self.joint_kind[u] else 1
+                for i in range(self.first_member[u], self.first_member[u + 1]):
+                    of = self.member[i]
+                    if self.active[of] and (by == 1 or self.held[of] == 0):
+                        self.held[of] = by
 
     cdef void _add_up(self) noexcept nogil:
         """Add up the rates of all classes over each joint link."""
         cdef Py_ssize_t i, end
         cdef int32_t of, u
-        self.joint_used[:] = 0.0
-        for i in range(self.joined.shape[0]):
-            of = self.joined[i]
+        for i in range(self.reached_links_size):
+            self.joint_used[self.reached_links[i]] = 0.0
+        for i in range(self.reached_size):
+            of = self.reached[i]
             for end in range(self.joint_links.shape[1]):
                 u = self.joint_links[of, end]
                 if u >= 0:
-                    self.joint_used[u] += self.rate[of] * self.load[of]
+                    self.joint_used[u] += self.rate[of] * self._count(of, u)
 
     cdef void _charge(self, Py_ssize_t u) noexcept nogil:
         """Take the rates of the settled classes from a joint link; count who still waits."""
@@ -422,72 +516,38 @@ cdef class Fluid:
         cdef int64_t waiting = 0
         for i in range(self.first_member[u], self.first_member[u + 1]):
             of = self.member[i]
+            if self.active[of] == 0:
+                continue
             if self.settled[of]:
-                free = max(0.0, free - self.rate[of] * self.load[of])
+                free = max(0.0, free - self.rate[of] * self._count(of, u))
             else:
-                waiting += self.load[of]
+                waiting += self._count(of, u)
         self.free[u], self.waiting[u] = free, waiting
 
     cdef void _set_due(self, int32_t of) noexcept nogil:
         """Note when the first of a class's streams will be through, or before it the bucket empty.
         """
-        cdef double stream_ps = INFINITY, bucket_ps = INFINITY
+        cdef double stream_ps = INFINITY, bucket_ps = INFINITY, rest
         if self.active[of] and self.rate[of] > 0:
-            stream_ps = self.part[of] + self._first_rest(of) * PS_PER_S / self.rate[of]
+            rest = max(0.0, self.until[self.heap[self.first[of]]] - self.served[of])
+            stream_ps = self.part[of] + rest * PS_PER_S / self.rate[of]
         if self.lifted[of]:
             bucket_ps = self.part[of] + until_empty(self.credit[of], self.wave_rate[of],
                                                     self.rate[of] * self.load[of])
-        self.empties[of] = bucket_ps < stream_ps
-        self._note_due(of, self.since[of], min(stream_ps, bucket_ps), self.bucketed[of])
+        self.queue.empties[of] = bucket_ps < stream_ps
+        self.queue.note(of, self.since[of], min(stream_ps, bucket_ps), self.bucketed[of])
 
     cdef void _set_joint_due(self, Py_ssize_t u) noexcept nogil:
         """Note when the bucket of a joint link will be empty."""
         cdef int32_t item = <int32_t>(self.rate.shape[0] + u)
         cdef double ps = INFINITY
+        if self.joint_burst[u] == 0:
+            return
         if self.joint_lifted[u]:
             ps = self.joint_part[u] + until_empty(self.joint_credit[u], self.joint_rate[u],
                                                   self.joint_used[u])
-        self.empties[item] = True
-        self._note_due(item, self.joint_since[u], ps, True)
-
-    cdef void _note_due(self, int32_t item, int64_t since, double ps, bint exact) noexcept nogil:
-        """Note the event ``ps`` after ``since``, at the nearest picosecond."""
-        cdef double whole = floor(ps + 0.5)
-        self.due[item], self.due_part[item] = INT64_MAX, 0.0
-        if whole < LIMIT_PS:
-            self.due[item] = since + <int64_t>whole
-            if exact:
-                self.due_part[item] = ps - whole
-        self._move(item)
-
-    cdef bint _sooner(self, int32_t a, int32_t b) noexcept nogil:
-        if self.due[a] != self.due[b]:
-            return self.due[a] < self.due[b]
-        if self.due_part[a] != self.due_part[b]:
-            return self.due_part[a] < self.due_part[b]
-        return a < b
-
-    cdef void _move(self, int32_t of) noexcept nogil:
-        """Put a class or a joint link where it belongs in the queue of both."""
-        cdef int64_t at = self.place[of], n = self.queue.shape[0], child
-        cdef int32_t other
-        while at > 0 and self._sooner(of, self.queue[(at - 1) >> 1]):
-            other = self.queue[(at - 1) >> 1]
-            self.queue[at] = other
-            self.place[other] = <int32_t>at
-            at = (at - 1) >> 1
-        while 2 * at + 1 < n:
-            child = 2 * at + 1
-            if child + 1 < n and self._sooner(self.queue[child + 1], self.queue[child]):
-                child += 1
-            other = self.queue[child]
-            if not self._sooner(other, of):
-                break
-            self.queue[at] = other
-            self.place[other] = <int32_t>at
-            at = child
-        self.queue[at] = of
-        self.place[of] = <int32_t>at
+        self.queue.empties[item] = True
+        self.queue.note(item, self.joint_since[u], ps, True)
 
     cdef bint _less(self, int32_t a, int32_t b) noexcept nogil:
         if self.until[a] != self.until[b]:
@@ -535,6 +595,6 @@ cdef class Fluid:
 def _bucketed(given, joined):
     """Return which classes have tokens to reckon with: their own, or of any joint link."""
     own = np.asarray(given.burst) > 0
-    if (np.asarray(given.joint_burst) > 0).any() or own[joined].any():
+    if (np.asarray(given.joint.burst) > 0).any() or own[joined].any():
         own = own | joined
     return own

@@ -325,7 +325,7 @@ def times_in_order(Tables tables):
         "on_link_ps": seen.on_link, "behind": seen.behind, "left_ps": seen.left,
         "cwnd_ps": np.zeros(piped, dtype=np.int64),
         "runs_from": np.zeros((0, 2), dtype=np.int32),
-        "runs_ps": np.zeros((0, 2, 3), dtype=np.int64),
+        "runs_ps": np.zeros((0, 2, 5), dtype=np.int64),
         "sent_to_nic_ps": np.zeros(0, dtype=np.int64), "held_by": seen.held_by,
         "arrival_ps": seen.arrival, "done_ps": seen.done,
         "waited_for": seen.waited_for, "ordered_after": seen.ordered_after,

@@ -16,3 +16,4 @@ cdef class Paths:
         self.rate = network.link_rate[:4 * network.world_size]
         self.latency, self.overhead = network.path_latency_ps, network.path_overhead_ps
         self.sites, self.first_trunk = network.n_sites, network.first_trunk_path
+        self.shares_nics = network.shares_ports

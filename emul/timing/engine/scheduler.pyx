@@ -31,7 +31,7 @@ from emul.timing.engine.connections cimport (
     STREAMS_FROM, Connections,
 )
 from emul.timing.engine.operations cimport Operations
-from emul.timing.engine.paths cimport Paths, occupancy
+from emul.timing.engine.paths cimport Paths
 
 import numpy as np
 
@@ -262,11 +262,11 @@ cdef class Simulation:
         events[1, of_transfer] = kept_as[events[1, of_transfer]]
         return events[:, ~of_transfer | (events[1] >= 0) & (events[2] != FREED)].copy()
 
-    def restore(self, saved, int64_t until_ps, connections, streams):
+    def restore(self, saved, int64_t until_ps, connections, streams, classes):
         """Take over what was saved at ``until_ps``, and tell new transfers who is done.
 
-        ``connections``, ``streams``: the numbers here of those that were there. Events of credit
-        are made anew: who holds some follows from who has arrived.
+        ``connections``, ``streams``, ``classes``: the numbers here of those that were there. Events
+        of credit are made anew: who holds some follows from who has arrived.
         """
         (kept, of_transfers, of_ports, of_connections, of_edges, of_operations, of_egress,
          of_credit, rest, events) = saved
@@ -277,7 +277,7 @@ cdef class Simulation:
         self.edges.restore(of_edges, kept)
         self.operations.restore(of_operations)
         self.egress.restore(of_egress, kept)
-        self.connections.restore(rest, kept, connections, streams)
+        self.connections.restore(rest, kept, connections, streams, classes)
         self._restore_credit(of_credit, until_ps)
         of_stream = events[2] == STREAM
         events = events.copy()
@@ -404,7 +404,7 @@ cdef class Simulation:
             head += self.paths.overhead[self.paths.path(src, dst)]
         if hop == PORT and self.host.shape[0]:
             head += self.host[t]
-        taken = occupancy(self.nbytes[t], self.paths.rate[link], <int64_t>TIME_LIMIT_PS)
+        taken = self.paths.occupied_ps(link, self.nbytes[t], <int64_t>TIME_LIMIT_PS)
         if head + <double>taken >= TIME_LIMIT_PS:
             self.too_late = True
             return

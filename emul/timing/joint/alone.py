@@ -99,9 +99,12 @@ class LinkUse:
         until = held_until_ps(lines)
         gone = lines.src != lines.dst
         out, into = network.ports_out(lines.src, lines.dst), network.ports_in(lines.src, lines.dst)
-        use(out, gone, PORT)
-        use(into, gone, RECEIVER)
         piped = gone & (lines.on_link_ps[:, CONNECTION] >= 0)
+        # Rates are those of the moment when bytes leave, at both of two shared NICs.
+        shared = piped & network.shares_ports & (network.node_of[lines.src] != network.node_of[lines.dst])
+        use(out, gone, PORT)
+        use(into, gone & ~shared, RECEIVER)
+        use(into, shared, CONNECTION)
         path = network.paths(lines.src, lines.dst).astype(np.int64)
         between = piped & (path >= network.first_trunk_path)
         # A connection inside a site goes by the port of its sender, with the gap after a message.

@@ -50,5 +50,5 @@ class Checkpoint:
 
     def put_back(self, simulation: Simulation, connections: KnownConnections) -> None:
         """Let a new ``simulation`` over ``connections``, the kept transfers first, go on."""
-        numbers, streams = self.connections.numbers_in(connections)
-        simulation.restore(self.saved, self.until_ps, numbers, streams)
+        numbers = self.connections.numbers_in(connections)
+        simulation.restore(self.saved, self.until_ps, *numbers)

@@ -16,7 +16,6 @@ from emul.plans import Multiplicity
 from emul.plans.runs import expand
 from emul.timing.effects.connection_table import (
     ConnectionTable,
-    paths_of_trunks,
     spacing_of,
     word_of,
 )
@@ -114,9 +113,8 @@ class KnownConnections:
         table, states = self.table, self.table.states
         connection = self.of[np.where(keys == NOBODY, NOBODY, np.searchsorted(self.keys, keys))]
         if len(states.path):
-            shared = paths_of_trunks(self.network)
             states = link_states_of(
-                self.network, shared, seed=self.seed, start_s=start_s, until_s=until_s,
+                self.network, table.classes, seed=self.seed, start_s=start_s, until_s=until_s,
                 at_ps=at_ps, from_ps=from_ps,
             )  # fmt: skip
         multi_window = table.multi_window
@@ -136,14 +134,15 @@ class KnownConnections:
             credit=transfers.credit,
         )
 
-    def numbers_in(self, later: KnownConnections) -> tuple[Rows, Int64Array]:
-        """Return the numbers of these connections, and of their streams, among ``later`` ones."""
+    def numbers_in(self, later: KnownConnections) -> tuple[Rows, Int64Array, Rows]:
+        """Return the numbers of these connections, streams and classes among ``later`` ones."""
         first = self.table.first_stream
         if later is self:
-            return slice(None), np.arange(first[-1], dtype=np.int64)
+            return slice(None), np.arange(first[-1], dtype=np.int64), slice(None)
         followed = self.of[:-1] >= 0
         place = np.searchsorted(later.keys, self.keys[followed])
         connections: Int64Array = np.empty(len(first) - 1, dtype=np.int64)
         connections[self.of[:-1][followed]] = later.of[place]
         of, within = expand(np.diff(first))
-        return connections, later.table.first_stream[connections[of]].astype(np.int64) + within
+        streams = later.table.first_stream[connections[of]].astype(np.int64) + within
+        return connections, streams, self.table.classes.numbers_in(later.table.classes)

@@ -168,7 +168,7 @@ class Rings:
             name: np.asarray(getattr(simulation.credit, name))
             for name in ("of", "stands", "following", "first", "last", "latest", "left")
         }
-        self._departures_ps = simulation.connections.fluid.arrays["due"]
+        self._departures_ps = simulation.connections.fluid.queue.arrays["due"]
         self._spacing_ps, self._connection_of = table.spacing_ps, table.connection
         self._watched = np.zeros(len(self._done), dtype=np.uint8)
         self._owner: Int32Array = np.full(len(self._done) + 1, -1, dtype=np.int32)

@@ -303,7 +303,8 @@ class JointSimulation:
         checkpoint, operations = self._checkpoint, self._graph.operations()
         kept = 0 if checkpoint is None else checkpoint.size
         fluid, known = self._last
-        fluid = fluid if checkpoint and known is self._known else None
+        if checkpoint is None or not known is self._known is checkpoint.connections:
+            fluid = None  # not all of it would be put back
         simulation = Simulation(transfers, edges, self.network, table, kept, operations, fluid)
         if checkpoint is not None:
             checkpoint.put_back(simulation, self._known)

@@ -1,7 +1,9 @@
 """When each transfer held its sender's port, its connection and its receiver's port.
 
 A Timeline has when each was taken. Its end follows as in the scheduler: a port is held for the
-bytes at its rate, the sender's also for the overhead; a connection until the last byte left.
+bytes at its rate, the sender's also for the overhead; a connection until the last byte left. A NIC
+that messages share is in use as long as the connection, at the receiver so much later as the bytes
+are under way.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from emul.reading.brief import brief
 from emul.timing.traffic import NOBODY, Origin
 from emul.timing.transfer_times import TransferTimes
 from emul.topology import Network
+from emul.topology.network import NIC, PORTS_PER_RANK
 
 __all__ = ["ELSEWHERE", "HOPS", "Crossings", "Lines", "held_until_ps"]
 
@@ -183,10 +186,17 @@ def held_until_ps(lines: Lines) -> Int64Array:
         rate = network.link_rate[ports]
         occupied = np.floor(lines.nbytes * 1e12 / rate + 0.5).astype(np.int64)  # as the scheduler
         there = taken[:, hop] >= 0
+        if network.shares_ports:
+            occupied[ports % PORTS_PER_RANK >= NIC] = 0
         until[there, hop] = (taken[:, hop] + more + occupied)[there]
     if lines.left_ps.size:
         there = taken[:, CONNECTION] >= 0
         until[there, CONNECTION] = lines.left_ps[there]
+        if network.shares_ports:
+            stays = there & (network.node_of[src] != network.node_of[dst])
+            stay = until[stays, CONNECTION] - taken[stays, CONNECTION]
+            until[stays, PORT] = np.maximum(until[stays, PORT], until[stays, CONNECTION])
+            until[stays, RECEIVER] = taken[stays, RECEIVER] + stay
     return until
 
 

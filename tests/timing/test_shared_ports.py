@@ -1,0 +1,144 @@
+"""Messages of a library over TCP share a NIC, as flows do: max-min fair, at both of its ends."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import cases, count_for, program_of
+
+from emul import Link, Node, Site, Stack, Topology, Trunk, World
+from emul.links.link import OtherTraffic
+from emul.plans import Partition, Plan, Step
+from emul.timing import time_plan
+from emul.topology import Network, Waypoint
+
+RATE, NVLINK = 1e9, Link(1e11, 0.0)
+BARE = Stack("bare", shares_ports=True)
+BYTES = 4_000_000
+
+
+def one_site(nodes, nic=None, ranks=1):
+    site = Site("a", (Node(ranks, NVLINK),) * nodes, nic or Link(RATE, 0.0))
+    return Topology("one", (site,), ())
+
+
+def by_uplinks(nodes, delay_s=0.0, ranks=1):
+    """The same as so many sites, whose uplinks are as quick as the NIC of a node."""
+    sites = tuple(
+        Site(f"s{i}", (Node(ranks, NVLINK),), Link(100 * RATE, 0.0), uplink_bytes_per_s=RATE)
+        for i in range(nodes)
+    )
+    trunks = tuple(
+        Trunk((sites[i].name, sites[j].name), Link(100 * RATE, delay_s))
+        for i in range(nodes)
+        for j in range(i + 1, nodes)
+    )
+    return Topology("many", sites, trunks)
+
+
+def predicted(topology, collective, algorithm, nbytes=BYTES, stack=BARE, root=0):
+    world = World(topology, stack=stack)
+    width = count_for(collective, world.size, nbytes // world.size)
+    rooted = {"root": root} if collective in ("broadcast", "reduce", "gather", "scatter") else {}
+    return world.predict(collective, width, dtype="uint8", algorithm=algorithm, **rooted)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+def test_a_binomial_broadcast_takes_its_levels_one_after_the_other(levels):
+    # The root sends to all of its children at once, so each gets a part of its NIC, and so on: with
+    # k children k shares of S / R pass before the first can go on, which has k - 1 (Gloo).
+    found = predicted(one_site(2**levels), "broadcast", "gloo:binomial")
+    shares = levels * (levels + 1) / 2
+    assert found.time_s == pytest.approx(shares * BYTES / RATE, rel=1e-6)
+    alone = predicted(one_site(2**levels), "broadcast", "gloo:binomial", stack=Stack("turns"))
+    assert alone.time_s == pytest.approx(levels * BYTES / RATE, rel=1e-6)
+
+
+def test_a_receiver_shares_its_nic_among_its_senders():
+    # Three send to rank 0; the third has half the rate, and its bytes do not keep the others back.
+    nic = Link(RATE, 0.0)
+    slow = Site("b", (Node(1, NVLINK),), Link(RATE / 5, 0.0))
+    site = Site("a", (Node(1, NVLINK),) * 3, nic)
+    topology = Topology("mixed", (site, slow), (Trunk(("a", "b"), Link(100 * RATE, 0.0)),))
+    found = predicted(topology, "gather", "direct", nbytes=4 * 1_000_000)
+    block = 1_000_000
+    # 0.4 R each until the quick ones are through after 2.5 block / R; by then half has come.
+    quick, last = 2.5 * block / RATE, 5 * block / RATE
+    times = sorted(found.timeline.done_ps[found.timeline.dst == 0] / 1e12)
+    assert times == pytest.approx([quick, quick, last], rel=1e-6)
+
+
+def test_the_rate_that_a_nic_leaves_goes_to_others_on_the_trunk():
+    # Over a trunk of 1.5 R one sender has 0.5 R at its NIC, so the other gets all of R.
+    slow, quick = (Site(name, (Node(1, NVLINK),), Link(rate, 0.0)) for name, rate in
+                   (("slow", RATE / 2), ("quick", RATE)))  # fmt: skip
+    far = Site("far", (Node(1, NVLINK),) * 2, Link(RATE, 0.0))
+    wide = Link(100 * RATE, 0.0)
+    relay = Trunk(("mid", "far"), Link(1.5 * RATE, 0.0))
+    topology = Topology(
+        "two",
+        (slow, quick, far),
+        (Trunk(("slow", "mid"), wide), Trunk(("quick", "mid"), wide), relay),
+        waypoints=(Waypoint("mid"),),
+    )
+    plan = Plan(
+        "all_reduce", "by hand", 4, 0, Partition.uniform(1), lambda: iter([step]), order="free"
+    )
+    step = Step.of([0, 1], [2, 3], 0, reduce=False)
+    program = program_of(plan, BYTES, 1)
+    done_ps = time_plan(program, Network.of(topology), stack=BARE).done_ps
+    assert (done_ps / 1e12).tolist() == pytest.approx([2 * BYTES / RATE, BYTES / RATE], rel=1e-6)
+
+
+def test_the_nic_that_binds_is_named_and_the_path_adds_up():
+    found = predicted(by_far_sites(), "gather", "direct")
+    path = found.critical_path
+    assert path.total_ps == found.total_ps
+    assert path.binding_place == "NICs of a"
+    assert path.binding == "share"
+
+
+def by_far_sites():
+    """Two ranks send over a trunk that is wide enough to one whose NIC is not."""
+    far = Site("b", (Node(1, NVLINK), Node(1, NVLINK)), Link(10 * RATE, 0.0))
+    near = Site("a", (Node(1, NVLINK),), Link(RATE, 0.0))
+    return Topology("far", (near, far), (Trunk(("a", "b"), Link(50 * RATE, 1e-3)),))
+
+
+@settings(max_examples=60)
+@given(
+    cases, st.integers(2, 6), st.integers(1, 2), st.sampled_from([0.0, 1e-4]), st.integers(0, 3)
+)
+def test_both_descriptions_of_a_network_take_the_same_time(case, nodes, ranks, delay_s, root):
+    collective, algorithm = case
+    if algorithm.startswith("hierarchical"):
+        return  # whose sites they are is what it goes by
+    one = one_site(nodes, Link(RATE, delay_s), ranks=1)
+    many = by_uplinks(nodes, delay_s, ranks=1)
+    times = [
+        predicted(each, collective, algorithm, root=root % nodes).time_s for each in (one, many)
+    ]
+    assert times[0] == pytest.approx(times[1], rel=1e-6)
+
+
+def test_a_token_bucket_lifts_a_trunk_that_messages_share():
+    # 1 MB passes at the rate of the NIC, R; then the trunk gives a quarter of it to two senders.
+    bucket = OtherTraffic(burst_bytes=1_000_000)
+    sites = tuple(Site(name, (Node(1, NVLINK),) * 2, Link(RATE, 0.0)) for name in "ab")
+    trunk = Link(RATE / 4, 0.0, others=bucket)
+    topology = Topology("bucket", sites, (Trunk(("a", "b"), trunk),))
+    world = World(topology, stack=BARE)
+    found = world.predict("send_recv", 2_000_000, dtype="uint8", shift=2)
+    # Rank 0 and 1 send over the trunk: 2 R out, R / 4 in, so that the bucket is empty after 4/7 ms.
+    empty_s = 1_000_000 / (2 * RATE - RATE / 4)
+    rest = 2 * 2_000_000 - 2 * RATE * empty_s
+    there = found.timeline.done_ps[np.isin(found.timeline.src, [0, 1])].max() / 1e12
+    assert there == pytest.approx(empty_s + rest / (RATE / 4), rel=1e-6)
+
+
+def test_stacks_that_cut_messages_take_turns_as_before():
+    assert not replace(BARE, shares_ports=False).shares_ports
+    for name, shares in (("ideal", False), ("nccl", False), ("gloo", True), ("openmpi", True)):
+        assert World("one-campus", stack=name).stack.shares_ports is shares
