@@ -314,6 +314,11 @@ def shared_trunks(found, topology):
     return {ends: SharedTrunk(rates[ends]) for ends in sorted(rates)}
 
 
+def shared_ports(topology):
+    """All NICs and trunks together."""
+    return {PORTS: SharedPorts(lambda src, dst: path(topology, src, dst)[0])}
+
+
 def simulate(plan, width, itemsize, topology, slicing=None):
     """The transfers of ``plan`` with their times on ``topology``."""
     credit = slicing.slots * slicing.slice_bytes if slicing else 0
@@ -323,9 +328,8 @@ def simulate(plan, width, itemsize, topology, slicing=None):
 
 def simulate_transfers(found, topology, call_ps=0, credit_bytes=0, *, shares_ports=False):
     """The transfers ``found`` with their times; nothing starts before ``call_ps``."""
-    free, shared, credit = Busy(), shared_trunks(found, topology), Credit(credit_bytes)
-    if shares_ports:
-        shared = {PORTS: SharedPorts(lambda src, dst: path(topology, src, dst)[0])}
+    free, credit = Busy(), Credit(credit_bytes)
+    shared = shared_ports(topology) if shares_ports else shared_trunks(found, topology)
     pending = {(call_ps, i, 0) for i, t in enumerate(found) if may_start(found, t)}
     while pending or any(trunk.until for trunk in shared.values()):
         leaving = [(*trunk.due(), ends) for ends, trunk in shared.items() if trunk.until]

@@ -1,4 +1,4 @@
-"""NICs that messages share, and the trunks between them, for the slow simulation of ``reference``."""
+"""NICs that messages share, and the trunks between them, for the simulation of ``reference``."""
 
 import math
 

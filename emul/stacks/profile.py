@@ -27,7 +27,8 @@ PROFILE_FILE = ".toml"
 CONSTANTS = ("call_us", "message_us", "control_us", "completion_us")
 KEYS = (
     "name", "description", "handshake", "eager_bytes", "control_bytes", "in_order", "slice_bytes",
-    "slots", "shares_ports", "tuner", "constants", "choice", "sources", "base", "tuner_rules", "options", "sockets",
+    "slots", "shares_ports", "tuner", "constants", "choice", "sources", "base", "tuner_rules",
+    "options", "sockets",
 )  # fmt: skip
 TABLES = ("constants", "sources", "tuner_rules", "options", "sockets")
 """Of a profile over its base, the tables that are overlaid key by key."""

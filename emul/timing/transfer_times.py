@@ -34,8 +34,8 @@ class TransferTimes:
     ``runs_from`` (transfers, 2), ``runs_ps`` (transfers, 2, 5): of a transfer over streams, when it
     takes its connection and when its last part has left, the run of the stream of which that is the
     end: with the taking of the connection by which transfer the stream became busy, -1 for none,
-    and for how much of the run windows, losses, shared NICs of sender and receiver, and outages held
-    it; or empty. ``waited_for``
+    and for how much of the run windows, losses, shared NICs of sender and receiver, and outages
+    held it; or empty. ``waited_for``
     (transfers,): the transfer that made this one ready, and ``start_cause`` how, as in
     emul.timing.CAUSES: by being done, by freeing its slot, or by being issued; ``ordered_after``,
     ``done_cause``: likewise for its being done; -1 for none.

@@ -248,7 +248,8 @@ class Network:
     def paths(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> Int32Array:
         """Return the numbers of the paths of transfers; -1 where one stays with its rank."""
         a, b = self.site_of[src], self.site_of[dst]
-        beyond = np.where(a == b, self.first_site_path + a, self.first_trunk_path + a * self.n_sites + b)
+        between = self.first_trunk_path + a * self.n_sites + b
+        beyond = np.where(a == b, self.first_site_path + a, between)
         near = self.node_of[src] == self.node_of[dst]
         paths = np.where(near, self.node_of[src], beyond)
         result: Int32Array = np.where(src == dst, -1, paths).astype(np.int32)

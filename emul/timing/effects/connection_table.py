@@ -270,7 +270,8 @@ def _multi_window(
 def _followed(network: Network, paths: Int32Array, windows: Float64Array) -> BoolArray:
     """Return by path whether connections over it are followed: over trunks and links not plain.
 
-    Where NICs are shared, all beyond nodes are. Only the answers for ``paths`` that transfers take count.
+    Where NICs are shared, all beyond nodes are. Only the answers for ``paths`` that transfers take
+    count.
     """
     followed = np.append(np.isfinite(windows), False)
     first = network.first_site_path if network.shares_ports else network.first_trunk_path

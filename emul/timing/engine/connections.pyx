@@ -307,7 +307,8 @@ cdef class Connections:
             self._pass_on(time, t, connection)
         if not at_once:
             self.run_from[stream] = t
-            self.run[stream, :] = 0
+            for k in range(CAPS + 1):
+                self.run[stream, k] = 0
         n = self.first_stream[connection + 1] - self.first_stream[connection]
         k = stream - self.first_stream[connection]
         self.rest[stream] = self.nbytes[t] // n + (k < self.nbytes[t] % n)
@@ -357,8 +358,10 @@ cdef class Connections:
 
     cdef void _note(self, int32_t stream, int32_t t, int moment) noexcept nogil:
         """Note the run of a stream that leads to a moment of a transfer."""
+        cdef int k
         self.runs_from[t, moment] = self.run_from[stream]
-        self.runs[t, moment, :] = self.run[stream, :]
+        for k in range(CAPS + 1):
+            self.runs[t, moment, k] = self.run[stream, k]
 
     cdef void _through(self, int64_t time, int32_t stream) noexcept nogil:
         """A part has been sent: unless an outage catches its end, it has left after slow start."""

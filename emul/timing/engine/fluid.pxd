@@ -77,7 +77,6 @@ cdef class Fluid:
     cdef uint8_t[::1] is_reached
     cdef uint8_t[::1] is_reached_link
 
-    cdef int64_t next_due(self) noexcept nogil
     cdef int32_t take(self, int64_t time) noexcept nogil
     cdef void begin(self, int32_t stream, double nbytes, int64_t time) noexcept nogil
     cdef double withdraw(self, int32_t stream, int64_t time) noexcept nogil

@@ -78,8 +78,8 @@ cdef class Fluid:
     ``given``: an effects.wavelengths.Classes. Its rates and caps are copied, for they change.
     """
 
-    # All attributes, by what they are columns of, as in emul.timing.engine.columns; with the
-    # classes go the joint links. The active streams of ``heap`` are kept one after the other.
+    # All attributes, by what they are columns of, as in emul.timing.engine.columns. The active
+    # streams of ``heap`` are kept one after the other.
     STATE = {
         "stream": "until began_capped",
         "class": "wave_rate cap cap_term credit busy rate served capped since part lifted "
@@ -112,8 +112,8 @@ cdef class Fluid:
         self.joint_part = self.arrays["joint_part"] = np.zeros(len(joint_rate))
         self.joint_since = self.arrays["joint_since"] = np.zeros(len(joint_rate), dtype=np.int64)
         self.lifted = self.arrays["lifted"] = np.zeros(classes, dtype=np.uint8)
-        self.arrays["joint_lifted"] = np.zeros(len(joint_rate), dtype=np.uint8)
-        self.joint_lifted = self.arrays["joint_lifted"]
+        no_links = np.zeros(len(joint_rate), dtype=np.uint8)
+        self.joint_lifted = self.arrays["joint_lifted"] = no_links.copy()
         joined = (np.asarray(joint_links) >= 0).any(axis=1)
         self.bucketed = _bucketed(given, joined).astype(np.uint8)
         self.path_bytes = given.path_bytes
@@ -143,11 +143,11 @@ cdef class Fluid:
         self.held = np.zeros(classes, dtype=np.uint8)
         self.unsettled = np.zeros(len(self.joined), dtype=np.int32)
         self.apart = bool(np.any(given.joint.kind))
-        self.reached = np.asarray(self.joined).copy()
+        self.reached = np.flatnonzero(joined).astype(np.int32)
         self.reached_links = np.arange(len(joint_rate), dtype=np.int32)
-        self.reached_size, self.reached_links_size = len(self.joined), len(joint_rate)
+        self.reached_size, self.reached_links_size = joined.sum(), len(joint_rate)
         self.is_reached = np.zeros(classes, dtype=np.uint8)
-        self.is_reached_link = np.zeros(len(joint_rate), dtype=np.uint8)
+        self.is_reached_link = no_links
         self._list_members(np.asarray(joint_links), len(joint_rate))
 
     def _list_members(self, joint_links, links):
@@ -179,10 +179,6 @@ cdef class Fluid:
         self.queue.restore(of_queue, classes)
         of, number = expand(np.asarray(self.active))
         np.asarray(self.heap)[np.asarray(self.first)[of] + number] = streams[heap]
-
-    cdef int64_t next_due(self) noexcept nogil:
-        """Return when the next stream is through or bucket empty; INT64_MAX when none ever is."""
-        return self.queue.earliest_ps()
 
     cdef int32_t take(self, int64_t time) noexcept nogil:
         """End the stream that is through at ``time`` and return it; -1 if a bucket is empty."""
@@ -249,9 +245,11 @@ cdef class Fluid:
     cdef void begin(self, int32_t stream, double nbytes, int64_t time) noexcept nogil:
         """Let an idle stream have ``nbytes`` to send from ``time`` on."""
         cdef int32_t of = self.class_of[stream]
+        cdef int by
         self._advance(of, time)
         self.until[stream] = self.served[of] + nbytes
-        self.began_capped[stream, :] = self.capped_time[of, :]
+        for by in range(CAPS):
+            self.began_capped[stream, by] = self.capped_time[of, by]
         self._add(of, stream)
         self._settle(of, time)
 
@@ -318,7 +316,7 @@ cdef class Fluid:
                       self.rate[of] * self.load[of], ps)
 
     cdef double _joint_tokens(self, Py_ssize_t u, int64_t time, double part) noexcept nogil:
-        """Return the bytes that are in the bucket of a joint link ``part`` after ``time``."""
+        """Return the bytes in the bucket of a joint link ``part`` after ``time``."""
         cdef double ps = <double>(time - self.joint_since[u]) + part - self.joint_part[u]
         return filled(self.joint_credit[u], self.joint_burst[u], self.joint_rate[u],
                       self.joint_used[u], max(0.0, ps))

@@ -216,7 +216,7 @@ cdef class Simulation:
         cdef int64_t due
         cdef Event* next
         while self.handled < done and not self.has_failed() and self.stopped_at < 0:
-            due = self.connections.fluid.next_due()
+            due = self.connections.fluid.queue.earliest_ps()
             next = earliest(&self.heap)
             if next.time < due:
                 if next.time >= until:
