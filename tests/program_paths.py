@@ -134,6 +134,9 @@ class MarkedProgram:
                 for hop, ranks in ((0, crossings.src), (2, crossings.dst)):
                     ends = crossings.until_ps[:, hop].tolist()
                     held |= set(zip(ranks.tolist(), ends, strict=True))
+                if crossings.network.shares_ports:  # the work of a host before bytes leave
+                    heads = crossings.from_ps[:, 1].tolist()
+                    held |= set(zip(crossings.src.tolist(), heads, strict=True))
         return held
 
     def check_waits_for_others(self, row):
