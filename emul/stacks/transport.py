@@ -27,6 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 RDMA = ("gbn", "sr")
+NO_LEVERS = Levers()
 
 UNLIMITED, UNLIMITED_BYTES = 1 << 30, 1 << 50
 """Slots, and bytes of a window: more than any plan has on a connection."""
@@ -119,10 +120,11 @@ def as_sent(topology: Topology, stack: Stack) -> Topology:
 
     Over sockets every link beyond a node has windows, its own or those of the kernel, and no port
     sends or receives faster than the threads of a host copy. Over RDMA a window that says the same
-    as the buffers of the library is the library's.
+    as the buffers of the library is the library's. Of a library of whole messages one
+    thread of a rank copies what it sends and what it receives.
     """
     if not stack.net:
-        return topology
+        return _copied(topology, stack.sockets) if stack.sends_whole_messages else topology
     levers = levers_of(stack.options)
     nics = min(node.ranks for site in topology.sites for node, _ in site.runs)
     channels = channels_of(levers, nics)
@@ -141,6 +143,14 @@ def as_sent(topology: Topology, stack: Stack) -> Topology:
         return replace(_without_idle_windows(over_trunk(link)), host_bytes_per_s=most)
 
     return _changed(topology, in_site, over_trunk)
+
+
+def _copied(topology: Topology, sockets: Sockets) -> Topology:
+    """Return ``topology`` with ports that send and receive as one thread copies."""
+    most = _copied_bytes_per_s(sockets, NO_LEVERS, 1)
+    if most == inf:
+        return topology
+    return _changed(topology, lambda link: replace(link, host_bytes_per_s=most), lambda link: link)
 
 
 def _changed(
