@@ -37,8 +37,9 @@ CHANNELS_PER_NIC = 2
 ncclTopoPostset). That it finds one per NIC is assumed; it finds more where they are fast."""
 
 CHANNELS_PER_PEER = 2
-"""Of a send or receive beyond the node, where ranks are few (src/graph/paths.cc,
-ncclTopoGetNchannels)."""
+"""Of a send or receive beyond the node, where ranks are few: as in NCCL 2.28.9
+(src/graph/paths.cc, ncclTopoGetNchannels). 2.30.7 takes one for each 14 GB/s of the NIC
+(NCCL_P2P_PER_CHANNEL_NET_BW), rounded up to a power of two: left out."""
 
 
 def with_options(stack: Stack, options: Mapping[str, str], *, net: str = "") -> Stack:
@@ -118,7 +119,8 @@ def p2p_channels_of(levers: Levers) -> int:
 def as_sent(topology: Topology, stack: Stack) -> Topology:
     """Return ``topology`` with its links as ``stack`` uses them.
 
-    Over sockets every link beyond a node has windows, its own or those of the kernel, and no port
+    Over sockets every link beyond a node has windows, its own or those of the kernel, of one number
+    of sockets for all calls, and no port
     sends or receives faster than the threads of a host copy. Over RDMA a window that says the same
     as the buffers of the library is the library's. Of a library of whole messages one
     thread of a rank copies what it sends and what it receives.

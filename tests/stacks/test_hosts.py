@@ -1,4 +1,4 @@
-"""What the hosts of gloo and Open MPI cost: calls, sockets for each message, copies of each byte."""
+"""What the hosts of gloo and Open MPI cost: calls, sockets of messages, copies of bytes."""
 
 from dataclasses import replace
 
@@ -119,10 +119,8 @@ def test_a_profile_says_the_time_of_calls_over_that_of_its_base(tmp_path):
     assert stack.for_call("all_gather").constants.call_s == pytest.approx(227 * US)
     assert stack.for_call("all_reduce") is stack
     file.write_text("[more_call_us]\nallgather = 7\n")
-    with pytest.raises(
-        StackError, match="unknown key 'more_call_us.allgather': needed one of all_r"
-    ):
+    with pytest.raises(StackError, match=r"unknown key 'more_call_us\.allgather': needed one of"):
         read_stack(file)
     file.write_text("[more_call_us]\nall_gather = -7\n")
-    with pytest.raises(StackError, match=r"more_call_us.all_gather = -7: needed a number from 0 to 1e\+09 us"):
+    with pytest.raises(StackError, match=r"more_call_us\.all_gather = -7: needed a number from 0"):
         read_stack(file)
