@@ -159,7 +159,7 @@ def _contest(
     name, root = said[subjects[0]]
     if given["op"] not in REDUCTIONS:
         raise unknown_name("op", given["op"], REDUCTIONS)
-    where = topology_asked(given, *subjects)
+    where = topology_asked(given)
     every = [
         each for other in others for each in (algorithms_for(name) if other == ALL else [other])
     ]

@@ -251,7 +251,7 @@ def perf(**asked: Any) -> None:
     asked["clock"] = asked["clock"] or ("virtual" if asked["no_data"] else "wall")
     FILES.check(asked, [asked["topology"] or "", file_read(asked["algorithm"]), asked["stack"]])
     check_asked(asked)
-    document = document_asked(asked, asked["algorithm"])
+    document = document_asked(asked)
     sweep = sweep_of(asked, document.topology)
     counts = counts_of(sweep, asked)
     pictures.check_largest(asked, lambda: sweep.predict(sweep.world, counts[-1]))

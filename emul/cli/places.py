@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +15,7 @@ from emul.errors import LONGEST_SHOWN, shown
 if TYPE_CHECKING:
     from emul.topology import Document, Topology
 
-__all__ = ["PLACES", "document_asked", "ranks_by_name", "ranks_in", "topology_asked"]
+__all__ = ["PLACES", "document_asked", "ranks_asked", "ranks_by_name", "ranks_in", "topology_asked"]
 
 DEFAULT_TOPOLOGY = "three-campus"
 MOST_RANKS = 1_000_000
@@ -95,16 +95,32 @@ def ranks_by_name(name_of_option: str, given: str | None) -> dict[str, int]:
     return found
 
 
-def topology_asked(asked: Mapping[str, Any], *algorithms: str) -> Topology:
-    """Return the topology of these options; raises UsageError where two of them are given.
+def ranks_asked(asked: Mapping[str, Any], algorithm: str) -> Topology:
+    """Return the topology of these options, for a plan that is looked at and not timed.
 
-    Where none is, a plan among the files of ``algorithms`` says how many ranks there are: they are
+    Where none is given, a plan in the file ``algorithm`` says how many ranks there are: they are
     on one node, unless the default topology has as many.
     """
-    return document_asked(asked, *algorithms).topology
+    from emul.cli.algorithms import in_file
+    from emul.plans import Plan
+    from emul.topology import topology_of_sites
+
+    where = topology_asked(asked)
+    plan = None if any(asked[name] is not None for name in NAMES) else in_file(algorithm)
+    if not isinstance(plan, Plan) or plan.world_size == where.world_size:
+        return where
+    return topology_of_sites([(plan.world_size,)])
 
 
-def document_asked(asked: Mapping[str, Any], *algorithms: str) -> Document:
+def topology_asked(asked: Mapping[str, Any]) -> Topology:
+    """Return the topology of these options, else the default one.
+
+    Raises UsageError where two of them are given.
+    """
+    return document_asked(asked).topology
+
+
+def document_asked(asked: Mapping[str, Any]) -> Document:
     """Return the same with the tables of its links, of which one without a file has none."""
     from emul.topology import Document, load_document, topology_of_sites
 
@@ -117,18 +133,4 @@ def document_asked(asked: Mapping[str, Any], *algorithms: str) -> Document:
     if sites is not None:
         nodes = [tuple(map(int, site.split("+"))) for site in sites.split(",")]
         return Document(topology_of_sites(nodes), ())
-    if topology is not None:
-        return load_document(topology)
-    default, said = load_document(DEFAULT_TOPOLOGY), _ranks_of_plans(algorithms)
-    if said in (None, default.topology.world_size):
-        return default
-    return Document(topology_of_sites([(said,)]), ())
-
-
-def _ranks_of_plans(algorithms: Iterable[str]) -> int | None:
-    """Return the ranks of the first plan in a file; None where no file has a plan."""
-    from emul.cli.algorithms import in_file
-    from emul.plans import Plan
-
-    plans = (in_file(each) for each in algorithms)
-    return next((each.world_size for each in plans if isinstance(each, Plan)), None)
+    return load_document(DEFAULT_TOPOLOGY if topology is None else topology)

@@ -12,7 +12,7 @@ from emul.cli.calls import ROOT
 from emul.cli.help import Command, Group, option, options
 from emul.cli.names import PLAN
 from emul.cli.params import Whole
-from emul.cli.places import PLACES, topology_asked
+from emul.cli.places import PLACES, ranks_asked
 from emul.cli.terminal import print_table, say, say_fitted, terminal_width
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _plan_and_places(asked: tuple[str, ...], given: Mapping[str, Any]) -> tuple[
 
     if not 1 <= len(asked) <= 2:
         raise click.UsageError(f"{len(asked)} arguments {' '.join(asked)}: needed {ASKED}")
-    where = topology_asked(given, asked[-1])
+    where = ranks_asked(given, asked[-1])
     collective = _collective(asked)
     return plan_asked(collective, asked[-1], given["root"], where), where
 

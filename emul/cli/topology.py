@@ -109,7 +109,7 @@ def _show_links(links: Sequence[LinkOrigin]) -> None:
 def _say_notes(links: Sequence[LinkOrigin]) -> None:
     from emul.topology import notes_of
 
-    say_each("note: ", (note for link in links for note in notes_of(link)))
+    say_each("note: ", notes_of(links))
 
 
 @topology.command(

@@ -7,7 +7,7 @@ from dataclasses import fields
 from math import inf
 
 from emul.report.text_table import TextTable
-from emul.stacks import Stack
+from emul.stacks import Sockets, Stack
 from emul.units import format_bytes, format_time
 
 __all__ = ["choice_table", "number_table", "stack_list", "stack_numbers"]
@@ -33,7 +33,15 @@ def stack_numbers(stack: Stack) -> Iterator[tuple[str, str, str]]:
     """Yield the name, the value and the source of each number of a stack about messages."""
     for name, value, key in _numbers(stack):
         yield name, value, stack.sources.get(key, "")
+    for collective, seconds in stack.more_call_s.items():
+        yield (
+            f"more per call of {collective}",
+            _time(seconds),
+            stack.sources.get("more_call_us", ""),
+        )
     if stack.tuner == "nccl":
+        yield from _of_windows(stack)
+    if stack.tuner == "nccl" or stack.sockets != Sockets():
         yield from _of_sockets(stack)
     for option, value in stack.options.items():
         yield option, value, "given"
@@ -56,11 +64,12 @@ def _numbers(stack: Stack) -> Iterator[tuple[str, str, str]]:
         yield "slices", f"{format_bytes(stack.slice_bytes)}, {stack.slots} in flight", "slice_bytes"
     for field in fields(stack.constants):
         seconds = getattr(stack.constants, field.name)
-        name = f"per {field.name.removesuffix('_s')}"
-        yield name, _time(seconds), "constants"
+        name = field.name.removesuffix("_s")
+        key = f"{name}_ns" if name == "byte" else f"{name}_us"
+        yield f"per {name}", _time(seconds), key if key in stack.sources else "constants"
 
 
-def _of_sockets(stack: Stack) -> Iterator[tuple[str, str, str]]:
+def _of_windows(stack: Stack) -> Iterator[tuple[str, str, str]]:
     sockets, sources = stack.sockets, stack.sources
     yield "over sockets", "slots free when the kernel has the bytes", sources.get("sockets", "")
     window = f"{format_bytes(sockets.window_bytes)}, after silence"
@@ -69,11 +78,15 @@ def _of_sockets(stack: Stack) -> Iterator[tuple[str, str, str]]:
         f"{window} {format_bytes(sockets.restart_bytes)}",
         sources.get("window", ""),
     )
+    yield "rules of the tuner", "", sources.get("tuner_rules", "")
+
+
+def _of_sockets(stack: Stack) -> Iterator[tuple[str, str, str]]:
+    sockets, sources = stack.sockets, stack.sources
     copies = f"{_time(sockets.send_byte_s)} sent, {_time(sockets.receive_byte_s)} received"
     yield "copy of a byte", copies, sources.get("copies", "")
     calls = f"{_time(sockets.message_s)} sent, {_time(sockets.completion_s)} received"
     yield "calls of a message", calls, sources.get("calls", "")
-    yield "rules of the tuner", "", sources.get("tuner_rules", "")
 
 
 def _time(seconds: float) -> str:

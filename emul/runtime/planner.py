@@ -241,13 +241,14 @@ class Planner:
         """
         passed_over: PassedOver = {}
         times: dict[str, float] = {}
+        stack = self._stack(request)
         for each in self._by_promise(request, passed_over):
             if times and each.least_ps >= min(times.values()) * PS_PER_S:
                 continue
             with passing_over(each.algorithm, passed_over):
                 program = each.program or self._bounded_program(request, each.plan)
                 several = replace(program, multiplicity=Multiplicity.alike(len(program), company))
-                times[each.algorithm] = self._timeline(several, self.timing.stack, at_ps).total_s
+                times[each.algorithm] = self._timeline(several, stack, at_ps).total_s
         if not times:
             return self._prepared(request, at_ps)
         best = self._prepared(request.by(min(times, key=times.__getitem__)), at_ps)
@@ -326,6 +327,10 @@ class Planner:
             request, plan, at_ps, stack=stack_for(stack, setting, nodes, request.nbytes)
         )
 
+    def _stack(self, request: Request) -> Stack:
+        """Return the stack as it carries this collective out."""
+        return self.timing.stack.for_call(request.collective)
+
     def _library_algorithm(self, request: Request) -> str | None:
         """Return the library's own choice; None where it is not known, or blocks are uneven."""
         if request.shape.counts is not None:
@@ -346,7 +351,7 @@ class Planner:
         Where links change, that is made when asked for. ``stack``: of this call, where it differs
         from the usual one.
         """
-        program, stack = program or self._program(request, plan), stack or self.timing.stack
+        program, stack = program or self._program(request, plan), stack or self._stack(request)
         check_carried(program.nbytes, program.multiplicity)
         if self.bounded:
             check_transfers(program, Slicing.of(stack, self.timing.slicing), self._part)
@@ -513,7 +518,7 @@ class Planner:
             if is_outage(passed_over[each.algorithm]):
                 plan = self._plan(request.collective, each.algorithm, request.root)
                 program = self._program(request, plan)
-                return Prepared(plan, program, self.timing.stack, partial(_raise, error))
+                return Prepared(plan, program, self._stack(request), partial(_raise, error))
         raise error
 
     def _by_promise(self, request: Request, passed_over: PassedOver) -> list[Candidate]:
@@ -534,7 +539,12 @@ class Planner:
         sites, timing = self.topology.ranks_by_node, self.timing
         plan = unproven_plan(request.collective, algorithm, sites, root=request.root)
         exact_ps = generated_total_ps(
-            plan, request.shape, request.itemsize, self.network, timing.slicing, stack=timing.stack
+            plan,
+            request.shape,
+            request.itemsize,
+            self.network,
+            timing.slicing,
+            stack=self._stack(request),
         )
         if exact_ps is not None:
             return Candidate(exact_ps, algorithm, plan, is_exact=True)

@@ -28,9 +28,9 @@ CONSTANTS = ("call_us", "message_us", "control_us", "completion_us")
 KEYS = (
     "name", "description", "handshake", "eager_bytes", "control_bytes", "in_order", "slice_bytes",
     "slots", "shares_ports", "tuner", "constants", "choice", "sources", "base", "tuner_rules",
-    "options", "sockets",
+    "options", "sockets", "more_call_us",
 )  # fmt: skip
-TABLES = ("constants", "sources", "tuner_rules", "options", "sockets")
+TABLES = ("constants", "sources", "tuner_rules", "options", "sockets", "more_call_us")
 """Of a profile over its base, the tables that are overlaid key by key."""
 
 SOCKET_TIMES = ("message_us", "completion_us")
@@ -103,6 +103,7 @@ def _stack(text: str, where: str, name: str) -> Stack:
         "rules": lambda: _rules(table.table("tuner_rules")),
         "options": lambda: _options(table.table("options")),
         "sockets": lambda: _sockets(table.table("sockets")),
+        "more_call_s": lambda: _more_call_s(table.table("more_call_us")),
     }
     values: dict[str, Any] = {}
     for key, read in readers.items():
@@ -156,6 +157,11 @@ def _sockets(table: TomlTable) -> Sockets:
     send_s, receive_s = (table.number(key, NANOSECONDS, 0.0) / 1e9 for key in SOCKET_COPIES)
     message_s, completion_s = (table.number(key, MICROSECONDS, 0.0) / 1e6 for key in SOCKET_TIMES)
     return Sockets(window_bytes, restart_bytes, send_s, receive_s, message_s, completion_s)
+
+
+def _more_call_s(table: TomlTable) -> dict[str, float]:
+    table.check_keys(tuple(COLLECTIVES))
+    return {key: table.number(key, MICROSECONDS, 0.0) / 1e6 for key in table.content}
 
 
 def _constants(table: TomlTable) -> Constants:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emul.errors import ArgumentError, unknown_name
 from emul.fixed_mapping import FixedMapping
@@ -54,12 +54,13 @@ NO_CONSTANTS = Constants()
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """How a library sends over TCP of the kernel, beyond a node.
+    """How a library sends over TCP of the kernel; NCCL's beyond a node, those of others everywhere.
 
-    ``window_bytes``: of a socket in flight where a link states no window of its own, by the buffers
-    of the kernel; after a silence it begins with ``restart_bytes``. Of a thread that copies into
-    and out of the kernel, seconds for each byte: ``send_byte_s`` and ``receive_byte_s``; and for
-    each message of the sender and of the receiver ``message_s`` and ``completion_s``.
+    Of NCCL, ``window_bytes``: of a socket in flight where a link states no window of its own, by
+    the buffers of the kernel; after a silence it begins with ``restart_bytes``. Of a thread that
+    copies into and out of the kernel, seconds for each byte: ``send_byte_s`` and
+    ``receive_byte_s``; and for each message of the sender and of the receiver ``message_s`` and
+    ``completion_s``, calls and wake-ups.
     """
 
     window_bytes: int = ASSUMED_WINDOW_BYTES
@@ -121,6 +122,8 @@ class Stack:
     ``node``, ``site`` and ``trunk`` the cost of a message for its sender in place of the link's own
     overhead. ``sources`` says by name where a number comes from.
 
+    ``more_call_s``: by collective, the time of a call beyond ``constants.call_s``.
+
     ``rules``: of the version of the tuner. ``options``: the variables that the user set, by name
     (see emul.stacks.nccl_levers). ``sockets``: how it sends over TCP. ``net``: its transport beyond
     a node, ``Socket`` or ``IB``, empty where it is yet to be found or the library has but one;
@@ -144,6 +147,7 @@ class Stack:
     sources: Mapping[str, str] = field(default_factory=FixedMapping)
     rules: TunerRules = field(default=TunerRules())
     options: Mapping[str, str] = field(default_factory=FixedMapping)
+    more_call_s: Mapping[str, float] = field(default_factory=FixedMapping)
     sockets: Sockets = field(default=Sockets())
     net: str = ""
     net_assumed: bool = False
@@ -153,7 +157,7 @@ class Stack:
 
     def __post_init__(self) -> None:
         """Refuse numbers of no library; keep mappings that nobody can change."""
-        for name in ("hop_overhead_s", "choices", "sources", "options"):
+        for name in ("hop_overhead_s", "choices", "sources", "options", "more_call_s"):
             object.__setattr__(self, name, FixedMapping(getattr(self, name)))
         if self.handshake not in HANDSHAKES:
             raise unknown_name("handshake", self.handshake, HANDSHAKES)
@@ -167,6 +171,31 @@ class Stack:
             if kind not in HOP_KINDS:
                 raise unknown_name("kind of hop", kind, HOP_KINDS)
             not_negative("seconds", **{f"hop_overhead_s[{kind!r}]": overhead_s})
+        for name, seconds in self.more_call_s.items():
+            not_negative("seconds", **{f"more_call_s[{name!r}]": seconds})
+
+    @property
+    def host_constants(self) -> Constants:
+        """The constants, with the calls of a socket for each message of a library of whole ones.
+
+        Those of NCCL are in the overhead of its hops and in its links.
+        """
+        sockets, own = self.sockets, self.constants
+        if not (self.sends_whole_messages and sockets.message_s + sockets.completion_s):
+            return own
+        return replace(
+            own,
+            message_s=own.message_s + sockets.message_s,
+            completion_s=own.completion_s + sockets.completion_s,
+        )
+
+    def for_call(self, collective: str) -> Stack:
+        """Return the stack with the time of a call of this collective among its constants."""
+        more_s = self.more_call_s.get(collective, 0.0)
+        if not more_s:
+            return self
+        constants = replace(self.constants, call_s=self.constants.call_s + more_s)
+        return replace(self, constants=constants, more_call_s={})
 
     @property
     def sends_whole_messages(self) -> bool:

@@ -27,6 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 RDMA = ("gbn", "sr")
+NO_LEVERS = Levers()
 
 UNLIMITED, UNLIMITED_BYTES = 1 << 30, 1 << 50
 """Slots, and bytes of a window: more than any plan has on a connection."""
@@ -36,8 +37,9 @@ CHANNELS_PER_NIC = 2
 ncclTopoPostset). That it finds one per NIC is assumed; it finds more where they are fast."""
 
 CHANNELS_PER_PEER = 2
-"""Of a send or receive beyond the node, where ranks are few (src/graph/paths.cc,
-ncclTopoGetNchannels)."""
+"""Of a send or receive beyond the node, where ranks are few: as in NCCL 2.28.9
+(src/graph/paths.cc, ncclTopoGetNchannels). 2.30.7 takes one for each 14 GB/s of the NIC
+(NCCL_P2P_PER_CHANNEL_NET_BW), rounded up to a power of two: left out."""
 
 
 def with_options(stack: Stack, options: Mapping[str, str], *, net: str = "") -> Stack:
@@ -117,12 +119,14 @@ def p2p_channels_of(levers: Levers) -> int:
 def as_sent(topology: Topology, stack: Stack) -> Topology:
     """Return ``topology`` with its links as ``stack`` uses them.
 
-    Over sockets every link beyond a node has windows, its own or those of the kernel, and no port
+    Over sockets every link beyond a node has windows, its own or those of the kernel, of one number
+    of sockets for all calls, and no port
     sends or receives faster than the threads of a host copy. Over RDMA a window that says the same
-    as the buffers of the library is the library's.
+    as the buffers of the library is the library's. Of a library of whole messages one
+    thread of a rank copies what it sends and what it receives.
     """
     if not stack.net:
-        return topology
+        return _copied(topology, stack.sockets) if stack.sends_whole_messages else topology
     levers = levers_of(stack.options)
     nics = min(node.ranks for site in topology.sites for node, _ in site.runs)
     channels = channels_of(levers, nics)
@@ -141,6 +145,14 @@ def as_sent(topology: Topology, stack: Stack) -> Topology:
         return replace(_without_idle_windows(over_trunk(link)), host_bytes_per_s=most)
 
     return _changed(topology, in_site, over_trunk)
+
+
+def _copied(topology: Topology, sockets: Sockets) -> Topology:
+    """Return ``topology`` with ports that send and receive as one thread copies."""
+    most = _copied_bytes_per_s(sockets, NO_LEVERS, 1)
+    if most == inf:
+        return topology
+    return _changed(topology, lambda link: replace(link, host_bytes_per_s=most), lambda link: link)
 
 
 def _changed(

@@ -157,7 +157,7 @@ def _first_step(rounds: Rounds, nbytes: Int64Array, stack: Stack) -> Transfers:
     channels, n = rounds.orders.shape
     src = rounds.orders.ravel().astype(np.int32)
     nothing: Int64Array = np.zeros(0, dtype=np.int64)
-    message_ps = np.int64(round(stack.constants.message_s * PS_PER_S))
+    message_ps = np.int64(round(stack.host_constants.message_s * PS_PER_S))
     return Transfers(
         src=src,
         dst=np.roll(rounds.orders, -1, axis=1).ravel().astype(np.int32),

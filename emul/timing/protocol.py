@@ -125,7 +125,7 @@ def _transfers(traffic: Traffic, numbers: _Numbers, stack: Stack) -> Transfers:
         ends = (traffic.dst, traffic.src) if back else (traffic.src, traffic.dst)
         src[at[there]], dst[at[there]] = (end[there] for end in ends)
         channel[at[there]] = traffic.channel[there] + aside
-    constants = stack.constants
+    constants = stack.host_constants
     host, completion = (np.zeros(count) for _ in range(2))
     host[numbers.answers[numbers.answers >= 0]] = constants.control_s
     host[data] = np.where(traffic.src == traffic.dst, 0.0, constants.message_s)

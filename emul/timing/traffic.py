@@ -256,7 +256,7 @@ class Traffic(Transfers):
             traffic,
             nbytes=np.ceil(traffic.nbytes * stack.wire_factor).astype(np.int64),
             host_ps=(traffic.begins & (traffic.src != traffic.dst))
-            * np.int64(round(stack.constants.message_s * PS_PER_S)),
+            * np.int64(round(stack.host_constants.message_s * PS_PER_S)),
             call_ps=round(stack.constants.call_s * PS_PER_S),
         )
 

@@ -67,7 +67,7 @@ def chosen(row: MeasuredRow, stack: Stack, nodes: Nodes | None = None) -> Chosen
         plan = build_plan(row.collective, algorithm, [row.ranks])
     except ArgumentError as error:
         raise row.place.at("algo").complaint(str(error)) from None
-    return Chosen(plan, _family(algorithm), stack)
+    return Chosen(plan, _family(algorithm), stack.for_call(row.collective))
 
 
 def _as_nccl(name: str, row: MeasuredRow, stack: Stack, nodes: Nodes) -> Chosen:

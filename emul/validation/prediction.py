@@ -119,6 +119,7 @@ class Predictor:
             program = _program(row, found)
             flight_bytes = float(program.nbytes.max(initial=0)) * program.under_way
             there = campuses_of(row, self.table, flight_bytes)
+            there = replace(there, topology=as_sent(there.topology, stack))
         return found, there, self._timeline(row, program, found.stack, there)
 
     def _timeline(

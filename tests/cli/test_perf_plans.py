@@ -61,13 +61,16 @@ def test_what_is_asked_for_and_is_not_in_the_file_is_refused_once(plan, tmp_path
     assert "root 1: needed a plan for broadcast over 3 ranks, root 0\n" in root.stderr
 
 
-def test_the_file_says_how_many_ranks_there_are(plan, tmp_path):
+def test_a_file_is_not_timed_on_links_that_nobody_named(plan, tmp_path):
     (file,) = plan("all_gather")[1:2]
-    run = emul("perf", "--algorithm", file, *VIRTUAL, cwd=tmp_path)
-    assert (run.returncode, run.stderr) == (0, "")
-    assert "# topology one site of 3 ranks: 3 ranks" in run.stdout
-    for command in (["compare", file], ["plan", "show", file]):
-        assert "3 ranks" in emul(*command, cwd=tmp_path).stdout
+    for command in (["perf", "--algorithm", file], ["compare", file]):
+        refused = emul(*command, cwd=tmp_path)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "over 24 ranks, root 0, or --ranks 3, or a topology of 3 ranks" in refused.stderr
+        run = emul(*command, "--ranks", "3", "-b", "96", "-e", "96", cwd=tmp_path)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert "one site of 3 ranks" in run.stdout
+    assert "3 ranks" in emul("plan", "show", file, cwd=tmp_path).stdout
     (tmp_path / "many.xml").write_text(plan_xml(build_plan("all_gather", "ring", [24])))
     run = emul("perf", "--algorithm", "many.xml", *VIRTUAL, cwd=tmp_path)
     assert "# topology three-campus: 24 ranks" in run.stdout

@@ -1,5 +1,7 @@
 """What each number of a link is, where it comes from, and what follows from it."""
 
+from dataclasses import replace
+
 import pytest
 
 from emul.links.limits import connection_limit
@@ -85,31 +87,51 @@ def test_the_figures_of_a_preset_add_up(name):
 
 def test_a_short_buffer_is_noted_with_what_it_does():
     lossless = {"rate_gbit_per_s": 400, "latency_us": 294, "lossless": True, "buffer_bytes": 12e6}
-    (note,) = notes_of(found(**lossless))
+    (note,) = notes_of([found(**lossless)])
     assert note.startswith("a - b: buffer of 11.44 MiB is short of the 28.06 MiB of headroom")
     assert "capped at 20.41 GB/s" in note
-    (note, *_) = notes_of(found(**lossless, loss=1e-9, recovery="gbn"))
+    (note, *_) = notes_of([found(**lossless, loss=1e-9, recovery="gbn")])
     assert note.endswith("length: loses")
-    assert notes_of(found(**{**lossless, "buffer_bytes": 40e6})) == ()
+    assert notes_of([found(**{**lossless, "buffer_bytes": 40e6})]) == ()
     said = figures(**lossless)
     assert said["rate for transfers"].value == pytest.approx(12e6 / 588e-6)
     assert said["headroom"].value > 29e6
 
 
+def test_a_note_is_one_sentence_for_all_links_of_which_it_is_true():
+    plain = {"rate_gbit_per_s": 400, "latency_us": 130, "oversubscription": 4}
+    said = "window of 4 MiB assumed for each stream, which holds 1 to 16.13 GB/s (129.1 Gbit/s) of"
+
+    def notes(*latencies_us):
+        links = [
+            replace(found(**{**plain, "latency_us": us}, nics=400e9), place=f"a - {place}")
+            for place, us in zip("bcdef", latencies_us, strict=False)
+        ]
+        return notes_of(links)
+
+    two, alone = notes(130, 520, 130)
+    assert two.startswith(f"a - b and a - d: {said} the 50 GB/s")
+    assert alone.startswith("a - c: window of 4 MiB assumed for each stream, which holds 1 to 4.03")
+    (note,) = notes(*[130] * 3)
+    assert note.startswith(f"a - b, a - c and a - d: {said}")
+    (note,) = notes(*[130] * 5)
+    assert note.startswith(f"a - b, a - c, a - d and 2 more: {said}")
+
+
 def test_what_sets_a_rate_is_noted():
     plain = {"rate_gbit_per_s": 400, "latency_us": 130}
-    assert notes_of(found(**plain)) == ()
-    (note,) = notes_of(found(**plain, window_bytes=2**22))
+    assert notes_of([found(**plain)]) == ()
+    (note,) = notes_of([found(**plain, window_bytes=2**22)])
     assert note.endswith("set by its window")
-    (note,) = notes_of(found(**plain, loss=1e-3, recovery="gbn"))
+    (note,) = notes_of([found(**plain, loss=1e-3, recovery="gbn")])
     assert note.endswith("set by its loss")
-    (note,) = notes_of(found(**plain, oversubscription=4, nics=400e9))
+    (note,) = notes_of([found(**plain, oversubscription=4, nics=400e9)])
     assert "window of 4 MiB assumed for each stream, which holds 1 to 16.13 GB/s" in note
-    note, assumed = notes_of(found(**plain, oversubscription=4, nics=100e9))
+    note, assumed = notes_of([found(**plain, oversubscription=4, nics=100e9)])
     assert "4:1 of the NICs sets the rate: 25 GB/s" in note
     assert assumed.endswith("holds 1 to 16.13 GB/s (129.1 Gbit/s) of the 25 GB/s (200 Gbit/s)")
     wide = {"oversubscription": 4, "nics": 400e9, "window_bytes": 2**26}
-    assert notes_of(found(**plain, **wide)) == ()
+    assert notes_of([found(**plain, **wide)]) == ()
     said = figures(**plain, oversubscription=4, nics=100e9)
     assert said["rate"].source == "NICs of the smaller site / oversubscription"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from emul.links import Link, glass_s_per_km
@@ -51,6 +51,9 @@ WINDOW_SOURCE = (
     "slots of NCCL and of the ideal stack (NCCL_BUFFSIZE, NVIDIA/nccl 2.30.7, src/init.cc), "
     "tcp_wmem over sockets of NCCL (Linux net/ipv4/tcp.c); gloo and Open MPI take none (default)"
 )
+
+MOST_PLACES = 3
+"""Links of which a note is true that it names; of more it says how many."""
 
 HARDLY = 0.99
 """A connection that gets this part of the rate is not worth a note."""
@@ -246,24 +249,37 @@ def _limit_bytes_per_s(link: Link) -> tuple[float, str]:
     return min(link.available_bytes_per_s, limit.bytes_per_s), limit.term
 
 
-def notes_of(found: LinkOrigin) -> tuple[str, ...]:
-    """Return warnings about a link for its readers, one sentence each."""
-    return tuple(_notes(found))
+def notes_of(links: Iterable[LinkOrigin]) -> tuple[str, ...]:
+    """Return warnings about links for their readers: one sentence for all of which it is true."""
+    places: dict[str, list[str]] = {}
+    for each in links:
+        for said in _notes(each):
+            places.setdefault(said, []).append(each.place)
+    return tuple(f"{_in_words(where)}: {said}" for said, where in places.items())
+
+
+def _in_words(places: Sequence[str]) -> str:
+    """Return the first places by name, and the number of the others."""
+    if len(places) > MOST_PLACES:
+        return f"{', '.join(places[:MOST_PLACES])} and {len(places) - MOST_PLACES} more"
+    *first, last = places
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _notes(found: LinkOrigin) -> Iterator[str]:
-    link, place = found.link, found.place
+    """Yield what is to be said of a link, without its name."""
+    link = found.link
     if link.short_of_headroom:
         loses = link.transport.recovery == "gbn" and link.transport.loss > 0
         then = "loses" if loses else f"capped at {format_rate(link.available_bytes_per_s)}"
         yield (
-            f"{place}: buffer of {format_bytes(link.others.buffer_bytes)} is short of the "
+            f"buffer of {format_bytes(link.others.buffer_bytes)} is short of the "
             f"{format_bytes(link.headroom_bytes)} of headroom at this length: {then}"
         )
     left = oversubscribed_bytes_per_s(found.table, found.nics_bytes_per_s)
     if left == link.rate_bytes_per_s and left < math.inf:
         yield (
-            f"{place}: {number(found.table, 'oversubscription'):g}:1 of the NICs sets the rate: "
+            f"{number(found.table, 'oversubscription'):g}:1 of the NICs sets the rate: "
             f"{format_rate(left)}"
         )
     gets, term = _limit_bytes_per_s(link)
@@ -271,14 +287,14 @@ def _notes(found: LinkOrigin) -> Iterator[str]:
     waves = link.available_bytes_per_s * streams / max(link.waves, streams)
     if term in ("window", "loss") and gets < HARDLY * waves:
         yield (
-            f"{place}: one connection gets {format_rate(gets)} of the {format_rate(waves)} of its "
+            f"one connection gets {format_rate(gets)} of the {format_rate(waves)} of its "
             f"waves, set by its {term}"
         )
     if found.nics_bytes_per_s is not None and not link.transport.window_bytes and link.rtt_s:
         windowed = link.transport.streams * ASSUMED_WINDOW_BYTES / link.rtt_s
         if windowed < HARDLY * waves:
             yield (
-                f"{place}: window of {format_bytes(ASSUMED_WINDOW_BYTES)} assumed for each stream, "
+                f"window of {format_bytes(ASSUMED_WINDOW_BYTES)} assumed for each stream, "
                 f"which holds {link.transport.streams} to {format_rate(windowed)} of the "
                 f"{format_rate(waves)}"
             )
