@@ -154,6 +154,7 @@ FILES: Outputs[PerfResult] = Outputs(
     option("--no-queue", is_flag=True, help="No packets of others in front, no pauses."),
     option("--no-load", is_flag=True, help="The whole rate, whatever others take of it."),
     option("--no-outage", is_flag=True, help="Trunks are never down."),
+    option("--no-host", is_flag=True, help="The software of a stack takes no time."),
 )
 @options(
     "Runs and clock",

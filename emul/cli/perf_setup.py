@@ -74,13 +74,15 @@ def _world(asked: Mapping[str, Any], topology: Topology) -> World:
     from emul.links import EFFECTS
     from emul.ops import AUTO_BACKEND, best_backend
     from emul.stacks.profile import load_stack
-    from emul.stacks.transport import with_options, without_windows
+    from emul.stacks.transport import with_options, without_host, without_windows
     from emul.timing import UNLIMITED, Slicing
     from emul.world import World
 
     stack = with_options(load_stack(asked["stack"]), by_name(asked["stack_option"]))
     if asked["no_window"]:
         stack = without_windows(stack)
+    if asked["no_host"]:
+        stack = without_host(stack)
     slots = UNLIMITED if asked["no_window"] else asked["slots"]
     backend = asked["backend"]
     if backend == AUTO_BACKEND and not asked["no_data"]:

@@ -124,7 +124,8 @@ class Stack:
     ``rules``: of the version of the tuner. ``options``: the variables that the user set, by name
     (see emul.stacks.nccl_levers). ``sockets``: how it sends over TCP. ``net``: its transport beyond
     a node, ``Socket`` or ``IB``, empty where it is yet to be found or the library has but one;
-    ``net_assumed``: whether nothing told it.
+    ``net_assumed``: whether nothing told it. ``free_software``: none of its software takes time,
+    to see the cost of it (see emul.stacks.transport.without_host).
     """
 
     name: str
@@ -146,6 +147,7 @@ class Stack:
     sockets: Sockets = field(default=Sockets())
     net: str = ""
     net_assumed: bool = False
+    free_software: bool = False
 
     __repr__ = brief
 
