@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from math import inf
 
+from emul.links import Link
 from emul.runtime.planner import Timing
 from emul.stacks.transport import without_host
 from emul.timing import UNLIMITED
-from emul.topology import Topology
+from emul.topology import NodeRuns, Topology, Trunk
 
-__all__ = ["without_effects"]
+__all__ = ["free_links", "without_effects"]
+
+FREE = Link(rate_bytes_per_s=1e40, latency_s=0.0)
+"""Over it, 2^63 bytes take less than a picosecond."""
 
 
 def without_effects(
@@ -31,6 +36,30 @@ def without_effects(
     if "host" in effects:
         timing = replace(timing, stack=without_host(timing.stack))
     return changed, timing
+
+
+def free_links(topology: Topology, timing: Timing) -> tuple[Topology, Timing]:
+    """Return links and settings with which a message of any size takes no picosecond.
+
+    The ranks then still wait for each other, as the plans of their operations say.
+    """
+    timing = _without_slots(replace(timing, stack=without_host(timing.stack)))
+    sites = tuple(
+        replace(
+            site,
+            link=FREE,
+            nodes=NodeRuns.of(site.nodes).changed(lambda node: replace(node, link=FREE)),
+            uplink_bytes_per_s=inf,
+            downlink_bytes_per_s=None,
+            uplink_burst_bytes=0.0,
+            transit_s=0.0,
+        )
+        for site in topology.sites
+    )
+    places = tuple(replace(place, transit_s=0.0) for place in topology.waypoints)
+    trunks = tuple(Trunk(trunk.sites, FREE) for trunk in topology.trunks)
+    free = replace(topology, sites=sites, trunks=trunks, waypoints=places, conduits=())
+    return free, timing
 
 
 def _without_slots(timing: Timing) -> Timing:

@@ -51,6 +51,7 @@ CLASSES = {
         "Why does a program take as long as it does?",
         ("ProgramPath", "PathRow", "PathPart", "Mark"),
     ),
+    "explanations": ("Why is it slow?", ("explain", "Explanation", "EffectShare")),
     "topology": (
         "How is a topology made in Python?",
         ("Topology", "Site", "Node", "Trunk", "Link", "Slicing", "Stack"),
