@@ -479,7 +479,7 @@ class World(Communicator):
         >>> world.compute(0.25, ranks=[3])
         >>> run = world.all_reduce(emul.NoData(6, "float32"))
         >>> found = world.explain()
-        >>> found.shares[0].name, sum(each.share_ps for each in found.shares) == found.time_ps
+        >>> found.by_size[0].name, sum(each.share_ps for each in found.shares) == found.time_ps
         ('compute', True)
 
         """

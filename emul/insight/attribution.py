@@ -30,6 +30,9 @@ from emul.insight.shapley import shapley_values, whole_parts
 
 __all__ = ["Coalitions", "program_shares", "shares_with_schedule"]
 
+ORDER = tuple(MEANINGS)
+"""In which equal shares are told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Coalitions:
@@ -112,5 +115,9 @@ def _rounded(values: list[Fraction], whole_ps: int) -> list[int]:
 
 
 def _largest_first(shares: list[EffectShare]) -> tuple[EffectShare, ...]:
-    order = [*MEANINGS]
-    return tuple(sorted(shares, key=lambda each: (-each.share_ps, order.index(each.effects[0]))))
+    """Return ``shares``, the largest first, and behind them those that nobody can switch off."""
+
+    def place(each: EffectShare) -> tuple[bool, int, int]:
+        return each.alone_ps is None, -each.share_ps, ORDER.index(each.effects[0])
+
+    return tuple(sorted(shares, key=place))

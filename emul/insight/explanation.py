@@ -26,22 +26,20 @@ SCHEDULE, SENDING, COMPUTE = "schedule", "sending", "compute"
 """Parts of a time that are no effect of a link."""
 
 MEANINGS = {
-    "latency": "the way of every message, by distance and equipment",
-    "window": "limits of the bytes and slices in flight",
+    "latency": "distance, and equipment on the way",
+    "window": "limits of bytes and slices in flight",
     "gap": "spacing of slices",
-    "loss": "lost packets, and the pace that they force",
-    "jitter": "messages that take longer by chance",
+    "loss": "lost packets, and the pace they force",
+    "jitter": "messages that are later by chance",
     "queue": "packets of others in front, and pauses",
     "load": "the part of the rate that others take",
     "outage": "trunks that are down",
     "host": "software of the library, and copies",
-    SCHEDULE: "time above the least that any schedule takes",
-    SENDING: "the least on these links with all of the above off",
+    SCHEDULE: "time above the bound of all schedules",
+    SENDING: "the bound with all of these off",
     COMPUTE: "compute, and waits for the compute of others",
 }
 """The meaning of each part, in the order in which parts of equal size are told."""
-
-SENDING_OF_PROGRAM = "rates and overheads of the links, as the schedules use them"
 
 HARDLY, MOSTLY = 0.1, 0.5
 """Parts of the time below which, and from which on, the distance is hardly or mostly the reason."""
@@ -101,8 +99,9 @@ class Explanation:
     today, ``again`` where each is of the plan that is chosen then. ``algorithm``: of today, empty
     for a program. ``nbytes``: of the whole vector, as in Prediction; 0 for a program. ``time_ps``:
     the modelled time. ``bound_ps``: no algorithm is quicker on these links; None for a program.
-    ``shares``: the largest first; their ``share_ps`` sum to ``time_ps`` exactly. ``chain``: the
-    places of the critical path, the one with most of it first; they sum to the time too.
+    ``shares``: those of effects and of the schedule, the largest first, then ``sending`` and
+    ``compute``; their ``share_ps`` sum to ``time_ps`` exactly. ``chain``: the places of the
+    critical path, the one with most of it first; they sum to the time too.
     ``sites``: at which the ranks are. ``times``: how many times were worked out, of plans by
     ``algorithms`` (names, each once; none for a program).
 
@@ -129,13 +128,18 @@ class Explanation:
         """The modelled time in seconds."""
         return self.time_ps / PS_PER_S
 
+    @property
+    def by_size(self) -> list[EffectShare]:
+        """The shares, the largest first, whether somebody can switch them off or not."""
+        return sorted(self.shares, key=lambda each: -each.share_ps)
+
     def share_of(self, effect: str) -> EffectShare | None:
         """Return the share that is of ``effect``, alone or with others; None where it has none."""
         return next((each for each in self.shares if effect in each.effects), None)
 
     def __repr__(self) -> str:
         """Say in one line how long it is, and the largest share."""
-        most = f"; most by {self.shares[0].name}" if self.time_ps else ""
+        most = f"; most by {self.by_size[0].name}" if self.time_ps else ""
         return one_line(
             f"<Explanation of {self.subject}: {format_time(self.time_s)}, plan {self.plan}{most}>"
         )
@@ -174,12 +178,12 @@ class Explanation:
         )
 
     def _why(self) -> str:
-        named = [f"{each.name} {self._part(each.share_ps)}" for each in self.shares[:NAMED]]
-        rest = self.shares[NAMED:]
+        named = [f"{each.name} {self._part(each.share_ps)}" for each in self.by_size[:NAMED]]
+        rest = self.by_size[NAMED:]
         if rest:
             left = self._part(sum(each.share_ps for each in rest))
             named.append(f"{counted(len(rest), 'other')} {left}")
-        return f"Why: of {format_time(self.time_s)}, {', '.join(named)}."
+        return f"Why: {self.subject} takes {format_time(self.time_s)}: {', '.join(named)}."
 
     def _schedule(self) -> Iterator[str]:
         if self.bound_ps is None:
@@ -188,10 +192,12 @@ class Explanation:
         if above_ps <= 0:
             yield f"Schedule: {self.algorithm} takes the {bound} of the bound: none is quicker."
             return
-        times = f", {format_factor(self.time_ps / self.bound_ps)} times it" if self.bound_ps else ""
+        times = ""
+        if self.bound_ps:
+            times = f", {format_factor(self.time_ps / self.bound_ps)} times as long"
         yield (
             f"Schedule: {self.algorithm} is {format_time(above_ps / PS_PER_S)} above the bound of "
-            f"{bound}{times}; a better schedule can bring no more than that."
+            f"{bound}{times}: no other schedule can bring more."
         )
 
     def _alone(self) -> Iterator[str]:
@@ -223,10 +229,11 @@ class Explanation:
     def _plan(self) -> str:
         every = counted(self.times, "time")
         of = f", {self.algorithm}," if self.algorithm else ""
+        schedule = "this schedule" if self.algorithm else "these schedules"
         if self.plan == "kept":
             return (
                 f"Plan: kept{of} in the {every} worked out, so this is the cost of the effects "
-                "for this schedule."
+                f"for {schedule}."
             )
         other = [each for each in self.algorithms if each != self.algorithm]
         also = f" ({counted(len(other), 'other')} where some effects are off)" if other else ""

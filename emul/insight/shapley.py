@@ -41,7 +41,7 @@ def shapley_values(worths: Sequence[int]) -> list[Fraction]:
 
 
 def whole_parts(parts: Sequence[Fraction | int], unit: int = 1) -> list[int]:
-    """Return ``parts`` as whole numbers of ``unit``, which sum to the sum of all, rounded down.
+    """Return ``parts`` as whole numbers of ``unit``, which sum to the sum of all, rounded.
 
     Each is rounded down, and the units that are left go to the largest remainders, of equal ones
     to the first (Hamilton's method of apportionment). Parts may be below 0.
@@ -51,7 +51,7 @@ def whole_parts(parts: Sequence[Fraction | int], unit: int = 1) -> list[int]:
     """
     exact = [Fraction(each) / unit for each in parts]
     rounded = [each.numerator // each.denominator for each in exact]
-    left = int(sum(exact) // 1) - sum(rounded)
+    left = int((2 * sum(exact) + 1) // 2) - sum(rounded)
     by_remainder = sorted(range(len(exact)), key=lambda at: (rounded[at] - exact[at], at))
     for at in by_remainder[:left]:
         rounded[at] += 1

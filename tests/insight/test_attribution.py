@@ -63,7 +63,11 @@ def test_an_effect_that_changes_nothing_has_no_row():
 
 def test_equal_effects_have_equal_shares_and_the_largest_come_first():
     found = shares(("latency", "load"), [10, 20, 20, 50], [4, 6, 6, 12])
-    assert found["latency"].share_ps == found["load"].share_ps
+    # schedule: 10 - 4, 20 - 6 twice, 50 - 12, weighed 2, 1, 1 and 2 of 6: 19 and 1/3. Of the other
+    # 26 and 2/3 each effect has half, 13 and 1/3; the last picosecond goes to the first remainder.
+    assert {name: each.share_ps for name, each in found.items()} == {
+        "schedule": 20, "latency": 13, "load": 13, "sending": 4,
+    }  # fmt: skip
     assert list(found) == ["schedule", "latency", "load", "sending"]
 
 

@@ -108,7 +108,8 @@ def test_compute_and_links_are_told_apart_by_hand():
     assert parts(found) == {"compute": ps(0.02), "latency": ps(6 * MS), "sending": ps(MS)}
     assert found.share_of("latency").alone_ps == ps(6 * MS)
     assert found.words()[0] == (
-        "Why: of 27 ms, compute 20 ms (74.1 %), latency 6 ms (22.2 %), sending 1 ms (3.7 %)."
+        "Why: the program from mark 'begin' (0) to now takes 27 ms: compute 20 ms (74.1 %), "
+        "latency 6 ms (22.2 %), sending 1 ms (3.7 %)."
     )
     assert found.distance.startswith("Was it the distance? In part: latency is 6 ms (22.2 %)")
     assert found.bound_ps is None

@@ -64,10 +64,11 @@ def test_players_that_add_alike_have_equal_shares():
         ([Fraction(5, 2), Fraction(-1, 2), Fraction(3)], 1, [3, -1, 3]),
         ([Fraction(-7, 3), Fraction(-2, 3)], 1, [-2, -1]),
         ([149, 149, 149, 553], 100, [2, 1, 1, 6]),
+        ([149, 149, 152], 100, [2, 1, 2]),  # 4.5, rounded up
+        ([149, 149, 151], 100, [1, 1, 2]),
         ([], 1, []),
     ],
 )
 def test_parts_are_rounded_to_sum_to_the_whole(parts, unit, rounded):
     # The last units go to the largest remainders; of equal ones to the first.
     assert whole_parts(parts, unit) == rounded
-    assert sum(rounded) == sum(parts) // unit
