@@ -11,7 +11,7 @@ from emul.insight.attribution import Coalitions, shares_with_schedule
 from emul.insight.explanation import ChainPart, Explanation, Plans, chain_of
 from emul.insight.players import Advance, Player, effects_off, players_of
 from emul.reading.checks import one_of
-from emul.runtime.planner import MOST_RANKS_IN_FULL, NCCL, Planner, Timing
+from emul.runtime.planner import MOST_RANKS_IN_FULL, Planner
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import Algorithm, Request
 from emul.runtime.without_effects import without_effects
@@ -82,11 +82,10 @@ def explain_request(
 ) -> Explanation:
     """Return why ``request`` takes its time; ``advance`` is called with the progress."""
     today = _predicted(planner, request)
-    timing = planner.timing
     if plan == "kept":
-        request, timing = _kept(request, today, timing)
-    subsets = _Subsets(planner, request, timing, {(): today}, advance or (lambda _: None))
-    players = players_of(planner.topology, timing, subsets.time_ps)
+        request = request.by(today.algorithm if today.assumed is not None else today.plan)
+    subsets = _Subsets(planner, request, {(): today}, advance or (lambda _: None))
+    players = players_of(planner.topology, planner.timing, subsets.time_ps)
     coalitions = range(1 << len(players))
     subsets.expected = len(coalitions)
     found = [subsets.prediction(effects_off(players, each)) for each in coalitions]
@@ -115,7 +114,6 @@ class _Subsets:
 
     planner: Planner
     request: Request
-    timing: Timing
     known: dict[Player, Prediction]
     advance: Advance
     expected: int = field(default=0)
@@ -133,8 +131,9 @@ class _Subsets:
         return self.known[off]
 
     def _predicted(self, off: Player) -> Prediction:
-        changed = Planner(*without_effects(self.planner.topology, self.timing, off))
+        planner = self.planner
         try:
+            changed = Planner(*without_effects(planner.topology, planner.timing, off))
             return _predicted(changed, self.request)
         except EmulError as error:
             raise type(error)(f"without {', '.join(off)}: {error}") from error
@@ -142,15 +141,6 @@ class _Subsets:
 
 def _predicted(planner: Planner, request: Request) -> Prediction:
     return planner.predict(request, collapse=planner.topology.world_size > MOST_RANKS_IN_FULL)
-
-
-def _kept(request: Request, today: Prediction, timing: Timing) -> tuple[Request, Timing]:
-    """Return the request by the plan of today, and the settings by which it is sent as today."""
-    stack = today.stack
-    if stack.tuner == NCCL:
-        stack = replace(stack, tuner="none")
-    by = today.algorithm if today.assumed is not None else today.plan
-    return request.by(by), replace(timing, stack=stack)
 
 
 def _bounds_ps(found: list[Prediction]) -> list[int]:

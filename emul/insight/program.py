@@ -5,7 +5,7 @@ from __future__ import annotations
 from emul.errors import EmulError
 from emul.insight.attribution import Coalitions, program_shares
 from emul.insight.explanation import ChainPart, Explanation, chain_of
-from emul.insight.players import Advance, Player, effects_off, players_of
+from emul.insight.players import Player, effects_off, players_of
 from emul.runtime.engine import Engine
 from emul.runtime.program_path import ProgramPath
 from emul.runtime.record import Mark, RecordedProgram
@@ -20,15 +20,11 @@ def explain_program(
     since: Mark | str | None,
     until: Mark | str | None,
     plan: str,
-    advance: Advance | None = None,
 ) -> Explanation:
-    """Return why the program takes its time from one mark to another: see World.explain.
-
-    ``advance`` is called with the progress.
-    """
+    """Return why the program takes its time from one mark to another: see World.explain."""
     recorded = engine.clocks.recorded(since, until)
     path = engine.clocks.critical_path(since, until)
-    times = _Times(engine, recorded, plan == "kept", advance or (lambda _: None))
+    times = _Times(engine, recorded, keeps_plans=plan == "kept")
     times.known[()] = path.total_ps
     players = players_of(engine.topology, engine.timing, times.without)
     coalitions = range(1 << len(players))
@@ -53,25 +49,17 @@ def explain_program(
 class _Times:
     """The times of a stretch of a program without some effects, each worked out once."""
 
-    def __init__(
-        self, engine: Engine, recorded: RecordedProgram, keeps_plans: bool, advance: Advance
-    ) -> None:
-        self.engine, self.recorded = engine, recorded
-        self.keeps_plans, self.advance = keeps_plans, advance
+    def __init__(self, engine: Engine, recorded: RecordedProgram, *, keeps_plans: bool) -> None:
+        self.engine, self.recorded, self.keeps_plans = engine, recorded, keeps_plans
         self.known: dict[Player, int] = {}
 
     def without(self, off: Player) -> int:
         """Return the picoseconds without some effects. Raises as predictions do."""
         if off not in self.known:
-            self.advance(f"time {len(self.known) + 1}")
             engine = self.engine
             try:
-                self.known[off] = replayed_ps(
-                    self.recorded,
-                    engine.timing,
-                    lambda timing: without_effects(engine.topology, timing, off),
-                    keeps_plans=self.keeps_plans,
-                )
+                links = without_effects(engine.topology, engine.timing, off)
+                self.known[off] = replayed_ps(self.recorded, *links, keeps_plans=self.keeps_plans)
             except EmulError as error:
                 raise type(error)(f"without {', '.join(off)}: {error}") from error
         return self.known[off]
@@ -79,12 +67,8 @@ class _Times:
     def without_links(self) -> int:
         """Return the picoseconds where every message takes none."""
         engine = self.engine
-        return replayed_ps(
-            self.recorded,
-            engine.timing,
-            lambda timing: free_links(engine.topology, timing),
-            keeps_plans=True,
-        )
+        links = free_links(engine.topology, engine.timing)
+        return replayed_ps(self.recorded, *links, keeps_plans=True)
 
 
 def _chain(path: ProgramPath) -> tuple[ChainPart, ...]:

@@ -125,6 +125,11 @@ def test_a_program_has_compute_and_sending_in_the_place_of_a_bound():
     }  # fmt: skip
 
 
+def test_an_effect_that_changes_no_program_has_no_row():
+    found = Coalitions([("window",), ("latency",)], [50, 50, 80, 80], [""] * 4)
+    assert [each.name for each in program_shares(found, 40)] == ["latency", "compute", "sending"]
+
+
 def test_the_players_are_the_effects_that_are_there():
     topology, timing = World("three-campus").topology, Timing()
     assert players_of(topology, timing, lambda off: 0) == [

@@ -174,6 +174,16 @@ def test_a_plan_is_kept_or_chosen_again():
     assert f"({others} others where some effects are off)" in again.words()[-1]
 
 
+def test_bounds_hang_on_no_plan():
+    world = World("three-campus")
+    plans = [
+        world.predict("all_reduce", 1000, algorithm=each) for each in ("ring", "direct", "pairwise")
+    ]
+    assert len({each.bound_ps for each in plans}) > 1  # by the rounding of their transfers
+    for found in (plans, plans[::-1]):
+        assert module._bounds_ps(found) == [min(each.bound_ps for each in plans)] * 3
+
+
 @pytest.mark.parametrize("stack", ["nccl", "gloo", "openmpi"])
 def test_a_library_sends_its_kept_plan_as_it_did(stack, monkeypatch):
     monkeypatch.setattr("emul.insight.players.MOST_PLAYERS", 3)

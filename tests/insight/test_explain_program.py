@@ -44,12 +44,8 @@ def again_ps(world, off=(), *, keeps_plans=True):
     """The time of the whole program of ``world``, carried out again without some effects."""
     engine = world.engine
     recorded = engine.clocks.recorded(None, None)
-    return replayed_ps(
-        recorded,
-        engine.timing,
-        lambda timing: without_effects(engine.topology, timing, off),
-        keeps_plans=keeps_plans,
-    )
+    links = without_effects(engine.topology, engine.timing, off)
+    return replayed_ps(recorded, *links, keeps_plans=keeps_plans)
 
 
 @pytest.mark.parametrize("links", [None, patient, impatient])
@@ -94,6 +90,19 @@ def test_so_do_the_acts_of_single_ranks():
     world.run(acts)
     assert again_ps(world) == round(world.now_s * 1e12)
     assert again_ps(world, keeps_plans=False) == again_ps(world)
+
+
+def test_ranks_that_came_first_come_first_again():
+    # Rank 1 issues and computes for 5 ms meanwhile; rank 0 comes after 3. The ring takes 7 ms.
+    world = between(Link(1e9, 3 * MS))
+    world.run(
+        {
+            0: [Compute(3 * MS), Issue("all_reduce", MB, dtype="uint8", algorithm="ring"), Wait()],
+            1: [Issue("all_reduce", MB, dtype="uint8", algorithm="ring"), Compute(5 * MS), Wait()],
+        }
+    )
+    assert world.now_s == pytest.approx(10 * MS)
+    assert again_ps(world) == round(world.now_s * 1e12)
 
 
 def test_compute_and_links_are_told_apart_by_hand():
@@ -184,19 +193,19 @@ def test_groups_that_are_alike_are_planned_again_for_their_company():
 
 
 def test_over_free_links_ranks_only_wait_for_each_other():
-    world = World("three-campus-dark-fibre", stack="gloo")
+    topology = World("three-campus-dark-fibre").topology
+    slow = tuple(
+        replace(site, uplink_bytes_per_s=1e6, transit_s=MS, uplink_burst_bytes=10.0)
+        for site in topology.sites
+    )
+    world = World(replace(topology, sites=slow), stack="gloo")
     world.compute(0.003, ranks=[5])
     world.broadcast(NoData(1 << 20, "float32"), root=2)  # waits for nobody but the root
     world.compute(0.002, ranks=[2, 5])
     world.all_reduce(NoData(1 << 20, "float32"))
     recorded = world.engine.clocks.recorded(None, None)
-    free_ps = replayed_ps(
-        recorded,
-        world.engine.timing,
-        lambda timing: free_links(world.engine.topology, timing),
-        keeps_plans=True,
-    )
-    assert free_ps == 5 * 10**9
+    links = free_links(world.engine.topology, world.engine.timing)
+    assert replayed_ps(recorded, *links, keeps_plans=True) == 5 * 10**9
 
 
 def test_a_record_that_lacks_its_beginning_is_refused(monkeypatch):

@@ -9,7 +9,7 @@ from emul import Link, Node, Site, Topology, Trunk, World
 from emul.links import EFFECTS
 from emul.runtime.planner import Planner, Timing
 from emul.runtime.without_effects import without_effects
-from emul.stacks import IDEAL
+from emul.stacks import IDEAL, Stack
 from emul.stacks.profile import load_stack
 from emul.stacks.transport import without_host
 from emul.timing import UNLIMITED, Slicing
@@ -89,6 +89,18 @@ def test_nccls_steps_take_no_time_without_the_host():
         ]
         assert "host" in terms[0]
         assert "host" not in terms[1]
+
+
+def test_a_message_whose_cost_the_library_says_costs_nothing():
+    # Over the trunk the library says 1 ms in place of the link's 2; over others the link's stays.
+    stack = Stack("x", hop_overhead_s={"trunk": MS})
+    link = Link(1e9, 0.0, 2 * MS)
+    topology = sites_of_one(lambda a, b: link, 2, nic=Link(1e12, 0.0))
+    for each, seconds in ((stack, 2 * MS), (without_host(stack), MS)):
+        world = World(topology, stack=each)
+        found = world.predict("broadcast", 10**6, dtype="uint8", algorithm="direct")
+        assert found.time_s == pytest.approx(seconds, rel=1e-6)
+    assert without_host(stack).hop_overhead_s == {"trunk": 0.0}
 
 
 def test_nothing_of_a_library_has_no_software():
