@@ -448,32 +448,16 @@ class World(Communicator):
         """Return why the program takes its time between two marks: the shares of effects in it.
 
         The program is carried out again, from the birth of the World on, under every subset of the
-        effects of the links (see emul.explain, of a single collective), and its stretch between the
-        marks is timed. Beside the effects there are ``compute``, the time where every message takes
+        effects of the links, and its stretch between the marks is timed; the clocks stay. Beside
+        the effects (see emul.explain) there are ``compute``, the time where every message takes
         none, and ``sending``, the rates and overheads of the links as the schedules use them: a
-        program has no bound, so no share of the schedule. The clocks of the World stay.
+        program has no bound, so no share of the schedule. The ``share_ps`` sum to ``time_ps``, the
+        picoseconds of ``critical_path``. ``since``, ``until``: as there. ``plan``: ``kept``, every
+        operation keeps its plan, or ``again``, each is planned anew, as it was asked for.
 
-        Parameters
-        ----------
-        since, until
-            Marks, or the names of some, as in ``critical_path``.
-        plan
-            ``kept``: every operation keeps its plan. ``again``: each is planned anew, as it was
-            asked for, on the links at hand.
+        Raises ArgumentError as ``critical_path`` does, for an unknown ``plan``, and where the first
+        acts are no longer kept (see ``record``); and all that predictions raise.
 
-        Returns
-        -------
-        Explanation
-            Its ``shares``, in picoseconds, sum to ``time_ps``, the time of ``critical_path``.
-
-        Raises
-        ------
-        ArgumentError
-            For marks as in ``critical_path``, for an unknown ``plan``, and where the first acts of
-            the program are no longer kept (see ``record`` of World).
-
-        Examples
-        --------
         >>> import emul
         >>> world = emul.World("three-campus")
         >>> world.compute(0.25, ranks=[3])
@@ -481,7 +465,6 @@ class World(Communicator):
         >>> found = world.explain()
         >>> found.by_size[0].name, sum(each.share_ps for each in found.shares) == found.time_ps
         ('compute', True)
-
         """
         from emul.insight import PLANS  # of explanations alone
         from emul.insight.program import explain_program
