@@ -10,6 +10,7 @@ from emul.errors import EmulError
 from emul.insight.attribution import Coalitions, shares_with_schedule
 from emul.insight.explanation import ChainPart, Explanation, Plans, chain_of
 from emul.insight.players import Advance, Player, effects_off, players_of
+from emul.plans import Plan
 from emul.reading.checks import one_of
 from emul.runtime.planner import MOST_RANKS_IN_FULL, Planner
 from emul.runtime.prediction import Prediction
@@ -83,7 +84,7 @@ def explain_request(
     """Return why ``request`` takes its time; ``advance`` is called with the progress."""
     today = _predicted(planner, request)
     if plan == "kept":
-        request = request.by(today.algorithm if today.assumed is not None else today.plan)
+        request = request.by(today.of if isinstance(today.of, Plan) else today.algorithm)
     subsets = _Subsets(planner, request, {(): today}, advance or (lambda _: None))
     players = players_of(planner.topology, planner.timing, subsets.time_ps)
     coalitions = range(1 << len(players))

@@ -156,8 +156,8 @@ class Explanation:
         """Return sentences: the largest shares, the distance, the schedule, the chain, the plan."""
         if not self.time_ps:
             return [f"Why: no time passes in {self.subject}."]
-        return [self._why(), self.distance, *self._schedule(), *self._alone(), *self._chain(),
-                self._plan()]  # fmt: skip
+        return [self._why(), self.distance, *self._schedule(), *self._alone(), *self._together(),
+                *self._chain(), self._plan()]  # fmt: skip
 
     @property
     def distance(self) -> str:
@@ -225,6 +225,15 @@ class Explanation:
             told.append(f"{self._part(left)} at {counted(len(rest), 'other place')}")
         if told:
             yield f"Chain: {'; '.join(told)}."
+
+    def _together(self) -> Iterator[str]:
+        """Yield the effects that were not told apart, of which there were too many."""
+        for each in self.shares:
+            if len(each.effects) > 1:
+                yield (
+                    f"Together: {' and '.join(each.effects)} were only switched off together, for "
+                    "more effects are there than are switched one by one."
+                )
 
     def _plan(self) -> str:
         every = counted(self.times, "time")

@@ -146,13 +146,16 @@ def test_all_off_is_the_time_of_ideal_links(monkeypatch):
             call.collective, call.count, dtype="uint8", algorithm=prediction.plan, **where
         )
         assert parts(found)["schedule"] + parts(found)["sending"] == then.total_ps
-        for effect, alone in ((s.effects, s.alone_ps) for s in found.shares[:2]):
-            if effect[0] in EFFECTS and not {*effect} & {"window", "host"}:
-                changed = World(world.planner.topology.without(effect), slicing=world.slicing,
-                                seed=world.seed, start_s=world.start_s)  # fmt: skip
-                now = changed.predict(call.collective, call.count, dtype="uint8",
-                                      algorithm=prediction.plan, **where)  # fmt: skip
-                assert alone == prediction.total_ps - now.total_ps
+        told = {s.effects: s.alone_ps for s in found.shares if s.effects[0] in EFFECTS}
+        silent = {*EFFECTS}.difference(*told)
+        for effects, alone_ps in (told | {(each,): 0 for each in silent}).items():
+            if {*effects} & {"window", "host"}:
+                continue  # whose switches are not of the topology alone
+            changed = World(world.planner.topology.without(effects), slicing=world.slicing,
+                            seed=world.seed, start_s=world.start_s)  # fmt: skip
+            now = changed.predict(call.collective, call.count, dtype="uint8",
+                                  algorithm=prediction.plan, **where)  # fmt: skip
+            assert alone_ps == prediction.total_ps - now.total_ps, (effects, call)
 
 
 def test_a_plan_is_kept_or_chosen_again():
@@ -213,6 +216,21 @@ def test_the_words_add_up_and_answer():
         "<Explanation of all_reduce of 32 MiB: 290.5 ms, plan kept; most by load>"
     )
     assert "Was it the distance?" in found._repr_html_()
+
+
+def test_effects_that_are_not_told_apart_are_named(monkeypatch):
+    monkeypatch.setattr("emul.insight.players.MOST_PLAYERS", 1)
+    link = Link(1e9, 5 * MS, others=OtherTraffic(load=0.5, queue_bytes=1e6))
+    found = sent(between(link))
+    # 2 ms of bytes, 1 ms behind others' packets, 5 ms of distance; without all three 1 ms.
+    assert found.time_ps == ps(8 * MS)
+    assert [each.name for each in found.shares] == ["latency + queue + load", "schedule", "sending"]
+    assert parts(found)["latency + queue + load"] == ps(7 * MS)
+    assert found.share_of("queue") is found.share_of("load")
+    said = next(line for line in found.words() if line.startswith("Together: "))
+    assert said.startswith("Together: latency and queue and load were only switched off together")
+    assert "latency with queue, load is 7 ms (87.5 %) of the 8 ms" in found.distance
+    assert not any("Together" in line for line in sent(between(Link(1e9, MS))).words())
 
 
 @pytest.mark.parametrize(
