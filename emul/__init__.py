@@ -30,6 +30,7 @@ from emul.errors import (
 if TYPE_CHECKING:
     from emul.collapsed import CollapsedMesh
     from emul.communicator import Group
+    from emul.insight import EffectShare, Explanation, explain
     from emul.links import Link
     from emul.mesh import Mesh
     from emul.ops import RoundingError
@@ -58,7 +59,9 @@ __all__ = [
     "CollapsedMesh",
     "CriticalPath",
     "DTypeError",
+    "EffectShare",
     "EmulError",
+    "Explanation",
     "FileError",
     "Group",
     "Handle",
@@ -101,6 +104,7 @@ __all__ = [
     "World",
     "__version__",
     "algorithm",
+    "explain",
     "plot_heat_map",
     "plot_timeline",
     "plot_times",
@@ -109,6 +113,8 @@ __all__ = [
 _ROOM_OF = {
     "CollapsedMesh": "emul.collapsed",
     "CriticalPath": "emul.timing",
+    "EffectShare": "emul.insight",
+    "Explanation": "emul.insight",
     "Group": "emul.communicator",
     "Handle": "emul.runtime.handle",
     "HistoryRow": "emul.runtime.history",
@@ -138,6 +144,7 @@ _ROOM_OF = {
     "Trunk": "emul.topology",
     "World": "emul.world",
     "algorithm": "emul.plans",
+    "explain": "emul.insight",
     "plot_heat_map": "emul.report.plot",
     "plot_timeline": "emul.report.plot",
     "plot_times": "emul.report.plot",

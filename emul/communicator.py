@@ -447,10 +447,28 @@ class Communicator:
         too many to be timed each; ShapeError for a count that the collective cannot cut into
         blocks, or that is more than the model carries (see emul.plans.Shape).
         """
+        collapse, strict_draws = flag(collapse, "collapse"), flag(strict_draws, "strict_draws")
+        request = self.request(
+            collective, count, dtype=dtype, algorithm=algorithm, root=root, shift=shift
+        )
+        return self.planner.predict(request, collapse=collapse, strict_draws=strict_draws)
+
+    def request(
+        self,
+        collective: str,
+        count: Counts,
+        *,
+        dtype: str = "float32",
+        algorithm: Algorithm = DEFAULT_ALGORITHM,
+        root: int = 0,
+        shift: int = 1,
+    ) -> Request:
+        """Return ``collective`` as a value, which hashes: its shape, and how it is to be done.
+
+        Arguments and errors as for ``predict``.
+        """
         promise, itemsize = collective_meant(collective), dtype_named(dtype).itemsize
-        collective = promise.name
-        root, collapse = rank(root, "root", self.size), flag(collapse, "collapse")
-        strict_draws = flag(strict_draws, "strict_draws")
+        collective, root = promise.name, rank(root, "root", self.size)
         if collective == "send_recv":
             if root:
                 raise ArgumentError(
@@ -463,8 +481,7 @@ class Communicator:
             shape = Shape.of_counts(promise, self.size, count)
         else:
             shape = Shape.of(promise, self.size, whole(count, "count"))
-        request = Request(shape, itemsize, algorithm=algorithm, root=root)
-        return self.planner.predict(request, collapse=collapse, strict_draws=strict_draws)
+        return Request(shape, itemsize, algorithm=algorithm, root=root)
 
 
 class Group(Communicator):

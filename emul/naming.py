@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
-__all__ = ["ALGORITHMS", "BACKENDS", "CLOCKS", "COLLECTIVES", "DTYPES", "OPS", "canonical"]
+__all__ = [
+    "ALGORITHMS",
+    "BACKENDS",
+    "CLOCKS",
+    "COLLECTIVES",
+    "DTYPES",
+    "OPS",
+    "PLANS",
+    "canonical",
+]
 
 COLLECTIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -83,6 +92,8 @@ ALGORITHMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 BACKENDS = ("auto", "cpu", "numpy", "cupy")
 CLOCKS = ("virtual", "wall")
+PLANS = ("kept", "again")
+"""Whether times without some effects are of the plan of today, or of one that is chosen anew."""
 
 
 def folded(name: str) -> str:

@@ -32,6 +32,7 @@ from emul.wall.lag import Lag
 
 if TYPE_CHECKING:
     from emul.collapsed import CollapsedMesh
+    from emul.insight.explanation import Explanation, Plans
     from emul.runtime.program_run import Program, ProgramClocks, ProgramRun
 
 __all__ = ["CLOCKS", "Settings", "World"]
@@ -436,6 +437,40 @@ class World(Communicator):
         """
         self.engine.check_each("critical_path")
         return self.engine.clocks.critical_path(since, until)
+
+    def explain(
+        self,
+        since: Mark | str | None = None,
+        until: Mark | str | None = None,
+        *,
+        plan: Plans = "kept",
+    ) -> Explanation:
+        """Return why the program takes its time between two marks: the shares of effects in it.
+
+        The program is carried out again, from the birth of the World on, under every subset of the
+        effects of the links, and its stretch between the marks is timed; the clocks stay. Beside
+        the effects (see emul.explain) there are ``compute``, the time where every message takes
+        none, and ``sending``, the rates and overheads of the links as the schedules use them: a
+        program has no bound, so no share of the schedule. The ``share_ps`` sum to ``time_ps``, the
+        picoseconds of ``critical_path``. ``since``, ``until``: as there. ``plan``: ``kept``, every
+        operation keeps its plan, or ``again``, each is planned anew, as it was asked for.
+
+        Raises ArgumentError as ``critical_path`` does, for an unknown ``plan``, and where the first
+        acts are no longer kept (see ``record``); and all that predictions raise.
+
+        >>> import emul
+        >>> world = emul.World("three-campus")
+        >>> world.compute(0.25, ranks=[3])
+        >>> run = world.all_reduce(emul.NoData(6, "float32"))
+        >>> found = world.explain()
+        >>> found.by_size[0].name, sum(each.share_ps for each in found.shares) == found.time_ps
+        ('compute', True)
+        """
+        from emul.insight import PLANS  # of explanations alone
+        from emul.insight.program import explain_program
+
+        self.engine.check_each("explain")
+        return explain_program(self.engine, since, until, one_of(plan, "plan", PLANS))
 
     @property
     def now_s(self) -> float:

@@ -6,6 +6,7 @@ from command import run_here
 
 from emul import World, naming
 from emul.errors import unknown_name
+from emul.insight import PLANS
 from emul.ops import BACKENDS, DTYPES, NCCL_NAMES, REDUCTIONS, dtype_named
 from emul.ops.backend import AUTO_BACKEND
 from emul.plans import ALGORITHMS, COLLECTIVES
@@ -18,6 +19,7 @@ def test_the_table_is_that_of_the_rooms():
     assert list(naming.DTYPES) == list(DTYPES)
     assert set(naming.BACKENDS) == {AUTO_BACKEND, *BACKENDS}
     assert set(naming.CLOCKS) == set(CLOCKS)
+    assert naming.PLANS == PLANS
     assert list(naming.ALGORITHMS) == list(ALGORITHMS)
     for name, collectives in naming.ALGORITHMS.items():
         assert sorted(collectives) == sorted(ALGORITHMS[name].collectives), name

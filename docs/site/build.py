@@ -44,6 +44,7 @@ CONTENTS = {
         "programs-from-logs",
         "reading-results",
         "binding",
+        "why-slow",
         "trust",
     ],
     "How to": [

@@ -10,6 +10,7 @@ import click
 from emul import EmulError, __version__
 from emul.cli.calibrate import calibrate
 from emul.cli.compare import compare
+from emul.cli.explain import explain
 from emul.cli.help import Group
 from emul.cli.info import info
 from emul.cli.params import INTERRUPTED
@@ -48,6 +49,7 @@ def main() -> None:
 
 main.add_command(calibrate)
 main.add_command(compare)
+main.add_command(explain)
 main.add_command(info)
 main.add_command(perf)
 main.add_command(plan)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 __all__ = ["ALGORITHM", "BACKEND", "CLOCK", "COLLECTIVE", "DTYPE", "NAMED_ALGORITHM", "OP", "PLAN",
-           "SHOWN_TOPOLOGY", "STACK", "TOPOLOGY", "Name", "Recorded"]  # fmt: skip
+           "PLANS", "SHOWN_TOPOLOGY", "STACK", "TOPOLOGY", "Name", "Recorded"]  # fmt: skip
 
 ROOMS = Path(__file__).parents[1]
 TOML = ".toml"
@@ -166,6 +166,7 @@ DTYPE = Name(lambda: naming.DTYPES, naming.DTYPES)
 OP = Name(lambda: naming.OPS, naming.OPS)
 BACKEND = Name(lambda: naming.BACKENDS)
 CLOCK = Name(lambda: naming.CLOCKS)
+PLANS = Name(lambda: naming.PLANS)
 ALGORITHM = Name(_with_auto, endings=(XML, PYTHON), offered=_fitting_or_auto)
 NAMED_ALGORITHM = Name(lambda: naming.ALGORITHMS, offered=_fitting)
 STACK = Name(_stacks, endings=(TOML,))

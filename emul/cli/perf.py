@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emul.cli import pictures
-from emul.cli.calls import DATA, STACK_OPTION, sizes_by_factor
+from emul.cli.calls import DATA, NETWORK, SEED, STEP, SWITCHES, sizes_by_factor
 from emul.cli.help import Command, option, options
-from emul.cli.names import ALGORITHM, BACKEND, CLOCK, COLLECTIVE, STACK
+from emul.cli.names import BACKEND, CLOCK, COLLECTIVE
 from emul.cli.outputs import Output, Outputs
-from emul.cli.params import INTERRUPTED, Dilation, Real, Size, Whole
+from emul.cli.params import INTERRUPTED, Dilation, Real, Whole
 from emul.cli.places import PLACES, document_asked
 from emul.cli.progress import progress
 from emul.cli.reports import write_perf_report
@@ -84,77 +84,11 @@ FILES: Outputs[PerfResult] = Outputs(
 @options(
     "Sizes",
     *sizes_by_factor("8", "32M", 2),
-    option("-i", "--stepbytes", type=Size(), help="Add this to each size, instead of -f."),
+    STEP,
 )
-@options(
-    "Data",
-    *DATA,
-    option(
-        "--seed",
-        type=Whole(0),
-        default=0,
-        show_default=True,
-        help="Of the data, and of whatever links do by chance.",
-    ),
-)
-@options(
-    "Network and algorithm",
-    *PLACES,
-    option(
-        "--algorithm",
-        type=ALGORITHM,
-        default="auto",
-        show_default=True,
-        metavar="NAME|FILE",
-        help="A name (see emul plan list), auto for the quickest by the model, FILE.xml, a "
-        "plan, or FILE.py:NAME, a function of yours (executed; see emul plan check).",
-    ),
-    option(
-        "--stack",
-        type=STACK,
-        default="ideal",
-        show_default=True,
-        metavar="NAME|FILE",
-        help="Whose messages: ideal, nccl, gloo, openmpi, or a profile in TOML. auto is then "
-        "that library's algorithm.",
-    ),
-    STACK_OPTION,
-    option(
-        "--slice",
-        "slice_bytes",
-        type=Size(),
-        default="512K",
-        show_default=True,
-        help="Send chunks on in pieces of this size; 0 for whole chunks.",
-    ),
-    option(
-        "--slots",
-        type=Whole(1),
-        default=8,
-        show_default=True,
-        help="Slices in flight on a connection.",
-    ),
-    option(
-        "--start",
-        "start_s",
-        type=Real(0),
-        default=0.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="When calls begin, where trunks change.",
-    ),
-)
-@options(
-    "Effects left out",
-    option("--zero-latency", is_flag=True, help="No distance between the ranks."),
-    option("--no-window", is_flag=True, help="Any number of bytes and slices in flight."),
-    option("--no-gap", is_flag=True, help="Nothing between the slices of a stream."),
-    option("--no-loss", is_flag=True, help="No packet is lost."),
-    option("--no-jitter", is_flag=True, help="Every message takes the same time."),
-    option("--no-queue", is_flag=True, help="No packets of others in front, no pauses."),
-    option("--no-load", is_flag=True, help="The whole rate, whatever others take of it."),
-    option("--no-outage", is_flag=True, help="Trunks are never down."),
-)
+@options("Data", *DATA, SEED)
+@options("Network and algorithm", *PLACES, *NETWORK)
+@options("Effects left out", *SWITCHES)
 @options(
     "Runs and clock",
     option(

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from emul.topology import Topology
     from emul.world import World
 
-__all__ = ["check_asked", "check_sizes", "counts_of", "nccl_config", "notes_on_sizes", "sweep_of"]
+__all__ = [
+    "check_asked",
+    "check_sizes",
+    "counts_of",
+    "nccl_config",
+    "notes_on_sizes",
+    "sizes_asked",
+    "sweep_of",
+    "world_asked",
+]
 
 MOST_SIZES = 10_000
 """Of one table: more lines than anybody waits for."""
@@ -55,7 +64,7 @@ def sweep_of(asked: Mapping[str, Any], topology: Topology) -> Sweep:
 
     collective, root = collective_and_root(asked["collective"], asked["algorithm"], asked["root"])
     return Sweep(
-        _world(asked, topology),
+        world_asked(asked, topology),
         collective,
         asked["algorithm"],
         asked["datatype"],
@@ -69,18 +78,20 @@ def sweep_of(asked: Mapping[str, Any], topology: Topology) -> Sweep:
     )
 
 
-def _world(asked: Mapping[str, Any], topology: Topology) -> World:
+def world_asked(asked: Mapping[str, Any], topology: Topology) -> World:
     """Return the World that was asked for, without the effects that are to be left out."""
     from emul.links import EFFECTS
     from emul.ops import AUTO_BACKEND, best_backend
     from emul.stacks.profile import load_stack
-    from emul.stacks.transport import with_options, without_windows
+    from emul.stacks.transport import with_options, without_host, without_windows
     from emul.timing import UNLIMITED, Slicing
     from emul.world import World
 
     stack = with_options(load_stack(asked["stack"]), by_name(asked["stack_option"]))
     if asked["no_window"]:
         stack = without_windows(stack)
+    if asked["no_host"]:
+        stack = without_host(stack)
     slots = UNLIMITED if asked["no_window"] else asked["slots"]
     backend = asked["backend"]
     if backend == AUTO_BACKEND and not asked["no_data"]:
@@ -109,12 +120,13 @@ def counts_of(sweep: Sweep, asked: Mapping[str, Any]) -> list[int]:
 
     if sweep.op not in REDUCTIONS:
         raise unknown_name("op", sweep.op, REDUCTIONS)
-    counts = sweep.counts(_sizes(asked))
+    counts = sweep.counts(sizes_asked(asked))
     sweep.check_feasible(counts[-1])
     return counts
 
 
-def _sizes(asked: Mapping[str, Any]) -> Iterator[int]:
+def sizes_asked(asked: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the sizes of the whole vector that were asked for, in bytes."""
     from emul.cli.sweep import sizes
 
     step, factor = asked["stepbytes"], asked["stepfactor"]
@@ -125,7 +137,7 @@ def notes_on_sizes(asked: Mapping[str, Any]) -> list[str]:
     """Return a sentence where the last size that was asked for is none of the sizes."""
     from emul.units import format_bytes
 
-    *_, largest = _sizes(asked)
+    *_, largest = sizes_asked(asked)
     most, step = asked["maxbytes"], asked["stepbytes"]
     if largest == most:
         return []

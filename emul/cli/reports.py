@@ -11,10 +11,16 @@ from emul.cli.progress import progress
 if TYPE_CHECKING:
     from emul.report import PerfResult
     from emul.report.calibration_words import CalibrationResult
+    from emul.report.explanation import ExplainResult
     from emul.report.validation import ValidationResult
     from emul.runtime.alternatives import Alternative
 
-__all__ = ["write_calibration_report", "write_perf_report", "write_validation_report"]
+__all__ = [
+    "write_calibration_report",
+    "write_explain_report",
+    "write_perf_report",
+    "write_validation_report",
+]
 
 
 def write_perf_report(path: Path, result: PerfResult) -> None:
@@ -60,6 +66,15 @@ def _try_changes(result: PerfResult, changes: list[Alternative]) -> None:
         for each in result.alternatives():
             changes.append(each)
             advance(each.change)
+
+
+def write_explain_report(path: Path, result: ExplainResult) -> None:
+    """Write the page of the explanations of a collective."""
+    from emul import __version__
+    from emul.report.html import Origin, explain_page, write_report
+
+    origin = Origin.of(__version__, result.command, datetime.now())
+    write_report(path, explain_page(result, origin))
 
 
 def write_validation_report(path: Path, result: ValidationResult) -> None:

@@ -37,7 +37,7 @@ TCP = ("reno", "cubic", "bbr")
 RECOVERIES = ("none", "gbn", "sr", *TCP)
 """How lost packets come again: not at all, go-back-N, selective repeat, or a law of TCP."""
 
-EFFECTS = ("latency", "window", "gap", "loss", "jitter", "queue", "load", "outage")
+EFFECTS = ("latency", "window", "gap", "loss", "jitter", "queue", "load", "outage", "host")
 """Effects that can be turned off, to see their cost."""
 
 
@@ -257,10 +257,13 @@ class Link:
             others = replace(others, queue_bytes=0.0, lossless=False)
         if "load" in effects:
             others = replace(others, load=0.0)
+        free = "host" in effects
         return replace(
             self,
             latency_s=0.0 if "latency" in effects else self.latency_s,
             transport=transport,
             jitter=Jitter() if "jitter" in effects else self.jitter,
             others=others,
+            host_bytes_per_s=math.inf if free else self.host_bytes_per_s,
+            completion_s=0.0 if free else self.completion_s,
         )

@@ -11,6 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from emul.report.calibration_words import CalibrationContents
 from emul.report.comparison import CompareContents
 from emul.report.documents import Contents, Environment, PerfContents
+from emul.report.explanation import ExplainContents
 from emul.report.validation import ValidationContents
 
 __all__ = ["CONTENTS", "schema_of"]
@@ -21,6 +22,7 @@ CONTENTS: Mapping[str, type[Contents]] = MappingProxyType(
     {
         "calibrate": CalibrationContents,
         "compare": CompareContents,
+        "explain": ExplainContents,
         "perf": PerfContents,
         "validate": ValidationContents,
     }

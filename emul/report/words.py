@@ -31,6 +31,9 @@ MEANINGS: Mapping[str, str] = terms.MEANINGS | {"share": f"{terms.MEANINGS['shar
 PLURAL = ("NICs of ", "node links of ", "the hosts")
 """How the names of places begin that are several things."""
 
+POINTER = "emul explain says why"
+"""Said once, of the time."""
+
 NEXT_BEST = 3
 """Algorithms behind auto's choice that are named where there is no room for all."""
 
@@ -190,7 +193,7 @@ def _one_campus(closing: Closing, there: OneCampus) -> str:
     return (
         f"One campus: the same {there.ranks} ranks in one place would need "
         f"{format_time(there.modelled_s)} for {size}{by}; across these sites it is {here}, "
-        f"{times_as_long(there.times)}."
+        f"{times_as_long(there.times)}; {POINTER}."
     )
 
 
@@ -207,7 +210,10 @@ def _binding(closing: Closing, binding: Binding | None) -> str:
         if term in binding.spent_s
     )
     verb = "take" if binding.place.startswith(PLURAL) else "takes"
+    elsewhere = closing.one_campus is not None and not closing.one_campus.already
+    pointer = "" if elsewhere else f"; {POINTER}"
     return (
         f"Binding: {binding.place} {verb} {format_time(binding.modelled_s)} of the "
-        f"{format_time(closing.modelled_s)} at {format_bytes(closing.size_bytes)}: {parts}."
+        f"{format_time(closing.modelled_s)} at {format_bytes(closing.size_bytes)}: "
+        f"{parts}{pointer}."
     )

@@ -12,7 +12,7 @@ from emul.runtime.planner import Planner, Timing
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import Request
 from emul.runtime.trunk_use import trunk_uses
-from emul.timing import UNLIMITED
+from emul.runtime.without_effects import without_effects
 from emul.topology import Topology
 
 __all__ = ["Alternative", "alternatives", "bound_remedies"]
@@ -41,6 +41,7 @@ LEFT_OUT = {
     "queue": "no packets of others in front",
     "load": "the whole rate, without the load of others",
     "outage": "no outage",
+    "host": "software and copies that take no time",
 }
 """An effect that is turned off, in words."""
 
@@ -122,9 +123,7 @@ def _changes(
         None,
     )
     for effect in EFFECTS:
-        changed = replace(topology.without([effect]), name=topology.name)
-        settings = _without_slots(timing) if effect == "window" else timing
-        yield LEFT_OUT[effect], changed, settings, effect
+        yield LEFT_OUT[effect], *without_effects(topology, timing, [effect]), effect
 
 
 def _that_bind(now: Prediction) -> list[list[Pair]]:
@@ -179,13 +178,3 @@ def _more_streams(link: Link) -> Link:
     if not (transport.window_bytes or transport.loss or transport.slow_start):
         return link
     return replace(link, transport=replace(transport, streams=TIMES * transport.streams))
-
-
-def _without_slots(timing: Timing) -> Timing:
-    """Return the settings with any number of slices in flight."""
-    stack, slicing = timing.stack, timing.slicing
-    if stack.slice_bytes:
-        stack = replace(stack, slots=UNLIMITED)
-    if slicing is not None:
-        slicing = replace(slicing, slots=UNLIMITED)
-    return replace(timing, stack=stack, slicing=slicing)

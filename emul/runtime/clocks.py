@@ -32,8 +32,8 @@ from emul.runtime.operation import Failed, Issuer, Operation, checked_clock
 from emul.runtime.operation_times import OperationTimes
 from emul.runtime.planner import Planner, Prepared
 from emul.runtime.program_path import ProgramPath
-from emul.runtime.program_walk import RecordedTimes, program_path
-from emul.runtime.record import Mark, Record
+from emul.runtime.program_walk import RecordedTimes, marks_between, program_path
+from emul.runtime.record import Mark, Record, RecordedProgram
 from emul.runtime.traced import trace_of_history
 from emul.timing import Moments
 from emul.timing.joint.alone import AloneTimes, has_memory, time_alone
@@ -330,6 +330,17 @@ class RankClocks:
         with self._lock:
             times = RecordedTimes(self._record, self._in_flight(), self._history.next_number)
             return program_path(self._record, times, since, until)
+
+    def recorded(self, since: Mark | str | None, until: Mark | str | None) -> RecordedProgram:
+        """Return the whole program, with the marks of a stretch as in ``critical_path``.
+
+        Raises ArgumentError where its first acts are not kept any more.
+        """
+        with self._lock:
+            begin, end = marks_between(self._record, since, until)
+            if self._record.first:
+                raise self._record.forgotten()
+            return RecordedProgram(tuple(self._record.acts), begin, end)
 
     def _in_flight(self) -> list[HistoryEntry]:
         return self._period.entries()

@@ -96,11 +96,13 @@ class Timing:
 class Prepared:
     """A request whose plan is proven: its ``program``, and its ``prediction``, made when asked for.
 
-    ``plan``, ``stack``: who sends what, and how. The prediction is of the collective alone, all of
-    whose ranks start at a moment; where links change, to be asked for it may raise OutageError.
+    ``plan``, ``stack``: who sends what, and how. ``request``, ``company``: what was asked for, so
+    that it can be asked of another planner; None for one that nobody can. The prediction is of the
+    collective alone, all of whose ranks start at a moment; where links change, to be asked for it
+    may raise OutageError.
     """
 
-    __slots__ = ("_predict", "_prediction", "plan", "program", "stack")
+    __slots__ = ("_predict", "_prediction", "company", "plan", "program", "request", "stack")
 
     def __init__(
         self,
@@ -111,6 +113,8 @@ class Prepared:
     ) -> None:
         """Take the program, and who predicts."""
         self.plan, self.program, self.stack = plan, program, stack
+        self.request: Request | None = None
+        self.company = 1
         self._predict = predict
         self._prediction: Prediction | None = None
 
@@ -149,10 +153,15 @@ class Prepared:
         return self
 
     def __getstate__(self) -> tuple[None, dict[str, object]]:
-        """Return the program and its prediction, without who made it."""
-        names = ("plan", "program", "stack")
+        """Return the program and its prediction, without who made it and who asked."""
+        names = ("plan", "program", "stack", "company")
         state = {name: getattr(self, name) for name in names}
-        return None, state | {"_prediction": self.prediction, "_predict": None}
+        return None, state | {"_prediction": self.prediction, "_predict": None, "request": None}
+
+    def asked(self, request: Request, company: int = 1) -> Prepared:
+        """Return this, having noted what was asked for."""
+        self.request, self.company = request, company
+        return self
 
 
 class Planner:
@@ -258,7 +267,8 @@ class Planner:
             passed_over=FixedMapping(in_words(passed_over)),
             company=company,
         )
-        return Prepared(best.plan, best.program, best.stack, lambda: found)
+        prepared = Prepared(best.plan, best.program, best.stack, lambda: found)
+        return prepared.asked(request, company)
 
     def _plan_anew(
         self,
@@ -301,6 +311,9 @@ class Planner:
 
     def _prepare_anew(self, request: Request, at_ps: int) -> Prepared:
         self.made += 1
+        return self._planned(request, at_ps).asked(request)
+
+    def _planned(self, request: Request, at_ps: int) -> Prepared:
         if self.timing.stack.tuner == NCCL and request.shape.counts is None:
             return self._as_nccl(request, at_ps)
         if request.algorithm == AUTO:

@@ -24,7 +24,7 @@ from emul.runtime.record import (
 )
 from emul.timing import Segment
 
-__all__ = ["RecordedTimes", "program_path"]
+__all__ = ["RecordedTimes", "marks_between", "program_path"]
 
 OUTAGE = "outage"
 """The term of an operation that failed."""
@@ -57,7 +57,7 @@ def program_path(
     until: Mark | str | None,
 ) -> ProgramPath:
     """Return the path between two marks, or their defaults (see World.critical_path)."""
-    begin, end = _marks(record, since, until)
+    begin, end = marks_between(record, since, until)
     now = record.first + len(record.acts)
     end_ps = record.clocks_at(now, times_of) if end is None else record.mark_clocks(end, times_of)
     ranks = np.arange(len(end_ps), dtype=np.int32) if end is None else end.ranks
@@ -73,10 +73,13 @@ def program_path(
     return ProgramPath(rows, from_ps, to_ps, str(begin or "the beginning"), str(end or "now"))
 
 
-def _marks(
+def marks_between(
     record: Record, since: Mark | str | None, until: Mark | str | None
 ) -> tuple[Mark | None, Mark | None]:
-    """Return the marks that a path is between; None for the birth of the World, and for now."""
+    """Return the marks that a path is between; None for the birth of the World, and for now.
+
+    By default as in World.critical_path. Raises ArgumentError.
+    """
     marks = list(record.marks)
     begin = None if since is None else record.mark_of(since, "since")
     end = None if until is None else record.mark_of(until, "until")

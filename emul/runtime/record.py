@@ -29,6 +29,7 @@ __all__ = [
     "Mark",
     "Record",
     "RecordedAct",
+    "RecordedProgram",
     "WaitAct",
 ]
 
@@ -130,6 +131,17 @@ class WaitAct(NamedTuple):
 RecordedAct = ComputeAct | ArriveAct | IssueAct | AttachAct | WaitAct | Mark
 
 TimesOf = Callable[[Operation], OperationTimes]
+
+
+class RecordedProgram(NamedTuple):
+    """All ``acts`` of a program, and the marks of a stretch of it.
+
+    ``begin``, ``end``: None for the birth of the World, and for now.
+    """
+
+    acts: tuple[RecordedAct, ...]
+    begin: Mark | None
+    end: Mark | None
 
 
 class Record:

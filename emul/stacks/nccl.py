@@ -28,7 +28,7 @@ from emul.stacks.nccl_tuner import (
     tree_us,
 )
 from emul.stacks.stack import Stack
-from emul.stacks.transport import UNLIMITED, p2p_channels_of
+from emul.stacks.transport import UNLIMITED, p2p_channels_of, without_host
 from emul.units import MOST_BYTES
 
 __all__ = ["Setting", "choose", "stack_for"]
@@ -190,7 +190,7 @@ def stack_for(base: Stack, setting: Setting, nodes: Nodes, nbytes: int = MOST_BY
         near_us /= max(1, rings - 1)
     if base.over_sockets:
         far_us += base.sockets.message_s * 1e6
-    return replace(
+    sent = replace(
         base,
         name=f"{base.name} {setting.protocol}",
         slice_bytes=_slice_bytes(base, setting, nodes, nbytes),
@@ -199,6 +199,7 @@ def stack_for(base: Stack, setting: Setting, nodes: Nodes, nbytes: int = MOST_BY
         hop_overhead_s={"node": near_us / 1e6, "site": far_us / 1e6, "trunk": far_us / 1e6},
         constants=replace(base.constants, call_s=base.constants.call_s + call_us / 1e6),
     )
+    return without_host(sent) if base.free_software else sent
 
 
 def _channels(base: Stack, setting: Setting, nodes: Nodes) -> int:

@@ -129,6 +129,8 @@ class Stack:
     a node, ``Socket`` or ``IB``, empty where it is yet to be found or the library has but one;
     ``net_assumed``: whether nothing told it. ``shares_ports``: whether messages that meet at a NIC
     share it, as those of several connections of TCP do; else one waits for the other.
+    ``free_software``: none of its software takes time, to see the cost of it (see
+    emul.stacks.transport.without_host).
     """
 
     name: str
@@ -152,6 +154,7 @@ class Stack:
     net: str = ""
     net_assumed: bool = False
     shares_ports: bool = False
+    free_software: bool = False
 
     __repr__ = brief
 

@@ -18,12 +18,12 @@ from emul.links import Link, Transport
 from emul.links.link import TCP
 from emul.links.transport import TCP_LEAST_TIMER_S
 from emul.stacks.nccl_levers import IB, NETS, SOCKET, Levers, levers_of
-from emul.stacks.stack import Sockets, Stack
+from emul.stacks.stack import IDEAL, NO_CONSTANTS, Sockets, Stack
 from emul.topology import Topology
 
 __all__ = [
     "CHANNELS_PER_NIC", "as_sent", "channels_of", "p2p_channels_of", "resolved", "with_options",
-    "without_windows",
+    "without_host", "without_windows",
 ]  # fmt: skip
 
 RDMA = ("gbn", "sr")
@@ -69,6 +69,24 @@ def without_windows(stack: Stack) -> Stack:
     most = UNLIMITED_BYTES
     sockets = replace(stack.sockets, window_bytes=most, restart_bytes=most)
     return replace(stack, slots=UNLIMITED, sockets=sockets)
+
+
+def without_host(stack: Stack) -> Stack:
+    """Return ``stack`` with software and copies that take no time.
+
+    A message costs its sender nothing where the library says so much in place of the overhead of
+    the link, which else stays.
+    """
+    if stack is IDEAL:
+        return stack
+    return replace(
+        stack,
+        hop_overhead_s=dict.fromkeys(stack.hop_overhead_s, 0.0),
+        constants=NO_CONSTANTS,
+        more_call_s={},
+        sockets=Sockets(stack.sockets.window_bytes, stack.sockets.restart_bytes),
+        free_software=True,
+    )
 
 
 def resolved(stack: Stack, topology: Topology) -> Stack:

@@ -452,8 +452,8 @@ class Topology:
     def without(self, effects: Collection[str]) -> Topology:
         """Return the same places without some effects of their links, named as in EFFECTS.
 
-        Without ``latency`` there is no distance: rates and overheads only. Raises ArgumentError
-        for an effect that does not exist.
+        Without ``latency`` there is no distance, and no passage of a site: rates and overheads
+        only. Raises ArgumentError for an effect that does not exist.
         """
         for effect in effects:
             if effect not in EFFECTS:
@@ -461,6 +461,7 @@ class Topology:
         off = frozenset(effects)
         if not off:
             return self
+        near = "latency" in off
         return replace(
             self.with_paths_kept,
             name=f"{self.name} without {', '.join(each for each in EFFECTS if each in off)}",
@@ -471,8 +472,13 @@ class Topology:
                     nodes=NodeRuns.of(site.nodes).changed(
                         lambda node: replace(node, link=node.link.without(off))
                     ),
+                    transit_s=0.0 if near else site.transit_s,
                 )
                 for site in self.sites
+            ),
+            waypoints=tuple(
+                replace(place, transit_s=0.0 if near else place.transit_s)
+                for place in self.waypoints
             ),
             trunks=tuple(
                 replace(trunk, link=trunk.link.without(off), changes=trunk.changes.without(off))

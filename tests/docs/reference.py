@@ -51,6 +51,10 @@ CLASSES = {
         "Why does a program take as long as it does?",
         ("ProgramPath", "PathRow", "PathPart", "Mark"),
     ),
+    "explanations": (
+        "Why is it slow?",
+        ("explain", "World.explain", "Explanation", "EffectShare"),
+    ),
     "topology": (
         "How is a topology made in Python?",
         ("Topology", "Site", "Node", "Trunk", "Link", "Slicing", "Stack"),
@@ -63,6 +67,9 @@ CLASSES = {
     "errors": ("Which errors does emul raise?", ()),
 }
 """The pages of Python: the question of each, and the names that it describes."""
+
+DESCRIBED = {name for _, names in CLASSES.values() for name in names}
+"""Also members of classes, which then stand on a page of their subject."""
 
 SHARED = {
     "World": (
@@ -82,7 +89,7 @@ OLD_NAMES = {"Passage", "__version__"}
 
 
 def named(name: str) -> Any:
-    """Return the public object ``name``, also of a room, as programs.Log."""
+    """Return the public object ``name``, also of a room or a class, as programs.Log."""
     room, _, own = name.rpartition(".")
     if room:
         return getattr(getattr(emul, room), own)
@@ -140,7 +147,8 @@ def _members(of: type, without: type | None) -> Iterator[str]:
         member = inspect.getattr_static(base, name)
         function = getattr(member, "__func__", member)
         text = inspect.getdoc(member)
-        if name.startswith("_") or not text or hasattr(tuple, name):
+        elsewhere = f"{of.__name__}.{name}" in DESCRIBED
+        if name.startswith("_") or not text or hasattr(tuple, name) or elsewhere:
             continue
         if isinstance(member, property):
             yield f"**`{name}`**: {_markdown(text)}"

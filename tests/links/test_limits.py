@@ -1,6 +1,7 @@
 """What a link, its window and its losses leave one connection; each figure worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -155,6 +156,9 @@ def test_effects_are_turned_off_whole_and_alone():
     assert link.without({"gap"}).transport.gap_s == link.without({"loss"}).transport.loss == 0
     assert link.without({"jitter"}).jitter == Jitter()
     assert link.without({"latency"}).latency_s == 0
+    copied = replace(link, host_bytes_per_s=1e9, completion_s=1e-6)
+    assert copied.without({"host"}) == link
+    assert copied.without({"latency"}).completion_s == 1e-6
     assert link.without(()) == link.without({"outage"}) == link
     bare = link.without({"window", "queue", "load", "gap", "loss", "jitter"})
     assert bare == Link(

@@ -21,6 +21,7 @@ ROOMS = (
     "stacks",
     "bench",
     "programs",
+    "insight",
     "world",
     "validation",
     "measured",

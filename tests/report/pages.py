@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+import emul
 from emul import Link, Node, Site, Topology, Trunk, World
 from emul.cli.sweep import Sweep
 from emul.measured import (
@@ -23,7 +24,15 @@ from emul.measured.measurement import Log
 from emul.report import modelled_row
 from emul.report.calibration_words import CalibrationResult
 from emul.report.closing import closing_of
-from emul.report.html import Origin, PerfFindings, calibration_page, perf_page, validation_page
+from emul.report.explanation import ExplainResult
+from emul.report.html import (
+    Origin,
+    PerfFindings,
+    calibration_page,
+    explain_page,
+    perf_page,
+    validation_page,
+)
 from emul.report.validation import ValidationResult
 from emul.topology import load_document
 from emul.validation import Predictor, read_links, read_measured
@@ -66,6 +75,16 @@ def campuses():
     )
     closing = closing_of(world, found.prediction, sweep.in_one_place(1 << 14))
     return perf_page(replace(found, closing=closing), MADE)
+
+
+@cache
+def explained():
+    """Return the page of emul explain, of two sizes on the preset as a library sends them."""
+    world = World(World("three-campus").topology.without(["gap", "loss"]), stack="gloo")
+    found = [emul.explain(world, "all_reduce", count, dtype="float32") for count in (16, 4096)]
+    document = load_document("three-campus")
+    result = ExplainResult(world, "all_reduce", "float32", -1, found, (), document)
+    return explain_page(result, MADE)
 
 
 PREDICTOR = Predictor(read_links(FIDELITY / "links.csv"))

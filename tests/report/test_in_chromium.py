@@ -15,7 +15,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 WIDTHS = (400, 800, 1400)
-KINDS = {"perf": pages.campuses, "validate": pages.validated, "calibrate": pages.calibrated}
+KINDS = {
+    "perf": pages.campuses,
+    "explain": pages.explained,
+    "validate": pages.validated,
+    "calibrate": pages.calibrated,
+}
 
 OUTSIDE = """
 [...document.querySelectorAll("svg")].flatMap((svg) => {

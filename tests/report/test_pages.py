@@ -34,7 +34,12 @@ from emul.topology import load_document
 from emul.units import format_time
 
 MOST_BYTES = 5_000_000
-KINDS = {"perf": pages.campuses, "validate": pages.validated, "calibrate": pages.calibrated}
+KINDS = {
+    "perf": pages.campuses,
+    "explain": pages.explained,
+    "validate": pages.validated,
+    "calibrate": pages.calibrated,
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -194,6 +199,24 @@ def test_parts_of_the_time_add_up_to_the_whole():
     shares = [part["share"] for part in parts]
     printed = [float(share.strip("%")) for share in shares if "<" not in share]
     assert sum(printed) == pytest.approx(100)
+
+
+def test_shares_of_an_explanation_add_up_to_the_time():
+    page = pages.explained()
+    *parts, whole = table_of(page, "Shares at 16 KiB")
+    assert whole["effect"] == "sum"
+    for column in ("share (us)", "share (%)"):
+        printed = [round(100 * float(part[column])) for part in parts]
+        assert sum(printed) == round(100 * float(whole[column]))
+    assert {"host", "schedule", "sending"} <= {part["effect"] for part in parts}
+    chain = table_of(page, "The binding chain at 16 KiB")
+    spent = sum(round(1e6 * float(part["time (us)"].replace(",", ""))) for part in chain)
+    assert spent / 1e6 == pytest.approx(float(whole["share (us)"]), abs=0.01)
+    assert page.answer.startswith("all_reduce of 16 KiB takes ")
+    assert "Was it the distance?" in page.answer
+    colors = re.findall(r'class="f(\d+) part"', render(page))
+    at_16_kib = colors[: len([part for part in parts if float(part["share (us)"]) > 0])]
+    assert len(set(at_16_kib)) == len(at_16_kib)
 
 
 def test_changes_stand_in_the_order_of_their_gain():

@@ -285,6 +285,7 @@ def test_every_effect_can_be_turned_off():
         transport=Transport(window_bytes=MB, gap_s=1e-3, loss=1e-3, recovery="sr", rto_s=1.0),
         jitter=Jitter(1e-3, 9.0),
         others=OtherTraffic(load=0.5, queue_bytes=MB),
+        completion_s=1e-5,
     )
     changes = Changes(outages=Outages(schedule=((0.0, 0.01),)))
     world = between(link, changes)

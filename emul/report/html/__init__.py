@@ -1,6 +1,7 @@
 """Pages to hand on: one file of HTML each, with pictures of its own and no network."""
 
 from emul.report.html.calibration_page import calibration_page
+from emul.report.html.explain_page import explain_page
 from emul.report.html.page import Origin, Page
 from emul.report.html.perf_page import PerfFindings, perf_page
 from emul.report.html.renderer import render, write_report
@@ -11,6 +12,7 @@ __all__ = [
     "Page",
     "PerfFindings",
     "calibration_page",
+    "explain_page",
     "perf_page",
     "render",
     "validation_page",
