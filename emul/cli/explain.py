@@ -105,7 +105,7 @@ def explain(**given: Any) -> None:
     plan = one_of(given["plan"], "--plan", PLANS.known())
     files = [given["topology"] or "", file_read(given["algorithm"]), given["stack"]]
     FILES.check(given, files)
-    document = document_asked(given, given["algorithm"])
+    document = document_asked(given)
     world, requests, dtype = _asked(given, document.topology)
     done: list[Explanation] = []
     for found in _explained(world, requests, plan):
