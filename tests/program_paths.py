@@ -134,9 +134,22 @@ class MarkedProgram:
                 for hop, ranks in ((0, crossings.src), (2, crossings.dst)):
                     ends = crossings.until_ps[:, hop].tolist()
                     held |= set(zip(ranks.tolist(), ends, strict=True))
-                if crossings.network.shares_ports:  # the work of a host before bytes leave
-                    heads = crossings.from_ps[:, 1].tolist()
-                    held |= set(zip(crossings.src.tolist(), heads, strict=True))
+                if crossings.network.shares_ports:
+                    held |= self.hosts_held_until(crossings)
+        return held
+
+    def hosts_held_until(self, crossings):
+        """The same of the work of a host for a message before its NIC, of each kind of message."""
+        network, src, dst = crossings.network, crossings.src, crossings.dst
+        beyond = network.node_of[src] != network.node_of[dst]
+        rate = network.queue_rate[network.ports_out(src, dst)]
+        copied = np.floor(crossings.nbytes * 1e12 / rate + 0.5).astype(np.int64)
+        path_ps = np.append(network.path_overhead_ps, 0)[network.paths(src, dst)]
+        constants = self.world.stack.host_constants
+        held = set()
+        for seconds in (0.0, constants.message_s, constants.control_s):
+            ends = crossings.from_ps[:, 0] + copied + path_ps + round(seconds * 1e12)
+            held |= set(zip(src[beyond].tolist(), ends[beyond].tolist(), strict=True))
         return held
 
     def check_waits_for_others(self, row):

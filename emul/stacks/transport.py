@@ -170,7 +170,11 @@ def _copied(topology: Topology, sockets: Sockets) -> Topology:
     most = _copied_bytes_per_s(sockets, NO_LEVERS, 1)
     if most == inf:
         return topology
-    return _changed(topology, lambda link: replace(link, host_bytes_per_s=most), lambda link: link)
+
+    def in_site(link: Link) -> Link:
+        return replace(link, host_bytes_per_s=min(link.host_bytes_per_s, most))
+
+    return _changed(topology, in_site, lambda link: link)
 
 
 def _changed(

@@ -266,6 +266,9 @@ class Walk:
             return (yield from self._run(transfer, GONE))
         spent = self._freed_ps(transfer, hop) - self._bytes_from_ps(transfer, hop)
         term, cwnd_held = "share", 0
+        if hop == PORT and self._is_shared(self._port(transfer, hop)):
+            yield self._part(transfer, self._place(transfer, hop), "host", spent)
+            return transfer
         if hop == CONNECTION:
             term = TERMS[int(self.table.term[self.table.connection[transfer]])]
             cwnd_held = int(self.timeline.cwnd_ps[transfer])
@@ -316,6 +319,10 @@ class Walk:
         connection = int(self.table.connection[transfer])
         return bool(self.table.first_stream[connection + 1] > self.table.first_stream[connection])
 
+    def _is_shared(self, port: int) -> bool:
+        """Say whether messages share ``port``, so that its host alone keeps them from it."""
+        return self.network.shares_ports and port % PORTS_PER_RANK >= NIC
+
     def _copied_ps(self, transfer: int, hop: int, spent: int) -> int:
         """Return for how much of a stay at a port its host copies longer than its wire sends."""
         if hop == CONNECTION or not self.network.wire_rate.size:
@@ -365,10 +372,7 @@ class Walk:
     def _freed_ps(self, transfer: int, hop: int) -> int:
         if hop == CONNECTION:
             return int(self.timeline.left_ps[transfer])
-        port = self._port(transfer, hop)
-        if self.network.shares_ports and port % PORTS_PER_RANK >= NIC:
-            return self._bytes_from_ps(transfer, hop)
-        rate = float(self.network.link_rate[port])
+        rate = float(self.network.queue_rate[self._port(transfer, hop)])
         occupancy = int(int(self.timeline.nbytes[transfer]) * 1e12 / rate + 0.5)
         return self._bytes_from_ps(transfer, hop) + occupancy
 

@@ -169,6 +169,19 @@ class Network:
         """Number of the first link behind the ports of all ranks."""
         return PORTS_PER_RANK * self.world_size
 
+    @cached_property
+    def queue_rate(self) -> Float64Array:
+        """The rate at which bytes keep each port from others, (ports,) bytes per second.
+
+        That is the port's own. A NIC that messages share keeps nobody back, but one thread of the
+        sender hands them over to it, one after the other.
+        """
+        rates = self.link_rate[: self.first_trunk_link].reshape(-1, PORTS_PER_RANK).copy()
+        if self.shares_ports:
+            hosts = [site.link.host_bytes_per_s for site in self.topology.sites]
+            rates[:, NIC], rates[:, NIC + 1] = np.array(hosts)[self.site_of], np.inf
+        return rates.ravel()
+
     @property
     def shares_nics(self) -> bool:
         """Whether any ranks share a NIC."""

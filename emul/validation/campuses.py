@@ -157,11 +157,14 @@ def _window_bytes(row: MeasuredRow, known: LinkMeasurements | None) -> float:
 
 
 def _lan(row: MeasuredRow, table: MeasuredLinks) -> Link:
-    """Return the link inside a campus, and of each rank to the trunks."""
+    """Return the link inside a campus, and of each rank to the trunks.
+
+    Between network namespaces no wire is in the way, so its rate is that of the hosts.
+    """
     known = table.links.get(row.link)
     inside = known.inside_goodput if known else None
     rate = inside or max(table.fastest, LAN_BYTES_PER_S / 3, 2 * row.rate_bytes_per_s)
-    return Link(rate, table.inside_rtt_s(row.link) / 2)
+    return Link(rate, table.inside_rtt_s(row.link) / 2, host_bytes_per_s=rate)
 
 
 def _burst_bytes(row: MeasuredRow) -> float:

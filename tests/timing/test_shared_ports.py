@@ -70,6 +70,21 @@ def test_a_receiver_shares_its_nic_among_its_senders():
     assert times == pytest.approx([quick, quick, last], rel=1e-6)
 
 
+def test_one_thread_hands_messages_over_one_after_the_other():
+    # It copies at 2 R, so the second message begins when half of the first has left; then they
+    # share. The first has half of its bytes to go at R / 2, the second ends when the NIC has.
+    nic = Link(RATE, 0.0, host_bytes_per_s=2 * RATE)
+    found = predicted(one_site(3, nic), "broadcast", "direct")
+    times = found.timeline.done_ps / 1e12 / (BYTES / RATE)
+    assert times.tolist() == pytest.approx([1.5, 2.0], rel=1e-6)
+    path = found.critical_path
+    assert path.total_ps == found.total_ps
+    assert path.by_place_s() == {
+        "NICs of a": {"share": pytest.approx(1.5 * BYTES / RATE, rel=1e-6)},
+        "the hosts": {"host": pytest.approx(0.5 * BYTES / RATE, rel=1e-6)},
+    }
+
+
 def test_the_rate_that_a_nic_leaves_goes_to_others_on_the_trunk():
     # Over a trunk of 1.5 R one sender has 0.5 R at its NIC, so the other gets all of R.
     slow, quick = (Site(name, (Node(1, NVLINK),), Link(rate, 0.0)) for name, rate in

@@ -16,20 +16,11 @@ cdef class Paths:
     cdef int32_t[::1] site_of     # of each rank
     cdef int32_t[::1] node_of
     cdef int32_t[::1] nic_of      # the first rank with the same NIC
-    cdef double[::1] rate         # of each port
+    cdef double[::1] rate         # at which bytes keep each port from others
     cdef int64_t[::1] latency     # of each way
     cdef int64_t[::1] overhead
     cdef int64_t sites
     cdef int64_t first_trunk
-    cdef bint shares_nics         # whether messages share a NIC, so that none occupies it
-
-    cdef inline int64_t occupied_ps(self, int64_t port, int64_t nbytes,
-                                    int64_t most) noexcept nogil:
-        """Return the picoseconds for which bytes keep a port from others; ``most`` if it is more.
-        """
-        if self.shares_nics and port & 2:
-            return 0
-        return occupancy(nbytes, self.rate[port], most)
 
     cdef inline bint near(self, int64_t src, int64_t dst) noexcept nogil:
         return self.node_of[src] == self.node_of[dst]

@@ -13,7 +13,6 @@ cdef class Paths:
     def __init__(self, network):
         self.site_of, self.node_of = network.site_of, network.node_of
         self.nic_of = network.nic_of
-        self.rate = network.link_rate[:4 * network.world_size]
+        self.rate = network.queue_rate
         self.latency, self.overhead = network.path_latency_ps, network.path_overhead_ps
         self.sites, self.first_trunk = network.n_sites, network.first_trunk_path
-        self.shares_nics = network.shares_ports

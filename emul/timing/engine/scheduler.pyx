@@ -31,7 +31,7 @@ from emul.timing.engine.connections cimport (
     STREAMS_FROM, Connections,
 )
 from emul.timing.engine.operations cimport Operations
-from emul.timing.engine.paths cimport Paths
+from emul.timing.engine.paths cimport Paths, occupancy
 
 import numpy as np
 
@@ -404,7 +404,7 @@ cdef class Simulation:
             head += self.paths.overhead[self.paths.path(src, dst)]
         if hop == PORT and self.host.shape[0]:
             head += self.host[t]
-        taken = self.paths.occupied_ps(link, self.nbytes[t], <int64_t>TIME_LIMIT_PS)
+        taken = occupancy(self.nbytes[t], self.paths.rate[link], <int64_t>TIME_LIMIT_PS)
         if head + <double>taken >= TIME_LIMIT_PS:
             self.too_late = True
             return

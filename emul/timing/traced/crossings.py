@@ -19,7 +19,6 @@ from emul.reading.brief import brief
 from emul.timing.traffic import NOBODY, Origin
 from emul.timing.transfer_times import TransferTimes
 from emul.topology import Network
-from emul.topology.network import NIC, PORTS_PER_RANK
 
 __all__ = ["ELSEWHERE", "HOPS", "Crossings", "Lines", "held_until_ps"]
 
@@ -183,11 +182,9 @@ def held_until_ps(lines: Lines) -> Int64Array:
         (PORT, network.ports_out(src, dst), before),
         (RECEIVER, network.ports_in(src, dst), 0),
     ):
-        rate = network.link_rate[ports]
+        rate = network.queue_rate[ports]
         occupied = np.floor(lines.nbytes * 1e12 / rate + 0.5).astype(np.int64)  # as the scheduler
         there = taken[:, hop] >= 0
-        if network.shares_ports:
-            occupied[ports % PORTS_PER_RANK >= NIC] = 0
         until[there, hop] = (taken[:, hop] + more + occupied)[there]
     if lines.left_ps.size:
         there = taken[:, CONNECTION] >= 0
