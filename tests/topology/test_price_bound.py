@@ -135,7 +135,7 @@ def test_few_sites_and_very_many_have_other_bounds(monkeypatch):
     assert priced(three, "all_reduce", 0, costs_of(three)) is None
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_no_run_is_below_a_bound_by_prices(seed):
     topology = random_sites(seed, 3 + seed, 0.5, most_ranks=2)
     planner = Planner(topology)
