@@ -27,7 +27,15 @@ from emul.plans.algorithms.packed import (
     asked_pipeline,
 )
 from emul.plans.algorithms.routed import RoutedSpec, SiteRoute
-from emul.synthesis import Packing, in_units, packed_in_time, pool_of, route
+from emul.synthesis import (
+    Packing,
+    Routing,
+    in_units,
+    packed_in_time,
+    pool_of,
+    route,
+    without_slow_arcs,
+)
 from emul.synthesis.graph import SiteGraph
 from emul.synthesis.packing import Tree
 from emul.topology import Topology
@@ -85,7 +93,7 @@ def packed_plan_for(
     found, nbytes = _synthesis_of(topology), max(1, shape.width * itemsize)
     if collective in TREE_COLLECTIVES:
         return found.over_trees(shape, nbytes, root, name)
-    return found.over_routes(shape, root, name)
+    return found.over_routes(shape, nbytes, root, name)
 
 
 @lru_cache(maxsize=16)
@@ -113,8 +121,8 @@ class _Synthesis:
         return {}
 
     @cached_property
-    def routes(self) -> dict[tuple[str, int], tuple[SiteRoute, ...]]:
-        """The routes so far, by collective and site of the root."""
+    def routings(self) -> dict[tuple[str, int], tuple[Routing, ...]]:
+        """The routings so far, by collective and site of the root."""
         return {}
 
     def _graph(self, collective: str) -> SiteGraph:
@@ -206,17 +214,21 @@ class _Synthesis:
         pieces = 2 ** round(log2(max(1.0, best)))
         return Pipeline(min(pieces, most), load.leaders, load.channels)
 
-    def over_routes(self, shape: Shape, root: int, name: str) -> Plan:
-        """Return the plan of routes."""
+    def over_routes(self, shape: Shape, nbytes: int, root: int, name: str) -> Plan:
+        """Return the plan of the routes that end soonest, slow arcs left out where that pays."""
         collective = shape.collective.name
         asked_pipeline(name)
         site = self.places.site_of(root) if collective != ALL_TO_ALL else 0
-        if (collective, site) not in self.routes:
-            self.routes[collective, site] = self._routes(collective, site)
-        routes = self.routes[collective, site]
+        if (collective, site) not in self.routings:
+            self.routings[collective, site] = self._routings(collective, site)
+        routings, block_bytes = self.routings[collective, site], nbytes / self.places.world_size
+        done_s = [each.done_s(block_bytes) for each in routings]
+        best = done_s.index(min(done_s))
+        routes = self._in_whole_routes(routings[best], done_s[best])
         return RoutedSpec(collective, name, self.places, root, routes, self.named.sites).build()
 
-    def _routes(self, collective: str, root_site: int) -> tuple[SiteRoute, ...]:
+    def _routings(self, collective: str, root_site: int) -> tuple[Routing, ...]:
+        """Return the routings of a block for each two ranks: with all arcs, without slow ones."""
         graph, sites = self.named.graph, self.named.sites
         ranks = [float(self.places.sites[site]) for site in sites]
         at = sites.index(root_site)
@@ -226,11 +238,14 @@ class _Synthesis:
             "gather": {(a, b): ranks[a] for a, b in pairs if b == at},
             "scatter": {(a, b): ranks[b] for a, b in pairs if a == at},
         }[collective]
-        if not demands:
-            return ()
-        found = []
-        for each in route(graph, demands).routes.values():
-            shares = in_units([way.amount for way in each], UNITS)
+        return tuple(route(each, demands) for each in without_slow_arcs(graph))
+
+    def _in_whole_routes(self, routing: Routing, done_s: float) -> tuple[SiteRoute, ...]:
+        """Return the routes, by the numbers of the topology, with whole shares."""
+        sites, found = self.named.sites, []
+        for each in routing.routes.values():
+            sent = [way.amount * max(done_s - way.delay_s, 0.0) for way in each]
+            shares = in_units(sent if sum(sent) else [way.amount for way in each], UNITS)
             for way, units in zip(each, shares, strict=True):
                 if units:
                     found.append(SiteRoute(units, tuple(sites[site] for site in way.path)))

@@ -2,7 +2,7 @@
 
 from emul.synthesis.flows import Route, Routing, route
 from emul.synthesis.graph import Limit, SiteGraph
-from emul.synthesis.in_time import packed_in_time, pool_of
+from emul.synthesis.in_time import packed_in_time, pool_of, without_slow_arcs
 from emul.synthesis.packing import Packing, pack_spanning_trees, pack_trees_from
 from emul.synthesis.prices import least_length, least_tree, least_tree_from
 from emul.synthesis.trees import Parents
@@ -24,4 +24,5 @@ __all__ = [
     "packed_in_time",
     "pool_of",
     "route",
+    "without_slow_arcs",
 ]

@@ -26,9 +26,10 @@ THETA = "theta"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The sites on a path, both ends included, and the bytes that take it."""
+    """The sites on a path, both ends included, the seconds over it, and bytes per second."""
 
     path: tuple[int, ...]
+    delay_s: float
     amount: float
 
 
@@ -39,6 +40,18 @@ class Routing:
     routes: Mapping[Arc, tuple[Route, ...]]
     parts_per_s: float
     prices: tuple[float, ...]
+
+    def done_s(self, part: float) -> float:
+        """Return when so many times the demands have arrived.
+
+        A route of delay d at a rate x delivers x (T - d) bytes by T; the last pair counts.
+        """
+        late = (
+            sum(each.amount * each.delay_s for each in several)
+            / sum(each.amount for each in several)
+            for several in self.routes.values()
+        )
+        return part / self.parts_per_s + max(late)
 
 
 def route(graph: SiteGraph, demands: Mapping[Arc, float]) -> Routing:
@@ -78,7 +91,7 @@ def _routed(graph: SiteGraph, given: tuple[tuple[Arc, float], ...]) -> Routing:
     for key, amount in answer.amounts.items():
         if key != THETA:
             number, path = cast(Any, key)
-            found[pairs[number]].append(Route(path, amount))
+            found[pairs[number]].append(_route(graph, path, amount))
     routes = {pair: _in_order(graph, pair, each) for pair, each in found.items()}
     parts = answer.gain / sum(demands[pair] for pair in pairs)
     return Routing(routes, parts, tuple(answer.prices[:limits].tolist()))
@@ -88,8 +101,12 @@ def _in_order(graph: SiteGraph, pair: Arc, found: Sequence[Route]) -> tuple[Rout
     """Return the routes of a pair, the shortest first; the quickest one where there is none."""
     if not found:
         _, after = shortest(graph, np.array(graph.delay_s))
-        return (Route(_path(after, pair), 1.0),)
+        return (_route(graph, _path(after, pair), 1.0),)
     return tuple(sorted(found, key=lambda each: (len(each.path), -each.amount, each.path)))
+
+
+def _route(graph: SiteGraph, path: tuple[int, ...], amount: float) -> Route:
+    return Route(path, sum(graph.delay_s[arc] for arc in _arcs(graph, path)), amount)
 
 
 def _path(after: Int64Array, pair: Arc) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from emul.synthesis.packing import (
 )
 from emul.synthesis.trees import delay_from_root_s, meeting, quickest_from
 
-__all__ = ["packed_in_time", "pool_of"]
+__all__ = ["packed_in_time", "pool_of", "without_slow_arcs"]
 
 MOST_THRESHOLDS = 4
 """Delays that arcs of the pool's packings may have at most."""
@@ -38,7 +38,7 @@ CLOSE = 1e-4
 def pool_of(graph: SiteGraph, shares: Sequence[float] | None) -> tuple[Tree, ...]:
     """Return trees to choose from; ``shares`` of the sites, or None for trees up and down."""
     found: dict[tuple[object, ...], Tree] = {}
-    packings = [_packed(each, shares) for each in _thresholds(graph)]
+    packings = [_packed(each, shares) for each in without_slow_arcs(graph)]
     for tree in [*(tree for each in packings for tree in each.trees), *_quickest(graph, shares)]:
         found.setdefault((tree.group, tree.parents), replace(tree, amount=0.0))
     return tuple(found.values())
@@ -48,8 +48,8 @@ def _packed(graph: SiteGraph, shares: Sequence[float] | None) -> Packing:
     return pack_spanning_trees(graph) if shares is None else pack_trees_from(graph, shares)
 
 
-def _thresholds(graph: SiteGraph) -> Iterator[SiteGraph]:
-    """Yield the graph, and then the same without its slowest arcs while it hangs together."""
+def without_slow_arcs(graph: SiteGraph) -> Iterator[SiteGraph]:
+    """Yield the graph, and of few sites the same without its slowest arcs, while it is joined."""
     yield graph
     delays = sorted(set(graph.delay_s))
     fits = [each for each in delays[:-1] if graph.slower_left_out(each).joins_all]

@@ -197,6 +197,22 @@ def test_paths_that_are_asked_for_over_sites_may_be_all_there_are():
     assert site_graph(Topology("line", sites, line)).graph.arcs == ((0, 1), (1, 0), (1, 2), (2, 1))
 
 
+def test_few_bytes_go_around_a_slow_trunk_and_many_over_it_too():
+    near, far = Link(1e9, 1e-4), Link(1e9, 2e-2)
+    sites = tuple(Site(name, (Node(1, Link(1e12, 0.0)),), Link(1e12, 0.0)) for name in "abc")
+    trunks = (Trunk(("a", "b"), near), Trunk(("b", "c"), near), Trunk(("a", "c"), far))
+    topology = Topology("bent", sites, trunks)
+
+    def routes(nbytes):
+        shape = shape_of(topology, "gather", nbytes)
+        return {each.path: each.units for each in
+                packed_plan_for(topology, shape, 1, 0).spec.routes}  # fmt: skip
+
+    assert routes(MIB) == {(1, 0): 1, (2, 1, 0): 1}
+    # Both trunks into a are full: 100 MB of b and 100 of c over two, of which one is 20 ms late.
+    assert routes(300 * 10**6).keys() >= {(1, 0), (2, 0)}
+
+
 def test_more_channels_where_windows_hold_a_connection():
     def pipeline(latency_s):
         fast = Link(1e12, 0.0)

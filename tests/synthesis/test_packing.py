@@ -20,6 +20,7 @@ from emul.synthesis import (
     packed_in_time,
     pool_of,
     route,
+    without_slow_arcs,
 )
 from emul.synthesis.trees import cheapest_from, cheapest_spanning, meeting, quickest_from
 
@@ -153,6 +154,22 @@ def test_routes_carry_their_demands_within_every_limit(seed):
     whole = {pair: Fraction(nbytes) for pair, nbytes in demands.items()}
     least_s = float(least_length(n, length, whole) / paid)
     assert least_s == pytest.approx(1 / found.parts_per_s, rel=1e-6)
+
+
+def test_a_routing_is_done_when_its_last_pair_is():
+    delays = {(0, 1): 1e-3, (1, 2): 2e-3, (0, 2): 7e-3}
+    found = route(site_graph(3, mesh(3), delays), {(0, 2): 1e6, (1, 2): 1e6})
+    # Both trunks into site 2 are full, each with its own bytes: 1 MB take 1 ms, and 7 ms the far.
+    assert found.done_s(1.0) == pytest.approx(8e-3, rel=1e-4)
+    assert {each.delay_s for each in found.routes[0, 2]} == {7e-3}
+
+
+def test_slow_arcs_are_left_out_while_all_sites_are_joined():
+    delays = {(0, 1): 1e-3, (1, 2): 2e-3, (0, 2): 7e-3}
+    graphs = list(without_slow_arcs(site_graph(3, mesh(3), delays)))
+    assert [len(each.arcs) for each in graphs] == [6, 4]
+    assert graphs[1].arcs == ((0, 1), (1, 0), (1, 2), (2, 1))
+    assert [limit.arcs for limit in graphs[1].limits] == [(0,), (1,), (2,), (3,)]
 
 
 @pytest.mark.parametrize("seed", range(5))
