@@ -45,7 +45,7 @@ from emul.units import PS_PER_S
 
 __all__ = ["MOST_SITES", "packed_plan_for"]
 
-MOST_SITES = 32
+MOST_SITES = 24
 """Of a graph whose trees are packed: some seconds where every two of them have a trunk."""
 
 MOST_TREES = 8
@@ -289,7 +289,8 @@ class _Load:
                     overhead[end] += overhead_ps / PS_PER_S
                     egress[end] += tree.amount
                 by_slots = tree.amount / _by_slots(latency_ps / PS_PER_S)
-                by_slots = min(by_slots, tree.amount * sending_s / SLOTS_BYTES)
+                in_flight = tree.amount * sending_s / SLOTS_BYTES  # of all bytes at once
+                by_slots = min(by_slots, 2 * in_flight)  # more would be half empty
                 channels = max(channels, tree.amount / usual_limit(link).bytes_per_s, by_slots)
         nics = np.array([topology.sites[site].link.available_bytes_per_s for site in sites])
         most_ranks = np.array([topology.sites[site].ranks for site in sites])

@@ -25,7 +25,10 @@ TOLERANCE = 1e-9
 APART = 1e-8
 """By up to this part of the largest one limits are moved apart."""
 
-MOST_PIVOTS = 10_000
+MOST_PIVOTS = 50_000
+
+MOST_WORK = 1 << 31
+"""Numbers of the inverse that are changed by all pivots: some seconds."""
 
 GOLDEN = 0.6180339887498949
 """Its multiples are spread most evenly over [0, 1)."""
@@ -58,8 +61,8 @@ def maximise(limits: Float64Array, price: Price) -> Answer:
 
     Raises CapacityError where that takes too many pivots.
     """
-    tableau = _Tableau(limits)
-    for _ in range(MOST_PIVOTS):
+    tableau, most = _Tableau(limits), min(MOST_PIVOTS, MOST_WORK // len(limits) ** 2)
+    for _ in range(most):
         slack = int(np.argmin(tableau.prices))
         if tableau.prices[slack] < -TOLERANCE:
             direction = tableau.inverse[:, slack].copy()
@@ -72,7 +75,7 @@ def maximise(limits: Float64Array, price: Price) -> Answer:
         direction = (tableau.inverse[:, used] * column.takes[used]).sum(axis=1)
         cost = float((tableau.prices[used] * column.takes[used]).sum())
         tableau.enter(column, direction, column.gain, column.gain - cost)
-    raise CapacityError(f"trees for {len(limits)} limits: needed {MOST_PIVOTS} pivots at most")
+    raise CapacityError(f"trees for {len(limits)} limits: needed {most} pivots at most")
 
 
 class _Tableau:
