@@ -186,8 +186,7 @@ class _Ships:
 
 
 SPREAD = (7, 3)
-"""Multiples of sender and receiver by which relays take turns: no two ranks of a site of up to 20
-meet at one relay with all their receivers."""
+"""Multiples of sender and receiver by which the relays of a site take turns."""
 
 
 def _blocks(collective: str, n: int, root: int) -> Iterator[tuple[int, int, int]]:
