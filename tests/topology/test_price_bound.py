@@ -58,6 +58,14 @@ def test_an_all_to_all_over_a_ring_pays_every_hop():
     assert bound_ms(ring([1e9] * 6), "all_to_all", 18 * MB) == pytest.approx(13.5 + 1, rel=1e-6)
 
 
+def test_an_all_to_all_pays_paths_where_every_cut_is_wide():
+    # Two hubs and three leaves, hubs joined to leaves alone: 28 hops of blocks of 3 MB over twelve
+    # directions of trunks. The worst cuts, of a leaf with or without a hub, let 4 blocks out of 2,
+    # or 6 out of 3.
+    hubs = graph("abxyz", {hub + leaf: Link(1e9, MS) for hub in "ab" for leaf in "xyz"})
+    assert bound_ms(hubs, "all_to_all", 15 * MB) == pytest.approx(28 / 12 * 3 + 1, rel=1e-6)
+
+
 def test_trees_one_way_count_beyond_ten_sites():
     rates = [1e9] * 12
     rates[3] = rates[9] = 0.1e9  # the thin waist: 0.2 GB/s into each half, of 24 MB
