@@ -86,6 +86,7 @@ ALGORITHMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "bruck": (*REDUCING, "all_to_all"),
         "pairwise": (*REDUCING, "all_to_all"),
         "pat": REDUCING,
+        "packed": (*ROOTED, "all_to_all", "gather", "scatter"),
     }
 )  # fmt: skip
 """The collectives that each algorithm does."""

@@ -53,6 +53,7 @@ CONTENTS = {
             for name in ("outages", "sweeps", "meshes", "pictures", "traces", "calibration")
         ),
         "howto/stacks",
+        "howto/packed",
     ],
     "Reference": [
         *(f"reference/{name}" for name in ("topology", "links", "stacks", "python", "cli")),

@@ -63,21 +63,24 @@ def in_file(algorithm: str) -> Plan | CustomAlgorithm | None:
     return load_algorithm(algorithm) if is_user_code(algorithm) else None
 
 
-def plan_asked(collective: str | None, algorithm: str, root: int | None, where: Topology) -> Plan:
+def plan_asked(
+    collective: str | None, algorithm: str, root: int | None, where: Topology, nbytes: int
+) -> Plan:
     """Return the proven plan of ``algorithm`` over the ranks of a topology.
 
-    ``collective`` and ``root`` are None where none was asked for. Raises PlanError for a plan of
-    another collective, another root, or another number of ranks.
+    ``collective`` and ``root`` are None where none was asked for. ``nbytes``: of the whole vector,
+    where the plan depends on it. Raises PlanError for a plan of another collective, another root,
+    or another number of ranks.
     """
     from emul.errors import PlanError
-    from emul.plans import Plan, build_plan, plan_from, verify
+    from emul.plans import Plan, plan_from, verify
     from emul.topology import world_of
 
     found = in_file(algorithm)
     wanted, start = collective_and_root(collective, algorithm, root)
     sites, n = where.ranks_by_node, where.world_size
     if found is None:
-        return build_plan(wanted, algorithm, sites, root=start)
+        return _plan_named(wanted, algorithm, start, where, nbytes)
     plan = found
     if not isinstance(plan, Plan):
         said = plan.collective if collective is None else collective
@@ -93,4 +96,18 @@ def plan_asked(collective: str | None, algorithm: str, root: int | None, where: 
         raise PlanError(f"{algorithm} has root {plan.root}: needed {root}")
     if isinstance(found, Plan):
         verify(plan)
+    return plan
+
+
+def _plan_named(collective: str, algorithm: str, root: int, where: Topology, nbytes: int) -> Plan:
+    """Return the proven plan by its name; that of ``packed`` suits the rates and the size."""
+    from emul.plans import ALGORITHMS, Shape, build_plan, collective_named, verify
+    from emul.plans.algorithms.packed import NAME, is_packed
+    from emul.runtime.packed import packed_plan_for
+
+    if not is_packed(algorithm) or collective not in ALGORITHMS[NAME].collectives:
+        return build_plan(collective, algorithm, where.ranks_by_node, root=root)
+    shape = Shape(collective_named(collective), where.world_size, nbytes)
+    plan = packed_plan_for(where, shape, 1, root, algorithm)
+    verify(plan)
     return plan

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 ALL = "all"
-PART_OF_NAME = re.compile(r"(node|site|trunk|pieces)=")
-"""With which a part of the name of a hierarchy begins, behind a comma of its own."""
+PART_OF_NAME = re.compile(r"(node|site|trunk|pieces|leaders|channels)=")
+"""With which a part of the name of a hierarchy, or of packed, begins behind a comma of its own."""
 
 
 def _write_json(path: Path, result: ComparisonResult) -> None:

@@ -11,7 +11,7 @@ import click
 from emul.cli.calls import ROOT
 from emul.cli.help import Command, Group, option, options
 from emul.cli.names import PLAN
-from emul.cli.params import Whole
+from emul.cli.params import Size, Whole
 from emul.cli.places import PLACES, ranks_asked
 from emul.cli.terminal import print_table, say, say_fitted, terminal_width
 
@@ -53,7 +53,18 @@ def list_() -> None:
     print_table(plan_list())
 
 
-RANKS = options("Ranks", *PLACES, ROOT)
+RANKS = options(
+    "Ranks",
+    *PLACES,
+    ROOT,
+    option(
+        "--size",
+        type=Size(),
+        default="32M",
+        show_default=True,
+        help="Bytes of the whole vector, on which the trees of packed depend.",
+    ),
+)
 
 ASKED = "[COLLECTIVE] ALGORITHM|FILE.xml|FILE.py:NAME"
 
@@ -71,7 +82,7 @@ def _plan_and_places(asked: tuple[str, ...], given: Mapping[str, Any]) -> tuple[
         raise click.UsageError(f"{len(asked)} arguments {' '.join(asked)}: needed {ASKED}")
     where = ranks_asked(given, asked[-1])
     collective = _collective(asked)
-    return plan_asked(collective, asked[-1], given["root"], where), where
+    return plan_asked(collective, asked[-1], given["root"], where, given["size"]), where
 
 
 def _collective(asked: tuple[str, ...]) -> str | None:
@@ -102,6 +113,8 @@ def _collective(asked: tuple[str, ...]) -> str | None:
 )
 def show(asked: tuple[str, ...], steps: int, **given: Any) -> None:
     """Draw a plan: its steps with their transfers, and the bytes over each link.
+
+    Of packed, also its trees or routes, each with its share.
 
     The plan is that of an algorithm for a collective, that of a file in MSCCL XML, or the one that
     a function in a Python file yields (see emul plan check).
@@ -151,7 +164,7 @@ def check(asked: tuple[str, ...], **given: Any) -> None:
     from emul.plans import is_plan_file, read_plan
     from emul.report.plans import plan_words
 
-    as_it_says = all(value is None for value in given.values())
+    as_it_says = all(value is None for name, value in given.items() if name != "size")
     if len(asked) == 1 and as_it_says and is_plan_file(asked[0]):
         proven = read_plan(asked[0])
     else:

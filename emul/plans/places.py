@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 __all__ = ["Places"]
 
@@ -27,6 +29,10 @@ class Places:
     def sites(self) -> tuple[int, ...]:
         """The ranks of each site."""
         return tuple(map(sum, self.nodes))
+
+    def site_of(self, rank: int) -> int:
+        """Return the number of the site of ``rank``."""
+        return bisect_right(list(accumulate(self.sites)), rank)
 
     @property
     def world_size(self) -> int:

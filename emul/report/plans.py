@@ -19,6 +19,7 @@ from emul.plans import (
     collective_named,
 )
 from emul.plans.libraries import library_algorithms
+from emul.report.packed_plans import packed_lines
 from emul.report.text_table import TextTable
 from emul.topology import Network, Topology, world_of
 
@@ -57,6 +58,7 @@ def plan_sheet(plan: Plan, topology: Topology, steps: int) -> Iterator[str]:
     yield f"{plan}, proven: every output chunk holds every contribution exactly once"
     program, vector = _program(plan)
     yield from _words(plan, program, vector)
+    yield from packed_lines(plan, [site.name for site in topology.sites])
     yield from _link_lines(program, vector, topology)
     number = sum(1 for _ in plan.steps())
     for at, step in enumerate(islice(plan.steps(), steps)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from emul.errors import CapacityError, EmulError, OutageError, TimeLimitError
 from emul.plans import Plan, Program, Rounds, Shape, Step, passes, proof_bytes
+from emul.plans.algorithms.packed import is_packed
 from emul.runtime.prediction import by_reason
 from emul.timing import Slicing, transfers_in
 from emul.units import format_bytes
@@ -52,6 +53,11 @@ class Candidate:
     plan: Plan
     program: Program | None = None
     is_exact: bool = False
+
+    @property
+    def asked(self) -> str | Plan:
+        """The name that the plan is built anew from; the plan itself where rates made it."""
+        return self.plan if is_packed(self.algorithm) else self.algorithm
 
 
 PassedOver = dict[str, Exception]

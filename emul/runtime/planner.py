@@ -11,6 +11,7 @@ from typing import NoReturn
 from emul.errors import ArgumentError, OutageError, PlanError
 from emul.fixed_mapping import FixedMapping
 from emul.plans import (
+    ALGORITHMS,
     Multiplicity,
     Places,
     Plan,
@@ -28,6 +29,8 @@ from emul.plans import (
     verify,
 )
 from emul.plans.algorithms.hierarchical import NAME as HIERARCHICAL
+from emul.plans.algorithms.packed import NAME as PACKED
+from emul.plans.algorithms.packed import is_packed
 from emul.runtime.candidates import (
     PART_FOR_COMPARISON,
     Candidate,
@@ -40,6 +43,7 @@ from emul.runtime.candidates import (
     nothing_timed,
     passing_over,
 )
+from emul.runtime.packed import packed_plan_for
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO, Algorithm, Request
 from emul.stacks import IDEAL, Stack
@@ -186,6 +190,7 @@ class Planner:
         self.changes = topology.changes
         """Whether a prediction depends on its moment."""
         self._plan = lru_cache(maxsize=128)(self._plan_anew)
+        self._packed = lru_cache(maxsize=32)(self._packed_anew)
         self._program = lru_cache(maxsize=32)(self._program_anew)
         self._prepared = lru_cache(maxsize=32)(self._prepare_anew)
         self._in_company = lru_cache(maxsize=32)(self._in_company_anew)
@@ -229,10 +234,23 @@ class Planner:
             request = request.by(read_plan(algorithm))
         elif is_user_code(algorithm):
             request = request.by(load_algorithm(algorithm))
+        elif is_packed(algorithm) and self._packs(request):
+            request = request.by(self._packed(request))
         at_ps = at_ps if self.changes else 0
         if company > 1 and request.algorithm == AUTO and self._chooses(request):
             return self._in_company(request, at_ps, company)
         return self._prepared(request, at_ps)
+
+    def _packs(self, request: Request) -> bool:
+        """Whether ``packed`` does the collective, of which other names than this one tell."""
+        name = request.algorithm if isinstance(request.algorithm, str) else PACKED
+        return request.collective in ALGORITHMS[PACKED].collectives and is_packed(name)
+
+    def _packed_anew(self, request: Request) -> Plan:
+        """Return the plan of ``packed`` for the rates of the topology, not proven yet."""
+        name = request.algorithm if is_packed(request.algorithm) else PACKED
+        assert isinstance(name, str)
+        return packed_plan_for(self.topology, request.shape, request.itemsize, request.root, name)
 
     def _chooses(self, request: Request) -> bool:
         """Whether ``auto`` is the choice of the model, and not a library's own."""
@@ -260,7 +278,7 @@ class Planner:
                 times[each.algorithm] = self._timeline(several, stack, at_ps).total_s
         if not times:
             return self._prepared(request, at_ps)
-        best = self._prepared(request.by(min(times, key=times.__getitem__)), at_ps)
+        best = self.prepare(request.by(min(times, key=times.__getitem__)), at_ps)
         found = replace(
             best.prediction,
             considered=FixedMapping(times),
@@ -508,7 +526,7 @@ class Planner:
                     program = self._bounded_program(request, each.plan)
                 timed = self._timed(request, each.plan, at_ps, program).predicted()
                 if best is None or timed.prediction.total_ps < best.prediction.total_ps:
-                    self._plan(request.collective, each.algorithm, request.root)  # proves it
+                    self._plan(request.collective, each.asked, request.root)  # proves it
                     best = timed
                 times[each.algorithm] = timed.prediction.time_s
         if best is None:
@@ -529,7 +547,7 @@ class Planner:
         error = nothing_timed(request.shape, passed_over)
         for each in candidates:
             if is_outage(passed_over[each.algorithm]):
-                plan = self._plan(request.collective, each.algorithm, request.root)
+                plan = self._plan(request.collective, each.asked, request.root)
                 program = self._program(request, plan)
                 return Prepared(plan, program, self._stack(request), partial(_raise, error))
         raise error
@@ -550,7 +568,10 @@ class Planner:
         work are checked before its work begins.
         """
         sites, timing = self.topology.ranks_by_node, self.timing
-        plan = unproven_plan(request.collective, algorithm, sites, root=request.root)
+        if algorithm == PACKED:
+            plan = self._packed(request)
+        else:
+            plan = unproven_plan(request.collective, algorithm, sites, root=request.root)
         exact_ps = generated_total_ps(
             plan,
             request.shape,

@@ -39,6 +39,7 @@ from emul.topology.connection_limit import SiteConnections, connection_over
 from emul.topology.min_cuts import min_cuts
 from emul.topology.model import Node, Site, Topology, Trunk
 from emul.topology.network import SitePath, path_costs, site_paths_of
+from emul.topology.price_bound import Priced, priced
 from emul.units import PS_PER_S
 
 __all__ = ["Bounded", "lower_bound_ps"]
@@ -53,6 +54,8 @@ PathCost = tuple[float, float]
 
 RateAndBurst = tuple[float, float]
 """Bytes per second that some links carry, and bytes that pass at once on top of that."""
+
+ROOTED = ("broadcast", "reduce", "gather", "scatter")
 
 ALL_SUBSETS_UP_TO = 10
 """Places; of more of them single ones are cut off, and the parts that the least capacity joins."""
@@ -155,19 +158,29 @@ def _bounds_s(
     cuts, counts = _geometry(topology, root, connection)
     n = topology.world_size
     if collective != "send_recv":
-        rooted = collective in ("broadcast", "reduce", "gather", "scatter")
+        rooted = collective in ROOTED
         yield _farthest_s(topology, root if rooted else None)
     for cut, shifted in cuts:
         across = bytes_across(collective, nbytes, cut, n)
         if collective == "send_recv":
             across = (shifted * nbytes, shifted * nbytes)
         yield crossing_s(*across, cut)
+    by_prices = _priced(topology, collective, root if collective in ROOTED else 0)
+    if by_prices is not None:
+        yield by_prices.least_s(nbytes)
     for each in counts:
         alpha_s = each.alpha_s
         for rate, at_once in each.lines:
             yield count_bound_s(
                 collective, nbytes, each.parts, rate, alpha_s, at_once_bytes=at_once
             )
+
+
+@lru_cache(maxsize=64)
+def _priced(topology: Topology, collective: str, root: int) -> Priced | None:
+    """Return the prices of ``collective``, if they may be higher than other bounds."""
+    costs = {ends: path.cost for ends, path in _paths_of(topology).items()}
+    return priced(topology, collective, _site_of(topology, root), costs)
 
 
 @dataclass(frozen=True, slots=True)

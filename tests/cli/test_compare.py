@@ -130,7 +130,7 @@ def test_what_cannot_be_compared_is_listed_with_the_reason():
     status, out, _ = run_here("compare", "all_to_all", "pairwise", "--against", "all,ring",
                               "--ranks", "4", *ONE_SIZE)  # fmt: skip
     assert status == 0
-    assert {row[0] for row in rows_of(out)[4096]} == {"pairwise", "direct", "bruck"}
+    assert {row[0] for row in rows_of(out)[4096]} == {"pairwise", "direct", "bruck", "packed"}
     assert "Not compared: ring (4 KiB): algorithm 'ring' does not do all_to_all: needed one" in out
     status, out, _ = run_here("compare", "ring", "--against", "mine.py:wrong,mine.py:on_two",
                               "--ranks", "4", *ONE_SIZE)  # fmt: skip

@@ -133,7 +133,7 @@ def completed(monkeypatch, *words):
         ("emul perf --clock v", ["virtual"]),
         ("emul perf --backend c", ["cpu", "cupy"]),
         ("emul perf --stack n", ["nccl", "nccl@2.28", "nccl@2.30", "nccl@2.31"]),
-        ("emul perf all_to_all --algorithm ", ["auto", "direct", "bruck", "pairwise"]),
+        ("emul perf all_to_all --algorithm ", ["auto", "direct", "bruck", "pairwise", "packed"]),
         ("emul perf --algorithm do", ["double_binary_tree"]),
         ("emul perf --algorithm ring : i", ["interleaved"]),
         ("emul perf --algorithm ring :", ["interleaved", "bidirectional", "channels"]),

@@ -17,6 +17,7 @@ ROOMS = (
     "tracks",
     "drawing",
     "links",
+    "synthesis",
     "topology",
     "stacks",
     "bench",

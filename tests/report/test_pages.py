@@ -224,7 +224,7 @@ def test_changes_stand_in_the_order_of_their_gain():
     found = pages.findings(world)
     here = found.prediction
     half = world.predict("all_reduce", 1 << 12, dtype="float32")
-    more = world.predict("all_reduce", 1 << 19, dtype="float32")
+    more = world.predict("all_reduce", 1 << 20, dtype="float32")
     changes = (
         Alternative("more", more),
         Alternative("refused", None, "too much work"),

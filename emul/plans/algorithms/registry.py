@@ -15,8 +15,10 @@ from emul.plans.algorithms import (
     direct,
     doubling,
     hierarchical,
+    packed,
     pat,
     ring,
+    routed,
     trees,
 )
 from emul.plans.algorithms.group_tree import Groups
@@ -94,6 +96,20 @@ def _variant(name: str, collectives: tuple[str, ...]) -> Algorithm:
     return Algorithm(build, collectives)
 
 
+def _build_packed(collective: str, places: Places, root: int) -> Plan:
+    """Return the plan of trees or routes that are best where all trunks are alike."""
+    return _packed_alike(packed.NAME, collective, places, root)
+
+
+def _packed_alike(name: str, collective: str, places: Places, root: int) -> Plan:
+    pipeline, sites = packed.Pipeline(**packed.asked_pipeline(name)), len(places.sites)
+    if collective in routed.ROUTE_COLLECTIVES:
+        routes = routed.direct_routes(sites)
+        return routed.RoutedSpec(collective, name, places, root, routes).build()
+    stars = packed.stars(sites, collective, places.site_of(root))
+    return packed.PackedSpec(collective, name, places, root, stars, pipeline).build()
+
+
 ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
     {
         **{name: Algorithm(build, ring.COLLECTIVES) for name, build in ring.BUILDERS.items()},
@@ -116,6 +132,11 @@ ALGORITHMS: Mapping[str, Algorithm] = MappingProxyType(
         "bruck": Algorithm(bruck.build, bruck.COLLECTIVES, even_only=("all_to_all",)),
         "pairwise": Algorithm(direct.build_pairwise, direct.PAIRWISE_COLLECTIVES),
         "pat": Algorithm(pat.build, pat.COLLECTIVES),
+        packed.NAME: Algorithm(
+            _build_packed,
+            (*packed.TREE_COLLECTIVES, *routed.ROUTE_COLLECTIVES),
+            even_only=("all_to_all",),
+        ),
     }
 )
 
@@ -190,6 +211,8 @@ def _built(collective: str, algorithm: str, places: Places, root: int) -> Plan:
     """Return the plan, not proven yet; raises ArgumentError as build_plan does."""
     if algorithm.partition(":")[0] in LIBRARIES:
         return build_library_plan(collective, algorithm, places, root)
+    if packed.is_packed(algorithm) and collective in ALGORITHMS[packed.NAME].collectives:
+        return _packed_alike(algorithm, collective, places, root)
     if "=" in algorithm:
         return hierarchical.build_spec(algorithm, collective, places, root, _build_level)
     if algorithm not in ALGORITHMS:
