@@ -172,7 +172,7 @@ def test_a_plan_is_kept_or_chosen_again():
     assert load.alone_ps == today.total_ps - stays.total_ps
     assert again.share_of("load").alone_ps == today.total_ps - anew.total_ps
     assert again.share_of("load").algorithm == anew.algorithm
-    assert "kept, hierarchical:pieces, in the 16 times" in kept.words()[-1]
+    assert f"kept, {today.algorithm}, in the 16 times" in kept.words()[-1]
     others = len(set(again.algorithms)) - 1
     assert f"({others} others where some effects are off)" in again.words()[-1]
 
@@ -206,7 +206,7 @@ def test_ranks_that_are_alike_are_timed_once():
 
 def test_the_words_add_up_and_answer():
     world = World("three-campus")
-    found = emul.explain(world, "all_reduce", 1 << 23)
+    found = emul.explain(world, "all_reduce", 1 << 23, algorithm="hierarchical:nodes")
     why, distance, schedule, _, chain, _ = found.words()
     assert why.startswith("Why: all_reduce of 32 MiB takes 290.5 ms: load ")
     assert distance.startswith("Was it the distance? Hardly: latency is ")
