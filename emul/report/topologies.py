@@ -85,11 +85,14 @@ def path_lines(topology: Topology) -> Iterator[str]:
     for pair in ordered[:MOST_PATHS]:
         a, b = (number[name] for name in pair)
         path = network.first_trunk_path + a * network.n_sites + b
-        link, latency_s = network.links[path], int(network.path_latency_ps[path]) / PS_PER_S
+        latency_s = int(network.path_latency_ps[path]) / PS_PER_S
+        through = network.site_path(path).conduit_links  # each as often as the path goes through it
+        conduits = [network.link_rate[link] / through.count(link) for link in through]
+        rate = min([network.links[path].rate_bytes_per_s, *conduits])
         why = ", as the file says" if pair in asked else ""
         yield (
             f"path {' - '.join(longer[pair])}: {format_time(latency_s)} one way, "
-            f"{format_rate(link.rate_bytes_per_s)}{why}"
+            f"{format_rate(float(rate))}{why}"
         )
     if len(longer) > MOST_PATHS:
         yield f"and {counted(len(longer) - MOST_PATHS, 'path')} more over several trunks"

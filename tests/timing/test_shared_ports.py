@@ -4,14 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from by_hand import ONE_MESSAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joint_programs import Joint, message
 from strategies import cases, count_for, program_of
 
 from emul import Link, Node, Site, Stack, Topology, Trunk, World
+from emul.links import Changes, State, Transport
 from emul.links.link import OtherTraffic
 from emul.plans import Partition, Plan, Step
-from emul.timing import time_plan
+from emul.timing import Compute, Issue, Wait, time_plan
 from emul.topology import Network, Waypoint
 
 RATE, NVLINK = 1e9, Link(1e11, 0.0)
@@ -168,6 +171,32 @@ def test_a_token_bucket_lifts_a_trunk_that_messages_share():
     rest = 2 * 2_000_000 - 2 * RATE * empty_s
     there = found.timeline.done_ps[np.isin(found.timeline.src, [0, 1])].max() / 1e12
     assert there == pytest.approx(empty_s + rest / (RATE / 4), rel=1e-6)
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_pair_of_nics_that_comes_later_has_the_limits_of_that_moment(looks):
+    # From 0.5 s on a round trip is longer, so lost packets slow more. The trunk has room for
+    # both messages, so the later one takes as long as alone, also where the first is under way.
+    nodes, later_ps = (Node(1, NVLINK),) * 2, 600_000_000_000
+    trunk = Link(RATE, 5e-3, transport=Transport(recovery="cubic", loss=1e-4))
+    longer = Changes(trace=(State(), State(0.5, 1.0, 5e-3)))
+    sites = tuple(Site(name, nodes, Link(RATE, 0.0)) for name in "ab")
+    topology = Topology("two", sites, (Trunk(("a", "b"), trunk, changes=longer),))
+    network = replace(Network.of(topology), shares_ports=True)
+    joint = Joint(network, stack=BARE, looks=looks)
+    joint.take(Issue(message(network, 0, 2, nbytes=20_000_000, stack=BARE), None))
+    joint.take(Compute(np.full(4, later_ps)))
+    later = joint.take(Issue(message(network, 1, 3, communicator=1, stack=BARE), None))
+    joint.take(Wait(later))
+    alone = time_plan(program_of(ONE_MESSAGE, 1_000_000, 1), Network.of(two_of_one(topology)),
+                      stack=BARE, at_ps=later_ps)  # fmt: skip
+    assert joint.done(later) == [later_ps + alone.total_ps] * 2
+
+
+def two_of_one(topology):
+    """The same with one node for each site."""
+    sites = tuple(replace(site, nodes=site.nodes[:1]) for site in topology.sites)
+    return replace(topology, sites=sites)
 
 
 def test_stacks_that_cut_messages_take_turns_as_before():

@@ -3,12 +3,13 @@
 import itertools
 
 import pytest
-from graphs import MS, graph
+from graphs import MS, PS_PER_S, arrivals_ps, graph
 
-from emul import Link, TopologyError
+from emul import Link, TopologyError, Trunk
 from emul.links import Jitter, OtherTraffic, Transport
 from emul.links.in_a_row import in_a_row
-from emul.topology import Network, PathVia, read_topology
+from emul.report.topologies import path_lines
+from emul.topology import Conduit, Network, PathVia, read_topology
 from emul.topology.min_cuts import min_cuts
 from emul.topology.toml.reader import parse_document
 from emul.topology.tour import tour_of
@@ -207,3 +208,13 @@ def test_a_file_says_the_same_in_any_order_of_its_sites(tmp_path):
         file = tmp_path / f"{at}.toml"
         file.write_text(HEAD + "\n".join([*sites(names), *ring]))
         assert "".join(each.name for each in read_topology(file).sites) == "abcdef"
+
+
+def test_the_rate_of_a_path_is_that_of_its_conduits_too():
+    # Both trunks of the path go through the conduit, so its bytes load it twice.
+    fibre = Conduit("f", 1e8)
+    ab, bc = (Trunk(tuple(pair), Link(1e9, MS), conduit="f") for pair in ("ab", "bc"))
+    topology = graph("abc", {"ab": ab, "bc": bc}, conduits=(fibre,))
+    (line,) = path_lines(topology)
+    assert line == "path a - b - c: 2 ms one way, 0.05 GB/s (0.4 Gbit/s)"
+    assert arrivals_ps(topology, [(0, 2, 10**6)]) == [22 * PS_PER_S // 1000]

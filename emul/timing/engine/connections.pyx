@@ -152,6 +152,19 @@ cdef class Connections:
         StateColumns(self, "connection").restore(of_connections, connections)
         StateColumns(self, "stream").restore(of_streams, streams)
         self.fluid.restore(of_fluid, streams, classes)
+        if not isinstance(classes, slice):
+            self._limit_new(classes)
+
+    def _limit_new(self, old):
+        """Give all classes but the ``old`` ones the limits of the state that their way is in."""
+        is_new = np.ones(len(self.fluid.arrays["cap"]), dtype=bool)
+        is_new[old] = False
+        by_state = {"wave_rate": self.state_rate, "cap": self.state_cap,
+                    "lifted_rate": self.state_lifted, "cap_term": self.state_term}
+        for path, first, last in zip(range(len(self.state)), self.first_class, self.last_class):
+            of = first + np.flatnonzero(is_new[first:last])
+            for name, values in by_state.items():
+                self.fluid.arrays[name][of] = values[self.state[path]]
 
     cdef bint is_fluid(self, int64_t t) noexcept nogil:
         """Say whether the transfer goes over streams, so that its leaving is an event."""
