@@ -12,8 +12,9 @@ from emul.errors import ArgumentError
 from emul.plans import Program, Shape
 from emul.runtime.footprints import Footprints
 from emul.runtime.operation import Operation
-from emul.runtime.planner import Planner, Prepared, Timing
+from emul.runtime.planner import Planner, Timing
 from emul.runtime.prediction import Prediction
+from emul.runtime.prepared import Prepared
 from emul.stacks import IDEAL
 from emul.timing import Footprint, Slicing
 from emul.timing.along_axis import AlongAxis, AxisTimer

@@ -30,7 +30,8 @@ from emul.runtime.footprints import Footprints
 from emul.runtime.history import History, HistoryEntry, HistoryRow, TransferTable
 from emul.runtime.operation import Failed, Issuer, Operation, checked_clock
 from emul.runtime.operation_times import OperationTimes
-from emul.runtime.planner import Planner, Prepared
+from emul.runtime.planner import Planner
+from emul.runtime.prepared import Prepared
 from emul.runtime.program_path import ProgramPath
 from emul.runtime.program_walk import RecordedTimes, marks_between, program_path
 from emul.runtime.record import Mark, Record, RecordedProgram

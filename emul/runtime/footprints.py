@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from emul.plans import Program
 from emul.runtime.operation import Issuer
-from emul.runtime.planner import Planner, Prepared
+from emul.runtime.planner import Planner
+from emul.runtime.prepared import Prepared
 from emul.timing import Footprint, MessageCounts, Slicing, network_draws
 
 __all__ = ["Footprints"]

@@ -15,7 +15,8 @@ from emul.runtime.engine import Engine
 from emul.runtime.handle import Handle
 from emul.runtime.messages import Envelope, Message, Parcel
 from emul.runtime.operation import Issuer, Operation
-from emul.runtime.planner import Planner, Prepared
+from emul.runtime.planner import Planner
+from emul.runtime.prepared import Prepared
 from emul.runtime.request import Request
 from emul.runtime.run import Reduced, Run
 from emul.wall import now_ns

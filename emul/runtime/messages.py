@@ -26,7 +26,8 @@ from emul.plans import Shape, collective_named
 from emul.runtime.alone_period import NOBODY, Arrival
 from emul.runtime.clocks import RankClocks
 from emul.runtime.operation import Operation
-from emul.runtime.planner import Planner, Prepared
+from emul.runtime.planner import Planner
+from emul.runtime.prepared import Prepared
 from emul.runtime.request import Request
 from emul.stacks import Stack
 from emul.timing import Release

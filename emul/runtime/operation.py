@@ -11,8 +11,8 @@ from emul.arrays import BoolArray, Int32Array
 from emul.errors import TimeLimitError
 from emul.plans import Program
 from emul.runtime.history import HistoryEntry
-from emul.runtime.planner import Prepared
 from emul.runtime.prediction import Prediction
+from emul.runtime.prepared import Prepared
 from emul.timing import Issue, MessageCounts, Moments, Release
 from emul.units import PS_PER_S
 

@@ -8,7 +8,8 @@ from emul.plans import Plan
 from emul.runtime.alone_period import Arrival
 from emul.runtime.clocks import RankClocks
 from emul.runtime.operation import Operation
-from emul.runtime.planner import Planner, Prepared, Timing
+from emul.runtime.planner import Planner, Timing
+from emul.runtime.prepared import Prepared
 from emul.runtime.record import (
     ArriveAct,
     AttachAct,

@@ -13,8 +13,8 @@ from emul.errors import ArgumentError
 from emul.ops import Arrays, RoundingError, rounding_error
 from emul.reading.brief import one_line
 from emul.runtime.operation import Operation
-from emul.runtime.planner import Prepared
 from emul.runtime.prediction import Prediction
+from emul.runtime.prepared import Prepared
 from emul.timing import Moments, Timeline
 from emul.units import PS_PER_S, format_time
 from emul.wall.lag import CallTimes, Lag
