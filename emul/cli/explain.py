@@ -110,7 +110,7 @@ def explain(**given: Any) -> None:
     done: list[Explanation] = []
     for found in _explained(world, requests, plan):
         if not done:
-            head = explain_head(world, requests[0].collective, dtype, plan)
+            head = explain_head(world, requests[0].collective, dtype, found.plan)
             say_fitted([head, ""], terminal_width())
         say_fitted([explain_title(found)], terminal_width())
         print_table(explain_table(found))

@@ -10,11 +10,12 @@ from emul.errors import EmulError
 from emul.insight.attribution import Coalitions, shares_with_schedule
 from emul.insight.explanation import ChainPart, Explanation, Plans, chain_of
 from emul.insight.players import Advance, Player, effects_off, players_of
-from emul.plans import Plan
+from emul.plans import Plan, is_plan_file, is_user_code
+from emul.plans.algorithms.packed import NAME as PACKED
 from emul.reading.checks import one_of
 from emul.runtime.planner import MOST_RANKS_IN_FULL, Planner
 from emul.runtime.prediction import Prediction
-from emul.runtime.request import Algorithm, Request
+from emul.runtime.request import AUTO, Algorithm, Request
 from emul.runtime.without_effects import without_effects
 from emul.units import format_bytes
 
@@ -50,7 +51,8 @@ def explain(
         As for ``predict``. Worlds of more than 4096 ranks are timed by those that are alike.
     plan
         ``kept``: every time is of the plan of today, so shares are the cost of the effects for this
-        schedule. ``again``: each is of the plan that ``algorithm`` chooses then.
+        schedule. ``again``: each is of the plan that ``algorithm`` chooses then; where that names
+        one plan, it is kept.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def explain_request(
     planner: Planner, request: Request, plan: str, advance: Advance | None = None
 ) -> Explanation:
     """Return why ``request`` takes its time; ``advance`` is called with the progress."""
-    today = _predicted(planner, request)
+    today, asked = _predicted(planner, request), request.algorithm
     if plan == "kept":
         request = request.by(today.of if isinstance(today.of, Plan) else today.algorithm)
     subsets = _Subsets(planner, request, {(): today}, advance or (lambda _: None))
@@ -96,7 +98,7 @@ def explain_request(
     shares = shares_with_schedule(Coalitions(players, times_ps, names), bounds_ps)
     return Explanation(
         subject=f"{request.collective} of {format_bytes(today.nbytes)}",
-        plan="kept" if plan == "kept" else "again",
+        plan="again" if plan == "again" and _is_chosen(asked) else "kept",
         algorithm=today.algorithm,
         nbytes=today.nbytes,
         time_ps=today.total_ps,
@@ -107,6 +109,13 @@ def explain_request(
         times=len(subsets.known),
         algorithms=tuple(dict.fromkeys(reversed(names))),
     )
+
+
+def _is_chosen(algorithm: Algorithm) -> bool:
+    """Say whether other links may bring another plan: by ``auto``, or by trees of the trunks."""
+    if not isinstance(algorithm, str) or is_plan_file(algorithm) or is_user_code(algorithm):
+        return False
+    return algorithm == AUTO or PACKED in algorithm
 
 
 @dataclass

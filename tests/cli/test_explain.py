@@ -99,6 +99,14 @@ def test_plans_are_chosen_again_when_asked():
     assert tables_of(kept) != tables_of(again)
 
 
+def test_a_plan_that_is_named_is_not_chosen_again():
+    status, out, _ = run_here("explain", *SMALL, "--algorithm", "ring", "--plan", "again")
+    assert status == 0
+    assert "the plan is kept" in out
+    assert "Plan: kept, ring, in the " in out
+    assert "chosen again" not in out
+
+
 def test_the_json_says_everything_and_is_as_its_schema_says(folder):
     status, out, _ = run_here("explain", "broadcast", *SMALL, "-r", "3", "--json", "out.json")
     assert status == 0
