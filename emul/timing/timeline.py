@@ -177,13 +177,13 @@ def maker(
     With it come the windows that connections fill each round trip, where the library does.
     """
     n, seen = network.world_size, with_hop_overheads(network, stack.hop_overhead_s)
+    seen = replace(seen, shares_ports=stack.shares_ports)
     windows = windows_of(network) if stack.fills_windows else None
     if stack is IDEAL or not stack.sends_whole_messages:
         seen = seen if windows is None else without_windows(seen)
         traffic = Traffic.of(program, slicing, stack)
         return lambda: (traffic, dependencies(traffic, n), seen), windows
-    messages = Traffic.of(program, None)
-    seen = replace(without_windows(seen), shares_ports=stack.shares_ports)
+    messages, seen = Traffic.of(program, None), without_windows(seen)
 
     def make() -> Made:
         edges = dependencies(messages, n, posts=True)

@@ -13,7 +13,7 @@ from strategies import cases, count_for, program_of
 from emul import Link, Node, Site, Stack, Topology, Trunk, World
 from emul.links import Changes, State, Transport
 from emul.links.link import OtherTraffic
-from emul.plans import Partition, Plan, Step
+from emul.plans import Multiplicity, Partition, Plan, Step
 from emul.timing import Compute, Issue, Wait, time_plan
 from emul.topology import Network, Waypoint
 
@@ -71,6 +71,17 @@ def test_a_receiver_shares_its_nic_among_its_senders():
     quick, last = 2.5 * block / RATE, 5 * block / RATE
     times = sorted(found.timeline.done_ps[found.timeline.dst == 0] / 1e12)
     assert times == pytest.approx([quick, quick, last], rel=1e-6)
+
+
+def test_a_short_message_does_not_wait_behind_a_long_one_at_its_receiver():
+    # Both come at once, so the short one has half of the NIC until it is through.
+    partition = Partition(1, 11, np.array([0, 10, 11]))
+    steps = [Step.of([1], [0], 0, reduce=False), Step.of([2], [0], 1, reduce=False)]
+    plan = Plan("all_reduce", "by hand", 3, 0, partition, lambda: iter(steps), order="free")
+    program = program_of(plan, 11 * BYTES, 1)
+    done_ps = time_plan(program, Network.of(one_site(3)), stack=BARE).done_ps
+    alone_s = BYTES / RATE
+    assert (done_ps / 1e12).tolist() == pytest.approx([11 * alone_s, 2 * alone_s], rel=1e-6)
 
 
 def test_one_thread_hands_messages_over_one_after_the_other():
@@ -156,6 +167,19 @@ def test_libraries_take_the_same_time_over_both_descriptions(
     times = [predicted(each, collective, algorithm, nbytes, stack=stack).time_s
              for each in (one, many)]  # fmt: skip
     assert times[0] == pytest.approx(times[1], rel=0.02)
+
+
+def test_one_that_stands_for_several_has_a_nic_and_loads_the_trunk_as_all_of_them():
+    # Three messages, each between NICs of its own: over a trunk of 2 R each gets 2/3 R; over one
+    # that is wide enough, all of its NIC.
+    sliced = Stack("sliced", slice_bytes=BYTES, shares_ports=True)
+    program = program_of(ONE_MESSAGE, BYTES, 1)
+    three = replace(program, multiplicity=Multiplicity.alike(len(program), 3))
+    for trunk, expected in ((2 * RATE, 1.5), (10 * RATE, 1.0)):
+        sites = tuple(Site(name, (Node(1, NVLINK),), Link(RATE, 0.0)) for name in "ab")
+        topology = Topology("two", sites, (Trunk(("a", "b"), Link(trunk, 0.0)),))
+        found = time_plan(three, Network.of(topology), stack=sliced)
+        assert found.total_s == pytest.approx(expected * BYTES / RATE, rel=1e-6)
 
 
 def test_a_token_bucket_lifts_a_trunk_that_messages_share():
