@@ -101,11 +101,10 @@ def plan_asked(
 
 def _plan_named(collective: str, algorithm: str, root: int, where: Topology, nbytes: int) -> Plan:
     """Return the proven plan by its name; that of ``packed`` suits the rates and the size."""
-    from emul.plans import ALGORITHMS, Shape, build_plan, collective_named, verify
-    from emul.plans.algorithms.packed import NAME, is_packed
+    from emul.plans import Shape, build_plan, collective_named, packs, verify
     from emul.runtime.packed import packed_plan_for
 
-    if not is_packed(algorithm) or collective not in ALGORITHMS[NAME].collectives:
+    if not packs(collective, algorithm):
         return build_plan(collective, algorithm, where.ranks_by_node, root=root)
     shape = Shape(collective_named(collective), where.world_size, nbytes)
     plan = packed_plan_for(where, shape, 1, root, algorithm)

@@ -10,8 +10,7 @@ from emul.errors import EmulError
 from emul.insight.attribution import Coalitions, shares_with_schedule
 from emul.insight.explanation import ChainPart, Explanation, Plans, chain_of
 from emul.insight.players import Advance, Player, effects_off, players_of
-from emul.plans import Plan, is_plan_file, is_user_code
-from emul.plans.algorithms.packed import NAME as PACKED
+from emul.plans import Plan, packs
 from emul.reading.checks import one_of
 from emul.runtime.planner import MOST_RANKS_IN_FULL, Planner
 from emul.runtime.prediction import Prediction
@@ -84,7 +83,7 @@ def explain_request(
     planner: Planner, request: Request, plan: str, advance: Advance | None = None
 ) -> Explanation:
     """Return why ``request`` takes its time; ``advance`` is called with the progress."""
-    today, asked = _predicted(planner, request), request.algorithm
+    today, asked = _predicted(planner, request), request
     if plan == "kept":
         request = request.by(today.of if isinstance(today.of, Plan) else today.algorithm)
     subsets = _Subsets(planner, request, {(): today}, advance or (lambda _: None))
@@ -111,11 +110,9 @@ def explain_request(
     )
 
 
-def _is_chosen(algorithm: Algorithm) -> bool:
+def _is_chosen(asked: Request) -> bool:
     """Say whether other links may bring another plan: by ``auto``, or by trees of the trunks."""
-    if not isinstance(algorithm, str) or is_plan_file(algorithm) or is_user_code(algorithm):
-        return False
-    return algorithm == AUTO or PACKED in algorithm
+    return asked.algorithm == AUTO or packs(asked.collective, asked.algorithm)
 
 
 @dataclass

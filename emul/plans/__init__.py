@@ -5,6 +5,7 @@ from emul.plans.algorithms.registry import (
     algorithms_for,
     build_hierarchy,
     build_plan,
+    packs,
     unproven_plan,
 )
 from emul.plans.collectives import COLLECTIVES, Collective, collective_meant, collective_named
@@ -53,6 +54,7 @@ __all__ = [
     "is_user_code",
     "load_algorithm",
     "msccl_xml",
+    "packs",
     "passes",
     "plan_from",
     "plan_xml",

@@ -10,7 +10,6 @@ from typing import NoReturn
 from emul.errors import ArgumentError, PlanError
 from emul.fixed_mapping import FixedMapping
 from emul.plans import (
-    ALGORITHMS,
     Multiplicity,
     Places,
     Plan,
@@ -22,6 +21,7 @@ from emul.plans import (
     is_plan_file,
     is_user_code,
     load_algorithm,
+    packs,
     plan_from,
     read_plan,
     unproven_plan,
@@ -162,17 +162,12 @@ class Planner:
             request = request.by(read_plan(algorithm))
         elif is_user_code(algorithm):
             request = request.by(load_algorithm(algorithm))
-        elif is_packed(algorithm) and self._packs(request):
+        elif packs(request.collective, algorithm):
             request = request.by(self._packed(request))
         at_ps = at_ps if self.changes else 0
         if company > 1 and request.algorithm == AUTO and self._chooses(request):
             return self._in_company(request, at_ps, company)
         return self._prepared(request, at_ps)
-
-    def _packs(self, request: Request) -> bool:
-        """Whether ``packed`` does the collective, of which other names than this one tell."""
-        name = request.algorithm if isinstance(request.algorithm, str) else PACKED
-        return request.collective in ALGORITHMS[PACKED].collectives and is_packed(name)
 
     def _packed_anew(self, request: Request) -> Plan:
         """Return the plan of ``packed`` for the rates of the topology, not proven yet."""

@@ -34,6 +34,7 @@ __all__ = [
     "algorithms_for",
     "build_hierarchy",
     "build_plan",
+    "packs",
     "unproven_plan",
 ]
 
@@ -207,11 +208,16 @@ def _nested(groups: Groups) -> Groups:
     return tuple(map(_nested, groups)) if isinstance(groups, list | tuple) else groups
 
 
+def packs(collective: str, algorithm: object) -> bool:
+    """Say whether this is the name of ``packed`` for a collective that it does."""
+    return packed.is_packed(algorithm) and collective in ALGORITHMS[packed.NAME].collectives
+
+
 def _built(collective: str, algorithm: str, places: Places, root: int) -> Plan:
     """Return the plan, not proven yet; raises ArgumentError as build_plan does."""
     if algorithm.partition(":")[0] in LIBRARIES:
         return build_library_plan(collective, algorithm, places, root)
-    if packed.is_packed(algorithm) and collective in ALGORITHMS[packed.NAME].collectives:
+    if packs(collective, algorithm):
         return _packed_alike(algorithm, collective, places, root)
     if "=" in algorithm:
         return hierarchical.build_spec(algorithm, collective, places, root, _build_level)
