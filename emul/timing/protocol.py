@@ -83,8 +83,7 @@ def with_hop_overheads(network: Network, overhead_s: Mapping[str, float]) -> Net
     if not overhead_s:
         return network
     paths = np.arange(len(network.path_overhead_ps))
-    first_site = network.first_trunk_path - network.n_sites
-    kind = np.searchsorted([first_site, network.first_trunk_path], paths, side="right")
+    kind = np.searchsorted([network.first_site_path, network.first_trunk_path], paths, side="right")
     overhead = network.path_overhead_ps.copy()
     host = np.zeros_like(overhead)
     for number, name in enumerate(HOP_KINDS):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from emul.arrays import Float64Array, Int32Array, Int64Array
+from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array
 from emul.errors import TopologyError
 from emul.links import Link
 from emul.links.in_a_row import in_a_row
@@ -232,6 +232,11 @@ class Network:
         port_of = np.where(beyond, self.nic_of[dst], dst)
         ports: Int64Array = PORTS_PER_RANK * port_of.astype(np.int64) + 1 + 2 * beyond
         return ports
+
+    def at_shared_nics(self, src: npt.NDArray[Any], dst: npt.NDArray[Any]) -> BoolArray:
+        """Say of transfers whether they go between NICs that messages share."""
+        shared: BoolArray = (self.node_of[src] != self.node_of[dst]) & self.shares_ports
+        return shared
 
     def link_name(self, link: int) -> str:
         """Return the name of a link: of a direction of a trunk, or of a rank and its port."""

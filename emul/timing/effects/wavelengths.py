@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -213,7 +214,8 @@ def classes_of(
     seed throws it on; with one wave its streams are one. Streams that stand for very many are
     ``spread`` evenly over the waves, which are then one of the same rate.
     """
-    ways = _ways(network, sorted(shared), spread=spread)
+    shared = sorted(shared)
+    ways = _ways(network, shared, spread=spread)
     index = np.full(len(network.path_latency_ps), NONE, dtype=np.int64)
     index[[way.path for way in ways]] = np.arange(len(ways))
     way_of = index[found.path]
@@ -229,7 +231,7 @@ def classes_of(
             keys = found.keys(key_of(seed, "waves", name), connection[these])
             wave[these] = (mixed(keys, number[these]) % np.uint64(way.waves)).astype(np.int64)
     rows, of_stream = _rows(network, found, ways, way_of[connection], wave, connection)
-    joint = JointLinks.of(network, sorted(shared), spread=spread)
+    joint = JointLinks.of(network, shared, spread=spread)
     return _classes(network, ways, rows, joint, of_stream, found.alike[connection]), first_stream
 
 
@@ -297,11 +299,17 @@ def _classes(
     in_flight = np.minimum(alone, uplinks_alone) * _per_way([way.link.rtt_s for way in ways])
     caps = [each.bytes_per_s / way.streams for each, way in zip(limits, ways, strict=True)]
     terms = np.array([CODES[each.term] for each in limits], dtype=np.uint8)
+
+    @cache
+    def between(way: int, wave: int) -> tuple[list[int], int]:
+        along = ways[way].along
+        return joint.of_class(way, along, wave), joint.lifting(along, wave)
+
     links, lifting = [], []
     for row in _by_row(rows):
-        way = ways[row.way]
-        links.append([*joint.of_class(row.way, way.along, row.wave), *_nics(joint, row)])
-        lifting.append(joint.lifting(way.along, row.wave))
+        over, lifts = between(row.way, row.wave)
+        links.append([*over, *_nics(joint, row)])
+        lifting.append(lifts)
     return Classes(
         wave_rate=np.where(own, line, np.inf)[rows.way],
         cap=_per_way(caps)[rows.way],

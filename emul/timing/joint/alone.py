@@ -101,8 +101,7 @@ class LinkUse:
         out, into = network.ports_out(lines.src, lines.dst), network.ports_in(lines.src, lines.dst)
         piped = gone & (lines.on_link_ps[:, CONNECTION] >= 0)
         # Rates are those of the moment when bytes leave, at both of two shared NICs.
-        far = network.node_of[lines.src] != network.node_of[lines.dst]
-        shared = piped & far & network.shares_ports
+        shared = piped & network.at_shared_nics(lines.src, lines.dst)
         use(out, gone, PORT)
         use(into, gone & ~shared, RECEIVER)
         use(into, shared, CONNECTION)

@@ -176,7 +176,7 @@ class _Builder:
 
     def _site_of_path(self, path: int) -> int:
         """Return the number of the site that a path inside one is of."""
-        site = path - (self.network.first_trunk_path - self.network.n_sites)
+        site = path - self.network.first_site_path
         if site >= 0:
             return site
         return int(self.network.site_of[np.searchsorted(self.network.node_of, path)])

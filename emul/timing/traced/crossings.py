@@ -189,11 +189,10 @@ def held_until_ps(lines: Lines) -> Int64Array:
     if lines.left_ps.size:
         there = taken[:, CONNECTION] >= 0
         until[there, CONNECTION] = lines.left_ps[there]
-        if network.shares_ports:
-            stays = there & (network.node_of[src] != network.node_of[dst])
-            stay = until[stays, CONNECTION] - taken[stays, CONNECTION]
-            until[stays, PORT] = np.maximum(until[stays, PORT], until[stays, CONNECTION])
-            until[stays, RECEIVER] = taken[stays, RECEIVER] + stay
+        stays = there & network.at_shared_nics(src, dst)
+        stay = until[stays, CONNECTION] - taken[stays, CONNECTION]
+        until[stays, PORT] = np.maximum(until[stays, PORT], until[stays, CONNECTION])
+        until[stays, RECEIVER] = taken[stays, RECEIVER] + stay
     return until
 
 
