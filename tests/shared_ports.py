@@ -102,7 +102,7 @@ class SharedPorts:
         return first[0], first[-1]
 
     def leave(self, now, connection):
-        """Take what has left; return it, and what begins in its place."""
+        """Take the transfer that has left; return it, and the one that begins in its place."""
         pair = connection[:2]
         others = self.together(pair)
         self.serve(others, now)

@@ -103,7 +103,7 @@ def _synthesis_of(topology: Topology) -> _Synthesis:
 
 @dataclass(frozen=True)
 class _Synthesis:
-    """The graph of a topology, and what was worked out for it."""
+    """The graph of a topology, with its trees and routes so far."""
 
     topology: Topology
 
@@ -272,7 +272,7 @@ class _Load:
     def of(
         cls, synthesis: _Synthesis, collective: str, packing: Packing, sending_s: float
     ) -> _Load:
-        """Return the load of one piece of all trees; its leaders carry what the NICs of one do."""
+        """Return the load of one piece of all trees; its leaders carry that of the NICs of one."""
         topology, sites = synthesis.topology, synthesis.named.sites
         paths = site_paths_of(topology, 0)
         k = len(sites)

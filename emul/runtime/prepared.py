@@ -17,7 +17,7 @@ __all__ = ["Prepared"]
 class Prepared:
     """A request whose plan is proven: its ``program``, and its ``prediction``, made when asked for.
 
-    ``plan``, ``stack``: who sends what, and how. ``request``, ``company``: what was asked for, so
+    ``plan``, ``stack``: who sends what, and how. ``request``, ``company``: the question, so
     that it can be asked of another planner; None for one that nobody can. The prediction is of the
     collective alone, all of whose ranks start at a moment; where links change, to be asked for it
     may raise OutageError.
@@ -80,6 +80,6 @@ class Prepared:
         return None, state | {"_prediction": self.prediction, "_predict": None, "request": None}
 
     def asked(self, request: Request, company: int = 1) -> Prepared:
-        """Return this, having noted what was asked for."""
+        """Return this, having noted the question."""
         self.request, self.company = request, company
         return self
