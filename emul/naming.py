@@ -18,6 +18,7 @@ __all__ = [
     "DTYPES",
     "OPS",
     "PLANS",
+    "WIRES",
     "canonical",
 ]
 
@@ -49,6 +50,18 @@ DTYPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Other names of each element type: of nccl-tests, of PyTorch and of papers."""
+
+WIRES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "float32": ("float", "single", "fp32", "f32"),
+        "float16": ("half", "fp16", "f16"),
+        "bfloat16": ("bf16",),
+        "fp8": ("float8", "mxfp8"),
+        "int8": ("i8",),
+        "fp4": ("float4", "mxfp4"),
+    }
+)
+"""Other names of each wire format."""
 
 OPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

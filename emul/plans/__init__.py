@@ -10,6 +10,14 @@ from emul.plans.algorithms.registry import (
 )
 from emul.plans.collectives import COLLECTIVES, Collective, collective_meant, collective_named
 from emul.plans.custom import CustomAlgorithm, Schedule, Send, algorithm, plan_from
+from emul.plans.encoding import (
+    WIRES,
+    Encoded,
+    Encoding,
+    WireFormat,
+    wire_bytes,
+    wire_named,
+)
 from emul.plans.expressions import Expressions
 from emul.plans.msccl import PLAN_FILES, is_plan_file, msccl_xml, plan_xml, read_plan
 from emul.plans.places import Places
@@ -25,10 +33,13 @@ __all__ = [
     "ALGORITHMS",
     "COLLECTIVES",
     "PLAN_FILES",
+    "WIRES",
     "BufferLayout",
     "Collective",
     "Counts",
     "CustomAlgorithm",
+    "Encoded",
+    "Encoding",
     "Expressions",
     "Multiplicity",
     "Order",
@@ -44,6 +55,7 @@ __all__ = [
     "Step",
     "SymmetricPlan",
     "Waits",
+    "WireFormat",
     "algorithm",
     "algorithms_for",
     "build_hierarchy",
@@ -63,4 +75,6 @@ __all__ = [
     "unproven_plan",
     "user_file",
     "verify",
+    "wire_bytes",
+    "wire_named",
 ]
