@@ -25,6 +25,7 @@ from emul.errors import (
     StackError,
     TimeLimitError,
     TopologyError,
+    TrainingError,
 )
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ __all__ = [
     "Timeline",
     "Topology",
     "TopologyError",
+    "TrainingError",
     "Trunk",
     "World",
     "__version__",

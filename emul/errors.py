@@ -26,6 +26,7 @@ __all__ = [
     "StackError",
     "TimeLimitError",
     "TopologyError",
+    "TrainingError",
     "did_you_mean",
     "listed",
     "not_compiled",
@@ -92,6 +93,10 @@ class PlanError(EmulError, ValueError):
 
 class ProgramError(EmulError, ValueError):
     """The log of a program cannot be read, or the acts of its ranks do not fit each other."""
+
+
+class TrainingError(EmulError, ValueError):
+    """The description of a model, of hardware or of a workload cannot be read."""
 
 
 class CapacityError(EmulError, MemoryError):

@@ -23,6 +23,7 @@ ROOMS = (
     "bench",
     "programs",
     "insight",
+    "training",
     "world",
     "validation",
     "measured",

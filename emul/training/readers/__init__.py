@@ -1,0 +1,1 @@
+"""Readers of workloads that other tools describe, layer by layer or event by event."""
