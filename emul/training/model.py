@@ -140,7 +140,7 @@ class Model:
         Raises ArgumentError for a number of elements that is not whole.
 
         >>> Model.of_tensors([50257 * 256, 256 * 256]).layers[1]
-        Layer(name='tensor 1', parameters=65536, active=65536, tensors=(65536))
+        Layer(name='tensor 1', parameters=65536, active=65536, hidden=0, tensors=(65536))
         """
         sizes = [_count(each, f"tensor {i}") for i, each in enumerate(elements)]
         return cls.of_layers(
