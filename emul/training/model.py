@@ -24,6 +24,9 @@ MOST_LAYERS = 1_000_000
 
 LONGEST_NAME = 200
 
+WORKLOADS = (".txt", ".et")
+"""How the names of files end that have no model in them."""
+
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class Model:
@@ -180,7 +183,8 @@ class Model:
         """Return a model that is given as one, by name, or by the path of a description.
 
         A description is a ``config.json`` of Hugging Face or its folder. Raises ArgumentError for
-        a name that is none, TrainingError for a file that cannot be used.
+        a name that is none and for a workload, which has times and bytes and no parameters (see
+        `emul.training.read_workload`); TrainingError for a file that cannot be used.
         """
         if isinstance(given, Model):
             return given
@@ -188,6 +192,11 @@ class Model:
             raise ArgumentError(f"model {shown(given)}: needed a Model, a name or a path")
         if str(given) in _presets():
             return cls.preset(str(given))
+        if str(given).endswith(WORKLOADS):
+            raise ArgumentError(
+                f"model {shown(str(given))}: needed a model; a workload says times and bytes, no "
+                "parameters: read it with emul.training.read_workload or read_execution_trace"
+            )
         if isinstance(given, Path) or given.endswith(".json") or _is_folder(given):
             return cls.of_config(given)
         raise unknown_name("model", given, (*model_names(), f"the path of a {CONFIG}"))

@@ -285,6 +285,8 @@ def test_a_model_comes_from_a_name_a_file_or_a_folder(tmp_path):
         ),
         (lambda: Model.of("nobody"), "unknown model 'nobody'.*the path of a config.json"),
         (lambda: Model.of("a\0b"), "unknown model"),
+        (lambda: Model.of("gpt.txt"), "model 'gpt.txt': needed a model; a workload says times"),
+        (lambda: Model.of(Path("a.0.et")), "model 'a.0.et': needed a model; a workload says"),
         (lambda: Model.of(7), "model 7: needed a Model, a name or a path"),
         (lambda: Model(0, 3), "parameters 0: needed a whole number from 1"),
         (lambda: Model(1.5, 3), "parameters 1.5: needed a whole number"),
