@@ -45,6 +45,7 @@ CONTENTS = {
         "reading-results",
         "binding",
         "why-slow",
+        "tune",
         "trust",
     ],
     "How to": [
