@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from emul.reading.checks import finite, one_of
 from emul.stacks import IDEAL, Stack
 from emul.topology import Topology, load, read_topology
 from emul.training.hardware import Hardware
+from emul.training.inverse import Needs, least_rate, needs_of
 from emul.training.methods import DDP, FSDP, LocalSteps
 from emul.training.model import Model
 from emul.training.placement import Placement
@@ -24,7 +25,7 @@ from emul.training.step_timer import StepTimer
 from emul.training.timed_ranks import TimedRanks
 from emul.units import PS_PER_S
 
-__all__ = ["Job", "Method"]
+__all__ = ["Job", "Method", "compare"]
 
 Method = Callable[[Seat], Iterable[Act]]
 """The acts of a rank in a period: one step, or as many as its attribute ``period`` says."""
@@ -143,6 +144,26 @@ class Job:
         """Return the time of a step, from links at rest. Raises as World.run does."""
         return StepReport(self, self.timer)
 
+    def needs(self, utilisation: float) -> Needs:
+        """Return what would reach a utilisation, each alone and by runs.
+
+        The least rate of every trunk, as a factor in steps of 9 %; the longest delay, likewise; the
+        fewest local steps; and buckets of one size. Utilisation is taken to rise with the rate, and
+        so on. Raises ArgumentError for a utilisation that is no part below 1.
+        """
+        return needs_of(self, utilisation)
+
+    def least_rate(
+        self, targets: Sequence[float], grid: Sequence[float], *, below: bool = False
+    ) -> list[float | None]:
+        """Return for each utilisation the least rate of ``grid`` that reaches it; None for none.
+
+        ``grid``: rates of every trunk in Gbit/s of payload, rising. With ``below``, the largest
+        that does not reach it, as published tables print. Utilisation is taken to rise with the
+        rate. Raises ArgumentError.
+        """
+        return least_rate(self, targets, grid, below=below)
+
     @cached_property
     def timer(self) -> StepTimer:
         """The program of the job."""
@@ -183,6 +204,11 @@ class Job:
         return {"stack": self.stack, "seed": self.seed, "start_s": self.start_s}
 
 
+def compare(job: Job, methods: Iterable[Method]) -> list[StepReport]:
+    """Return the step of the same job by each of some methods. Raises as ``Job.run`` does."""
+    return [job.with_method(method).run() for method in methods]
+
+
 def _check_positive(name: str, given: float | None) -> None:
     if given is not None and finite(given, name, "a finite number above 0", least=0) == 0:
         raise ArgumentError(f"{name} {shown(given)}: needed a finite number above 0")
@@ -192,7 +218,9 @@ def _topology(given: object) -> Topology:
     if isinstance(given, Topology):
         return given.along_tour
     if not isinstance(given, str | Path):
-        raise ArgumentError(f"world {shown(given)}: needed a name, the path of a file or a Topology")
+        raise ArgumentError(
+            f"world {shown(given)}: needed a name, the path of a file or a Topology"
+        )
     try:
         return load(given) if isinstance(given, str) else read_topology(given)
     except OSError as error:

@@ -94,10 +94,9 @@ class Seat:
         )
 
     def equal_parts(self, number: int) -> tuple[Part, ...]:
-        """Return ``number`` equal parts of the model."""
-        elements = self._elements(self.model.parameters)
-        ends = [elements * at // number for at in range(number + 1)]
-        return tuple(Part(b - a, 1 / number) for a, b in zip(ends, ends[1:], strict=False))
+        """Return ``number`` equal parts of the model, of which the last may be padded."""
+        elements = -(-self._elements(self.model.parameters) // number)
+        return (Part(elements, 1 / number),) * number
 
     def buckets(self, nbytes: int, first_nbytes: int) -> tuple[Part, ...]:
         """Return the parts in backward order: the first of at most ``first_nbytes``, then others.
@@ -112,9 +111,7 @@ class Seat:
         total = self._elements(self.model.parameters)
         return tuple(Part(round(total * size / every), size / every) for size in sizes)
 
-    def issue(
-        self, collective: str, axis: str, elements: int, *, name: str, **how: Any
-    ) -> Issue:
+    def issue(self, collective: str, axis: str, elements: int, *, name: str, **how: Any) -> Issue:
         """Return the issue of a collective among the ranks along ``axis``.
 
         ``elements``: of this rank's input, which a reduce_scatter pads to equal blocks. ``how``: the ``wire`` (the type or format of what is
@@ -125,6 +122,8 @@ class Seat:
         group = self.ranks.group(axis, self.rank, lane)
         if collective == "reduce_scatter":
             elements = self.padded(axis, elements)
+        if axis == "shard" and self.ranks.bundled > 1:
+            how["algorithm"] = "ring"  # of two ranks, whose link takes as long as all of them do
         if wire in DTYPES:
             return Issue(collective, elements, group=group, dtype=wire, name=name, **how)
         nbytes = wire_bytes(elements, wire)

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 from emul.reading.brief import one_line
 from emul.runtime.program_path import ProgramPath
-from emul.training.step_timer import StepTimer
+from emul.training.changes import JobChange, changes_of
+from emul.training.memory import memory_warning
+from emul.training.specification import method_name
+from emul.training.step_timer import Call, StepTimer
+from emul.training.words import step_words
 from emul.units import PS_PER_S, format_time
 
 if TYPE_CHECKING:
@@ -90,10 +94,46 @@ class StepReport:
         """The same job with all ranks at one site."""
         return StepReport(self.job, self.job.on_one_campus())
 
+    @cached_property
+    def changes(self) -> tuple[JobChange, ...]:
+        """The same job with one thing changed, run again: the best change first."""
+        return tuple(changes_of(self))
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """The collectives that the first rank issues in a period, those of inner steps once."""
+        timers = [self.timer, *([self.timer.inner] if self.timer.inner else [])]
+        return tuple(call for timer in timers for call in timer.calls)
+
+    @property
+    def memory_warning(self) -> str:
+        """A sentence where the state of a rank does not fit its hardware; empty where it may."""
+        return memory_warning(self.job)
+
+    @property
+    def axis_crossings(self) -> dict[str, str]:
+        """The widest link that each axis crosses: nothing, node, site or trunk."""
+        return dict(self.job.placement.crossings)
+
+    def words(self) -> list[str]:
+        """Return sentences: memory, one campus, what binds, rate or distance, changes, assumed."""
+        return step_words(self)
+
     @property
     def assumed(self) -> tuple[str, ...]:
         """Sentences about the assumptions that the time rests on."""
         return self.timer.ranks.assumed
+
+    def __str__(self) -> str:
+        """Return the line of the table, and the sentences under it."""
+        return "\n".join([self._line, *self.words()])
+
+    @property
+    def _line(self) -> str:
+        return (
+            f"{method_name(self.job.method)}: {format_time(self.time_s)} a step, "
+            f"{format_time(self.exposed_s)} exposed, {100 * self.utilisation:.3g} % utilisation"
+        )
 
     def __repr__(self) -> str:
         """Say the time of a step in one line."""

@@ -7,10 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from emul.communicator import Group
-from emul.programs import Act, Compute, Issue, Mark, Wait
+from emul.programs import Act, Compute, Issue, Mark, RankGroup, Wait
+from emul.runtime.prediction import Prediction
 from emul.runtime.program_path import ProgramPath
 from emul.runtime.program_run import MarkRow, ProgramRun
 from emul.runtime.trunk_use import trunk_uses
@@ -19,7 +20,7 @@ from emul.training.timed_ranks import TimedRanks
 from emul.units import PS_PER_S
 from emul.world import World
 
-__all__ = ["Exposed", "StepTime", "StepTimer"]
+__all__ = ["Call", "Exposed", "StepTime", "StepTimer"]
 
 BEGIN, END = "begin", "end"
 WAITING, GOING_ON = "waiting", "going on"
@@ -28,9 +29,17 @@ Exposed = dict[tuple[str, str, str], int]
 """Picoseconds by axis, place of the network and term; ``compute`` where another rank is awaited."""
 
 
+class Call(NamedTuple):
+    """A collective that a rank issues along an axis."""
+
+    name: str
+    axis: str
+    collective: str
+
+
 @dataclass(frozen=True, slots=True)
 class StepTime:
-    """The picoseconds of a period of a method, and of the compute in it, of the rank ending last."""
+    """The picoseconds of a period, and of the compute in it, of the rank that ends last."""
 
     period_ps: int
     compute_ps: int
@@ -59,9 +68,12 @@ class StepTimer:
     @cached_property
     def world(self) -> World:
         """The World of the ranks that are timed."""
-        return World(
-            self.ranks.topology, slicing=self.ranks.slicing, record=True, **self.settings
-        )
+        return World(self.ranks.topology, slicing=self.ranks.slicing, record=True, **self.settings)
+
+    @property
+    def seat_of_first(self) -> Seat:
+        """The seat of the first rank."""
+        return self.seat(0, self.alone_s)
 
     @property
     def periods_before(self) -> int:
@@ -86,16 +98,26 @@ class StepTimer:
         """
         run = self._run(waits_of=self.time.last_rank)
         path = self.world.critical_path(BEGIN, END)
-        axis_of = {number: group.name for number, group in run.groups.items()}
+        axis_of = {number: _axis_of(group) for number, group in run.groups.items()}
         waits = _spans(run.marks)
         spent: dict[tuple[str, str, str], int] = defaultdict(int)
         for row in path.rows:
-            axis = axis_of.get(row.communicator, "").split(" ")[0]
+            axis = axis_of.get(row.communicator, "") if row.communicator is not None else ""
             for part in row.parts:
                 overlap_ps = _overlap(waits, part.from_ps, part.to_ps)
                 if overlap_ps:
-                    spent[axis, part.place, part.term] += overlap_ps
+                    spent[axis, self.ranks.place(part.place), part.term] += overlap_ps
         return dict(spent), path
+
+    @cached_property
+    def calls(self) -> tuple[Call, ...]:
+        """The collectives of the first rank in a period, in their order."""
+        acts = self.method(self._seat(0, self.periods_before))
+        return tuple(
+            Call(act.name, _axis_of(act.group), act.collective)
+            for act in acts
+            if isinstance(act, Issue)
+        )
 
     @cached_property
     def trunk_bytes(self) -> dict[str, int]:
@@ -108,18 +130,21 @@ class StepTimer:
         carried: dict[str, int] = defaultdict(int)
         for act, times in calls.items():
             group = self._group(self._members(act))
-            found = group.predict(
-                act.collective, act.count, dtype=act.dtype, algorithm=act.algorithm
-            )
-            for use in trunk_uses(found):
+            for use in trunk_uses(self._predicted(group, act)):
                 carried[use.place] += use.nbytes * times
         return dict(carried)
 
     def alone_s(self, collective: str, axis: str, elements: int) -> float:
         """Return the seconds of a collective of the first group along an axis, alone."""
-        ranks = self.ranks.group(axis, 0).ranks
-        dtype = self.seat(0, self.alone_s).precision
-        return self._group(ranks or ()).predict(collective, elements, dtype=dtype).time_s
+        seat = self.seat_of_first
+        act = seat.issue(collective, axis, elements, name="alone")
+        group = self._group(self._members(act))
+        return self._predicted(group, act).time_s
+
+    @staticmethod
+    def _predicted(group: Group, act: Issue) -> Prediction:
+        count, dtype = act.count, act.dtype
+        return group.predict(act.collective, count, dtype=dtype, algorithm=act.algorithm)
 
     def _group(self, ranks: tuple[int, ...]) -> Group:
         return self.world.group(ranks)
@@ -160,6 +185,11 @@ def _overlap(spans: list[tuple[int, int]], since: int, until: int) -> int:
         spent += max(0, min(until, spans[at][1]) - max(since, spans[at][0]))
         at += 1
     return spent
+
+
+def _axis_of(group: RankGroup) -> str:
+    """Return the axis of a group, whose name may have the number of a lane behind it."""
+    return group.name.partition(" ")[0]
 
 
 def _ps(row: MarkRow) -> int:

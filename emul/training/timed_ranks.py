@@ -1,4 +1,4 @@
-"""The ranks of a job that are timed: all of a small world, or few that stand for all of a large one.
+"""The ranks of a job that are timed: all of a small world, or few that stand for all of them.
 
 One rank of the few stands for ranks that do alike side by side: for the columns of the model (one
 column is all ranks that hold the same part of it) and for half of the ranks that share a replica.
@@ -43,6 +43,8 @@ HALVES = 2
 
 FEWEST_PER_WAVE = 32
 """Streams on each wave of a trunk that are taken to be spread evenly (emul.timing.symmetry)."""
+
+NODE_LINKS = "node links of "
 
 Coordinates = dict[str, Int32Array]
 
@@ -101,6 +103,15 @@ class TimedRanks:
         number = {key: at for at, key in enumerate(members)}
         of_rank = [number[key] for key in zip(*others, strict=True)]
         return [tuple(ranks) for ranks in members.values()], of_rank
+
+    def place(self, name: str) -> str:
+        """Return the name of a place of the network as the whole world has it.
+
+        The links of a node of two ranks that stand for a replica are the network of its site.
+        """
+        if self.bundled > 1 and name.startswith(NODE_LINKS):
+            return f"network of {name.removeprefix(NODE_LINKS)}"
+        return name
 
     @property
     def stages(self) -> int:

@@ -22,8 +22,9 @@ class FSDP:
     """Fully sharded data parallelism, ZeRO stage 3: along replicate and shard, or shard alone.
 
     For each unit an all_gather before its forward pass and again before its backward pass, and a
-    reduce_scatter of its gradients after; ``prefetch`` units are gathered ahead. Without
-    ``reshard_after_forward`` the second gathering falls away. Units are the layers of the model, or
+    reduce_scatter of its gradients after; ``prefetch`` units are gathered ahead. The last unit
+    stays gathered until its backward pass, as torchtitan has it; all of them do without
+    ``reshard_after_forward``. Units are the layers of the model, or
     ``buckets`` of one size. ``algorithm`` and ``wire`` as of DDP. Raises ArgumentError.
     """
 
@@ -104,7 +105,11 @@ class HSDP:
     def _compute(self, seat: Seat, unit: Part, before: list[Act]) -> Iterator[Act]:
         """Yield the backward pass of a unit, in which the unit before goes across."""
         seconds = seat.backward_s * unit.compute
-        scattered_s = seat.alone_s("reduce_scatter", SHARD, seat.padded(SHARD, unit.elements)) if before else 0.0
+        scattered_s = (
+            seat.alone_s("reduce_scatter", SHARD, seat.padded(SHARD, unit.elements))
+            if before
+            else 0.0
+        )
         first = min(1.0, scattered_s / seconds) if seconds else 0.0
         if before:
             yield seat.backward(unit.compute * first)
@@ -140,9 +145,9 @@ def backward(
 ) -> Iterator[tuple[Part, list[Act]]]:
     """Yield each unit in backward order, with the acts before its compute."""
     last_first = units[::-1]
-    if method.reshard_after_forward:
-        return _gathered(method, seat, last_first, "backward")
-    return ((unit, []) for unit in last_first)
+    if not method.reshard_after_forward:
+        return ((unit, []) for unit in last_first)
+    return _gathered(method, seat, last_first, "backward", already=1)
 
 
 def scattered(method: FSDP | HSDP, seat: Seat, unit: Part, name: str) -> Issue:
@@ -152,10 +157,11 @@ def scattered(method: FSDP | HSDP, seat: Seat, unit: Part, name: str) -> Issue:
 
 
 def _gathered(
-    method: FSDP | HSDP, seat: Seat, units: tuple[Part, ...], phase: str
+    method: FSDP | HSDP, seat: Seat, units: tuple[Part, ...], phase: str, already: int = 0
 ) -> Iterator[tuple[Part, list[Act]]]:
+    """Yield each unit with the acts before its compute; the first ``already`` are gathered."""
     across = {"wire": method.wire, "algorithm": method.algorithm} if method.axis == DATA else {}
-    issued = 0
+    issued = already
     for at, unit in enumerate(units):
         acts: list[Act] = []
         while issued < min(at + 1 + method.prefetch, len(units)):
@@ -163,4 +169,6 @@ def _gathered(
             name = f"{phase} {issued}"
             acts.append(seat.issue("all_gather", method.axis, share, name=name, **across))
             issued += 1
-        yield unit, [*acts, seat.wait(f"{phase} {at}")]
+        if at >= already:
+            acts.append(seat.wait(f"{phase} {at}"))
+        yield unit, acts
