@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, log2
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from emul.arrays import BoolArray, Int32Array
 from emul.errors import ArgumentError, CapacityError
@@ -154,7 +156,7 @@ class _Bundles:
         site, keys = self._sites()
         order = np.argsort(site, kind="stable")
         coordinates = {name: each[order].astype(np.int32) for name, each in keys.items()}
-        few = self._few_ranks(np.bincount(site, minlength=len(self.topology.sites)))
+        few = self._few_ranks(np.bincount(site, minlength=len(self.topology.sites)).tolist())
         return TimedRanks(
             few,
             replace(NCCL_SLICING, slice_bytes=round(NCCL_SLICING.slice_bytes * self.bundled)),
@@ -208,19 +210,22 @@ class _Bundles:
                 row[np.flatnonzero(sites == site)[HALVES:]] = False
         return kept
 
-    def _sites(self) -> tuple[Int32Array, Coordinates]:
+    def _sites(self) -> tuple[Int32Array, dict[str, npt.NDArray[np.integer[Any]]]]:
         """Return the site and the coordinates of each rank that is timed, in mesh order."""
         apart, replicate = np.nonzero(self.kept)
         site = self.sites_of[self.kept]
         halves = np.tile(np.arange(self.halves), len(site))
-        keys = {"replicate": np.repeat(replicate, self.halves), "shard": halves}
+        keys: dict[str, npt.NDArray[np.integer[Any]]] = {
+            "replicate": np.repeat(replicate, self.halves),
+            "shard": halves,
+        }
         sizes = tuple(self.placement.size(name) for name in self.apart)
         places = np.unravel_index(np.repeat(apart, self.halves), sizes) if sizes else ()
         keys |= {name: np.zeros(len(halves), dtype=np.int32) for name in MODEL_AXES}
         keys |= dict(zip(self.apart, places, strict=True))
         return np.repeat(site, self.halves), keys
 
-    def _few_ranks(self, of_site: Int32Array) -> Topology:
+    def _few_ranks(self, of_site: list[int]) -> Topology:
         sites = [
             self._few(site, number // self.halves, at)
             for at, (site, number) in enumerate(zip(self.topology.sites, of_site, strict=True))
