@@ -23,6 +23,7 @@ import numpy.typing as npt
 from emul.arrays import BoolArray, Int32Array
 from emul.errors import ArgumentError, CapacityError
 from emul.links import Link
+from emul.links.link import TCP
 from emul.programs import RankGroup
 from emul.timing import NCCL_SLICING, Slicing
 from emul.topology import Node, NodeRuns, Site, Topology
@@ -279,6 +280,11 @@ class _Bundles:
             f"{timed:,} ranks are timed for {self.topology.world_size:,}; each stands for ranks "
             "that do alike side by side"
         ]
+        if any(_draws(trunk.link) for trunk in self.topology.trunks):
+            words.append(
+                "losses and jitter between sites are drawn for one connection, and hold up all that "
+                "it stands for"
+            )
         if self.halves > 1:
             words.append(
                 "traffic within a replica and between replicas do not wait for each other at a NIC"
@@ -295,15 +301,25 @@ def _nics_per_rank(site: Site) -> float:
     return min(node.nics / node.ranks for node, _ in site.runs)
 
 
+def _draws(link: Link) -> bool:
+    return link.transport.loss > 0 or link.jitter.median_s > 0
+
+
 def _narrower(wider: Mapping[str, float], ends: tuple[str, str]) -> float:
     """Return by how much connections over a trunk are widened: as at the end with fewer ranks."""
     return min((wider[name] for name in ends if name in wider), default=min(wider.values()))
 
 
 def _widened(link: Link, times: float) -> Link:
-    """Return ``link`` with ``times`` as many streams, on one wave if they are spread evenly."""
+    """Return ``link`` with ``times`` as many streams, on one wave if they are spread evenly.
+
+    As few packets of a message are lost as of one connection, not of all at once: in truth a loss
+    holds up the connection that has it, and no other.
+    """
     streams = max(1, round(link.transport.streams * times))
     waves = 1 if streams >= FEWEST_PER_WAVE * link.waves else link.waves
     transport = replace(link.transport, streams=streams)
+    if transport.recovery not in TCP:  # whose laws are of the streams
+        transport = replace(transport, loss=transport.loss / times)
     copied = link.host_bytes_per_s * times
     return replace(link, transport=transport, waves=waves, host_bytes_per_s=copied)

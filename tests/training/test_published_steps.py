@@ -2,11 +2,11 @@
 
 import csv
 import math
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomllib
 
 from emul import Link, Node, Site, Topology, Trunk
 from emul.training import DDP, Job, LocalSteps, Model
