@@ -16,6 +16,7 @@ from emul.runtime.planner import MOST_RANKS_IN_FULL, Planner
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO, Algorithm, Request
 from emul.runtime.without_effects import without_effects
+from emul.topology.bound_slopes import trunk_slopes
 from emul.units import format_bytes
 
 __all__ = ["PLANS", "explain", "explain_request"]
@@ -107,6 +108,8 @@ def explain_request(
         sites=len(planner.topology.sites),
         times=len(subsets.known),
         algorithms=tuple(dict.fromkeys(reversed(names))),
+        bound_reason=today.bounded.reason(),
+        slopes=trunk_slopes(today.bounded),
     )
 
 

@@ -12,6 +12,7 @@ from emul.insight.shapley import whole_parts
 from emul.report.documents import document
 from emul.report.text_table import TextTable
 from emul.topology import Document
+from emul.topology.bound_slopes import TrunkSlope
 from emul.units import PS_PER_S, counted, format_bytes, format_time
 from emul.world import World
 
@@ -57,10 +58,29 @@ class ExplainedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundedBy:
+    """The constraint of which a bound is the time.
+
+    ``kind``: one of emul.topology.bound_reason.KINDS. ``places``: sites on one side of a cut, or
+    the site of a rank or a node. ``nbytes``: that have to pass; of prices 0. ``words``: the
+    constraint in words. ``slopes``: of the trunks that it names, with their prices: slopes only,
+    which say nothing of a whole wave (see emul tune).
+    """
+
+    kind: str
+    places: Sequence[str]
+    seconds: float
+    nbytes: float
+    words: str
+    slopes: Sequence[TrunkSlope]
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainedSize:
     """The time of one size, in picoseconds, and how it was worked out.
 
-    ``algorithm``: of the plan of today. ``bound_ps``: no algorithm is quicker. ``times``: how many
+    ``algorithm``: of the plan of today. ``bound_ps``: no algorithm is quicker, by the constraint
+    ``bounded_by``, null where nothing is sent. ``times``: how many
     times were worked out, of plans by ``algorithms``. ``chain``: the places of the critical path,
     which sum to the time. ``words``: the sentences about it.
     """
@@ -69,6 +89,7 @@ class ExplainedSize:
     algorithm: str
     time_ps: int
     bound_ps: int
+    bounded_by: BoundedBy | None
     times: int
     algorithms: Sequence[str]
     chain: Sequence[ChainPart]
@@ -161,10 +182,20 @@ def _size(found: Explanation) -> ExplainedSize:
         found.algorithm,
         found.time_ps,
         found.bound_ps,
+        _bounded_by(found),
         found.times,
         found.algorithms,
         found.chain,
         found.words(),
+    )
+
+
+def _bounded_by(found: Explanation) -> BoundedBy | None:
+    reason = found.bound_reason
+    if reason is None:
+        return None
+    return BoundedBy(
+        reason.kind, reason.places, reason.seconds, reason.nbytes, reason.words, found.slopes
     )
 
 

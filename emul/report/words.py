@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emul.report.closing import (
+    ALIKE_BOUNDS,
     Binding,
     Choice,
     Closing,
@@ -33,6 +34,12 @@ PLURAL = ("NICs of ", "node links of ", "the hosts")
 
 POINTER = "emul explain says why"
 """Said once, of the time."""
+
+POINTER_TO_CHANGES = ", emul tune which change would help"
+"""Behind it, where something is to gain."""
+
+TRUNKS = "trunk"
+"""How the names of places begin whose rates may be raised."""
 
 NEXT_BEST = 3
 """Algorithms behind auto's choice that are named where there is no room for all."""
@@ -193,8 +200,15 @@ def _one_campus(closing: Closing, there: OneCampus) -> str:
     return (
         f"One campus: the same {there.ranks} ranks in one place would need "
         f"{format_time(there.modelled_s)} for {size}{by}; across these sites it is {here}, "
-        f"{times_as_long(there.times)}; {POINTER}."
+        f"{times_as_long(there.times)}; {_pointer(closing)}."
     )
+
+
+def _pointer(closing: Closing) -> str:
+    """Return the commands that go on; tune where a trunk binds, or another schedule may help."""
+    at_trunk = closing.binding is not None and closing.binding.place.startswith(TRUNKS)
+    above = closing.modelled_s > closing.bound_s * (1 + ALIKE_BOUNDS)
+    return POINTER + POINTER_TO_CHANGES * (at_trunk or above)
 
 
 def _all(ranks: int) -> str:
@@ -211,7 +225,7 @@ def _binding(closing: Closing, binding: Binding | None) -> str:
     )
     verb = "take" if binding.place.startswith(PLURAL) else "takes"
     elsewhere = closing.one_campus is not None and not closing.one_campus.already
-    pointer = "" if elsewhere else f"; {POINTER}"
+    pointer = "" if elsewhere else f"; {_pointer(closing)}"
     return (
         f"Binding: {binding.place} {verb} {format_time(binding.modelled_s)} of the "
         f"{format_time(closing.modelled_s)} at {format_bytes(closing.size_bytes)}: "

@@ -63,7 +63,7 @@ from emul.timing import (
     time_plan,
 )
 from emul.topology import Network, Topology, world_of
-from emul.topology.bound import Bounded
+from emul.topology.bounded import Bounded
 from emul.topology.connection_limit import SiteConnections
 from emul.units import PS_PER_S
 

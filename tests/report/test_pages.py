@@ -37,6 +37,7 @@ MOST_BYTES = 5_000_000
 KINDS = {
     "perf": pages.campuses,
     "explain": pages.explained,
+    "tune": pages.tuned,
     "validate": pages.validated,
     "calibrate": pages.calibrated,
 }
