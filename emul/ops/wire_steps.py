@@ -52,8 +52,7 @@ class EncodedSteps:
         values = _Values(program)
         for low, high in pairwise(first_row.tolist()):
             values.step(low, high)
-        found = values.encoded()
-        places = np.concatenate(found)
+        places, first_place = values.encoded()
         ranks, place = (each.astype(np.int32) for each in np.divmod(places, program.n_places))
         low = program.layout.at(ranks, place)
         return cls(
@@ -61,7 +60,7 @@ class EncodedSteps:
             ranks,
             low,
             program.layout.at(ranks, place + 1) - low,
-            np.cumsum([0, *map(len, found)]),
+            first_place,
             first_row,
             np.array(values.exchanges, dtype=bool),
         )
@@ -90,16 +89,21 @@ class _Values:
         read = src.astype(np.int64) * program.n_places + program.src_place[rows][row] + within
         written = dst.astype(np.int64) * program.n_places + program.dst_place[rows][row] + within
         reduce, came = program.reduce[rows][row], self.held[read]
-        self.sent.append(np.unique(came[src != dst]))
+        self.sent.append(came[src != dst])
         self.exchanges.append(bool(np.isin(read, written).any()))
         summed = _mixed(self.held[written] + came)
         self.held[written] = np.where(reduce, summed, came)
         self.made.append((written[reduce], summed[reduce]))
 
-    def encoded(self) -> list[Int64Array]:
-        """Return the places that are encoded before each step and after the last one."""
+    def encoded(self) -> tuple[Int64Array, Int64Array]:
+        """Return the places that are encoded, and the first before each step and after the last."""
+        places, values = (np.concatenate(each) for each in zip(*self.made, strict=True))
         sent = np.unique(np.concatenate([*self.sent, np.zeros(0, np.uint64)]))
-        return [places[np.isin(values, sent)] for places, values in self.made]
+        at = np.searchsorted(sent, values)
+        encoded = np.append(sent, 0)[at] == values
+        encoded[at == len(sent)] = False
+        ends = np.cumsum([0, *(len(each) for each, _ in self.made)])
+        return places[encoded], np.append(0, np.cumsum(encoded))[ends]
 
 
 def _mixed(numbers: Hashes) -> Hashes:
@@ -130,9 +134,9 @@ def perform_encoded(
     before.
     """
     work = buffers.load(program.layout, root)
-    wide = work.astype(np.float32, copy=False)
-    carry_out(program, wide)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # of places without values yet too
+        wide = work.astype(np.float32, copy=False)
+        carry_out(program, wide)
         if reduction == "avg" and buffers.collective.reduces:
             wide /= np.float32(buffers.shape.world_size)
         if wide is not work:

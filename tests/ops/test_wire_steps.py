@@ -227,6 +227,7 @@ def test_a_value_that_is_passed_on_is_not_encoded_again():
 @pytest.mark.parametrize("algorithm", ["ring", "direct", "halving_doubling", "recursive_doubling"])
 def test_windows_change_no_bit(monkeypatch, wire, algorithm):
     monkeypatch.setattr(wire_windows, "WINDOW_BYTES", 4096)
+    monkeypatch.setattr(wire_windows, "LEAST_OF_A_ROW", 1)
     monkeypatch.setattr(wire_windows, "THREADED_FROM_BYTES", 0)
     plan, width = build_plan("all_reduce", algorithm, [3, 2]), 5003
     program = encoded_program(plan, width, wire)
@@ -239,6 +240,7 @@ def test_windows_change_no_bit(monkeypatch, wire, algorithm):
 
 def test_windows_begin_between_blocks_and_cover_every_column_once(monkeypatch):
     monkeypatch.setattr(wire_windows, "WINDOW_BYTES", 5 * 4 * 64)  # 64 columns of 5 ranks
+    monkeypatch.setattr(wire_windows, "LEAST_OF_A_ROW", 1)
     program = encoded_program(build_plan("all_reduce", "ring", [5]), 1003, "fp8")
     edges, ends = wire_windows._edges(program, 32).tolist(), program.layout.edges[0].tolist()
     assert (edges[0], edges[-1]) == (0, 1003)
@@ -246,6 +248,13 @@ def test_windows_begin_between_blocks_and_cover_every_column_once(monkeypatch):
     for edge in edges[:-1]:
         place = max(low for low in ends if low <= edge)
         assert (edge - place) % 32 == 0
+
+
+def test_windows_leave_rows_long_enough_to_be_looked_at(monkeypatch):
+    """Of 1000 elements in rows of 200, windows of a third leave 67 on average, of a quarter 50."""
+    monkeypatch.setattr(wire_windows, "WINDOW_BYTES", 1)
+    program = encoded_program(build_plan("all_reduce", "ring", [5]), 1000, "fp8")
+    assert len(wire_windows._edges(program, 32)) - 1 == 3
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])

@@ -31,6 +31,9 @@ one window and one thread: 1.0 to 2.5 times as fast; windows of 128 KiB are slow
 THREADED_FROM_BYTES = 4 << 20
 """A work buffer of this size is split over threads, as many windows for each."""
 
+LEAST_OF_A_ROW = 64
+"""Elements of a row in a window, on average: every window looks at every row of the program."""
+
 UNBLOCKED = 256
 """Elements: the edges of windows of formats without blocks are multiples of so many."""
 
@@ -91,7 +94,9 @@ def _edges(program: Program, block: int) -> Int64Array:
     ends = program.layout.edges
     if not program.aligned or len(ends) > 1:
         return np.array([0, width])
-    columns = max(1, WINDOW_BYTES // (ranks * 4 * block)) * block
+    in_a_row = int(program.length.mean()) if len(program.length) else 1
+    fewest = -(-width * LEAST_OF_A_ROW // max(1, in_a_row))
+    columns = max(1, WINDOW_BYTES // (ranks * 4 * block), -(-fewest // block)) * block
     inside = [np.arange(low, high, columns) for low, high in pairwise(ends[0].tolist())]
     candidates = np.append(np.concatenate(inside), width)
     window = np.searchsorted(candidates, np.arange(0, width, columns))
