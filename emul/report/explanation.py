@@ -102,7 +102,8 @@ class ExplainContents:
 
     ``plan``: whether every time is of the plan of today (``kept``), or of the plan that is chosen
     where effects are off (``again``). ``rows``: of all sizes, whose ``share_ps`` sum to the
-    ``time_ps`` of their size. ``root``: -1 where there is none.
+    ``time_ps`` of their size. ``root``: -1 where there is none. ``wire``: the format of elements in
+    messages, None where they go as they are.
     """
 
     SCHEMA: ClassVar[str] = "emul-explain-1"
@@ -119,6 +120,7 @@ class ExplainContents:
     plan: str
     rows: Sequence[ExplainedRow]
     sizes: Sequence[ExplainedSize]
+    wire: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class ExplainResult:
     command: Sequence[str] = ()
     document: Document | None = None
     interrupted: bool = False
+    wire: str | None = None
 
 
 def explain_document(version: str, result: ExplainResult) -> dict[str, Any]:
@@ -155,6 +158,7 @@ def explain_document(version: str, result: ExplainResult) -> dict[str, Any]:
         plan=result.explanations[0].plan,
         rows=explain_rows(result),
         sizes=[_size(each) for each in result.explanations],
+        wire=result.wire,
     )
     return document(version, contents, interrupted=result.interrupted)
 
@@ -199,14 +203,17 @@ def _bounded_by(found: Explanation) -> BoundedBy | None:
     )
 
 
-def explain_head(world: World, collective: str, dtype: str, plan: str) -> str:
+def explain_head(
+    world: World, collective: str, dtype: str, plan: str, wire: str | None = None
+) -> str:
     """Return the line above the tables."""
+    elements = f"{dtype}, {wire} on the wire," if wire else dtype
     topology = world.topology
     said = f" ({topology.description})" if topology.description.startswith("assumed") else ""
     stack = "" if world.stack.name == "ideal" else f", stack {world.stack.told}"
     chosen = "chosen again under each subset of effects" if plan == "again" else "kept"
     return (
-        f"{collective} of {dtype} over {counted(world.size, 'rank')} of {topology.name}{said}"
+        f"{collective} of {elements} over {counted(world.size, 'rank')} of {topology.name}{said}"
         f"{stack}; times are modelled; the plan is {chosen}"
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from emul.ops import dtype_named
+from emul.plans import wire_named
 from emul.report.closing import (
     ALIKE_BOUNDS,
     Binding,
@@ -17,13 +19,14 @@ from emul.report.closing import (
     StackNote,
     closing_of,
 )
+from emul.report.perf_row import PerfRow
 from emul.runtime.prediction import Prediction, by_reason
 from emul.stacks.nccl_levers import SOCKET
 from emul.timing import Assumed, terms
 from emul.units import format_bytes, format_factor, format_time, times_as_long
 from emul.world import World
 
-__all__ = ["MEANINGS", "closing_words", "overflow_sentence", "sentences"]
+__all__ = ["MEANINGS", "closing_words", "overflow_sentence", "sentences", "wire_sentence"]
 
 
 MEANINGS: Mapping[str, str] = terms.MEANINGS | {"share": f"{terms.MEANINGS['share']} at {{rate}}"}
@@ -99,6 +102,20 @@ def overflow_sentence(overflow: Overflow) -> str:
     return (
         f"Overflow: {none}only values from {overflow.least} to {overflow.most} are sure to fit: "
         f"beyond, {overflow.advice}."
+    )
+
+
+def wire_sentence(row: PerfRow) -> str:
+    """Return the line about the wire format of a row: its bytes, and its error if it was run."""
+    wire, elements = wire_named(row.wire), dtype_named(row.dtype)
+    part = float(wire.element_bytes / elements.itemsize)
+    scales = " and scales" if wire.block else ""
+    said = f"Wire: {row.wire}, {part:.4g} times the bytes of {row.dtype} for values{scales}"
+    if row.wire_rms is None:
+        return f"{said}; its error is told of runs that are checked."
+    return (
+        f"{said}; at {format_bytes(row.size_bytes)} it puts the output off by "
+        f"{100 * row.wire_rms:.2g} % of that in float32 (root mean square, of normal values)."
     )
 
 
