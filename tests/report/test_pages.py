@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from nightly import examples
 from report import pages
 from report.test_markup import HOSTILE, Read
 
@@ -392,7 +393,7 @@ def page_of(first, second, title, note):
 PLAIN = Read(render(page_of("a", "b", "c", "d"))).structure
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(names, names, names, names)
 def test_names_are_text_and_change_nothing_else(first, second, title, note):
     assume(first != second)
