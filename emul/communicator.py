@@ -11,7 +11,7 @@ import numpy.typing as npt
 from emul.errors import ArgumentError, shown
 from emul.ops import REDUCTIONS, Ops, dtype_named
 from emul.ops.buffers import Buffers
-from emul.ops.shapes import NO_ARITHMETIC, NoData, ShapeOnly, given_shape
+from emul.ops.shapes import NO_ARITHMETIC, NoData, ShapeOnly, given_shape, timed_shape
 from emul.plans import Counts, Shape, collective_meant, collective_named
 from emul.reading.brief import one_line
 from emul.reading.checks import flag, is_array, one_of, rank, whole
@@ -96,6 +96,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm,
         root: int = 0,
+        nbytes: float | None = None,
     ) -> Run | Handle:
         """Carry a collective out, or issue it.
 
@@ -115,7 +116,8 @@ class Communicator:
             ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
             revocable = (engine.waits and not issued) or engine.planner.changes
             buffers = Buffers(promise, n, x, out, counts, revocable=revocable, arrays=ops.arrays)
-        request = Request(buffers.shape, buffers.dtype.itemsize, op, algorithm, root)
+        timed = buffers.shape if nbytes is None else timed_shape(buffers, nbytes)
+        request = Request(timed, buffers.dtype.itemsize, op, algorithm, root)
         begin = launch.issue if issued else launch.run
         return begin(request, self, ops, buffers, began_ns)
 
@@ -132,6 +134,7 @@ class Communicator:
         op: str = "sum",
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give every rank the reduction of all buffers: (n, count) -> (n, count).
@@ -141,10 +144,18 @@ class Communicator:
         MSCCL XML, which ends in .xml; or a function that yields the steps of one's own (see
         emul.plans.plan_from); or FILE.py:NAME, one in a file, which is executed; or a Plan. The
         order of reduction is that of the plan. ``out``: a buffer to write into, also ``x`` itself.
-        ``async_op``: return a Handle at once. Raises ShapeError, DTypeError, ArgumentError,
-        PlanError or CapacityError before anything is touched.
+        ``nbytes``: bytes of the input of one rank for which the call is timed, and its algorithm
+        chosen; the arithmetic is done on ``x``, which may be much smaller. ``async_op``: return a
+        Handle at once. Raises ShapeError, DTypeError, ArgumentError, PlanError or CapacityError
+        before anything is touched.
+
+        >>> import numpy as np, emul
+        >>> world = emul.World("three-campus")
+        >>> run = world.all_reduce(np.ones((24, 6)), nbytes=2e9)  # 24 rows of 2 GB, by the clock
+        >>> run.output[0], run.prediction.nbytes
+        (array([24., 24., 24., 24., 24., 24.]), 2000000000)
         """
-        return self._call("all_reduce", x, out, async_op, op=op, algorithm=algorithm)
+        return self._call("all_reduce", x, out, async_op, op=op, algorithm=algorithm, nbytes=nbytes)
 
     @overload
     def reduce_scatter(
@@ -164,6 +175,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank r block r of the reduction of all buffers: (n, n*c) -> (n, c).
@@ -172,7 +184,14 @@ class Communicator:
         shorter filled up with zeros. Other arguments and errors as for ``all_reduce``.
         """
         return self._call(
-            "reduce_scatter", x, out, async_op, op=op, counts=counts, algorithm=algorithm
+            "reduce_scatter",
+            x,
+            out,
+            async_op,
+            op=op,
+            counts=counts,
+            algorithm=algorithm,
+            nbytes=nbytes,
         )
 
     @overload
@@ -188,6 +207,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give every rank all buffers in rank order: (n, c) -> (n, n*c).
@@ -195,7 +215,9 @@ class Communicator:
         With ``counts`` (n,), rank r has the first counts[r] elements of its row: (n, max) ->
         (n, sum). Errors as for ``all_reduce``.
         """
-        return self._call("all_gather", x, out, async_op, counts=counts, algorithm=algorithm)
+        return self._call(
+            "all_gather", x, out, async_op, counts=counts, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def broadcast(self, x: Array, *, async_op: No = ..., **how: Unpack[Rooted]) -> Run: ...
@@ -210,13 +232,16 @@ class Communicator:
         root: int = 0,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give every rank the buffer of rank ``root``: (n, count) -> (n, count).
 
         Errors as for ``all_reduce``.
         """
-        return self._call("broadcast", x, out, async_op, root=root, algorithm=algorithm)
+        return self._call(
+            "broadcast", x, out, async_op, root=root, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedReducing]) -> Run: ...
@@ -232,13 +257,16 @@ class Communicator:
         root: int = 0,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank ``root`` the reduction of all buffers: (n, count) -> (count,).
 
         Arguments and errors as for ``all_reduce``.
         """
-        return self._call("reduce", x, out, async_op, op=op, root=root, algorithm=algorithm)
+        return self._call(
+            "reduce", x, out, async_op, op=op, root=root, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def all_to_all(self, x: Array, *, async_op: No = ..., **how: Unpack[OfBlocks]) -> Run: ...
@@ -253,6 +281,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank d block d of every rank, in rank order: (n, n*c) -> (n, n*c).
@@ -261,7 +290,9 @@ class Communicator:
         the longest, and the rest of shorter ones is not read, or filled with zeros. Errors as
         for ``all_reduce``.
         """
-        return self._call("all_to_all", x, out, async_op, counts=counts, algorithm=algorithm)
+        return self._call(
+            "all_to_all", x, out, async_op, counts=counts, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def gather(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
@@ -277,13 +308,16 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank ``root`` all buffers in rank order: (n, c) -> (n*c,).
 
         ``counts`` as in all_gather. Errors as for ``all_reduce``.
         """
-        return self._call("gather", x, out, async_op, root=root, counts=counts, algorithm=algorithm)
+        return self._call(
+            "gather", x, out, async_op, root=root, counts=counts, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def scatter(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
@@ -299,6 +333,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank r block r of the buffer ``x`` of rank ``root``: (n*c,) -> (n, c).
@@ -306,7 +341,14 @@ class Communicator:
         ``counts`` as in reduce_scatter. Errors as for ``all_reduce``.
         """
         return self._call(
-            "scatter", x, out, async_op, root=root, counts=counts, algorithm=algorithm
+            "scatter",
+            x,
+            out,
+            async_op,
+            root=root,
+            counts=counts,
+            algorithm=algorithm,
+            nbytes=nbytes,
         )
 
     @overload
@@ -322,6 +364,7 @@ class Communicator:
         shift: int = 1,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Let rank r send to rank r + ``shift`` (around the world): (n, count) -> (n, count).
@@ -329,8 +372,9 @@ class Communicator:
         With a shift of 0, or of the number of ranks, each keeps its own. Errors as for
         ``all_reduce``.
         """
+        ahead = self._ahead(shift)
         return self._call(
-            "send_recv", x, out, async_op, root=self._ahead(shift), algorithm=algorithm
+            "send_recv", x, out, async_op, root=ahead, algorithm=algorithm, nbytes=nbytes
         )
 
     def _ahead(self, shift: int) -> int:
