@@ -12,7 +12,7 @@ from emul.errors import ArgumentError, shown
 from emul.ops import REDUCTIONS, Ops, dtype_named
 from emul.ops.buffers import Buffers
 from emul.ops.carried import check_takes_wire, wire_of_call
-from emul.ops.shapes import NO_ARITHMETIC, NoData, ShapeOnly, given_shape
+from emul.ops.shapes import NO_ARITHMETIC, NoData, ShapeOnly, given_shape, timed_shape
 from emul.plans import Counts, Shape, collective_meant, collective_named
 from emul.reading.brief import one_line
 from emul.reading.checks import flag, is_array, one_of, rank, whole
@@ -99,6 +99,7 @@ class Communicator:
         algorithm: Algorithm,
         root: int = 0,
         wire: str | None = None,
+        nbytes: float | None = None,
     ) -> Run | Handle:
         """Carry a collective out, or issue it.
 
@@ -121,7 +122,8 @@ class Communicator:
         carried = wire_of_call(wire, collective, buffers.dtype, op)
         if carried is not None:
             check_takes_wire(ops, carried)
-        request = Request(buffers.shape, buffers.dtype.itemsize, op, algorithm, root, carried)
+        timed = buffers.shape if nbytes is None else timed_shape(buffers, nbytes)
+        request = Request(timed, buffers.dtype.itemsize, op, algorithm, root, carried)
         begin = launch.issue if issued else launch.run
         return begin(request, self, ops, buffers, began_ns)
 
@@ -139,6 +141,7 @@ class Communicator:
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         wire: str | None = None,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give every rank the reduction of all buffers: (n, count) -> (n, count).
@@ -149,11 +152,20 @@ class Communicator:
         emul.plans.plan_from); or FILE.py:NAME, one in a file, which is executed; or a Plan. The
         order of reduction is that of the plan. ``wire``: int8, fp8, fp4, bfloat16, float16 or
         float32, the format of floats in every message (see emul.plans.encoding); they are added up
-        in float32. ``out``: a buffer to write into, also ``x`` itself.
-        ``async_op``: return a Handle at once. Raises ShapeError, DTypeError, ArgumentError,
-        PlanError or CapacityError before anything is touched.
+        in float32. ``out``: a buffer to write into, also ``x`` itself. ``nbytes``: bytes of the
+        input of one rank for which the call is timed, and its algorithm chosen; the arithmetic is
+        done on ``x``, which may be much smaller. ``async_op``: return a Handle at once. Raises
+        ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
+        touched.
+
+        >>> import numpy as np, emul
+        >>> world = emul.World("three-campus")
+        >>> run = world.all_reduce(np.ones((24, 6)), nbytes=2e9)  # 24 rows of 2 GB, by the clock
+        >>> run.output[0], run.prediction.nbytes
+        (array([24., 24., 24., 24., 24., 24.]), 2000000000)
         """
-        return self._call("all_reduce", x, out, async_op, op=op, algorithm=algorithm, wire=wire)
+        how = {"op": op, "algorithm": algorithm, "wire": wire, "nbytes": nbytes}
+        return self._call("all_reduce", x, out, async_op, **how)
 
     @overload
     def reduce_scatter(
@@ -174,6 +186,7 @@ class Communicator:
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         wire: str | None = None,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank r block r of the reduction of all buffers: (n, n*c) -> (n, c).
@@ -190,6 +203,7 @@ class Communicator:
             counts=counts,
             algorithm=algorithm,
             wire=wire,
+            nbytes=nbytes,
         )
 
     @overload
@@ -206,6 +220,7 @@ class Communicator:
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         wire: str | None = None,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give every rank all buffers in rank order: (n, c) -> (n, n*c).
@@ -214,7 +229,14 @@ class Communicator:
         (n, sum). Errors as for ``all_reduce``.
         """
         return self._call(
-            "all_gather", x, out, async_op, counts=counts, algorithm=algorithm, wire=wire
+            "all_gather",
+            x,
+            out,
+            async_op,
+            counts=counts,
+            algorithm=algorithm,
+            wire=wire,
+            nbytes=nbytes,
         )
 
     @overload
@@ -230,13 +252,16 @@ class Communicator:
         root: int = 0,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give every rank the buffer of rank ``root``: (n, count) -> (n, count).
 
         Errors as for ``all_reduce``.
         """
-        return self._call("broadcast", x, out, async_op, root=root, algorithm=algorithm)
+        return self._call(
+            "broadcast", x, out, async_op, root=root, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedReducing]) -> Run: ...
@@ -252,13 +277,16 @@ class Communicator:
         root: int = 0,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank ``root`` the reduction of all buffers: (n, count) -> (count,).
 
         Arguments and errors as for ``all_reduce``.
         """
-        return self._call("reduce", x, out, async_op, op=op, root=root, algorithm=algorithm)
+        return self._call(
+            "reduce", x, out, async_op, op=op, root=root, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def all_to_all(self, x: Array, *, async_op: No = ..., **how: Unpack[OfBlocks]) -> Run: ...
@@ -273,6 +301,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank d block d of every rank, in rank order: (n, n*c) -> (n, n*c).
@@ -281,7 +310,9 @@ class Communicator:
         the longest, and the rest of shorter ones is not read, or filled with zeros. Errors as
         for ``all_reduce``.
         """
-        return self._call("all_to_all", x, out, async_op, counts=counts, algorithm=algorithm)
+        return self._call(
+            "all_to_all", x, out, async_op, counts=counts, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def gather(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
@@ -297,13 +328,16 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank ``root`` all buffers in rank order: (n, c) -> (n*c,).
 
         ``counts`` as in all_gather. Errors as for ``all_reduce``.
         """
-        return self._call("gather", x, out, async_op, root=root, counts=counts, algorithm=algorithm)
+        return self._call(
+            "gather", x, out, async_op, root=root, counts=counts, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def scatter(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
@@ -319,6 +353,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank r block r of the buffer ``x`` of rank ``root``: (n*c,) -> (n, c).
@@ -326,7 +361,14 @@ class Communicator:
         ``counts`` as in reduce_scatter. Errors as for ``all_reduce``.
         """
         return self._call(
-            "scatter", x, out, async_op, root=root, counts=counts, algorithm=algorithm
+            "scatter",
+            x,
+            out,
+            async_op,
+            root=root,
+            counts=counts,
+            algorithm=algorithm,
+            nbytes=nbytes,
         )
 
     @overload
@@ -342,6 +384,7 @@ class Communicator:
         shift: int = 1,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Let rank r send to rank r + ``shift`` (around the world): (n, count) -> (n, count).
@@ -349,8 +392,9 @@ class Communicator:
         With a shift of 0, or of the number of ranks, each keeps its own. Errors as for
         ``all_reduce``.
         """
+        ahead = self._ahead(shift)
         return self._call(
-            "send_recv", x, out, async_op, root=self._ahead(shift), algorithm=algorithm
+            "send_recv", x, out, async_op, root=ahead, algorithm=algorithm, nbytes=nbytes
         )
 
     def _ahead(self, shift: int) -> int:

@@ -26,6 +26,7 @@ class _Any(TypedDict, total=False):
 
     algorithm: Algorithm
     out: Any
+    nbytes: float | None
 
 
 class Reducing(_Any, total=False):

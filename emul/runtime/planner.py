@@ -247,6 +247,13 @@ class Planner:
             needed.append(f"or {world_of(plan.world_size)}")
         raise PlanError(f"{plan}, root {plan.root}: needed {', '.join(needed)}")
 
+    def program(self, request: Request, plan: Plan) -> Program:
+        """Return the program of a proven ``plan`` for a request; lately used ones are kept.
+
+        Raises PlanError where a row joins places that are not of the same length then.
+        """
+        return self._program(request.of_any_op(), plan)
+
     def _program_anew(self, request: Request, plan: Plan) -> Program:
         return Program.of(plan, request.shape, request.encoding)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from emul.runtime.operation import Operation
 from emul.runtime.prediction import Prediction
 from emul.runtime.prepared import Prepared
 from emul.timing import Moments, Timeline
-from emul.units import PS_PER_S, format_time
+from emul.units import PS_PER_S, format_bytes, format_time
 from emul.wall.lag import CallTimes, Lag
 
 __all__ = ["Reduced", "Run"]
@@ -31,13 +32,14 @@ class Run:
     """The result of one collective.
 
     ``output``: an array like the input (shape: see the collective); None of a call without data.
-    ``prepared``: its program, and its ``prediction`` alone. ``call_times``: the moments at which
-    the call began, was ready, due and ended. ``reduced``: input, output, operator and their Arrays,
-    from which ``error`` is computed; None where nothing was reduced or encoded. ``in_float32``:
-    returns the output without the wire format; None where there is none. ``step_lag_s`` (steps,):
-    by how much each step ended after its modelled moment, as the device measured it; None where the
-    steps are not waited for one by one. ``dilation``: the factor by which modelled time was
-    stretched; None where nobody waited: on the virtual clock, and in a rehearsal.
+    ``prepared``: its program, and its ``prediction`` alone; both for the ``nbytes`` of the call,
+    where those were given. ``call_times``: the moments at which the call began, was ready, due and
+    ended. ``reduced``: input, output, operator and their Arrays, from which ``error`` is computed;
+    None where nothing was reduced or encoded. ``in_float32``: returns the output without the wire
+    format; None where there is none. ``step_lag_s`` (steps,): by how much each step ended after its
+    modelled moment, as the device measured it; None where the steps are not waited for one by one.
+    ``dilation``: the factor by which modelled time was stretched; None where nobody waited: on the
+    virtual clock, and in a rehearsal.
 
     A pickled run leaves its arrays behind: ``output`` is None in the copy, and ``error`` is there
     if it was computed before.
@@ -197,6 +199,17 @@ class Run:
         """Say which time was measured: on the virtual clock nobody waits."""
         return "arithmetic" if self.dilation is None else "measured"
 
+    @property
+    def _timed_for(self) -> str:
+        """Say the size for which it was timed, where the arrays are of another (``nbytes``)."""
+        if self.output is None:
+            return ""
+        timed = self.prepared.program.layout.shape.output_shape
+        here = self.output.shape
+        if prod(here) == prod(timed[-len(here) :]):  # a message has the row of its receiver only
+            return ""
+        return f", timed for {format_bytes(self.prepared.nbytes)}"
+
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""
         plan, steps = self.prepared.plan, ""
@@ -207,7 +220,7 @@ class Run:
             "none" if self.output is None else f"{tuple(self.output.shape)} {self.output.dtype}"
         )
         return one_line(
-            f"<Run {plan}: output {output}, "
+            f"<Run {plan}: output {output}{self._timed_for}, "
             f"modelled {format_time(self.time_s)}, bound {format_time(self.bound_s)}, "
             f"{dilated}{self._measured} {format_time(self.wall_s)}{steps}>"
         )

@@ -63,13 +63,18 @@ LATEST_NS = float(1 << 60)
 
 
 class Work(NamedTuple):
-    """The arithmetic of one call: its backend, its arrays and its program."""
+    """The arithmetic of one call: its backend, its arrays and its program.
+
+    ``is_timed``: whether the program is the one that is timed, so that a device can wait for each
+    step; not where the arrays are smaller than the size that is.
+    """
 
     ops: Ops
     program: Program
     buffers: Buffers
     reduction: str
     root: int
+    is_timed: bool = True
 
     @property
     def is_for_worker(self) -> bool:
@@ -189,7 +194,7 @@ class WallClock:
         With ``in_steps``, a device that waits for each step does so here. In a rehearsal, nobody
         waits.
         """
-        if in_steps and isinstance(work.ops, TimedOps):
+        if in_steps and work.is_timed and isinstance(work.ops, TimedOps):
             output, ready_ns, late_ns = self._in_steps(work.ops, work, timeline, started_ns)
         else:
             output, late_ns = work.perform(), None
