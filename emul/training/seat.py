@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from emul.plans import wire_bytes, wire_named
 from emul.errors import ArgumentError
+from emul.plans import wire_bytes, wire_named
 from emul.programs import Compute, Issue, Recv, Send, Wait
 from emul.training.model import Model
 from emul.training.timed_ranks import TimedRanks
@@ -37,11 +37,10 @@ class Seat:
 
     ``rank``: its number among the ranks that are timed. ``ways``: the ranks that share the
     parameters of one copy of the model, beside data axes; ``stages`` and ``tensor``: along its
-    pipeline and tensor.
-    ``compute_s``: the seconds of compute of
-    a step. ``precision``: the type of parameters and gradients. ``alone_s``: the seconds of a
-    collective of its own along an axis, of so many elements of each rank, with nothing else under
-    way. ``tokens``: of a step, of each rank along data axes. ``periods_before``: how many periods of the method were carried out before.
+    pipeline and tensor. ``compute_s``: the seconds of compute of a step. ``precision``: the type of
+    parameters and gradients. ``alone_s``: the seconds of a collective of its own along an axis, of
+    some elements of each rank, with nothing else under way. ``tokens``: of a step, of each rank
+    along data axes. ``periods_before``: how many periods of the method were carried out before.
     """
 
     rank: int
@@ -111,7 +110,7 @@ class Seat:
         first = min(first_nbytes, every)
         more = every - first
         number = ceil(more / nbytes)
-        sizes = [first, *[more / number] * number]
+        sizes = [first, *(more / number for _ in range(number))]
         total = self._elements(self.model.parameters)
         return tuple(Part(round(total * size / every), size / every) for size in sizes)
 

@@ -299,8 +299,8 @@ class _Bundles:
         ]
         if any(_draws(trunk.link) for trunk in self.topology.trunks):
             words.append(
-                "losses and jitter between sites are drawn for one connection, and hold up all that "
-                "it stands for"
+                "losses and jitter between sites are drawn for one connection, and hold up all "
+                "that it stands for"
             )
         if self.halves > 1:
             words.append(

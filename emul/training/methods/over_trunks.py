@@ -18,7 +18,7 @@ ALL_REDUCES = 2
 """Of activations for each layer and direction: attention, MLP (Shoeybi et al., 1909.08053)."""
 
 ALL_TO_ALLS = 2
-"""For each layer with experts and direction: to the experts and back (Lepikhin et al., 2006.16668)."""
+"""For each layer with experts and direction: there and back (Lepikhin et al., 2006.16668)."""
 
 Method = Callable[[Seat], Iterable[Act]]
 
