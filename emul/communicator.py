@@ -149,7 +149,8 @@ class Communicator:
         emul.plans.plan_from); or FILE.py:NAME, one in a file, which is executed; or a Plan. The
         order of reduction is that of the plan. ``wire``: int8, fp8, fp4, bfloat16, float16 or
         float32, the format of floats in every message (see emul.plans.encoding); they are added up
-        in float32. ``out``: a buffer to write into, also ``x`` itself.
+        in float32, and encoding takes no modelled time. ``out``: a buffer to write into, also ``x``
+        itself.
         ``async_op``: return a Handle at once. Raises ShapeError, DTypeError, ArgumentError,
         PlanError or CapacityError before anything is touched.
         """
