@@ -45,6 +45,13 @@ def test_perf_tells_the_error_of_normal_values(tmp_path):
     assert (printed["wire"], float(printed["wire_rms"])) == ("fp8", row["wire_rms"])
 
 
+def test_the_page_of_perf_says_what_is_printed(tmp_path):
+    path = tmp_path / "page.html"
+    _, out, _ = run_here(*PERF, "--wire", "int8", "--report", str(path))
+    assert out.splitlines()[-1].startswith("Wire: int8, 0.2539 times")
+    assert out.splitlines()[-1] in path.read_text()
+
+
 def test_perf_without_data_or_checks_tells_no_error(tmp_path):
     for more in (("--no-data",), ("-c", "0")):
         path = tmp_path / "out.json"
