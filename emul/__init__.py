@@ -31,7 +31,7 @@ from emul.errors import (
 if TYPE_CHECKING:
     from emul.collapsed import CollapsedMesh
     from emul.communicator import Group
-    from emul.insight import EffectShare, Explanation, explain
+    from emul.insight import Case, EffectShare, Explanation, Tuning, explain, tune
     from emul.links import Link
     from emul.mesh import Mesh
     from emul.ops import RoundingError
@@ -57,6 +57,7 @@ __all__ = [
     "ArgumentError",
     "BackendError",
     "CapacityError",
+    "Case",
     "CollapsedMesh",
     "CriticalPath",
     "DTypeError",
@@ -103,6 +104,7 @@ __all__ = [
     "TopologyError",
     "TrainingError",
     "Trunk",
+    "Tuning",
     "World",
     "__version__",
     "algorithm",
@@ -110,9 +112,11 @@ __all__ = [
     "plot_heat_map",
     "plot_timeline",
     "plot_times",
+    "tune",
 ]
 
 _ROOM_OF = {
+    "Case": "emul.insight",
     "CollapsedMesh": "emul.collapsed",
     "CriticalPath": "emul.timing",
     "EffectShare": "emul.insight",
@@ -144,12 +148,14 @@ _ROOM_OF = {
     "Timeline": "emul.timing",
     "Topology": "emul.topology",
     "Trunk": "emul.topology",
+    "Tuning": "emul.insight",
     "World": "emul.world",
     "algorithm": "emul.plans",
     "explain": "emul.insight",
     "plot_heat_map": "emul.report.plot",
     "plot_timeline": "emul.report.plot",
     "plot_times": "emul.report.plot",
+    "tune": "emul.insight",
 }
 
 

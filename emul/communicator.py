@@ -11,6 +11,7 @@ import numpy.typing as npt
 from emul.errors import ArgumentError, shown
 from emul.ops import REDUCTIONS, Ops, dtype_named
 from emul.ops.buffers import Buffers
+from emul.ops.carried import check_takes_wire, wire_of_call
 from emul.ops.shapes import NO_ARITHMETIC, NoData, ShapeOnly, given_shape, timed_shape
 from emul.plans import Counts, Shape, collective_meant, collective_named
 from emul.reading.brief import one_line
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from emul.runtime.keywords import (
+        BlocksOnWire,
         OfBlocks,
-        Reducing,
         ReducingBlocks,
+        ReducingOnWire,
         Rooted,
         RootedBlocks,
         RootedReducing,
@@ -96,6 +98,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm,
         root: int = 0,
+        wire: str | None = None,
         nbytes: float | None = None,
     ) -> Run | Handle:
         """Carry a collective out, or issue it.
@@ -116,16 +119,19 @@ class Communicator:
             ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
             revocable = (engine.waits and not issued) or engine.planner.changes
             buffers = Buffers(promise, n, x, out, counts, revocable=revocable, arrays=ops.arrays)
+        carried = wire_of_call(wire, collective, buffers.dtype, op)
+        if carried is not None:
+            check_takes_wire(ops, carried)
         timed = buffers.shape if nbytes is None else timed_shape(buffers, nbytes)
-        request = Request(timed, buffers.dtype.itemsize, op, algorithm, root)
+        request = Request(timed, buffers.dtype.itemsize, op, algorithm, root, carried)
         begin = launch.issue if issued else launch.run
         return begin(request, self, ops, buffers, began_ns)
 
     @overload
-    def all_reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[Reducing]) -> Run: ...
+    def all_reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[ReducingOnWire]) -> Run: ...
 
     @overload
-    def all_reduce(self, x: Array, *, async_op: Yes, **how: Unpack[Reducing]) -> Handle: ...
+    def all_reduce(self, x: Array, *, async_op: Yes, **how: Unpack[ReducingOnWire]) -> Handle: ...
 
     def all_reduce(
         self,
@@ -133,6 +139,7 @@ class Communicator:
         *,
         op: str = "sum",
         algorithm: Algorithm = DEFAULT_ALGORITHM,
+        wire: str | None = None,
         out: Array | None = None,
         nbytes: float | None = None,
         async_op: bool = False,
@@ -143,11 +150,13 @@ class Communicator:
         ``auto`` for the one that the model finds quickest at this size; or the path of a plan in
         MSCCL XML, which ends in .xml; or a function that yields the steps of one's own (see
         emul.plans.plan_from); or FILE.py:NAME, one in a file, which is executed; or a Plan. The
-        order of reduction is that of the plan. ``out``: a buffer to write into, also ``x`` itself.
-        ``nbytes``: bytes of the input of one rank for which the call is timed, and its algorithm
-        chosen; the arithmetic is done on ``x``, which may be much smaller. ``async_op``: return a
-        Handle at once. Raises ShapeError, DTypeError, ArgumentError, PlanError or CapacityError
-        before anything is touched.
+        order of reduction is that of the plan. ``wire``: int8, fp8, fp4, bfloat16, float16 or
+        float32, the format of floats in every message (see emul.plans.encoding); they are added up
+        in float32. ``out``: a buffer to write into, also ``x`` itself. ``nbytes``: bytes of the
+        input of one rank for which the call is timed, and its algorithm chosen; the arithmetic is
+        done on ``x``, which may be much smaller. ``async_op``: return a Handle at once. Raises
+        ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
+        touched.
 
         >>> import numpy as np, emul
         >>> world = emul.World("three-campus")
@@ -155,7 +164,8 @@ class Communicator:
         >>> run.output[0], run.prediction.nbytes
         (array([24., 24., 24., 24., 24., 24.]), 2000000000)
         """
-        return self._call("all_reduce", x, out, async_op, op=op, algorithm=algorithm, nbytes=nbytes)
+        how = {"op": op, "algorithm": algorithm, "wire": wire, "nbytes": nbytes}
+        return self._call("all_reduce", x, out, async_op, **how)
 
     @overload
     def reduce_scatter(
@@ -174,6 +184,7 @@ class Communicator:
         op: str = "sum",
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
+        wire: str | None = None,
         out: Array | None = None,
         nbytes: float | None = None,
         async_op: bool = False,
@@ -191,14 +202,15 @@ class Communicator:
             op=op,
             counts=counts,
             algorithm=algorithm,
+            wire=wire,
             nbytes=nbytes,
         )
 
     @overload
-    def all_gather(self, x: Array, *, async_op: No = ..., **how: Unpack[OfBlocks]) -> Run: ...
+    def all_gather(self, x: Array, *, async_op: No = ..., **how: Unpack[BlocksOnWire]) -> Run: ...
 
     @overload
-    def all_gather(self, x: Array, *, async_op: Yes, **how: Unpack[OfBlocks]) -> Handle: ...
+    def all_gather(self, x: Array, *, async_op: Yes, **how: Unpack[BlocksOnWire]) -> Handle: ...
 
     def all_gather(
         self,
@@ -206,6 +218,7 @@ class Communicator:
         *,
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
+        wire: str | None = None,
         out: Array | None = None,
         nbytes: float | None = None,
         async_op: bool = False,
@@ -216,7 +229,14 @@ class Communicator:
         (n, sum). Errors as for ``all_reduce``.
         """
         return self._call(
-            "all_gather", x, out, async_op, counts=counts, algorithm=algorithm, nbytes=nbytes
+            "all_gather",
+            x,
+            out,
+            async_op,
+            counts=counts,
+            algorithm=algorithm,
+            wire=wire,
+            nbytes=nbytes,
         )
 
     @overload
@@ -475,13 +495,15 @@ class Communicator:
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         root: int = 0,
         shift: int = 1,
+        wire: str | None = None,
         collapse: bool = False,
         strict_draws: bool = False,
     ) -> Prediction:
         """Return the modelled cost of ``collective``, without arrays.
 
         ``count``: elements of one rank's input, or the counts of a vector form. ``root``: of
-        broadcast, reduce, gather and scatter; ``shift``: of send_recv, as there. With ``collapse``,
+        broadcast, reduce, gather and scatter; ``shift``: of send_recv, as there; ``wire``: as in
+        ``all_reduce``. With ``collapse``,
         ranks that sit alike are timed once where that changes nothing (emul.plans.SymmetricPlan),
         which lets worlds of hundreds of thousands of ranks be timed; the timeline is then that of
         a few of them. Where links draw by chance (jitter, losses, waves), one connection draws for
@@ -493,7 +515,7 @@ class Communicator:
         """
         collapse, strict_draws = flag(collapse, "collapse"), flag(strict_draws, "strict_draws")
         request = self.request(
-            collective, count, dtype=dtype, algorithm=algorithm, root=root, shift=shift
+            collective, count, dtype=dtype, algorithm=algorithm, root=root, shift=shift, wire=wire
         )
         return self.planner.predict(request, collapse=collapse, strict_draws=strict_draws)
 
@@ -506,12 +528,13 @@ class Communicator:
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         root: int = 0,
         shift: int = 1,
+        wire: str | None = None,
     ) -> Request:
         """Return ``collective`` as a value, which hashes: its shape, and how it is to be done.
 
         Arguments and errors as for ``predict``.
         """
-        promise, itemsize = collective_meant(collective), dtype_named(dtype).itemsize
+        promise, elements = collective_meant(collective), dtype_named(dtype)
         collective, root = promise.name, rank(root, "root", self.size)
         if collective == "send_recv":
             if root:
@@ -525,7 +548,8 @@ class Communicator:
             shape = Shape.of_counts(promise, self.size, count)
         else:
             shape = Shape.of(promise, self.size, whole(count, "count"))
-        return Request(shape, itemsize, algorithm=algorithm, root=root)
+        carried = wire_of_call(wire, collective, elements)
+        return Request(shape, elements.itemsize, algorithm=algorithm, root=root, wire=carried)
 
 
 class Group(Communicator):

@@ -74,9 +74,10 @@ def program() -> dict[str, Any]:
 def curves(hours: float) -> dict[str, tuple[int, Points]]:
     """Return the steps of each method in some hours, and its points."""
     page, found = program(), {}
-    for name, (every, method, sends) in page["trainings"].items():
+    for name, (every, method, wire) in page["trainings"].items():
         world = emul.World(page["campuses"], slicing=None)
-        points = page["curve"](world, method(world, page["compute_s"], **sends), hours)
+        training = method(world, page["compute_s"], nbytes=page["nbytes"], wire=wire)
+        points = page["curve"](world, training, hours)
         found[name] = every * len(points), points
     return found
 

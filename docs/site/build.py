@@ -45,6 +45,7 @@ CONTENTS = {
         "reading-results",
         "binding",
         "why-slow",
+        "tune",
         "trust",
     ],
     "How to": [
@@ -55,6 +56,7 @@ CONTENTS = {
         "howto/loss-over-hours",
         "howto/stacks",
         "howto/packed",
+        "howto/wire",
     ],
     "Reference": [
         *(f"reference/{name}" for name in ("topology", "links", "stacks", "python", "cli")),

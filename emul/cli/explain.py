@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emul.cli.calls import DATA, NETWORK, SEED, STEP, SWITCHES, sizes_by_factor
+from emul.cli.calls import (
+    DATA,
+    NETWORK,
+    SEED,
+    STEP,
+    SWITCHES,
+    WIRE_FORMAT,
+    sizes_by_factor,
+)
 from emul.cli.help import Command, option, options
 from emul.cli.names import COLLECTIVE, PLANS
 from emul.cli.outputs import Output, Outputs
@@ -17,19 +25,16 @@ from emul.cli.params import INTERRUPTED
 from emul.cli.places import PLACES, document_asked
 from emul.cli.progress import progress
 from emul.cli.reports import write_explain_report
+from emul.cli.requests_asked import requests_asked
 from emul.cli.terminal import complain, print_table, say_fitted, terminal_width
 
 if TYPE_CHECKING:
     from emul.insight import Explanation
     from emul.report.explanation import ExplainResult
     from emul.runtime.request import Request
-    from emul.topology import Topology
     from emul.world import World
 
 __all__ = ["explain"]
-
-WITHOUT_DATA = {"no_data": True, "backend": "auto", "clock": "virtual", "dilation": 1.0}
-"""The options of emul perf that this command has no use for."""
 
 
 def _write_json(path: Path, result: ExplainResult) -> None:
@@ -68,7 +73,7 @@ FILES: Outputs[ExplainResult] = Outputs(
 )
 @click.argument("collective", required=False, type=COLLECTIVE)
 @options("Sizes", *sizes_by_factor("1M", "32M", 32), STEP)
-@options("Data", *DATA, SEED)
+@options("Data", *DATA, WIRE_FORMAT, SEED)
 @options("Network and algorithm", *PLACES, *NETWORK)
 @options("Effects left out", *SWITCHES)
 @options(
@@ -106,11 +111,11 @@ def explain(**given: Any) -> None:
     files = [given["topology"] or "", file_read(given["algorithm"]), given["stack"]]
     FILES.check(given, files)
     document = document_asked(given)
-    world, requests, dtype = _asked(given, document.topology)
+    world, requests, dtype = requests_asked(given, document.topology)
     done: list[Explanation] = []
     for found in _explained(world, requests, plan):
         if not done:
-            head = explain_head(world, requests[0].collective, dtype, found.plan)
+            head = explain_head(world, requests[0].collective, dtype, found.plan, given["wire"])
             say_fitted([head, ""], terminal_width())
         say_fitted([explain_title(found)], terminal_width())
         print_table(explain_table(found))
@@ -121,34 +126,20 @@ def explain(**given: Any) -> None:
         promise = requests[0].shape.collective
         root = requests[0].root if promise.rooted else -1
         result = ExplainResult(
-            world, promise.name, dtype, root, done, sys.argv, document, interrupted=cut
+            world,
+            promise.name,
+            dtype,
+            root,
+            done,
+            sys.argv,
+            document,
+            interrupted=cut,
+            wire=given["wire"],
         )
         FILES.write(given, result)
     if len(done) < len(requests):
         complain(f"emul explain: interrupted after {len(done)} of {len(requests)} sizes")
         sys.exit(INTERRUPTED)
-
-
-def _asked(given: dict[str, Any], topology: Topology) -> tuple[World, list[Request], str]:
-    """Return the World, the request of each size, and the name of the element type."""
-    from emul.cli.algorithms import collective_and_root, root_argument
-    from emul.cli.perf_setup import check_sizes, sizes_asked, world_asked
-    from emul.cli.sweep import counts_of_sizes
-    from emul.errors import unknown_name
-    from emul.ops import REDUCTIONS, dtype_named
-
-    check_sizes(given["minbytes"], given["maxbytes"], given["stepbytes"])
-    if given["op"] not in REDUCTIONS:
-        raise unknown_name("op", given["op"], REDUCTIONS)
-    algorithm, dtype = given["algorithm"], dtype_named(given["datatype"]).name
-    collective, root = collective_and_root(given["collective"], algorithm, given["root"])
-    world = world_asked(given | WITHOUT_DATA, topology)
-    where = root_argument(collective, root)
-    requests = [
-        world.request(collective, count, dtype=dtype, algorithm=algorithm, **where)
-        for count in counts_of_sizes(collective, world.size, dtype, sizes_asked(given))
-    ]
-    return world, requests, dtype
 
 
 def _explained(world: World, requests: list[Request], plan: str) -> Iterator[Explanation]:

@@ -157,6 +157,7 @@ class NoArithmetic:
     """The Ops of calls without data: it does nothing, in no time."""
 
     name = "none"
+    takes_wire = True
     arrays: Arrays = HOST
 
     def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:

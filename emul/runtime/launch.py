@@ -56,7 +56,9 @@ class _Call(NamedTuple):
         """Return the run with this result."""
         buffers = self.work.buffers
         reduced: Reduced | None = None
-        if buffers.collective.reduces and not isinstance(buffers, ShapeOnly):
+        encoded = self.prepared.program.encoding.wire is not None
+        has_data = not isinstance(buffers, ShapeOnly)
+        if has_data and (buffers.collective.reduces or encoded):
             reduced = buffers.x, result.output, self.work.reduction, buffers.arrays
         return Run(
             buffers.returned(result.output),
@@ -66,6 +68,7 @@ class _Call(NamedTuple):
             result.step_lag_s,
             self.member.engine.dilation,
             operation,
+            in_float32=self.work.perform_in_float32 if has_data and encoded else None,
         )
 
     def begun_ns(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,13 +50,15 @@ class ProgramRun:
     ``time_s``: from the latest clock before it to the latest after it. ``ranks_now_s`` (n,): the
     clocks after it. ``marks``: in the order of time, then of ranks, each with its ``name``, its
     ``rank`` and ``at_s``, the clock of the rank there. ``operations``: the rows of the World's
-    history that the program added, the last 4096; that of a failed operation says why.
+    history that the program added, the last 4096; that of a failed operation says why. ``groups``:
+    those of all programs of the World so far, by the number of their communicator.
     """
 
     time_s: float
     ranks_now_s: npt.NDArray[np.float64]
     marks: tuple[MarkRow, ...]
     operations: tuple[HistoryRow, ...]
+    groups: Mapping[int, RankGroup] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Say the modelled time in one line."""
@@ -142,6 +144,11 @@ class ProgramClocks:
         """Note the clocks of ``ranks``."""
         self._marks.append(self.engine.clocks.mark(name, _numbers(ranks)))
 
+    @property
+    def groups(self) -> dict[int, RankGroup]:
+        """The groups so far, by the number of their communicator."""
+        return {member.number: group for group, member in self._members.items()}
+
     def take_marks(self) -> tuple[MarkRow, ...]:
         """Return the marks since this was asked last."""
         marks, self._marks = self._marks, []
@@ -193,6 +200,7 @@ def run_program(clocks: ProgramClocks, program: Program) -> ProgramRun:
         now_ps / PS_PER_S,
         marks,
         tuple(row for row in rows if row.number >= first),
+        clocks.groups,
     )
 
 

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from emul.arrays import Int64Array
+from emul.arrays import Array, Int64Array
 from emul.errors import ArgumentError, LagError, TimeLimitError, shown
 from emul.ops import Ops, TimedOps
 from emul.ops.arrays import HOST
 from emul.ops.buffers import Buffers
 from emul.ops.shapes import NoArithmetic
+from emul.ops.wire_steps import perform_in_float32
 from emul.plans import Program
 from emul.reading.checks import finite
 from emul.timing import Timeline
@@ -83,6 +84,12 @@ class Work(NamedTuple):
     def perform(self) -> Any:
         """Carry it out at once, and return the output."""
         return self.ops.perform(self.program, self.buffers, self.reduction, self.root)
+
+    def perform_in_float32(self) -> Array:
+        """Carry it out on the same input without the wire format, and return the output."""
+        return perform_in_float32(
+            self.ops.perform, self.program, self.buffers, self.reduction, self.root
+        )
 
 
 class Result(NamedTuple):

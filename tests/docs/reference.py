@@ -55,6 +55,7 @@ CLASSES = {
         "Why is it slow?",
         ("explain", "World.explain", "Explanation", "EffectShare"),
     ),
+    "tuning": ("Which change would make it quicker?", ("tune", "Tuning", "Case")),
     "topology": (
         "How is a topology made in Python?",
         ("Topology", "Site", "Node", "Trunk", "Link", "Slicing", "Stack"),

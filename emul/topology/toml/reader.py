@@ -18,11 +18,13 @@ from emul.reading.bounded_text import read_text, toml_document
 from emul.reading.complaints import Complaints
 from emul.reading.toml_table import TomlTable
 from emul.reading.values import Range
+from emul.topology.costs import Costs
 from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Conduit, PathVia, Site, Topology, Trunk, Waypoint
 from emul.topology.network import check_paths
 from emul.topology.nodes import Node, NodeRuns
 from emul.topology.toml.change_tables import changes_of, outages_of
+from emul.topology.toml.cost_tables import costs_of
 from emul.topology.toml.link_tables import (
     BYTES_PER_GBIT,
     NUMBERS,
@@ -34,13 +36,22 @@ from emul.topology.toml.link_tables import (
 )
 from emul.topology.toml.overlay import over_preset
 
-__all__ = ["Document", "LinkOrigin", "parse_document", "read_document", "read_topology"]
+__all__ = [
+    "Document",
+    "LinkOrigin",
+    "over_its_preset",
+    "parse_document",
+    "read_document",
+    "read_topology",
+]
 
 MOST_SITES = 1_000
 MOST_RANKS = 1_000_000
 
 RANKS = Range(1, MOST_RANKS, "ranks")
 NODES = Range(1, MOST_RANKS, "nodes")
+
+ROOT_KEYS = ("name", "description", "defaults", "site", "trunk", "conduit", "path", "cost")
 
 SITE_KEYS = (
     "name",
@@ -85,10 +96,11 @@ class LinkOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The content of a file: the topology, and the table of every distinct kind of link."""
+    """The content of a file: the topology, the table of every distinct kind of link, and costs."""
 
     topology: Topology
     tables: tuple[LinkOrigin, ...]
+    costs: Costs | None = None
 
 
 def read_document(path: Path) -> Document:
@@ -110,10 +122,10 @@ def read_topology(path: Path) -> Topology:
 
 def parse_document(text: str, *, name: str, where: str, folder: Path | None = None) -> Document:
     """Return the document in ``text``; the files that it names are looked for from ``folder``."""
-    root = _over_preset(TomlTable(toml_document(text, where), where, ""))
+    root = over_its_preset(text, where)
     complaints = Complaints(where, TopologyError)
     with complaints.noted():
-        root.check_keys(("name", "description", "defaults", "site", "trunk", "conduit", "path"))
+        root.check_keys(ROOT_KEYS)
     defaults = root.table("defaults")
     with complaints.noted():
         defaults.check_keys(("node_link", "site_link", "trunk"))
@@ -127,6 +139,9 @@ def parse_document(text: str, *, name: str, where: str, folder: Path | None = No
     trunks = tuple(_trunks(root, defaults, nics, read, complaints, folder))
     conduits = tuple(_conduits(root, complaints))
     paths_via = tuple(_paths_via(root, complaints))
+    costs = None
+    with complaints.noted():
+        costs = costs_of(root, [place.name for place in places])
     complaints.raise_any()
     _check_ranks(where, sum(site.ranks for site in sites))
     try:
@@ -142,7 +157,7 @@ def parse_document(text: str, *, name: str, where: str, folder: Path | None = No
         check_paths(topology)
     except TopologyError as error:
         raise TopologyError(f"{where}: {error}") from None
-    return Document(topology, tuple(read))
+    return Document(topology, tuple(read), costs)
 
 
 def _places(
@@ -225,8 +240,9 @@ def _trunks(
             yield _trunk(found, table, folder)
 
 
-def _over_preset(root: TomlTable) -> TomlTable:
-    """Return a document over the preset that it starts from, if it names one."""
+def over_its_preset(text: str, where: str) -> TomlTable:
+    """Return the document in ``text`` over the preset that it starts from, if it names one."""
+    root = TomlTable(toml_document(text, where), where, "")
     if "preset" not in root.content:
         return root
     preset = root.text("preset")

@@ -12,7 +12,7 @@ Table = Mapping[str, Any]
 
 
 def document_lines(document: Table) -> Iterator[str]:
-    """Yield the lines of a topology file: its name, the defaults, then its lists of tables."""
+    """Yield the lines of a topology file: name, defaults, lists of tables, costs."""
     for key in ("name", "description"):
         if key in document:
             yield f"{key} = {value_text(document[key])}"
@@ -22,6 +22,8 @@ def document_lines(document: Table) -> Iterator[str]:
     for kind in ("site", "trunk", "conduit", "path"):
         for table in document.get(kind, []):
             yield from table_lines(f"[[{kind}]]", table)
+    if "cost" in document:
+        yield from table_lines("[cost]", document["cost"])
 
 
 def table_lines(head: str, table: Table) -> Iterator[str]:

@@ -1,0 +1,230 @@
+"""Tune a collective: its settings, the upgrades of its links, and every two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emul.communicator import Communicator
+from emul.errors import ArgumentError
+from emul.insight.case_log import CaseLog, digest_of
+from emul.insight.cases import Case, Tuning
+from emul.insight.collective_tuning import CollectiveProblem
+from emul.insight.tuning import tuned
+from emul.insight.upgrades import KINDS, upgrades_of
+from emul.plans import Plan, is_plan_file, is_user_code, plan_xml, user_file
+from emul.reading.checks import finite, flag
+from emul.runtime.planner import Planner
+from emul.runtime.request import AUTO, Algorithm, Request
+from emul.topology.costs import Costs
+from emul.topology.toml.cost_tables import read_costs
+from emul.units import format_bytes
+
+__all__ = ["Search", "plan_of", "tune", "tune_requests", "tuning_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The extent of a search: see ``tune``."""
+
+    upgrades: Collection[str] = KINDS
+    pairs: bool = True
+    costs: Costs | None = None
+    budget_per_month: float | None = None
+    any_root: bool = False
+    state: Path | None = None
+
+
+def tune(
+    world: Communicator,
+    collective: str,
+    count: Any,
+    *more_counts: Any,
+    dtype: str = "float32",
+    algorithm: Algorithm = "auto",
+    root: int = 0,
+    shift: int = 1,
+    upgrades: Collection[str] = KINDS,
+    pairs: bool = True,
+    costs: Costs | str | Path | None = None,
+    budget_per_month: float | None = None,
+    any_root: bool = False,
+    state: str | Path | None = None,
+) -> Tuning:
+    """Return the best settings of a collective, and the gain of each upgrade of its links.
+
+    Every time is modelled on the links of the case, with the best settings that are found there:
+    none is extrapolated. Nothing is run, and no clock goes on.
+
+    Parameters
+    ----------
+    world
+        A World, or a Group of one, whose ranks carry the collective out.
+    collective, count, dtype, algorithm, root, shift
+        As for ``predict``. Only where ``algorithm`` is ``auto`` and the stack ideal, algorithms
+        with their pieces, leaders, channels and levels are searched.
+    more_counts
+        More sizes. The time of a case is the sum over all sizes.
+    upgrades
+        Kinds of upgrades: some of emul.insight.upgrades.KINDS.
+    pairs
+        Whether every two upgrades are solved together too, at most 300 pairs: of more, those of
+        the upgrades that save most alone.
+    costs
+        Money per month of more capacity; or the path of a TOML file that says it.
+    budget_per_month
+        Upgrades and pairs that cost more, or have no known cost, are left out.
+    any_root
+        Whether another rank may be the root: the first of each site is tried.
+    state
+        The path of a file that keeps each case at once. Those that are in it are not solved again.
+
+    Returns
+    -------
+    Tuning
+        The cases: as it is, the best settings, then upgrades and pairs.
+
+    Raises
+    ------
+    ArgumentError
+        For an unknown upgrade, and for a ``state`` of other inputs.
+    EmulError
+        All that ``predict`` raises.
+
+    Examples
+    --------
+    >>> import emul
+    >>> found = emul.tune(emul.World("three-campus"), "all_reduce", 1 << 23, upgrades=["rate"],
+    ...                   pairs=False)
+    >>> found.of_kind("upgrade")[0].name
+    '4 times the rate of south - north'
+
+    """
+    requests = [
+        world.request(collective, each, dtype=dtype, algorithm=algorithm, root=root, shift=shift)
+        for each in (count, *more_counts)
+    ]
+    topology = world.planner.topology
+    if isinstance(costs, str | Path):
+        costs = read_costs(Path(costs), [place.name for place in topology.places])
+    budget = None
+    if budget_per_month is not None:
+        budget = finite(budget_per_month, "budget_per_month", "money, 0 or more", least=0)
+    search = Search(
+        tuple(upgrades),
+        flag(pairs, "pairs"),
+        costs,
+        budget,
+        flag(any_root, "any_root"),
+        None if state is None else Path(state),
+    )
+    done = list(tune_requests(world.planner, requests, search))
+    cases = [case for case, _ in done]
+    return tuning_of(world.planner, requests, search, cases, done[-1][1])
+
+
+def tuning_of(
+    planner: Planner,
+    requests: Sequence[Request],
+    search: Search,
+    cases: Sequence[Case],
+    pairs_left_out: int,
+) -> Tuning:
+    """Return the result of a search whose ``cases`` are done."""
+    return Tuning(
+        _subject(requests),
+        tuple(cases),
+        pairs_left_out,
+        tuple(_searched(planner, requests, search)),
+        search.costs.currency if search.costs is not None else "",
+    )
+
+
+def tune_requests(
+    planner: Planner,
+    requests: Sequence[Request],
+    search: Search,
+    advance: Callable[[str], None] | None = None,
+) -> Iterator[tuple[Case, int]]:
+    """Yield the cases of a search as emul.insight.tuning.tuned does. Raises as ``tune`` does."""
+    topology = planner.topology
+    upgrades = upgrades_of(topology, search.costs, search.upgrades)
+    log = CaseLog(search.state, "" if search.state is None else _digest(planner, requests, search))
+    problem = CollectiveProblem(planner, requests, search.any_root)
+    return tuned(
+        problem,
+        topology,
+        upgrades,
+        log=log,
+        pairs=search.pairs,
+        budget_per_month=search.budget_per_month,
+        advance=advance,
+    )
+
+
+def plan_of(planner: Planner, requests: Sequence[Request], search: Search, case: Case) -> Plan:
+    """Return the plan of the last request with the settings of a case of the links as they are.
+
+    Raises ArgumentError where only some of the ranks were timed.
+    """
+    problem = CollectiveProblem(planner, requests, search.any_root)
+    return problem.predictions(planner.topology, case.settings)[-1].plan
+
+
+def _digest(planner: Planner, requests: Sequence[Request], search: Search) -> str:
+    """Return the digest of all that the time of a case depends on."""
+    asked = [
+        (each.collective, each.shape.world_size, each.shape.width, each.shape.counts,
+         each.itemsize, each.root, _told(each.algorithm))
+        for each in requests
+    ]  # fmt: skip
+    return digest_of(planner.topology, planner.timing, asked, search.any_root)
+
+
+def _told(algorithm: Algorithm) -> str:
+    """Return an algorithm as text, also the contents of its file."""
+    if isinstance(algorithm, Plan):
+        return plan_xml(algorithm)
+    if not isinstance(algorithm, str):
+        raise ArgumentError("state: needed an algorithm by its name, a Plan or the path of a file")
+    if is_plan_file(algorithm) or is_user_code(algorithm):
+        path = user_file(algorithm) if is_user_code(algorithm) else algorithm
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    return algorithm
+
+
+def _searched(planner: Planner, requests: Sequence[Request], search: Search) -> list[str]:
+    """Return sentences: the settings that are searched, and those that are not."""
+    problem = CollectiveProblem(planner, requests, search.any_root)
+    searched, left = [], []
+    if problem.chooses:
+        searched.append("algorithms with their pieces, leaders, channels and levels")
+    elif requests[0].algorithm != AUTO:
+        left.append("algorithms, for one is named")
+    else:
+        left.append(f"algorithms, which the stack {planner.timing.stack.name} chooses itself")
+    for there, words in (
+        (problem.cuts, "slices and slots"),
+        (problem.has_streams, "streams"),
+        (problem.has_roots, "the root"),
+    ):
+        (searched if there else left).append(words)
+    if not requests[0].shape.collective.rooted:
+        left.remove("the root")
+    left += ["the order of transfers", "shares of blocks"]
+    said = f"Searched: {', '.join(searched)}" if searched else "Searched: no setting"
+    upgraded = ""
+    if problem.cuts:
+        upgraded = "; on upgraded links slices and slots stay as they are best today"
+    return [f"{said}{upgraded}. Not searched: {', '.join(left)}."]
+
+
+def _subject(requests: Sequence[Request]) -> str:
+    """Return the calls in words."""
+    first, last = requests[0], requests[-1]
+    if len(requests) == 1:
+        return f"{first.collective} of {format_bytes(first.nbytes)}"
+    sizes = f"{format_bytes(first.nbytes)} to {format_bytes(last.nbytes)}"
+    return f"{first.collective} of {len(requests)} sizes, {sizes}, in all"
