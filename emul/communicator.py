@@ -164,8 +164,9 @@ class Communicator:
         >>> run.output[0], run.prediction.nbytes
         (array([24., 24., 24., 24., 24., 24.]), 2000000000)
         """
-        how = {"op": op, "algorithm": algorithm, "wire": wire, "nbytes": nbytes}
-        return self._call("all_reduce", x, out, async_op, **how)
+        return self._call(
+            "all_reduce", x, out, async_op, op=op, algorithm=algorithm, wire=wire, nbytes=nbytes
+        )
 
     @overload
     def reduce_scatter(
