@@ -108,8 +108,8 @@ FILES: Outputs[TuneResult] = Outputs(
     short_help="Say which settings and upgrades would make it quicker.",
     examples={
         "the trunks that are worth a higher rate": "emul tune -b 32M -e 32M --upgrades rate",
-        "within a budget, kept in a file as it goes": (
-            "emul tune --topology campuses.toml --budget 20000 --state tune.jsonl"
+        "all that can be changed, kept in a file as it goes": (
+            "emul tune --topology campuses.toml --state tune.jsonl"
         ),
     },
     page="tune.md",

@@ -36,6 +36,13 @@ class Search:
     any_root: bool = False
     state: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse flags that are none, and a budget below 0: ArgumentError."""
+        flag(self.pairs, "pairs")
+        flag(self.any_root, "any_root")
+        if self.budget_per_month is not None:
+            finite(self.budget_per_month, "budget_per_month", "money, 0 or more", least=0)
+
 
 def tune(
     world: Communicator,
@@ -62,64 +69,38 @@ def tune(
     ----------
     world
         A World, or a Group of one, whose ranks carry the collective out.
-    collective, count, dtype, algorithm, root, shift
-        As for ``predict``. Only where ``algorithm`` is ``auto`` and the stack ideal, algorithms
-        with their pieces, leaders, channels and levels are searched.
-    more_counts
-        More sizes. The time of a case is the sum over all sizes.
-    upgrades
-        Kinds of upgrades: some of emul.insight.upgrades.KINDS.
-    pairs
-        Whether every two upgrades are solved together too, at most 300 pairs: of more, those of
-        the upgrades that save most alone.
-    costs
-        Money per month of more capacity; or the path of a TOML file that says it.
-    budget_per_month
-        Upgrades and pairs that cost more, or have no known cost, are left out.
-    any_root
-        Whether another rank may be the root: the first of each site is tried.
+    collective, count, more_counts, dtype, algorithm, root, shift
+        As for ``predict``; of several counts, the time is the sum. Algorithms are searched where
+        ``algorithm`` is ``auto`` and the stack ideal; with ``any_root``, also another root.
+    upgrades, pairs
+        Kinds of upgrades, some of emul.insight.upgrades.KINDS; whether two are solved together too.
+    costs, budget_per_month
+        Money per month of more capacity, or the path of a TOML file that says it. Upgrades that
+        cost more than the budget, or have no known cost then, are left out.
     state
         The path of a file that keeps each case at once. Those that are in it are not solved again.
-
-    Returns
-    -------
-    Tuning
-        The cases: as it is, the best settings, then upgrades and pairs.
 
     Raises
     ------
     ArgumentError
-        For an unknown upgrade, and for a ``state`` of other inputs.
-    EmulError
-        All that ``predict`` raises.
+        For an unknown upgrade and a ``state`` of other inputs; and all that ``predict`` raises.
 
     Examples
     --------
     >>> import emul
-    >>> found = emul.tune(emul.World("three-campus"), "all_reduce", 1 << 23, upgrades=["rate"],
-    ...                   pairs=False)
-    >>> found.of_kind("upgrade")[0].name
-    '4 times the rate of south - north'
+    >>> found = emul.tune(emul.World("three-campus"), "all_reduce", 1 << 23, upgrades=[])
+    >>> found.best.time_s < found.today.time_s
+    True
 
     """
     requests = [
         world.request(collective, each, dtype=dtype, algorithm=algorithm, root=root, shift=shift)
         for each in (count, *more_counts)
     ]
-    topology = world.planner.topology
     if isinstance(costs, str | Path):
-        costs = read_costs(Path(costs), [place.name for place in topology.places])
-    budget = None
-    if budget_per_month is not None:
-        budget = finite(budget_per_month, "budget_per_month", "money, 0 or more", least=0)
-    search = Search(
-        tuple(upgrades),
-        flag(pairs, "pairs"),
-        costs,
-        budget,
-        flag(any_root, "any_root"),
-        None if state is None else Path(state),
-    )
+        costs = read_costs(Path(costs), [each.name for each in world.planner.topology.places])
+    path = None if state is None else Path(state)
+    search = Search(tuple(upgrades), pairs, costs, budget_per_month, any_root, path)
     done = list(tune_requests(world.planner, requests, search))
     cases = [case for case, _ in done]
     return tuning_of(world.planner, requests, search, cases, done[-1][1])
