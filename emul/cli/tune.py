@@ -140,6 +140,11 @@ FILES: Outputs[TuneResult] = Outputs(
         help="Let a rank of another site be the root.",
     ),
     option(
+        "--any-shares",
+        is_flag=True,
+        help="Let the blocks of ranks at unlike sites differ, as the vector forms allow.",
+    ),
+    option(
         "--cost",
         "cost_path",
         type=Recorded(TOML),
@@ -239,6 +244,7 @@ def _search_asked(given: dict[str, Any], document: Document) -> Search:
         costs,
         given["budget"],
         given["any_root"],
+        given["any_shares"],
         given["state_path"],
     )
 

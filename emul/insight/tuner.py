@@ -11,7 +11,7 @@ from emul.communicator import Communicator
 from emul.errors import ArgumentError
 from emul.insight.case_log import CaseLog, digest_of
 from emul.insight.cases import Case, Tuning
-from emul.insight.collective_tuning import CollectiveProblem
+from emul.insight.collective_tuning import IN_BLOCKS, CollectiveProblem
 from emul.insight.tuning import tuned
 from emul.insight.upgrades import KINDS, upgrades_of
 from emul.plans import Plan, is_plan_file, is_user_code, plan_xml, user_file
@@ -34,12 +34,14 @@ class Search:
     costs: Costs | None = None
     budget_per_month: float | None = None
     any_root: bool = False
+    any_shares: bool = False
     state: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse flags that are none, and a budget below 0: ArgumentError."""
         flag(self.pairs, "pairs")
         flag(self.any_root, "any_root")
+        flag(self.any_shares, "any_shares")
         if self.budget_per_month is not None:
             finite(self.budget_per_month, "budget_per_month", "money, 0 or more", least=0)
 
@@ -58,6 +60,7 @@ def tune(
     costs: Costs | str | Path | None = None,
     budget_per_month: float | None = None,
     any_root: bool = False,
+    any_shares: bool = False,
     state: str | Path | None = None,
 ) -> Tuning:
     """Return the best settings of a collective, and the gain of each upgrade of its links.
@@ -71,7 +74,8 @@ def tune(
         A World, or a Group of one, whose ranks carry the collective out.
     collective, count, more_counts, dtype, algorithm, root, shift
         As for ``predict``; of several counts, the time is the sum. Algorithms are searched where
-        ``algorithm`` is ``auto`` and the stack ideal; with ``any_root``, also another root.
+        ``algorithm`` is ``auto`` and the stack ideal; with ``any_root``, also another root; with
+        ``any_shares``, also blocks that differ from site to site.
     upgrades, pairs
         Kinds of upgrades, some of emul.insight.upgrades.KINDS; whether two are solved together too.
     costs, budget_per_month
@@ -100,7 +104,7 @@ def tune(
     if isinstance(costs, str | Path):
         costs = read_costs(Path(costs), [each.name for each in world.planner.topology.places])
     path = None if state is None else Path(state)
-    search = Search(tuple(upgrades), pairs, costs, budget_per_month, any_root, path)
+    search = Search(tuple(upgrades), pairs, costs, budget_per_month, any_root, any_shares, path)
     done = list(tune_requests(world.planner, requests, search))
     cases = [case for case, _ in done]
     return tuning_of(world.planner, requests, search, cases, done[-1][1])
@@ -133,7 +137,7 @@ def tune_requests(
     topology = planner.topology
     upgrades = upgrades_of(topology, search.costs, search.upgrades)
     log = CaseLog(search.state, "" if search.state is None else _digest(planner, requests, search))
-    problem = CollectiveProblem(planner, requests, search.any_root)
+    problem = CollectiveProblem(planner, requests, search.any_root, search.any_shares)
     return tuned(
         problem,
         topology,
@@ -150,7 +154,7 @@ def plan_of(planner: Planner, requests: Sequence[Request], search: Search, case:
 
     Raises ArgumentError where only some of the ranks were timed.
     """
-    problem = CollectiveProblem(planner, requests, search.any_root)
+    problem = CollectiveProblem(planner, requests, search.any_root, search.any_shares)
     return problem.predictions(planner.topology, case.settings)[-1].plan
 
 
@@ -161,7 +165,8 @@ def _digest(planner: Planner, requests: Sequence[Request], search: Search) -> st
          each.itemsize, each.root, _told(each.algorithm))
         for each in requests
     ]  # fmt: skip
-    return digest_of(planner.topology, planner.timing, asked, search.any_root)
+    free = search.any_root, search.any_shares
+    return digest_of(planner.topology, planner.timing, asked, free)
 
 
 def _told(algorithm: Algorithm) -> str:
@@ -178,7 +183,7 @@ def _told(algorithm: Algorithm) -> str:
 
 def _searched(planner: Planner, requests: Sequence[Request], search: Search) -> list[str]:
     """Return sentences: the settings that are searched, and those that are not."""
-    problem = CollectiveProblem(planner, requests, search.any_root)
+    problem = CollectiveProblem(planner, requests, search.any_root, search.any_shares)
     searched, left = [], []
     if problem.chooses:
         searched.append("algorithms with their pieces, leaders, channels and levels")
@@ -190,11 +195,14 @@ def _searched(planner: Planner, requests: Sequence[Request], search: Search) -> 
         (problem.cuts, "slices and slots"),
         (problem.has_streams, "streams"),
         (problem.has_roots, "the root"),
+        (problem.has_shares, "shares of blocks"),
     ):
         (searched if there else left).append(words)
     if not requests[0].shape.collective.rooted:
         left.remove("the root")
-    left += ["the order of transfers", "shares of blocks"]
+    if requests[0].collective not in IN_BLOCKS:
+        left.remove("shares of blocks")
+    left.append("the order of transfers")
     said = f"Searched: {', '.join(searched)}" if searched else "Searched: no setting"
     upgraded = ""
     if problem.cuts:

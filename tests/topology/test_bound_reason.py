@@ -83,6 +83,15 @@ def test_in_a_ring_prices_prove_more_than_any_cut():
     )
 
 
+def test_of_many_sites_few_slopes_are_worked_out():
+    names = "abcdefghi"
+    ring = dict.fromkeys(zip(names, names[1:], strict=False), GB) | {("a", "i"): GB}
+    found = bounded(sites(ring))
+    assert found.reason().kind == "prices"
+    assert len(found.reason().trunks) == 9
+    assert [each.trunk for each in trunk_slopes(found)] == ["a - b", "a - i"]
+
+
 @pytest.mark.parametrize(
     ("kind", "topology", "collective", "words"),
     [
