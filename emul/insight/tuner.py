@@ -65,8 +65,7 @@ def tune(
 ) -> Tuning:
     """Return the best settings of a collective, and the gain of each upgrade of its links.
 
-    Every time is modelled on the links of the case, with the best settings that are found there:
-    none is extrapolated. Nothing is run, and no clock goes on.
+    Every time is modelled with the best settings found on the links of its case, none extrapolated.
 
     Parameters
     ----------
@@ -105,9 +104,8 @@ def tune(
         costs = read_costs(Path(costs), [each.name for each in world.planner.topology.places])
     path = None if state is None else Path(state)
     search = Search(tuple(upgrades), pairs, costs, budget_per_month, any_root, any_shares, path)
-    done = list(tune_requests(world.planner, requests, search))
-    cases = [case for case, _ in done]
-    return tuning_of(world.planner, requests, search, cases, done[-1][1])
+    cases, left_out = zip(*tune_requests(world.planner, requests, search), strict=True)
+    return tuning_of(world.planner, requests, search, cases, left_out[-1])
 
 
 def tuning_of(
