@@ -153,10 +153,10 @@ class Communicator:
         order of reduction is that of the plan. ``wire``: int8, fp8, fp4, bfloat16, float16 or
         float32, the format of floats in every message (see emul.plans.encoding); they are added up
         in float32, and encoding takes no modelled time. ``out``: a buffer to write into, also ``x``
-        itself. ``nbytes``: bytes of the input of one rank for which the call is timed, and its algorithm chosen; the arithmetic is
-        done on ``x``, which may be much smaller. ``async_op``: return a Handle at once. Raises
-        ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
-        touched.
+        itself. ``nbytes``: bytes of the input of one rank for which the call is timed, and its
+        algorithm chosen; the arithmetic is done on ``x``, which may be much smaller. ``async_op``:
+        return a Handle at once. Raises ShapeError, DTypeError, ArgumentError, PlanError or
+        CapacityError before anything is touched.
 
         >>> import numpy as np, emul
         >>> world = emul.World("three-campus")
