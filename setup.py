@@ -29,6 +29,7 @@ WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 
 MODULES = (
     "links.laws",
     "ops.cpu.fused",
+    "ops.cpu.wire",
     "ops.fusing.fusion",
     "plans.proof.holdings",
     "timing.engine.causes",
@@ -54,6 +55,7 @@ COMPILE_ARGS = ["-O2", "-g0", "-ffp-contract=off"]
 # the larger of two is one instruction and loops can be vectorised; nothing else is rearranged.
 MORE_ARGS = {
     "ops.cpu.fused": ["-pthread"],
+    "ops.cpu.wire": ["-O3", "-fno-trapping-math"],
     "timing.engine.rounds": ["-O3", "-ffinite-math-only", "-fno-signed-zeros"],
 }
 
@@ -67,6 +69,7 @@ INSTRUCTIONS = "kernels/instructions.h"
 
 HEADERS = {
     "ops.cpu.fused": [*KERNELS, INSTRUCTIONS],
+    "ops.cpu.wire": ["emul/ops/cpu/wire.h"],
     "ops.fusing.fusion": [INSTRUCTIONS],
 }
 

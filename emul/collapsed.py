@@ -10,8 +10,9 @@ import numpy as np
 from emul.arrays import Float64Array, Int32Array, Int64Array
 from emul.errors import ArgumentError, ShapeError, shown
 from emul.mesh import check_axis, checked_axes, product
+from emul.ops.carried import wire_of_call
 from emul.ops.shapes import GivenShape, ShapeOnly, given_shape
-from emul.plans import collective_meant
+from emul.plans import Encoding, collective_meant
 from emul.reading.brief import one_line
 from emul.reading.checks import flag
 from emul.runtime.cast import Cast
@@ -113,16 +114,20 @@ class CollapsedAxis:
         self.ranks: Int32Array = np.arange(cast.size, dtype=np.int32)
 
     @overload
-    def all_reduce(self, x: Any, *, algorithm: str = ..., async_op: No = ...) -> CollapsedRun: ...
+    def all_reduce(
+        self, x: Any, *, algorithm: str = ..., wire: str | None = ..., async_op: No = ...
+    ) -> CollapsedRun: ...
 
     @overload
-    def all_reduce(self, x: Any, *, algorithm: str = ..., async_op: Yes) -> CollapsedHandle: ...
+    def all_reduce(
+        self, x: Any, *, algorithm: str = ..., wire: str | None = ..., async_op: Yes
+    ) -> CollapsedHandle: ...
 
     def all_reduce(
-        self, x: Any, *, algorithm: str = "", async_op: bool = False
+        self, x: Any, *, algorithm: str = "", wire: str | None = None, async_op: bool = False
     ) -> CollapsedRun | CollapsedHandle:
         """Give every rank the reduction of the buffers of its group: see Group.all_reduce."""
-        return self._call("all_reduce", x, algorithm, async_op=async_op)
+        return self._call("all_reduce", x, algorithm, wire, async_op=async_op)
 
     @overload
     def reduce_scatter(
@@ -130,27 +135,35 @@ class CollapsedAxis:
     ) -> CollapsedRun: ...
 
     @overload
-    def reduce_scatter(self, x: Any, *, algorithm: str = ..., async_op: Yes) -> CollapsedHandle: ...
+    def reduce_scatter(
+        self, x: Any, *, algorithm: str = ..., wire: str | None = ..., async_op: Yes
+    ) -> CollapsedHandle: ...
 
     def reduce_scatter(
-        self, x: Any, *, algorithm: str = "", async_op: bool = False
+        self, x: Any, *, algorithm: str = "", wire: str | None = None, async_op: bool = False
     ) -> CollapsedRun | CollapsedHandle:
         """Give every rank its block of the reduction in its group: see Group.reduce_scatter."""
-        return self._call("reduce_scatter", x, algorithm, async_op=async_op)
+        return self._call("reduce_scatter", x, algorithm, wire, async_op=async_op)
 
     @overload
-    def all_gather(self, x: Any, *, algorithm: str = ..., async_op: No = ...) -> CollapsedRun: ...
+    def all_gather(
+        self, x: Any, *, algorithm: str = ..., wire: str | None = ..., async_op: No = ...
+    ) -> CollapsedRun: ...
 
     @overload
-    def all_gather(self, x: Any, *, algorithm: str = ..., async_op: Yes) -> CollapsedHandle: ...
+    def all_gather(
+        self, x: Any, *, algorithm: str = ..., wire: str | None = ..., async_op: Yes
+    ) -> CollapsedHandle: ...
 
     def all_gather(
-        self, x: Any, *, algorithm: str = "", async_op: bool = False
+        self, x: Any, *, algorithm: str = "", wire: str | None = None, async_op: bool = False
     ) -> CollapsedRun | CollapsedHandle:
         """Give every rank all buffers of its group: see Group.all_gather."""
-        return self._call("all_gather", x, algorithm, async_op=async_op)
+        return self._call("all_gather", x, algorithm, wire, async_op=async_op)
 
-    def issue(self, collective: str, x: Any, *, algorithm: str = "") -> CollapsedHandle:
+    def issue(
+        self, collective: str, x: Any, *, algorithm: str = "", wire: str | None = None
+    ) -> CollapsedHandle:
         """Issue a collective on each group at once.
 
         Raises ShapeError, DTypeError, ArgumentError or CapacityError before anything is issued.
@@ -160,8 +173,9 @@ class CollapsedAxis:
             raise ArgumentError(f"{self} of a mesh before: needed the last one of its World")
         promise = collective_meant(collective)
         call = ShapeOnly(promise, self.size, given, None, None)
-        itemsize = call.dtype.itemsize
-        prepared = cast.prepare(self._axis, call.shape, itemsize, algorithm or self.algorithm)
+        carried = wire_of_call(wire, promise.name, call.dtype)
+        encoding = Encoding(call.dtype.itemsize, carried)
+        prepared = cast.prepare(self._axis, call.shape, encoding, algorithm or self.algorithm)
         assumed = prepared.assumed
         if 0 < assumed.spread < FEWEST_PER_WAVE:
             raise ArgumentError(
@@ -173,10 +187,10 @@ class CollapsedAxis:
         return CollapsedHandle(self, engine, operation, cast.rank_of, tuple(assumed.words))
 
     def _call(
-        self, collective: str, x: Any, algorithm: str, *, async_op: bool
+        self, collective: str, x: Any, algorithm: str, wire: str | None, *, async_op: bool
     ) -> CollapsedRun | CollapsedHandle:
         issued = flag(async_op, "async_op")
-        handle = self.issue(collective, x, algorithm=algorithm)
+        handle = self.issue(collective, x, algorithm=algorithm, wire=wire)
         return handle if issued else handle.wait()
 
     def _given(self, x: Any) -> GivenShape:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from emul.errors import ArgumentError, shown
 from emul.ops import REDUCTIONS, Ops, dtype_named
 from emul.ops.buffers import Buffers
-from emul.ops.shapes import NO_ARITHMETIC, NoData, ShapeOnly, given_shape
+from emul.ops.carried import check_takes_wire, wire_of_call
+from emul.ops.shapes import NO_ARITHMETIC, NoData, ShapeOnly, given_shape, timed_shape
 from emul.plans import Counts, Shape, collective_meant, collective_named
 from emul.reading.brief import one_line
 from emul.reading.checks import flag, is_array, one_of, rank, whole
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from emul.runtime.keywords import (
+        BlocksOnWire,
         OfBlocks,
-        Reducing,
         ReducingBlocks,
+        ReducingOnWire,
         Rooted,
         RootedBlocks,
         RootedReducing,
@@ -96,6 +98,8 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm,
         root: int = 0,
+        wire: str | None = None,
+        nbytes: float | None = None,
     ) -> Run | Handle:
         """Carry a collective out, or issue it.
 
@@ -115,15 +119,19 @@ class Communicator:
             ops = engine.ops if type(x) is np.ndarray else engine.ops_taking(x)
             revocable = (engine.waits and not issued) or engine.planner.changes
             buffers = Buffers(promise, n, x, out, counts, revocable=revocable, arrays=ops.arrays)
-        request = Request(buffers.shape, buffers.dtype.itemsize, op, algorithm, root)
+        carried = wire_of_call(wire, collective, buffers.dtype, op)
+        if carried is not None:
+            check_takes_wire(ops, carried)
+        timed = buffers.shape if nbytes is None else timed_shape(buffers, nbytes)
+        request = Request(timed, buffers.dtype.itemsize, op, algorithm, root, carried)
         begin = launch.issue if issued else launch.run
         return begin(request, self, ops, buffers, began_ns)
 
     @overload
-    def all_reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[Reducing]) -> Run: ...
+    def all_reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[ReducingOnWire]) -> Run: ...
 
     @overload
-    def all_reduce(self, x: Array, *, async_op: Yes, **how: Unpack[Reducing]) -> Handle: ...
+    def all_reduce(self, x: Array, *, async_op: Yes, **how: Unpack[ReducingOnWire]) -> Handle: ...
 
     def all_reduce(
         self,
@@ -131,7 +139,9 @@ class Communicator:
         *,
         op: str = "sum",
         algorithm: Algorithm = DEFAULT_ALGORITHM,
+        wire: str | None = None,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give every rank the reduction of all buffers: (n, count) -> (n, count).
@@ -140,11 +150,22 @@ class Communicator:
         ``auto`` for the one that the model finds quickest at this size; or the path of a plan in
         MSCCL XML, which ends in .xml; or a function that yields the steps of one's own (see
         emul.plans.plan_from); or FILE.py:NAME, one in a file, which is executed; or a Plan. The
-        order of reduction is that of the plan. ``out``: a buffer to write into, also ``x`` itself.
-        ``async_op``: return a Handle at once. Raises ShapeError, DTypeError, ArgumentError,
-        PlanError or CapacityError before anything is touched.
+        order of reduction is that of the plan. ``wire``: int8, fp8, fp4, bfloat16, float16 or
+        float32, the format of floats in every message (see emul.plans.encoding); they are added up
+        in float32. ``out``: a buffer to write into, also ``x`` itself. ``nbytes``: bytes of the
+        input of one rank for which the call is timed, and its algorithm chosen; the arithmetic is
+        done on ``x``, which may be much smaller. ``async_op``: return a Handle at once. Raises
+        ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
+        touched.
+
+        >>> import numpy as np, emul
+        >>> world = emul.World("three-campus")
+        >>> run = world.all_reduce(np.ones((24, 6)), nbytes=2e9)  # 24 rows of 2 GB, by the clock
+        >>> run.output[0], run.prediction.nbytes
+        (array([24., 24., 24., 24., 24., 24.]), 2000000000)
         """
-        return self._call("all_reduce", x, out, async_op, op=op, algorithm=algorithm)
+        how = {"op": op, "algorithm": algorithm, "wire": wire, "nbytes": nbytes}
+        return self._call("all_reduce", x, out, async_op, **how)
 
     @overload
     def reduce_scatter(
@@ -163,7 +184,9 @@ class Communicator:
         op: str = "sum",
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
+        wire: str | None = None,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank r block r of the reduction of all buffers: (n, n*c) -> (n, c).
@@ -172,14 +195,22 @@ class Communicator:
         shorter filled up with zeros. Other arguments and errors as for ``all_reduce``.
         """
         return self._call(
-            "reduce_scatter", x, out, async_op, op=op, counts=counts, algorithm=algorithm
+            "reduce_scatter",
+            x,
+            out,
+            async_op,
+            op=op,
+            counts=counts,
+            algorithm=algorithm,
+            wire=wire,
+            nbytes=nbytes,
         )
 
     @overload
-    def all_gather(self, x: Array, *, async_op: No = ..., **how: Unpack[OfBlocks]) -> Run: ...
+    def all_gather(self, x: Array, *, async_op: No = ..., **how: Unpack[BlocksOnWire]) -> Run: ...
 
     @overload
-    def all_gather(self, x: Array, *, async_op: Yes, **how: Unpack[OfBlocks]) -> Handle: ...
+    def all_gather(self, x: Array, *, async_op: Yes, **how: Unpack[BlocksOnWire]) -> Handle: ...
 
     def all_gather(
         self,
@@ -187,7 +218,9 @@ class Communicator:
         *,
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
+        wire: str | None = None,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give every rank all buffers in rank order: (n, c) -> (n, n*c).
@@ -195,7 +228,16 @@ class Communicator:
         With ``counts`` (n,), rank r has the first counts[r] elements of its row: (n, max) ->
         (n, sum). Errors as for ``all_reduce``.
         """
-        return self._call("all_gather", x, out, async_op, counts=counts, algorithm=algorithm)
+        return self._call(
+            "all_gather",
+            x,
+            out,
+            async_op,
+            counts=counts,
+            algorithm=algorithm,
+            wire=wire,
+            nbytes=nbytes,
+        )
 
     @overload
     def broadcast(self, x: Array, *, async_op: No = ..., **how: Unpack[Rooted]) -> Run: ...
@@ -210,13 +252,16 @@ class Communicator:
         root: int = 0,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give every rank the buffer of rank ``root``: (n, count) -> (n, count).
 
         Errors as for ``all_reduce``.
         """
-        return self._call("broadcast", x, out, async_op, root=root, algorithm=algorithm)
+        return self._call(
+            "broadcast", x, out, async_op, root=root, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def reduce(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedReducing]) -> Run: ...
@@ -232,13 +277,16 @@ class Communicator:
         root: int = 0,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank ``root`` the reduction of all buffers: (n, count) -> (count,).
 
         Arguments and errors as for ``all_reduce``.
         """
-        return self._call("reduce", x, out, async_op, op=op, root=root, algorithm=algorithm)
+        return self._call(
+            "reduce", x, out, async_op, op=op, root=root, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def all_to_all(self, x: Array, *, async_op: No = ..., **how: Unpack[OfBlocks]) -> Run: ...
@@ -253,6 +301,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank d block d of every rank, in rank order: (n, n*c) -> (n, n*c).
@@ -261,7 +310,9 @@ class Communicator:
         the longest, and the rest of shorter ones is not read, or filled with zeros. Errors as
         for ``all_reduce``.
         """
-        return self._call("all_to_all", x, out, async_op, counts=counts, algorithm=algorithm)
+        return self._call(
+            "all_to_all", x, out, async_op, counts=counts, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def gather(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
@@ -277,13 +328,16 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank ``root`` all buffers in rank order: (n, c) -> (n*c,).
 
         ``counts`` as in all_gather. Errors as for ``all_reduce``.
         """
-        return self._call("gather", x, out, async_op, root=root, counts=counts, algorithm=algorithm)
+        return self._call(
+            "gather", x, out, async_op, root=root, counts=counts, algorithm=algorithm, nbytes=nbytes
+        )
 
     @overload
     def scatter(self, x: Array, *, async_op: No = ..., **how: Unpack[RootedBlocks]) -> Run: ...
@@ -299,6 +353,7 @@ class Communicator:
         counts: Counts | None = None,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Give rank r block r of the buffer ``x`` of rank ``root``: (n*c,) -> (n, c).
@@ -306,7 +361,14 @@ class Communicator:
         ``counts`` as in reduce_scatter. Errors as for ``all_reduce``.
         """
         return self._call(
-            "scatter", x, out, async_op, root=root, counts=counts, algorithm=algorithm
+            "scatter",
+            x,
+            out,
+            async_op,
+            root=root,
+            counts=counts,
+            algorithm=algorithm,
+            nbytes=nbytes,
         )
 
     @overload
@@ -322,6 +384,7 @@ class Communicator:
         shift: int = 1,
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         out: Array | None = None,
+        nbytes: float | None = None,
         async_op: bool = False,
     ) -> Run | Handle:
         """Let rank r send to rank r + ``shift`` (around the world): (n, count) -> (n, count).
@@ -329,8 +392,9 @@ class Communicator:
         With a shift of 0, or of the number of ranks, each keeps its own. Errors as for
         ``all_reduce``.
         """
+        ahead = self._ahead(shift)
         return self._call(
-            "send_recv", x, out, async_op, root=self._ahead(shift), algorithm=algorithm
+            "send_recv", x, out, async_op, root=ahead, algorithm=algorithm, nbytes=nbytes
         )
 
     def _ahead(self, shift: int) -> int:
@@ -431,13 +495,15 @@ class Communicator:
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         root: int = 0,
         shift: int = 1,
+        wire: str | None = None,
         collapse: bool = False,
         strict_draws: bool = False,
     ) -> Prediction:
         """Return the modelled cost of ``collective``, without arrays.
 
         ``count``: elements of one rank's input, or the counts of a vector form. ``root``: of
-        broadcast, reduce, gather and scatter; ``shift``: of send_recv, as there. With ``collapse``,
+        broadcast, reduce, gather and scatter; ``shift``: of send_recv, as there; ``wire``: as in
+        ``all_reduce``. With ``collapse``,
         ranks that sit alike are timed once where that changes nothing (emul.plans.SymmetricPlan),
         which lets worlds of hundreds of thousands of ranks be timed; the timeline is then that of
         a few of them. Where links draw by chance (jitter, losses, waves), one connection draws for
@@ -449,7 +515,7 @@ class Communicator:
         """
         collapse, strict_draws = flag(collapse, "collapse"), flag(strict_draws, "strict_draws")
         request = self.request(
-            collective, count, dtype=dtype, algorithm=algorithm, root=root, shift=shift
+            collective, count, dtype=dtype, algorithm=algorithm, root=root, shift=shift, wire=wire
         )
         return self.planner.predict(request, collapse=collapse, strict_draws=strict_draws)
 
@@ -462,12 +528,13 @@ class Communicator:
         algorithm: Algorithm = DEFAULT_ALGORITHM,
         root: int = 0,
         shift: int = 1,
+        wire: str | None = None,
     ) -> Request:
         """Return ``collective`` as a value, which hashes: its shape, and how it is to be done.
 
         Arguments and errors as for ``predict``.
         """
-        promise, itemsize = collective_meant(collective), dtype_named(dtype).itemsize
+        promise, elements = collective_meant(collective), dtype_named(dtype)
         collective, root = promise.name, rank(root, "root", self.size)
         if collective == "send_recv":
             if root:
@@ -481,7 +548,8 @@ class Communicator:
             shape = Shape.of_counts(promise, self.size, count)
         else:
             shape = Shape.of(promise, self.size, whole(count, "count"))
-        return Request(shape, itemsize, algorithm=algorithm, root=root)
+        carried = wire_of_call(wire, collective, elements)
+        return Request(shape, elements.itemsize, algorithm=algorithm, root=root, wire=carried)
 
 
 class Group(Communicator):

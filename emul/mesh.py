@@ -13,8 +13,9 @@ from emul.arrays import Float64Array, Int32Array
 from emul.communicator import Group
 from emul.errors import ArgumentError, shown
 from emul.ops import dtype_named
+from emul.ops.carried import wire_of_call
 from emul.ops.shapes import NoData
-from emul.plans import Shape, collective_meant
+from emul.plans import Encoding, Shape, collective_meant
 from emul.reading.brief import one_line
 from emul.reading.checks import whole
 from emul.runtime.handle import Handle
@@ -137,12 +138,19 @@ class Axis:
         return self.mesh.groups(self.name)
 
     def ends_s(
-        self, collective: str, count: int, *, dtype: str = "float32", algorithm: str = ""
+        self,
+        collective: str,
+        count: int,
+        *,
+        dtype: str = "float32",
+        algorithm: str = "",
+        wire: str | None = None,
     ) -> Float64Array:
         """Return when each rank is done, (n,) seconds after all groups started at one moment.
 
         ``count``: elements of one rank's input. ``algorithm``: a hierarchy with rings inside, or
-        within a site a ring, as by default. Nothing else is under way. Groups that are alike are
+        within a site a ring, as by default. ``wire``: as in Group.all_reduce. Nothing else is under
+        way. Groups that are alike are
         timed as one, so that the world may be very large; that is for the stack ideal, and exact
         where ``World.predict`` with ``collapse`` is. Raises ArgumentError where groups are not
         alike, or for an axis between others.
@@ -159,8 +167,10 @@ class Axis:
         default = "hierarchical" if several else "ring"
         plan = quotient.plan(axis, promise.name, algorithm or default)
         shape = Shape.of(promise, size, whole(count, "count"))
-        itemsize = dtype_named(dtype).itemsize
-        ends_ps = quotient.ends_ps(axis, plan, shape, itemsize, self.mesh.slicing)
+        elements = dtype_named(dtype)
+        carried = wire_of_call(wire, promise.name, elements)
+        encoding = Encoding(elements.itemsize, carried)
+        ends_ps = quotient.ends_ps(axis, plan, shape, encoding, self.mesh.slicing)
         seconds: Float64Array = ends_ps[quotient.rank_of] / PS_PER_S
         return seconds
 

@@ -48,4 +48,4 @@ class MadeUp:
         yield {**settings, "kept": "yes"}
 
     def facts(self, topology, settings):
-        return Facts("somewhere", (1.0,), (0.5,))
+        return Facts("somewhere", times_s=(1.0,), bounds_s=(0.5,))

@@ -64,15 +64,15 @@ BAD = {
 }  # fmt: skip
 
 VERBS = {
-    "all_reduce": ("x", "op", "algorithm", "out", "async_op"),
-    "reduce_scatter": ("x", "op", "counts", "algorithm", "out", "async_op"),
-    "all_gather": ("x", "counts", "algorithm", "out", "async_op"),
-    "broadcast": ("x", "root", "algorithm", "out", "async_op"),
-    "reduce": ("x", "op", "root", "algorithm", "out", "async_op"),
-    "all_to_all": ("x", "counts", "algorithm", "out", "async_op"),
-    "gather": ("x", "root", "counts", "algorithm", "out", "async_op"),
-    "scatter": ("x", "root", "counts", "algorithm", "out", "async_op"),
-    "send_recv": ("x", "shift", "algorithm", "out", "async_op"),
+    "all_reduce": ("x", "op", "algorithm", "out", "nbytes", "async_op"),
+    "reduce_scatter": ("x", "op", "counts", "algorithm", "out", "nbytes", "async_op"),
+    "all_gather": ("x", "counts", "algorithm", "out", "nbytes", "async_op"),
+    "broadcast": ("x", "root", "algorithm", "out", "nbytes", "async_op"),
+    "reduce": ("x", "op", "root", "algorithm", "out", "nbytes", "async_op"),
+    "all_to_all": ("x", "counts", "algorithm", "out", "nbytes", "async_op"),
+    "gather": ("x", "root", "counts", "algorithm", "out", "nbytes", "async_op"),
+    "scatter": ("x", "root", "counts", "algorithm", "out", "nbytes", "async_op"),
+    "send_recv": ("x", "shift", "algorithm", "out", "nbytes", "async_op"),
     "barrier": ("algorithm", "async_op"),
 }
 PREDICTED = ("collective", "count", "dtype", "algorithm", "root", "shift", "collapse")

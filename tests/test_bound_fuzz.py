@@ -2,11 +2,12 @@
 
 import pytest
 from bound_fuzz import drawn_call, drawn_graph
+from nightly import fewer
 
 from emul.errors import ArgumentError, OutageError
 
-CALLS, PARTS = 800, 8
-ON_GRAPHS = 96
+CALLS, PARTS = fewer(800), 8
+ON_GRAPHS = fewer(96)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mesh_examples import FAR, NEAR, meshes
+from nightly import examples
 
 from emul import ArgumentError, CapacityError, NoData, ShapeError, Slicing, World
 from emul.links import Jitter, Link
@@ -108,7 +109,7 @@ def test_a_program_by_few_ranks_has_the_clocks_moments_and_history_of_all(mesh, 
 LONG = meshes([(1,) * 32, (2,) * 16], [(1, 1, 1), (2, 1)])
 
 
-@settings(max_examples=4)
+@examples(4)
 @given(LONG, acts, st.sampled_from([None, Slicing(4096, 2)]))
 def test_so_it_is_where_most_rounds_of_a_ring_are_left_out(mesh, program, slicing):
     check(mesh, program, slicing)

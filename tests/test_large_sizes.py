@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from command import emul
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import one_site, sites_of_one
 
 from emul import ArgumentError, EmulError, Link, ShapeError, World
@@ -38,7 +39,7 @@ sizes = st.builds(
 )
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(worlds, st.sampled_from(list(COLLECTIVES)), sizes, st.booleans(), st.data())
 def test_a_time_is_as_its_size_or_an_error(name, collective, size, in_counts, data):
     world, n = world_of(name), 4
@@ -79,7 +80,7 @@ def large_time(small, base, block):
     return small.total_ps * block // base > MOST_BYTES // 2
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(worlds, st.sampled_from(["nccl", "gloo", "openmpi"]), st.integers(1 << 50, 1 << 80))
 def test_stacks_carry_large_sizes_or_say_so(name, stack, size):
     world = world_of(name, stack)

@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from nightly import also
 from strategies import CASES
 
 from emul.ops import DTYPES, REDUCTIONS, CpuOps, NumpyOps
@@ -16,8 +17,8 @@ from emul.ops.buffers import Buffers
 from emul.ops.exact import ExactData
 from emul.plans import COLLECTIVES, Program, Shape, build_plan
 
-WORLD_SIZES = [*range(1, 18), 24, 33]
-ALL_TOGETHER = (3, 8)
+WORLD_SIZES = sorted({1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 17, 33, *also(*range(1, 18), 24)})
+ALL_TOGETHER = (3, *also(8))
 OPS = (CpuOps(1), NumpyOps(1))
 
 

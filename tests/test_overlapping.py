@@ -8,9 +8,10 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mesh_examples import meshes
+from nightly import examples
 from test_collapsed import Side, check, ps
 
 from bench.sharding import overlapping
@@ -66,7 +67,7 @@ def moments(topology, positions, program, slicing, *, windows):
                 in_full.stop()
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(meshes(NODES, REPLICAS), units(), SLICINGS)
 def test_few_rounds_of_rings_that_meet_have_the_moments_of_all_rounds(mesh, program, slicing):
     few = moments(*mesh, program, slicing, windows=True)
@@ -75,7 +76,7 @@ def test_few_rounds_of_rings_that_meet_have_the_moments_of_all_rounds(mesh, prog
     assert np.array_equal(few[1], full[1])
 
 
-@settings(max_examples=4)
+@examples(4)
 @given(meshes([(1,) * 32, (2,) * 16], [(1, 1, 1), (2, 1)]), units(2), SLICINGS)
 def test_units_that_overlap_have_the_clocks_moments_and_history_of_all(mesh, program, slicing):
     check(mesh, program, slicing)

@@ -132,7 +132,7 @@ def test_what_setup_compiles_is_in_the_archive_of_the_sources():
     setup = (ROOT / "setup.py").read_text()
     parts = re.search(r"for part in \((.*?)\)", setup)[1]
     named = {f"emul/ops/cpu/fused{part}.h" for part in re.findall(r'"(.*?)"', parts)}
-    named |= set(re.findall(r'"(kernels/\w+\.h)"', setup))
+    named |= set(re.findall(r'"((?:emul|kernels)/[\w/]+\.h)"', setup))
     headers = [*ROOT.glob("emul/**/*.h"), *ROOT.glob("kernels/*.h")]
     assert named == {path.relative_to(ROOT).as_posix() for path in headers}
 

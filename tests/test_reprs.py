@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import topologies
 
 import emul
@@ -93,7 +94,7 @@ def test_every_value_says_itself_in_one_line(values):
     assert {"Link", "Site", "Trunk", "Node", "CriticalPath", "Moments", "Settings", "Lag"} <= names
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(topologies(), st.text(max_size=200))
 def test_names_of_any_text_are_data_in_one_line(topology, name):
     named = replace(topology, name=f"{name}\x1b[31m\n{name * 3}")

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import topologies
 
 import emul
@@ -52,7 +53,7 @@ def filled_up(rows):
     return np.array([np.pad(row, (0, longest - len(row))) for row in rows])
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(
     topologies(max_sites=3, max_nodes=2), st.sampled_from(CASES), st.integers(0, 1000), st.data()
 )

@@ -3,9 +3,10 @@ import threading
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from interpreter import expected_output
+from nightly import examples
 from strategies import CASES, cases, topologies, width_for
 
 import emul
@@ -35,7 +36,7 @@ def input_for(world, collective, blocks, dtype=np.float32):
     return np.random.default_rng(blocks).integers(-9, 9, shape).astype(dtype)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     topologies(),
     cases,

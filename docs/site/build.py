@@ -55,6 +55,7 @@ CONTENTS = {
         ),
         "howto/stacks",
         "howto/packed",
+        "howto/wire",
     ],
     "Reference": [
         *(f"reference/{name}" for name in ("topology", "links", "stacks", "python", "cli")),

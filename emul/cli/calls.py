@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emul.cli.help import Declared, option
-from emul.cli.names import ALGORITHM, DTYPE, OP, STACK
+from emul.cli.names import ALGORITHM, DTYPE, OP, STACK, WIRE
 from emul.cli.params import Named, Real, Size, Whole
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "STACK_OPTION",
     "STEP",
     "SWITCHES",
+    "WIRE_FORMAT",
     "sizes_by_factor",
 ]
 
@@ -49,6 +50,14 @@ DATA = (
     ROOT,
 )
 """The elements of a call, and what is done with them."""
+
+WIRE_FORMAT = option(
+    "--wire",
+    type=WIRE,
+    metavar="FORMAT",
+    help="The format of floats in every message: int8, fp8, fp4 (in blocks with scales), bfloat16, "
+    "float16, float32. By default they go as they are.",
+)
 
 SEED = option(
     "--seed",

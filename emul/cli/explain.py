@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emul.cli.calls import DATA, NETWORK, SEED, STEP, SWITCHES, sizes_by_factor
+from emul.cli.calls import (
+    DATA,
+    NETWORK,
+    SEED,
+    STEP,
+    SWITCHES,
+    WIRE_FORMAT,
+    sizes_by_factor,
+)
 from emul.cli.help import Command, option, options
 from emul.cli.names import COLLECTIVE, PLANS
 from emul.cli.outputs import Output, Outputs
@@ -65,7 +73,7 @@ FILES: Outputs[ExplainResult] = Outputs(
 )
 @click.argument("collective", required=False, type=COLLECTIVE)
 @options("Sizes", *sizes_by_factor("1M", "32M", 32), STEP)
-@options("Data", *DATA, SEED)
+@options("Data", *DATA, WIRE_FORMAT, SEED)
 @options("Network and algorithm", *PLACES, *NETWORK)
 @options("Effects left out", *SWITCHES)
 @options(
@@ -107,7 +115,7 @@ def explain(**given: Any) -> None:
     done: list[Explanation] = []
     for found in _explained(world, requests, plan):
         if not done:
-            head = explain_head(world, requests[0].collective, dtype, found.plan)
+            head = explain_head(world, requests[0].collective, dtype, found.plan, given["wire"])
             say_fitted([head, ""], terminal_width())
         say_fitted([explain_title(found)], terminal_width())
         print_table(explain_table(found))
@@ -118,7 +126,15 @@ def explain(**given: Any) -> None:
         promise = requests[0].shape.collective
         root = requests[0].root if promise.rooted else -1
         result = ExplainResult(
-            world, promise.name, dtype, root, done, sys.argv, document, interrupted=cut
+            world,
+            promise.name,
+            dtype,
+            root,
+            done,
+            sys.argv,
+            document,
+            interrupted=cut,
+            wire=given["wire"],
         )
         FILES.write(given, result)
     if len(done) < len(requests):

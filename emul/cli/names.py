@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 __all__ = ["ALGORITHM", "BACKEND", "CLOCK", "COLLECTIVE", "DTYPE", "HARDWARE", "MODEL",
-           "NAMED_ALGORITHM", "OP", "PLAN", "PLANS", "SHOWN_TOPOLOGY", "STACK", "TOPOLOGY", "Name",
-           "Recorded"]  # fmt: skip
+           "NAMED_ALGORITHM", "OP", "PLAN", "PLANS", "SHOWN_TOPOLOGY", "STACK", "TOPOLOGY", "WIRE",
+           "Name", "Recorded"]  # fmt: skip
 
 ROOMS = Path(__file__).parents[1]
 TOML = ".toml"
@@ -181,6 +181,7 @@ PLAN = Name(lambda: (*naming.COLLECTIVES, *naming.ALGORITHMS), naming.COLLECTIVE
 
 DTYPE = Name(lambda: naming.DTYPES, naming.DTYPES)
 OP = Name(lambda: naming.OPS, naming.OPS)
+WIRE = Name(lambda: naming.WIRES, naming.WIRES)
 BACKEND = Name(lambda: naming.BACKENDS)
 CLOCK = Name(lambda: naming.CLOCKS)
 PLANS = Name(lambda: naming.PLANS)

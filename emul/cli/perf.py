@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emul.cli import pictures
-from emul.cli.calls import DATA, NETWORK, SEED, STEP, SWITCHES, sizes_by_factor
+from emul.cli.calls import (
+    DATA,
+    NETWORK,
+    SEED,
+    STEP,
+    SWITCHES,
+    WIRE_FORMAT,
+    sizes_by_factor,
+)
 from emul.cli.help import Command, option, options
 from emul.cli.names import BACKEND, CLOCK, COLLECTIVE
 from emul.cli.outputs import Output, Outputs
@@ -86,7 +94,7 @@ FILES: Outputs[PerfResult] = Outputs(
     *sizes_by_factor("8", "32M", 2),
     STEP,
 )
-@options("Data", *DATA, SEED)
+@options("Data", *DATA, WIRE_FORMAT, SEED)
 @options("Network and algorithm", *PLACES, *NETWORK)
 @options("Effects left out", *SWITCHES)
 @options(

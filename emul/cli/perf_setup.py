@@ -75,6 +75,7 @@ def sweep_of(asked: Mapping[str, Any], topology: Topology) -> Sweep:
         asked["check"],
         asked["no_data"],
         asked["strict_draws"],
+        asked["wire"],
     )
 
 
@@ -116,10 +117,12 @@ def _switch(effect: str) -> str:
 def counts_of(sweep: Sweep, asked: Mapping[str, Any]) -> list[int]:
     """Return the counts to run; refuse options that cannot be met at the largest."""
     from emul.errors import unknown_name
-    from emul.ops import REDUCTIONS
+    from emul.ops import REDUCTIONS, dtype_named
+    from emul.ops.carried import wire_of_call
 
     if sweep.op not in REDUCTIONS:
         raise unknown_name("op", sweep.op, REDUCTIONS)
+    wire_of_call(sweep.wire, sweep.collective, dtype_named(sweep.dtype), sweep.op)
     counts = sweep.counts(sizes_asked(asked))
     sweep.check_feasible(counts[-1])
     return counts

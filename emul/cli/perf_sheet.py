@@ -12,7 +12,7 @@ from emul.report import WideTable
 from emul.report.closing import Closing, Overflow
 from emul.report.fitted_table import FittedTable
 from emul.report.markdown import MarkdownTable, markdown_sentence
-from emul.report.words import overflow_sentence, sentences
+from emul.report.words import overflow_sentence, sentences, wire_sentence
 
 if TYPE_CHECKING:
     from emul.report import PerfRow
@@ -50,7 +50,8 @@ class PerfSheet:
     ) -> list[str]:
         """Print the lines under the table, and return the sentences among them, in full."""
         self._say(self.table.foot(rows, sweep.lag))
-        more = [*([overflow_sentence(overflow)] if overflow else []), *self.notes]
+        more = [overflow_sentence(overflow)] if overflow else []
+        more += [*([wire_sentence(rows[-1])] if sweep.wire else []), *self.notes]
         self._say_words([*sentences(closing, every=self.every), *more])
         return [*sentences(closing), *more]
 

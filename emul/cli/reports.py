@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from emul.report import PerfResult
     from emul.report.calibration_words import CalibrationResult
     from emul.report.explanation import ExplainResult
+    from emul.report.tuning import TuneResult
     from emul.report.validation import ValidationResult
     from emul.runtime.alternatives import Alternative
 
@@ -19,6 +20,7 @@ __all__ = [
     "write_calibration_report",
     "write_explain_report",
     "write_perf_report",
+    "write_tune_report",
     "write_validation_report",
 ]
 
@@ -75,6 +77,15 @@ def write_explain_report(path: Path, result: ExplainResult) -> None:
 
     origin = Origin.of(__version__, result.command, datetime.now())
     write_report(path, explain_page(result, origin))
+
+
+def write_tune_report(path: Path, result: TuneResult) -> None:
+    """Write the page of a search over settings and upgrades."""
+    from emul import __version__
+    from emul.report.html import Origin, tune_page, write_report
+
+    origin = Origin.of(__version__, result.command, datetime.now())
+    write_report(path, tune_page(result, origin))
 
 
 def write_validation_report(path: Path, result: ValidationResult) -> None:

@@ -29,9 +29,10 @@ def requests_asked(given: dict[str, Any], topology: Topology) -> tuple[World, li
     algorithm, dtype = given["algorithm"], dtype_named(given["datatype"]).name
     collective, root = collective_and_root(given["collective"], algorithm, given["root"])
     world = world_asked(given | WITHOUT_DATA, topology)
-    where = root_argument(collective, root)
+    how = {"dtype": dtype, "algorithm": algorithm, "wire": given["wire"]}
+    how |= root_argument(collective, root)
     requests = [
-        world.request(collective, count, dtype=dtype, algorithm=algorithm, **where)
+        world.request(collective, count, **how)
         for count in counts_of_sizes(collective, world.size, dtype, sizes_asked(given))
     ]
     return world, requests, dtype

@@ -16,6 +16,7 @@ from emul.cli.algorithms import root_argument
 from emul.errors import EmulError
 from emul.memory import check_fits
 from emul.ops import dtype_named
+from emul.ops.carried import wire_of_call
 from emul.ops.exact import ExactData
 from emul.ops.integers import WRAPPING
 from emul.plans import BufferLayout, Shape, collective_named
@@ -64,7 +65,8 @@ def counts_of_sizes(
 class Sweep:
     """The calls of every size, and how often; with ``no_data`` they are only timed.
 
-    ``strict_draws``: as in ``World.predict``.
+    ``strict_draws``, ``wire``: as in ``World.predict``. With a wire format, data are normal values,
+    and their error is told in the place of the number of wrong elements.
     """
 
     world: World
@@ -78,6 +80,7 @@ class Sweep:
     check: int
     no_data: bool = False
     strict_draws: bool = False
+    wire: str | None = None
     timed: LagRecord = field(default_factory=LagRecord)
 
     @property
@@ -98,10 +101,11 @@ class Sweep:
 
     @property
     def how(self) -> str:
-        """How often each size is run, in words."""
+        """How often each size is run, and the wire format, in words."""
+        carried = f"wire {self.wire}  " if self.wire else ""
         if self.no_data:
-            return "no data"
-        return f"iters {self.iters}  warmup {self.warmup}  check {self.check}"
+            return f"{carried}no data"
+        return f"{carried}iters {self.iters}  warmup {self.warmup}  check {self.check}"
 
     def counts(self, wanted_bytes: Iterator[int]) -> list[int]:
         """Return the input counts of one rank for the wanted sizes of the whole vector.
@@ -136,6 +140,9 @@ class Sweep:
 
     def predict(self, world: World, count: int) -> Prediction:
         """Return the modelled cost of this sweep's collective in ``world``."""
+        where: dict[str, Any] = {
+            "shift" if self.collective == "send_recv" else "root": self.root,
+        }
         return world.predict(
             self.collective,
             count,
@@ -143,7 +150,8 @@ class Sweep:
             algorithm=self.algorithm,
             collapse=self.no_data,
             strict_draws=self.strict_draws,
-            **{"shift" if self.collective == "send_recv" else "root": self.root},
+            wire=self.wire,
+            **where,
         )
 
     def in_one_place(self, count: int) -> Prediction | None:
@@ -173,8 +181,9 @@ class Sweep:
 
     def _request(self, count: int) -> Request:
         shape, root = self._shape(count), self.root % self.world.size
-        itemsize = dtype_named(self.dtype).itemsize
-        return Request(shape, itemsize, self.op, self.algorithm, root)
+        elements = dtype_named(self.dtype)
+        carried = wire_of_call(self.wire, self.collective, elements, self.op)
+        return Request(shape, elements.itemsize, self.op, self.algorithm, root, carried)
 
     def row(self, count: int, advance: Advance) -> PerfRow:
         """Run one size and return its line; ``advance`` is called with the progress."""
@@ -187,6 +196,7 @@ class Sweep:
                 redop=self.op,
                 root=self.root,
                 seed=self.world.seed,
+                wire=self.wire,
             )
         return self._run(count, advance)
 
@@ -218,20 +228,27 @@ class Sweep:
         )
         shape, arrays = self._shape(count), world.ops.arrays
         x = np.empty(shape.input_shape, data.dtype)
-        data.fill(x)
+        if self.wire:
+            normal = np.random.default_rng(world.seed).standard_normal
+            for row in x:
+                row[...] = normal(len(row), np.float32)
+        else:
+            data.fill(x)
         x, out = arrays.from_host(x), arrays.from_host(np.zeros(shape.output_shape, data.dtype))
         self._repeat(x, out, self.warmup, "warming up", advance)
         runs = self._repeat(x, out, self.iters, "timing", advance)
         for run in runs:
             if run.dilation is not None:
                 self.timed.add(run.call_times)
-        wrong, overflowed = None, 0
+        wrong, overflowed, wire_rms = None, 0, None
         for _ in range(self.check):
             out.view(np.uint8)[...] = POISON
             (run,) = self._repeat(x, out, 1, "checking", advance)
-            wrong = (wrong or 0) + data.wrong(arrays.to_host(run.output))
-            if self.counts_overflow and run.error is not None:
-                overflowed += run.error.overflowed
+            error = run.error if self.wire or self.counts_overflow else None
+            if error is not None:
+                overflowed, wire_rms = overflowed + error.overflowed, error.wire_rms
+            if not self.wire:
+                wrong = (wrong or 0) + data.wrong(arrays.to_host(run.output))
         return perf_row(
             world,
             runs,
@@ -240,6 +257,8 @@ class Sweep:
             seed=world.seed,
             wrong=wrong,
             overflowed=overflowed if self.counts_overflow else None,
+            wire=self.wire,
+            wire_rms=wire_rms,
         )
 
     def _repeat(self, x: Array, out: Array, times: int, what: str, advance: Advance) -> list[Run]:
@@ -258,6 +277,8 @@ class Sweep:
         arguments: dict[str, Any] = {"algorithm": self.algorithm, "out": out, **where}
         if collective_named(self.collective).reduces:
             arguments["op"] = self.op
+        if self.wire:
+            arguments["wire"] = self.wire
         self.world.restart()
         run: Run = call(x, **arguments)
         return run

@@ -17,6 +17,7 @@ from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Real
 from emul.cli.places import DEFAULT_TOPOLOGY, PLACES, document_asked
 from emul.cli.progress import progress
+from emul.cli.reports import write_tune_report
 from emul.cli.requests_asked import requests_asked
 from emul.cli.terminal import complain, print_table, say, say_fitted, terminal_width
 
@@ -92,6 +93,8 @@ def _write_plan(path: Path, result: TuneResult) -> None:
 FILES: Outputs[TuneResult] = Outputs(
     Output("--json", "Write all cases as JSON (emul schema tune).", _write_json),
     Output("--csv", "Write the cases as CSV, by the names of the JSON.", _write_csv),
+    Output("--report", "Write a page in HTML: upgrades, pairs, the frontier, sources.",
+           write_tune_report),
     Output("--write", "Write the topology with the upgrade, or the two, that save most within "
            "--budget; without, most per money; without costs, most of all single ones.",
            _write_topology),

@@ -35,7 +35,8 @@ class Case:
     where nothing could be timed, for the reason ``refusal``. ``saves_s``: less than the best
     settings take on the links as they are; None for ``today``, and where nothing could be timed.
     ``cost_per_month``: of the upgrades, None where it is not known. ``binds``: the place where most
-    of the time passes then. ``times_s``, ``bounds_s``: of each size. ``tried``: settings.
+    of the time passes then. ``limit``: the constraint of which the bound is the time then, in
+    words. ``times_s``, ``bounds_s``: of each size. ``tried``: settings.
     """
 
     kind: Kind
@@ -46,6 +47,7 @@ class Case:
     cost_per_month: float | None
     settings: Mapping[str, str | int]
     binds: str
+    limit: str
     times_s: tuple[float, ...]
     bounds_s: tuple[float, ...]
     tried: int
@@ -177,8 +179,7 @@ class Tuning:
             return
         worth = [each for each in upgrades if self.worth_telling(each)]
         for each in worth[:1]:
-            then = f"; then most of the time passes at {each.binds}" if each.binds else ""
-            yield f"Upgrade: {each.name} saves {self._saved(each)}{then}."
+            yield f"Upgrade: {each.name} saves {self._saved(each)}{_then(each)}."
         left = [each for each in upgrades if each.time_s is not None and each not in worth]
         slower = [each for each in left if each.saved_s < 0 and self.is_much(-each.saved_s)]
         little = [each.name for each in left if each not in slower]
@@ -195,7 +196,8 @@ class Tuning:
             if self.worth_telling(pair) and self.is_much(pair.saved_s - max(parts)):
                 each = " and ".join(_signed(saved_s) for saved_s in parts)
                 yield (
-                    f"Two together: {pair.name} save {self._saved(pair)}; alone they save {each}."
+                    f"Two together: {pair.name} save {self._saved(pair)}; alone they save {each}"
+                    f"{_then(pair)}."
                 )
                 return
 
@@ -272,6 +274,13 @@ def settings_words(settings: Mapping[str, str | int], than: Mapping[str, str | i
         label = name.removeprefix("algorithm").strip()
         told.append(" ".join(filter(None, [str(value), label])) if by_itself else f"{name} {value}")
     return ", ".join(told)
+
+
+def _then(case: Case) -> str:
+    """Return the next bottleneck in words."""
+    if case.limit:
+        return f"; then {case.limit}"
+    return f"; then most of the time passes at {case.binds}" if case.binds else ""
 
 
 def _signed(seconds: float) -> str:

@@ -16,6 +16,7 @@ from emul.runtime.planner import MOST_RANKS_IN_FULL, Planner
 from emul.runtime.prediction import Prediction
 from emul.runtime.request import AUTO, Algorithm, Request
 from emul.runtime.without_effects import without_effects
+from emul.topology.bound_slopes import trunk_slopes
 from emul.units import format_bytes
 
 __all__ = ["PLANS", "explain", "explain_request"]
@@ -33,6 +34,7 @@ def explain(
     algorithm: Algorithm = "auto",
     root: int = 0,
     shift: int = 1,
+    wire: str | None = None,
     plan: Plans = "kept",
 ) -> Explanation:
     """Return why a collective takes its time: the share of each effect, which sum to it.
@@ -46,7 +48,7 @@ def explain(
     ----------
     world
         A World, or a Group of one, whose ranks carry the collective out.
-    collective, count, dtype, algorithm, root, shift
+    collective, count, dtype, algorithm, root, shift, wire
         As for ``predict``. Worlds of more than 4096 ranks are timed by those that are alike.
     plan
         ``kept``: every time is of the plan of today, so shares are the cost of the effects for this
@@ -74,7 +76,7 @@ def explain(
 
     """
     request = world.request(
-        collective, count, dtype=dtype, algorithm=algorithm, root=root, shift=shift
+        collective, count, dtype=dtype, algorithm=algorithm, root=root, shift=shift, wire=wire
     )
     return explain_request(world.planner, request, one_of(plan, "plan", PLANS))
 
@@ -107,6 +109,8 @@ def explain_request(
         sites=len(planner.topology.sites),
         times=len(subsets.known),
         algorithms=tuple(dict.fromkeys(reversed(names))),
+        bound_reason=today.bounded.reason(),
+        slopes=trunk_slopes(today.bounded),
     )
 
 

@@ -154,9 +154,10 @@ class CollectiveProblem:
         """Return the place that binds the longest call, and times and bounds of all."""
         found = self.predictions(topology, settings)
         longest = max(found, key=lambda each: each.total_ps)
-        path = longest.critical_path
+        path, reason = longest.critical_path, longest.bounded.reason()
         return Facts(
             path.binding_place if path.segments else "",
+            "" if reason is None else reason.words,
             tuple(each.time_s for each in found),
             tuple(each.bound_s for each in found),
         )

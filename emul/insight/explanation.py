@@ -8,6 +8,8 @@ from typing import Literal
 
 from emul.reading.brief import brief, one_line
 from emul.timing import OTHERS, terms
+from emul.topology.bound_reason import BoundReason
+from emul.topology.bound_slopes import TrunkSlope
 from emul.units import PS_PER_S, counted, format_factor, format_time
 
 __all__ = [
@@ -103,7 +105,8 @@ class Explanation:
     ``compute``; their ``share_ps`` sum to ``time_ps`` exactly. ``chain``: the places of the
     critical path, the one with most of it first; they sum to the time too.
     ``sites``: at which the ranks are. ``times``: how many times were worked out, of plans by
-    ``algorithms`` (names, each once; none for a program).
+    ``algorithms`` (names, each once; none for a program). ``bound_reason``: the constraint of which
+    the bound is the time. ``slopes``: of the trunks that it names.
 
     >>> import emul
     >>> found = emul.explain(emul.World("three-campus"), "all_reduce", 1 << 23)
@@ -122,6 +125,8 @@ class Explanation:
     sites: int
     times: int
     algorithms: tuple[str, ...] = ()
+    bound_reason: BoundReason | None = None
+    slopes: tuple[TrunkSlope, ...] = ()
 
     @property
     def time_s(self) -> float:
@@ -153,11 +158,11 @@ class Explanation:
         return sheet(f"Explanation of {self.subject}", facts, note=self.distance)
 
     def words(self) -> list[str]:
-        """Return sentences: the largest shares, the distance, the schedule, the chain, the plan."""
+        """Return sentences: the largest shares, distance, schedule, bound, the chain, the plan."""
         if not self.time_ps:
             return [f"Why: no time passes in {self.subject}."]
-        return [self._why(), self.distance, *self._schedule(), *self._alone(), *self._together(),
-                *self._chain(), self._plan()]  # fmt: skip
+        return [self._why(), self.distance, *self._schedule(), *self._bound(), *self._alone(),
+                *self._together(), *self._chain(), self._plan()]  # fmt: skip
 
     @property
     def distance(self) -> str:
@@ -199,6 +204,10 @@ class Explanation:
             f"Schedule: {self.algorithm} is {format_time(above_ps / PS_PER_S)} above the bound of "
             f"{bound}{times}: no other schedule can bring more."
         )
+
+    def _bound(self) -> Iterator[str]:
+        if self.bound_reason is not None:
+            yield f"Bound: {self.bound_reason.words}."
 
     def _alone(self) -> Iterator[str]:
         """Yield how far the gains of single changes are from the gain of all of them."""

@@ -34,11 +34,13 @@ Advance = Callable[[str], None]
 class Facts:
     """More about some settings on a topology: ``binds``, the place where most of the time passes.
 
-    ``times_s`` and ``bounds_s``: of each part that the time is the sum of, none where it has no
-    parts, or no bound.
+    ``limit``: the constraint below whose time no settings lead, in words, empty where none is
+    known. ``times_s`` and ``bounds_s``: of each part that the time is the sum of, none where it has
+    no parts, or no bound.
     """
 
     binds: str
+    limit: str = ""
     times_s: tuple[float, ...] = ()
     bounds_s: tuple[float, ...] = ()
 

@@ -110,7 +110,7 @@ class _Run:
             )
         except EmulError as error:
             cost, why = upgrade.cost_per_month, str(error)
-            found = Case(kind, name, upgrade.changes, None, None, cost, {}, "", (), (), 0, why)
+            found = Case(kind, name, upgrade.changes, None, None, cost, {}, "", "", (), (), 0, why)
             self._keep(found)
         self.saved[name] = found.saved_s
         return found
@@ -142,6 +142,7 @@ class _Run:
             upgrade.cost_per_month,
             dict(solution.settings),
             facts.binds,
+            facts.limit,
             facts.times_s,
             facts.bounds_s,
             solution.tried,

@@ -21,6 +21,7 @@ __all__ = [
     "bytes_across",
     "count_bound_s",
     "crossing_s",
+    "transfers_counted",
     "uneven_bytes_across",
 ]
 
@@ -148,6 +149,11 @@ def count_bound_s(
     spread; reduce_scatter, all_gather, broadcast and reduce do one of the two. The others send
     each element to one place only, which the cuts count better.
     """
-    rounds = {"all_reduce": 2, "reduce_scatter": 1, "all_gather": 1, "broadcast": 1, "reduce": 1}
-    transfers = (parts - 1) * rounds.get(collective, 0)
+    transfers = transfers_counted(collective, parts)
     return alpha_s + max(0.0, transfers * nbytes - at_once_bytes) / all_bytes_per_s
+
+
+def transfers_counted(collective: str, parts: int) -> int:
+    """Return how many times an element is sent between so many parts, at least."""
+    rounds = {"all_reduce": 2, "reduce_scatter": 1, "all_gather": 1, "broadcast": 1, "reduce": 1}
+    return (parts - 1) * rounds.get(collective, 0)

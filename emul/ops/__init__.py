@@ -13,7 +13,7 @@ from emul.ops.backend import (
 from emul.ops.cpu.cpu_ops import CpuOps
 from emul.ops.dtypes import DTYPES, NCCL_NAMES, dtype_named, dtype_of
 from emul.ops.numpy_ops import REDUCTIONS, NumpyOps
-from emul.ops.rounding import RoundingError, bound_of_any_order, rounding_error
+from emul.ops.rounding import RoundingError, bound_of_any_order, relative_rms, rounding_error
 
 __all__ = [
     "AUTO_BACKEND",
@@ -33,5 +33,6 @@ __all__ = [
     "dtype_of",
     "ops_for",
     "ops_taking",
+    "relative_rms",
     "rounding_error",
 ]

@@ -20,6 +20,8 @@ import numpy.typing as npt
 from emul.arrays import Array
 from emul.ops.arrays import HOST, Arrays
 from emul.ops.buffers import Buffers
+from emul.ops.wire import as_carried
+from emul.ops.wire_steps import EncodedSteps, new_bytes_encoded, perform_encoded
 from emul.plans import Program
 from emul.plans.runs import expand
 
@@ -48,18 +50,24 @@ class NumpyOps:
 
     name = "numpy"
     arrays: Arrays = HOST
+    takes_wire = True
 
     def __init__(self, threads: int | None = None) -> None:
         """Use at most ``threads`` threads; without it, the cores this process may use."""
         self.threads = threads or usable_cores()
         self._windows = lru_cache(maxsize=4)(_windows)
+        self._encoded_steps = lru_cache(maxsize=4)(EncodedSteps.of)
 
     def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:
         """Return the bytes that ``perform`` will allocate."""
+        if program.encoding.wire is not None:
+            return new_bytes_encoded(program, buffers)
         return buffers.new_bytes(program.layout)
 
     def perform(self, program: Program, buffers: Buffers, reduction: str, root: int) -> Array:
         """Carry out ``program`` step by step and return the output."""
+        if program.encoding.wire is not None:
+            return perform_encoded(program, buffers, reduction, root, self._carry_out_encoded)
         work = buffers.load(program.layout, root)
         self.execute(program, work, reduction)
         output = buffers.unload(program.layout, work, root)
@@ -87,6 +95,25 @@ class NumpyOps:
             jobs = [pool.submit(_carry_out, [each], list(work), combine) for each in windows]
         for job in jobs:
             job.result()
+
+    def _carry_out_encoded(self, program: Program, work: Array) -> None:
+        """Carry out ``program``, whose messages are encoded, on float32: (ranks, width)."""
+        wire, steps = program.encoding.wire, self._encoded_steps(program)
+        assert wire is not None, "needed a wire format"
+        places = list(
+            zip(*(c.tolist() for c in (steps.rank, steps.low, steps.length)), strict=True)
+        )
+        ends = program.row_src, program.row_dst, program.src_low, program.dst_low
+        columns = *ends, program.length, program.reduce
+        rows = list(zip(*(column.tolist() for column in columns), strict=True))
+        groups = [rows[a:b] for a, b in pairwise(steps.first_row.tolist())]
+        for step, (first, last) in enumerate(pairwise(steps.first_place.tolist())):
+            for rank, low, length in places[first:last]:
+                sent = work[rank, low : low + length]
+                sent[...] = as_carried(sent, wire)
+            if step < len(groups):
+                exchanges = bool(steps.exchanges[step])
+                _carry_out([[(exchanges, groups[step])]], list(work), np.add)
 
     def finish(self, result: Array, reduction: str, world_size: int) -> None:
         """Divide sums by ``world_size`` for ``avg``, in place; other reductions are final.

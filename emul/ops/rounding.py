@@ -17,7 +17,7 @@ from emul.arrays import Array, Float64Array
 from emul.ops.dtypes import float_form
 from emul.ops.integers import advice_on, exact_columns, reduced_as_it_is, sure_to_fit
 
-__all__ = ["RoundingError", "bound_of_any_order", "rounding_error"]
+__all__ = ["RoundingError", "bound_of_any_order", "relative_rms", "rounding_error"]
 
 
 COLUMNS_AT_ONCE = 1 << 16
@@ -38,6 +38,9 @@ class RoundingError:
     ``max_relative_to_magnitudes``: the largest |error| over the same reduction of the magnitudes
     |x|: their sum, for an average a part of it, for a product their product, for minima and maxima
     the largest. It does not grow where a sum is near zero; `bound_of_any_order` holds for it.
+
+    ``wire_rms``: the error of a wire format, as `relative_rms` against the output of the same plan
+    in float32 whose messages are as they are; None where elements went as they are.
     """
 
     max_ulp: float
@@ -47,6 +50,7 @@ class RoundingError:
     overflowed: int = 0
     advice: str = ""
     max_relative_to_magnitudes: float = 0.0
+    wire_rms: float | None = None
 
 
 def bound_of_any_order(dtype: np.dtype[Any], terms: int) -> float:
@@ -61,6 +65,23 @@ def bound_of_any_order(dtype: np.dtype[Any], terms: int) -> float:
     digits, _ = float_form(dtype)
     roundings = (terms - 1) * 0.5 ** (digits + 1)
     return roundings / (1 - roundings) if roundings < 1 else math.inf
+
+
+def relative_rms(values: Array, reference: Array) -> float:
+    """Return the root mean square of ``values - reference`` over that of ``reference``.
+
+    Both are of one shape, and are compared in float64. Elements that are the same infinity, or NaN
+    in both, have no error; infinity where only one of both is finite, or where the reference is
+    zero throughout and the values are not.
+    """
+    with np.errstate(all="ignore"):
+        ours, theirs = values.astype(np.float64), reference.astype(np.float64)
+        off = _distance(ours, theirs, np.zeros_like(theirs))
+        squares = float(np.square(off).sum())
+        all_squares = float(np.square(theirs[np.isfinite(theirs)]).sum())
+    if not squares:
+        return 0.0
+    return math.sqrt(squares / all_squares) if all_squares else math.inf
 
 
 class _Tally:

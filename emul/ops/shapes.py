@@ -1,4 +1,4 @@
-"""Calls without data: a shape in the place of an array, and arithmetic that is left out."""
+"""Sizes without data: a shape in the place of an array, and the size that a call is timed for."""
 
 from __future__ import annotations
 
@@ -11,10 +11,18 @@ from emul.errors import ArgumentError, DTypeError, ShapeError, shown
 from emul.ops.arrays import HOST, Arrays, type_name
 from emul.ops.buffers import Buffers, output_shape, shape_of_call
 from emul.ops.dtypes import DTYPES, dtype_named, name_of
-from emul.plans import Collective, Counts, Program
+from emul.plans import Collective, Counts, Program, Shape
 from emul.reading.checks import whole
 
-__all__ = ["NO_ARITHMETIC", "GivenShape", "NoArithmetic", "NoData", "ShapeOnly", "given_shape"]
+__all__ = [
+    "NO_ARITHMETIC",
+    "GivenShape",
+    "NoArithmetic",
+    "NoData",
+    "ShapeOnly",
+    "given_shape",
+    "timed_shape",
+]
 
 HOLDS_DATA = (
     "__array__",
@@ -149,6 +157,7 @@ class NoArithmetic:
     """The Ops of calls without data: it does nothing, in no time."""
 
     name = "none"
+    takes_wire = True
     arrays: Arrays = HOST
 
     def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:
@@ -161,3 +170,31 @@ class NoArithmetic:
 
 
 NO_ARITHMETIC = NoArithmetic()
+
+
+def timed_shape(buffers: Buffers | ShapeOnly, nbytes: float) -> Shape:
+    """Return the shape of the same call with ``nbytes`` in the input of one rank.
+
+    In ``scatter``, in the vector of the root. Raises ArgumentError for a number of bytes that is
+    not whole, an input without data, or counts; ShapeError where the bytes are not those of whole
+    elements, or of elements that the collective can cut.
+    """
+    promise, itemsize = buffers.collective, buffers.dtype.itemsize
+    if isinstance(buffers, ShapeOnly):
+        raise ArgumentError(
+            f"{promise.name}: nbytes for an input without data: needed no nbytes, for a shape says "
+            "its size itself"
+        )
+    if buffers.shape.counts is not None:
+        raise ArgumentError(
+            f"{promise.name}: nbytes with counts: needed no nbytes, for counts say the size of "
+            "each block; without counts, blocks are equal"
+        )
+    size = int(nbytes) if isinstance(nbytes, float) and nbytes.is_integer() else nbytes
+    count, rest = divmod(whole(size, "nbytes", least=0), itemsize)
+    if rest:
+        raise ShapeError(
+            f"{promise.name}: {shown(size)} bytes per rank: needed a multiple of {itemsize}, the "
+            f"bytes of an element of {name_of(buffers.dtype)}"
+        )
+    return Shape.of(promise, buffers.shape.world_size, count)

@@ -91,7 +91,7 @@ def wire_named(name: object) -> WireFormat:
 
     Raises ArgumentError when there is none.
     """
-    known = canonical(name, WIRES, naming.WIRES) if isinstance(name, str) else None
+    known = canonical(name, WIRES, naming.WIRES) if isinstance(name, str) else ""
     if known not in WIRES:
         raise unknown_name("wire", name, WIRES)
     return WIRES[known]
@@ -136,6 +136,13 @@ class Encoding:
         if self.wire is None:
             return count * self.itemsize
         return int(count * self.wire.element_bytes)
+
+    def least_nbytes_of_each(self, counts: Int64Array) -> Int64Array:
+        """Return the same for each of ``counts``, in that shape."""
+        if self.wire is None:
+            return counts * self.itemsize
+        each = self.wire.element_bytes
+        return counts * each.numerator // each.denominator
 
 
 Encoded = Encoding | int

@@ -8,6 +8,7 @@ import numpy as np
 
 from emul.arrays import BoolArray, Int32Array, Int64Array
 from emul.errors import PlanError
+from emul.plans.encoding import Encoded, Encoding
 from emul.plans.plan import Order, Plan, Step, Waits, steps_that_fit
 from emul.plans.runs import expand
 from emul.plans.shape import BufferLayout, Shape
@@ -61,12 +62,13 @@ class Program:
     ``dst_low`` on. ``first_of_step`` (steps + 1,) is the transfer with which each step begins;
     ``order`` is that of the plan, as are ``under_way`` and ``drains`` (which count steps that have
     rows), and ``waits`` its waits, between transfers. Transfer t is the
-    rows from ``first_row[t]`` up to ``first_row[t + 1]``; it carries ``nbytes[t]`` from ``src[t]``
+    rows from ``first_row[t]`` up to ``first_row[t + 1]``; it carries ``nbytes[t]``, as ``encoding``
+    has them, from ``src[t]``
     to ``dst[t]`` over ``channel[t]``. ``multiplicity``: see there; None for itself.
     """
 
     layout: BufferLayout
-    itemsize: int
+    encoding: Encoding
     row_src: Int32Array
     row_dst: Int32Array
     src_place: Int32Array
@@ -92,15 +94,15 @@ class Program:
 
     @classmethod
     def of(
-        cls, plan: Plan, shape: Shape, itemsize: int, steps: list[Step] | None = None
+        cls, plan: Plan, shape: Shape, encoding: Encoded, steps: list[Step] | None = None
     ) -> Program:
-        """Return ``plan`` for a call of ``shape`` with elements of ``itemsize`` bytes.
+        """Return ``plan`` for a call of ``shape`` whose elements go on the wire by ``encoding``.
 
         ``steps``: those of the plan, where they are there already.
         Raises PlanError when a row joins places that are not of the same length then, and
         CapacityError when there are more rows than memory is there to time them.
         """
-        layout = BufferLayout.of(plan, shape)
+        layout, encoding = BufferLayout.of(plan, shape), Encoding.of(encoding)
         steps = steps_that_fit(plan, BYTES_PER_ROW, "timing", steps)
         steps = steps or [Step.of([], [], [], reduce=False)]
         rows = _joined(steps)
@@ -111,10 +113,11 @@ class Program:
         rows, length = Step(*(getattr(rows, c)[keep] for c in Step.__slots__)), length[keep]
         number = np.repeat(np.arange(len(steps)), [len(step) for step in steps])[keep]
         first = _first_rows(rows, number)
+        carried = layout.nbytes(rows.src, rows.src_chunk, rows.nchunks, encoding)
         there, first_of_step = np.unique(number[first], return_index=True)
         return cls(
             layout=layout,
-            itemsize=itemsize,
+            encoding=encoding,
             row_src=rows.src,
             row_dst=rows.dst,
             src_place=rows.src_chunk,
@@ -133,12 +136,17 @@ class Program:
             src=rows.src[first],
             dst=rows.dst[first],
             channel=rows.channel[first],
-            nbytes=np.add.reduceat(length, first) * itemsize if len(first) else length,
+            nbytes=np.add.reduceat(carried, first) if len(first) else carried,
         )
 
     def __len__(self) -> int:
         """Return the number of transfers."""
         return len(self.nbytes)
+
+    @property
+    def itemsize(self) -> int:
+        """Return the bytes of an element in memory."""
+        return self.encoding.itemsize
 
     @property
     def n_places(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from emul.arrays import Int64Array
 from emul.errors import PlanError, ShapeError, shown
 from emul.plans.collectives import Collective
+from emul.plans.encoding import Encoding
 from emul.plans.plan import Plan
 from emul.reading.brief import brief
 
@@ -235,4 +237,21 @@ class BufferLayout:
     def at(self, rank: npt.NDArray[np.int32], place: npt.NDArray[np.int32]) -> Int64Array:
         """Return where each ``place`` of each ``rank`` begins."""
         found: Int64Array = self.edges[rank if len(self.edges) > 1 else 0, place]
+        return found
+
+    def nbytes(
+        self,
+        rank: npt.NDArray[Any],
+        place: npt.NDArray[Any],
+        nplaces: npt.NDArray[Any],
+        encoding: Encoding,
+    ) -> Int64Array:
+        """Return the bytes on the wire of ``nplaces`` from each ``place`` of each ``rank`` on.
+
+        Each place is encoded by itself.
+        """
+        of_each = encoding.nbytes_of_each(np.diff(self.edges))
+        ends = np.cumsum(np.pad(of_each, ((0, 0), (1, 0))), axis=1)
+        row = rank if len(ends) > 1 else 0
+        found: Int64Array = ends[row, place + nplaces] - ends[row, place]
         return found

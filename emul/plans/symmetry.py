@@ -27,6 +27,7 @@ from emul.plans.algorithms.hierarchical import asked_levels
 from emul.plans.algorithms.registry import ALGORITHMS, build_plan
 from emul.plans.cells import Cells, Pieces
 from emul.plans.collectives import collective_named
+from emul.plans.encoding import Encoded, Encoding
 from emul.plans.places import Places
 from emul.plans.plan import Plan, Step
 from emul.plans.program import BYTES_PER_ROW, Multiplicity, Program
@@ -188,7 +189,7 @@ class SymmetricPlan:
         in_cell = self.lengths(shape)[self.pieces.cell == 0]
         return int(in_cell.sum()) * self.cells.number / shape.width - 1
 
-    def program(self, shape: Shape, itemsize: int, rounds: RingRounds) -> Program:
+    def program(self, shape: Shape, encoding: Encoded, rounds: RingRounds) -> Program:
         """Return the sends of the ranks of the excerpt in a call of ``shape``, as a program.
 
         Its rings take so many ``rounds``. Raises CapacityError when there is not the memory to time
@@ -198,7 +199,7 @@ class SymmetricPlan:
         check_fits(count * BYTES_PER_ROW, f"timing {self.algorithm} by {count} transfers")
         lengths, most = self.lengths(shape), rounds.most
         layout = self._layout(shape, lengths, most)
-        return _program(self, self._rows(rounds), layout, itemsize)
+        return _program(self, self._rows(rounds), layout, encoding)
 
     def ring_lines(self, size: int, rounds: RingRounds, site: int, *, reduce: bool) -> Int64Array:
         """Return the numbers of the messages of one ring of ``site``, (rounds, period).
@@ -355,7 +356,7 @@ def _pieces_of(cells: Cells, top: Plan, in_blocks: bool) -> Pieces:
 
 
 def _program(
-    excerpt: SymmetricPlan, rows: Int64Array, layout: BufferLayout, itemsize: int
+    excerpt: SymmetricPlan, rows: Int64Array, layout: BufferLayout, encoding: Encoded
 ) -> Program:
     """Return ``rows`` as a program whose transfers stand for those of all ranks."""
     first = np.flatnonzero(rows[BEGINS])
@@ -368,9 +369,11 @@ def _program(
     step = rows[STEP][first]
     one = np.ones(len(first), dtype=np.int64)
     alike = excerpt.cells.alike(rows[CELL][first]) * excerpt.groups
+    encoding = Encoding.of(encoding)
+    carried = layout.nbytes(rows[SRC], rows[SENT], rows[PLACES], encoding)
     return Program(
         layout=layout,
-        itemsize=itemsize,
+        encoding=encoding,
         row_src=narrow[SRC],
         row_dst=narrow[DST],
         src_place=narrow[SENT],
@@ -389,7 +392,7 @@ def _program(
         src=narrow[SRC][first],
         dst=narrow[DST][first],
         channel=narrow[CHANNEL][first],
-        nbytes=np.add.reduceat(length, first) * itemsize if len(first) else length,
+        nbytes=np.add.reduceat(carried, first) if len(first) else carried,
         multiplicity=Multiplicity(alike, one, one * 0),
     )
 

@@ -12,6 +12,7 @@ from emul.insight.shapley import whole_parts
 from emul.report.documents import document
 from emul.report.text_table import TextTable
 from emul.topology import Document
+from emul.topology.bound_slopes import TrunkSlope
 from emul.units import PS_PER_S, counted, format_bytes, format_time
 from emul.world import World
 
@@ -57,10 +58,29 @@ class ExplainedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BoundedBy:
+    """The constraint of which a bound is the time.
+
+    ``kind``: one of emul.topology.bound_reason.KINDS. ``places``: sites on one side of a cut, or
+    the site of a rank or a node. ``nbytes``: that have to pass; of prices 0. ``words``: the
+    constraint in words. ``slopes``: of the trunks that it names, with their prices: slopes only,
+    which say nothing of a whole wave (see emul tune).
+    """
+
+    kind: str
+    places: Sequence[str]
+    seconds: float
+    nbytes: float
+    words: str
+    slopes: Sequence[TrunkSlope]
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainedSize:
     """The time of one size, in picoseconds, and how it was worked out.
 
-    ``algorithm``: of the plan of today. ``bound_ps``: no algorithm is quicker. ``times``: how many
+    ``algorithm``: of the plan of today. ``bound_ps``: no algorithm is quicker, by the constraint
+    ``bounded_by``, null where nothing is sent. ``times``: how many
     times were worked out, of plans by ``algorithms``. ``chain``: the places of the critical path,
     which sum to the time. ``words``: the sentences about it.
     """
@@ -69,6 +89,7 @@ class ExplainedSize:
     algorithm: str
     time_ps: int
     bound_ps: int
+    bounded_by: BoundedBy | None
     times: int
     algorithms: Sequence[str]
     chain: Sequence[ChainPart]
@@ -81,7 +102,8 @@ class ExplainContents:
 
     ``plan``: whether every time is of the plan of today (``kept``), or of the plan that is chosen
     where effects are off (``again``). ``rows``: of all sizes, whose ``share_ps`` sum to the
-    ``time_ps`` of their size. ``root``: -1 where there is none.
+    ``time_ps`` of their size. ``root``: -1 where there is none. ``wire``: the format of elements in
+    messages, None where they go as they are.
     """
 
     SCHEMA: ClassVar[str] = "emul-explain-1"
@@ -98,6 +120,7 @@ class ExplainContents:
     plan: str
     rows: Sequence[ExplainedRow]
     sizes: Sequence[ExplainedSize]
+    wire: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +139,7 @@ class ExplainResult:
     command: Sequence[str] = ()
     document: Document | None = None
     interrupted: bool = False
+    wire: str | None = None
 
 
 def explain_document(version: str, result: ExplainResult) -> dict[str, Any]:
@@ -134,6 +158,7 @@ def explain_document(version: str, result: ExplainResult) -> dict[str, Any]:
         plan=result.explanations[0].plan,
         rows=explain_rows(result),
         sizes=[_size(each) for each in result.explanations],
+        wire=result.wire,
     )
     return document(version, contents, interrupted=result.interrupted)
 
@@ -161,6 +186,7 @@ def _size(found: Explanation) -> ExplainedSize:
         found.algorithm,
         found.time_ps,
         found.bound_ps,
+        _bounded_by(found),
         found.times,
         found.algorithms,
         found.chain,
@@ -168,14 +194,26 @@ def _size(found: Explanation) -> ExplainedSize:
     )
 
 
-def explain_head(world: World, collective: str, dtype: str, plan: str) -> str:
+def _bounded_by(found: Explanation) -> BoundedBy | None:
+    reason = found.bound_reason
+    if reason is None:
+        return None
+    return BoundedBy(
+        reason.kind, reason.places, reason.seconds, reason.nbytes, reason.words, found.slopes
+    )
+
+
+def explain_head(
+    world: World, collective: str, dtype: str, plan: str, wire: str | None = None
+) -> str:
     """Return the line above the tables."""
+    elements = f"{dtype}, {wire} on the wire," if wire else dtype
     topology = world.topology
     said = f" ({topology.description})" if topology.description.startswith("assumed") else ""
     stack = "" if world.stack.name == "ideal" else f", stack {world.stack.told}"
     chosen = "chosen again under each subset of effects" if plan == "again" else "kept"
     return (
-        f"{collective} of {dtype} over {counted(world.size, 'rank')} of {topology.name}{said}"
+        f"{collective} of {elements} over {counted(world.size, 'rank')} of {topology.name}{said}"
         f"{stack}; times are modelled; the plan is {chosen}"
     )
 

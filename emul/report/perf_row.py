@@ -33,6 +33,8 @@ class PerfRow:
     above 1 where there would be too many (see emul.Prediction).
     ``passed_over``: algorithms that ``auto`` could not time, each with the reason.
     ``below_bound``: whether the modelled time is below one of its bounds, a defect of emul.
+    ``wire``: the format of elements in messages, None where they go as they are. ``wire_rms``: its
+    error (see emul.RoundingError), of normal values; None where nothing was checked.
     """
 
     collective: str
@@ -73,6 +75,8 @@ class PerfRow:
     binding: str
     binding_place: str
     passed_over: dict[str, str]
+    wire: str | None
+    wire_rms: float | None
 
     @property
     def times_bound(self) -> float | None:
@@ -89,6 +93,8 @@ def perf_row(
     seed: int,
     wrong: int | None,
     overflowed: int | None = None,
+    wire: str | None = None,
+    wire_rms: float | None = None,
 ) -> PerfRow:
     """Return the line for repeated ``runs`` of one collective.
 
@@ -96,10 +102,18 @@ def perf_row(
     even number it is the quicker one of the two in the middle.
     """
     modelled = modelled_row(
-        world, runs[0].prediction, runs[0].output.dtype, redop=redop, root=root, seed=seed
+        world,
+        runs[0].prediction,
+        runs[0].output.dtype,
+        redop=redop,
+        root=root,
+        seed=seed,
+        wire=wire,
     )
     middle = sorted(runs, key=_lateness)[(len(runs) - 1) // 2]
-    row = replace(modelled, wall_s=middle.wall_s, wrong=wrong, overflowed=overflowed)
+    row = replace(
+        modelled, wall_s=middle.wall_s, wrong=wrong, overflowed=overflowed, wire_rms=wire_rms
+    )
     if runs[0].dilation is None:
         return row
     lag = Lag.of([run.call_times for run in runs], runs[0].dilation)
@@ -126,6 +140,7 @@ def modelled_row(
     redop: str,
     root: int,
     seed: int,
+    wire: str | None = None,
 ) -> PerfRow:
     """Return the line for ``prediction``, of elements of ``dtype``, with nothing measured."""
     collective = prediction.shape.collective
@@ -171,6 +186,8 @@ def modelled_row(
         binding=prediction.binding,
         binding_place=prediction.critical_path.binding_place,
         passed_over=dict(prediction.passed_over),
+        wire=wire,
+        wire_rms=None,
     )
 
 

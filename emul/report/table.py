@@ -79,8 +79,10 @@ class PerfTable(ABC):
         wrong = sum(row.wrong or 0 for row in rows)
         busbws = [row.busbw_GBps for row in rows if row.busbw_GBps is not None]
         average = sum(busbws) / len(busbws) if busbws else 0.0
-        verdict = "OK" if wrong == 0 else "FAILED"
-        said = {"Out of bounds values": f"{wrong} {verdict}", "Avg bus bandwidth": f"{average:g}"}
+        verdict = f"{wrong} {'OK' if wrong == 0 else 'FAILED'}"
+        for wire in {row.wire for row in rows if row.wire}:
+            verdict = f"N/A, for values are rounded to {wire} on the wire"
+        said = {"Out of bounds values": verdict, "Avg bus bandwidth": f"{average:g}"}
         below = sum(row.below_bound for row in rows)
         if below:
             said["Below the bound"] = f"{below} of {len(rows)} sizes, a defect of emul"

@@ -17,9 +17,11 @@ from emul.units import counted
 from emul.world import World
 
 __all__ = [
+    "ShownTable",
     "TuneContents",
     "TuneResult",
     "TunedCase",
+    "shown_tables",
     "tune_document",
     "tune_head",
     "tune_rows",
@@ -40,8 +42,9 @@ class TunedCase:
     ``refusal``. ``saves_s``: less than the best settings on the same links take, and ``saves`` as a
     part of that time; null for ``today``. ``cost_per_month``: null where it is not known.
     ``saves_s_per_1000``: for each 1000 a month. ``on_frontier``: no other case is quicker for as
-    little. ``binds``: the place where most of the time passes then. ``times_s``, ``bounds_s``: of
-    each size. ``tried``: how many settings were timed.
+    little. ``binds``: the place where most of the time passes then. ``limit``: the constraint of
+    which the bound is the time then, in words. ``times_s``, ``bounds_s``: of each size. ``tried``:
+    how many settings were timed.
     """
 
     kind: str
@@ -54,6 +57,7 @@ class TunedCase:
     saves_s_per_1000: float | None
     on_frontier: bool
     binds: str
+    limit: str
     settings: Mapping[str, str | int]
     times_s: Sequence[float]
     bounds_s: Sequence[float]
@@ -155,6 +159,7 @@ def tune_rows(result: TuneResult) -> list[TunedCase]:
             saves_s_per_1000=each.saved_per_1000,
             on_frontier=each in on_it,
             binds=each.binds,
+            limit=each.limit,
             settings=each.settings,
             times_s=each.times_s,
             bounds_s=each.bounds_s,
@@ -176,8 +181,31 @@ def tune_head(world: World, dtype: str, subject: str) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ShownTable:
+    """Cases as a table of text: the first and the last column are words, the others numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 def tune_tables(tuning: Tuning) -> list[tuple[str, TextTable]]:
-    """Return the tables with their titles: upgrades, pairs and the frontier, those that are there.
+    """Return the tables of ``shown_tables`` for a terminal, with their titles."""
+    found = []
+    for each in shown_tables(tuning):
+        first, *numbers, last = each.columns
+        table = TextTable(
+            *each.columns, right=numbers, prose=[first, last], give_way=[last, numbers[0]]
+        )
+        for row in each.rows:
+            table.row(*row)
+        found.append((each.title, table))
+    return found
+
+
+def shown_tables(tuning: Tuning) -> list[ShownTable]:
+    """Return upgrades, pairs and the frontier, those that are there.
 
     Of pairs the best, and of all those that save less than a hundredth none.
     """
@@ -185,15 +213,15 @@ def tune_tables(tuning: Tuning) -> list[tuple[str, TextTable]]:
     upgrades, pairs = ([each for each in tuning.of_kind(kind) if tuning.worth_telling(each)]
                        for kind in ("upgrade", "pair"))  # fmt: skip
     if upgrades:
-        found.append(("One upgrade", _table(tuning, upgrades)))
+        found.append(_shown("One upgrade", tuning, upgrades))
     if pairs:
         title = "Two upgrades"
         if len(pairs) > MOST_PAIRS_SHOWN:
             title += f": the best {MOST_PAIRS_SHOWN} of {len(pairs)}"
-        found.append((title, _table(tuning, pairs[:MOST_PAIRS_SHOWN])))
+        found.append(_shown(title, tuning, pairs[:MOST_PAIRS_SHOWN]))
     on_it = _apart(tuning)
     if tuning.costs_known and len(on_it) > 1:
-        found.append(("The frontier: nothing is quicker for as little", _table(tuning, on_it)))
+        found.append(_shown("The frontier: nothing is quicker for as little", tuning, on_it))
     return found
 
 
@@ -206,30 +234,20 @@ def _apart(tuning: Tuning) -> list[Case]:
     return apart
 
 
-def _table(tuning: Tuning, cases: Sequence[Case]) -> TextTable:
+def _shown(title: str, tuning: Tuning, cases: Sequence[Case]) -> ShownTable:
     money = tuning.costs_known
     columns = ["change", "time (us)", "saves (us)", "saves (%)"]
     if money:
         columns += ["a month", f"per {PER_MONEY} (us)"]
-    columns.append("then binds")
-    table = TextTable(
-        *columns,
-        right=columns[1:-1],
-        prose=["change", "then binds"],
-        give_way=["then binds", "time (us)"],
-    )
     best_s = tuning.best.time_s or 0.0
+    rows = []
     for each in cases:
-        cells = [
-            each.name,
-            _micro(each.time_s),
-            _micro(each.saves_s),
-            f"{100 * each.saved_s / best_s:.1f}" if best_s else "",
-        ]
+        part = f"{100 * each.saved_s / best_s:.1f}" if best_s else ""
+        cells = [each.name, _micro(each.time_s), _micro(each.saves_s), part]
         if money:
             cells += [tuning.money(each.cost_per_month), _micro(each.saved_per_1000)]
-        table.row(*cells, each.binds)
-    return table
+        rows.append([*cells, each.binds])
+    return ShownTable(title, [*columns, "then binds"], rows)
 
 
 def _micro(seconds: float | None) -> str:

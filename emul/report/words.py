@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from emul.ops import dtype_named
+from emul.plans import wire_named
 from emul.report.closing import (
+    ALIKE_BOUNDS,
     Binding,
     Choice,
     Closing,
@@ -16,13 +19,14 @@ from emul.report.closing import (
     StackNote,
     closing_of,
 )
+from emul.report.perf_row import PerfRow
 from emul.runtime.prediction import Prediction, by_reason
 from emul.stacks.nccl_levers import SOCKET
 from emul.timing import Assumed, terms
 from emul.units import format_bytes, format_factor, format_time, times_as_long
 from emul.world import World
 
-__all__ = ["MEANINGS", "closing_words", "overflow_sentence", "sentences"]
+__all__ = ["MEANINGS", "closing_words", "overflow_sentence", "sentences", "wire_sentence"]
 
 
 MEANINGS: Mapping[str, str] = terms.MEANINGS | {"share": f"{terms.MEANINGS['share']} at {{rate}}"}
@@ -33,6 +37,12 @@ PLURAL = ("NICs of ", "node links of ", "the hosts")
 
 POINTER = "emul explain says why"
 """Said once, of the time."""
+
+POINTER_TO_CHANGES = ", emul tune which change would help"
+"""Behind it, where something is to gain."""
+
+TRUNKS = "trunk"
+"""How the names of places begin whose rates may be raised."""
 
 NEXT_BEST = 3
 """Algorithms behind auto's choice that are named where there is no room for all."""
@@ -92,6 +102,20 @@ def overflow_sentence(overflow: Overflow) -> str:
     return (
         f"Overflow: {none}only values from {overflow.least} to {overflow.most} are sure to fit: "
         f"beyond, {overflow.advice}."
+    )
+
+
+def wire_sentence(row: PerfRow) -> str:
+    """Return the line about the wire format of a row: its bytes, and its error if it was run."""
+    wire, elements = wire_named(row.wire), dtype_named(row.dtype)
+    part = float(wire.element_bytes / elements.itemsize)
+    scales = " and scales" if wire.block else ""
+    said = f"Wire: {row.wire}, {part:.4g} times the bytes of {row.dtype} for values{scales}"
+    if row.wire_rms is None:
+        return f"{said}; its error is told of runs that are checked."
+    return (
+        f"{said}; at {format_bytes(row.size_bytes)} it puts the output off by "
+        f"{100 * row.wire_rms:.2g} % of that in float32 (root mean square, of normal values)."
     )
 
 
@@ -193,8 +217,15 @@ def _one_campus(closing: Closing, there: OneCampus) -> str:
     return (
         f"One campus: the same {there.ranks} ranks in one place would need "
         f"{format_time(there.modelled_s)} for {size}{by}; across these sites it is {here}, "
-        f"{times_as_long(there.times)}; {POINTER}."
+        f"{times_as_long(there.times)}; {_pointer(closing)}."
     )
+
+
+def _pointer(closing: Closing) -> str:
+    """Return the commands that go on; tune where a trunk binds, or another schedule may help."""
+    at_trunk = closing.binding is not None and closing.binding.place.startswith(TRUNKS)
+    above = closing.modelled_s > closing.bound_s * (1 + ALIKE_BOUNDS)
+    return POINTER + POINTER_TO_CHANGES * (at_trunk or above)
 
 
 def _all(ranks: int) -> str:
@@ -211,7 +242,7 @@ def _binding(closing: Closing, binding: Binding | None) -> str:
     )
     verb = "take" if binding.place.startswith(PLURAL) else "takes"
     elsewhere = closing.one_campus is not None and not closing.one_campus.already
-    pointer = "" if elsewhere else f"; {POINTER}"
+    pointer = "" if elsewhere else f"; {_pointer(closing)}"
     return (
         f"Binding: {binding.place} {verb} {format_time(binding.modelled_s)} of the "
         f"{format_time(closing.modelled_s)} at {format_bytes(closing.size_bytes)}: "

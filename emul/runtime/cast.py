@@ -9,7 +9,7 @@ import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
 from emul.errors import ArgumentError
-from emul.plans import Program, Shape
+from emul.plans import Encoded, Program, Shape
 from emul.runtime.footprints import Footprints
 from emul.runtime.operation import Operation
 from emul.runtime.planner import Planner, Timing
@@ -47,9 +47,9 @@ class PreparedAlongAxis(Prepared):
         self, slicing: Slicing | None, communicator: int, in_full: Callable[[], Footprint]
     ) -> Footprint | None:
         """Return the footprint with windows of its rings; None where it has none."""
-        axis, plan, shape, itemsize = self.along
+        axis, plan, shape, encoding = self.along
         if axis == INNER:
-            return inner_windows(self._quotient, plan, shape, itemsize, slicing, communicator)
+            return inner_windows(self._quotient, plan, shape, encoding, slicing, communicator)
         return outer_windows(self._quotient, plan, in_full())
 
 
@@ -69,16 +69,16 @@ class Cast:
         self.prepare = lru_cache(maxsize=KEPT)(self._prepare_anew)
 
     def _prepare_anew(
-        self, axis: str, shape: Shape, itemsize: int, algorithm: str
+        self, axis: str, shape: Shape, encoding: Encoded, algorithm: str
     ) -> PreparedAlongAxis:
         """Return the program of all groups along an axis in a collective of ``shape`` each.
 
         Raises ArgumentError where its ranks or shares are not alike.
         """
         plan = self.quotient.plan(axis, shape.collective.name, algorithm)
-        program = self.quotient.program(axis, plan, shape, itemsize)
+        program = self.quotient.program(axis, plan, shape, encoding)
         assumed = drawn_once(program, self.planner.network)
-        along = AlongAxis(axis, plan, shape, itemsize)
+        along = AlongAxis(axis, plan, shape, encoding)
         return PreparedAlongAxis(along, self.quotient, program, assumed)
 
     def players(self, ranks: Int32Array) -> Int32Array:

@@ -8,9 +8,12 @@ from emul.plans import Counts
 from emul.runtime.request import Algorithm
 
 __all__ = [
+    "BlocksOnWire",
     "OfBlocks",
+    "OnWire",
     "Reducing",
     "ReducingBlocks",
+    "ReducingOnWire",
     "Rooted",
     "RootedBlocks",
     "RootedReducing",
@@ -23,6 +26,7 @@ class _Any(TypedDict, total=False):
 
     algorithm: Algorithm
     out: Any
+    nbytes: float | None
 
 
 class Reducing(_Any, total=False):
@@ -37,6 +41,20 @@ class OfBlocks(_Any, total=False):
     counts: Counts | None
 
 
+class OnWire(_Any, total=False):
+    """Of those whose elements may have a format of their own on the wire."""
+
+    wire: str | None
+
+
+class ReducingOnWire(Reducing, OnWire, total=False):
+    """Of the all-reduce."""
+
+
+class BlocksOnWire(OfBlocks, OnWire, total=False):
+    """Of the all-gather."""
+
+
 class Rooted(_Any, total=False):
     """Of those with a root."""
 
@@ -49,7 +67,7 @@ class Shifted(_Any, total=False):
     shift: int
 
 
-class ReducingBlocks(Reducing, OfBlocks, total=False):
+class ReducingBlocks(ReducingOnWire, OfBlocks, total=False):
     """Of those that reduce, and give every rank a block."""
 
 

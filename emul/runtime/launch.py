@@ -11,6 +11,7 @@ from emul.memory import ALWAYS_THERE_BYTES
 from emul.ops import Ops
 from emul.ops.buffers import Buffers
 from emul.ops.shapes import ShapeOnly
+from emul.plans import Plan
 from emul.runtime.engine import Engine
 from emul.runtime.handle import Handle
 from emul.runtime.messages import Envelope, Message, Parcel
@@ -55,7 +56,9 @@ class _Call(NamedTuple):
         """Return the run with this result."""
         buffers = self.work.buffers
         reduced: Reduced | None = None
-        if buffers.collective.reduces and not isinstance(buffers, ShapeOnly):
+        encoded = self.prepared.program.encoding.wire is not None
+        has_data = not isinstance(buffers, ShapeOnly)
+        if has_data and (buffers.collective.reduces or encoded):
             reduced = buffers.x, result.output, self.work.reduction, buffers.arrays
         return Run(
             buffers.returned(result.output),
@@ -65,6 +68,7 @@ class _Call(NamedTuple):
             result.step_lag_s,
             self.member.engine.dilation,
             operation,
+            in_float32=self.work.perform_in_float32 if has_data and encoded else None,
         )
 
     def begun_ns(self) -> int:
@@ -142,14 +146,19 @@ def _prepared(
     planner, made, clocks = member.planner, member.planner.made, member.engine.clocks
     at_ps = clocks.earliest_ps(member.ranks) if planner.changes else 0
     prepared = planner.prepare(request, at_ps, member.company)
-    new_bytes = ops.new_bytes(prepared.program, buffers, request.op, request.root)
+    program = prepared.program
+    if buffers.shape != request.shape:  # fewer elements are there than are timed
+        assert isinstance(prepared.plan, Plan)
+        program = planner.program(request._replace(shape=buffers.shape), prepared.plan)
+    new_bytes = ops.new_bytes(program, buffers, request.op, request.root)
     if new_bytes >= ALWAYS_THERE_BYTES:  # asked here too: small calls need no words
         ranks = f"{request.collective} over {request.shape.world_size} ranks"
         buffers.arrays.check_fits(new_bytes, ranks)
     clocks.admit(member, prepared)
     if planner.made != made:  # the making of a plan is no part of the call
         started_ns = now_ns()
-    work = Work(ops, prepared.program, buffers, request.op, request.root)
+    is_timed = program is prepared.program
+    work = Work(ops, program, buffers, request.op, request.root, is_timed)
     return _Call(member, work, prepared, started_ns)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from emul.errors import CapacityError
 from emul.links.limits import usual_limit
-from emul.plans import Places, Plan, Shape, unproven_plan
+from emul.plans import Encoded, Encoding, Places, Plan, Shape, unproven_plan
 from emul.plans.algorithms.packed import (
     NAME,
     TREE_COLLECTIVES,
@@ -74,7 +74,7 @@ ROOTED = ("broadcast", "reduce")
 
 
 def packed_plan_for(
-    topology: Topology, shape: Shape, itemsize: int, root: int, name: str = NAME
+    topology: Topology, shape: Shape, encoding: Encoded, root: int, name: str = NAME
 ) -> Plan:
     """Return the plan of ``packed`` that suits the rates of ``topology``, not proven yet.
 
@@ -90,7 +90,8 @@ def packed_plan_for(
             f"packed over {len(topology.sites)} sites: needed at most {MOST_SITES}; name another "
             "algorithm"
         )
-    found, nbytes = _synthesis_of(topology), max(1, shape.width * itemsize)
+    found = _synthesis_of(topology)
+    nbytes = max(1, Encoding.of(encoding).nbytes(shape.width))
     if collective in TREE_COLLECTIVES:
         return found.over_trees(shape, nbytes, root, name)
     return found.over_routes(shape, nbytes, root, name)

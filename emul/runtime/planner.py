@@ -63,7 +63,7 @@ from emul.timing import (
     time_plan,
 )
 from emul.topology import Network, Topology, world_of
-from emul.topology.bound import Bounded
+from emul.topology.bounded import Bounded
 from emul.topology.connection_limit import SiteConnections
 from emul.units import PS_PER_S
 
@@ -173,7 +173,7 @@ class Planner:
         """Return the plan of ``packed`` for the rates of the topology, not proven yet."""
         name = request.algorithm if is_packed(request.algorithm) else PACKED
         assert isinstance(name, str)
-        return packed_plan_for(self.topology, request.shape, request.itemsize, request.root, name)
+        return packed_plan_for(self.topology, request.shape, request.encoding, request.root, name)
 
     def _chooses(self, request: Request) -> bool:
         """Whether ``auto`` is the choice of the model, and not a library's own."""
@@ -247,8 +247,15 @@ class Planner:
             needed.append(f"or {world_of(plan.world_size)}")
         raise PlanError(f"{plan}, root {plan.root}: needed {', '.join(needed)}")
 
+    def program(self, request: Request, plan: Plan) -> Program:
+        """Return the program of a proven ``plan`` for a request; lately used ones are kept.
+
+        Raises PlanError where a row joins places that are not of the same length then.
+        """
+        return self._program(request.of_any_op(), plan)
+
     def _program_anew(self, request: Request, plan: Plan) -> Program:
-        return Program.of(plan, request.shape, request.itemsize)
+        return Program.of(plan, request.shape, request.encoding)
 
     def _prepare_anew(self, request: Request, at_ps: int) -> Prepared:
         self.made += 1
@@ -269,7 +276,7 @@ class Planner:
         """Return the call as NCCL would send it, by its own choice of algorithm or by another."""
         stack, name = self.timing.stack, request.collective
         nodes = Nodes.of(self.topology, levers_of(stack.options))
-        setting = choose(name, nodes, request.nbytes, request.name_of_algorithm, stack)
+        setting = choose(name, nodes, request.wire_nbytes, request.name_of_algorithm, stack)
         if isinstance(request.algorithm, str):
             request = request.by(setting.algorithm)
         over = nodes.ranks if setting.over_nodes else None
@@ -278,7 +285,7 @@ class Planner:
             check_rounds(unproven_plan(name, setting.algorithm, sites, root=request.root))
         plan = self._plan(name, request.algorithm, request.root, over)
         return self._timed(
-            request, plan, at_ps, stack=stack_for(stack, setting, nodes, request.nbytes)
+            request, plan, at_ps, stack=stack_for(stack, setting, nodes, request.wire_nbytes)
         )
 
     def _stack(self, request: Request) -> Stack:
@@ -290,7 +297,7 @@ class Planner:
         if request.shape.counts is not None:
             return None
         stack, n = self.timing.stack, self.topology.world_size
-        return stack.algorithm_for(request.collective, n, request.nbytes)
+        return stack.algorithm_for(request.collective, n, request.wire_nbytes)
 
     def _timed(
         self,
@@ -347,14 +354,14 @@ class Planner:
         ``connections``: the most that a rank has beyond its site.
         """
         check_carried(timeline.nbytes, timeline.transfers.multiplicity)
-        shape = request.shape
+        shape, encoding = request.shape, request.encoding
         bounded = Bounded(
             with_overheads(self.topology, stack.hop_overhead_s),
             request.collective,
-            request.nbytes,
+            encoding.least_nbytes(shape.width),
             request.root,
             timeline.roundings,
-            None if shape.counts is None else shape.table * request.itemsize,
+            None if shape.counts is None else encoding.least_nbytes_of_each(shape.table),
             SiteConnections(
                 max(1, connections),
                 most_in_flight(timeline.transfers),
@@ -364,7 +371,7 @@ class Planner:
         return Prediction(
             plan,
             shape,
-            bounded.nbytes,
+            request.nbytes,
             timeline,
             bounded.by_links_ps(),
             bounded.by_connections_ps(),
@@ -393,7 +400,7 @@ class Planner:
         found = time_excerpt(
             excerpt,
             request.shape,
-            request.itemsize,
+            request.encoding,
             self.topology,
             timing.slicing,
             seed=timing.seed,
@@ -498,7 +505,7 @@ class Planner:
         exact_ps = generated_total_ps(
             plan,
             request.shape,
-            request.itemsize,
+            request.encoding,
             self.network,
             timing.slicing,
             stack=self._stack(request),
@@ -514,7 +521,7 @@ class Planner:
     def _bounded_program(self, request: Request, plan: Plan) -> Program:
         """Return the program of a plan that is not too much work, with its steps made once."""
         steps = checked_steps(plan, self._part)
-        return Program.of(plan, request.shape, request.itemsize, steps)
+        return Program.of(plan, request.shape, request.encoding, steps)
 
 
 def _raise(error: Exception) -> NoReturn:

@@ -13,7 +13,7 @@ from emul.plans import Plan, Shape, SymmetricPlan
 from emul.reading.brief import one_line
 from emul.stacks import IDEAL, Stack
 from emul.timing import Assumed, CriticalPath, Timeline, critical_path
-from emul.topology.bound import Bounded
+from emul.topology.bounded import Bounded
 from emul.units import PS_PER_S, format_bytes, format_factor, format_time
 
 __all__ = ["Prediction", "by_reason"]

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from emul.errors import ArgumentError, shown
-from emul.plans import Plan, Schedule, Shape
+from emul.plans import Encoding, Plan, Schedule, Shape, WireFormat
 from emul.plans.custom import CustomAlgorithm, check_pickles
 
 __all__ = ["AUTO", "Algorithm", "Request"]
@@ -20,7 +20,8 @@ AUTO = "auto"
 class Request(NamedTuple):
     """One collective: its ``shape`` (with the counts), the bytes of an element, ``op``, algorithm.
 
-    ``root`` is a rank among those of the shape; of send_recv, how far along each rank sends. Two
+    ``root`` is a rank among those of the shape; of send_recv, how far along each rank sends.
+    ``wire``: the format of elements on the wire, where that is not theirs in memory. Two
     requests that are equal have the same plan, program and modelled time on the same topology. One
     by a function of the caller can be pickled if that can be: else ArgumentError.
     """
@@ -30,6 +31,7 @@ class Request(NamedTuple):
     op: str = "sum"
     algorithm: Algorithm = AUTO
     root: int = 0
+    wire: WireFormat | None = None
 
     def check_algorithm(self) -> None:
         """Refuse an algorithm of the wrong kind: ArgumentError."""
@@ -49,8 +51,18 @@ class Request(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the whole vector, of the longest one where counts differ."""
+        """The bytes of the whole vector in memory, of the longest one where counts differ."""
         return self.shape.width * self.itemsize
+
+    @property
+    def encoding(self) -> Encoding:
+        """How its elements go on the wire."""
+        return Encoding(self.itemsize, self.wire)
+
+    @property
+    def wire_nbytes(self) -> int:
+        """The bytes of that vector on the wire, encoded as one chunk."""
+        return self.encoding.nbytes(self.shape.width)
 
     @property
     def name_of_algorithm(self) -> str | None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from emul.errors import ArgumentError
-from emul.ops import Arrays, RoundingError, rounding_error
+from emul.ops import Arrays, RoundingError, relative_rms, rounding_error
 from emul.reading.brief import one_line
 from emul.runtime.operation import Operation
 from emul.runtime.prediction import Prediction
 from emul.runtime.prepared import Prepared
 from emul.timing import Moments, Timeline
-from emul.units import PS_PER_S, format_time
+from emul.units import PS_PER_S, format_bytes, format_time
 from emul.wall.lag import CallTimes, Lag
 
 __all__ = ["Reduced", "Run"]
@@ -30,12 +32,14 @@ class Run:
     """The result of one collective.
 
     ``output``: an array like the input (shape: see the collective); None of a call without data.
-    ``prepared``: its program, and its ``prediction`` alone. ``call_times``: the moments at which
-    the call began, was ready, due and ended. ``reduced``: input, output, operator and their Arrays,
-    from which ``error`` is computed; None where nothing was reduced. ``step_lag_s`` (steps,): by
-    how much each step ended after its modelled moment, as the device measured it; None where the
-    steps are not waited for one by one. ``dilation``: the factor by which modelled time was
-    stretched; None where nobody waited: on the virtual clock, and in a rehearsal.
+    ``prepared``: its program, and its ``prediction`` alone; both for the ``nbytes`` of the call,
+    where those were given. ``call_times``: the moments at which the call began, was ready, due and
+    ended. ``reduced``: input, output, operator and their Arrays, from which ``error`` is computed;
+    None where nothing was reduced or encoded. ``in_float32``: returns the output without the wire
+    format; None where there is none. ``step_lag_s`` (steps,): by how much each step ended after its
+    modelled moment, as the device measured it; None where the steps are not waited for one by one.
+    ``dilation``: the factor by which modelled time was stretched; None where nobody waited: on the
+    virtual clock, and in a rehearsal.
 
     A pickled run leaves its arrays behind: ``output`` is None in the copy, and ``error`` is there
     if it was computed before.
@@ -49,11 +53,13 @@ class Run:
     dilation: float | None = None
     operation: Operation | None = None
     without_arrays: bool = False
+    in_float32: Callable[[], npt.NDArray[np.float32]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return all but the arrays, with the moments of all ranks."""
         gone = self.without_arrays or self.output is not None
-        return self.__dict__ | {"output": None, "reduced": None, "without_arrays": gone}
+        left = dict.fromkeys(("output", "reduced", "in_float32"))
+        return self.__dict__ | left | {"without_arrays": gone}
 
     @property
     def prediction(self) -> Prediction:
@@ -137,7 +143,8 @@ class Run:
     def error(self) -> RoundingError | None:
         """Rounding error of the output against float64, in ulp and relative.
 
-        None of a call without data.
+        Of a call with a wire format, ``wire_rms`` is the part of it that the format costs. None of
+        a call without data.
 
         Computed at first use, from input and output as they are then; so ask before either is
         changed. Zero where nothing is rounded. Raises ArgumentError for a reduction in place, which
@@ -159,10 +166,16 @@ class Run:
                 "buffer of its own"
             )
         x, output = arrays.to_host(x), arrays.to_host(output)
+        plain = None if self.in_float32 is None else self.in_float32()
+        if plain is not None and not self.prediction.shape.collective.reduces:
+            x = plain[:1].astype(output.dtype)
         if self.prediction.shape.counts is not None:  # rows are filled up with zeros
             lengths = np.diff(self.prediction.shape.output_spans, axis=1)[:, 0]
-            output = output[np.arange(output.shape[1]) < lengths[:, None]]
-        return rounding_error(x, output, op)
+            there = np.arange(output.shape[1]) < lengths[:, None]
+            output, plain = output[there], None if plain is None else plain[there]
+        if plain is None:
+            return rounding_error(x, output, op)
+        return replace(rounding_error(x, output, op), wire_rms=relative_rms(output, plain))
 
     def _repr_html_(self) -> str:
         """Return a small table and the bars of the busiest links, for notebooks."""
@@ -186,6 +199,17 @@ class Run:
         """Say which time was measured: on the virtual clock nobody waits."""
         return "arithmetic" if self.dilation is None else "measured"
 
+    @property
+    def _timed_for(self) -> str:
+        """Say the size for which it was timed, where the arrays are of another (``nbytes``)."""
+        if self.output is None:
+            return ""
+        timed = self.prepared.program.layout.shape.output_shape
+        here = self.output.shape
+        if prod(here) == prod(timed[-len(here) :]):  # a message has the row of its receiver only
+            return ""
+        return f", timed for {format_bytes(self.prepared.nbytes)}"
+
     def __repr__(self) -> str:
         """Say the result in one line, without the numbers in the array."""
         plan, steps = self.prepared.plan, ""
@@ -196,7 +220,7 @@ class Run:
             "none" if self.output is None else f"{tuple(self.output.shape)} {self.output.dtype}"
         )
         return one_line(
-            f"<Run {plan}: output {output}, "
+            f"<Run {plan}: output {output}{self._timed_for}, "
             f"modelled {format_time(self.time_s)}, bound {format_time(self.bound_s)}, "
             f"{dilated}{self._measured} {format_time(self.wall_s)}{steps}>"
         )

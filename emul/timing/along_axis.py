@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
-from emul.plans import Shape, SymmetricPlan
+from emul.plans import Encoded, Shape, SymmetricPlan
 from emul.timing.joint.alone import AloneTimes, LinkUse, time_alone
 from emul.timing.joint.rank_ops import Footprint, Moments
 from emul.timing.joint.simulation import JointSimulation
@@ -33,17 +33,17 @@ KEPT = 256
 
 
 class AlongAxis(NamedTuple):
-    """A collective along an axis: the excerpt of its plan, and its size in elements and bytes."""
+    """A collective along an axis: the excerpt of its plan, its elements, and their encoding."""
 
     axis: str
     plan: SymmetricPlan
     shape: Shape
-    itemsize: int
+    encoding: Encoded
 
     @property
     def key(self) -> tuple[object, ...]:
         """All on which its times depend, on links that are given."""
-        return self.axis, self.plan.collective, self.plan.algorithm, self.shape, self.itemsize
+        return self.axis, self.plan.collective, self.plan.algorithm, self.shape, self.encoding
 
 
 class _Group(NamedTuple):
@@ -104,7 +104,7 @@ class AxisTimer:
 
     def _timed(self, of: AlongAxis, replica: Topology, starts_ps: Int64Array) -> _Group | None:
         slicing = self.slicing
-        timeline = settled_timeline(of.plan, of.shape, of.itemsize, replica, slicing, starts_ps)
+        timeline = settled_timeline(of.plan, of.shape, of.encoding, replica, slicing, starts_ps)
         if timeline is None:
             return None
         done_ps = starts_ps.copy()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Array
-from emul.plans import BufferLayout, Plan, Rounds, Shape
+from emul.plans import BufferLayout, Encoded, Encoding, Plan, Rounds, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.rounds import total_of_rounds
@@ -97,7 +97,7 @@ class RingConnections:
 def generated_total_ps(
     plan: Plan,
     shape: Shape,
-    itemsize: int,
+    encoding: Encoded,
     network: Network,
     slicing: Slicing | None = None,
     *,
@@ -115,7 +115,7 @@ def generated_total_ps(
     filled = stack.fills_windows and bool(np.isfinite(windows_of(network)).any())
     if not isinstance(rounds, Rounds) or not regular or whole or filled:
         return None
-    nbytes = _block_bytes(rounds, BufferLayout.of(plan, shape), itemsize, slicing)
+    nbytes = _block_bytes(rounds, BufferLayout.of(plan, shape), encoding, slicing)
     if nbytes is None:
         return None
     if not len(rounds):
@@ -136,12 +136,12 @@ def generated_total_ps(
 
 
 def _block_bytes(
-    rounds: Rounds, layout: BufferLayout, itemsize: int, slicing: Slicing | None
+    rounds: Rounds, layout: BufferLayout, encoding: Encoded, slicing: Slicing | None
 ) -> Int64Array | None:
     """Return the bytes of each position's block, (channels, n); None if they are irregular."""
     channels = len(rounds.orders)
     place = rounds.orders * channels + np.arange(channels)[:, None]
-    nbytes: Int64Array = np.diff(layout.edges[0])[place] * itemsize
+    nbytes = Encoding.of(encoding).nbytes_of_each(np.diff(layout.edges[0])[place])
     if len(layout.edges) > 1 or not nbytes.all():
         return None
     if slicing is None:

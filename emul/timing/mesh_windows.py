@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
-from emul.plans import RingRounds, Shape, SymmetricPlan
+from emul.plans import Encoded, RingRounds, Shape, SymmetricPlan
 from emul.stacks import IDEAL
 from emul.timing.joint.finding_windows import WindowFinder, in_order_of_rings, side_by_side
 from emul.timing.joint.rank_ops import Footprint
@@ -33,7 +33,7 @@ def inner_windows(
     quotient: MeshQuotient,
     plan: SymmetricPlan,
     shape: Shape,
-    itemsize: int,
+    encoding: Encoded,
     slicing: Slicing | None,
     communicator: int,
 ) -> Footprint | None:
@@ -49,7 +49,7 @@ def inner_windows(
     shown = whole - omitted
     kept = shown if not gather else shown // 2 if reduce else 0
     rounds = RingRounds((kept,), (shown - kept,))
-    program = quotient.weighted(plan.program(shape, itemsize, rounds), None)
+    program = quotient.weighted(plan.program(shape, encoding, rounds), None)
     network = quotient.network
     parts = [
         Footprint.of(program, network, slicing, IDEAL, ranks, communicator, seed=0)

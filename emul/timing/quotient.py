@@ -22,7 +22,7 @@ import numpy as np
 
 from emul.arrays import Int32Array, Int64Array
 from emul.errors import ArgumentError
-from emul.plans import Places, Program, Shape, SymmetricPlan
+from emul.plans import Encoded, Places, Program, Shape, SymmetricPlan
 from emul.plans.at_once import at_once
 from emul.plans.cells import Cells
 from emul.stacks import IDEAL
@@ -111,9 +111,9 @@ class MeshQuotient:
         sites = [(each,) if alone else (1,) * each for each in self.replicas]
         return SymmetricPlan.of(collective, algorithm, Places.of(sites), least_cells=1)
 
-    def program(self, axis: str, plan: SymmetricPlan, shape: Shape, itemsize: int) -> Program:
+    def program(self, axis: str, plan: SymmetricPlan, shape: Shape, encoding: Encoded) -> Program:
         """Return the program of all groups along an axis at once, between the few ranks."""
-        one = plan.program(shape, itemsize, plan.rounds)
+        one = plan.program(shape, encoding, plan.rounds)
         return at_once(one, self.groups(axis), self.alike(axis))
 
     def alike(self, axis: str) -> list[int]:
@@ -130,7 +130,7 @@ class MeshQuotient:
         axis: str,
         plan: SymmetricPlan,
         shape: Shape,
-        itemsize: int,
+        encoding: Encoded,
         slicing: Slicing | None,
         communicator: int,
     ) -> list[Footprint]:
@@ -138,7 +138,7 @@ class MeshQuotient:
 
         They have the numbers of communicators from ``communicator`` on, one for each group.
         """
-        program = plan.program(shape, itemsize, plan.rounds)
+        program = plan.program(shape, encoding, plan.rounds)
         return [
             Footprint.of(
                 self.weighted(program, position if axis == OUTER else None),
@@ -157,7 +157,7 @@ class MeshQuotient:
         axis: str,
         plan: SymmetricPlan,
         shape: Shape,
-        itemsize: int,
+        encoding: Encoded,
         slicing: Slicing | None,
     ) -> Int64Array:
         """Return when each rank of the small world is done with a collective along an axis.
@@ -169,11 +169,11 @@ class MeshQuotient:
         if axis == OUTER:
             together = replace(plan, groups=self.positions)
             topology = replace(self.topology, sites=tuple(map(self._of_replicas, *self._each_site)))
-            ends = _ends_ps(together, shape, itemsize, topology, slicing)
+            ends = _ends_ps(together, shape, encoding, topology, slicing)
             return np.repeat(ends, shown)
         found = []
         for one, period in zip(self.replicas_apart(), replicas, strict=True):
-            found.append(np.tile(_ends_ps(plan, shape, itemsize, one, slicing), period))
+            found.append(np.tile(_ends_ps(plan, shape, encoding, one, slicing), period))
         return np.concatenate(found)
 
     def replicas_apart(self) -> list[Topology]:
@@ -226,10 +226,14 @@ class MeshQuotient:
 
 
 def _ends_ps(
-    plan: SymmetricPlan, shape: Shape, itemsize: int, topology: Topology, slicing: Slicing | None
+    plan: SymmetricPlan,
+    shape: Shape,
+    encoding: Encoded,
+    topology: Topology,
+    slicing: Slicing | None,
 ) -> Int64Array:
     """Return when each rank of the excerpt is done: with all that comes and all that arrives."""
-    timeline = time_excerpt(plan, shape, itemsize, topology, slicing, strict_draws=True).timeline
+    timeline = time_excerpt(plan, shape, encoding, topology, slicing, strict_draws=True).timeline
     ends_ps = np.zeros(sum(plan.periods), dtype=np.int64)
     np.maximum.at(ends_ps, timeline.dst, timeline.done_ps)
     np.maximum.at(ends_ps, timeline.src, timeline.arrival_ps)

@@ -22,7 +22,7 @@ import numpy as np
 
 from emul.arrays import Int64Array
 from emul.errors import ArgumentError
-from emul.plans import Program, RingRounds, Shape, SymmetricPlan
+from emul.plans import Encoded, Encoding, Program, RingRounds, Shape, SymmetricPlan
 from emul.timing.effects.drawn_delays import can_be_late
 from emul.timing.settled import Scheduler, Shortened
 from emul.timing.timeline import Timeline
@@ -66,7 +66,7 @@ class ExcerptTimes:
 def time_excerpt(
     excerpt: SymmetricPlan,
     shape: Shape,
-    itemsize: int,
+    encoding: Encoded,
     topology: Topology,
     slicing: Slicing | None = None,
     *,
@@ -81,7 +81,7 @@ def time_excerpt(
     and CapacityError when not even the excerpt fits in memory.
     """
     network = Network.of(_few(topology, excerpt, strict_draws=strict_draws))
-    search = _Search(excerpt, shape, itemsize, slicing, network, seed, start_s)
+    search = _Search(excerpt, shape, encoding, slicing, network, seed, start_s)
     drawn = drawn_once(search.between_sites().transfers, network)
     if 0 < drawn.spread < FEWEST_PER_WAVE:
         raise _refusal(
@@ -97,7 +97,7 @@ def time_excerpt(
 def settled_timeline(
     excerpt: SymmetricPlan,
     shape: Shape,
-    itemsize: int,
+    encoding: Encoded,
     topology: Topology,
     slicing: Slicing | None,
     starts_ps: Int64Array,
@@ -109,7 +109,7 @@ def settled_timeline(
     if not may_settle(topology):
         return None
     network = Network.of(_few(topology, excerpt, strict_draws=True))
-    return _Search(excerpt, shape, itemsize, slicing, network, 0, 0.0, starts_ps).settled()
+    return _Search(excerpt, shape, encoding, slicing, network, 0, 0.0, starts_ps).settled()
 
 
 def may_settle(topology: Topology) -> bool:
@@ -125,7 +125,7 @@ class _Search:
 
     excerpt: SymmetricPlan
     shape: Shape
-    itemsize: int
+    encoding: Encoded
     slicing: Slicing | None
     network: Network
     seed: int
@@ -134,7 +134,7 @@ class _Search:
 
     def scheduler(self, rounds: RingRounds) -> Scheduler:
         """Return the excerpt of so many rounds, ready to be timed."""
-        program = self.excerpt.program(self.shape, self.itemsize, rounds)
+        program = self.excerpt.program(self.shape, self.encoding, rounds)
         traffic = Traffic.of(program, self.slicing)
         if self.starts_ps is not None:
             assert traffic.multiplicity is not None
@@ -278,7 +278,7 @@ class _Search:
         excerpt, found = self.excerpt, 0
         lengths, pieces = excerpt.lengths(self.shape), excerpt.pieces
         for site, period in enumerate(excerpt.periods):
-            share = int(lengths[pieces.rank[site] == 0].sum()) * self.itemsize
+            share = Encoding.of(self.encoding).nbytes(int(lengths[pieces.rank[site] == 0].sum()))
             slices = -(-share // self.slicing.slice_bytes) if self.slicing else 1
             found += (rounds.reduce[site] + rounds.gather[site]) * period * max(1, slices)
         return found

@@ -289,7 +289,7 @@ class Traffic(Transfers):
 
     @classmethod
     def _sliced(cls, program: Program, slicing: Slicing) -> Traffic:
-        place_bytes = np.diff(program.layout.edges) * program.itemsize
+        place_bytes = program.encoding.nbytes_of_each(np.diff(program.layout.edges))
         slices = np.maximum(1, -(-place_bytes.max(axis=0) // slicing.slice_bytes))
         row, sent, written, part, nbytes = _pieces(program, place_bytes, slices, slicing)
         message = np.repeat(np.arange(len(program)), np.diff(program.first_row))[row]

@@ -32,9 +32,10 @@ from emul.links.bounds import (
     bytes_across,
     count_bound_s,
     crossing_s,
+    transfers_counted,
     uneven_bytes_across,
 )
-from emul.reading.brief import brief
+from emul.topology.bound_reason import Label
 from emul.topology.connection_limit import SiteConnections, connection_over
 from emul.topology.min_cuts import min_cuts
 from emul.topology.model import Node, Site, Topology, Trunk
@@ -42,7 +43,7 @@ from emul.topology.network import SitePath, path_costs, site_paths_of
 from emul.topology.price_bound import Priced, priced
 from emul.units import PS_PER_S
 
-__all__ = ["Bounded", "lower_bound_ps"]
+__all__ = ["Term", "bound_terms", "lower_bound_ps", "prices_of"]
 
 
 Ranks = tuple[range, ...]
@@ -55,47 +56,13 @@ PathCost = tuple[float, float]
 RateAndBurst = tuple[float, float]
 """Bytes per second that some links carry, and bytes that pass at once on top of that."""
 
+Term = tuple[float, Label, float]
+"""The seconds of a constraint, its name, and the bytes that have to pass."""
+
 ROOTED = ("broadcast", "reduce", "gather", "scatter")
 
 ALL_SUBSETS_UP_TO = 10
 """Places; of more of them single ones are cut off, and the parts that the least capacity joins."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bounded:
-    """A call and its topology, so that the bound can be asked for with either changed.
-
-    The fields are the arguments of ``lower_bound_ps``; ``connection`` is how the run sends.
-    """
-
-    topology: Topology
-    collective: str
-    nbytes: int
-    root: int
-    transfers: int
-    uneven_bytes: Int64Array | None
-    connection: SiteConnections
-
-    __repr__ = brief
-
-    def by_links_ps(self) -> int:
-        """Return the picoseconds that no algorithm can beat."""
-        return self._ps(None)
-
-    def by_connections_ps(self) -> int:
-        """Return those that none can beat with these connections beyond a site."""
-        return self._ps(self.connection)
-
-    def _ps(self, connection: SiteConnections | None) -> int:
-        return lower_bound_ps(
-            self.topology,
-            self.collective,
-            self.nbytes,
-            self.root,
-            self.transfers,
-            self.uneven_bytes,
-            connection=connection,
-        )
 
 
 def lower_bound_ps(
@@ -121,64 +88,81 @@ def lower_bound_ps(
     """
     if not transfers:
         return 0
-    if uneven_bytes is None:
-        bound_s = max(_bounds_s(topology, collective, nbytes, root, connection))
-    else:
-        uneven = _uneven_bounds_s(topology, collective, uneven_bytes, root, connection)
-        bound_s = max(uneven, default=0.0)
+    bounds = bound_terms(topology, collective, nbytes, root, uneven_bytes, connection)
+    bound_s = max((seconds for seconds, _, _ in bounds), default=0.0)
     return max(0, int(bound_s * PS_PER_S * (1 - 1e-12)) - (transfers + 1) // 2)
 
 
-def _uneven_bounds_s(
+def bound_terms(
+    topology: Topology,
+    collective: str,
+    nbytes: int,
+    root: int,
+    uneven_bytes: Int64Array | None,
+    connection: SiteConnections | None,
+) -> Iterator[Term]:
+    """Yield each constraint with its time; arguments as for ``lower_bound_ps``."""
+    if uneven_bytes is None:
+        return _even_bounds(topology, collective, nbytes, root, connection)
+    return _uneven_bounds(topology, collective, uneven_bytes, root, connection)
+
+
+def _uneven_bounds(
     topology: Topology,
     collective: str,
     nbytes: Int64Array,
     root: int,
     connection: SiteConnections | None,
-) -> Iterator[float]:
+) -> Iterator[Term]:
     """Yield the cut bounds of a vector form; a rank without data needs no latency."""
     paths = _paths_of(topology)
-    for cuts, sets in _cuts(topology, paths, _machines(topology), root, connection):
+    for cuts, sets, labels in _cuts(topology, paths, _machines(topology), root, connection):
         for ranks in sets:
             inside = np.zeros(len(nbytes), dtype=bool)
             for each in ranks:
                 inside[each] = True
             has_root = cuts[0].has_root
             across = uneven_bytes_across(collective, nbytes, inside, has_root=has_root)
-            yield max(crossing_s(*across, cut) for cut in cuts)
+            for cut, label in zip(cuts, labels, strict=True):
+                yield crossing_s(*across, cut), label, max(across)
 
 
-def _bounds_s(
+def _even_bounds(
     topology: Topology,
     collective: str,
     nbytes: int,
     root: int,
     connection: SiteConnections | None,
-) -> Iterator[float]:
+) -> Iterator[Term]:
     cuts, counts = _geometry(topology, root, connection)
     n = topology.world_size
     if collective != "send_recv":
         rooted = collective in ROOTED
-        yield _farthest_s(topology, root if rooted else None)
-    for cut, shifted in cuts:
+        yield _farthest_s(topology, root if rooted else None), ("latency", ()), 0.0
+    for (cut, shifted), label in cuts:
         across = bytes_across(collective, nbytes, cut, n)
         if collective == "send_recv":
             across = (shifted * nbytes, shifted * nbytes)
-        yield crossing_s(*across, cut)
-    by_prices = _priced(topology, collective, root if collective in ROOTED else 0)
+        yield crossing_s(*across, cut), label, max(across)
+    by_prices = prices_of(topology, collective, root)
     if by_prices is not None:
-        yield by_prices.least_s(nbytes)
+        yield by_prices.least_s(nbytes), ("prices", ()), 0.0
     for each in counts:
         alpha_s = each.alpha_s
         for rate, at_once in each.lines:
-            yield count_bound_s(
+            seconds = count_bound_s(
                 collective, nbytes, each.parts, rate, alpha_s, at_once_bytes=at_once
             )
+            yield seconds, (each.kind, ()), transfers_counted(collective, each.parts) * nbytes
+
+
+def prices_of(topology: Topology, collective: str, root: int) -> Priced | None:
+    """Return the prices of ``collective``, if they may be higher than other bounds."""
+    return _priced(topology, collective, root if collective in ROOTED else 0)
 
 
 @lru_cache(maxsize=64)
 def _priced(topology: Topology, collective: str, root: int) -> Priced | None:
-    """Return the prices of ``collective``, if they may be higher than other bounds."""
     costs = {ends: path.cost for ends, path in _paths_of(topology).items()}
     return priced(topology, collective, _site_of(topology, root), costs)
 
@@ -186,8 +170,9 @@ def _priced(topology: Topology, collective: str, root: int) -> Priced | None:
 @dataclass(frozen=True, slots=True)
 class _Count:
     """Parts between which transfers are counted, the links that carry them, and the time of
-    each."""
+    each. ``kind``: of the parts."""
 
+    kind: str
     parts: int
     lines: tuple[RateAndBurst, ...]
     alpha_s: float
@@ -196,34 +181,33 @@ class _Count:
 @lru_cache(maxsize=64)
 def _geometry(
     topology: Topology, root: int, connection: SiteConnections | None
-) -> tuple[tuple[tuple[Cut, int], ...], tuple[_Count, ...]]:
+) -> tuple[tuple[tuple[tuple[Cut, int], Label], ...], tuple[_Count, ...]]:
     """Return the distinct cuts, each with how many ranks send across it by a shift of ``root``.
 
-    And the links over which to count.
+    Each with its name. And the links over which to count.
     """
     n, k = topology.world_size, len(topology.sites)
     paths = _paths_of(topology)
     machines = _unlike_machines(topology, root)
-    found = {
-        (cut, _shifted_out(sets[0], root, n)): None
-        for cuts, sets in _cuts(topology, paths, machines, root, connection)
-        for cut in cuts
-    }
+    found: dict[tuple[Cut, int], Label] = {}
+    for cuts, sets, labels in _cuts(topology, paths, machines, root, connection):
+        for cut, label in zip(cuts, labels, strict=True):
+            found.setdefault((cut, _shifted_out(sets[0], root, n)), label)
     rate = sum(_port_rates(topology, site) for site in topology.sites)
-    counts = [_Count(n, ((rate, 0.0),), _alpha_s(_all_paths(topology, paths)))]
+    counts = [_Count("ranks", n, ((rate, 0.0),), _alpha_s(_all_paths(topology, paths)))]
     nodes = sum(len(site.nodes) for site in topology.sites)
     beyond = [*_fabrics(topology), *(path.cost for path in paths.values())]
     if nodes > 1:
         nics = sum(site.nics * site.link.available_bytes_per_s for site in topology.sites)
-        counts.append(_Count(nodes, ((nics, 0.0),), _alpha_s(beyond)))
+        counts.append(_Count("nodes", nodes, ((nics, 0.0),), _alpha_s(beyond)))
     if k > 1:
         sites = topology.sites
         rate, at_once = _over_trunks(topology, topology.trunks)
         lines = [(2 * rate, 2 * at_once), _out_of(sites), _into(sites)]
         lines += _beyond_lines(sites, list(paths.values()), connection)
         alpha_s = _alpha_s(path.cost for path in paths.values())
-        counts.append(_Count(k, tuple(_binding(lines)), alpha_s))
-    return tuple(found), tuple(counts)
+        counts.append(_Count("sites", k, tuple(_binding(lines)), alpha_s))
+    return tuple(found.items()), tuple(counts)
 
 
 def _shifted_out(ranks: Ranks, shift: int, n: int) -> int:
@@ -378,16 +362,19 @@ def _cuts(
     machines: Iterable[NodeRanks],
     root: int,
     connection: SiteConnections | None,
-) -> Iterator[tuple[list[Cut], list[Ranks]]]:
-    """Yield the cuts, as many as can bind, with the sets of ranks that they may stand for."""
+) -> Iterator[tuple[list[Cut], list[Ranks], list[Label]]]:
+    """Yield the cuts, as many as can bind, the sets of ranks that they stand for, and names."""
     outer = _outer_paths(topology, paths)
     for site, node, ranks in machines:
-        for cut, sets in _inner_cuts(topology, outer[site.name], site, node, ranks, root):
-            yield [cut], sets
+        for cut, sets, kind in _inner_cuts(topology, outer[site.name], site, node, ranks, root):
+            yield [cut], sets, [(kind, (site.name,))]
     ends = range(len(topology.sites))
     for inside in _subsets(topology):
         if 0 < sum(end in inside for end in ends) < len(ends):
-            yield _sites_cut(topology, paths, inside, root, connection)
+            found, of = _sites_cut(topology, paths, inside, root, connection)
+            names = tuple(topology.places[i].name for i in sorted(inside))
+            labels = [("cut", names), *[("ways", names)] * (len(found) - 1)]
+            yield found, of, labels
 
 
 def _subsets(topology: Topology) -> Iterator[frozenset[int]]:
@@ -410,8 +397,8 @@ def _subsets(topology: Topology) -> Iterator[frozenset[int]]:
 
 def _inner_cuts(
     topology: Topology, outer: list[PathCost], site: Site, node: Node, ranks: range, root: int
-) -> Iterator[tuple[Cut, list[Ranks]]]:
-    """Yield the cuts around a node of ``ranks`` and around each of them."""
+) -> Iterator[tuple[Cut, list[Ranks], str]]:
+    """Yield the cuts around a node of ``ranks`` and around each of them, and which of the two."""
     n = topology.world_size
     inner = [_path_cost(node.link)] if node.ranks > 1 else []
     rate = _rank_rate(topology, site, node)
@@ -421,10 +408,10 @@ def _inner_cuts(
                 (range(rank, rank + 1),) for rank in ranks if (rank == root) == has_root
             ]
             if alike:
-                yield Cut(1 / n, has_root, rate, rate, _alpha_s(outer + inner)), alike
+                yield Cut(1 / n, has_root, rate, rate, _alpha_s(outer + inner)), alike, "rank"
     if outer:
         nics = node.nics * site.link.available_bytes_per_s
-        yield Cut(node.ranks / n, root in ranks, nics, nics, _alpha_s(outer)), [(ranks,)]
+        yield Cut(node.ranks / n, root in ranks, nics, nics, _alpha_s(outer)), [(ranks,)], "node"
 
 
 def _outer_paths(

@@ -43,6 +43,9 @@ MOST_SITES = 16
 CUTS_SUFFICE = 10
 """Sites; of no more of them all cuts are counted, the worst of which is as high one way."""
 
+DIGITS = 12
+"""Of a price that is told: those behind are of the solver's rounding."""
+
 PathCosts = Mapping[tuple[int, int], tuple[float, float]]
 """Least overhead and least latency between two sites, by their numbers."""
 
@@ -51,10 +54,15 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """The price that each byte of the vector has to pay, and the links with their prices."""
+    """The price that each byte of the vector has to pay, and the links with their prices.
+
+    ``trunks``: the names of those with a price, which is a part of the dearest one's; of a conduit,
+    an uplink or the NICs of a site their names.
+    """
 
     per_byte: float
     lines: tuple[Line, ...]
+    trunks: tuple[tuple[str, float], ...] = ()
 
     def least_s(self, nbytes: float) -> float:
         """Return the seconds in which the links let so much pass."""
@@ -83,7 +91,28 @@ def priced(topology: Topology, collective: str, root: int, costs: PathCosts) -> 
     length = {pair: _length(pair, path, prices) for pair, path in paths.items()}
     needed = _needed(topology, collective, root, length)
     lines = tuple(sorted(_lines(topology, named, prices, paths, costs)))
-    return Priced(float(needed), lines) if lines else None
+    named_prices = tuple(_by_name(topology, prices, paths))
+    return Priced(float(needed), lines, named_prices) if lines else None
+
+
+def _by_name(
+    topology: Topology, prices: Mapping[Key, Fraction], paths: Mapping[Pair, SitePath]
+) -> Iterator[tuple[str, float]]:
+    """Yield each limit with a price by its name, both directions of one together."""
+    names: dict[Key, str] = {}
+    for path in paths.values():
+        links = [*zip(path.links, path.trunks, strict=True)]
+        names |= {("link", link): trunk.name for link, trunk in links}
+        conduits = zip(path.conduit_links, path.conduits, strict=True)
+        names |= {("link", link): f"conduit {conduit.name}" for link, conduit in conduits}
+    for number, site in enumerate(topology.sites):
+        names |= {(way, number): f"the ways {way} of {site.name}" for way in ("out", "in")}
+    found: dict[str, Fraction] = defaultdict(Fraction)
+    for key, price in prices.items():
+        found[names[key]] += price
+    dearest = max(found.values(), default=Fraction(1))
+    told = [(name, round(float(price / dearest), DIGITS)) for name, price in found.items()]
+    yield from sorted(told, key=lambda each: (-each[1], each[0]))
 
 
 def _prices(

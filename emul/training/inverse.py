@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from emul.errors import ArgumentError, shown
@@ -78,7 +79,7 @@ def least_rate(
 ) -> list[float | None]:
     """Return the least rate of every trunk for each utilisation: see Job.least_rate."""
     rates = [float(rate) for rate in grid]
-    if not rates or any(a >= b for a, b in zip(rates, rates[1:], strict=False)) or rates[0] <= 0:
+    if not rates or any(a >= b for a, b in pairwise(rates)) or rates[0] <= 0:
         raise ArgumentError(f"grid {shown(grid)}: needed rates above 0 in Gbit/s, rising")
 
     @cache

@@ -60,7 +60,7 @@ class Placement:
         return self.size(*MODEL_AXES)
 
     def along(self, *names: str) -> Int32Array:
-        """Return the place of each rank along some axes taken as one, (n,), in their given order."""
+        """Return the place of each rank along some axes taken as one, in their order: (n,)."""
         found: Int32Array = np.zeros(self.topology.world_size, dtype=np.int32)
         for name in names:
             found = found * self.axes.get(name, 1) + self._coordinate(name)

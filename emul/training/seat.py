@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from emul.naming import DTYPES
-from emul.plans import wire_bytes
+from emul.plans import wire_bytes, wire_named
 from emul.programs import Compute, Issue, Wait
 from emul.training.model import Model
 from emul.training.timed_ranks import TimedRanks
@@ -114,9 +113,9 @@ class Seat:
     def issue(self, collective: str, axis: str, elements: int, *, name: str, **how: Any) -> Issue:
         """Return the issue of a collective among the ranks along ``axis``.
 
-        ``elements``: of this rank's input, which a reduce_scatter pads to equal blocks. ``how``: the ``wire`` (the type or format of what is
-        sent, the precision by default), the ``lane`` (which of several communicators) and the
-        ``algorithm``.
+        ``elements``: of this rank's input, which a reduce_scatter pads to equal blocks. ``how``:
+        the ``wire`` (the type or format of all that is sent, the precision by default), the
+        ``lane`` (which of several communicators) and the ``algorithm``.
         """
         wire, lane = how.pop("wire", None) or self.precision, how.pop("lane", 0)
         group = self.ranks.group(axis, self.rank, lane)
@@ -124,7 +123,7 @@ class Seat:
             elements = self.padded(axis, elements)
         if axis == "shard" and self.ranks.bundled > 1:
             how["algorithm"] = "ring"  # of two ranks, whose link takes as long as all of them do
-        if wire in DTYPES:
+        if wire_named(wire).block == 0:
             return Issue(collective, elements, group=group, dtype=wire, name=name, **how)
         nbytes = wire_bytes(elements, wire)
         return Issue(collective, nbytes, group=group, dtype="uint8", name=name, **how)

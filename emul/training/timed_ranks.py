@@ -15,12 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, log2
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from emul.arrays import BoolArray, Int32Array
 from emul.errors import ArgumentError, CapacityError
 from emul.links import Link
+from emul.links.link import TCP
 from emul.programs import RankGroup
 from emul.timing import NCCL_SLICING, Slicing
 from emul.topology import Node, NodeRuns, Site, Topology
@@ -154,7 +157,7 @@ class _Bundles:
         site, keys = self._sites()
         order = np.argsort(site, kind="stable")
         coordinates = {name: each[order].astype(np.int32) for name, each in keys.items()}
-        few = self._few_ranks(np.bincount(site, minlength=len(self.topology.sites)))
+        few = self._few_ranks(np.bincount(site, minlength=len(self.topology.sites)).tolist())
         return TimedRanks(
             few,
             replace(NCCL_SLICING, slice_bytes=round(NCCL_SLICING.slice_bytes * self.bundled)),
@@ -208,19 +211,22 @@ class _Bundles:
                 row[np.flatnonzero(sites == site)[HALVES:]] = False
         return kept
 
-    def _sites(self) -> tuple[Int32Array, Coordinates]:
+    def _sites(self) -> tuple[Int32Array, dict[str, npt.NDArray[np.integer[Any]]]]:
         """Return the site and the coordinates of each rank that is timed, in mesh order."""
         apart, replicate = np.nonzero(self.kept)
         site = self.sites_of[self.kept]
         halves = np.tile(np.arange(self.halves), len(site))
-        keys = {"replicate": np.repeat(replicate, self.halves), "shard": halves}
+        keys: dict[str, npt.NDArray[np.integer[Any]]] = {
+            "replicate": np.repeat(replicate, self.halves),
+            "shard": halves,
+        }
         sizes = tuple(self.placement.size(name) for name in self.apart)
         places = np.unravel_index(np.repeat(apart, self.halves), sizes) if sizes else ()
         keys |= {name: np.zeros(len(halves), dtype=np.int32) for name in MODEL_AXES}
         keys |= dict(zip(self.apart, places, strict=True))
         return np.repeat(site, self.halves), keys
 
-    def _few_ranks(self, of_site: Int32Array) -> Topology:
+    def _few_ranks(self, of_site: list[int]) -> Topology:
         sites = [
             self._few(site, number // self.halves, at)
             for at, (site, number) in enumerate(zip(self.topology.sites, of_site, strict=True))
@@ -274,6 +280,11 @@ class _Bundles:
             f"{timed:,} ranks are timed for {self.topology.world_size:,}; each stands for ranks "
             "that do alike side by side"
         ]
+        if any(_draws(trunk.link) for trunk in self.topology.trunks):
+            words.append(
+                "losses and jitter between sites are drawn for one connection, and hold up all that "
+                "it stands for"
+            )
         if self.halves > 1:
             words.append(
                 "traffic within a replica and between replicas do not wait for each other at a NIC"
@@ -290,15 +301,25 @@ def _nics_per_rank(site: Site) -> float:
     return min(node.nics / node.ranks for node, _ in site.runs)
 
 
+def _draws(link: Link) -> bool:
+    return link.transport.loss > 0 or link.jitter.median_s > 0
+
+
 def _narrower(wider: Mapping[str, float], ends: tuple[str, str]) -> float:
     """Return by how much connections over a trunk are widened: as at the end with fewer ranks."""
     return min((wider[name] for name in ends if name in wider), default=min(wider.values()))
 
 
 def _widened(link: Link, times: float) -> Link:
-    """Return ``link`` with ``times`` as many streams, on one wave if they are spread evenly."""
+    """Return ``link`` with ``times`` as many streams, on one wave if they are spread evenly.
+
+    As few packets of a message are lost as of one connection, not of all at once: in truth a loss
+    holds up the connection that has it, and no other.
+    """
     streams = max(1, round(link.transport.streams * times))
     waves = 1 if streams >= FEWEST_PER_WAVE * link.waves else link.waves
     transport = replace(link.transport, streams=streams)
+    if transport.recovery not in TCP:  # whose laws are of the streams
+        transport = replace(transport, loss=transport.loss / times)
     copied = link.host_bytes_per_s * times
     return replace(link, transport=transport, waves=waves, host_bytes_per_s=copied)

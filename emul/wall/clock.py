@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from emul.arrays import Int64Array
+from emul.arrays import Array, Int64Array
 from emul.errors import ArgumentError, LagError, TimeLimitError, shown
 from emul.ops import Ops, TimedOps
 from emul.ops.arrays import HOST
 from emul.ops.buffers import Buffers
 from emul.ops.shapes import NoArithmetic
+from emul.ops.wire_steps import perform_in_float32
 from emul.plans import Program
 from emul.reading.checks import finite
 from emul.timing import Timeline
@@ -62,13 +63,18 @@ LATEST_NS = float(1 << 60)
 
 
 class Work(NamedTuple):
-    """The arithmetic of one call: its backend, its arrays and its program."""
+    """The arithmetic of one call: its backend, its arrays and its program.
+
+    ``is_timed``: whether the program is the one that is timed, so that a device can wait for each
+    step; not where the arrays are smaller than the size that is.
+    """
 
     ops: Ops
     program: Program
     buffers: Buffers
     reduction: str
     root: int
+    is_timed: bool = True
 
     @property
     def is_for_worker(self) -> bool:
@@ -78,6 +84,12 @@ class Work(NamedTuple):
     def perform(self) -> Any:
         """Carry it out at once, and return the output."""
         return self.ops.perform(self.program, self.buffers, self.reduction, self.root)
+
+    def perform_in_float32(self) -> Array:
+        """Carry it out on the same input without the wire format, and return the output."""
+        return perform_in_float32(
+            self.ops.perform, self.program, self.buffers, self.reduction, self.root
+        )
 
 
 class Result(NamedTuple):
@@ -182,7 +194,7 @@ class WallClock:
         With ``in_steps``, a device that waits for each step does so here. In a rehearsal, nobody
         waits.
         """
-        if in_steps and isinstance(work.ops, TimedOps):
+        if in_steps and work.is_timed and isinstance(work.ops, TimedOps):
             output, ready_ns, late_ns = self._in_steps(work.ops, work, timeline, started_ns)
         else:
             output, late_ns = work.perform(), None

@@ -5,8 +5,9 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 import emul.runtime.launch
 import emul.wall.clock
@@ -37,7 +38,7 @@ def row_of(lags_ns, dilation):
     return perf_row(WORLD, runs, redop="sum", root=0, seed=0, wrong=0), busy_ns
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(st.one_of(st.integers(0, 100), st.integers(0, 10**9)), min_size=1, max_size=9),
     st.sampled_from([0.01, 0.5, 1.0, 3.0, 40.0]),

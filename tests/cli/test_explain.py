@@ -118,6 +118,10 @@ def test_the_json_says_everything_and_is_as_its_schema_says(folder):
     assert sum(row["share"] for row in document["rows"]) == pytest.approx(1)
     assert sum(part["duration_ps"] for part in size["chain"]) == size["time_ps"]
     assert all(line in out.splitlines() for line in size["words"])
+    reason = size["bounded_by"]
+    assert reason["seconds"] * 1e12 == pytest.approx(size["bound_ps"], abs=20)
+    assert f"Bound: {reason['words']}." in size["words"]
+    assert [each["trunk"] for each in reason["slopes"]] == ["site-0 - site-1"]
     schema = json.loads(run_here("schema", "explain")[1])
     jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
     document["rows"][0]["share_ps"] = "much"

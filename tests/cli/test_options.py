@@ -3,8 +3,9 @@
 import click
 import pytest
 from command import run_here
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from emul.cli.main import main
 from emul.cli.names import Name
@@ -66,7 +67,7 @@ def test_what_is_no_number_or_bounds_nothing_is_refused_at_the_option(path, comm
         assert len(complaint) < 1500
 
 
-@settings(derandomize=True, max_examples=200)
+@examples(200)
 @given(st.one_of(st.floats().map(repr), st.integers().map(str), st.text(max_size=8)))
 def test_an_option_gives_a_number_in_its_range_or_a_usage_error(text):
     ranges = ((Real(0), 0, 1e12), (Whole(0), 0, 2**63 - 1), (Size(), 0, 2**63 - 1),

@@ -80,6 +80,7 @@ FACTORS = {  # busbw / algbw, elements of the vector per count
 }
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
 def test_every_collective_and_algorithm_is_right(tmp_path, collective, algorithm):
     path = tmp_path / "out.json"
@@ -95,6 +96,7 @@ def test_every_collective_and_algorithm_is_right(tmp_path, collective, algorithm
         assert row["root"] == (3 if COLLECTIVES[collective].rooted else -1)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(
     "dtype", ["float64", "half", "bfloat16", "int8", "int32", "int64", "uint8"]
 )

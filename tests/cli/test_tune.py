@@ -154,6 +154,18 @@ def test_a_search_goes_on_where_it_was_interrupted(folder, monkeypatch):
     assert err.count("\n") == 1
 
 
+def test_a_page_can_be_handed_on(folder, campuses):
+    status, out, _ = run_here("tune", *campuses, "--no-pairs", "--report", "out.html")
+    assert status == 0
+    text = " ".join(re.sub(r"<[^>]*>", " ", (folder / "out.html").read_text()).split())
+    assert "Which change would make all_reduce of 1 MiB quicker over 24 ranks at 3 sites" in text
+    assert "The frontier: nothing is quicker for as little" in text
+    upgrade = next(line for line in out.splitlines() if line.startswith("Upgrade: "))
+    assert upgrade.removeprefix("Upgrade: ") in text
+    assert "emul tune --topology campuses.toml -b 1M" in text
+    assert "Interrupted" not in text
+
+
 def test_an_interrupt_before_the_first_case_writes_nothing(folder, monkeypatch):
     def stops(*_):
         raise KeyboardInterrupt

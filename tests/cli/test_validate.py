@@ -45,8 +45,19 @@ def test_stated_bounds_decide_the_exit_status():
     assert "90th percentile of the errors" in above_the_median.stderr
 
 
-def test_calibration_says_what_it_fitted():
-    result = validate("--calibrate", "--summary", "--min-delay", "100")
+def test_calibration_says_what_it_fitted(tmp_path):
+    head, *rows = (FIDELITY / "collectives.csv").read_text().splitlines()
+    of_gloo = tmp_path / "gloo.csv"
+    of_gloo.write_text("\n".join([head, *(row for row in rows if row.startswith("gloo,"))]) + "\n")
+    asked = [
+        "--links",
+        str(FIDELITY / "links.csv"),
+        "--calibrate",
+        "--summary",
+        "--min-delay",
+        "100",
+    ]
+    result = emul("validate", str(of_gloo), *asked)
     assert result.returncode == 0
     assert "# gloo, fitted to the rows without shaping: call" in result.stdout
 

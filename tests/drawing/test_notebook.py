@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import sites_of_one
 
 from emul import Link, Node, Site, Topology, Trunk, World
@@ -182,14 +183,14 @@ def test_hostile_names_are_text_everywhere():
     assert any(text.startswith("<script>") for text in of(topology).within("text"))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_any_text_in_a_sheet_is_text(title, value):
     read = Read(sheet(title, [("name", value)], note=title))
     assert set(read.tags) <= {"div", "table", "tbody", "tr", "th", "td"}
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.text(max_size=60), st.integers(2, 30))
 def test_any_names_on_a_map_and_beside_bars_are_text(name, number):
     at = places([(i % 5, i) for i in range(number)])

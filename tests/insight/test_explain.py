@@ -207,10 +207,16 @@ def test_ranks_that_are_alike_are_timed_once():
 def test_the_words_add_up_and_answer():
     world = World("three-campus")
     found = emul.explain(world, "all_reduce", 1 << 23, algorithm="hierarchical:nodes")
-    why, distance, schedule, _, chain, _ = found.words()
+    why, distance, schedule, bound, _, chain, _ = found.words()
     assert why.startswith("Why: all_reduce of 32 MiB takes 290.5 ms: load ")
     assert distance.startswith("Was it the distance? Hardly: latency is ")
     assert "145.5 ms above the bound of 145 ms, 2 times as long:" in schedule
+    assert bound == (
+        "Bound: east - south and south - north together cannot carry 32 MiB in less than 145 ms."
+    )
+    assert [(each.trunk, each.price) for each in found.slopes] == [
+        ("east - south", 1.0), ("south - north", 1.0),
+    ]  # fmt: skip
     assert chain.startswith("Chain: 289.8 ms (99.8 %) at trunk north -> south: 289.2 ms sending")
     assert repr(found) == (
         "<Explanation of all_reduce of 32 MiB: 290.5 ms, plan kept; most by load>"

@@ -189,7 +189,7 @@ def test_the_words_tell_computed_gains_alone():
     )  # fmt: skip
     assert words[3] == (
         f"Two together: 4 times the rate of {first}, and 4 times the rate of {second} save 3 s of "
-        "4 s (75 %); alone they save 1 s and 0 ns."
+        "4 s (75 %); alone they save 1 s and 0 ns; then most of the time passes at somewhere."
     )
     assert words[4] == (
         f"Money: most is saved per money by 2 times the rate of {first}: 1 s for 1000 EUR a month, "

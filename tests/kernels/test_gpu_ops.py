@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from bits import PARTNERS, drawn, same
 from host_device import COMPILER, ORDERS, WITHOUT_COMPILER, HostDevice
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from ptx import BUILDS, in_each
 from same_bits import STEPWISE, any_order, check
 from strategies import CASES, ranks_per_site, width_for
@@ -81,8 +82,9 @@ def plan_and_shape(case, sizes, count, seed):
     return plan, Shape(COLLECTIVES[case[0]], n, width_for(case[0], n, count))
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("build", "dtype", "reduction"), in_each(MANY, MANY_IN_PTX))
-@settings(max_examples=4)
+@examples(4)
 @given(**ANY_REDUCTION)
 def test_fused_reductions_have_the_bits_of_numpy(
     build, dtype, reduction, sizes, case, count, seed, elements, order
@@ -94,8 +96,9 @@ def test_fused_reductions_have_the_bits_of_numpy(
     check(ops, *given, chosen, reduction, seed=seed, offset=offset)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("build", "dtype", "reduction"), in_each(SOME, SOME))
-@settings(max_examples=4)
+@examples(4)
 @given(**ANY_REDUCTION)
 def test_reductions_in_steps_have_the_bits_of_numpy(
     build, dtype, reduction, sizes, case, count, seed, elements, order
@@ -108,7 +111,7 @@ def test_reductions_in_steps_have_the_bits_of_numpy(
 
 
 @pytest.mark.parametrize("build", in_each([()], []))
-@settings(max_examples=40)
+@examples(40)
 @given(
     ranks_per_site,
     st.sampled_from([each for each in CASES if not COLLECTIVES[each[0]].reduces]),
@@ -138,7 +141,7 @@ def test_every_algorithm_has_the_bits_of_numpy(build, form, case):
 
 
 @pytest.mark.parametrize("build", in_each([()], []))
-@settings(max_examples=25)
+@examples(25)
 @given(
     st.sampled_from(["reduce_scatter", "all_gather", "gather", "scatter", "all_to_all"]),
     st.integers(1, 9),
@@ -157,7 +160,7 @@ def test_unequal_counts_have_the_bits_of_numpy(build, collective, n, seed, form,
 
 
 @pytest.mark.parametrize("build", in_each([()], []))
-@settings(max_examples=25)
+@examples(25)
 @given(
     st.integers(2, 9),
     st.sampled_from(["sum", "max"]),
@@ -170,6 +173,7 @@ def test_any_order_of_reduction_is_kept(build, n, reduction, seed, form):
     check(FORMS[build][form], plan, shape, DTYPES["float32"], reduction, seed=seed)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("build", "form"), in_each([("fused",), ("in steps",)], [("in steps",)]))
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
 @pytest.mark.parametrize("reduction", ["min", "max"])

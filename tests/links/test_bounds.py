@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 from closed_forms.site_bounds import cut_bound_s
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import cases, count_for, one_site, sites_of_one, topologies
 
 from emul import Link, World
 from emul.links.bounds import Cut, count_bound_s, uneven_bytes_across
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     topologies(),
     cases,

@@ -19,8 +19,9 @@ from closed_forms import (
     tail,
     training,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from emul import ArgumentError
 from emul.links import (
@@ -41,7 +42,7 @@ sizes = st.integers(0, 2**34)
 windows = st.integers(1, 2**26)
 trips = st.floats(1e-6, 0.3)
 grows = st.floats(1.0, 10.0)
-few = settings(max_examples=60, deadline=None, derandomize=True)
+few = examples(60)
 
 
 def one_time_s(rate, window, streams, lost, rtt_s, nbytes):

@@ -11,8 +11,9 @@ from closed_forms.message import slow_start_time_s
 from closed_forms.sharing import Flow, finish_times_s, max_min_rates
 from closed_forms.sites import ring_steps_s
 from closed_forms.tail import expected_tail_s, tail_closed_form_s
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from emul.links.jitter import lognormal_sigma
 from emul.links.loss import go_back_n_efficiency
@@ -162,7 +163,7 @@ def used(flows, rates, link):
     return sum(rates[name] for name, flow in flows.items() if link in flow.links)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@examples(300)
 @given(capacities, flow_sets)
 def test_max_min_rates_are_feasible_and_each_flow_has_a_reason(rates, described):
     # The definition (Bertsekas and Gallager): no link carries more than it can, and a flow is at
@@ -183,7 +184,7 @@ def test_max_min_rates_are_feasible_and_each_flow_has_a_reason(rates, described)
         assert held or found[name] >= flow.cap_bytes_per_s * (1 - 1e-9)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@examples(40)
 @given(capacities, flow_sets)
 def test_max_min_rates_agree_with_filling_drop_by_drop(rates, described):
     # Derived: rates rise by 1/50 in turns while nothing overflows. A flow is stopped within one
@@ -272,7 +273,7 @@ def test_slow_start_agrees_with_rounds_counted_in_segments():
         assert found == pytest.approx(expected, rel=1e-12)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@examples(100)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=9), st.integers(1, 9), st.integers(1, 30))
 def test_equal_hops_take_their_time_and_the_worst_run_of_latencies(latency, busy, steps):
     # Derived: with one occupancy everywhere a message is never late for its turn but by the

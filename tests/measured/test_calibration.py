@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples, fewer
 
 from emul.measured import Measurement, MeasurementError, MissingLibraryError, calibrate, fitting
 from emul.measured.forms import ALGORITHMS
@@ -112,7 +113,7 @@ def test_a_ping_tells_latency_from_overhead(seed):
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """400 draws: of 95 %, four standard deviations are 4.4 %."""
+    """400 draws: of 95 %, four standard deviations are 4.4 %; of 133 draws 7.6 %."""
     truths = {
         "base_s": BASE_S,
         "latency_s": LATENCY_S,
@@ -120,7 +121,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
         "rate_bytes_per_s": RATE,
     }
     held = dict.fromkeys(truths, 0)
-    draws = 400
+    draws = fewer(400)
     for seed in range(draws):
         found = calibrate([*log(2, seed), *log(8, seed), *log(32, seed), ping(seed)], slice_bytes=0)
         for name, truth in truths.items():
@@ -289,7 +290,7 @@ def test_whole_chunks_are_taken_where_slices_fit_no_better():
     assert calibrate(log(8, 0)).slice_bytes == 0
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     n=st.integers(2, 200),
     latency_s=st.floats(1e-7, 1e-1),
@@ -318,7 +319,7 @@ anything = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(measured=st.lists(anything, min_size=1, max_size=6))
 def test_any_measurements_are_fitted_or_refused(measured):
     with contextlib.suppress(MeasurementError):
@@ -327,7 +328,7 @@ def test_any_measurements_are_fitted_or_refused(measured):
             assert each is None or (math.isfinite(each.value) and each.value >= 0)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(scale=st.floats(1e-3, 1e3))
 def test_a_clock_of_another_unit_scales_every_parameter(scale):
     measured = [m for n in (2, 16) for m in log(n, 5)]

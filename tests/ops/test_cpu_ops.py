@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from bits import drawn, same
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from same_bits import STEPWISE, any_order, check
 from strategies import CASES, ranks_per_site, width_for
 
@@ -38,7 +39,7 @@ def test_every_element_type_has_its_kernels():
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
-@settings(max_examples=25)
+@examples(25)
 @given(
     sizes=ranks_per_site,
     case=st.sampled_from([each for each in CASES if COLLECTIVES[each[0]].reduces]),
@@ -56,7 +57,7 @@ def test_reductions_have_the_bits_of_numpy(
     check(CpuOps(1, instructions), plan, shape, dtype, reduction, seed=seed, offset=offset)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     ranks_per_site,
     st.sampled_from([each for each in CASES if not COLLECTIVES[each[0]].reduces]),
@@ -83,7 +84,7 @@ def test_plans_of_libraries_have_the_bits_of_numpy(ops, collective, algorithm):
                 check(ops, plan, shape, DTYPES[dtype], reduction, seed=n)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     st.sampled_from(["reduce_scatter", "all_gather", "gather", "scatter", "all_to_all"]),
     st.integers(1, 9),
@@ -101,7 +102,7 @@ def test_unequal_counts_have_the_bits_of_numpy(collective, n, seed, data):
     check(CpuOps(1, instructions), plan, shape, DTYPES["float16"], "sum", seed=seed, counts=counts)
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(
     st.integers(2, 9),
     st.sampled_from(list(REDUCTIONS)),
@@ -129,6 +130,7 @@ def test_zeros_of_unlike_sign_and_the_first_nan_are_told_apart(ops, dtype, reduc
         assert got.tobytes() == STEPWISE.perform(program, given[1], reduction, 0).tobytes()
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_threads_slabs_and_streams_change_no_bit(ops, threads, streamed, monkeypatch):

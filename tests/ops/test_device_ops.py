@@ -60,6 +60,7 @@ def ones_and_more(dtype=np.float32, count=53):
     return np.random.default_rng(0).integers(-9, 9, (RANKS, count)).astype(dtype)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
 def test_calls_give_the_bits_of_numpy(gpu, clock, collective, algorithm):
     world, numpy = World(SMALL, **clock), World(SMALL, backend="numpy")

@@ -2,6 +2,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from nightly import some
 
 from emul import World
 from emul.ops import DTYPES, REDUCTIONS
@@ -37,7 +38,8 @@ def test_right_results_have_no_wrong_element(collective):
     world = World("three-campus")
     reductions = REDUCTIONS if "reduce" in collective else ["sum"]
     for algorithm in algorithms_for(collective):
-        for op, dtype in product(reductions, sorted(DTYPES.values(), key=lambda d: d.itemsize)):
+        types = sorted(DTYPES.values(), key=lambda dtype: dtype.itemsize)
+        for op, dtype in some(product(reductions, types)):
             data = data_for(world, collective, dtype, op, root=5)
             assert data.wrong(run(world, data, 51, algorithm)) == 0, (algorithm, op, dtype)
 

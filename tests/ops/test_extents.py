@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from gpus import SMALL, OnDevice, StandIn, Tensor, found
 from host_device import COMPILER, WITHOUT_COMPILER
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from emul import ArgumentError, EmulError, World
 from emul.ops.arrays import HOST
@@ -46,7 +47,7 @@ def as_array(extent, memory):
     return np.ndarray(extent.shape, dtype, memory, extent.address, extent.strides)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(views())
 def test_elements_that_share_a_byte_are_found(extent):
     elements = elements_of(extent)
@@ -56,14 +57,14 @@ def test_elements_that_share_a_byte_are_found(extent):
     )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(views(most_dims=3), views(most_dims=3))
 def test_arrays_that_share_a_byte_are_found(one, other):
     shared = set().union(*elements_of(one)) & set().union(*elements_of(other))
     assert one.meets(other) == other.meets(one) == bool(shared)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(views(most_dims=4, steps=st.sampled_from([-96, -24, 0, 4, 8, 24, 48, 96])))
 def test_rows_are_a_view_or_nothing(extent):
     memory = np.arange(BYTES, dtype=np.uint8)
@@ -141,6 +142,7 @@ def test_out_whose_elements_share_memory_is_refused(way, collective, name):
     assert np.array_equal(out, kept)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("collective", SENT)
 @pytest.mark.parametrize("name", SOUND)
 def test_out_of_any_other_strides_is_written(way, collective, name):
@@ -169,7 +171,7 @@ def on_host(array):
     return array.memory if isinstance(array, Tensor) else array
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(st.integers(0, 40), st.integers(0, 12), st.integers(1, 3), st.integers(1, 3), st.data())
 def test_out_beside_the_input_is_right_or_refused(low, apart, x_step, out_step, data):
     """Both in one memory, at any distance, in strides of any kind."""

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from gpus import SMALL, OnDevice, StandIn, Tensor, found, imported
 from host_device import COMPILER, WITHOUT_COMPILER
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from emul import DTypeError, ShapeError, World
 from emul.ops.bfloat16 import BFLOAT16, AsUint16, FromUint16
@@ -43,6 +44,7 @@ def drawn(shape, dtype=np.float32):
     return np.random.default_rng(0).integers(-9, 9, shape).astype(dtype)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("collective", ALONG)
 @pytest.mark.parametrize("behind", [(3,), (2, 1, 5), (0,), (1,)])
 def test_dimensions_behind_the_first_of_a_buffer_stay(way, collective, behind):
@@ -152,7 +154,7 @@ TORCH = ["bfloat16", "float16", "float32", "float64", "int8", "int32", "int64", 
 
 
 @pytest.mark.parametrize("dtype", TORCH)
-@settings(max_examples=6)
+@examples(6)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.sampled_from(["cpu", "numpy"]))
 def test_gradients_of_torch_go_in_and_come_out(dtype, shape, backend):
     torch = imported("torch")

@@ -5,9 +5,10 @@ from itertools import accumulate
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from interpreter import expected_output
+from nightly import examples
 from reference import lengths_of
 from strategies import CASES, cases, program_of, ranks_per_site, width_for
 
@@ -56,7 +57,7 @@ def drawn(dtype, shape, seed):
 
 @pytest.mark.parametrize("dtype", DTYPES.values(), ids=str)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@settings(max_examples=10)
+@examples(10)
 @given(
     sizes=ranks_per_site,
     case=st.sampled_from([case for case in CASES if "reduce" in case[0]]),

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from gpus import OnDevice, StandIn
 from host_device import COMPILER, WITHOUT_COMPILER
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import link, one_site
 
 from emul import World
@@ -76,7 +77,7 @@ def whole_numbers(draw, ranks, width):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.sampled_from([1, 2, 3, 6, 9]),
     st.integers(0, 4),
@@ -110,7 +111,7 @@ def mean(values):
     return Fraction(sum(values), len(values)) if values else 0
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(whole_numbers(3, 8), st.sampled_from(list(COMBINE)), st.integers(-3, 3))
 def test_a_wrong_element_is_an_error_whatever_overflowed(x, op, by):
     """Also of a backend that computes something else: the distance is from what is exact."""
@@ -174,7 +175,7 @@ def test_the_way_out_is_told_in_words(dtype, op, ranks, said):
         assert world_of("cpu", ranks).all_reduce(worst, op=op).error.overflowed == 0
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.sampled_from(TYPES), st.sampled_from(["sum", "avg", "prod"]), st.integers(1, 400))
 def test_values_in_the_safe_range_fit_and_those_beyond_do_not(dtype, op, ranks):
     held = np.iinfo(dtype)

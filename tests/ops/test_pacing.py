@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from host_device import COMPILER, WITHOUT_COMPILER
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from paced_device import BusyDevice, Monotonic, PacedDevice, SteppedClock, ThreadedDevice
 from ptx import BUILDS, in_each
 
@@ -59,7 +60,7 @@ def paced(due_ns, *moves, device=None, build=None, **more):
         return pace.run(np.array(due_ns, dtype=np.int64), 1 * MS)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.lists(st.integers(0, 5 * MS), max_size=12).map(sorted),
     st.lists(st.integers(0, 90_000), max_size=16),

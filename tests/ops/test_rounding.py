@@ -149,6 +149,7 @@ def world_of(backend):
     return World(one_site(sum(SITES), link()), backend=backend)
 
 
+@pytest.mark.covering(2)
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("backend", ["numpy", "cpu"])
 @pytest.mark.parametrize("op", ["sum", "avg", "prod"])

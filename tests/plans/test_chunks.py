@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from gpus import StandIn
 from host_device import COMPILER
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import count_for, link, one_site, root_of
 
 from emul import ArgumentError, PlanError, Send, World, algorithm
@@ -97,7 +98,7 @@ MINE = {name: globals()[name] for name in COLLECTIVES}
 
 
 @pytest.mark.parametrize("collective", COLLECTIVES)
-@settings(max_examples=12)
+@examples(12)
 @given(
     n=st.integers(1, 5),
     pieces=st.integers(1, 7),
@@ -123,7 +124,7 @@ def test_any_number_of_chunks_is_proven_run_and_timed(collective, n, pieces, cou
     assert len({run.timeline.done_ps.tobytes() for _, run in runs}) == 1
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(n=st.integers(2, 4), pieces=st.integers(1, 4), data=st.data())
 def test_blocks_of_unlike_length_are_cut_too(n, pieces, data):
     counts = data.draw(st.lists(st.integers(0, 5), min_size=n, max_size=n))

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import lengths_of
+from strategies import program_of, ranks_per_site, width_for
 
 from emul import naming
 from emul.errors import ArgumentError
-from emul.plans import WIRES, Encoding, wire_bytes, wire_named
+from emul.plans import WIRES, Encoding, algorithms_for, build_plan, wire_bytes, wire_named
+from emul.timing import Slicing
+from emul.timing.traffic import Traffic
 
 NAMES = st.sampled_from(sorted(WIRES))
 
@@ -75,3 +79,40 @@ def test_an_unknown_wire_is_refused_with_the_names_there_are(wire):
 def test_a_count_below_zero_is_refused():
     with pytest.raises(ArgumentError, match="count -1: needed a whole number, 0 or more"):
         wire_bytes(-1, "int8")
+
+
+@given(
+    sizes=ranks_per_site,
+    case=st.sampled_from(
+        [
+            (name, algorithm)
+            for name in ("all_reduce", "reduce_scatter", "all_gather")
+            for algorithm in algorithms_for(name)
+        ]
+    ),
+    name=NAMES,
+    blocks=st.integers(0, 400),
+)
+def test_a_message_has_the_bytes_of_its_chunks_one_by_one(sizes, case, name, blocks):
+    plan, wire = build_plan(*case, sizes), WIRES[name]
+    width = width_for(case[0], sum(sizes), blocks)
+    lengths, expected = lengths_of(plan, width), []
+    for step in plan.steps():
+        before = None
+        for row in range(len(step)):
+            ends = int(step.src[row]), int(step.dst[row]), int(step.channel[row])
+            first = int(step.src_chunk[row])
+            sent = lengths[ends[0]][first : first + int(step.nchunks[row])]
+            if not sum(sent):
+                continue  # a row without elements is no part of a message
+            if ends != before:
+                expected.append(0)
+            expected[-1] += sum(map(wire.nbytes, sent))
+            before = ends
+    program = program_of(plan, width, Encoding(4, wire))
+    assert program.nbytes.tolist() == expected
+    for slice_bytes in (100, 1 << 20):
+        traffic = Traffic.of(program, Slicing(slice_bytes))
+        messages = np.zeros(len(program), dtype=np.int64)
+        np.add.at(messages, traffic.origin.message, traffic.nbytes)
+        assert messages.tolist() == expected

@@ -6,9 +6,10 @@ from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from interpreter import is_right
+from nightly import examples
 
 from emul import ArgumentError, Link, Node, Site, Topology, Trunk, World
 from emul.plans import ALGORITHMS, Partition, Places, Plan, Program, Shape, Step, build_hierarchy
@@ -97,7 +98,7 @@ def is_tidy(step):
     )
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(st.data(), st.sampled_from(COLLECTIVES), st.integers(0, 4), st.integers(1, 3))
 def test_any_hierarchy_is_right(data, collective, depth, pieces):
     groups = data.draw(nested(depth))
@@ -109,7 +110,7 @@ def test_any_hierarchy_is_right(data, collective, depth, pieces):
     assert plan.order == ("issue" if pieces > 1 else "free")
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 3).flatmap(nested), st.integers(1, 3))
 def test_scratch_of_the_top_becomes_scratch_of_the_owners(groups, pieces):
     algorithms = ["ring"] * depth_of(groups) + ["one_shot"]

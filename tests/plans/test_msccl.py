@@ -7,9 +7,10 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from interpreter import is_right
+from nightly import examples, some
 from strategies import CASES, cases, link, one_site, program_of, ranks_per_site, width_for
 from threadblocks import Threadblocks, fused_ring, program
 
@@ -43,6 +44,7 @@ def assert_same_plan(one, other):
     assert rows_of(one) == rows_of(other)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
 def test_a_plan_is_read_back_as_it_was_written(collective, algorithm, file):
     for sizes in SIZES:
@@ -112,7 +114,7 @@ def test_a_step_of_many_rows_within_ranks_is_written(file):
     assert_same_plan(file(plan_xml(plan)), plan)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(ranks_per_site, cases, st.data())
 def test_what_is_written_runs_in_any_order_of_its_threadblocks(sizes, case, data):
     plan = build_plan(*case, sizes, root=data.draw(st.integers(0, sum(sizes) - 1)))
@@ -297,7 +299,7 @@ def test_files_that_are_wrong_in_one_step_are_refused(collective, algorithm, siz
     text = foreign(plan_xml(build_plan(collective, algorithm, sizes)))
     apart = file(text).apart
     refused = 0
-    for mutant in mutants(text):
+    for mutant in some(mutants(text)):
         said = verdict(file, mutant)
         if said != "right":
             refused += 1
@@ -305,7 +307,7 @@ def test_files_that_are_wrong_in_one_step_are_refused(collective, algorithm, siz
             continue
         for seed in range(8):
             assert Threadblocks(mutant, apart=apart).run(seed).is_right(), mutant
-    assert refused >= 30
+    assert refused >= 10
 
 
 def verdict(file, text):

@@ -72,6 +72,7 @@ def check_steps(block):
             assert one.get("hasdep") == "1" or one.get("cnt") == other.get("cnt")
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
 def test_plans_are_taken_run_in_any_order_and_give_the_same_bits(collective, algorithm, file):
     plan = build_plan(collective, algorithm, SITES)

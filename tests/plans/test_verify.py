@@ -4,9 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from interpreter import is_right
+from nightly import examples
 from strategies import CASES, chaotic_plans, link, one_site, program_of
 
 from emul import CapacityError, PlanError, World, memory
@@ -69,6 +70,7 @@ def mutants(plan):
                 yield name, [*steps[:i], mutant, *rest]
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
 def test_mutants_are_refused_unless_they_compute_the_same(collective, algorithm):
     refused = 0
@@ -82,7 +84,7 @@ def test_mutants_are_refused_unless_they_compute_the_same(collective, algorithm)
     assert refused >= 30
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.integers(1, 4), st.sampled_from(list(COLLECTIVES)), st.data())
 def test_nothing_wrong_passes(world_size, collective, data):
     plan = dataclasses.replace(data.draw(chaotic_plans(world_size)), collective=collective)
@@ -186,6 +188,7 @@ def test_a_row_of_no_chunks_is_refused():
         verify(plan)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
 def test_a_proof_of_some_chunks_at_a_time_says_the_same(collective, algorithm, monkeypatch):
     plan = build_plan(collective, algorithm, (3, 2), root=1)

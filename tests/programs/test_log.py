@@ -5,8 +5,9 @@ import re
 
 import pytest
 from drawn_acts import RANKS, acts
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 from emul.errors import ArgumentError, CapacityError, FileError, ProgramError
 from emul.plans import plan_from
@@ -39,7 +40,7 @@ def written(path, *lines):
     return path
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(programs=st.lists(st.lists(acts, max_size=6), min_size=RANKS, max_size=RANKS))
 def test_a_log_is_read_as_it_was_written(tmp_path_factory, programs):
     folder = tmp_path_factory.mktemp("logs")

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 from drawn_acts import meeting_programs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import link, one_site
 
 from emul import ArgumentError, Link, NoData, Node, ProgramError, Site, Topology, Trunk, World
@@ -31,7 +32,7 @@ def astuple(row):
     return row.number, row.collective, row.issued_ps, row.started_ps, row.done_ps
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(st.integers(0, 1 << 30))
 def test_a_program_comes_to_the_moments_of_the_same_calls(seed):
     """Ranks out of step, groups that share trunks, operations waited for in any order."""
@@ -64,7 +65,7 @@ def test_a_program_comes_to_the_moments_of_the_same_calls(seed):
     assert run.ranks_now_s.tolist() == api.ranks_now_s.tolist()
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(st.integers(0, 1 << 30))
 def test_a_mark_at_the_end_is_the_clock_at_the_end(seed):
     """Operations that are issued after it, at earlier moments, may have changed it."""

@@ -31,10 +31,13 @@ from emul.report.html import (
     calibration_page,
     explain_page,
     perf_page,
+    tune_page,
     validation_page,
 )
+from emul.report.tuning import TuneResult
 from emul.report.validation import ValidationResult
 from emul.topology import load_document
+from emul.topology.costs import Costs, UnitCosts
 from emul.validation import Predictor, read_links, read_measured
 
 FIDELITY = Path(__file__).parents[1] / "fidelity"
@@ -85,6 +88,17 @@ def explained():
     document = load_document("three-campus")
     result = ExplainResult(world, "all_reduce", "float32", -1, found, (), document)
     return explain_page(result, MADE)
+
+
+@cache
+def tuned():
+    """Return the page of emul tune, with costs, on the preset."""
+    world = World("three-campus")
+    costs = Costs("EUR", UnitCosts(per_gbit_per_s=300))
+    found = emul.tune(world, "all_reduce", 1 << 16, upgrades=["rate"], costs=costs)
+    result = TuneResult(world, "all_reduce", "float32", -1, [1 << 18], found, lambda: None,
+                        document=load_document("three-campus"))  # fmt: skip
+    return tune_page(result, MADE)
 
 
 PREDICTOR = Predictor(read_links(FIDELITY / "links.csv"))

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from rich.cells import cell_len
 
 from emul import World
@@ -77,7 +78,7 @@ def agrees(cell, value, *, digits):
     return shown <= digits and error <= 0.5000001 * 10**-shown
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.sampled_from([WORLD, ONE_SITE, VIRTUAL]),
     st.integers(80, 180),
@@ -138,7 +139,7 @@ def test_every_name_stays_reachable_and_no_two_are_alike():
 
 
 @given(st.lists(names, max_size=40), st.integers(8, 30))
-@settings(derandomize=True, max_examples=60, deadline=None)
+@examples(60)
 def test_short_names_are_short_and_different(many, width):
     short = ShortNames(width)
     found = {name: short.short(name) for name in many}
@@ -174,7 +175,7 @@ def test_columns_that_say_nothing_are_not_there():
     assert "wrong" not in FittedTable(VIRTUAL, "all_reduce", "ring", **about, runs=False)._widths
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@examples(60)
 @given(seconds, st.floats(0, 10), st.sampled_from([1.0, 2.5]))
 def test_measured_is_modelled_and_lag_in_the_digits_that_are_printed(modelled, lag, dilation):
     row = replace(ROWS[WORLD], modelled_s=modelled, dilation=dilation, lag_s=lag,
@@ -210,7 +211,7 @@ def unescaped(text):
     return re.sub(r"\\([\\`*_{}\[\]<>|~#&!$.:@])", r"\1", text)
 
 
-@settings(derandomize=True, max_examples=60, deadline=None)
+@examples(60)
 @given(names, rows)
 def test_markdown_has_one_cell_for_each_heading_and_no_markup_of_names(name, change):
     table = MarkdownTable(WORLD, "all_reduce", "auto")

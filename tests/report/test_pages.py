@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from nightly import examples
 from report import pages
 from report.test_markup import HOSTILE, Read
 
@@ -37,6 +38,7 @@ MOST_BYTES = 5_000_000
 KINDS = {
     "perf": pages.campuses,
     "explain": pages.explained,
+    "tune": pages.tuned,
     "validate": pages.validated,
     "calibrate": pages.calibrated,
 }
@@ -391,7 +393,7 @@ def page_of(first, second, title, note):
 PLAIN = Read(render(page_of("a", "b", "c", "d"))).structure
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(names, names, names, names)
 def test_names_are_text_and_change_nothing_else(first, second, title, note):
     assume(first != second)

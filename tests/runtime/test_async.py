@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from by_hand import stacks
 from closed_forms.training import bucketed_step
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import cases, count_for, real_topologies, sites_of_one
 from two_sites import TRUNK, ones, two_sites
 
@@ -121,7 +122,7 @@ def test_in_a_reduction_the_order_of_others_holds_no_sender_up(world):
     assert (world.ranks_now_s[2:] < 0.5).all()
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(real_topologies(), cases, st.integers(0, 300), stacks | st.just("nccl") | st.just("ideal"))
 def test_alone_in_the_joint_schedule_a_collective_takes_what_was_predicted(
     topology, case, blocks, stack

@@ -8,8 +8,9 @@ from itertools import cycle
 
 import pytest
 from command import SMALL, emul
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from two_sites import two_sites
 
 from emul import (
@@ -63,7 +64,7 @@ def times_by_name():
     return {name: world.predict("all_reduce", 1 << 16, algorithm=name).time_s for name in NAMES}
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     faults=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(list(FAULTS)), min_size=1),
     collapse=st.booleans(),

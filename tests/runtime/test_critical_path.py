@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from every_link import drawn
+from nightly import fewer
 from program_paths import MarkedProgram, assert_contiguous
 from random_programs import Tiny
 from strategies import sites_of_one
@@ -314,7 +315,7 @@ def test_a_shorter_compute_on_a_plain_chain_makes_the_program_as_much_shorter():
 
 def test_rows_of_random_programs_agree_with_a_replay():
     terms = set()
-    for number in range(60):
+    for number in range(fewer(60)):
         terms |= checked(MarkedProgram(number, Tiny(number).members))
     assert terms >= {"compute", "share", "latency", "others"}
 

@@ -50,6 +50,7 @@ def test_a_request_by_a_function_without_a_name_is_refused_with_the_way_out():
         pickle.dumps(request)
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
 def test_a_plan_takes_as_long_in_a_world_to_which_it_was_sent(collective, algorithm):
     here, told = World("one-campus"), {"dtype": "float32", **root_of(collective, 1)}

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 import emul
 from emul import World
@@ -96,6 +97,7 @@ def times(folder, stack, link, keys, collective, nbytes):
     ]
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize("link", sorted(LINKS))
 @pytest.mark.parametrize("stack", STACKS)
 def test_all_defaults_at_once_change_no_time(folder, stack, link):
@@ -103,7 +105,7 @@ def test_all_defaults_at_once_change_no_time(folder, stack, link):
     assert bare == written
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.sampled_from(STACKS), st.sampled_from(sorted(LINKS)), st.data(),
     st.sampled_from(["all_gather", "broadcast", "send_recv"]), st.integers(1, 1 << 24),

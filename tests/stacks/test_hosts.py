@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 
 import emul
 from emul import Link, Node, Site, Topology, World
@@ -69,7 +70,7 @@ def test_a_call_of_one_collective_takes_longer_and_those_of_others_do_not():
     assert times[0] == times[1]
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(
     st.sampled_from(["gloo", "openmpi"]), st.sampled_from([1e9, 5e10]), st.integers(1, 1 << 20),
     st.sampled_from(["all_reduce", "all_gather", "broadcast", "reduce_scatter"]),

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from closed_forms.nccl import nccl_pat_us, nccl_tree_all_reduce_us
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from stacks.rooms import EIGHT_ALONE, FABRIC, H100, MIB, THREE, campuses, latency_us, room
 from strategies import CASES, cases, count_for, one_site, root_of, sites_of_one, topologies
 
@@ -218,6 +219,7 @@ def test_a_protocol_changes_the_time_and_never_the_result(algorithm):
     assert len({run.time_s for run in [*runs, ideal]}) == 4
 
 
+@pytest.mark.covering(1)
 @pytest.mark.parametrize(("collective", "algorithm"), CASES)
 def test_overheads_of_links_that_the_stack_replaces_are_not_in_the_bound(collective, algorithm):
     slow = replace(FABRIC, overhead_s=1e-3)
@@ -227,7 +229,7 @@ def test_overheads_of_links_that_the_stack_replaces_are_not_in_the_bound(collect
         assert 0 <= prediction.bound_s <= prediction.time_s < 1e-3
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(topologies(), cases, st.integers(0, 3000), st.data())
 def test_no_call_is_quicker_than_its_bound_and_none_computes_anything_else(
     topology, case, blocks, data

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from stacks.rooms import MIB, NVLINK, campuses, nodes_of, room
 
 import emul
@@ -125,7 +126,7 @@ def test_a_silence_halves_the_windows_and_slow_start_opens_them_again():
     assert 8 * RTT_S < call_s(60.0) - FAR_S < 9 * RTT_S
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.sampled_from(["nccl"]), st.sampled_from(["Socket", "IB"]),
     st.floats(1e8, 5e10), st.floats(1e-4, 0.1), st.integers(1, 64 * MIB),
@@ -359,7 +360,7 @@ def test_a_window_that_is_assumed_is_shown_and_said(tmp_path, stated):
         assert (said in " ".join(words.split())) != stated
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(
     st.sampled_from(["all_reduce", "broadcast", "send_recv"]),
     st.sampled_from([{}, {"window_bytes": 2.0**18, "streams": 2}, {"window_bytes": 3e4}]),

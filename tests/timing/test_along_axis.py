@@ -48,7 +48,7 @@ def in_full(quotient, of, slicing, starts_ps):
 def footprint_of(quotient, of, slicing):
     """All transfers of all groups."""
     network = quotient.network
-    program = quotient.program(of.axis, of.plan, of.shape, of.itemsize)
+    program = quotient.program(of.axis, of.plan, of.shape, of.encoding)
     ranks = np.arange(network.world_size, dtype=np.int32)
     return Footprint.of(program, network, slicing, IDEAL, ranks, 1, 0)
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import cases, program_of, topologies, width_for
 
 from emul import Link, Node, Site, Topology, Trunk, World
@@ -116,7 +117,7 @@ def test_what_comes_in_may_be_faster_than_what_goes_out():
     assert joint == pytest.approx(DELAY_S + 2_000_000 / RATE, rel=1e-4)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(topologies(max_sites=3), cases, st.integers(1, 200), st.data())
 def test_no_run_is_faster_than_its_bound_whatever_buckets_hold(where, case, count, data):
     bursts, rates = st.sampled_from([0.0, 100.0, 1e4]), st.sampled_from([1e8, 1e9, math.inf])
@@ -139,7 +140,7 @@ def test_no_run_is_faster_than_its_bound_whatever_buckets_hold(where, case, coun
     assert prediction.critical_path.total_ps == prediction.timeline.total_ps
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(topologies(max_sites=3), cases, st.integers(1, 200))
 def test_buckets_that_hold_nothing_change_nothing_that_uplinks_do_not(where, case, count):
     sizes, n = tuple(site.ranks for site in where.sites), where.world_size

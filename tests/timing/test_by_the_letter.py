@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 from by_the_letter import Play
+from nightly import fewer
 from reference import transfers_of
 from strategies import CASES, program_of, width_for
 
@@ -124,7 +125,7 @@ def off(play):
     return play.clock.events if play.shared else 0
 
 
-@pytest.mark.parametrize("hundred", range(10))
+@pytest.mark.parametrize("hundred", range(fewer(10, 3)))
 def test_plans_without_a_shared_trunk_are_timed_to_the_picosecond(hundred):
     for seed in range(100 * hundred, 100 * hundred + 100):
         timeline, play = both_drawn(seed, alone=True)
@@ -132,7 +133,7 @@ def test_plans_without_a_shared_trunk_are_timed_to_the_picosecond(hundred):
         assert furthest(timeline, play) == 0, seed
 
 
-@pytest.mark.parametrize("hundred", range(5))
+@pytest.mark.parametrize("hundred", range(fewer(5, 2)))
 def test_plans_with_shared_trunks_are_timed_to_a_picosecond_an_event(hundred):
     for seed in range(100 * hundred, 100 * hundred + 100):
         timeline, play = both_drawn(seed, alone=False)
@@ -141,6 +142,6 @@ def test_plans_with_shared_trunks_are_timed_to_a_picosecond_an_event(hundred):
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
 def test_real_plans_are_timed_by_the_letter(case):
-    for seed in range(3):
+    for seed in range(fewer(3, 1)):
         timeline, play = both_real(seed, case)
         assert furthest(timeline, play) <= off(play), seed

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from by_hand import stacks
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples, fewer
 from strategies import real_topologies
 
 from emul import Link, Node, OutageError, Site, Topology, Trunk, World
@@ -140,7 +141,7 @@ def assert_looks_change_nothing(topology, stack, number):
             np.testing.assert_array_equal(column, causes[place][name], name)
 
 
-@settings(max_examples=70)
+@examples(70)
 @given(changing_topologies(), stacks | st.just("ideal"), st.integers(0, 10**6))
 def test_what_is_let_go_of_leaves_every_time_as_it_was(topology, stack, number):
     assert_looks_change_nothing(topology, stack, number)
@@ -166,7 +167,7 @@ REMEMBERING = {
 }
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(fewer(8, 3)))
 @pytest.mark.parametrize("kind", REMEMBERING)
 def test_links_remember_what_they_carried(kind, number):
     assert_looks_change_nothing(REMEMBERING[kind], "ideal", number)
@@ -187,7 +188,7 @@ def moments_from(course, left):
     return {issue: each.done_ps.tolist() for issue, each in moments.items()}
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(changing_topologies(), stacks | st.just("ideal"), st.integers(0, 10**6))
 def test_a_course_that_stopped_at_any_moment_goes_on_as_if_it_had_not(topology, stack, number):
     try:

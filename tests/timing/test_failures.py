@@ -19,6 +19,7 @@ from joint_programs import (
     message,
     ranks,
 )
+from nightly import fewer
 from strategies import program_of, sites_of_one
 
 from emul import Link, OutageError
@@ -353,7 +354,7 @@ class Drawn:
 
 def test_letting_go_of_what_failed_changes_no_moment():
     failed = issued = 0
-    for number in range(60):
+    for number in range(fewer(60)):
         whole = Drawn(number, looks=False).told()
         looks = Drawn(number, looks=(True, LAZILY)[number % 2]).told()
         assert whole == looks, number

@@ -5,8 +5,9 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import event, example, given, settings
+from hypothesis import event, example, given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import (
     link,
     one_site,
@@ -57,7 +58,7 @@ stacks = st.sampled_from([IDEAL, load_stack("nccl"), SLOW, load_stack("gloo")])
 algorithms = st.sampled_from(list(ring.BUILDERS))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     topologies() | real_topologies(),
     st.sampled_from(AROUND),
@@ -85,7 +86,7 @@ def unequal_nodes(n, inside):
     return Topology("unequal", (Site("a", tuple(nodes), Link(3e9, 2e-6, 1e-6)),))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     st.sampled_from(
         [lambda n: one_site(n, link(overhead_us=1.0)), lambda n: unequal_nodes(n, 1e-6)]

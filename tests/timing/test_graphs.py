@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from closed_forms.sharing import Flow, finish_times_s
 from graphs import MS, PORT, PS_PER_S, arrivals_ps, graph, site, timed
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples, fewer
 
 from emul import Link, Node, Site, Topology, Trunk, World
 from emul.links import Changes, Jitter, Outages, State, Transport
@@ -122,7 +123,7 @@ def drawn_graph(draw):
     return graph(names, trunks)
 
 
-@pytest.mark.parametrize("number", range(60))
+@pytest.mark.parametrize("number", range(fewer(60)))
 def test_shares_on_random_graphs_are_max_min_fair(number):
     draw = random.Random(number)
     topology = drawn_graph(draw)
@@ -155,7 +156,7 @@ def ring_of_six(order, start="abcdef"):
     return Topology("ring", tuple(sites[name] for name in order), trunks)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.permutations("abcdef"), st.sampled_from(["ring", "hierarchical", "auto"]))
 def test_the_order_of_sites_changes_no_time(order, algorithm):
     expected = World(ring_of_six("abcdef")).predict("all_reduce", 10**5, algorithm=algorithm)
@@ -163,7 +164,7 @@ def test_the_order_of_sites_changes_no_time(order, algorithm):
     assert (found.total_ps, found.bound_ps) == (expected.total_ps, expected.bound_ps)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_the_order_of_sites_of_any_graph_changes_no_time(number, draw):
     topology = drawn_graph(random.Random(number))

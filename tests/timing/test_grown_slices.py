@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import cases, count_for, link, one_site, program_of, real_topologies, sites_of_one
 
 from emul import CapacityError, Link, NoData, Slicing, World
@@ -112,7 +113,7 @@ def test_messages_keep_some_slices(monkeypatch):
     assert slicing.growth(ring) == 8
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(real_topologies(), cases, st.integers(2, 4), st.data())
 def test_grown_slices_keep_to_the_bounds_and_add_up(topology, case, slots, data):
     collective, algorithm = case

@@ -7,8 +7,9 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 from by_hand import stacks
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import (
     cases,
     chaotic_plans,
@@ -90,7 +91,7 @@ slicings = st.none() | st.builds(Slicing, st.integers(1, 24), st.integers(1, 4))
 wires = st.just(IDEAL) | stacks | st.sampled_from(["nccl", "gloo", "openmpi"]).map(load_stack)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.data())
 def test_both_engines_agree_on_random_plans(data):
     topology = data.draw(topologies() | real_topologies())
@@ -101,7 +102,7 @@ def test_both_engines_agree_on_random_plans(data):
     event(f"in order: {same_by_both(program, network, slicing, stack=stack, seed=3)}")
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(topologies() | real_topologies(), cases, st.integers(0, 120), slicings, wires)
 def test_both_engines_agree_on_real_plans(topology, case, count, slicing, stack):
     sizes, n = tuple(site.ranks for site in topology.sites), topology.world_size
@@ -111,7 +112,7 @@ def test_both_engines_agree_on_real_plans(topology, case, count, slicing, stack)
     event(f"in order: {same_by_both(program, Network.of(topology), slicing, stack=stack)}")
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     st.sampled_from([one_site, lambda n, each: sites_of_one(lambda a, b: each, n)]),
     st.integers(2, 7),
@@ -194,7 +195,7 @@ def tables_of(plan, width, topology, slicing=None):
     return Tables(traffic, dependencies(traffic, network.world_size), network, table)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(topologies() | real_topologies(), cases, st.integers(0, 120), slicings)
 def test_the_total_is_that_of_the_times(topology, case, count, slicing):
     sizes, n = tuple(site.ranks for site in topology.sites), topology.world_size

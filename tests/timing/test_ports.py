@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import chaotic_plans, program_of, topologies
 
 from emul import Link, Node, Site, Topology, Trunk, World
@@ -63,7 +64,7 @@ def test_what_comes_from_afar_keeps_its_place_at_the_port():
         assert timeline.arrival_ps[far].tolist() == [1600 * US]
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.data())
 def test_no_port_is_entered_faster_than_its_rate(data):
     """From the first head to the last byte, a port carries no more than its rate allows."""

@@ -19,8 +19,9 @@ from by_hand import (
     seconds,
     stacks,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from protocol_reference import wire_transfers
 from reference import simulate_transfers
 from strategies import cases, chaotic_plans, program_of, sites_of_one, topologies, width_for
@@ -128,7 +129,7 @@ def assert_as_simulated(plan, topology, width, stack):
     assert critical_path(timeline).total_ps == timeline.total_ps
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.data(), topologies(), stacks)
 def test_random_plans_are_sent_as_the_slow_simulation_sends_them(data, topology, stack):
     plan = data.draw(chaotic_plans(topology.world_size))
@@ -139,7 +140,7 @@ def test_random_plans_are_sent_as_the_slow_simulation_sends_them(data, topology,
     assert_as_simulated(plan, topology, width, stack)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(topologies(max_sites=3, max_nodes=2, max_ranks=2), cases, st.integers(0, 60), stacks)
 def test_real_plans_are_sent_as_the_slow_simulation_sends_them(topology, case, count, stack):
     sizes, n = tuple(site.ranks for site in topology.sites), topology.world_size
@@ -156,7 +157,7 @@ LIBRARY_CASES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(topologies(max_sites=3, max_nodes=2, max_ranks=2), st.sampled_from(LIBRARY_CASES),
        st.integers(0, 60), stacks)  # fmt: skip
 def test_library_plans_are_sent_as_the_slow_simulation_sends_them(topology, case, count, stack):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from reference import simulate
 from strategies import (
     cases,
@@ -37,7 +38,7 @@ def assert_same(timeline, reference):
     assert timeline.begins.tolist() == [t.begins for t in reference]
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(st.data())
 def test_schedule_equals_the_event_simulation_on_random_plans(data):
     topology = data.draw(topologies())
@@ -47,13 +48,8 @@ def test_schedule_equals_the_event_simulation_on_random_plans(data):
     assert_same(*time_and_simulate(plan, topology, width, slicing))
 
 
-@settings(max_examples=60)
-@given(
-    topologies(),
-    cases,
-    st.integers(0, 120),
-    st.none() | slicings,
-)
+@examples(60)
+@given(topologies(max_sites=3, max_nodes=2), cases, st.integers(0, 40), st.none() | slicings)
 def test_schedule_equals_the_event_simulation_on_real_plans(topology, case, count, slicing):
     sizes = tuple(site.ranks for site in topology.sites)
     n = topology.world_size

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from by_hand import ONE_MESSAGE
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from joint_programs import Joint, message
+from nightly import examples
 from strategies import cases, count_for, program_of
 
 from emul import Link, Node, Site, Stack, Topology, Trunk, World
@@ -136,7 +137,7 @@ def by_far_sites():
     return Topology("far", (near, far), (Trunk(("a", "b"), Link(50 * RATE, 1e-3)),))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(cases, st.integers(2, 6), st.sampled_from([0.0, 1e-4]), st.integers(0, 3))
 def test_both_descriptions_of_a_network_take_the_same_time(case, nodes, delay_s, root):
     collective, algorithm = case
@@ -148,7 +149,7 @@ def test_both_descriptions_of_a_network_take_the_same_time(case, nodes, delay_s,
     assert times[0] == pytest.approx(times[1], rel=1e-6)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.sampled_from(["gloo", "openmpi", "nccl"]),
     st.sampled_from(["all_reduce", "all_gather", "reduce_scatter", "broadcast", "all_to_all"]),

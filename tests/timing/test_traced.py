@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from every_link import drawn
-from hypothesis import given, settings
+from hypothesis import given
+from nightly import examples
 from strategies import cases, count_for, sites_of_one, topologies
 from trace_files import integral, read_chrome, read_perfetto
 
@@ -141,7 +142,7 @@ def test_traces_say_what_timelines_over_every_kind_of_link_say(number, folder):
     same(chrome, perfetto)
 
 
-@settings(max_examples=12)
+@examples(12)
 @given(topologies(), cases)
 def test_traces_say_what_timelines_of_every_algorithm_say(folder, topology, case):
     world = World(topology)

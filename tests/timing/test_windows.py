@@ -18,8 +18,9 @@ from by_hand import (
     seconds,
     stacks,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import chaotic_plans, program_of, sites_of_one, topologies
 
 from emul.errors import TimeLimitError
@@ -186,7 +187,7 @@ transports = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.data(), topologies(), stacks)
 def test_segments_sum_to_the_total_whatever_windows_there_are(data, where, stack):
     trunks = tuple(

@@ -37,6 +37,10 @@ def test_costs_are_read_from_a_topology_and_from_a_file_of_their_own(tmp_path):
 def test_a_trunk_has_its_own_costs_and_otherwise_those_of_all():
     assert READ.between("east", "south") == UnitCosts(450.5, None, 5000.0, 0.0)
     assert READ.between("north", "south") == READ.general
+    every = UnitCosts(1.0, 2.0, 3.0, 4.0)
+    some = Costs("", every, ((frozenset("ab"), UnitCosts()), (frozenset("bc"), UnitCosts(5.0))))
+    assert some.between("b", "a") == every
+    assert some.between("b", "c") == UnitCosts(5.0, 2.0, 3.0, 4.0)
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_the_bound_with_slots_holds_for_what_is_sent_in_slices(slots):
 
 def test_a_run_below_its_bound_is_called_a_defect(monkeypatch, tmp_path):
     # The bound is made too large; the run goes on, and says that one of the two is wrong.
-    monkeypatch.setattr("emul.topology.bound.lower_bound_ps", lambda *_, **__: 10**15)
+    monkeypatch.setattr("emul.topology.bounded.lower_bound_ps", lambda *_, **__: 10**15)
     world = World(sites((1, 1), lambda a, b: SLOW))
     prediction = world.predict("all_reduce", 1000, algorithm="ring")
     assert prediction.below_bound

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nightly import nightly
 
 from emul.errors import MeasurementError
 from emul.stacks import Constants, Stack
@@ -44,6 +45,7 @@ def test_rows_of_twenty_milliseconds_are_predicted_within_the_promise(found):
     assert model.p90 <= 0.05
 
 
+@nightly
 def test_short_rows_are_predicted_after_calibration_on_unshaped_ones():
     fitted = calibrated_stacks(ROWS, TABLE, Predictor(TABLE))
     assert fitted.keys() == {"gloo", "openmpi"}
@@ -149,7 +151,7 @@ def test_an_unknown_library_is_refused_with_its_place():
 def test_calibration_recovers_constants_that_made_the_times():
     truth = replace(load_stack("openmpi"), constants=Constants(3e-5, 4e-5, 2.5e-5, 9e-5, 0.5e-9))
     made = Predictor(TABLE, stacks={"openmpi": truth})
-    rows = [row for row in ROWS if row.sw == "ompi" and not row.rate_bytes_per_s]
+    rows = [row for row in ROWS if row.sw == "ompi" and not row.rate_bytes_per_s][::2]
     rows = [replace(row, measured_s=made.predict(row).predicted_s) for row in rows]
     fitted = calibrated_stacks(rows, TABLE, Predictor(TABLE))["openmpi"]
     assert fitted.sources["constants"].startswith("fitted: to the collectives without shaping")

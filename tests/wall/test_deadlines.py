@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from nightly import examples
 from strategies import CASES, cases, topologies, width_for
 
 from emul import World
@@ -32,7 +33,7 @@ def check(program, timeline, due_ps):
         assert due_ps[-1] == timeline.total_ps
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     topologies(), cases, st.integers(1, 40), st.sampled_from([None, NCCL_SLICING, Slicing(64, 2)])
 )

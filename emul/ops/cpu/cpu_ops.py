@@ -18,9 +18,11 @@ from emul.arrays import Array
 from emul.errors import not_compiled, unknown_name
 from emul.ops.arrays import HOST, Arrays
 from emul.ops.buffers import Buffers
+from emul.ops.cpu.wire_windows import WireWindows
 from emul.ops.dtypes import name_of
 from emul.ops.fusing.recipe import Recipe
 from emul.ops.numpy_ops import NumpyOps, usable_cores
+from emul.ops.wire_steps import new_bytes_encoded, perform_encoded
 from emul.plans import Program
 
 try:
@@ -55,6 +57,7 @@ class CpuOps:
 
     name = "cpu"
     arrays: Arrays = HOST
+    takes_wire = True
 
     def __init__(self, threads: int | None = None, instructions: str | None = None) -> None:
         """Use at most ``threads`` threads, else all cores; ``instructions``: of INSTRUCTION_SETS.
@@ -67,9 +70,15 @@ class CpuOps:
             raise unknown_name("instruction set", self.instructions, INSTRUCTION_SETS)
         self._in_steps = NumpyOps(threads)
         self._recipes = lru_cache(maxsize=16)(_ready)
+        self._encoding = WireWindows(self.threads)
 
     def new_bytes(self, program: Program, buffers: Buffers, reduction: str, root: int) -> int:
-        """Return the bytes that ``perform`` will allocate: no work buffer, seldom a copy."""
+        """Return the bytes that ``perform`` will allocate: no work buffer, seldom a copy.
+
+        But a work buffer where messages are encoded.
+        """
+        if program.encoding.wire is not None:
+            return new_bytes_encoded(program, buffers)
         if not _rows_are_whole(buffers):
             return self._in_steps.new_bytes(program, buffers, reduction, root)
         _, in_columns = self._recipes(program, root, buffers.commutes(reduction))
@@ -81,8 +90,11 @@ class CpuOps:
 
         Rows whose elements do not lie side by side are left to NumpyOps. After an
         interrupt in place, ``restore`` brings an input back that was kept; otherwise the arithmetic
-        is not interrupted.
+        is not interrupted. Where messages are encoded, the steps are carried out in windows.
         """
+        if program.encoding.wire is not None:
+            carry_out = self._encoding.carry_out
+            return perform_encoded(program, buffers, reduction, root, carry_out)
         if not _rows_are_whole(buffers):
             return self._in_steps.perform(program, buffers, reduction, root)
         fused, in_columns = self._recipes(program, root, buffers.commutes(reduction))

@@ -22,14 +22,14 @@ OVERLAPS = ("backward", "none")
 class LocalSteps:
     """Steps inside each replica, and an all_reduce of its change along replicate every so many.
 
-    ``every``: the steps between two meetings (``sync_every`` of torchft). ``fragments``: the model
-    is sent in so many fragments, each of every so-many-th layer, at equal distances in the ``every``
-    steps (arXiv 2501.18512). ``delay``: the steps for which replicas go on before a
-    fragment is awaited (``fragment_sync_delay``). ``wire``: the type or format on the wire.
-    ``overlap``: ``backward``, a layer goes when its last backward pass ends, or ``none``, all go
-    after the step. ``inner``: the method inside a replica, by default FSDP where it is sharded. An
-    inner step is timed alone. Local SGD (arXiv 1805.09767) and DiLoCo (arXiv 2311.08105) differ in
-    the optimizer alone. Raises ArgumentError.
+    ``every``: the steps between two meetings (``sync_every`` of torchft). ``fragments``: the parts
+    of the model that go one by one, at equal distances in the ``every`` steps; layer i is in the
+    i-th of them, and so on in turns (arXiv 2501.18512). ``delay``: the steps for which replicas go
+    on before a fragment is awaited (``fragment_sync_delay``). ``wire``: the type or format of all
+    that is sent. ``overlap``: ``backward``, a layer goes when its last backward pass ends, or
+    ``none``, all go after the step. ``inner``: the method inside a replica, by default FSDP where
+    it is sharded. An inner step is timed alone. Local SGD (arXiv 1805.09767) and DiLoCo (arXiv
+    2311.08105) differ in the optimizer alone. Raises ArgumentError.
     """
 
     every: int
