@@ -14,8 +14,10 @@ from emul.cli.help import Command, option, options
 from emul.cli.names import DTYPE, HARDWARE, MODEL, STACK
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Amount, Real, Seconds
+from emul.cli.pictures import check_trace
 from emul.cli.places import PLACES
 from emul.cli.progress import progress
+from emul.cli.reports import write_train_report
 from emul.cli.terminal import complain, print_table, say_fitted, terminal_width
 
 if TYPE_CHECKING:
@@ -41,9 +43,23 @@ def _write_csv(path: Path, result: TrainResult) -> None:
     write_text(path, rows_csv(train_rows(result)))
 
 
+def _write_trace(path: Path, result: TrainResult) -> None:
+    from emul.training.step_trace import write_step_trace
+
+    write_step_trace(result.methods[-1].step.timer, path)
+
+
 FILES: Outputs[TrainResult] = Outputs(
     Output("--json", "Write all of it as JSON (emul schema train).", _write_json),
     Output("--csv", "Write the lines as CSV, by the names of the JSON.", _write_csv),
+    Output("--report", "Write a page in HTML: bars, maps, changes, sources.", write_train_report),
+    Output(
+        "--trace",
+        "Write a trace of a period of the one method: .json, .json.gz (Chrome), "
+        ".pftrace or .perfetto-trace.",
+        _write_trace,
+        check_trace,
+    ),
 )
 
 
@@ -153,6 +169,8 @@ def train(**given: Any) -> None:
 
     FILES.check(given, [given["topology"] or "", given["model"] or "", given["stack"] or ""])
     asked = asked_of(given)
+    if given["trace_path"] and len(asked.jobs) > 1:
+        raise click.UsageError("--trace: needed one --method, whose step it shows")
     done: list[TrainedMethod] = list(_timed(asked.jobs, given))
     cut = len(done) < len(asked.jobs)
     if done:

@@ -31,6 +31,7 @@ __all__ = [
     "TrainedMethod",
     "engineering",
     "kind_of",
+    "method_words",
     "split_ps",
     "train_document",
     "train_head",
@@ -303,7 +304,7 @@ def _detail(result: TrainResult, method: TrainedMethod) -> TrainDetail:
         trunk_bytes=step.trunk_bytes,
         changes=list(_changes(result, method)) if method.tries_changes else None,
         needs=None if needs is None else [TrainNeed(n.name, n.value, n.words) for n in needs.needs],
-        words=[*_words(result, method), *assumed_words(step)],
+        words=[*method_words(result, method), *assumed_words(step)],
     )
 
 
@@ -404,12 +405,12 @@ def train_words(result: TrainResult) -> list[str]:
     lines = [placement_words(result.methods[0].step)]
     for each in result.methods:
         lines += ["", f"{each.name}, {format_time(each.step.time_s)} a step"]
-        lines += _words(result, each)
+        lines += method_words(result, each)
     assumed = dict.fromkeys(line for each in result.methods for line in assumed_words(each.step))
     return [*lines, *([""] if assumed else []), *assumed]
 
 
-def _words(result: TrainResult, method: TrainedMethod) -> list[str]:
+def method_words(result: TrainResult, method: TrainedMethod) -> list[str]:
     """Return the sentences about one method, without its assumptions."""
     step = method.step
     lines = finding_words(step)

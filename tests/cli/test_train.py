@@ -238,6 +238,33 @@ def test_a_method_of_ones_own_is_a_function_in_a_file(folder):
     assert "Binding: compute; no communication is exposed." in out
 
 
+def test_a_page_can_be_handed_on(folder):
+    status, _, err = run_here("train", *JOB, *ONE, "--report", "out.html")
+    assert (status, err) == (0, "")
+    text = re.sub(r"<[^>]*>", " ", (folder / "out.html").read_text())
+    assert "How long is a training step of 500e6 parameters over 2 ranks at 2 sites (two)" in text
+    assert re.search(r"waiting for trunks 2[45]\.\d%", text)  # 1 s of 4
+    assert "trunk a -&gt; b 2" in text
+    assert "Changes of ddp:buckets=1" in text
+    assert "emul train 5e8x1 --topology two.toml" in text
+
+
+def test_a_trace_has_the_collectives_and_the_compute_of_each_rank(folder):
+    status, _, err = run_here("train", *QUICK, "--trace", "out.json")
+    assert (status, err) == (0, "")
+    events = document_of(folder)["traceEvents"]
+    compute = [each for each in events if each["name"] in ("forward", "backward")]
+    assert [(each["args"]["rank"], each["name"], each["ts"], each["dur"]) for each in compute] == [
+        (rank, name, start * 1e6, seconds * 1e6)
+        for name, start, seconds in (("forward", 0, 1), ("backward", 1, 2))
+        for rank in (0, 1)
+    ]
+    (sums,) = [each for each in events if each["name"] == "all_reduce 0"]
+    assert sums["ts"] == 3e6
+    status, _, err = run_here("train", *QUICK, *LOCAL, "--trace", "out.json")
+    assert (status, "--trace: needed one --method" in err) == (2, True)
+
+
 def test_presets_are_listed():
     status, out, err = run_here("train", "--list")
     assert (status, err) == (0, "")
