@@ -20,6 +20,7 @@ from emul.cli.schema import schema
 from emul.cli.stack import stack
 from emul.cli.terminal import complain, open_streams, silence
 from emul.cli.topology import topology
+from emul.cli.train import train
 from emul.cli.tune import tune
 from emul.cli.validate import validate
 
@@ -57,6 +58,7 @@ main.add_command(plan)
 main.add_command(schema)
 main.add_command(stack)
 main.add_command(topology)
+main.add_command(train)
 main.add_command(tune)
 main.add_command(validate)
 

@@ -16,11 +16,13 @@ from emul import naming
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["ALGORITHM", "BACKEND", "CLOCK", "COLLECTIVE", "DTYPE", "NAMED_ALGORITHM", "OP", "PLAN",
-           "PLANS", "SHOWN_TOPOLOGY", "STACK", "TOPOLOGY", "WIRE", "Name", "Recorded"]  # fmt: skip
+__all__ = ["ALGORITHM", "BACKEND", "CLOCK", "COLLECTIVE", "DTYPE", "HARDWARE", "MODEL",
+           "NAMED_ALGORITHM", "OP", "PLAN", "PLANS", "SHOWN_TOPOLOGY", "STACK", "TOPOLOGY", "WIRE",
+           "Name", "Recorded"]  # fmt: skip
 
 ROOMS = Path(__file__).parents[1]
 TOML = ".toml"
+JSON = ".json"
 XML = ".xml"
 PYTHON = ".py"
 MOST_FILES = 200
@@ -134,6 +136,21 @@ def _stacks() -> list[str]:
     return _stems("stacks/profiles")
 
 
+def _tables(file: str) -> list[str]:
+    """Return the names of the tables of a TOML file of the package."""
+    from emul.reading.bounded_text import toml_document
+
+    return sorted(toml_document((ROOMS / file).read_text(encoding="utf-8"), file))
+
+
+def _models() -> list[str]:
+    return _tables("training/presets/models.toml")
+
+
+def _hardware() -> list[str]:
+    return _tables("training/presets/hardware.toml")
+
+
 def _with_auto() -> list[str]:
     return ["auto", *naming.ALGORITHMS]
 
@@ -170,6 +187,10 @@ CLOCK = Name(lambda: naming.CLOCKS)
 PLANS = Name(lambda: naming.PLANS)
 ALGORITHM = Name(_with_auto, endings=(XML, PYTHON), offered=_fitting_or_auto)
 NAMED_ALGORITHM = Name(lambda: naming.ALGORITHMS, offered=_fitting)
+MODEL = Name(_models, endings=(TOML, JSON))
+"""A model, or the file of a model or of a job."""
+
+HARDWARE = Name(_hardware)
 STACK = Name(_stacks, endings=(TOML,))
 TOPOLOGY = Name(_topologies, endings=(TOML,))
 SHOWN_TOPOLOGY = Name(_shown_topologies, endings=(TOML,))

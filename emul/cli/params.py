@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import click
 
 from emul.errors import ArgumentError
 from emul.units import parse_size
 
-__all__ = ["INTERRUPTED", "Dilation", "Named", "Real", "Size", "Whole", "by_name"]
+__all__ = [
+    "INTERRUPTED",
+    "Amount",
+    "Dilation",
+    "Named",
+    "Real",
+    "Seconds",
+    "Size",
+    "Whole",
+    "by_name",
+]
 
 INTERRUPTED = 130
 """Exit status: 128 + SIGINT, as shells count."""
@@ -21,6 +32,8 @@ MOST = (1 << 63) - 1
 
 MOST_REAL = 1e12
 """Of seconds, microseconds and factors: 32,000 years are no bound of anything."""
+
+MOST_AMOUNT = 1e15
 
 LEAST_DILATION = 1e-9
 MOST_DILATION = 1e9
@@ -70,6 +83,47 @@ class Real(click.FloatRange):
         if not (math.isfinite(number) and number <= MOST_REAL):
             self.fail(f"{number:g}: needed a finite number, at most {MOST_REAL:g}", param, ctx)
         return number
+
+
+class _WithUnit(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """A number above 0 with a unit behind it, of ``units``; without one, it is of 1."""
+
+    units: ClassVar[Mapping[str, float]]
+    needed: ClassVar[str]
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return ``value`` as a number."""
+        text = str(value).strip()
+        unit = text.lstrip("0123456789.eE+-")
+        try:
+            number = float(text.removesuffix(unit)) * self.units[unit.strip()]
+        except (KeyError, ValueError):
+            self.fail(f"{value!r}: needed {self.needed}", param, ctx)
+        if not 0 < number <= MOST_AMOUNT:
+            self.fail(f"{value!r}: needed {self.needed}, at most {MOST_AMOUNT:g}", param, ctx)
+        return number
+
+
+class Amount(_WithUnit):
+    """A number of things, with K, M, B (or G) or T for powers of 1000."""
+
+    name = "number"
+    units: ClassVar[Mapping[str, float]] = MappingProxyType(
+        {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12}
+    )
+    needed = "a number above 0, such as 48M or 48e6"
+
+
+class Seconds(_WithUnit):
+    """A time in seconds, or with its unit."""
+
+    name = "time"
+    units: ClassVar[Mapping[str, float]] = MappingProxyType(
+        {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+    )
+    needed = "a time above 0, such as 0.5 or 500ms"
 
 
 class Dilation(click.ParamType):  # type: ignore[type-arg, unused-ignore]

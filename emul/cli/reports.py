@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from emul.report import PerfResult
     from emul.report.calibration_words import CalibrationResult
     from emul.report.explanation import ExplainResult
+    from emul.report.training import TrainResult
     from emul.report.tuning import TuneResult
     from emul.report.validation import ValidationResult
     from emul.runtime.alternatives import Alternative
@@ -20,6 +21,7 @@ __all__ = [
     "write_calibration_report",
     "write_explain_report",
     "write_perf_report",
+    "write_train_report",
     "write_tune_report",
     "write_validation_report",
 ]
@@ -77,6 +79,15 @@ def write_explain_report(path: Path, result: ExplainResult) -> None:
 
     origin = Origin.of(__version__, result.command, datetime.now())
     write_report(path, explain_page(result, origin))
+
+
+def write_train_report(path: Path, result: TrainResult) -> None:
+    """Write the page of a training step by some methods."""
+    from emul import __version__
+    from emul.report.html import Origin, train_page, write_report
+
+    origin = Origin.of(__version__, result.command, datetime.now())
+    write_report(path, train_page(result, origin))
 
 
 def write_tune_report(path: Path, result: TuneResult) -> None:

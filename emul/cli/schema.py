@@ -44,5 +44,5 @@ def _add(name: str) -> None:
         say(*json.dumps(schema_of(CONTENTS[name]), indent=1).split("\n"))
 
 
-for _name in ("calibrate", "compare", "explain", "perf", "tune", "validate"):
+for _name in ("calibrate", "compare", "explain", "perf", "train", "tune", "validate"):
     _add(_name)

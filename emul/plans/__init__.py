@@ -27,7 +27,7 @@ from emul.plans.proof.verify import passes, proof_bytes, verify
 from emul.plans.rounds import Rounds
 from emul.plans.shape import BufferLayout, Counts, Shape
 from emul.plans.symmetry import RingRounds, SymmetricPlan
-from emul.plans.user_code import is_user_code, load_algorithm, user_file
+from emul.plans.user_code import is_user_code, load_algorithm, load_user_function, user_file
 
 __all__ = [
     "ALGORITHMS",
@@ -65,6 +65,7 @@ __all__ = [
     "is_plan_file",
     "is_user_code",
     "load_algorithm",
+    "load_user_function",
     "msccl_xml",
     "packs",
     "passes",

@@ -1,4 +1,4 @@
-"""Algorithms in a Python file of the user, named on a command line as ``mine.py:my_plan``.
+"""Functions in a Python file of the user, named on a command line as ``mine.py:my_plan``.
 
 The file is executed: it is the user's own code. While it runs, and while its functions yield, its
 folder can be imported from, its standard output is standard error, and no file is written beside
@@ -26,10 +26,10 @@ from emul.reading.bounded_text import file_version, read_bytes
 if TYPE_CHECKING:
     from typing import TypeGuard
 
-__all__ = ["is_user_code", "load_algorithm", "user_file"]
+__all__ = ["UserFunction", "is_user_code", "load_algorithm", "load_user_function", "user_file"]
 
 PYTHON = ".py"
-NEEDED = "a Python file with an algorithm, as FILE.py:NAME"
+ALGORITHM = "a function that yields steps, or a Plan"
 LONGEST_COMPLAINT = 300
 NO_EXIT = "needed a file and functions that return"
 END = object()
@@ -61,16 +61,34 @@ def load_algorithm(name: str) -> Plan | CustomAlgorithm:
 @lru_cache(maxsize=32)
 def _loaded(name: str, version: object) -> Plan | CustomAlgorithm:
     """Return the algorithm of a file in this ``version``."""
+    return _algorithm(name, user_file(name), _named(name, version, ALGORITHM))
+
+
+def load_user_function(name: str, needed: str) -> UserFunction:
+    """Return the function that ``FILE.py:NAME`` means; ``needed`` says in errors which one.
+
+    What it returns, or yields, is the caller's to check. Raises PlanError, with file and line, for
+    everything that is wrong with the file or happens in the function.
+    """
+    path = user_file(name)
+    found = _named(name, file_version(path), needed)
+    if not callable(found) or isinstance(found, type):
+        raise PlanError(f"{name} is {shown(found)}: needed {needed}")
+    return UserFunction(path, found)
+
+
+def _named(name: str, version: object, needed: str) -> Any:
+    """Return the object that a name in a file in this ``version`` stands for."""
     path = user_file(name)
     attribute = name[len(path) + 1 :]
-    module = _module(path, version)
+    module = _module(path, version, needed)
     if not attribute:
         raise PlanError(f"{path}: no name in it is asked for: needed {_one_of(path, module)}")
     with _users_turn(path):  # which may have a __getattr__
         found = getattr(module, attribute, END)
     if found is END:
-        raise PlanError(_unknown(path, attribute, module))
-    return _algorithm(name, path, found)
+        raise PlanError(_unknown(path, attribute, module, needed))
+    return found
 
 
 def _algorithm(name: str, path: str, found: Any) -> Plan | CustomAlgorithm:
@@ -81,10 +99,7 @@ def _algorithm(name: str, path: str, found: Any) -> Plan | CustomAlgorithm:
         return _with_errors(name, path, found)
     if callable(found) and not isinstance(found, type):
         return _with_errors(name, path, CustomAlgorithm(found))
-    raise PlanError(
-        f"{name} is {shown(found)}: needed a function that yields steps, or a Plan (see "
-        "emul.plans.plan_from)"
-    )
+    raise PlanError(f"{name} is {shown(found)}: needed {ALGORITHM} (see emul.plans.plan_from)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +115,11 @@ class _LoadedAlgorithm(CustomAlgorithm):
 def _with_errors(name: str, path: str, mine: CustomAlgorithm) -> CustomAlgorithm:
     """Return the algorithm with functions whose errors name file and line."""
     named = {
-        each: _UserFunction(path, value) if callable(value) else value
+        each: UserFunction(path, value) if callable(value) else value
         for each, value in (("chunks", mine.chunks), ("scratch", mine.scratch))
     }
     return _LoadedAlgorithm(
-        _UserFunction(path, mine.schedule),
+        UserFunction(path, mine.schedule),
         mine.collective,
         named["chunks"],
         named["scratch"] or 0,
@@ -113,22 +128,24 @@ def _with_errors(name: str, path: str, mine: CustomAlgorithm) -> CustomAlgorithm
     )
 
 
-class _UserFunction:
-    """A function of a user's file, whose errors, and those of the steps it yields, say where."""
+class UserFunction:
+    """A function of a user's file, whose errors, and those of the values it yields, say where."""
 
     def __init__(self, path: str, function: Callable[..., Any]) -> None:
+        """Take the file and the function in it."""
         self.path = path
         self.__wrapped__ = function  # whose parameters are looked at
         with _users_turn(path):
             self.__name__ = str(getattr(function, "__name__", "custom"))
 
     def __call__(self, *args: Any, **more: Any) -> Any:
+        """Return the value of the function; of a generator, one whose errors say where too."""
         with _users_turn(self.path):
             found = self.__wrapped__(*args, **more)
             return self.yielding(iter(found)) if _is_iterated_by_its_own_code(found) else found
 
     def yielding(self, found: Iterator[Any]) -> Iterator[Any]:
-        """Yield the steps of a generator, each taken while it is the user's turn."""
+        """Yield the values of a generator, each taken while it is the user's turn."""
         while True:
             with _users_turn(self.path):
                 step = next(found, END)
@@ -145,9 +162,10 @@ def _is_iterated_by_its_own_code(found: object) -> TypeGuard[Iterable[Any]]:
 
 
 @lru_cache(maxsize=32)
-def _module(path: str, version: object) -> ModuleType:
+def _module(path: str, version: object, needed: str) -> ModuleType:
     """Return the module in the file at ``path``, executed in this ``version`` of it."""
-    text = read_bytes(Path(path), NEEDED, error_class=PlanError)
+    said = f"a Python file with {needed}, as FILE.py:NAME"
+    text = read_bytes(Path(path), said, error_class=PlanError)
     module = ModuleType(f"emul_user_{next(_numbers)}_{Path(path).stem}")
     module.__file__ = path
     with _users_turn(path):
@@ -238,11 +256,11 @@ def _one_of(path: str, module: ModuleType) -> str:
     return " or ".join(f"{path}:{name}" for name in names[:3]) if names else f"{path}:NAME"
 
 
-def _unknown(path: str, attribute: str, module: ModuleType) -> str:
+def _unknown(path: str, attribute: str, module: ModuleType, needed: str) -> str:
     """Return the complaint about a name that the file does not have."""
     from difflib import get_close_matches
 
     names = _names(module)
     close = get_close_matches(attribute, names, n=1)
     meant = f"did you mean {path}:{close[0]}?" if close else f"it has {listed(names) or 'none'}"
-    return f"{path} has no {attribute}: needed a function that yields steps, or a Plan; {meant}"
+    return f"{path} has no {attribute}: needed {needed}; {meant}"

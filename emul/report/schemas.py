@@ -12,6 +12,7 @@ from emul.report.calibration_words import CalibrationContents
 from emul.report.comparison import CompareContents
 from emul.report.documents import Contents, Environment, PerfContents
 from emul.report.explanation import ExplainContents
+from emul.report.training import TrainContents
 from emul.report.tuning import TuneContents
 from emul.report.validation import ValidationContents
 
@@ -25,6 +26,7 @@ CONTENTS: Mapping[str, type[Contents]] = MappingProxyType(
         "compare": CompareContents,
         "explain": ExplainContents,
         "perf": PerfContents,
+        "train": TrainContents,
         "tune": TuneContents,
         "validate": ValidationContents,
     }

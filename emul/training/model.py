@@ -17,7 +17,7 @@ from emul.training.architectures import layers_of
 from emul.training.config_file import CONFIG, config_in, named_after
 from emul.training.layer import EMBEDDING, HEAD, MOST_PARAMETERS, Layer, counts
 
-__all__ = ["Model", "model_names"]
+__all__ = ["Model", "model_names", "source_of"]
 
 MOST_LAYERS = 1_000_000
 """Of a model: each is an object of some 200 bytes."""
@@ -205,6 +205,11 @@ class Model:
 def model_names() -> tuple[str, ...]:
     """Return the names of the models that come with emul, in alphabetical order."""
     return tuple(sorted(_presets()))
+
+
+def source_of(name: str) -> str:
+    """Return the source of a model that comes with emul; empty for any other name."""
+    return str(_presets()[name]["source"]) if name in _presets() else ""
 
 
 def _is_folder(path: str) -> bool:

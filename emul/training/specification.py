@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from emul.errors import ArgumentError, shown, unknown_name
+from emul.plans import is_user_code
 from emul.training.methods import DDP, FSDP, HSDP, LocalSteps, ZeRO
+from emul.training.model import Model
+from emul.training.user_method import UserMethod
 
-__all__ = ["METHODS", "mesh_of", "method_name", "method_of"]
+__all__ = [
+    "METHODS",
+    "default_method",
+    "known_fields",
+    "mesh_of",
+    "method_name",
+    "method_of",
+    "model_of",
+]
 
 METHODS: Mapping[str, Callable[..., Any]] = {
     "ddp": DDP,
@@ -25,19 +37,25 @@ FIRST = {"local": "every"}
 
 YES, NO = ("yes", "true"), ("no", "false")
 
+NUMBERS = re.compile(r"([\d.]+(?:[eE]\+?\d+)?)[xX](\d+)", re.ASCII)
+"""A model by numbers: its parameters and layers, as 405e9x126."""
+
 
 def method_of(text: str) -> Any:
     """Return the method that a text means: ``hsdp``, ``ddp:buckets=80``, ``local:50,wire=fp4``.
 
     Behind the name stand its fields; of ``local`` the first may be the number of steps alone.
-    Raises ArgumentError.
+    ``mine.py:my_method`` is a function of one's own, whose file is executed. Raises ArgumentError,
+    and PlanError for such a file.
 
     >>> method_of("local:50,fragments=10,delay=3").fragments
     10
     """
+    if is_user_code(text):
+        return UserMethod(text)
     name, _, rest = text.partition(":")
     if name not in METHODS:
-        raise unknown_name("method", name, METHODS)
+        raise unknown_name("method", name, (*METHODS, "FILE.py:NAME"))
     given: dict[str, Any] = {}
     for at, part in enumerate(rest.split(",") if rest else ()):
         key, equals, value = part.partition("=")
@@ -55,8 +73,7 @@ def made(name: str, given: Mapping[str, Any]) -> Any:
     """Return the method called ``name`` with some of its fields. Raises ArgumentError."""
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
-    kind = METHODS[name]
-    known = [each.name for each in fields(kind) if each.name != "inner"]  # type: ignore[arg-type]
+    kind, known = METHODS[name], known_fields(name)
     for key in given:
         if key not in known:
             raise unknown_name(f"field of method {name}", key, known)
@@ -64,6 +81,38 @@ def made(name: str, given: Mapping[str, Any]) -> Any:
         return kind(**given)
     except TypeError as error:
         raise ArgumentError(f"method {name}: {_lacking(error)}") from None
+
+
+def known_fields(name: str) -> dict[str, Any]:
+    """Return the fields of a method that a text can say, with their defaults; None for none."""
+    return {
+        each.name: None if each.default is MISSING else each.default
+        for each in fields(METHODS[name])  # type: ignore[arg-type]
+        if each.name != "inner"
+    }
+
+
+def default_method(mesh: Mapping[str, int] | None) -> Any:
+    """Return HSDP where a mesh has ranks along shard, else DDP."""
+    return HSDP() if (mesh or {}).get("shard", 1) > 1 else DDP()
+
+
+def model_of(text: str) -> Model:
+    """Return the model of a text: a name, a path, or parameters x layers.
+
+    Raises as Model.of does.
+
+    >>> model_of("1e9x24")
+    <Model of 1e+09 parameters in 24 layers>
+    """
+    numbers = NUMBERS.fullmatch(text)
+    if numbers is None:
+        return Model.of(text)
+    try:
+        parameters = float(numbers[1])
+    except ValueError:
+        raise ArgumentError(f"model {shown(text)}: needed a number, such as 1e9x24") from None
+    return Model(parameters, int(numbers[2]))
 
 
 def method_name(method: Any) -> str:

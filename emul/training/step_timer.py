@@ -168,9 +168,10 @@ class StepTimer:
 
     def _run(self, waits_of: int | None = None) -> ProgramRun:
         self.world.restart()
-        return self.world.run(lambda rank: self._acts(rank, tells=rank == waits_of))
+        return self.world.run(lambda rank: self.acts(rank, tells=rank == waits_of))
 
-    def _acts(self, rank: int, *, tells: bool) -> Iterator[Act]:
+    def acts(self, rank: int, *, tells: bool = False) -> Iterator[Act]:
+        """Yield the acts of a rank, between marks; with ``tells``, also marks around its waits."""
         for before in range(self.periods_before):
             yield from self.method(self._seat(rank, before))
         yield Mark(BEGIN)

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from emul.training.job import Job
     from emul.training.step_report import StepReport
 
-__all__ = ["assumed_of_axes", "placement_words", "step_words"]
+__all__ = [
+    "assumed_of_axes",
+    "assumed_words",
+    "change_words",
+    "finding_words",
+    "placement_words",
+    "step_words",
+]
 
 NAMED = 4
 """Changes that a sentence names."""
@@ -29,14 +36,22 @@ IN_WORDS = {
 
 def step_words(step: StepReport) -> list[str]:
     """Return the sentences under the line of a method."""
-    return [
-        *_warning(step),
-        *_one_campus(step),
-        *_binding(step),
-        *_split(step),
-        *_change(step),
-        *(f"Assumed: {each}." for each in step.assumed),
-    ]
+    return [*finding_words(step), *change_words(step), *assumed_words(step)]
+
+
+def finding_words(step: StepReport) -> list[str]:
+    """Return the sentences about the job as it is, for which nothing is changed."""
+    return [*_warning(step), *_one_campus(step), *_binding(step), *_split(step)]
+
+
+def change_words(step: StepReport) -> list[str]:
+    """Return the sentence about changes, each of which is a run of its own."""
+    return list(_change(step))
+
+
+def assumed_words(step: StepReport) -> list[str]:
+    """Return a sentence for each assumption that the time rests on."""
+    return [f"Assumed: {each}." for each in step.assumed]
 
 
 def placement_words(step: StepReport) -> str:

@@ -73,6 +73,10 @@ def folder(tmp_path_factory):
     (made / "campuses.toml").write_text(
         f'[[site]]\nname = "a"\nnodes = [2]\nnode_link = {link}\nsite_link = {link}\n'
     )
+    (made / "job.toml").write_text(
+        'topology = "campuses.toml"\n[model]\nparameters = 1e6\nlayers = 1\n'
+        "[hardware]\ncompute_s = 1\n"
+    )
     (made / "library.toml").write_text('description = "mine"\n')
     head, *rows = (FIDELITY / "collectives.csv").read_text().splitlines(keepends=True)
     (made / "measured.csv").write_text(head + "".join(rows[::60]))

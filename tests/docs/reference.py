@@ -56,6 +56,14 @@ CLASSES = {
         ("explain", "World.explain", "Explanation", "EffectShare"),
     ),
     "tuning": ("Which change would make it quicker?", ("tune", "Tuning", "Case")),
+    "training": (
+        "How long is a training step, and on what does it wait?",
+        tuple(
+            f"training.{each}"
+            for each in ("Job", "StepReport", "compare", "Needs", "Need", "Model", "Hardware")
+            + ("DDP", "ZeRO", "FSDP", "HSDP", "LocalSteps", "Seat", "Part")
+        ),
+    ),
     "topology": (
         "How is a topology made in Python?",
         ("Topology", "Site", "Node", "Trunk", "Link", "Slicing", "Stack"),

@@ -31,13 +31,17 @@ from emul.report.html import (
     calibration_page,
     explain_page,
     perf_page,
+    train_page,
     tune_page,
     validation_page,
 )
+from emul.report.training import TrainedMethod, TrainResult
 from emul.report.tuning import TuneResult
 from emul.report.validation import ValidationResult
 from emul.topology import load_document
 from emul.topology.costs import Costs, UnitCosts
+from emul.training import DDP, Job, LocalSteps, Model
+from emul.training.money import Prices
 from emul.validation import Predictor, read_links, read_measured
 
 FIDELITY = Path(__file__).parents[1] / "fidelity"
@@ -88,6 +92,15 @@ def explained():
     document = load_document("three-campus")
     result = ExplainResult(world, "all_reduce", "float32", -1, found, (), document)
     return explain_page(result, MADE)
+
+
+@cache
+def trained():
+    """Return the page of emul train by two methods, with money, on the preset."""
+    document = load_document("three-campus")
+    job = Job(model=Model(1e8, 2), world=document.topology, compute_s=0.5, tokens=1e6)
+    done = [TrainedMethod(job.with_method(each).run()) for each in (DDP(buckets=1), LocalSteps(5))]
+    return train_page(TrainResult(done, Prices(2.0, 500.0, "EUR"), document=document), MADE)
 
 
 @cache

@@ -18,6 +18,7 @@ WIDTHS = (400, 800, 1400)
 KINDS = {
     "perf": pages.campuses,
     "explain": pages.explained,
+    "train": pages.trained,
     "tune": pages.tuned,
     "validate": pages.validated,
     "calibrate": pages.calibrated,

@@ -38,6 +38,7 @@ MOST_BYTES = 5_000_000
 KINDS = {
     "perf": pages.campuses,
     "explain": pages.explained,
+    "train": pages.trained,
     "tune": pages.tuned,
     "validate": pages.validated,
     "calibrate": pages.calibrated,

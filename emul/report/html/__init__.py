@@ -5,6 +5,7 @@ from emul.report.html.explain_page import explain_page
 from emul.report.html.page import Origin, Page
 from emul.report.html.perf_page import PerfFindings, perf_page
 from emul.report.html.renderer import render, write_report
+from emul.report.html.train_page import train_page
 from emul.report.html.tune_page import tune_page
 from emul.report.html.validation_page import validation_page
 
@@ -16,6 +17,7 @@ __all__ = [
     "explain_page",
     "perf_page",
     "render",
+    "train_page",
     "tune_page",
     "validation_page",
     "write_report",
