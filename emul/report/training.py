@@ -13,7 +13,7 @@ from emul.report.documents import document
 from emul.report.text_table import TextTable
 from emul.topology import Document
 from emul.topology.costs import Costs
-from emul.training import Hardware, Job, Model, Needs, StepReport
+from emul.training import Job, Needs, StepReport
 from emul.training.money import ChangeMoney, Prices, change_money, step_cost
 from emul.training.specification import method_name
 from emul.training.words import assumed_words, change_words, finding_words, placement_words
@@ -218,7 +218,9 @@ class TrainResult:
     @property
     def job(self) -> Job:
         """The job by the first of the methods."""
-        return self.methods[0].step.job
+        job = self.methods[0].step.job
+        assert isinstance(job, Job)
+        return job
 
     @property
     def costs(self) -> Costs | None:
@@ -229,7 +231,7 @@ class TrainResult:
 def train_document(version: str, result: TrainResult) -> dict[str, Any]:
     """Return the JSON of ``emul train``: all that is printed, and the causes one by one."""
     job = result.job
-    model, hardware = _model(job), job.hardware
+    model, hardware = job.model_read, job.hardware_read
     needs = result.methods[0].needs
     contents = TrainContents(
         model=model.name,
@@ -242,7 +244,7 @@ def train_document(version: str, result: TrainResult) -> dict[str, Any]:
         mesh=job.placement.axes,
         crossings=job.placement.crossings,
         tokens=job.tokens,
-        hardware=hardware.name if isinstance(hardware, Hardware) else None,
+        hardware=hardware.name if hardware else None,
         mfu=job.mfu,
         precision=job.precision,
         compute_s=job.step_compute_s,
@@ -325,13 +327,13 @@ def _changes(result: TrainResult, method: TrainedMethod) -> Iterator[TrainChange
 
 def train_head(job: Job) -> str:
     """Return the line above the table."""
-    topology, model = job.topology, _model(job)
+    topology, model = job.topology, job.model_read
     said = f" ({topology.description})" if topology.description.startswith("assumed") else ""
     name = model.name or "model"
     met = "" if model.active == model.parameters else f", {engineering(model.active)} active"
     layers = counted(len(model.layers), "layer")
     batch = "" if job.tokens is None else f" of {engineering(job.tokens)} tokens"
-    hardware = job.hardware.name if isinstance(job.hardware, Hardware) else ""
+    hardware = job.hardware_read.name if job.hardware_read else ""
     reached = f" ({hardware} at MFU {job.mfu:g})" if job.compute_s is None else ""
     return (
         f"{name} of {engineering(model.parameters)} parameters{met} in {layers} over "
@@ -441,11 +443,6 @@ def _change_money(money: ChangeMoney, prices: Prices) -> str:
     if money.costs is None:
         return f"{saves}, and its cost is not known"
     return f"{saves} and costs {prices.told(money.costs)}" if money.costs else saves
-
-
-def _model(job: Job) -> Model:
-    assert isinstance(job.model, Model)
-    return job.model
 
 
 def _percent(part: float | None) -> str:

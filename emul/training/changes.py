@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emul.errors import EmulError
 from emul.insight.upgrades import Change
@@ -12,10 +12,7 @@ from emul.links import EFFECTS
 from emul.topology import Topology
 from emul.training.inverse import faster, nearer
 from emul.training.methods import FSDP, HSDP, LocalSteps
-
-if TYPE_CHECKING:
-    from emul.training.job import Job
-    from emul.training.step_report import StepReport
+from emul.training.protocols import AnyJob, AnyStep
 
 __all__ = ["JobChange", "changes_of"]
 
@@ -57,13 +54,13 @@ class JobChange:
     """
 
     words: str
-    job: Job
+    job: AnyJob
     time_s: float
     saves_s: float
     effort: int
 
 
-def changes_of(step: StepReport) -> list[JobChange]:
+def changes_of(step: AnyStep) -> list[JobChange]:
     """Return the changes that save a hundredth of the time or more, the best first.
 
     Of two that save about as much, the easier one comes first.
@@ -91,18 +88,18 @@ def _best_first(found: list[JobChange], alike_s: float) -> list[JobChange]:
     return ordered
 
 
-def _candidates(step: StepReport) -> Iterator[tuple[str, Job, int]]:
+def _candidates(step: AnyStep) -> Iterator[tuple[str, AnyJob, int]]:
     job, method = step.job, step.job.method
     for words, changes, effort in _of_method(step):
-        yield words, job.with_method(replace(method, **changes)), effort  # type: ignore[type-var]
+        yield words, job.with_method(replace(method, **changes)), effort
     if not isinstance(method, LocalSteps) and job.placement.size("replicate") > 1:
         words = f"replicas that meet every {LOCAL_STEPS} steps (local steps)"
         yield words, job.with_method(LocalSteps(LOCAL_STEPS)), TRAINING
     for words, topology, effort in _of_links(step):
-        yield words, replace(job, world=topology), effort
+        yield words, job.at(topology), effort
 
 
-def _of_method(step: StepReport) -> Iterator[tuple[str, dict[str, Any], int]]:
+def _of_method(step: AnyStep) -> Iterator[tuple[str, dict[str, Any], int]]:
     method: Any = step.job.method
     if isinstance(method, FSDP | HSDP) or getattr(method, "buckets", None):
         buckets = method.buckets or len(step.timer.seat_of_first.layers())
@@ -131,7 +128,7 @@ def _of_method(step: StepReport) -> Iterator[tuple[str, dict[str, Any], int]]:
             yield f"{fragments} fragments, each awaited a step later", later, TRAINING
 
 
-def _of_links(step: StepReport) -> Iterator[tuple[str, Topology, int]]:
+def _of_links(step: AnyStep) -> Iterator[tuple[str, Topology, int]]:
     topology = step.job.topology
     for sites in _busiest(step):
         change = Change("rate", sites, 2)
@@ -149,7 +146,7 @@ def _of_links(step: StepReport) -> Iterator[tuple[str, Topology, int]]:
             yield f"no {effect} (what it costs)", changed, EFFECT
 
 
-def _busiest(step: StepReport) -> list[tuple[str, str]]:
+def _busiest(step: AnyStep) -> list[tuple[str, str]]:
     """Return the ends of the trunks, those first at which most time is exposed."""
     spent: dict[str, float] = {}
     for (_, place, _), seconds in step.exposed.items():
@@ -163,5 +160,5 @@ def _busiest(step: StepReport) -> list[tuple[str, str]]:
     return [trunk.sites for trunk in sorted(trunks, key=exposed_s, reverse=True)[:MOST_TRUNKS]]
 
 
-def _exposed_s(step: StepReport, term: str) -> float:
+def _exposed_s(step: AnyStep, term: str) -> float:
     return sum(seconds for (_, _, name), seconds in step.exposed.items() if name == term)

@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emul.errors import ArgumentError, shown
 from emul.reading.checks import finite
 from emul.topology import Topology
 from emul.training.methods import LocalSteps
+from emul.training.protocols import AnyJob
 from emul.units import format_rate, format_time
-
-if TYPE_CHECKING:
-    from emul.training.job import Job
 
 __all__ = ["Need", "Needs", "faster", "least_rate", "nearer", "needs_of"]
 
@@ -63,7 +61,7 @@ class Needs:
         return [f"Needs for {goal}, each alone:", *(f"  {need.words}" for need in self.needs)]
 
 
-def needs_of(job: Job, utilisation: float) -> Needs:
+def needs_of(job: AnyJob, utilisation: float) -> Needs:
     """Return what a job needs to reach a utilisation: see Job.needs. Raises ArgumentError."""
     needed = "a part from 0 to less than 1"
     goal = finite(utilisation, "utilisation", needed, least=0)
@@ -75,7 +73,7 @@ def needs_of(job: Job, utilisation: float) -> Needs:
 
 
 def least_rate(
-    job: Job, targets: Sequence[float], grid: Sequence[float], *, below: bool = False
+    job: AnyJob, targets: Sequence[float], grid: Sequence[float], *, below: bool = False
 ) -> list[float | None]:
     """Return the least rate of every trunk for each utilisation: see Job.least_rate."""
     rates = [float(rate) for rate in grid]
@@ -85,7 +83,7 @@ def least_rate(
     @cache
     def utilisation(at: int) -> float:
         changed = _with_rate(job.topology, rates[at] * 1e9 / 8)
-        return replace(job, world=changed).run().utilisation
+        return job.at(changed).run().utilisation
 
     def reaches(target: float) -> Holds:
         return lambda at: utilisation(at) >= target
@@ -96,8 +94,8 @@ def least_rate(
     return [rates[at] if at < len(rates) else None for at in found]
 
 
-def _needs(job: Job, goal: float) -> Iterator[Need]:
-    def holds(changed: Job) -> bool:
+def _needs(job: AnyJob, goal: float) -> Iterator[Need]:
+    def holds(changed: AnyJob) -> bool:
         return changed.run().utilisation >= goal
 
     if job.topology.trunks:
@@ -111,11 +109,9 @@ def _needs(job: Job, goal: float) -> Iterator[Need]:
         yield _buckets_needed(job, holds)
 
 
-def _rate_needed(job: Job, holds: Callable[[Job], bool]) -> Need:
+def _rate_needed(job: AnyJob, holds: Callable[[AnyJob], bool]) -> Need:
     factors = _factors()
-    at = _first(
-        len(factors), lambda at: holds(replace(job, world=faster(job.topology, factors[at])))
-    )
+    at = _first(len(factors), lambda at: holds(job.at(faster(job.topology, factors[at]))))
     if at == len(factors):
         return Need("rate", None, f"no rate: {LARGEST:,} times that of every trunk does not do")
     least = min(each.link.rate_bytes_per_s for each in job.topology.trunks) * factors[at]
@@ -126,11 +122,11 @@ def _rate_needed(job: Job, holds: Callable[[Job], bool]) -> Need:
     )
 
 
-def _distance_needed(job: Job, holds: Callable[[Job], bool]) -> Need:
+def _distance_needed(job: AnyJob, holds: Callable[[AnyJob], bool]) -> Need:
     factors = _factors()
     at = _first(
         len(factors),
-        lambda at: holds(replace(job, world=nearer(job.topology, factors[at]))),
+        lambda at: holds(job.at(nearer(job.topology, factors[at]))),
     )
     if at == len(factors):
         return Need("distance", None, f"no delay: 1/{LARGEST:,} of that of every trunk does not do")
@@ -142,7 +138,7 @@ def _distance_needed(job: Job, holds: Callable[[Job], bool]) -> Need:
     )
 
 
-def _steps_needed(job: Job, method: LocalSteps, holds: Callable[[Job], bool]) -> Need:
+def _steps_needed(job: AnyJob, method: LocalSteps, holds: Callable[[AnyJob], bool]) -> Need:
     def enough(at: int) -> bool:
         every = at + 1
         fits = method.delay < every // method.fragments
@@ -155,7 +151,7 @@ def _steps_needed(job: Job, method: LocalSteps, holds: Callable[[Job], bool]) ->
     return Need("local_steps", at + 1, f"replicas that meet every {at + 1:,} steps (local steps)")
 
 
-def _buckets_needed(job: Job, holds: Callable[[Job], bool]) -> Need:
+def _buckets_needed(job: AnyJob, holds: Callable[[AnyJob], bool]) -> Need:
     method: Any = job.method
     number = 1
     while number <= MOST_BUCKETS:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from emul.errors import ArgumentError, TopologyError, shown
-from emul.programs import Act
 from emul.reading.brief import brief
 from emul.reading.checks import finite, one_of
 from emul.stacks import IDEAL, Stack
@@ -20,6 +19,7 @@ from emul.training.methods import DDP, FSDP, LocalSteps
 from emul.training.methods.over_trunks import TIMED_OVER_TRUNKS, over_trunks
 from emul.training.model import Model
 from emul.training.placement import DATA_AXES, Placement
+from emul.training.protocols import Method
 from emul.training.seat import Seat
 from emul.training.step_report import StepReport
 from emul.training.step_timer import StepTimer
@@ -27,9 +27,6 @@ from emul.training.timed_ranks import TimedRanks
 from emul.units import PS_PER_S
 
 __all__ = ["Job", "Method", "compare"]
-
-Method = Callable[[Seat], Iterable[Act]]
-"""The acts of a rank in a period: one step, or as many as its attribute ``period`` says."""
 
 PRECISIONS = ("bfloat16", "float16", "float32")
 
@@ -142,6 +139,18 @@ class Job:
         )
 
     @property
+    def model_read(self) -> Model:
+        """The model."""
+        assert isinstance(self.model, Model)
+        return self.model
+
+    @property
+    def hardware_read(self) -> Hardware | None:
+        """The accelerator, where it is given."""
+        assert self.hardware is None or isinstance(self.hardware, Hardware)
+        return self.hardware
+
+    @property
     def steps(self) -> int:
         """The steps of a period of the method."""
         return int(getattr(self.method, "period", 1))
@@ -183,6 +192,10 @@ class Job:
         """Return the program of the same job with all ranks at one site."""
         ranks = self.timer.ranks
         return self._timer(replace(ranks, topology=ranks.topology.in_one_place()))
+
+    def at(self, topology: Topology) -> Job:
+        """Return the job at other places."""
+        return replace(self, world=topology)
 
     def with_method(self, method: Method) -> Job:
         """Return the job by another method."""

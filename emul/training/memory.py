@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from emul.training.hardware import Hardware, state_bytes
+from emul.training.hardware import state_bytes
 from emul.training.methods import FSDP, HSDP, LocalSteps, ZeRO
-from emul.training.model import Model
-
-if TYPE_CHECKING:
-    from emul.training.job import Job
+from emul.training.protocols import AnyJob
 
 __all__ = ["memory_warning"]
 
 
-def memory_warning(job: Job) -> str:
+def memory_warning(job: AnyJob) -> str:
     """Return a sentence where parameters, gradients and optimizer do not fit; else nothing.
 
     Nothing either without hardware. The stage of ZeRO is 1; a method of one's own shards nothing.
     """
-    if job.hardware is None:
+    if job.hardware_read is None:
         return ""
-    assert isinstance(job.hardware, Hardware)
-    assert isinstance(job.model, Model)
     parameters, gradients, optimizer = _ways(job)
     needed = state_bytes(
-        job.model.parameters / job.placement.ways,
+        job.model_read.parameters / job.placement.ways,
         parameters_over=parameters,
         gradients_over=gradients,
         optimizer_over=optimizer,
     )
-    return job.hardware.memory_warning(needed)
+    return job.hardware_read.memory_warning(needed)
 
 
-def _ways(job: Job) -> tuple[int, int, int]:
+def _ways(job: AnyJob) -> tuple[int, int, int]:
     """Return over how many ranks parameters, gradients and optimizer state are sharded."""
     placement, method = job.placement, job.method
     inside, everywhere = placement.size("shard"), placement.size("replicate", "shard")

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from emul.insight.upgrades import Change
 from emul.topology import Topology, Trunk
 from emul.topology.costs import Costs
 from emul.training.changes import EFFECT, SETTING, TRAINING, WIRE, JobChange
-
-if TYPE_CHECKING:
-    from emul.training.step_report import StepReport
+from emul.training.protocols import AnyStep
 
 __all__ = ["ChangeMoney", "Prices", "change_money", "step_cost"]
 
@@ -48,7 +45,7 @@ class ChangeMoney:
     costs: float | None
 
 
-def step_cost(step: StepReport, prices: Prices) -> float:
+def step_cost(step: AnyStep, prices: Prices) -> float:
     """Return the money of a step: all ranks and all trunks for as long as it takes.
 
     >>> from emul import training
@@ -63,7 +60,7 @@ def step_cost(step: StepReport, prices: Prices) -> float:
 
 
 def change_money(
-    step: StepReport, change: JobChange, prices: Prices, costs: Costs | None
+    step: AnyStep, change: JobChange, prices: Prices, costs: Costs | None
 ) -> ChangeMoney:
     """Return the money of a change: for the steps of a month of today, that take less time then.
 

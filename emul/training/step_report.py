@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from emul.reading.brief import one_line
 from emul.runtime.program_path import ProgramPath
 from emul.training.changes import JobChange, changes_of
 from emul.training.memory import memory_warning
+from emul.training.protocols import AnyJob
 from emul.training.specification import method_name
 from emul.training.step_timer import Call, StepTimer
 from emul.training.words import assumed_of_axes, step_words
 from emul.units import PS_PER_S, format_time
-
-if TYPE_CHECKING:
-    from emul.training.job import Job
 
 __all__ = ["StepReport"]
 
@@ -28,7 +25,7 @@ SECONDS_PER_DAY = 86400.0
 class StepReport:
     """A step of a job. Times are means over the steps of a period of the method, in seconds."""
 
-    job: Job
+    job: AnyJob
     timer: StepTimer
 
     @property

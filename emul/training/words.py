@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from emul.timing.terms import MEANINGS
 from emul.training.placement import MODEL_AXES, NODE, NOTHING, SITE, TRUNK
+from emul.training.protocols import AnyJob, AnyStep
 from emul.units import counted, format_time, times_as_long
-
-if TYPE_CHECKING:
-    from emul.training.job import Job
-    from emul.training.step_report import StepReport
 
 __all__ = [
     "assumed_of_axes",
@@ -34,27 +30,27 @@ IN_WORDS = {
 }
 
 
-def step_words(step: StepReport) -> list[str]:
+def step_words(step: AnyStep) -> list[str]:
     """Return the sentences under the line of a method."""
     return [*finding_words(step), *change_words(step), *assumed_words(step)]
 
 
-def finding_words(step: StepReport) -> list[str]:
+def finding_words(step: AnyStep) -> list[str]:
     """Return the sentences about the job as it is, for which nothing is changed."""
     return [*_warning(step), *_one_campus(step), *_binding(step), *_split(step)]
 
 
-def change_words(step: StepReport) -> list[str]:
+def change_words(step: AnyStep) -> list[str]:
     """Return the sentence about changes, each of which is a run of its own."""
     return list(_change(step))
 
 
-def assumed_words(step: StepReport) -> list[str]:
+def assumed_words(step: AnyStep) -> list[str]:
     """Return a sentence for each assumption that the time rests on."""
     return [f"Assumed: {each}." for each in step.assumed]
 
 
-def placement_words(step: StepReport) -> str:
+def placement_words(step: AnyStep) -> str:
     """Return the widest links that each axis crosses."""
     placement = step.job.placement
     crossed = (
@@ -64,7 +60,7 @@ def placement_words(step: StepReport) -> str:
     return f"Mesh: {', '.join(crossed)}."
 
 
-def assumed_of_axes(job: Job) -> Iterator[str]:
+def assumed_of_axes(job: AnyJob) -> Iterator[str]:
     """Yield a sentence about the axes whose own traffic is no part of the program."""
     placement, timed = job.placement, getattr(job.method, "keeps", ())
     inside = [
@@ -76,20 +72,20 @@ def assumed_of_axes(job: Job) -> Iterator[str]:
         yield f"the compute holds the traffic and the bubbles of {' and '.join(inside)}"
 
 
-def _warning(step: StepReport) -> Iterator[str]:
+def _warning(step: AnyStep) -> Iterator[str]:
     warning = step.memory_warning
     if warning:
         yield f"Memory: {warning}."
 
 
-def _one_campus(step: StepReport) -> Iterator[str]:
+def _one_campus(step: AnyStep) -> Iterator[str]:
     if len(step.job.topology.sites) > 1:
         alone_s = step.one_campus.time_s
         longer = times_as_long(step.time_s / alone_s)
         yield f"One campus: {format_time(alone_s)} a step; across campuses it takes {longer}."
 
 
-def _binding(step: StepReport) -> Iterator[str]:
+def _binding(step: AnyStep) -> Iterator[str]:
     if not step.exposed or step.exposed_s <= 0:
         yield "Binding: compute; no communication is exposed."
         return
@@ -104,7 +100,7 @@ def _binding(step: StepReport) -> Iterator[str]:
     )
 
 
-def _calls(step: StepReport, axis: str) -> str:
+def _calls(step: AnyStep, axis: str) -> str:
     """Return the calls of a rank along an axis in a period, in words."""
     made = Counter(each.collective for each in step.calls if each.axis == axis)
     steps = step.job.steps
@@ -113,7 +109,7 @@ def _calls(step: StepReport, axis: str) -> str:
     return f"{told} in {period}"
 
 
-def _split(step: StepReport) -> Iterator[str]:
+def _split(step: AnyStep) -> Iterator[str]:
     """Yield how the exposed time splits: the rate of trunks, their distance, the rest."""
     if step.exposed_s <= 0:
         return
@@ -134,7 +130,7 @@ def _split(step: StepReport) -> Iterator[str]:
     yield f"Exposed: {', '.join(parts)}."
 
 
-def _change(step: StepReport) -> Iterator[str]:
+def _change(step: AnyStep) -> Iterator[str]:
     if not step.changes:
         yield "Change: no single change that was tried saves a hundredth."
         return

@@ -58,10 +58,13 @@ CLASSES = {
     "tuning": ("Which change would make it quicker?", ("tune", "Tuning", "Case")),
     "training": (
         "How long is a training step, and on what does it wait?",
+        tuple(f"training.{each}" for each in ("Job", "StepReport", "Needs", "Hardware")),
+    ),
+    "methods": (
+        "What does a training step do, and on what?",
         tuple(
             f"training.{each}"
-            for each in ("Job", "StepReport", "compare", "Needs", "Need", "Model", "Hardware")
-            + ("DDP", "ZeRO", "FSDP", "HSDP", "LocalSteps", "Seat", "Part")
+            for each in ("DDP", "ZeRO", "FSDP", "HSDP", "LocalSteps", "Seat", "Model")
         ),
     ),
     "topology": (

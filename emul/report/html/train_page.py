@@ -33,7 +33,7 @@ from emul.report.training import (
     train_rows,
 )
 from emul.stacks import IDEAL, Stack
-from emul.training import Hardware, Job, Model, StepReport
+from emul.training import Hardware, Job, StepReport
 from emul.training.model import source_of
 from emul.training.specification import method_name
 from emul.training.words import assumed_words, placement_words
@@ -61,8 +61,7 @@ def train_page(result: TrainResult, origin: Origin) -> Page:
 def _question(job: Job) -> str:
     topology = job.topology
     ranks, sites = counted(topology.world_size, "rank"), counted(len(topology.sites), "site")
-    assert isinstance(job.model, Model)
-    model = job.model.name or f"{engineering(job.model.parameters)} parameters"
+    model = job.model_read.name or f"{engineering(job.model_read.parameters)} parameters"
     return (
         f"How long is a training step of {model} over {ranks} at {sites} ({topology.name}), and on "
         "what does it wait?"
@@ -230,9 +229,8 @@ def _assumptions(result: TrainResult) -> Assumptions:
 
 def _of_job(job: Job) -> Iterator[Assumption]:
     """Yield the numbers of model and hardware, with their sources."""
-    assert isinstance(job.model, Model)
-    yield _sourced("parameters", f"{job.model.parameters:,}", source_of(job.model.name))
-    hardware = job.hardware
+    yield _sourced("parameters", f"{job.model_read.parameters:,}", source_of(job.model_read.name))
+    hardware = job.hardware_read
     if job.compute_s is not None:
         yield Assumption("compute of a step", format_time(job.compute_s), GIVEN, "")
     elif isinstance(hardware, Hardware):
