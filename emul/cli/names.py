@@ -16,9 +16,9 @@ from emul import naming
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["ALGORITHM", "BACKEND", "CLOCK", "COLLECTIVE", "DTYPE", "HARDWARE", "MODEL",
-           "NAMED_ALGORITHM", "OP", "PLAN", "PLANS", "SHOWN_TOPOLOGY", "STACK", "TOPOLOGY", "WIRE",
-           "Name", "Recorded"]  # fmt: skip
+__all__ = ["ALGORITHM", "BACKEND", "CLOCK", "COLLECTIVE", "COLLECTIVE_OR_JOB", "DTYPE",
+           "HARDWARE", "MODEL", "NAMED_ALGORITHM", "OP", "PLAN", "PLANS", "SHOWN_TOPOLOGY",
+           "STACK", "TOPOLOGY", "WIRE", "Name", "Recorded"]  # fmt: skip
 
 ROOMS = Path(__file__).parents[1]
 TOML = ".toml"
@@ -176,6 +176,9 @@ def _collective(word: str) -> str:
 
 
 COLLECTIVE = Name(lambda: naming.COLLECTIVES, naming.COLLECTIVES)
+COLLECTIVE_OR_JOB = Name(lambda: naming.COLLECTIVES, naming.COLLECTIVES, (TOML,))
+"""A collective, or the file of a training job."""
+
 PLAN = Name(lambda: (*naming.COLLECTIVES, *naming.ALGORITHMS), naming.COLLECTIVES, (XML, PYTHON))
 """A collective, an algorithm, or the file of a plan or of an algorithm."""
 

@@ -12,13 +12,14 @@ import click
 
 from emul.cli.calls import DATA, NETWORK, SEED, STEP, SWITCHES, sizes_by_factor
 from emul.cli.help import Command, option, options
-from emul.cli.names import COLLECTIVE, TOML, Recorded
+from emul.cli.names import COLLECTIVE_OR_JOB, TOML, Recorded
 from emul.cli.outputs import Output, Outputs
 from emul.cli.params import INTERRUPTED, Real
 from emul.cli.places import DEFAULT_TOPOLOGY, PLACES, document_asked
 from emul.cli.progress import progress
 from emul.cli.reports import write_tune_report
 from emul.cli.requests_asked import requests_asked
+from emul.cli.search_kinds import kinds_asked
 from emul.cli.terminal import complain, print_table, say, say_fitted, terminal_width
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from emul.topology import Document
 
 __all__ = ["tune"]
-
-NO_UPGRADES = "none"
 
 
 def _write_json(path: Path, result: TuneResult) -> None:
@@ -114,7 +113,9 @@ FILES: Outputs[TuneResult] = Outputs(
     },
     page="tune.md",
 )
-@click.argument("collective", required=False, type=COLLECTIVE)
+@click.argument(
+    "collective", required=False, type=COLLECTIVE_OR_JOB, metavar="[COLLECTIVE|JOB.toml]"
+)
 @options("Sizes", *sizes_by_factor("32M", "32M", 2), STEP)
 @options("Data", *DATA, SEED)
 @options("Network and algorithm", *PLACES, *NETWORK)
@@ -158,6 +159,11 @@ FILES: Outputs[TuneResult] = Outputs(
         help="Leave out upgrades that cost more a month, or have no known cost.",
     ),
     option(
+        "--other-training",
+        is_flag=True,
+        help="Of a job: search wire formats and local steps too, whose loss may differ.",
+    ),
+    option(
         "--state",
         "--resume",
         "state_path",
@@ -174,12 +180,19 @@ def tune(**given: Any) -> None:
     Upgrades: a rate of 2 or 4 times, or a wave more, for each trunk; new trunks; lower delays;
     deeper windows; and every two of them. Each case is solved again with the best settings on its
     own links, and timed by the model, on the virtual clock. With several sizes the time is the sum
-    over all. Costs come from a table [cost] (docs/tune.md).
+    over all. Costs come from a table [cost] (docs/tune.md). Of the file of a training job (emul
+    train), its method, buckets, communicators and order of axes are searched, with the options of
+    the search alone.
     """
     from emul.cli.algorithms import file_read
     from emul.insight.tuner import plan_of, tuning_of
     from emul.report.tuning import TuneResult, tune_head
 
+    if (given["collective"] or "").endswith(TOML):
+        from emul.cli.tune_job import tune_job_asked
+
+        tune_job_asked(given, FILES)
+        return
     inputs = [given["topology"] or "", file_read(given["algorithm"]), given["stack"]]
     FILES.check(given, [*inputs, given["cost_path"] or "", given["state_path"] or ""])
     _check(given)
@@ -233,13 +246,8 @@ def _search_asked(given: dict[str, Any], document: Document) -> Search:
     if given["cost_path"] is not None:
         places = [place.name for place in document.topology.places]
         costs = read_costs(given["cost_path"], places)
-    if given["budget"] is not None and costs is None:
-        raise click.UsageError(
-            "--budget: needed costs: a table [cost] in the file of the topology, or --cost FILE"
-        )
-    kinds = given["upgrades"].split(",") if given["upgrades"] != NO_UPGRADES else []
     return Search(
-        [each.strip() for each in kinds],
+        kinds_asked(given, costs),
         given["pairs"],
         costs,
         given["budget"],

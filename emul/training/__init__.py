@@ -9,6 +9,7 @@ from emul.training.model import Model
 from emul.training.readers import ExecutionTrace, Workload, read_execution_trace, read_workload
 from emul.training.seat import Part, Seat
 from emul.training.step_report import StepReport
+from emul.training.tuning import tune
 
 __all__ = [
     "DDP",
@@ -34,4 +35,5 @@ __all__ = [
     "read_execution_trace",
     "read_workload",
     "state_bytes",
+    "tune",
 ]
