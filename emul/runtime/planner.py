@@ -278,11 +278,11 @@ class Planner:
         nodes = Nodes.of(self.topology, levers_of(stack.options))
         setting = choose(name, nodes, request.wire_nbytes, request.name_of_algorithm, stack)
         if isinstance(request.algorithm, str):
-            request = request.by(setting.algorithm)
+            request = request.by(setting.plan)
         over = nodes.ranks if setting.over_nodes else None
         if isinstance(request.algorithm, str):
             sites = over or self.topology.ranks_by_node
-            check_rounds(unproven_plan(name, setting.algorithm, sites, root=request.root))
+            check_rounds(unproven_plan(name, setting.plan, sites, root=request.root))
         plan = self._plan(name, request.algorithm, request.root, over)
         return self._timed(
             request, plan, at_ps, stack=stack_for(stack, setting, nodes, request.wire_nbytes)

@@ -103,6 +103,8 @@ class _Predictor:
     def start(self, near: Link) -> Float64Array:
         """Return the logarithms of the latency that the smallest size tells, and of the rate that
         the largest tells: each by halving, for times rise with one and fall with the other.
+
+        Where a latency that is far too long leaves no rate for the largest, that of ``near``.
         """
         small = min(self.rows, key=lambda row: row.first.size_bytes)
         large = max(self.rows, key=lambda row: row.first.size_bytes)
@@ -110,9 +112,12 @@ class _Predictor:
         latency_s = _sought(
             lambda tried: self._is_short(small, tried, rate), LEAST_LATENCY_S, MOST_LATENCY_S
         )
-        rate = 1 / _sought(
-            lambda tried: self._is_short(large, latency_s, 1 / tried), 1 / MOST_RATE, 1 / LEAST_RATE
-        )
+        if self._is_short(large, latency_s, MOST_RATE):
+            rate = 1 / _sought(
+                lambda tried: self._is_short(large, latency_s, 1 / tried),
+                1 / MOST_RATE,
+                1 / LEAST_RATE,
+            )
         return np.log([latency_s, rate])
 
     def _is_short(self, row: _Row, latency_s: float, rate: float) -> bool:

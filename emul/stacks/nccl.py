@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from emul.errors import ArgumentError
-from emul.plans.algorithms.ring import MOST_CHANNELS
+from emul.plans.algorithms.loops import MOST_LOOPS, with_loops
+from emul.plans.algorithms.ring import AROUND, MOST_CHANNELS
 from emul.stacks.nccl_levers import levers_of
 from emul.stacks.nccl_tuner import (
     FAMILIES,
@@ -58,10 +59,12 @@ SLICE_BYTES = {LL: 8 * 512 * 16 // 2, LL128: 120 * 640 * 8 * 15 // 16}
 """Payload of a slot: lines per thread x threads x 16 B, of which half is data; 8-byte elements per
 thread x threads, of which 15 of 16 are (src/init.cc, src/include/device.h, src/device)."""
 
-AROUND = ("all_reduce", "reduce_scatter", "all_gather")
-SLICE_STEPS = 2
-"""Rings cut a chunk in two slices, of this many steps of the buffer at most
-(NCCL_STEPS / 4; src/include/collectives.h, src/device/prims_simple.h)."""
+CHUNK_STEPS, SLICE_STEPS = 4, 2
+"""A chunk of a Simple ring has this many steps of the buffer at most, and each of its two slices
+(NCCL_STEPS / 2 and / 4; src/include/collectives.h, src/device/prims_simple.h)."""
+
+MOST_ROWS = 1 << 18
+"""Of a ring in loops, each for a message; of more there are fewer loops, each of more bytes."""
 
 P2P_LL_BYTES = 16384
 """NCCL_P2P_LL_THRESHOLD; between nodes LL is off (NCCL_ALLOC_P2P_NET_LL_BUFFERS)."""
@@ -75,13 +78,19 @@ class Setting:
     """The algorithm and protocol of a call.
 
     ``algorithm``: a name of emul.plans. ``family``: whose constants hold, of tree, ring and
-    pat. ``protocol``: LL, LL128 or Simple.
+    pat. ``protocol``: LL, LL128 or Simple. ``loops``: in which a ring carries the vector.
     """
 
     collective: str
     algorithm: str
     family: str
     protocol: str
+    loops: int = 1
+
+    @property
+    def plan(self) -> str:
+        """The name of the algorithm with its loops."""
+        return with_loops(self.algorithm, self.loops)
 
     @property
     def over_nodes(self) -> bool:
@@ -122,6 +131,8 @@ def choose(
         )
     if algorithm is None or algorithm == PLANS[RING]:
         algorithm = _plan(family, protocol, nodes, nbytes)
+        loops = _loops(collective, algorithm, protocol, nodes, nbytes, stack)
+        return Setting(collective, algorithm, family, protocol, loops)
     return Setting(collective, algorithm, family, protocol)
 
 
@@ -184,38 +195,50 @@ def stack_for(base: Stack, setting: Setting, nodes: Nodes, nbytes: int = MOST_BY
     if setting.family == TREE:
         call_us += tree_us(setting.collective, nodes, near_us=near_us, far_us=far_us)
         near_us = far_us = 0.0
+    # The tuner counts each step once, so that a port is busy as long in all loops as in one.
+    part = 1 - 1 / setting.loops
+    completion_us = {"node": part * near_us, "site": part * far_us, "trunk": part * far_us}
+    near_us, far_us = near_us / setting.loops, far_us / setting.loops
     if setting.algorithm == CHANNELS:
         # The rings' messages of a step are sent side by side; of a rank's, one leaves the node.
-        rings = min(MOST_CHANNELS, max(nodes.ranks))
-        near_us /= max(1, rings - 1)
+        near_us /= max(1, _rings(CHANNELS, nodes) - 1)
     if base.over_sockets:
         far_us += base.sockets.message_s * 1e6
     sent = replace(
         base,
         name=f"{base.name} {setting.protocol}",
         slice_bytes=_slice_bytes(base, setting, nodes, nbytes),
-        slots=base.slots * _channels(base, setting, nodes),
+        slots=_slots(base, setting, nodes),
         wire_factor=base.wire_factor * WIRE_FACTOR[setting.protocol],
         hop_overhead_s={"node": near_us / 1e6, "site": far_us / 1e6, "trunk": far_us / 1e6},
+        hop_completion_s={kind: us / 1e6 for kind, us in completion_us.items() if us},
         constants=replace(base.constants, call_s=base.constants.call_s + call_us / 1e6),
     )
     return without_host(sent) if base.free_software else sent
 
 
-def _channels(base: Stack, setting: Setting, nodes: Nodes) -> int:
-    """Return for how many channels of NCCL a connection stands, each with slots of its own."""
+def _slots(base: Stack, setting: Setting, nodes: Nodes) -> int:
+    """Return the slices in flight on a connection, which stands for some channels of NCCL."""
     if base.net != "IB" or base.slots >= UNLIMITED:
-        return 1
+        return base.slots
+    if _in_halves(setting):
+        return max(1, base.slots // SLICE_STEPS)
     if setting.collective in FAMILIES:
-        return nodes.channels_per_nic
-    return p2p_channels_of(levers_of(base.options))
+        return base.slots * nodes.channels_per_nic
+    return base.slots * p2p_channels_of(levers_of(base.options))
+
+
+def _in_halves(setting: Setting) -> bool:
+    """Say whether a rank sends on half a chunk, of all channels of a connection, at a time."""
+    around = setting.family == RING and setting.collective in AROUND
+    return around and setting.protocol == SIMPLE
 
 
 def _family(algorithm: str) -> str | None:
     """Return the family of an algorithm, None where it is none of NCCL's."""
     if algorithm == NODE_TREES:
         return TREE
-    name = algorithm.partition(":")[0]
+    name = algorithm.partition(",")[0].partition(":")[0]
     return next((family for family, plan in PLANS.items() if plan == name), None)
 
 
@@ -227,6 +250,30 @@ def _plan(family: str, protocol: str, nodes: Nodes, nbytes: int) -> str:
         return NODE_TREES
     least = 2 * CHANNEL_BYTES[protocol] * (nodes.world_size if protocol == LL else 1)
     return CHANNELS if nbytes >= least else PLANS[RING]
+
+
+def _loops(
+    collective: str, algorithm: str, protocol: str, nodes: Nodes, nbytes: int, stack: Stack
+) -> int:
+    """Return in how many loops NCCL takes a vector around its rings beyond a node.
+
+    A loop carries a chunk of each rank on each channel (src/enqueue.cc, calcCollChunking).
+    """
+    around = collective in AROUND and algorithm in (PLANS[RING], CHANNELS)
+    if not around or len(nodes.ranks) == 1:
+        return 1
+    simple = protocol == SIMPLE
+    chunk_bytes = CHUNK_STEPS * stack.slice_bytes if simple else SLICE_BYTES[protocol]
+    rings = _rings(algorithm, nodes)
+    of_a_loop = rings * nodes.world_size * nodes.channels_per_nic * chunk_bytes
+    steps = len(AROUND[collective]) * (nodes.world_size - 1)
+    most = MOST_ROWS // (steps * nodes.world_size * rings)
+    return max(1, min(-(-nbytes // of_a_loop), most, MOST_LOOPS))
+
+
+def _rings(algorithm: str, nodes: Nodes) -> int:
+    """Return how many rings a plan has."""
+    return min(MOST_CHANNELS, max(nodes.ranks)) if algorithm == CHANNELS else 1
 
 
 def _sent_and_received(
@@ -244,7 +291,7 @@ def _sent_and_received(
 def _slice_bytes(base: Stack, setting: Setting, nodes: Nodes, nbytes: int) -> int:
     if setting.protocol != SIMPLE:
         return SLICE_BYTES[setting.protocol]
-    if setting.family == RING and setting.collective in AROUND and base.over_sockets:
+    if _in_halves(setting):
         return _half_chunk(base, setting, nodes, nbytes)
     if setting.collective in FAMILIES:
         return base.slice_bytes
@@ -257,6 +304,6 @@ def _half_chunk(base: Stack, setting: Setting, nodes: Nodes, nbytes: int) -> int
 
     A channel takes at most SLICE_STEPS steps of its buffer at a time.
     """
-    rings = min(MOST_CHANNELS, max(nodes.ranks)) if setting.algorithm == CHANNELS else 1
+    rings = _rings(setting.algorithm, nodes)
     most = SLICE_STEPS * base.slice_bytes * nodes.channels_per_nic
     return max(1, min(most, -(-nbytes // (2 * nodes.world_size * rings))))

@@ -120,7 +120,8 @@ class Stack:
     library takes; the first that fits counts; with the ``tuner`` of ``nccl``, NCCL's own does (see
     emul.stacks.nccl). A byte takes ``wire_factor`` bytes of the links; ``hop_overhead_s`` says by
     ``node``, ``site`` and ``trunk`` the cost of a message for its sender in place of the link's own
-    overhead. ``sources`` says by name where a number comes from.
+    overhead, ``hop_completion_s`` the software that delays a message and occupies nothing.
+    ``sources`` says by name where a number comes from.
 
     ``more_call_s``: by collective, the time of a call beyond ``constants.call_s``.
 
@@ -144,6 +145,7 @@ class Stack:
     tuner: str = "none"
     wire_factor: float = 1.0
     hop_overhead_s: Mapping[str, float] = field(default_factory=FixedMapping)
+    hop_completion_s: Mapping[str, float] = field(default_factory=FixedMapping)
     constants: Constants = field(default=NO_CONSTANTS)
     choices: Mapping[str, tuple[Choice, ...]] = field(default_factory=FixedMapping)
     sources: Mapping[str, str] = field(default_factory=FixedMapping)
@@ -160,7 +162,8 @@ class Stack:
 
     def __post_init__(self) -> None:
         """Refuse numbers of no library; keep mappings that nobody can change."""
-        for name in ("hop_overhead_s", "choices", "sources", "options", "more_call_s"):
+        of_hops = ("hop_overhead_s", "hop_completion_s")
+        for name in (*of_hops, "choices", "sources", "options", "more_call_s"):
             object.__setattr__(self, name, FixedMapping(getattr(self, name)))
         if self.handshake not in HANDSHAKES:
             raise unknown_name("handshake", self.handshake, HANDSHAKES)
@@ -170,10 +173,11 @@ class Stack:
         whole_numbers("slice_bytes", 0, slice_bytes=self.slice_bytes)
         whole_numbers("slots", slots=self.slots)
         positive("bytes on the wire per byte", wire_factor=self.wire_factor)
-        for kind, overhead_s in self.hop_overhead_s.items():
-            if kind not in HOP_KINDS:
-                raise unknown_name("kind of hop", kind, HOP_KINDS)
-            not_negative("seconds", **{f"hop_overhead_s[{kind!r}]": overhead_s})
+        for name in of_hops:
+            for kind, seconds in getattr(self, name).items():
+                if kind not in HOP_KINDS:
+                    raise unknown_name("kind of hop", kind, HOP_KINDS)
+                not_negative("seconds", **{f"{name}[{kind!r}]": seconds})
         for name, seconds in self.more_call_s.items():
             not_negative("seconds", **{f"more_call_s[{name!r}]": seconds})
 

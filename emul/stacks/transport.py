@@ -82,6 +82,7 @@ def without_host(stack: Stack) -> Stack:
     return replace(
         stack,
         hop_overhead_s=dict.fromkeys(stack.hop_overhead_s, 0.0),
+        hop_completion_s={},
         constants=NO_CONSTANTS,
         more_call_s={},
         sockets=Sockets(stack.sockets.window_bytes, stack.sockets.restart_bytes),

@@ -11,7 +11,7 @@ from emul.plans import BufferLayout, Encoded, Encoding, Plan, Rounds, Shape
 from emul.stacks import IDEAL, Stack
 from emul.timing.effects.connection_table import ConnectionTable
 from emul.timing.engine.rounds import total_of_rounds
-from emul.timing.protocol import windows_of, with_hop_overheads
+from emul.timing.protocol import windows_of, with_hop_costs
 from emul.timing.traffic import Slicing, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S
@@ -122,7 +122,7 @@ def generated_total_ps(
         return 0
     if stack is not IDEAL:
         nbytes = np.ceil(nbytes * stack.wire_factor).astype(np.int64)
-    network = with_hop_overheads(network, stack.hop_overhead_s)
+    network = with_hop_costs(network, stack)
     step = _first_step(rounds, nbytes, stack)
     table = ConnectionTable.of(step, network, seed=0, start_s=0.0, until_s=0.0)
     drawn, streams = len(table.jitter_ps), len(table.classes.of_stream)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from emul.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
+from emul.arrays import BoolArray, Float64Array, Int32Array, Int64Array, UInt8Array
 from emul.stacks import HOP_KINDS, Stack
 from emul.timing.engine.dependencies import (
     POSTS_KIND,
@@ -25,7 +25,7 @@ from emul.timing.traffic import NOBODY, Origin, Traffic, Transfers
 from emul.topology import Network
 from emul.units import PS_PER_S, picoseconds
 
-__all__ = ["on_the_wire", "windows_of", "with_hop_overheads", "without_windows"]
+__all__ = ["on_the_wire", "windows_of", "with_hop_costs", "without_windows"]
 
 Columns = tuple[Int64Array, Int64Array, UInt8Array]
 
@@ -78,19 +78,30 @@ def on_the_wire(traffic: Traffic, edges: Edges, stack: Stack) -> tuple[Transfers
     return _transfers(traffic, numbers, stack), found
 
 
-def with_hop_overheads(network: Network, overhead_s: Mapping[str, float]) -> Network:
-    """Return ``network`` with the overheads of messages that are given, by kind of hop."""
-    if not overhead_s:
-        return network
+def with_hop_costs(network: Network, stack: Stack) -> Network:
+    """Return ``network`` with the software of ``stack`` for each message, by kind of hop."""
+    if stack.hop_overhead_s:
+        overhead, given = _by_path(network, stack.hop_overhead_s)
+        host = np.where(given, overhead, 0)
+        overhead = np.where(given, overhead, network.path_overhead_ps)
+        network = replace(network, path_overhead_ps=overhead, path_host_ps=host)
+    if stack.hop_completion_s:
+        delay, _ = _by_path(network, stack.hop_completion_s)
+        completion = network.path_completion_ps
+        network = replace(
+            network,
+            path_latency_ps=network.path_latency_ps + delay,
+            path_completion_ps=completion + delay if completion.size else delay,
+        )
+    return network
+
+
+def _by_path(network: Network, seconds: Mapping[str, float]) -> tuple[Int64Array, BoolArray]:
+    """Return the picoseconds of each path by its kind of hop, and whether they are given."""
     paths = np.arange(len(network.path_overhead_ps))
     kind = np.searchsorted([network.first_site_path, network.first_trunk_path], paths, side="right")
-    overhead = network.path_overhead_ps.copy()
-    host = np.zeros_like(overhead)
-    for number, name in enumerate(HOP_KINDS):
-        if name in overhead_s:
-            overhead[kind == number] = round(overhead_s[name] * PS_PER_S)
-            host[kind == number] = overhead[kind == number]
-    return replace(network, path_overhead_ps=overhead, path_host_ps=host)
+    ps = np.array([round(seconds.get(name, 0.0) * PS_PER_S) for name in HOP_KINDS], np.int64)
+    return ps[kind], np.array([name in seconds for name in HOP_KINDS])[kind]
 
 
 def windows_of(network: Network) -> Float64Array:

@@ -21,7 +21,7 @@ from emul.timing.engine.tables import Tables
 from emul.timing.protocol import (
     on_the_wire,
     windows_of,
-    with_hop_overheads,
+    with_hop_costs,
     without_windows,
 )
 from emul.timing.schedule import schedule
@@ -176,7 +176,7 @@ def maker(
 
     With it come the windows that connections fill each round trip, where the library does.
     """
-    n, seen = network.world_size, with_hop_overheads(network, stack.hop_overhead_s)
+    n, seen = network.world_size, with_hop_costs(network, stack)
     seen = replace(seen, shares_ports=stack.shares_ports)
     windows = windows_of(network) if stack.fills_windows else None
     if stack is IDEAL or not stack.sends_whole_messages:

@@ -44,8 +44,21 @@ def test_the_constants_are_those_of_the_specification():
     [("LL", 2.0, 32 << 10), ("LL128", 1 / 0.92, 576_000), ("Simple", 1.0, 512 << 10)],
 )
 def test_a_protocol_has_its_wire_and_its_slots(protocol, wire, slice_bytes):
-    stack = stack_for(load_stack("nccl"), Setting("all_reduce", "ring", "ring", protocol), H100)
+    stack = stack_for(load_stack("nccl"), Setting("all_reduce", "tree", "tree", protocol), H100)
     assert (stack.wire_factor, stack.slice_bytes, stack.slots) == (wire, slice_bytes, 8)
+
+
+def test_rings_over_rdma_send_halves_of_a_chunk_on_in_two_slots_of_each_channel():
+    # Of 1 GiB, a chunk has 4 of the 8 steps of 512 KiB on each of two channels; of 1 MiB, an 8th.
+    base, setting = (
+        replace(load_stack("nccl"), net="IB"),
+        Setting("all_reduce", "ring", "ring", "Simple"),
+    )
+    for nbytes, half in ((1 << 30, 2 * MIB), (MIB, MIB // 16)):
+        stack = stack_for(base, setting, Nodes((1,) * 8, 371e9, 49e9), nbytes)
+        assert (stack.slice_bytes, stack.slots) == (half, 4)
+    broadcast = stack_for(base, replace(setting, collective="broadcast"), EIGHT_ALONE)
+    assert (broadcast.slice_bytes, broadcast.slots) == (512 << 10, 16)
 
 
 def test_a_call_goes_in_the_slices_of_its_protocol():
@@ -120,8 +133,9 @@ def test_pat_takes_what_the_tuner_reckons():
 def test_rings_side_by_side_share_the_overhead_of_a_step():
     setting = choose("all_reduce", THREE, 1 << 30)
     overhead_s = stack_for(load_stack("nccl"), setting, THREE).hop_overhead_s
-    assert overhead_s["node"] * 7 == pytest.approx(2.9e-6)
-    assert overhead_s["site"] == overhead_s["trunk"] == pytest.approx(11e-6)
+    assert setting.loops == 2  # so each has half of it, and the other half delays
+    assert overhead_s["node"] * 7 * 2 == pytest.approx(2.9e-6)
+    assert overhead_s["site"] * 2 == overhead_s["trunk"] * 2 == pytest.approx(11e-6)
 
 
 def test_the_profile_of_a_user_counts_too(tmp_path):
@@ -277,20 +291,29 @@ def test_slices_in_flight_hide_a_delay_that_is_shorter_than_a_chunk(where):
 
 
 @pytest.mark.parametrize("where", RANKS)
-def test_separate_calls_over_rdma_hold_slots_for_a_round_trip(where):
+def test_separate_calls_over_rdma_go_in_loops_of_half_chunks(where):
     n, nbytes, delay_s, calls = 4, 32 * MIB, 50e-3, 16
     options = {"NCCL_NET": "IB"}
     world = World(RANKS[where](n, delay_s), stack="nccl", stack_options=options)
     predictions = [world.predict("all_reduce", nbytes // 4) for _ in range(calls)]
     total_s, steps = sum(prediction.time_s for prediction in predictions), 2 * (n - 1)
-    # A chunk of 8 MiB fills the 8 slots of both channels, so a step begins one round trip after the
-    # first slice of the one before has left; the last chunk is on its way for its bytes and the
-    # delay.
-    slice_s, overhead_s = (512 << 10) / GBIT, 11e-6
-    step_s = overhead_s + slice_s + 2 * delay_s
-    call_s = 8.4e-6 + (steps - 1) * step_s + overhead_s + 16 * slice_s + delay_s
-    assert total_s == pytest.approx(calls * call_s, rel=1e-9)
-    assert predictions[0].binding == "window"
+    # Two loops, in chunks of 4 MiB: a step begins when the first half of the one before has come,
+    # and a loop when both halves have. 11 us of a step, of which half delays.
+    half_s, overhead_s = (2 * MIB) / GBIT, 11e-6
+    loop_s = steps * (overhead_s + half_s + delay_s) + half_s
+    assert total_s == pytest.approx(calls * (8.4e-6 + 2 * loop_s), rel=1e-9)
+
+
+def test_a_broadcast_over_rdma_holds_slots_for_a_round_trip():
+    # 16 slots of 512 KiB, and 67 ms of them at 1 Gbit/s: the next 16 wait for word of the first.
+    nbytes, delay_s = 64 * MIB, 50e-3
+    world = World(RANKS["one per site"](2, delay_s), stack="nccl", stack_options={"NCCL_NET": "IB"})
+    prediction = world.predict("broadcast", nbytes // 4)
+    slice_s = (512 << 10) / GBIT
+    rounds_s = (nbytes / (512 << 10) / 16 - 1) * (slice_s + 2 * delay_s)
+    expected_s = rounds_s + 16 * slice_s + delay_s
+    assert prediction.time_s == pytest.approx(expected_s, rel=1e-3)
+    assert prediction.binding == "window"
 
 
 @pytest.mark.parametrize("where", RANKS)

@@ -15,6 +15,7 @@ from emul.plans.algorithms import (
     direct,
     doubling,
     hierarchical,
+    loops,
     packed,
     pat,
     ring,
@@ -219,6 +220,8 @@ def _built(collective: str, algorithm: str, places: Places, root: int) -> Plan:
         return build_library_plan(collective, algorithm, places, root)
     if packs(collective, algorithm):
         return _packed_alike(algorithm, collective, places, root)
+    if loops.loops_of(algorithm):
+        return loops.build(collective, algorithm, places, root)
     if "=" in algorithm:
         return hierarchical.build_spec(algorithm, collective, places, root, _build_level)
     if algorithm not in ALGORITHMS:

@@ -19,11 +19,12 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from emul.errors import unknown_name
 from emul.plans.places import Places
 from emul.plans.plan import Partition, Plan, Step
 from emul.plans.rounds import Rounds
 
-__all__ = ["BUILDERS", "COLLECTIVES"]
+__all__ = ["AROUND", "BUILDERS", "COLLECTIVES", "orders_of"]
 
 COLLECTIVES = ("all_reduce", "reduce_scatter", "all_gather", "broadcast", "reduce")
 
@@ -60,14 +61,11 @@ def _channels(sites: Sites) -> list[RingOrder]:
 
 
 def _builder(
-    name: str, orders_of: Callable[[Sites], list[RingOrder]]
+    name: str, of_sites: Callable[[Sites], list[RingOrder]]
 ) -> Callable[[str, Places, int], Plan]:
     def build(collective: str, places: Places, root: int) -> Plan:
         """Return the plan of the rings through sites of the given sizes."""
-        n = places.world_size
-        edges = np.cumsum((0, *places.sites)).tolist()
-        sites = [list(range(a, b)) for a, b in pairwise(edges)]
-        orders = orders_of(sites)
+        n, orders = places.world_size, of_sites(_sites_of(places))
 
         def chains() -> Iterator[Step]:
             return _chain(orders, root, reduce=collective == "reduce")
@@ -80,17 +78,31 @@ def _builder(
     return build
 
 
-BUILDERS: Mapping[str, Callable[[str, Places, int], Plan]] = MappingProxyType(
+def _sites_of(places: Places) -> Sites:
+    """Return the ranks of each site."""
+    edges = np.cumsum((0, *places.sites)).tolist()
+    return [list(range(a, b)) for a, b in pairwise(edges)]
+
+
+_ORDERS: Mapping[str, Callable[[Sites], list[RingOrder]]] = MappingProxyType(
     {
-        name: _builder(name, orders_of)
-        for name, orders_of in (
-            ("ring", _site_by_site),
-            ("ring:interleaved", _interleaved),
-            ("ring:bidirectional", _bidirectional),
-            ("ring:channels", _channels),
-        )
+        "ring": _site_by_site,
+        "ring:interleaved": _interleaved,
+        "ring:bidirectional": _bidirectional,
+        "ring:channels": _channels,
     }
 )
+
+BUILDERS: Mapping[str, Callable[[str, Places, int], Plan]] = MappingProxyType(
+    {name: _builder(name, of_sites) for name, of_sites in _ORDERS.items()}
+)
+
+
+def orders_of(ring: str, places: Places) -> list[RingOrder]:
+    """Return the ranks as each ring of an algorithm visits them; ArgumentError for another name."""
+    if ring not in _ORDERS:
+        raise unknown_name("ring", ring, _ORDERS)
+    return _ORDERS[ring](_sites_of(places))
 
 
 def _chain(orders: list[RingOrder], root: int, *, reduce: bool) -> Iterator[Step]:

@@ -54,8 +54,8 @@ def _read(path: str, version: object) -> Plan:
 def plan_xml(plan: Plan) -> str:
     """Return ``plan`` as MSCCL XML, which is read back as the same plan.
 
-    Raises PlanError for a plan that was read from a file of others, that is cut too finely or has
-    too many steps for a file, or whose ranks exchange chunks within themselves.
+    Raises PlanError for a plan that was read from a file of others, that goes in loops, that is cut
+    too finely or has too many steps for a file, or whose ranks exchange chunks within themselves.
     """
     from emul.plans.msccl.writing import written
 

@@ -46,6 +46,8 @@ def text_of(root: ET.Element) -> str:
 
 def document_of(plan: Plan) -> ET.Element:
     """Return ``plan`` as the element of a file, with the attributes that emul adds."""
+    if plan.waits is not None and plan.spec is not None:
+        raise PlanError(f"{plan}: its loops wait for each other: needed a ring without loops")
     if plan.waits is not None:
         raise PlanError(f"{plan} was read from a file: needed a plan of emul, or copy the file")
     n_units = plan.partition.blocks * plan.partition.units
