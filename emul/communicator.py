@@ -152,11 +152,11 @@ class Communicator:
         emul.plans.plan_from); or FILE.py:NAME, one in a file, which is executed; or a Plan. The
         order of reduction is that of the plan. ``wire``: int8, fp8, fp4, bfloat16, float16 or
         float32, the format of floats in every message (see emul.plans.encoding); they are added up
-        in float32. ``out``: a buffer to write into, also ``x`` itself. ``nbytes``: bytes of the
-        input of one rank for which the call is timed, and its algorithm chosen; the arithmetic is
-        done on ``x``, which may be much smaller. ``async_op``: return a Handle at once. Raises
-        ShapeError, DTypeError, ArgumentError, PlanError or CapacityError before anything is
-        touched.
+        in float32, and encoding takes no modelled time. ``out``: a buffer to write into, also ``x``
+        itself. ``nbytes``: bytes of the input of one rank for which the call is timed, and its
+        algorithm chosen; the arithmetic is done on ``x``, which may be much smaller. ``async_op``:
+        return a Handle at once. Raises ShapeError, DTypeError, ArgumentError, PlanError or
+        CapacityError before anything is touched.
 
         >>> import numpy as np, emul
         >>> world = emul.World("three-campus")
@@ -164,8 +164,9 @@ class Communicator:
         >>> run.output[0], run.prediction.nbytes
         (array([24., 24., 24., 24., 24., 24.]), 2000000000)
         """
-        how = {"op": op, "algorithm": algorithm, "wire": wire, "nbytes": nbytes}
-        return self._call("all_reduce", x, out, async_op, **how)
+        return self._call(
+            "all_reduce", x, out, async_op, op=op, algorithm=algorithm, wire=wire, nbytes=nbytes
+        )
 
     @overload
     def reduce_scatter(

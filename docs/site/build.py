@@ -53,6 +53,7 @@ CONTENTS = {
             f"howto/{name}"
             for name in ("outages", "sweeps", "meshes", "pictures", "traces", "calibration")
         ),
+        "howto/loss-over-hours",
         "howto/stacks",
         "howto/packed",
         "howto/wire",

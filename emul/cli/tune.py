@@ -108,8 +108,8 @@ FILES: Outputs[TuneResult] = Outputs(
     short_help="Say which settings and upgrades would make it quicker.",
     examples={
         "the trunks that are worth a higher rate": "emul tune -b 32M -e 32M --upgrades rate",
-        "within a budget, kept in a file as it goes": (
-            "emul tune --topology campuses.toml --budget 20000 --state tune.jsonl"
+        "all that can be changed, kept in a file as it goes": (
+            "emul tune --topology campuses.toml --state tune.jsonl"
         ),
     },
     page="tune.md",
@@ -138,6 +138,11 @@ FILES: Outputs[TuneResult] = Outputs(
         "--any-root",
         is_flag=True,
         help="Let a rank of another site be the root.",
+    ),
+    option(
+        "--any-shares",
+        is_flag=True,
+        help="Let the blocks of ranks at unlike sites differ, as the vector forms allow.",
     ),
     option(
         "--cost",
@@ -239,6 +244,7 @@ def _search_asked(given: dict[str, Any], document: Document) -> Search:
         costs,
         given["budget"],
         given["any_root"],
+        given["any_shares"],
         given["state_path"],
     )
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from emul.insight.block_shares import counts_of, even_shares, other_shares
 from emul.insight.schedules import name_in_full, neighbours
 from emul.insight.search import Facts, Settings
 from emul.links import Link
-from emul.plans import Plan
+from emul.plans import Plan, Shape
 from emul.plans.algorithms.packed import NAME as PACKED
 from emul.plans.algorithms.packed import is_packed
 from emul.runtime.planner import MOST_RANKS_IN_FULL, Planner
@@ -19,11 +20,12 @@ from emul.stacks import IDEAL
 from emul.topology import Topology
 from emul.units import format_bytes
 
-__all__ = ["CollectiveProblem", "with_streams"]
+__all__ = ["IN_BLOCKS", "CollectiveProblem", "with_streams"]
 
-ALGORITHM, SLICE, SLOTS, STREAMS, ROOT = "algorithm", "slice_bytes", "slots", "streams", "root"
+ALGORITHM, SLICE, SLOTS, STREAMS = "algorithm", "slice_bytes", "slots", "streams"
+ROOT, SHARES = "root", "shares"
 """Settings: the name of the algorithm; slices; slots; times the streams of each connection over
-a trunk; the rank that is the root."""
+a trunk; the rank that is the root; the shares of the sites in the vector."""
 
 OF_TODAY = " (trees of today)"
 """Behind the name of an algorithm whose trees are those of the links as they are."""
@@ -31,7 +33,11 @@ OF_TODAY = " (trees of today)"
 SLICES = (64 << 10, 16 << 20)
 MOST_SLOTS = 64
 MOST_STREAMS = 16
+MOST_SITES_SHARED = 8
 """Bounds of the search."""
+
+IN_BLOCKS = ("all_gather", "reduce_scatter")
+"""Of which every rank has a block; where only a root has them, less for others is no schedule."""
 
 SPREAD = 4
 """Times the streams from which a search starts too where a trunk has several waves, each of which
@@ -45,14 +51,16 @@ class CollectiveProblem:
     """The calls of ``requests``, one after the other, whose times are summed.
 
     ``planner``: of the links and the settings as they are. ``any_root``: whether another rank may
-    be the root. Algorithms are searched where ``auto`` is asked for and the stack is ideal; slices
-    and slots where the stack is; streams where windows or losses limit trunks. Slices, slots and
-    roots only on the links as they are: upgraded ones keep the best there.
+    be the root; ``any_shares``: whether the blocks of ranks at unlike sites may differ. Algorithms
+    are searched where ``auto`` is asked for and the stack is ideal; slices and slots where the
+    stack is; streams where windows or losses limit trunks. Slices, slots, roots and shares only on
+    the links as they are: upgraded ones keep the best there.
     """
 
     planner: Planner
     requests: Sequence[Request]
     any_root: bool = False
+    any_shares: bool = False
     _on: object = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +83,15 @@ class CollectiveProblem:
     def has_roots(self) -> bool:
         """Whether roots are searched."""
         return self.any_root and self.requests[0].shape.collective.rooted
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether shares of sites are searched: where each rank has a block, of few sites."""
+        sites = len(self.planner.topology.sites)
+        blocks = self.requests[0].collective in IN_BLOCKS
+        even = all(each.shape.counts is None for each in self.requests)
+        in_full = self.planner.topology.world_size <= MOST_RANKS_IN_FULL
+        return self.any_shares and blocks and even and in_full and 1 < sites <= MOST_SITES_SHARED
 
     @property
     def has_streams(self) -> bool:
@@ -109,6 +126,8 @@ class CollectiveProblem:
             found[STREAMS] = 1
         if self.has_roots:
             found[ROOT] = self.requests[0].root
+        if self.has_shares:
+            found[SHARES] = even_shares(self._ranks)
         if self.chooses:
             planner = self._planner(topology, found)
             for number, each in enumerate(self.requests):
@@ -121,14 +140,7 @@ class CollectiveProblem:
     def moves(self, topology: Topology, settings: Settings) -> Iterator[Settings]:
         """Yield settings with one number or one name changed."""
         if self.chooses:
-            for number, request in enumerate(self.requests):
-                key = self.key(number)
-                name = str(settings[key]).removesuffix(OF_TODAY)
-                if name == PACKED:
-                    of = self.predictions(topology, settings)[number].of
-                    name = name_in_full(of) if isinstance(of, Plan) else name
-                for other in neighbours(name, request.collective):
-                    yield {**settings, key: other}
+            yield from self._other_algorithms(topology, settings)
         yield from _twice_and_half(settings, STREAMS, 1, MOST_STREAMS)
         if topology != self.planner.topology:
             return
@@ -139,6 +151,24 @@ class CollectiveProblem:
             for site in topology.sites:
                 yield {**settings, ROOT: first}
                 first += site.ranks
+        if self.has_shares:
+            for shares in other_shares(str(settings[SHARES])):
+                yield {**settings, **self._packed_by(settings), SHARES: shares}
+
+    def _packed_by(self, settings: Settings) -> dict[str, str]:
+        """Return ``packed`` for algorithms of other families, which do not go by shares."""
+        keys = [self.key(number) for number in range(len(self.requests))] if self.chooses else []
+        return {key: PACKED for key in keys if not is_packed(settings[key])}
+
+    def _other_algorithms(self, topology: Topology, settings: Settings) -> Iterator[Settings]:
+        for number, request in enumerate(self.requests):
+            key = self.key(number)
+            name = str(settings[key]).removesuffix(OF_TODAY)
+            if name == PACKED:
+                of = self.predictions(topology, settings)[number].of
+                name = name_in_full(of) if isinstance(of, Plan) else name
+            for other in neighbours(name, request.collective):
+                yield {**settings, key: other}
 
     def kept(self, settings: Settings) -> Iterator[Settings]:
         """Yield the same with the trees of today, where algorithms pack trees by the rates."""
@@ -166,6 +196,12 @@ class CollectiveProblem:
         """Return a request with the algorithm and the root that ``settings`` say."""
         request = self.requests[number]
         request = request._replace(root=int(settings.get(ROOT, request.root)))
+        shares = str(settings.get(SHARES, even_shares(self._ranks)))
+        if shares != even_shares(self._ranks):
+            shape = request.shape
+            counts = counts_of(shares, self._ranks, shape.width)
+            of_counts = Shape.of_counts(shape.collective, shape.world_size, counts)
+            request = request._replace(shape=of_counts)
         if self.key(number) not in settings:
             return request
         name = str(settings[self.key(number)])
@@ -173,6 +209,10 @@ class CollectiveProblem:
         if named.algorithm == name:
             return named
         return request.by(_predicted(self.planner, named).plan)
+
+    @property
+    def _ranks(self) -> list[int]:
+        return [site.ranks for site in self.planner.topology.sites]
 
     def _planner(self, topology: Topology, settings: Settings) -> Planner:
         sending = (settings.get(STREAMS, 1), settings.get(SLICE), settings.get(SLOTS))

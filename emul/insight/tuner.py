@@ -11,7 +11,7 @@ from emul.communicator import Communicator
 from emul.errors import ArgumentError
 from emul.insight.case_log import CaseLog, digest_of
 from emul.insight.cases import Case, Tuning
-from emul.insight.collective_tuning import CollectiveProblem
+from emul.insight.collective_tuning import IN_BLOCKS, CollectiveProblem
 from emul.insight.tuning import tuned
 from emul.insight.upgrades import KINDS, upgrades_of
 from emul.plans import Plan, is_plan_file, is_user_code, plan_xml, user_file
@@ -34,7 +34,16 @@ class Search:
     costs: Costs | None = None
     budget_per_month: float | None = None
     any_root: bool = False
+    any_shares: bool = False
     state: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse flags that are none, and a budget below 0: ArgumentError."""
+        flag(self.pairs, "pairs")
+        flag(self.any_root, "any_root")
+        flag(self.any_shares, "any_shares")
+        if self.budget_per_month is not None:
+            finite(self.budget_per_month, "budget_per_month", "money, 0 or more", least=0)
 
 
 def tune(
@@ -51,78 +60,52 @@ def tune(
     costs: Costs | str | Path | None = None,
     budget_per_month: float | None = None,
     any_root: bool = False,
+    any_shares: bool = False,
     state: str | Path | None = None,
 ) -> Tuning:
     """Return the best settings of a collective, and the gain of each upgrade of its links.
 
-    Every time is modelled on the links of the case, with the best settings that are found there:
-    none is extrapolated. Nothing is run, and no clock goes on.
+    Every time is modelled with the best settings found on the links of its case, none extrapolated.
 
     Parameters
     ----------
     world
         A World, or a Group of one, whose ranks carry the collective out.
-    collective, count, dtype, algorithm, root, shift
-        As for ``predict``. Only where ``algorithm`` is ``auto`` and the stack ideal, algorithms
-        with their pieces, leaders, channels and levels are searched.
-    more_counts
-        More sizes. The time of a case is the sum over all sizes.
-    upgrades
-        Kinds of upgrades: some of emul.insight.upgrades.KINDS.
-    pairs
-        Whether every two upgrades are solved together too, at most 300 pairs: of more, those of
-        the upgrades that save most alone.
-    costs
-        Money per month of more capacity; or the path of a TOML file that says it.
-    budget_per_month
-        Upgrades and pairs that cost more, or have no known cost, are left out.
-    any_root
-        Whether another rank may be the root: the first of each site is tried.
+    collective, count, more_counts, dtype, algorithm, root, shift
+        As for ``predict``; of several counts, the time is the sum. Algorithms are searched where
+        ``algorithm`` is ``auto`` and the stack ideal; with ``any_root``, also another root; with
+        ``any_shares``, also blocks that differ from site to site.
+    upgrades, pairs
+        Kinds of upgrades, some of emul.insight.upgrades.KINDS; whether two are solved together too.
+    costs, budget_per_month
+        Money per month of more capacity, or the path of a TOML file that says it. Upgrades that
+        cost more than the budget, or have no known cost then, are left out.
     state
         The path of a file that keeps each case at once. Those that are in it are not solved again.
-
-    Returns
-    -------
-    Tuning
-        The cases: as it is, the best settings, then upgrades and pairs.
 
     Raises
     ------
     ArgumentError
-        For an unknown upgrade, and for a ``state`` of other inputs.
-    EmulError
-        All that ``predict`` raises.
+        For an unknown upgrade and a ``state`` of other inputs; and all that ``predict`` raises.
 
     Examples
     --------
     >>> import emul
-    >>> found = emul.tune(emul.World("three-campus"), "all_reduce", 1 << 23, upgrades=["rate"],
-    ...                   pairs=False)
-    >>> found.of_kind("upgrade")[0].name
-    '4 times the rate of south - north'
+    >>> found = emul.tune(emul.World("three-campus"), "all_reduce", 1 << 23, upgrades=[])
+    >>> found.best.time_s < found.today.time_s
+    True
 
     """
     requests = [
         world.request(collective, each, dtype=dtype, algorithm=algorithm, root=root, shift=shift)
         for each in (count, *more_counts)
     ]
-    topology = world.planner.topology
     if isinstance(costs, str | Path):
-        costs = read_costs(Path(costs), [place.name for place in topology.places])
-    budget = None
-    if budget_per_month is not None:
-        budget = finite(budget_per_month, "budget_per_month", "money, 0 or more", least=0)
-    search = Search(
-        tuple(upgrades),
-        flag(pairs, "pairs"),
-        costs,
-        budget,
-        flag(any_root, "any_root"),
-        None if state is None else Path(state),
-    )
-    done = list(tune_requests(world.planner, requests, search))
-    cases = [case for case, _ in done]
-    return tuning_of(world.planner, requests, search, cases, done[-1][1])
+        costs = read_costs(Path(costs), [each.name for each in world.planner.topology.places])
+    path = None if state is None else Path(state)
+    search = Search(tuple(upgrades), pairs, costs, budget_per_month, any_root, any_shares, path)
+    cases, left_out = zip(*tune_requests(world.planner, requests, search), strict=True)
+    return tuning_of(world.planner, requests, search, cases, left_out[-1])
 
 
 def tuning_of(
@@ -152,7 +135,7 @@ def tune_requests(
     topology = planner.topology
     upgrades = upgrades_of(topology, search.costs, search.upgrades)
     log = CaseLog(search.state, "" if search.state is None else _digest(planner, requests, search))
-    problem = CollectiveProblem(planner, requests, search.any_root)
+    problem = CollectiveProblem(planner, requests, search.any_root, search.any_shares)
     return tuned(
         problem,
         topology,
@@ -169,7 +152,7 @@ def plan_of(planner: Planner, requests: Sequence[Request], search: Search, case:
 
     Raises ArgumentError where only some of the ranks were timed.
     """
-    problem = CollectiveProblem(planner, requests, search.any_root)
+    problem = CollectiveProblem(planner, requests, search.any_root, search.any_shares)
     return problem.predictions(planner.topology, case.settings)[-1].plan
 
 
@@ -180,7 +163,8 @@ def _digest(planner: Planner, requests: Sequence[Request], search: Search) -> st
          each.itemsize, each.root, _told(each.algorithm))
         for each in requests
     ]  # fmt: skip
-    return digest_of(planner.topology, planner.timing, asked, search.any_root)
+    free = search.any_root, search.any_shares
+    return digest_of(planner.topology, planner.timing, asked, free)
 
 
 def _told(algorithm: Algorithm) -> str:
@@ -197,7 +181,7 @@ def _told(algorithm: Algorithm) -> str:
 
 def _searched(planner: Planner, requests: Sequence[Request], search: Search) -> list[str]:
     """Return sentences: the settings that are searched, and those that are not."""
-    problem = CollectiveProblem(planner, requests, search.any_root)
+    problem = CollectiveProblem(planner, requests, search.any_root, search.any_shares)
     searched, left = [], []
     if problem.chooses:
         searched.append("algorithms with their pieces, leaders, channels and levels")
@@ -209,11 +193,14 @@ def _searched(planner: Planner, requests: Sequence[Request], search: Search) -> 
         (problem.cuts, "slices and slots"),
         (problem.has_streams, "streams"),
         (problem.has_roots, "the root"),
+        (problem.has_shares, "shares of blocks"),
     ):
         (searched if there else left).append(words)
     if not requests[0].shape.collective.rooted:
         left.remove("the root")
-    left += ["the order of transfers", "shares of blocks"]
+    if requests[0].collective not in IN_BLOCKS:
+        left.remove("shares of blocks")
+    left.append("the order of transfers")
     said = f"Searched: {', '.join(searched)}" if searched else "Searched: no setting"
     upgraded = ""
     if problem.cuts:

@@ -45,8 +45,12 @@ from emul.units import PS_PER_S
 
 __all__ = ["MOST_SITES", "packed_plan_for"]
 
-MOST_SITES = 24
-"""Of a graph whose trees are packed: some seconds where every two of them have a trunk."""
+MOST_SITES, MOST_SITES_OF_ROUTES = 64, 32
+"""Of a graph whose trees are packed, or over which routes are found: up to five seconds."""
+
+ANY_MESH, MOST_TRUNKS_OF_A_SITE = 24, 4
+"""Sites up to which every two may have a trunk; of more, so many trunks for each of them: with
+more, the pivots of the solver would be too many, and that is only known after seconds."""
 
 MOST_TREES = 8
 """Of a vector, or of the blocks of a site: with more, messages get short and many."""
@@ -85,16 +89,28 @@ def packed_plan_for(
     collective = shape.collective.name
     if len(topology.sites) == 1:
         return unproven_plan(collective, name, topology.ranks_by_node, root=root)
-    if len(topology.sites) > MOST_SITES:
-        raise CapacityError(
-            f"packed over {len(topology.sites)} sites: needed at most {MOST_SITES}; name another "
-            "algorithm"
-        )
+    _check_size(topology, collective)
     found = _synthesis_of(topology)
     nbytes = max(1, Encoding.of(encoding).nbytes(shape.width))
     if collective in TREE_COLLECTIVES:
         return found.over_trees(shape, nbytes, root, name)
     return found.over_routes(shape, nbytes, root, name)
+
+
+def _check_size(topology: Topology, collective: str) -> None:
+    """Refuse a graph whose trees or routes would not be found: CapacityError."""
+    sites, trunks = len(topology.sites), len(topology.trunks)
+    most = MOST_SITES if collective in TREE_COLLECTIVES else MOST_SITES_OF_ROUTES
+    if sites > most:
+        raise CapacityError(
+            f"packed over {sites} sites: needed at most {most} for {collective}; name another "
+            "algorithm"
+        )
+    if sites > ANY_MESH and trunks > MOST_TRUNKS_OF_A_SITE * sites:
+        raise CapacityError(
+            f"packed over {sites} sites and {trunks} trunks: needed at most "
+            f"{MOST_TRUNKS_OF_A_SITE * sites} trunks; name another algorithm"
+        )
 
 
 @lru_cache(maxsize=16)

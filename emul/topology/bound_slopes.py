@@ -19,8 +19,11 @@ STEP = 1e-3
 PER_BYTES_PER_S = 100e6 / 8
 """100 Mbit/s, for which slopes are told."""
 
-MOST_TRUNKS = 12
-"""Whose slopes are worked out, each by two bounds."""
+MOST_TRUNKS, MOST_PRICED = 12, 2
+"""Whose slopes are worked out, each by two bounds; of many sites whose bound is by prices, each of
+which takes up to a second."""
+
+MANY_SITES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,10 @@ class TrunkSlope:
 
 
 def trunk_slopes(bounded: Bounded) -> tuple[TrunkSlope, ...]:
-    """Return the slopes of the trunks that the reason of the bound names, the dearest first."""
+    """Return the slopes of the trunks that the reason of the bound names, the dearest first.
+
+    Of the first 12, or of 2 where each takes long.
+    """
     reason = bounded.reason()
     if reason is None:
         return ()
@@ -48,7 +54,9 @@ def trunk_slopes(bounded: Bounded) -> tuple[TrunkSlope, ...]:
         trunk.name: trunk.link.available_bytes_per_s * trunk.changes.best_rate_factor
         for trunk in bounded.topology.trunks
     }
-    named = [each for each in reason.trunks if each[0] in rates][:MOST_TRUNKS]
+    slow = reason.kind == "prices" and len(bounded.topology.sites) > MANY_SITES
+    most = MOST_PRICED if slow else MOST_TRUNKS
+    named = [each for each in reason.trunks if each[0] in rates][:most]
     found = []
     for name, price in named:
         more, less = (

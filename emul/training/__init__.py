@@ -4,7 +4,7 @@ from emul.training.hardware import Hardware, StateBytes, state_bytes
 from emul.training.inverse import Need, Needs
 from emul.training.job import Job, Method, compare
 from emul.training.layer import Layer
-from emul.training.methods import DDP, FSDP, HSDP, LocalSteps, ZeRO
+from emul.training.methods import DDP, FSDP, HSDP, LocalSteps, Pipeline, ZeRO
 from emul.training.model import Model
 from emul.training.readers import ExecutionTrace, Workload, read_execution_trace, read_workload
 from emul.training.seat import Part, Seat
@@ -24,6 +24,7 @@ __all__ = [
     "Need",
     "Needs",
     "Part",
+    "Pipeline",
     "Seat",
     "StateBytes",
     "StepReport",

@@ -17,8 +17,9 @@ from emul.topology import Topology, load, read_topology
 from emul.training.hardware import Hardware
 from emul.training.inverse import Needs, least_rate, needs_of
 from emul.training.methods import DDP, FSDP, LocalSteps
+from emul.training.methods.over_trunks import TIMED_OVER_TRUNKS, over_trunks
 from emul.training.model import Model
-from emul.training.placement import Placement
+from emul.training.placement import DATA_AXES, Placement
 from emul.training.seat import Seat
 from emul.training.step_report import StepReport
 from emul.training.step_timer import StepTimer
@@ -50,8 +51,9 @@ class Job:
         What a step does: one of emul.training.methods, or a function that yields the acts of the
         rank at a seat. Attributes of it that count: ``period`` (the steps that it yields, 1),
         ``carries`` (whether an operation of a period is awaited in the next, False),
-        ``keeps_shards`` (whether it uses the axes replicate and shard apart, True) and ``evenly``
-        (whether all operations between replicas are an all_reduce, False).
+        ``keeps_shards`` (whether it uses the axes replicate and shard apart, True), ``evenly``
+        (whether all operations between replicas are an all_reduce, False) and ``keeps`` (the axes
+        of the model along which it sends, none).
     compute_s
         Seconds that a step computes where nothing is waited for, as measured. Without it, they
         follow from ``tokens``, ``hardware`` and ``mfu``.
@@ -101,8 +103,12 @@ class Job:
             raise ArgumentError(f"method {shown(self.method)}: needed a function of a seat")
         for name in ("compute_s", "tokens", "mfu"):
             _check_positive(name, getattr(self, name))
-        self.placement  # noqa: B018 (the mesh is checked here, not in a run)
-        self.step_compute_s  # noqa: B018
+        if self.placement.crosses_trunk("context"):
+            raise ArgumentError(
+                f"{self.placement} over {topology.name}: context is at several sites, whose rings "
+                "are not timed: needed it inside a site"
+            )
+        self.step_compute_s  # noqa: B018 (refused here, not in a run)
 
     @cached_property
     def placement(self) -> Placement:
@@ -142,7 +148,7 @@ class Job:
 
     def run(self) -> StepReport:
         """Return the time of a step, from links at rest. Raises as World.run does."""
-        return StepReport(self, self.timer)
+        return StepReport(self, self.timer.timed())
 
     def needs(self, utilisation: float) -> Needs:
         """Return what would reach a utilisation, each alone and by runs.
@@ -169,7 +175,9 @@ class Job:
         """The program of the job."""
         keeps = bool(getattr(self.method, "keeps_shards", True))
         evenly = bool(getattr(self.method, "evenly", False))
-        return self._timer(TimedRanks.of(self.placement, keeps_shards=keeps, evenly=evenly))
+        apart = getattr(self.method, "keeps", ())
+        ranks = TimedRanks.of(self.placement, keeps_shards=keeps, evenly=evenly, keeps=apart)
+        return self._timer(ranks)
 
     def on_one_campus(self) -> StepTimer:
         """Return the program of the same job with all ranks at one site."""
@@ -194,14 +202,35 @@ class Job:
         def seat(rank: int, alone_s: Callable[[str, str, int], float]) -> Seat:
             model = self.model
             assert isinstance(model, Model)
-            ways, stages = self.placement.ways, self.placement.size("pipeline")
-            return Seat(rank, ranks, model, ways, stages, compute_s, self.precision, alone_s)
+            return Seat(
+                rank,
+                ranks,
+                model,
+                self.placement.ways,
+                self.placement.size("pipeline"),
+                self.placement.size("tensor"),
+                compute_s,
+                self.precision,
+                alone_s,
+                self._tokens,
+            )
 
-        return StepTimer(ranks, method, seat, self._settings)
+        crossing = [name for name in TIMED_OVER_TRUNKS if self.placement.crosses_trunk(name)]
+        acts = over_trunks(method, crossing) if crossing else method
+        return StepTimer(ranks, acts, seat, self._settings, carries=_carries(method))
+
+    @property
+    def _tokens(self) -> float | None:
+        """The tokens of a step, of each rank along data axes."""
+        return None if self.tokens is None else self.tokens / self.placement.size(*DATA_AXES)
 
     @property
     def _settings(self) -> dict[str, Any]:
         return {"stack": self.stack, "seed": self.seed, "start_s": self.start_s}
+
+
+def _carries(method: Method) -> bool:
+    return bool(getattr(method, "carries", False))
 
 
 def compare(job: Job, methods: Iterable[Method]) -> list[StepReport]:

@@ -15,7 +15,7 @@ from emul.mesh import checked_axes, product
 from emul.reading.brief import brief
 from emul.topology import Topology
 
-__all__ = ["AXES", "DATA_AXES", "MODEL_AXES", "Placement"]
+__all__ = ["AXES", "DATA_AXES", "MODEL_AXES", "NODE", "NOTHING", "SITE", "TRUNK", "Placement"]
 
 DATA_AXES = ("replicate", "shard", "context")
 """Along these, ranks hold the same part of the model and see other tokens: gradients are summed."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
+from emul.errors import ArgumentError
 from emul.plans import wire_bytes, wire_named
-from emul.programs import Compute, Issue, Wait
+from emul.programs import Compute, Issue, Recv, Send, Wait
 from emul.training.model import Model
 from emul.training.timed_ranks import TimedRanks
 
@@ -34,11 +36,11 @@ class Seat:
     """A rank that carries a job out.
 
     ``rank``: its number among the ranks that are timed. ``ways``: the ranks that share the
-    parameters of one copy of the model, beside data axes; ``stages``: those of its pipeline.
-    ``compute_s``: the seconds of compute of
-    a step. ``precision``: the type of parameters and gradients. ``alone_s``: the seconds of a
-    collective of its own along an axis, of so many elements of each rank, with nothing else under
-    way. ``periods_before``: how many periods of the method were carried out before.
+    parameters of one copy of the model, beside data axes; ``stages`` and ``tensor``: along its
+    pipeline and tensor. ``compute_s``: the seconds of compute of a step. ``precision``: the type of
+    parameters and gradients. ``alone_s``: the seconds of a collective of its own along an axis, of
+    some elements of each rank, with nothing else under way. ``tokens``: of a step, of each rank
+    along data axes. ``periods_before``: how many periods of the method were carried out before.
     """
 
     rank: int
@@ -46,9 +48,11 @@ class Seat:
     model: Model
     ways: int
     stages: int
+    tensor: int
     compute_s: float
     precision: str
     alone_s: Callable[[str, str, int], float]
+    tokens: float | None = None
     periods_before: int = 0
 
     @property
@@ -104,9 +108,9 @@ class Seat:
         """
         every = self.model.parameters / self.ways * wire_bytes(1, self.precision)
         first = min(first_nbytes, every)
-        more = max(0.0, every - first)
-        number = max(0, -(-int(more) // nbytes))
-        sizes = [first, *[more / number] * number]
+        more = every - first
+        number = ceil(more / nbytes)
+        sizes = [first, *(more / number for _ in range(number))]
         total = self._elements(self.model.parameters)
         return tuple(Part(round(total * size / every), size / every) for size in sizes)
 
@@ -127,6 +131,39 @@ class Seat:
             return Issue(collective, elements, group=group, dtype=wire, name=name, **how)
         nbytes = wire_bytes(elements, wire)
         return Issue(collective, nbytes, group=group, dtype="uint8", name=name, **how)
+
+    def place(self, axis: str) -> int:
+        """Return the place of this rank along an axis, from 0 on."""
+        return (self.ranks.group(axis, self.rank).ranks or ()).index(self.rank)
+
+    def send(self, axis: str, distance: int, parts: int, *, tag: int, name: str) -> Send:
+        """Return the send of activations to the rank so far along ``axis``.
+
+        They are those of a part of the tokens of a step: one of ``parts`` equal ones. Raises
+        ArgumentError where tokens or the width of the model are not known.
+        """
+        to, count = self.ranks.peer(axis, self.rank, distance), self.activations(parts)
+        group = self.ranks.group(axis, self.rank)
+        return Send(to, count, dtype=self.precision, tag=tag, name=name, group=group)
+
+    def receive(self, axis: str, distance: int, parts: int, *, tag: int, name: str) -> Recv:
+        """Return the other end of ``send``: from the rank so far along ``axis``."""
+        source, count = self.ranks.peer(axis, self.rank, distance), self.activations(parts)
+        group = self.ranks.group(axis, self.rank)
+        return Recv(source, count, dtype=self.precision, tag=tag, name=name, group=group)
+
+    def activations(self, parts: int = 1) -> int:
+        """Return the elements between two layers of one of ``parts`` equal parts of the tokens.
+
+        Ranks along tensor have a part each. Raises ArgumentError where tokens or the width of the
+        model are not known.
+        """
+        if self.tokens is None or not self.model.hidden:
+            raise ArgumentError(
+                "activations between ranks: needed the tokens of a step, and a model with hidden, "
+                "as Model(405e9, 126, hidden=16384)"
+            )
+        return round(self.tokens / parts * self.model.hidden * self.ranks.bundled / self.tensor)
 
     def padded(self, axis: str, elements: int) -> int:
         """Return the least number of elements from ``elements`` on that makes equal blocks."""

@@ -13,7 +13,7 @@ from emul.training.changes import JobChange, changes_of
 from emul.training.memory import memory_warning
 from emul.training.specification import method_name
 from emul.training.step_timer import Call, StepTimer
-from emul.training.words import step_words
+from emul.training.words import assumed_of_axes, step_words
 from emul.units import PS_PER_S, format_time
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class StepReport:
     @property
     def assumed(self) -> tuple[str, ...]:
         """Sentences about the assumptions that the time rests on."""
-        return self.timer.ranks.assumed
+        return (*self.timer.ranks.assumed, *assumed_of_axes(self.job))
 
     def __str__(self) -> str:
         """Return the line of the table, and the sentences under it."""

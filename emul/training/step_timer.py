@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from emul.communicator import Group
 from emul.programs import Act, Compute, Issue, Mark, RankGroup, Wait
 from emul.runtime.prediction import Prediction
-from emul.runtime.program_path import ProgramPath
+from emul.runtime.program_path import COMPUTE, PathPart, ProgramPath
 from emul.runtime.program_run import MarkRow, ProgramRun
 from emul.runtime.trunk_use import trunk_uses
 from emul.training.seat import Seat
@@ -23,6 +23,7 @@ from emul.world import World
 __all__ = ["Call", "Exposed", "StepTime", "StepTimer"]
 
 BEGIN, END = "begin", "end"
+OTHER_RANKS = "other ranks"
 WAITING, GOING_ON = "waiting", "going on"
 
 Exposed = dict[tuple[str, str, str], int]
@@ -55,7 +56,8 @@ class StepTime:
 class StepTimer:
     """A method on the ranks that are timed: ``method`` yields the acts of each of them.
 
-    ``seat``: makes the seat of a rank. ``settings``: of the World. ``inner``: that of the method
+    ``seat``: makes the seat of a rank. ``settings``: of the World. ``carries``: whether
+    an operation of a period is awaited in the next. ``inner``: that of the method
     inside a replica, whose step was timed alone.
     """
 
@@ -63,6 +65,7 @@ class StepTimer:
     method: Callable[[Seat], Iterable[Act]]
     seat: Callable[[int, Callable[[str, str, int], float]], Seat]
     settings: dict[str, Any]
+    carries: bool = False
     inner: StepTimer | None = None
 
     @cached_property
@@ -78,7 +81,12 @@ class StepTimer:
     @property
     def periods_before(self) -> int:
         """The periods before the one that is timed: one where work is carried over."""
-        return int(getattr(self.method, "carries", False))
+        return int(self.carries)
+
+    def timed(self) -> StepTimer:
+        """Time the period now, so that errors are raised here, and return this."""
+        assert self.time.period_ps >= 0
+        return self
 
     @cached_property
     def time(self) -> StepTime:
@@ -106,8 +114,11 @@ class StepTimer:
             for part in row.parts:
                 overlap_ps = _overlap(waits, part.from_ps, part.to_ps)
                 if overlap_ps:
-                    spent[axis, self.ranks.place(part.place), part.term] += overlap_ps
+                    spent[axis, self._place(part), part.term] += overlap_ps
         return dict(spent), path
+
+    def _place(self, part: PathPart) -> str:
+        return OTHER_RANKS if part.term == COMPUTE else self.ranks.place(part.place)
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:

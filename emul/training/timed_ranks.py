@@ -11,7 +11,7 @@ do not wait for each other at a NIC, which is said.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, log2
@@ -69,17 +69,25 @@ class TimedRanks:
     assumed: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, placement: Placement, *, keeps_shards: bool, evenly: bool) -> TimedRanks:
+    def of(
+        cls,
+        placement: Placement,
+        *,
+        keeps_shards: bool,
+        evenly: bool,
+        keeps: Collection[str] = (),
+    ) -> TimedRanks:
         """Return the ranks that are timed for a job.
 
         With ``keeps_shards`` the groups along shard are those of the mesh, else ranks along
         replicate and shard are one group. ``evenly``: between replicas every rank has all of a
-        vector (all_reduce), not a part by its number (reduce_scatter, all_gather). Raises
-        ArgumentError or CapacityError for a large world whose ranks are not alike.
+        vector (all_reduce), not a part by its number (reduce_scatter, all_gather). ``keeps``: axes
+        of the model along which all ranks are timed; they are also where an axis crosses trunks.
+        Raises ArgumentError or CapacityError for a large world whose ranks are not alike.
         """
         if placement.topology.world_size <= MOST_WHOLE:
             return cls(placement.topology, NCCL_SLICING, _coordinates(placement))
-        return _Bundles(placement, keeps_shards=keeps_shards, evenly=evenly).timed
+        return _Bundles(placement, keeps, keeps_shards=keeps_shards, evenly=evenly).timed
 
     def size(self, axis: str) -> int:
         """Return the ranks of a group along an axis."""
@@ -116,10 +124,10 @@ class TimedRanks:
             return f"network of {name.removeprefix(NODE_LINKS)}"
         return name
 
-    @property
-    def stages(self) -> int:
-        """The stages of the pipeline that are timed apart from each other."""
-        return int(self.coordinates["pipeline"].max()) + 1
+    def peer(self, axis: str, rank: int, distance: int) -> int:
+        """Return the rank so far along an axis from ``rank``."""
+        ranks = self.group(axis, rank).ranks or ()
+        return ranks[ranks.index(rank) + distance]
 
 
 def _coordinates(placement: Placement) -> Coordinates:
@@ -133,10 +141,19 @@ def _coordinates(placement: Placement) -> Coordinates:
 class _Bundles:
     """Few ranks for the ranks of a placement: two for each replica, and for each stage apart."""
 
-    def __init__(self, placement: Placement, *, keeps_shards: bool, evenly: bool) -> None:
+    def __init__(
+        self,
+        placement: Placement,
+        keeps: Collection[str],
+        *,
+        keeps_shards: bool,
+        evenly: bool,
+    ) -> None:
         self.placement, self.keeps_shards = placement, keeps_shards
         self.topology = placement.topology
-        self.apart = tuple(name for name in MODEL_AXES if placement.crosses_trunk(name))
+        self.apart = tuple(
+            name for name in MODEL_AXES if name in keeps or placement.crosses_trunk(name)
+        )
         self.side_by_side = tuple(name for name in MODEL_AXES if name not in self.apart)
         self.columns = placement.size(*self.side_by_side)
         self.replicas, self.members = self._replicas()
@@ -282,8 +299,8 @@ class _Bundles:
         ]
         if any(_draws(trunk.link) for trunk in self.topology.trunks):
             words.append(
-                "losses and jitter between sites are drawn for one connection, and hold up all that "
-                "it stands for"
+                "losses and jitter between sites are drawn for one connection, and hold up all "
+                "that it stands for"
             )
         if self.halves > 1:
             words.append(

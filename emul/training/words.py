@@ -7,13 +7,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from emul.timing.terms import MEANINGS
-from emul.training.placement import NODE, NOTHING, SITE, TRUNK
+from emul.training.placement import MODEL_AXES, NODE, NOTHING, SITE, TRUNK
 from emul.units import counted, format_time, times_as_long
 
 if TYPE_CHECKING:
+    from emul.training.job import Job
     from emul.training.step_report import StepReport
 
-__all__ = ["assumed_words", "change_words", "finding_words", "placement_words", "step_words"]
+__all__ = [
+    "assumed_of_axes",
+    "assumed_words",
+    "change_words",
+    "finding_words",
+    "placement_words",
+    "step_words",
+]
 
 NAMED = 4
 """Changes that a sentence names."""
@@ -54,6 +62,18 @@ def placement_words(step: StepReport) -> str:
         for name, size in placement.axes.items()
     )
     return f"Mesh: {', '.join(crossed)}."
+
+
+def assumed_of_axes(job: Job) -> Iterator[str]:
+    """Yield a sentence about the axes whose own traffic is no part of the program."""
+    placement, timed = job.placement, getattr(job.method, "keeps", ())
+    inside = [
+        name
+        for name in (*MODEL_AXES, "context")
+        if placement.size(name) > 1 and name not in timed and not placement.crosses_trunk(name)
+    ]
+    if inside:
+        yield f"the compute holds the traffic and the bubbles of {' and '.join(inside)}"
 
 
 def _warning(step: StepReport) -> Iterator[str]:

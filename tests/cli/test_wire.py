@@ -45,6 +45,13 @@ def test_perf_tells_the_error_of_normal_values(tmp_path):
     assert (printed["wire"], float(printed["wire_rms"])) == ("fp8", row["wire_rms"])
 
 
+def test_the_page_of_perf_says_what_is_printed(tmp_path):
+    path = tmp_path / "page.html"
+    _, out, _ = run_here(*PERF, "--sites", "2,2", "--wire", "int8", "--report", str(path))
+    assert out.splitlines()[-1].startswith("Wire: int8, 0.2539 times")
+    assert out.splitlines()[-1] in path.read_text()
+
+
 def test_perf_without_data_or_checks_tells_no_error(tmp_path):
     for more in (("--no-data",), ("-c", "0")):
         path = tmp_path / "out.json"
@@ -84,12 +91,13 @@ def test_perf_refuses_calls_without_wire_formats(asked, said, more):
 def test_explain_shares_out_the_time_of_a_wire_format(tmp_path):
     path = tmp_path / "out.json"
     asked = ("explain", "-b", "64K", "-e", "64K", "--wire", "int8", "--json", str(path))
-    status, out, err = run_here(*asked)
+    status, out, err = run_here(*asked, "--no-jitter", "--no-loss")
+    world = World(World("three-campus").topology.without(["jitter", "loss"]))
     assert (status, err) == (0, "")
     assert out.startswith("all_reduce of float32, int8 on the wire, over 24 ranks")
     document = json.loads(path.read_text())
-    found = emul.explain(World("three-campus"), "all_reduce", 1 << 14, wire="int8")
+    found = emul.explain(world, "all_reduce", 1 << 14, wire="int8")
     assert document["wire"] == "int8"
     assert [each["time_ps"] for each in document["sizes"]] == [found.time_ps]
-    predicted = World("three-campus").predict("all_reduce", 1 << 14, wire="int8")
+    predicted = world.predict("all_reduce", 1 << 14, wire="int8")
     assert found.time_ps == predicted.total_ps == sum(each.share_ps for each in found.shares)

@@ -5,10 +5,13 @@ from dataclasses import replace
 
 import pytest
 from bound_fuzz import drawn_call
+from hypothesis import given
+from hypothesis import strategies as st
 from strategies import root_of, sites_of_one
 
 import emul
 from emul import ArgumentError, EmulError, Link, World
+from emul.insight.block_shares import UNITS, counts_of, even_shares, other_shares
 from emul.insight.collective_tuning import CollectiveProblem
 from emul.insight.schedules import name_in_full, neighbours
 from emul.insight.tuner import Search, plan_of, tune_requests
@@ -89,6 +92,51 @@ def test_another_root_is_tried_where_any_may_be():
     plan = plan_of(world.planner, [world.request("broadcast", 1, dtype="uint8")],
                    Search(any_root=True), free.best)  # fmt: skip
     assert plan.root == 1
+
+
+def test_shares_of_blocks_are_searched_where_they_may_differ():
+    # a - b - c: the vector less its own part comes into a, and into c. With even shares 2/3 of it,
+    # with 23, 2 and 23 of 48 units 25/48.
+    topology = sites_of_one(lambda a, b: Link(1e9, 0.0), 3, nic=NIC)
+    topology = replace(topology, trunks=tuple(t for t in topology.trunks
+                                              if t.sites != ("s0", "s2")))  # fmt: skip
+    world = World(topology, slicing=None)
+
+    def gathered(**how):
+        return emul.tune(world, "all_gather", 16 * MB, dtype="uint8", upgrades=[], **how)
+
+    even, free = gathered(), gathered(any_shares=True)
+    assert free.today.time_s == even.today.time_s
+    assert even.best.time_s == pytest.approx(32 * MS, rel=0.02)
+    assert free.best.time_s == pytest.approx(25 * MS, rel=0.02)
+    units = [int(each) for each in free.best.settings["shares"].split(",")]
+    assert sum(units) == UNITS
+    assert min(units[0], units[2]) == 23
+    assert "shares of blocks" in free.words()[-1].partition("Not searched")[0]
+    assert "shares of blocks" in even.words()[-1].partition("Not searched")[2]
+    with_root = emul.tune(world, "gather", MB, dtype="uint8", upgrades=[], any_shares=True)
+    assert "shares" not in with_root.best.settings
+
+
+@given(units=st.lists(st.integers(1, 9), min_size=2, max_size=4), width=st.integers(0, 500),
+       ranks=st.lists(st.integers(1, 5), min_size=4, max_size=4))  # fmt: skip
+def test_counts_follow_the_shares_and_sum_to_the_vector(units, width, ranks):
+    units[0] += UNITS - sum(units)
+    ranks = ranks[: len(units)]
+    counts = counts_of(",".join(map(str, units)), ranks, width)
+    assert sum(counts) == width
+    for site in range(len(ranks)):
+        own = counts[sum(ranks[:site]) : sum(ranks[: site + 1])]
+        assert max(own) - min(own) <= 1
+        assert abs(sum(own) - units[site] * width / UNITS) < 1
+
+
+def test_shares_go_from_site_to_site_and_none_is_left_without():
+    assert even_shares([8, 8, 8]) == "16,16,16"
+    assert set(other_shares("1,2,45")) == {
+        "5,2,41", "1,6,41", "2,1,45", "1,1,46", "2,2,44", "1,3,44", "5,6,37", "2,3,43", "3,1,44",
+    }  # fmt: skip
+    assert {"20,8,20", "12,24,12", "17,14,17"} <= set(other_shares("16,16,16"))
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +249,7 @@ def test_a_state_of_other_inputs_is_refused(tmp_path):
         lambda: sent(between(Link(1e9, 5 * MS), seed=1), MB, state=path),
         lambda: sent(world, MB, algorithm="direct", state=path),
         lambda: sent(world, MB, any_root=True, state=path),
+        lambda: sent(world, MB, any_shares=True, state=path),
     ):
         with pytest.raises(ArgumentError, match="holds the cases of other inputs"):
             other()

@@ -259,6 +259,29 @@ def test_auto_passes_over_packed_where_it_would_be_too_much(monkeypatch):
         predicted(three_campus(), "all_reduce", MIB, "packed")
 
 
+@pytest.mark.parametrize(
+    ("sites", "part", "collective", "complaint"),
+    [
+        (26, 1.0, "all_reduce", "packed over 26 sites and 325 trunks: needed at most 104 trunks"),
+        (33, 0.0, "all_to_all", "packed over 33 sites: needed at most 32 for all_to_all"),
+        (65, 0.0, "broadcast", "packed over 65 sites: needed at most 64 for broadcast"),
+    ],
+)
+def test_graphs_whose_trees_take_long_are_refused_at_once(sites, part, collective, complaint):
+    topology = random_sites(1, sites, part, most_ranks=1)
+    with pytest.raises(CapacityError, match=complaint):
+        packed_plan_for(topology, shape_of(topology, collective, MIB), 1, 0)
+
+
+def test_thirty_sites_with_few_trunks_are_packed():
+    topology = random_sites(3, 30, 0.03, most_ranks=1)
+    assert len(topology.trunks) < 2 * 30
+    found = predicted(topology, "all_reduce", 16 * MIB)
+    assert found.algorithm == "packed"
+    ring = predicted(topology, "all_reduce", 16 * MIB, "ring:bidirectional")
+    assert found.bound_s <= found.time_s < ring.time_s / 2
+
+
 def test_rows_of_very_many_ranks_are_passed_over(monkeypatch):
     monkeypatch.setattr(packing, "MOST_ROWS_AT_ALL", 100)
     with pytest.raises(CapacityError, match="packed over 24 ranks: 960 transfers of a piece"):

@@ -28,8 +28,11 @@ from emul.links import Transport
 from emul.links.changes import Changes, Outages
 from emul.ops import DTYPES, NumpyOps
 from emul.plans import COLLECTIVES, Send
+from emul.plans.encoding import WIRES
 from emul.wall.clock import REHEARSALS
 
+TAKE_WIRE = ("all_reduce", "reduce_scatter", "all_gather")
+TAKEN = ("float32", "bfloat16", "float16")
 STACKS = ("ideal", "nccl", "gloo", "openmpi")
 N = 6
 SMALL = one_site(N, link(latency_us=20.0))
@@ -70,7 +73,7 @@ def called(world, verb, algorithm, late, x, **how):
     return [told(world, each) for each in (run, again)], (run, again)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     topologies() | real_topologies(),
     st.sampled_from(CASES) | st.sampled_from([(verb, "auto") for verb in COLLECTIVES]),
@@ -87,14 +90,16 @@ def test_a_call_takes_the_time_of_its_bytes_and_computes_what_is_there(
     slicing = data.draw(st.sampled_from([None, Slicing(), Slicing(64, 2)]))
     late = data.draw(st.sampled_from([None, [0], range(topology.world_size)]))
     n = topology.world_size
+    encodes = verb in TAKE_WIRE and dtype in TAKEN
+    how = {"wire": data.draw(st.sampled_from([None, *WIRES]))} if encodes else {}
     x, count = rows(verb, n, blocks, dtype), count_for(verb, n, large)
     worlds = [World(topology, stack=stack, slicing=slicing, seed=3) for _ in range(2)]
     nbytes = count * np.dtype(DTYPES[dtype]).itemsize
-    times, runs = called(worlds[0], verb, algorithm, late, x, nbytes=nbytes)
-    expected, _ = called(worlds[1], verb, algorithm, late, NoData(count, dtype))
+    times, runs = called(worlds[0], verb, algorithm, late, x, nbytes=nbytes, **how)
+    expected, _ = called(worlds[1], verb, algorithm, late, NoData(count, dtype), **how)
     assert times == expected
     for run in runs:
-        by_itself = getattr(World(topology), verb)(x, algorithm=run.prediction.plan)
+        by_itself = getattr(World(topology), verb)(x, algorithm=run.prediction.plan, **how)
         reduction = "sum" if COLLECTIVES[verb].reduces else None
         assert same(run.output, by_itself.output, reduction)
 
@@ -289,6 +294,17 @@ def test_a_run_tells_its_size_its_error_and_pickles():
     assert "timed for" not in repr(world.recv(0, 1))
     assert run.error == World(SMALL).all_reduce(x, algorithm="ring").error
     assert pickle.loads(pickle.dumps(run)).time_s == run.time_s
+
+
+def test_the_error_of_a_wire_format_is_that_of_the_small_array():
+    x = np.random.default_rng(3).normal(size=(N, 300)).astype(np.float32)
+    small, large = (
+        World(SMALL).all_reduce(x, algorithm="ring", wire="fp4", **how)
+        for how in ({}, {"nbytes": 4e9})
+    )
+    assert large.error.wire_rms == small.error.wire_rms > 0
+    alone = World(SMALL).predict("all_reduce", 10**9, algorithm="ring", wire="fp4")
+    assert large.time_s == alone.time_s
 
 
 def test_a_failure_leaves_the_input_as_it_was():

@@ -36,7 +36,8 @@ def test_one_message_takes_the_time_of_its_bytes_by_hand():
 def test_a_call_takes_the_time_that_is_predicted(collective, wire):
     count = 24 * 700 if collective != "all_gather" else 700
     predicted = World(PLACE).predict(collective, count, wire=wire)
-    for x in (NoData(count, "float32"), normal((24, count))):
+    shape = NoData(count, "float32")
+    for x in (shape, normal((24, count))) if wire == "fp4" else (shape,):
         run = getattr(World(PLACE), collective)(x, wire=wire)
         assert run.time_s == predicted.time_s
         assert run.prediction.algorithm == predicted.algorithm
@@ -90,7 +91,7 @@ def test_int8_costs_about_one_per_cent_and_saves_time_on_three_campuses():
 
     ``packed`` encodes sums of a site on the way to the others too, so three times or four.
     """
-    x = normal((24, EACH_MIB))
+    x = np.random.default_rng(0).standard_normal((24, EACH_MIB), np.float32)
     world = World(PLACE)
     whole, direct = world.all_reduce(x), world.all_reduce(x, wire="int8", algorithm="direct")
     packed = world.all_reduce(x, wire="int8")

@@ -1,6 +1,7 @@
 """The constraint of which a bound is the time: each kind by hand, and slopes of its trunks."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from bound_fuzz import drawn_call, drawn_graph
@@ -81,6 +82,15 @@ def test_in_a_ring_prices_prove_more_than_any_cut():
         "a - b, a - d, b - c and c - d, by their prices, cannot carry their part of any schedule "
         "in less than 750 us"
     )
+
+
+def test_of_many_sites_few_slopes_are_worked_out():
+    names = "abcdefghi"
+    ring = dict.fromkeys(pairwise(names), GB) | {("a", "i"): GB}
+    found = bounded(sites(ring))
+    assert found.reason().kind == "prices"
+    assert len(found.reason().trunks) == 9
+    assert [each.trunk for each in trunk_slopes(found)] == ["a - b", "a - i"]
 
 
 @pytest.mark.parametrize(

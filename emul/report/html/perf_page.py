@@ -15,7 +15,7 @@ from emul.report.html.page import Assumptions, Figure, Origin, Page, Section, Ta
 from emul.report.html.perf_pictures import binding_figure, map_figure, sizes_figure
 from emul.report.perf_row import PerfRow
 from emul.report.table import pieces
-from emul.report.words import closing_words, overflow_sentence, sentences
+from emul.report.words import closing_words, overflow_sentence, sentences, wire_sentence
 from emul.runtime.alternatives import Alternative
 from emul.runtime.prediction import Prediction
 from emul.stacks import IDEAL
@@ -143,6 +143,8 @@ def _sections(findings: PerfFindings) -> Iterator[Section]:
     words = sentences(closing) if closing else closing_words(findings.world, here, None)
     if findings.overflow is not None:
         words = [*words, overflow_sentence(findings.overflow)]
+    if findings.rows[-1].wire is not None:
+        words = [*words, wire_sentence(findings.rows[-1])]
     yield Words(f"In words, at {format_bytes(here.nbytes)}", tuple(words))
     yield _assumptions(findings)
 
