@@ -19,7 +19,7 @@ from emul.training.inverse import Needs, least_rate, needs_of
 from emul.training.methods import DDP, FSDP, LocalSteps
 from emul.training.methods.over_trunks import TIMED_OVER_TRUNKS, over_trunks
 from emul.training.model import Model
-from emul.training.placement import DATA_AXES, Placement
+from emul.training.placement import DATA_AXES, MODEL_AXES, Placement
 from emul.training.seat import Seat
 from emul.training.step_report import StepReport
 from emul.training.step_timer import StepTimer
@@ -66,6 +66,8 @@ class Job:
         The type of parameters and gradients.
     stack, seed, start_s
         As of a World.
+    inner_timers
+        Steps inside replicas that were timed, shared by jobs that are made of this one.
 
     Raises ArgumentError for numbers that no job has, and all that models and topologies raise.
 
@@ -88,6 +90,7 @@ class Job:
     stack: str | Stack = IDEAL
     seed: int = 0
     start_s: float = 0.0
+    inner_timers: dict[Any, StepTimer] = field(default_factory=dict, repr=False, compare=False)
 
     __repr__ = brief
 
@@ -194,9 +197,32 @@ class Job:
             inner = FSDP(axis="shard")
         if inner is None:
             return self._timed(ranks, self.method, self.step_compute_s)
-        before = self._timed(ranks, inner, self.step_compute_s)
+        before = self._inner_timer(ranks, inner)
         timed = self._timed(ranks, self.method, before.time.period_ps / PS_PER_S)
         return replace(timed, inner=before)
+
+    def _inner_timer(self, ranks: TimedRanks, inner: Method) -> StepTimer:
+        """Return the timer of a method inside replicas, shared by jobs with the same sites.
+
+        Ranks that stand for others have their replicas inside sites; unless stages of the model
+        are at several, no trunk counts.
+        """
+        crosses = any(self.placement.crosses_trunk(name) for name in MODEL_AXES)
+        inside = ranks.bundled > 1 and not crosses
+        key = (
+            ranks.topology.sites if inside else ranks.topology,
+            tuple(self.placement.axes.items()),
+            getattr(self.method, "keeps", ()),
+            inner,
+            self.model,
+            self.step_compute_s,
+            self.precision,
+            self.tokens,
+            *self._settings.values(),
+        )
+        if key not in self.inner_timers:
+            self.inner_timers[key] = self._timed(ranks, inner, self.step_compute_s)
+        return self.inner_timers[key]
 
     def _timed(self, ranks: TimedRanks, method: Method, compute_s: float) -> StepTimer:
         def seat(rank: int, alone_s: Callable[[str, str, int], float]) -> Seat:
