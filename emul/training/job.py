@@ -204,7 +204,7 @@ class Job:
     def _inner_timer(self, ranks: TimedRanks, inner: Method) -> StepTimer:
         """Return the timer of a method inside replicas, shared by jobs with the same sites.
 
-        Ranks that stand for others have their replicas inside sites; unless stages of the model
+        Ranks that stand for others have their replicas inside sites; unless parts of the model
         are at several, no trunk counts.
         """
         crosses = any(self.placement.crosses_trunk(name) for name in MODEL_AXES)

@@ -15,7 +15,7 @@ def job(mesh, nic=NIC):
     """Return local steps over two sites of 64 ranks."""
     sites = tuple(Site(name, (Node(8, NODE),) * 8, nic) for name in "ab")
     trunk = Trunk(("a", "b"), Link(2e9, 1e-3))
-    return Job(model=Model(1e9, 4), world=Topology("two", sites, (trunk,)), mesh=mesh,
+    return Job(model=Model(1e9, 4, hidden=4096), world=Topology("two", sites, (trunk,)), mesh=mesh,
                compute_s=0.5, tokens=1e6, method=LocalSteps(5))  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_other_sites_methods_and_models_share_nothing():
     slower = job({"replicate": 2, "shard": 64}, replace(NIC, rate_bytes_per_s=1e9)).topology
     for changed in (
         replace(first, world=slower),
-        replace(first, model=Model(2e9, 4)),
+        replace(first, model=Model(2e9, 4, hidden=4096)),
         replace(first, precision="float32"),
         replace(first, compute_s=0.25),
     ):
@@ -47,9 +47,9 @@ def test_other_sites_methods_and_models_share_nothing():
     assert len(first.inner_timers) == 9  # two for each of the four, and the first
 
 
-def test_stages_at_several_sites_do_not_share():
-    first = job({"pipeline": 2, "replicate": 2, "shard": 32})
+def test_tensors_at_several_sites_do_not_share():
+    first = job({"tensor": 2, "replicate": 2, "shard": 32})
     other = replace(first, world=nearer(first.topology, 10))
-    assert other.placement.crosses_trunk("pipeline")
+    assert other.placement.crosses_trunk("tensor")
     first.run()
     assert told(other.run()) == told(replace(other, inner_timers={}).run())
