@@ -154,7 +154,7 @@ class Job:
         return StepReport(self, self.timer.timed())
 
     def needs(self, utilisation: float) -> Needs:
-        """Return what would reach a utilisation, each alone and by runs.
+        """Return the needs for a utilisation, each alone and by runs.
 
         The least rate of every trunk, as a factor in steps of 9 %; the longest delay, likewise; the
         fewest local steps; and buckets of one size. Utilisation is taken to rise with the rate, and
