@@ -18,7 +18,7 @@ from emul.training.inverse import Needs, least_rate, needs_of
 from emul.training.methods import DDP, FSDP, LocalSteps
 from emul.training.methods.over_trunks import TIMED_OVER_TRUNKS, over_trunks
 from emul.training.model import Model
-from emul.training.placement import DATA_AXES, Placement
+from emul.training.placement import DATA_AXES, MODEL_AXES, Placement
 from emul.training.protocols import Method
 from emul.training.seat import Seat
 from emul.training.step_report import StepReport
@@ -63,6 +63,8 @@ class Job:
         The type of parameters and gradients.
     stack, seed, start_s
         As of a World.
+    inner_timers
+        Steps inside replicas that were timed, shared by jobs that are made of this one.
 
     Raises ArgumentError for numbers that no job has, and all that models and topologies raise.
 
@@ -85,6 +87,7 @@ class Job:
     stack: str | Stack = IDEAL
     seed: int = 0
     start_s: float = 0.0
+    inner_timers: dict[Any, StepTimer] = field(default_factory=dict, repr=False, compare=False)
 
     __repr__ = brief
 
@@ -160,7 +163,7 @@ class Job:
         return StepReport(self, self.timer.timed())
 
     def needs(self, utilisation: float) -> Needs:
-        """Return what would reach a utilisation, each alone and by runs.
+        """Return the needs for a utilisation, each alone and by runs.
 
         The least rate of every trunk, as a factor in steps of 9 %; the longest delay, likewise; the
         fewest local steps; and buckets of one size. Utilisation is taken to rise with the rate, and
@@ -207,9 +210,32 @@ class Job:
             inner = FSDP(axis="shard")
         if inner is None:
             return self._timed(ranks, self.method, self.step_compute_s)
-        before = self._timed(ranks, inner, self.step_compute_s)
+        before = self._inner_timer(ranks, inner)
         timed = self._timed(ranks, self.method, before.time.period_ps / PS_PER_S)
         return replace(timed, inner=before)
+
+    def _inner_timer(self, ranks: TimedRanks, inner: Method) -> StepTimer:
+        """Return the timer of a method inside replicas, shared by jobs with the same sites.
+
+        Ranks that stand for others have their replicas inside sites; unless parts of the model
+        are at several, no trunk counts.
+        """
+        crosses = any(self.placement.crosses_trunk(name) for name in MODEL_AXES)
+        inside = ranks.bundled > 1 and not crosses
+        key = (
+            ranks.topology.sites if inside else ranks.topology,
+            tuple(self.placement.axes.items()),
+            getattr(self.method, "keeps", ()),
+            inner,
+            self.model,
+            self.step_compute_s,
+            self.precision,
+            self.tokens,
+            *self._settings.values(),
+        )
+        if key not in self.inner_timers:
+            self.inner_timers[key] = self._timed(ranks, inner, self.step_compute_s)
+        return self.inner_timers[key]
 
     def _timed(self, ranks: TimedRanks, method: Method, compute_s: float) -> StepTimer:
         def seat(rank: int, alone_s: Callable[[str, str, int], float]) -> Seat:

@@ -113,7 +113,7 @@ class StepReport:
         return dict(self.job.placement.crossings)
 
     def words(self) -> list[str]:
-        """Return sentences: memory, one campus, what binds, rate or distance, changes, assumed."""
+        """Return sentences: memory, one campus, binding, rate or distance, changes, assumed."""
         return step_words(self)
 
     @property

@@ -57,11 +57,11 @@ CLASSES = {
     ),
     "tuning": ("Which change would make it quicker?", ("tune", "Tuning", "Case")),
     "training": (
-        "How long is a training step, and on what does it wait?",
+        "How long is a training step, and why?",
         tuple(f"training.{each}" for each in ("Job", "StepReport", "Needs", "Hardware")),
     ),
     "methods": (
-        "What does a training step do, and on what?",
+        "How does a training step use its ranks and links?",
         tuple(
             f"training.{each}"
             for each in ("DDP", "ZeRO", "FSDP", "HSDP", "LocalSteps", "Seat", "Model")
