@@ -1,6 +1,7 @@
 """Which functions, classes, methods and constants of emul a user can come to.
 
-The walk starts from the names that ``emul`` exports and from the command line. It reads sources
+The walk starts from the names that ``emul`` and its rooms with a face export, and from the command
+line. It reads sources
 only. A name is resolved through the imports of its module to its definition, so that two functions
 of one name stay two. An attribute of a value has no type here: ``x.name`` reaches the methods
 ``name`` of all classes that are reached. Users hold values of the exported classes, and of the
@@ -401,14 +402,25 @@ class Walk:
                 self.hold(found)
 
 
-def unreached(root, package="emul", command=("emul.__main__", "run")):
-    """Return the places, as module:name, of all that no user comes to."""
-    tree = Tree(root, package)
-    walk, face = Walk(tree), tree.modules[package]
-    for name in face.imports:
-        found, _ = tree.resolve(package, (name,))
+def hold_face(walk, tree, name):
+    """Hold all that a face hands on."""
+    for each in tree.modules[name].imports:
+        found, _ = tree.resolve(name, (each,))
         if isinstance(found, Definition):
             walk.hold(found)
+
+
+def unreached(root, package="emul", command=("emul.__main__", "run"), rooms=("training",)):
+    """Return the places, as module:name, of all that no user comes to.
+
+    ``rooms``: those with a face of their own beside that of the package.
+    """
+    tree = Tree(root, package)
+    walk, face = Walk(tree), tree.modules[package]
+    faces = [package, *(f"{package}.{room}" for room in rooms)]
+    for each in faces:
+        if each in tree.modules:
+            hold_face(walk, tree, each)
     walk.reach(tree.modules[command[0]].definitions[command[1]])
     missed = []
     for module in tree.modules.values():

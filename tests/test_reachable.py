@@ -11,11 +11,13 @@ ROOT = Path(__file__).parents[1]
 
 EXCEPTIONS = {
     "emul.ops.cuda.cupy_device:CupyDevice.elapsed_s": "bench.gpu takes times on the GPU by it",
+    "emul.ops.cpu.wire:*": "the tests hold compiled formats against the specification by these",
     "emul.plans.algorithms.registry:build_hierarchy": "a hierarchy of three levels, for plans of "
     "one's own; no name of an algorithm stands for it yet",
     "emul.plans.algorithms.registry:HierarchySpec": "the spec of a plan of build_hierarchy",
     "emul.plans.algorithms.registry:_nested": "for the spec of a plan of build_hierarchy",
     "emul.report.program_lines:*": "scripts print a path by it, as docs/train.md says",
+    "emul.topology.bound_reason:KINDS": "the docstring of a bound's reason in the JSON names it",
     "emul.timing.engine.ordered:total_in_order": "bench.test_scheduling holds the pass against a "
     "machine's speed by it",
 }

@@ -42,8 +42,6 @@ LOWER = 0.99
 
 BYTES_PER_GBIT = 1e9 / 8
 
-Pair = tuple[str, str]
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

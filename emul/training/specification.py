@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from emul.errors import ArgumentError, shown, unknown_name
 from emul.plans import is_user_code
-from emul.training.methods import DDP, FSDP, HSDP, LocalSteps, ZeRO
+from emul.training.methods import DDP, FSDP, HSDP, LocalSteps, Pipeline, ZeRO
 from emul.training.model import Model
 from emul.training.user_method import UserMethod
 
@@ -29,11 +29,15 @@ METHODS: Mapping[str, Callable[..., Any]] = {
     "fsdp": FSDP,
     "hsdp": HSDP,
     "local": LocalSteps,
+    "pipeline": Pipeline,
 }
 """The methods by their names."""
 
-FIRST = {"local": "every"}
+FIRST = {"local": "every", "pipeline": "micro_batches"}
 """The field whose value may stand without its name."""
+
+OF_PYTHON = ("inner", "data")
+"""Fields that are methods themselves, which no text says."""
 
 YES, NO = ("yes", "true"), ("no", "false")
 
@@ -88,7 +92,7 @@ def known_fields(name: str) -> dict[str, Any]:
     return {
         each.name: None if each.default is MISSING else each.default
         for each in fields(METHODS[name])  # type: ignore[arg-type]
-        if each.name != "inner"
+        if each.name not in OF_PYTHON
     }
 
 
@@ -124,9 +128,13 @@ def method_name(method: Any) -> str:
     said = [
         ("" if each.name == first else f"{each.name}=") + _told(method, each.name)
         for each in fields(method)
-        if each.name == first or getattr(method, each.name) != each.default
+        if each.name == first or getattr(method, each.name) != _default(each)
     ]
     return f"{name}:{','.join(said)}" if said else str(name)
+
+
+def _default(each: Field[Any]) -> Any:
+    return each.default if each.default_factory is MISSING else each.default_factory()
 
 
 def mesh_of(text: str) -> dict[str, int]:
