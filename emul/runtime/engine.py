@@ -142,7 +142,7 @@ class Engine:
     def restart(self) -> None:
         """Begin a new line of time."""
         self.clocks.restart()
-        self.messages = Messages(self.topology, self.clocks, self.planner_of, self.numbers)
+        self.messages = self.messages.restarted()
 
     @property
     def dilation(self) -> float | None:

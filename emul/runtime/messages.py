@@ -181,6 +181,12 @@ class Messages:
         self._sent: dict[Envelope, deque[Message]] = {}
         self._posted: dict[Envelope, deque[Message]] = {}
 
+    def restarted(self) -> Messages:
+        """Return those of a new line of time: none sent, and each connection with its number."""
+        made = Messages(self.topology, self.clocks, self.planner_of, self._numbers)
+        made._pairs, made._planners = self._pairs, self._planners
+        return made
+
     def send(self, envelope: Envelope, parcel: Parcel, *, waits: bool) -> Message:
         """Let the sender issue a message. Raises the faults of its size.
 

@@ -28,6 +28,8 @@ from emul.units import PS_PER_S
 
 __all__ = ["Job", "Method", "compare"]
 
+PIPELINE = "pipeline"
+
 PRECISIONS = ("bfloat16", "float16", "float32")
 
 
@@ -188,6 +190,11 @@ class Job:
         keeps = bool(getattr(self.method, "keeps_shards", True))
         evenly = bool(getattr(self.method, "evenly", False))
         apart = getattr(self.method, "keeps", ())
+        if self.placement.crosses_trunk(PIPELINE) and PIPELINE not in apart:
+            raise ArgumentError(
+                f"{self.placement} over {self.topology.name}: pipeline is at several sites: needed "
+                "method pipeline, which sends from stage to stage, or the axis inside a site"
+            )
         ranks = TimedRanks.of(self.placement, keeps_shards=keeps, evenly=evenly, keeps=apart)
         return self._timer(ranks)
 

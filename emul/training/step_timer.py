@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from emul.communicator import Group
-from emul.programs import Act, Compute, Issue, Mark, RankGroup, Wait
+from emul.programs import Act, Compute, Issue, Mark, RankGroup, Send, Wait
 from emul.runtime.prediction import Prediction
 from emul.runtime.program_path import COMPUTE, PathPart, ProgramPath
 from emul.runtime.program_run import MarkRow, ProgramRun
@@ -122,28 +122,36 @@ class StepTimer:
 
     @cached_property
     def calls(self) -> tuple[Call, ...]:
-        """The collectives of the first rank in a period, in their order."""
+        """The collectives and sends of the first rank in a period, in their order."""
         acts = self.method(self._seat(0, self.periods_before))
         return tuple(
-            Call(act.name, _axis_of(act.group), act.collective)
+            Call(
+                act.name, _axis_of(act.group), act.collective if isinstance(act, Issue) else "send"
+            )
             for act in acts
-            if isinstance(act, Issue)
+            if isinstance(act, Issue | Send)
         )
 
     @cached_property
     def trunk_bytes(self) -> dict[str, int]:
         """Return the bytes of a period over each trunk and direction, by the plans of its calls."""
-        calls: Counter[Issue] = Counter()
-        for rank in range(self.world.size):
-            for act in self.method(self._seat(rank, self.periods_before)):
-                if isinstance(act, Issue) and rank == self._members(act)[0]:
-                    calls[act] += 1
         carried: dict[str, int] = defaultdict(int)
-        for act, times in calls.items():
+        for act, times in self._operations().items():
             group = self._group(self._members(act))
             for use in trunk_uses(self._predicted(group, act)):
                 carried[use.place] += use.nbytes * times
         return dict(carried)
+
+    def _operations(self) -> Counter[Issue]:
+        """Return how often each operation of a period is carried out; a send is a broadcast."""
+        calls: Counter[Issue] = Counter()
+        for rank in range(self.world.size):
+            for act in self.method(self._seat(rank, self.periods_before)):
+                if isinstance(act, Send):
+                    calls[_as_broadcast(act, rank)] += 1
+                elif isinstance(act, Issue) and rank == self._members(act)[0]:
+                    calls[act] += 1
+        return calls
 
     def alone_s(self, collective: str, axis: str, elements: int) -> float:
         """Return the seconds of a collective of the first group along an axis, alone."""
@@ -155,7 +163,9 @@ class StepTimer:
     @staticmethod
     def _predicted(group: Group, act: Issue) -> Prediction:
         count, dtype = act.count, act.dtype
-        return group.predict(act.collective, count, dtype=dtype, algorithm=act.algorithm)
+        return group.predict(
+            act.collective, count, dtype=dtype, algorithm=act.algorithm, root=act.root
+        )
 
     def _group(self, ranks: tuple[int, ...]) -> Group:
         return self.world.group(ranks)
@@ -202,6 +212,14 @@ def _overlap(spans: list[tuple[int, int]], since: int, until: int) -> int:
 def _axis_of(group: RankGroup) -> str:
     """Return the axis of a group, whose name may have the number of a lane behind it."""
     return group.name.partition(" ")[0]
+
+
+def _as_broadcast(act: Send, rank: int) -> Issue:
+    """Return the broadcast that goes the way of a message."""
+    group, root = RankGroup((rank, act.to)), int(rank > act.to)
+    return Issue(
+        "broadcast", act.count, dtype=act.dtype, group=group, root=root, algorithm="direct"
+    )
 
 
 def _ps(row: MarkRow) -> int:

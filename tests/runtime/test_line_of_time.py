@@ -14,6 +14,7 @@ from strategies import sites_of_one
 from emul import Link, NoData, OutageError, World
 from emul.links import Changes, Diurnal, Outages, Transport
 from emul.links.changes import diurnal_rate_bytes_per_s
+from emul.programs import Recv, Send, Wait
 
 PS = 10**12
 PLAIN = Link(1e8, 0.01)
@@ -296,3 +297,20 @@ def test_buckets_on_four_communicators_pay_the_delay_once():
     found_s = step_s(126, 4)
     assert found_s == pytest.approx(COMPUTE_S + cost_s(405e9 / 126 * 2), rel=1e-9)
     assert found_s == pytest.approx(0.997, abs=1e-3)
+
+
+def test_messages_of_a_new_line_of_time_are_drawn_as_those_of_the_first():
+    """The same connection has the same draws: three-campus has jitter."""
+    world = World("three-campus")
+
+    def program(rank):
+        if rank == 0:
+            yield from (Send(8, 1 << 16), Wait())
+        if rank == 8:
+            yield from (Recv(0, 1 << 16), Wait())
+
+    times = []
+    for _ in range(3):
+        times.append(world.run(program).time_s)
+        world.restart()
+    assert len(set(times)) == 1

@@ -109,3 +109,26 @@ def test_each_axis_crosses_the_widest_link_between_its_ranks(mesh, crossings):
     topology = Topology("two", sites, (Trunk(("a", "b"), FREE),))
     placement = Placement(topology, mesh)
     assert tuple(placement.crossings[name] for name in mesh) == crossings
+
+
+def test_a_pipeline_over_trunks_needs_its_method():
+    """Else nobody sends from stage to stage."""
+    job = Job(model=MODEL, world=two_sites(FREE), mesh={"pipeline": 8}, compute_s=1.0)
+    with pytest.raises(ArgumentError, match="needed method pipeline"):
+        job.run()
+
+
+def test_messages_of_a_pipeline_are_told_and_counted():
+    """Four micro-batches of 64,000 elements of 2 bytes, each way."""
+    job = Job(
+        model=MODEL,
+        world=two_sites(Link(rate_bytes_per_s=1e9, latency_s=2e-3), ranks=1),
+        mesh={"pipeline": 2},
+        compute_s=0.6,
+        tokens=4000,
+        method=Pipeline(4, data=DDP(buckets=1)),
+    )
+    step = job.run()
+    assert step.trunk_bytes == {"trunk a -> b": 512_000, "trunk b -> a": 512_000}
+    assert [(each.axis, each.collective) for each in step.calls][:4] == [("pipeline", "send")] * 4
+    assert all("local steps" not in change.words for change in step.changes)
