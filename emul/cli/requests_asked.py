@@ -29,7 +29,7 @@ def requests_asked(given: dict[str, Any], topology: Topology) -> tuple[World, li
     algorithm, dtype = given["algorithm"], dtype_named(given["datatype"]).name
     collective, root = collective_and_root(given["collective"], algorithm, given["root"])
     world = world_asked(given | WITHOUT_DATA, topology)
-    how = {"dtype": dtype, "algorithm": algorithm, "wire": given["wire"]}
+    how = {"dtype": dtype, "algorithm": algorithm, "wire": given.get("wire")}
     how |= root_argument(collective, root)
     requests = [
         world.request(collective, count, **how)
