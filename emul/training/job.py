@@ -12,6 +12,7 @@ from emul.errors import ArgumentError, TopologyError, shown
 from emul.reading.brief import brief
 from emul.reading.checks import finite, one_of
 from emul.stacks import IDEAL, Stack
+from emul.stacks.profile import load_stack
 from emul.topology import Topology, load, read_topology
 from emul.training.hardware import Hardware
 from emul.training.inverse import Needs, least_rate, needs_of
@@ -23,7 +24,7 @@ from emul.training.protocols import Method
 from emul.training.seat import Seat
 from emul.training.step_report import StepReport
 from emul.training.step_timer import StepTimer
-from emul.training.timed_ranks import TimedRanks
+from emul.training.timed_ranks import MOST_WHOLE, TimedRanks
 from emul.units import PS_PER_S
 
 __all__ = ["Job", "Method", "compare"]
@@ -196,7 +197,17 @@ class Job:
                 "method pipeline, which sends from stage to stage, or the axis inside a site"
             )
         ranks = TimedRanks.of(self.placement, keeps_shards=keeps, evenly=evenly, keeps=apart)
+        self._check_stack(ranks)
         return self._timer(ranks)
+
+    def _check_stack(self, ranks: TimedRanks) -> None:
+        """Refuse a library whose slots and sockets are of one connection, not of many at once."""
+        stack = self.stack if isinstance(self.stack, Stack) else load_stack(self.stack)
+        if ranks.bundled > 1 and stack != IDEAL:
+            raise ArgumentError(
+                f"stack {stack.name} over {self.topology.world_size:,} ranks, of which few are "
+                f"timed: needed ideal, or at most {MOST_WHOLE} ranks"
+            )
 
     def on_one_campus(self) -> StepTimer:
         """Return the program of the same job with all ranks at one site."""

@@ -350,3 +350,12 @@ def test_replicas_over_sites_are_refused_where_few_ranks_are_timed():
     )
     with pytest.raises(CapacityError, match="6,000 ranks to time: needed at most 1,024"):
         many.run()
+
+
+def test_a_library_is_refused_where_few_ranks_are_timed():
+    """Its slots and sockets are those of one connection."""
+    few = Job(model=MODEL, world=campuses(4, 4), compute_s=1, stack="nccl")
+    assert few.run().time_s > 1
+    many = replace(few, world=campuses(40, 40))
+    with pytest.raises(ArgumentError, match=r"stack nccl over 80 ranks.*at most 64 ranks"):
+        many.run()
