@@ -132,3 +132,23 @@ def test_messages_of_a_pipeline_are_told_and_counted():
     assert step.trunk_bytes == {"trunk a -> b": 512_000, "trunk b -> a": 512_000}
     assert [(each.axis, each.collective) for each in step.calls][:4] == [("pipeline", "send")] * 4
     assert all("local steps" not in change.words for change in step.changes)
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_a_stage_of_1f1b_holds_no_more_micro_batches_than_stages_follow(stage):
+    """p - s forwards before the first backward: the memory that GPipe needs for all of them."""
+    job = Job(
+        model=MODEL,
+        world=two_sites(FREE, ranks=2),
+        mesh={"pipeline": 4},
+        compute_s=0.6,
+        tokens=8,
+        method=Pipeline(8),
+    )
+    timer = job.timer
+    seat = replace(timer.seat_of_first, rank=stage)
+    names = [act.name for act in Pipeline(8)(seat) if isinstance(act, emul.programs.Compute)]
+    assert names.index("backward") == 4 - stage
+    acts = Pipeline(8, "gpipe")(seat)
+    names = [act.name for act in acts if isinstance(act, emul.programs.Compute)]
+    assert names.index("backward") == 8
