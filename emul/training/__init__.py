@@ -1,5 +1,6 @@
 """Training steps across campuses: models, hardware, methods, and the jobs that they make."""
 
+from emul.training.error_feedback import ErrorFeedback
 from emul.training.hardware import Hardware, StateBytes, state_bytes
 from emul.training.inverse import Need, Needs
 from emul.training.job import Job, Method, compare
@@ -15,6 +16,7 @@ __all__ = [
     "DDP",
     "FSDP",
     "HSDP",
+    "ErrorFeedback",
     "ExecutionTrace",
     "Hardware",
     "Job",
