@@ -244,11 +244,9 @@ def _twice_and_half(
 
 def with_streams(topology: Topology, times: int) -> Topology:
     """Return ``topology`` with so many times the streams of connections that are held back."""
-    trunks = tuple(
-        replace(each, link=_with_streams(each.link, times)) if _is_held(each.link) else each
-        for each in topology.trunks
+    return topology.with_trunk_links(
+        lambda trunk: _with_streams(trunk.link, times) if _is_held(trunk.link) else trunk.link
     )
-    return topology if times == 1 else replace(topology, trunks=trunks)
 
 
 def _with_streams(link: Link, times: int) -> Link:

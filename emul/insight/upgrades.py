@@ -81,13 +81,13 @@ class Change:
             link = replace(model.link, latency_s=self.by)
             return replace(topology, trunks=(*topology.trunks, Trunk((a, b), link)))
         everywhere = self.kind == "window"
-        trunks = tuple(
-            replace(trunk, link=self._with_link(trunk.link))
-            if everywhere or set(trunk.sites) == set(self.place)
-            else trunk
-            for trunk in topology.trunks
+        return topology.with_trunk_links(
+            lambda trunk: (
+                self._with_link(trunk.link)
+                if everywhere or set(trunk.sites) == set(self.place)
+                else trunk.link
+            )
         )
-        return replace(topology, trunks=trunks)
 
     def _with_uplink(self, topology: Topology) -> Topology:
         sites = tuple(

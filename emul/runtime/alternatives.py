@@ -153,11 +153,9 @@ def _over_trunks(
     topology: Topology, change: Callable[[Link], Link], only: list[Pair] | None = None
 ) -> Topology:
     """Return ``topology`` with the links of its trunks changed, or of those between some sites."""
-    trunks = tuple(
-        replace(trunk, link=change(trunk.link)) if only is None or trunk.sites in only else trunk
-        for trunk in topology.trunks
+    return topology.with_trunk_links(
+        lambda trunk: change(trunk.link) if only is None or trunk.sites in only else trunk.link
     )
-    return replace(topology, trunks=trunks)
 
 
 def _faster(link: Link) -> Link:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from emul.links import Link
 from emul.topology.bounded import Bounded
-from emul.topology.model import Topology
+from emul.topology.model import Topology, Trunk
 from emul.units import PS_PER_S
 
 __all__ = ["TrunkSlope", "trunk_slopes"]
@@ -69,10 +70,9 @@ def trunk_slopes(bounded: Bounded) -> tuple[TrunkSlope, ...]:
 
 
 def _at_rate(topology: Topology, name: str, factor: float) -> Topology:
-    trunks = tuple(
-        replace(each, link=replace(each.link, rate_bytes_per_s=factor * each.link.rate_bytes_per_s))
-        if each.name == name
-        else each
-        for each in topology.trunks
-    )
-    return replace(topology, trunks=trunks)
+    def changed(trunk: Trunk) -> Link:
+        if trunk.name != name:
+            return trunk.link
+        return replace(trunk.link, rate_bytes_per_s=factor * trunk.link.rate_bytes_per_s)
+
+    return topology.with_trunk_links(changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, pairwise
@@ -333,6 +333,11 @@ class Topology:
             far[pair] = hops + sum(passage_ps[name] for name in path[1:-1])
         site = {each.name: each for each in self.sites}
         return replace(self, sites=tuple(site[name] for name in tour_of(names, far)))
+
+    def with_trunk_links(self, change: Callable[[Trunk], Link]) -> Topology:
+        """Return the same with the link that ``change`` returns for each trunk."""
+        trunks = tuple(replace(trunk, link=change(trunk)) for trunk in self.trunks)
+        return replace(self, trunks=trunks)
 
     @property
     def with_paths_kept(self) -> Topology:

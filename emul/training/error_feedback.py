@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class ErrorFeedback:
-    """Keeps what a wire format has lost of each rank's buffer, and adds it to the next one.
+    """Keeps the part of each rank's buffer that a wire format lost, and adds it to the next one.
 
     So the sum of all that was sent is the sum of all that was to be sent, less one loss (Seide et
     al., INTERSPEECH 2014; Karimireddy et al., arXiv 1901.09847). ``wire``: as of all_reduce.

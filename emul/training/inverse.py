@@ -1,4 +1,4 @@
-"""Inverse questions about a job: what it needs to reach a utilisation, each alone, by runs."""
+"""Inverse questions about a job: its needs for a utilisation, each alone, by runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 from emul.errors import ArgumentError, shown
+from emul.links import Link
 from emul.reading.checks import finite
-from emul.topology import Topology
+from emul.topology import Topology, Trunk
 from emul.training.methods import LocalSteps
 from emul.training.protocols import AnyJob
 from emul.units import format_rate, format_time
@@ -62,7 +63,7 @@ class Needs:
 
 
 def needs_of(job: AnyJob, utilisation: float) -> Needs:
-    """Return what a job needs to reach a utilisation: see Job.needs. Raises ArgumentError."""
+    """Return the needs of a job for a utilisation: see Job.needs. Raises ArgumentError."""
     needed = "a part from 0 to less than 1"
     goal = finite(utilisation, "utilisation", needed, least=0)
     if goal >= 1:
@@ -177,33 +178,23 @@ def _first(number: int, holds: Holds) -> int:
 
 def _with_rate(topology: Topology, bytes_per_s: float) -> Topology:
     """Return the topology with a rate of every trunk that is all the job's: without others."""
-    trunks = (
-        replace(
-            each,
-            link=replace(
-                each.link,
-                rate_bytes_per_s=bytes_per_s,
-                others=replace(each.link.others, load=0.0),
-            ),
-        )
-        for each in topology.trunks
-    )
-    return replace(topology, trunks=tuple(trunks))
+
+    def changed(trunk: Trunk) -> Link:
+        others = replace(trunk.link.others, load=0.0)
+        return replace(trunk.link, rate_bytes_per_s=bytes_per_s, others=others)
+
+    return topology.with_trunk_links(changed)
 
 
 def faster(topology: Topology, times: float) -> Topology:
     """Return the topology with ``times`` the rate of every trunk."""
-    trunks = (
-        replace(each, link=replace(each.link, rate_bytes_per_s=each.link.rate_bytes_per_s * times))
-        for each in topology.trunks
+    return topology.with_trunk_links(
+        lambda trunk: replace(trunk.link, rate_bytes_per_s=trunk.link.rate_bytes_per_s * times)
     )
-    return replace(topology, trunks=tuple(trunks))
 
 
 def nearer(topology: Topology, times: float) -> Topology:
     """Return the topology with the delay of every trunk divided by ``times``, on the same paths."""
-    trunks = (
-        replace(each, link=replace(each.link, latency_s=each.link.latency_s / times))
-        for each in topology.trunks
+    return topology.with_paths_kept.with_trunk_links(
+        lambda trunk: replace(trunk.link, latency_s=trunk.link.latency_s / times)
     )
-    return replace(topology.with_paths_kept, trunks=tuple(trunks))

@@ -24,7 +24,7 @@ class AnyJob(Protocol):
 
     @property
     def method(self) -> Any:
-        """What a step does."""
+        """The method of a step."""
 
     @property
     def precision(self) -> str:

@@ -26,6 +26,7 @@ from emul.links import Link
 from emul.links.link import TCP
 from emul.programs import RankGroup
 from emul.timing import NCCL_SLICING, Slicing
+from emul.timing.symmetry import FEWEST_PER_WAVE
 from emul.topology import Node, NodeRuns, Site, Topology
 from emul.training.placement import MODEL_AXES, Placement
 from emul.units import counted
@@ -43,9 +44,6 @@ MOST_TIMED = 1024
 
 HALVES = 2
 """Ranks that stand for those of a replica."""
-
-FEWEST_PER_WAVE = 32
-"""Streams on each wave of a trunk that are taken to be spread evenly (emul.timing.symmetry)."""
 
 NODE_LINKS = "node links of "
 
@@ -253,12 +251,11 @@ class _Bundles:
             site.name: self.bundled * max(1.0, number / few)
             for site, number, few in zip(self.topology.sites, replicas, of_site, strict=True)
         }
-        trunks = [
-            replace(trunk, link=_widened(trunk.link, _narrower(wider, trunk.sites)))
-            for trunk in self.topology.trunks
-        ]
+        widened = self.topology.with_trunk_links(
+            lambda trunk: _widened(trunk.link, _narrower(wider, trunk.sites))
+        )
         name = f"{self.topology.name}, {sum(of_site):,} ranks for {self.topology.world_size:,}"
-        return replace(self.topology, name=name, sites=tuple(sites), trunks=tuple(trunks))
+        return replace(widened, name=name, sites=tuple(sites))
 
     def _few(self, site: Site, replicas: int, number: int) -> Site:
         """Return ``site`` with two ranks for each of its replicas that are timed."""
