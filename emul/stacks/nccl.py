@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from emul.errors import ArgumentError
-from emul.plans.algorithms.loops import MOST_LOOPS, with_loops
+from emul.plans.algorithms.loops import MOST_LOOPS, loops_of, with_loops
 from emul.plans.algorithms.ring import AROUND, MOST_CHANNELS
 from emul.stacks.nccl_levers import levers_of
 from emul.stacks.nccl_tuner import (
@@ -124,15 +124,19 @@ def choose(
     times = _times(collective, nodes, nbytes, stack, None if algorithm is None else (asked,))
     family, protocol = min(times, key=times.__getitem__, default=(asked or RING, SIMPLE))
     if algorithm is None and not times:
-        said = "  ".join(f"{name}={text}" for name, text in stack.options.items())
+        options = "  ".join(f"{name}={text}" for name, text in stack.options.items())
         raise ArgumentError(
-            f"{said}: NCCL has no such way for {collective} over {nodes.world_size} ranks: needed "
+            f"{options}: NCCL has no such way for {collective} over {nodes.world_size} ranks: needed "
             f"one of {', '.join(FAMILIES[collective])} and a protocol that it goes by"
         )
     if algorithm is None or algorithm == PLANS[RING]:
         algorithm = _plan(family, protocol, nodes, nbytes)
         loops = _loops(collective, algorithm, protocol, nodes, nbytes, stack)
         return Setting(collective, algorithm, family, protocol, loops)
+    said = loops_of(algorithm)
+    if said is not None and 1 < said[1] <= MOST_LOOPS:
+        ring, loops = said
+        return Setting(collective, ring, family, protocol, loops)
     return Setting(collective, algorithm, family, protocol)
 
 

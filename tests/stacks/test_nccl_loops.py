@@ -121,3 +121,13 @@ def test_a_plan_in_loops_may_be_named():
     world = world_of(2, 100 * GBIT, 1e-3, "Socket")
     found = world.predict("all_reduce", 8 * MIB, dtype="uint8", algorithm="ring,loops=3")
     assert found.plan.algorithm == "ring,loops=3"
+
+
+@pytest.mark.parametrize("nbytes", [1 << 18, 1 << 24])
+def test_a_ring_in_loops_takes_as_long_by_its_name(nbytes):
+    """The tuner counts each step once, whoever names the loops."""
+    world = World("three-campus", stack="nccl").group([0, 9, 17])
+    chosen = world.predict("all_reduce", nbytes // 4)
+    assert ",loops=" in chosen.algorithm
+    named = world.predict("all_reduce", nbytes // 4, algorithm=chosen.algorithm)
+    assert named.total_ps == chosen.total_ps
