@@ -9,12 +9,14 @@ from nightly import examples
 
 from emul.cli.main import main
 from emul.cli.names import Name
-from emul.cli.params import Dilation, Real, Size, Whole
+from emul.cli.params import Amount, Dilation, Real, Seconds, Size, Whole
 
-NUMBERS = (Dilation, Real, Size, Whole)
+NUMBERS = (Amount, Dilation, Real, Seconds, Size, Whole)
 HUGE = "99999999999999999999"
 NEVER = {
     Real: ["nan", "-nan", "inf", "-inf", "1e300", "1e999", "-1", HUGE, "9" * 400, "", "few", "0x"],
+    Amount: ["nan", "inf", "-inf", "1e300", "1e999", "-1", "0", HUGE + "T", "9" * 400, "", "few"],
+    Seconds: ["nan", "inf", "-inf", "1e300", "1e999", "-1", "0", HUGE, "9" * 400, "", "few", "1h"],
     Dilation: ["nan", "inf", "-inf", "1e300", "1e-300", "1e999", "-1", "0", "9" * 400, "", "Auto"],
     Whole: ["nan", "inf", "1e300", "-1", HUGE, "-" + HUGE, "9" * 5000, "", "few", "1.5"],
     Size: ["nan", "inf", "1e300", "-1", HUGE, HUGE + "T", "9" * 5000, "9" * 99, "", "few", "1e3"],

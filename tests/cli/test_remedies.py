@@ -112,13 +112,17 @@ def test_as_what_a_stack_sends_is_told_and_what_is_assumed_of_a_node(tmp_path):
     apart = tmp_path / "apart.toml"
     between(tmp_path)
     apart.write_text((tmp_path / "two.toml").read_text().replace("nodes = [2]", "nodes = [1, 1]"))
-    for stack, name in (("nccl", "nccl Simple"), ("openmpi", "openmpi"), ("gloo", "gloo")):
+    for stack, name, ring in (
+        ("nccl", "nccl Simple", "ring,loops=16"),  # a loop: 4 ranks, 2 channels, 2 MiB
+        ("openmpi", "openmpi", "ring"),
+        ("gloo", "gloo", "ring"),
+    ):
         shared, own = (
             told(World(each, stack=stack), "Stack: ")
             for each in (read_topology(tmp_path / "two.toml"), read_topology(apart))
         )
         net = " Between nodes by sockets (assumed: no link tells; NCCL_NET does)."
-        assert own == f"Stack: as {name} sends ring at 256 MiB.{net * (stack == 'nccl')}"
+        assert own == f"Stack: as {name} sends {ring} at 256 MiB.{net * (stack == 'nccl')}"
         assert (" Inside a node: assumed: " in shared) == (stack == "openmpi")
     assert told(World(read_topology(apart)), "Stack: ") is None
 
