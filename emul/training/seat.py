@@ -167,7 +167,11 @@ class Seat:
 
     def padded(self, axis: str, elements: int) -> int:
         """Return the least number of elements from ``elements`` on that makes equal blocks."""
-        return -(-elements // self.size(axis)) * self.size(axis)
+        return self.share(axis, elements) * self.size(axis)
+
+    def share(self, axis: str, elements: int) -> int:
+        """Return the elements of each rank along ``axis`` that come to ``elements`` or more."""
+        return -(-elements // self.size(axis))
 
     def wait(self, name: str) -> Wait:
         """Return the wait for all operations of a name."""

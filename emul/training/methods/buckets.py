@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
-from emul.programs import Act
+from emul.programs import Act, Issue
 from emul.reading.checks import whole
 from emul.training.seat import Part, Seat
 from emul.training.timed_ranks import DATA
@@ -47,18 +47,14 @@ class DDP:
     def __call__(self, seat: Seat) -> Iterator[Act]:
         """Yield the acts of one step."""
         yield seat.forward()
-        for at, bucket in enumerate(parts_of(self, seat)):
-            yield seat.backward(bucket.compute)
-            yield seat.issue(
-                "all_reduce",
-                DATA,
-                bucket.elements,
-                name=GRADIENTS,
-                wire=self.wire,
-                lane=at % self.communicators,
-                algorithm=self.algorithm,
-            )
+        yield from self.backward(seat)
         yield seat.wait(GRADIENTS)
+
+    def backward(self, seat: Seat, part: float = 1.0) -> Iterator[Act]:
+        """Yield the backward pass of a part of the tokens, whose buckets go as they are ready."""
+        for at, bucket in enumerate(parts_of(self, seat)):
+            yield seat.backward(bucket.compute * part)
+            yield by_turns(self, seat, "all_reduce", DATA, bucket.elements, GRADIENTS, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +89,42 @@ class ZeRO:
             yield seat.forward(bucket.compute)
         for at, bucket in enumerate(buckets):
             yield seat.backward(bucket.compute)
-            yield self._issue(seat, "reduce_scatter", bucket.elements, GRADIENTS, at)
+            yield by_turns(self, seat, "reduce_scatter", DATA, bucket.elements, GRADIENTS, at)
         yield seat.wait(GRADIENTS)
         for at, bucket in reversed(list(enumerate(buckets))):
-            share = -(-bucket.elements // seat.size(DATA))
-            yield self._issue(seat, "all_gather", share, f"parameters {at}", at)
+            share, name = seat.share(DATA, bucket.elements), f"parameters {at}"
+            yield by_turns(self, seat, "all_gather", DATA, share, name, at)
 
-    def _issue(self, seat: Seat, collective: str, elements: int, name: str, at: int) -> Act:
-        return seat.issue(
-            collective,
-            DATA,
-            elements,
-            name=name,
-            wire=self.wire,
-            lane=at % self.communicators,
-            algorithm=self.algorithm,
-        )
+
+class InLanes(Protocol):
+    """A method whose operations go by turns over several communicators."""
+
+    @property
+    def communicators(self) -> int:
+        """Their number."""
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of each operation."""
+
+    @property
+    def wire(self) -> str | None:
+        """The type or format on the wire."""
+
+
+def by_turns(
+    method: InLanes, seat: Seat, collective: str, axis: str, elements: int, name: str, at: int
+) -> Issue:
+    """Return the issue of the ``at``-th operation of a method, on the communicator in turn."""
+    return seat.issue(
+        collective,
+        axis,
+        elements,
+        name=name,
+        wire=method.wire,
+        lane=at % method.communicators,
+        algorithm=method.algorithm,
+    )
 
 
 def parts_of(method: DDP | ZeRO, seat: Seat) -> tuple[Part, ...]:

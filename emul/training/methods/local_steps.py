@@ -116,7 +116,7 @@ class LocalSteps:
         return seat.issue(
             "all_reduce",
             REPLICATE,
-            -(-layer.elements // seat.size(SHARD)),
+            seat.share(SHARD, layer.elements),
             name=name,
             wire=self.wire,
             algorithm=self.algorithm,

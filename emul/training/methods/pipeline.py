@@ -9,9 +9,8 @@ from typing import ClassVar
 from emul.errors import ArgumentError, shown
 from emul.programs import Act
 from emul.reading.checks import one_of, whole
-from emul.training.methods.buckets import DDP, GRADIENTS, parts_of
+from emul.training.methods.buckets import DDP, GRADIENTS
 from emul.training.seat import Seat
-from emul.training.timed_ranks import DATA
 
 __all__ = ["Pipeline"]
 
@@ -82,21 +81,6 @@ class Pipeline:
         if micro + 1 < self.micro_batches:
             yield seat.backward(1 / self.micro_batches)
         else:
-            yield from self._last_back(seat)
+            yield from self.data.backward(seat, 1 / self.micro_batches)
         if stage:
             yield seat.send(PIPELINE, -1, self.micro_batches, tag=BACK, name="sent")
-
-    def _last_back(self, seat: Seat) -> Iterator[Act]:
-        """Yield the last backward pass, whose buckets go as they are ready."""
-        data = self.data
-        for at, bucket in enumerate(parts_of(data, seat)):
-            yield seat.backward(bucket.compute / self.micro_batches)
-            yield seat.issue(
-                "all_reduce",
-                DATA,
-                bucket.elements,
-                name=GRADIENTS,
-                wire=data.wire,
-                lane=at % data.communicators,
-                algorithm=data.algorithm,
-            )

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from emul.programs import Act, Issue
 from emul.reading.checks import flag, one_of, whole
-from emul.training.methods.buckets import GRADIENTS, check_at_least_one
+from emul.training.methods.buckets import GRADIENTS, by_turns, check_at_least_one
 from emul.training.seat import Part, Seat
 from emul.training.timed_ranks import DATA
 
@@ -45,9 +45,7 @@ class FSDP:
     def __post_init__(self) -> None:
         """Refuse numbers that no program has."""
         one_of(self.axis, "axis", (DATA, SHARD))
-        check_at_least_one(self, "buckets")
-        whole(self.prefetch, "prefetch", least=0)
-        flag(self.reshard_after_forward, "reshard_after_forward")
+        check_gathering(self)
 
     def __call__(self, seat: Seat) -> Iterator[Act]:
         """Yield the acts of one step."""
@@ -83,9 +81,8 @@ class HSDP:
 
     def __post_init__(self) -> None:
         """Refuse numbers that no program has."""
-        check_at_least_one(self, "buckets", "communicators")
-        whole(self.prefetch, "prefetch", least=0)
-        flag(self.reshard_after_forward, "reshard_after_forward")
+        check_at_least_one(self, "communicators")
+        check_gathering(self)
 
     def __call__(self, seat: Seat) -> Iterator[Act]:
         """Yield the acts of one step."""
@@ -96,36 +93,31 @@ class HSDP:
             yield from acts
             name = f"scatter {at}"
             yield from self._compute(seat, unit, before)
-            scatter = scattered(self, seat, unit, name)
-            yield scatter
-            before = [seat.wait(name), self._across(seat, unit, at)]
+            yield scattered(self, seat, unit, name)
+            share = seat.share(SHARD, unit.elements)
+            across = by_turns(self, seat, "all_reduce", REPLICATE, share, GRADIENTS, at)
+            before = [seat.wait(name), across]
         yield from before
         yield seat.wait(GRADIENTS)
 
     def _compute(self, seat: Seat, unit: Part, before: list[Act]) -> Iterator[Act]:
         """Yield the backward pass of a unit, in which the unit before goes across."""
         seconds = seat.backward_s * unit.compute
-        scattered_s = (
-            seat.alone_s("reduce_scatter", SHARD, seat.padded(SHARD, unit.elements))
-            if before
-            else 0.0
-        )
-        first = min(1.0, scattered_s / seconds) if seconds else 0.0
+        first = 0.0
         if before:
+            padded = seat.padded(SHARD, unit.elements)
+            scattered_s = seat.alone_s("reduce_scatter", SHARD, padded)
+            first = min(1.0, scattered_s / seconds) if seconds else 0.0
             yield seat.backward(unit.compute * first)
             yield from before
         yield seat.backward(unit.compute * (1 - first))
 
-    def _across(self, seat: Seat, unit: Part, at: int) -> Issue:
-        return seat.issue(
-            "all_reduce",
-            REPLICATE,
-            -(-unit.elements // seat.size(SHARD)),
-            name=GRADIENTS,
-            wire=self.wire,
-            lane=at % self.communicators,
-            algorithm=self.algorithm,
-        )
+
+def check_gathering(method: FSDP | HSDP) -> None:
+    """Refuse numbers by which no units are gathered: ArgumentError."""
+    check_at_least_one(method, "buckets")
+    whole(method.prefetch, "prefetch", least=0)
+    flag(method.reshard_after_forward, "reshard_after_forward")
 
 
 def units_of(method: FSDP | HSDP, seat: Seat) -> tuple[Part, ...]:
@@ -152,22 +144,25 @@ def backward(
 
 def scattered(method: FSDP | HSDP, seat: Seat, unit: Part, name: str) -> Issue:
     """Return the reduce_scatter of the gradients of a unit."""
+    return _along(method, seat, "reduce_scatter", unit.elements, name)
+
+
+def _along(method: FSDP | HSDP, seat: Seat, collective: str, elements: int, name: str) -> Issue:
+    """Return an issue along the axis of a method; inside replicas as the precision is, by auto."""
     across = {"wire": method.wire, "algorithm": method.algorithm} if method.axis == DATA else {}
-    return seat.issue("reduce_scatter", method.axis, unit.elements, name=name, **across)
+    return seat.issue(collective, method.axis, elements, name=name, **across)
 
 
 def _gathered(
     method: FSDP | HSDP, seat: Seat, units: tuple[Part, ...], phase: str, already: int = 0
 ) -> Iterator[tuple[Part, list[Act]]]:
     """Yield each unit with the acts before its compute; the first ``already`` are gathered."""
-    across = {"wire": method.wire, "algorithm": method.algorithm} if method.axis == DATA else {}
     issued = already
     for at, unit in enumerate(units):
         acts: list[Act] = []
         while issued < min(at + 1 + method.prefetch, len(units)):
-            share = -(-units[issued].elements // seat.size(method.axis))
-            name = f"{phase} {issued}"
-            acts.append(seat.issue("all_gather", method.axis, share, name=name, **across))
+            share = seat.share(method.axis, units[issued].elements)
+            acts.append(_along(method, seat, "all_gather", share, f"{phase} {issued}"))
             issued += 1
         if at >= already:
             acts.append(seat.wait(f"{phase} {at}"))
