@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emul.communicator import Communicator, Group
-from emul.errors import ArgumentError, TimeLimitError, TopologyError, shown
+from emul.errors import ArgumentError, TimeLimitError, shown
 from emul.mesh import Mesh
 from emul.ops import AUTO_BACKEND, Ops, ops_for
 from emul.reading.brief import brief, one_line
@@ -25,7 +25,7 @@ from emul.runtime.record import Mark
 from emul.stacks import IDEAL, Stack
 from emul.stacks.transport import as_sent, resolved, with_options
 from emul.timing import NCCL_SLICING, Slicing
-from emul.topology import Network, Topology, load, read_topology
+from emul.topology import Network, Topology, topology_meant
 from emul.units import PS_PER_S, format_time
 from emul.wall.clock import WallClock, checked_dilation
 from emul.wall.lag import Lag
@@ -144,7 +144,7 @@ class World(Communicator):
         ArgumentError for an unknown backend, clock or stack, a dilation that is not above 0 or a
         start below 0, BackendError for a backend that this machine does not have.
         """
-        places = _topology(topology)
+        places = topology_meant(topology)
         self.settings = Settings(
             topology=places,
             backend=backend,
@@ -546,16 +546,3 @@ def _stack(given: object, options: Mapping[str, str] | None, topology: Topology)
 
         given = load_stack(str(given))
     return resolved(with_options(given, options or {}), topology)
-
-
-def _topology(given: object) -> Topology:
-    if isinstance(given, Topology):
-        return given.along_tour
-    if not isinstance(given, str | Path):
-        raise ArgumentError(
-            f"topology {shown(given)}: needed a name, the path of a file, or a Topology"
-        )
-    try:
-        return load(given) if isinstance(given, str) else read_topology(given)
-    except OSError as error:
-        raise TopologyError(f"topology {shown(given)}: {error.strerror}: needed a file") from error

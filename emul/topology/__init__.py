@@ -8,6 +8,7 @@ from emul.topology.presets import (
     load,
     load_document,
     preset_names,
+    topology_meant,
     topology_of_sites,
     world_of,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "preset_table",
     "read_document",
     "read_topology",
+    "topology_meant",
     "topology_of_sites",
     "world_of",
 ]

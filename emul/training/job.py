@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from emul.errors import ArgumentError, TopologyError, shown
+from emul.errors import ArgumentError, shown
 from emul.reading.brief import brief
 from emul.reading.checks import finite, one_of
 from emul.stacks import IDEAL, Stack
 from emul.stacks.profile import load_stack
-from emul.topology import Topology, load, read_topology
+from emul.topology import Topology, topology_meant
 from emul.training.hardware import Hardware
 from emul.training.inverse import Needs, least_rate, needs_of
 from emul.training.methods import DDP, FSDP, LocalSteps
@@ -97,7 +97,7 @@ class Job:
     def __post_init__(self) -> None:
         """Read the model, the topology and the hardware, and check the numbers."""
         hardware = None if self.hardware is None else Hardware.of(self.hardware)
-        topology = _topology(self.world)
+        topology = topology_meant(self.world, "world")
         values = {"model": Model.of(self.model), "world": topology, "hardware": hardware}
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -135,9 +135,8 @@ class Job:
                 "a job without compute_s: needed it as measured, or tokens, hardware and mfu"
             )
         assert isinstance(self.hardware, Hardware)
-        assert isinstance(self.model, Model)
         return self.hardware.compute_s(
-            self.model,
+            self.model_read,
             self.tokens,
             self.topology.world_size,
             mfu=self.mfu,
@@ -298,16 +297,3 @@ def compare(job: Job, methods: Iterable[Method]) -> list[StepReport]:
 def _check_positive(name: str, given: float | None) -> None:
     if given is not None and finite(given, name, "a finite number above 0", least=0) == 0:
         raise ArgumentError(f"{name} {shown(given)}: needed a finite number above 0")
-
-
-def _topology(given: object) -> Topology:
-    if isinstance(given, Topology):
-        return given.along_tour
-    if not isinstance(given, str | Path):
-        raise ArgumentError(
-            f"world {shown(given)}: needed a name, the path of a file or a Topology"
-        )
-    try:
-        return load(given) if isinstance(given, str) else read_topology(given)
-    except OSError as error:
-        raise TopologyError(f"world {shown(given)}: {error.strerror}: needed a file") from error

@@ -7,13 +7,20 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from emul.errors import TopologyError, did_you_mean
+from emul.errors import ArgumentError, TopologyError, did_you_mean, shown
 from emul.topology.library import preset_names, preset_text
 from emul.topology.model import Site, Topology
 from emul.topology.nodes import Node
-from emul.topology.toml.reader import Document, parse_document, read_document
+from emul.topology.toml.reader import Document, parse_document, read_document, read_topology
 
-__all__ = ["load", "load_document", "preset_names", "topology_of_sites", "world_of"]
+__all__ = [
+    "load",
+    "load_document",
+    "preset_names",
+    "topology_meant",
+    "topology_of_sites",
+    "world_of",
+]
 
 ONE_PLACE = "one-campus"
 
@@ -30,6 +37,24 @@ def load(name: str) -> Topology:
     Raises TopologyError when there is neither.
     """
     return load_document(name).topology
+
+
+def topology_meant(given: object, what: str = "topology") -> Topology:
+    """Return the topology that is ``given`` as such, by name, or by the path of a file.
+
+    ``what``: the argument, in errors. Raises ArgumentError for another kind of thing, TopologyError
+    for a name or a file that is none.
+    """
+    if isinstance(given, Topology):
+        return given.along_tour
+    if not isinstance(given, str | Path):
+        raise ArgumentError(
+            f"{what} {shown(given)}: needed a name, the path of a file, or a Topology"
+        )
+    try:
+        return load(given) if isinstance(given, str) else read_topology(given)
+    except OSError as error:
+        raise TopologyError(f"{what} {shown(given)}: {error.strerror}: needed a file") from error
 
 
 def world_of(ranks: int) -> str:
