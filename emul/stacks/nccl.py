@@ -124,18 +124,18 @@ def choose(
     times = _times(collective, nodes, nbytes, stack, None if algorithm is None else (asked,))
     family, protocol = min(times, key=times.__getitem__, default=(asked or RING, SIMPLE))
     if algorithm is None and not times:
-        options = "  ".join(f"{name}={text}" for name, text in stack.options.items())
+        said = "  ".join(f"{name}={text}" for name, text in stack.options.items())
         raise ArgumentError(
-            f"{options}: NCCL has no such way for {collective} over {nodes.world_size} ranks: needed "
+            f"{said}: NCCL has no such way for {collective} over {nodes.world_size} ranks: needed "
             f"one of {', '.join(FAMILIES[collective])} and a protocol that it goes by"
         )
     if algorithm is None or algorithm == PLANS[RING]:
         algorithm = _plan(family, protocol, nodes, nbytes)
         loops = _loops(collective, algorithm, protocol, nodes, nbytes, stack)
         return Setting(collective, algorithm, family, protocol, loops)
-    said = loops_of(algorithm)
-    if said is not None and 1 < said[1] <= MOST_LOOPS:
-        ring, loops = said
+    named = loops_of(algorithm)
+    if named is not None and 1 < named[1] <= MOST_LOOPS:
+        ring, loops = named
         return Setting(collective, ring, family, protocol, loops)
     return Setting(collective, algorithm, family, protocol)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -233,16 +233,12 @@ def _check_known(job: Job) -> None:
 def _digest(job: Job, search: JobSearch) -> str:
     """Return the digest of all that the time of a case depends on."""
     said = [
-        (each.name, _plain(getattr(job, each.name)))
+        (each.name, getattr(job, each.name))
         for each in fields(job)
         if each.name not in ("world", "method", "mesh")
     ]
     asked = method_name(job.method), _mesh_text(job.placement.axes), search.other_training
     return digest_of(job.topology, said, asked)
-
-
-def _plain(value: Any) -> Any:
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _mesh_text(axes: dict[str, int]) -> str:
