@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +13,23 @@ from emul.cli.calls import DATA, NETWORK, SEED, STEP, SWITCHES, sizes_by_factor
 from emul.cli.help import Command, option, options
 from emul.cli.names import COLLECTIVE_OR_JOB, TOML, Recorded
 from emul.cli.outputs import Output, Outputs
-from emul.cli.params import INTERRUPTED, Real
+from emul.cli.params import Real
 from emul.cli.places import DEFAULT_TOPOLOGY, PLACES, document_asked
-from emul.cli.progress import progress
 from emul.cli.reports import write_tune_report
 from emul.cli.requests_asked import requests_asked
-from emul.cli.search_kinds import kinds_asked
-from emul.cli.terminal import complain, print_table, say, say_fitted, terminal_width
+from emul.cli.searching import (
+    check_state,
+    costs_asked,
+    end_if,
+    kinds_asked,
+    print_tuning,
+    solved,
+)
+from emul.cli.terminal import say, say_fitted, terminal_width
 
 if TYPE_CHECKING:
-    from emul.insight import Case, Tuning
     from emul.insight.tuner import Search
     from emul.report.tuning import TuneResult
-    from emul.runtime.planner import Planner
-    from emul.runtime.request import Request
     from emul.topology import Document
 
 __all__ = ["tune"]
@@ -185,7 +187,7 @@ def tune(**given: Any) -> None:
     the search alone.
     """
     from emul.cli.algorithms import file_read
-    from emul.insight.tuner import plan_of, tuning_of
+    from emul.insight.tuner import plan_of, tune_requests, tuning_of
     from emul.report.tuning import TuneResult, tune_head
 
     if (given["collective"] or "").endswith(TOML):
@@ -199,12 +201,12 @@ def tune(**given: Any) -> None:
     document = document_asked(given)
     world, requests, dtype = requests_asked(given, document.topology)
     search = _search_asked(given, document)
-    done, interrupted = _solved(world.planner, requests, search)
+    done, interrupted = solved(partial(tune_requests, world.planner, requests, search))
     if done:
         cases = [case for case, _ in done]
         tuning = tuning_of(world.planner, requests, search, cases, done[-1][1])
         say_fitted([tune_head(world, dtype, tuning.subject)], terminal_width())
-        _print(tuning)
+        print_tuning(tuning)
         promise = requests[0].shape.collective
         result = TuneResult(
             world,
@@ -221,31 +223,21 @@ def tune(**given: Any) -> None:
             interrupted=interrupted,
         )
         FILES.write(given, result)
-    if interrupted:
-        kept = f"; {given['state_path']} goes on from there" if given["state_path"] else ""
-        complain(f"emul tune: interrupted after {len(done)} cases{kept}")
-        sys.exit(INTERRUPTED)
+    end_if(interrupted, given, len(done))
 
 
 def _check(given: dict[str, Any]) -> None:
     """Refuse options that cannot be met together: UsageError; a state that cannot be written."""
     if given["write_path"] and (given["ranks"] or given["sites"]):
         raise click.UsageError("--write: needed --topology, of whose file it writes another")
-    if given["state_path"] is not None:
-        from emul.files import check_writable
-
-        check_writable(given["state_path"])
+    check_state(given)
 
 
 def _search_asked(given: dict[str, Any], document: Document) -> Search:
     """Return the extent of the search that was asked for."""
     from emul.insight.tuner import Search
-    from emul.topology.toml.cost_tables import read_costs
 
-    costs = document.costs
-    if given["cost_path"] is not None:
-        places = [place.name for place in document.topology.places]
-        costs = read_costs(given["cost_path"], places)
+    costs = costs_asked(given, document)
     return Search(
         kinds_asked(given, costs),
         given["pairs"],
@@ -255,27 +247,3 @@ def _search_asked(given: dict[str, Any], document: Document) -> Search:
         given["any_shares"],
         given["state_path"],
     )
-
-
-def _solved(
-    planner: Planner, requests: Sequence[Request], search: Search
-) -> tuple[list[tuple[Case, int]], bool]:
-    """Return the cases that are done, and whether the search was interrupted."""
-    from emul.insight.tuner import tune_requests
-
-    done: list[tuple[Case, int]] = []
-    with suppress(KeyboardInterrupt), progress("tune") as advance:
-        for each in tune_requests(planner, requests, search, advance):
-            done.append(each)
-        return done, False
-    return done, True
-
-
-def _print(tuning: Tuning) -> None:
-    """Print the tables and the words."""
-    from emul.report.tuning import tune_tables
-
-    for title, table in tune_tables(tuning):
-        say_fitted(["", title], terminal_width())
-        print_table(table)
-    say_fitted(tuning.words(), terminal_width())

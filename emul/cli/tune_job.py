@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from emul.cli.outputs import Outputs
-from emul.cli.params import INTERRUPTED
 from emul.cli.places import DEFAULT_TOPOLOGY, document_asked
-from emul.cli.progress import progress
-from emul.cli.search_kinds import kinds_asked
-from emul.cli.terminal import complain, print_table, say_fitted, terminal_width
+from emul.cli.searching import (
+    check_state,
+    costs_asked,
+    end_if,
+    kinds_asked,
+    print_tuning,
+    solved,
+)
+from emul.cli.terminal import say_fitted, terminal_width
 
 if TYPE_CHECKING:
-    from emul.insight import Case
     from emul.plans import Plan
     from emul.report.tuning import TuneResult
     from emul.topology import Document
@@ -34,23 +38,20 @@ OF_A_JOB = ("collective", "upgrades", "pairs", "cost_path", "budget", "state_pat
 def tune_job_asked(given: dict[str, Any], files: Outputs[TuneResult]) -> None:
     """Search the settings of the job in a file, print the cases and write the files."""
     from emul.insight.tuning import TODAY
-    from emul.report.tuning import TuneResult, tune_tables
-    from emul.training.tuning import tuning_of_job
+    from emul.report.tuning import TuneResult
+    from emul.training.tuning import tune_job, tuning_of_job
     from emul.world import World
 
     _check(given)
     files.check(given, [given["collective"], given["cost_path"] or "", given["state_path"] or ""])
     job, search, source, document = _asked(given)
-    done, interrupted = _solved(job, search)
+    done, interrupted = solved(partial(tune_job, job, search))
     if done:
         tuning = tuning_of_job(job, search, [case for case, _ in done], done[-1][1])
         topology = job.topology
         head = f"{tuning.subject} over {topology.world_size:,} ranks of {topology.name}"
         say_fitted([f"{head}; {TODAY}, with the best settings, and upgraded"], terminal_width())
-        for title, table in tune_tables(tuning):
-            say_fitted(["", title], terminal_width())
-            print_table(table)
-        say_fitted(tuning.words(), terminal_width())
+        print_tuning(tuning)
         result = TuneResult(
             World(topology, stack=job.stack, seed=job.seed, start_s=job.start_s),
             "",
@@ -66,10 +67,7 @@ def tune_job_asked(given: dict[str, Any], files: Outputs[TuneResult]) -> None:
             interrupted=interrupted,
         )
         files.write(given, result)
-    if interrupted:
-        kept = f"; {given['state_path']} goes on from there" if given["state_path"] else ""
-        complain(f"emul tune: interrupted after {len(done)} cases{kept}")
-        sys.exit(INTERRUPTED)
+    end_if(interrupted, given, len(done))
 
 
 def _no_plan() -> Plan:
@@ -84,15 +82,11 @@ def _check(given: dict[str, Any]) -> None:
         asked = context.get_parameter_source(name) == ParameterSource.COMMANDLINE
         if asked and name not in OF_A_JOB:
             raise click.UsageError(f"{parameter.opts[-1]}: needed a collective, not a job")
-    if given["state_path"] is not None:
-        from emul.files import check_writable
-
-        check_writable(given["state_path"])
+    check_state(given)
 
 
 def _asked(given: dict[str, Any]) -> tuple[Job, JobSearch, str, Document]:
     """Return the job by the first method of its file, and the extent of the search."""
-    from emul.topology.toml.cost_tables import read_costs
     from emul.training import Job
     from emul.training.job_file import read_job
     from emul.training.specification import default_method
@@ -104,23 +98,9 @@ def _asked(given: dict[str, Any]) -> tuple[Job, JobSearch, str, Document]:
     arguments = dict(file.arguments)
     method = file.methods[0] if file.methods else default_method(arguments.get("mesh"))
     job = Job(**arguments, world=document.topology, method=method, stack=file.stack or "ideal")
-    costs = document.costs
-    if given["cost_path"] is not None:
-        costs = read_costs(given["cost_path"], [place.name for place in job.topology.places])
+    costs = costs_asked(given, document)
     kinds = kinds_asked(given, costs)
     search = JobSearch(
         kinds, given["pairs"], costs, given["budget"], given["other_training"], given["state_path"]
     )
     return job, search, source, document
-
-
-def _solved(job: Job, search: JobSearch) -> tuple[list[tuple[Case, int]], bool]:
-    """Return the cases that are done, and whether the search was interrupted."""
-    from emul.training.tuning import tune_job
-
-    done: list[tuple[Case, int]] = []
-    with suppress(KeyboardInterrupt), progress("tune") as advance:
-        for each in tune_job(job, search, advance):
-            done.append(each)
-        return done, False
-    return done, True

@@ -7,6 +7,7 @@ import re
 import jsonschema
 import pytest
 from command import run_here
+from told_progress import told_progress
 
 import emul
 from emul import World
@@ -176,19 +177,7 @@ def test_an_interrupt_keeps_the_sizes_that_are_done(folder, monkeypatch):
 
 
 def test_progress_is_told_on_a_terminal(monkeypatch):
-    told = []
-
-    class Shown:
-        def __init__(self, task):
-            self.task = task
-
-        def __enter__(self):
-            return lambda doing: told.append(f"{self.task}: {doing}")
-
-        def __exit__(self, *_):
-            return False
-
-    monkeypatch.setattr(module, "progress", Shown)
+    told = told_progress(module, monkeypatch)
     run_here("explain", *SMALL, "--no-gap", "--no-loss", "--no-jitter", "--slice", "0")
     assert told[0] == "size 1 of 1: time 2 of 8"
     assert told[-1] == "size 1 of 1: time 8 of 8"

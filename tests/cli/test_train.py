@@ -7,6 +7,7 @@ import re
 import jsonschema
 import pytest
 from command import run_here
+from told_progress import told_progress
 
 from emul import training
 from emul.cli import train as module
@@ -302,19 +303,7 @@ def test_an_interrupt_keeps_the_methods_that_are_done(folder, monkeypatch):
 
 
 def test_progress_is_told_on_a_terminal(monkeypatch):
-    told = []
-
-    class Shown:
-        def __init__(self, task):
-            self.task = task
-
-        def __enter__(self):
-            return lambda doing: told.append(f"{self.task}: {doing}")
-
-        def __exit__(self, *_):
-            return False
-
-    monkeypatch.setattr(module, "progress", Shown)
+    told = told_progress(module, monkeypatch)
     run_here("train", *QUICK, *LOCAL)
     assert told == ["method 1 of 2: ddp:buckets=1", "method 2 of 2: local:10,overlap=none"]
 

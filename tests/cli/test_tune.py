@@ -7,9 +7,10 @@ import re
 import jsonschema
 import pytest
 from command import run_here
+from told_progress import told_progress
 
 from emul import World
-from emul.cli import tune as module
+from emul.cli import searching as module
 from emul.insight.collective_tuning import CollectiveProblem
 from emul.topology import read_document
 
@@ -177,19 +178,7 @@ def test_an_interrupt_before_the_first_case_writes_nothing(folder, monkeypatch):
 
 
 def test_progress_is_told_on_a_terminal(monkeypatch):
-    told = []
-
-    class Shown:
-        def __init__(self, task):
-            self.task = task
-
-        def __enter__(self):
-            return lambda doing: told.append(f"{self.task}: {doing}")
-
-        def __exit__(self, *_):
-            return False
-
-    monkeypatch.setattr(module, "progress", Shown)
+    told = told_progress(module, monkeypatch)
     run_here("tune", *SMALL)
     assert told[:2] == ["tune: as it is", "tune: best settings"]
     assert "tune: upgrade 1 of 2" in told
