@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emul.topology import Document
     from emul.topology.costs import Costs
 
-__all__ = ["check_state", "costs_asked", "end_if", "kinds_asked", "print_tuning", "solved"]
+__all__ = ["check_state", "costs_asked", "end_if", "extent_asked", "print_tuning", "solved"]
 
 NO_UPGRADES = "none"
 
@@ -43,14 +43,20 @@ def costs_asked(given: dict[str, Any], document: Document) -> Costs | None:
     return read_costs(given["cost_path"], [place.name for place in document.topology.places])
 
 
-def kinds_asked(given: dict[str, Any], costs: Costs | None) -> list[str]:
-    """Return the kinds of ``--upgrades``; raises UsageError for a budget without costs."""
+def extent_asked(given: dict[str, Any], costs: Costs | None) -> dict[str, Any]:
+    """Return the arguments of an Extent; raises UsageError for a budget without costs."""
     if given["budget"] is not None and costs is None:
         raise click.UsageError(
             "--budget: needed costs: a table [cost] in the file of the topology, or --cost FILE"
         )
     kinds = given["upgrades"].split(",") if given["upgrades"] != NO_UPGRADES else []
-    return [each.strip() for each in kinds]
+    return {
+        "upgrades": [each.strip() for each in kinds],
+        "pairs": given["pairs"],
+        "costs": costs,
+        "budget_per_month": given["budget"],
+        "state": given["state_path"],
+    }
 
 
 def solved(search: Search) -> tuple[list[tuple[Case, int]], bool]:

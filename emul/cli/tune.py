@@ -21,7 +21,7 @@ from emul.cli.searching import (
     check_state,
     costs_asked,
     end_if,
-    kinds_asked,
+    extent_asked,
     print_tuning,
     solved,
 )
@@ -239,11 +239,7 @@ def _search_asked(given: dict[str, Any], document: Document) -> Search:
 
     costs = costs_asked(given, document)
     return Search(
-        kinds_asked(given, costs),
-        given["pairs"],
-        costs,
-        given["budget"],
-        given["any_root"],
-        given["any_shares"],
-        given["state_path"],
+        **extent_asked(given, costs),
+        any_root=given["any_root"],
+        any_shares=given["any_shares"],
     )

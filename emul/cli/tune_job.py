@@ -15,7 +15,7 @@ from emul.cli.searching import (
     check_state,
     costs_asked,
     end_if,
-    kinds_asked,
+    extent_asked,
     print_tuning,
     solved,
 )
@@ -99,8 +99,5 @@ def _asked(given: dict[str, Any]) -> tuple[Job, JobSearch, str, Document]:
     method = file.methods[0] if file.methods else default_method(arguments.get("mesh"))
     job = Job(**arguments, world=document.topology, method=method, stack=file.stack or "ideal")
     costs = costs_asked(given, document)
-    kinds = kinds_asked(given, costs)
-    search = JobSearch(
-        kinds, given["pairs"], costs, given["budget"], given["other_training"], given["state_path"]
-    )
+    search = JobSearch(**extent_asked(given, costs), other_training=given["other_training"])
     return job, search, source, document

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emul.communicator import Communicator
 from emul.errors import ArgumentError
-from emul.insight.case_log import CaseLog, digest_of
+from emul.insight.case_log import digest_of
 from emul.insight.cases import Case, Tuning
 from emul.insight.collective_tuning import IN_BLOCKS, CollectiveProblem
-from emul.insight.tuning import tuned
-from emul.insight.upgrades import KINDS, upgrades_of
+from emul.insight.tuning import Extent
+from emul.insight.upgrades import KINDS
 from emul.plans import Plan, is_plan_file, is_user_code, plan_xml, user_file
-from emul.reading.checks import finite, flag
+from emul.reading.checks import flag
 from emul.runtime.planner import Planner
 from emul.runtime.request import AUTO, Algorithm, Request
 from emul.topology.costs import Costs
@@ -26,24 +27,17 @@ __all__ = ["Search", "plan_of", "tune", "tune_requests", "tuning_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class Search(Extent):
     """The extent of a search: see ``tune``."""
 
-    upgrades: Collection[str] = KINDS
-    pairs: bool = True
-    costs: Costs | None = None
-    budget_per_month: float | None = None
     any_root: bool = False
     any_shares: bool = False
-    state: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse flags that are none, and a budget below 0: ArgumentError."""
-        flag(self.pairs, "pairs")
+        Extent.__post_init__(self)
         flag(self.any_root, "any_root")
         flag(self.any_shares, "any_shares")
-        if self.budget_per_month is not None:
-            finite(self.budget_per_month, "budget_per_month", "money, 0 or more", least=0)
 
 
 def tune(
@@ -103,7 +97,7 @@ def tune(
     if isinstance(costs, str | Path):
         costs = read_costs(Path(costs), [each.name for each in world.planner.topology.places])
     path = None if state is None else Path(state)
-    search = Search(tuple(upgrades), pairs, costs, budget_per_month, any_root, any_shares, path)
+    search = Search(tuple(upgrades), pairs, costs, budget_per_month, path, any_root, any_shares)
     cases, left_out = zip(*tune_requests(world.planner, requests, search), strict=True)
     return tuning_of(world.planner, requests, search, cases, left_out[-1])
 
@@ -121,7 +115,7 @@ def tuning_of(
         tuple(cases),
         pairs_left_out,
         tuple(_searched(planner, requests, search)),
-        search.costs.currency if search.costs is not None else "",
+        search.currency,
     )
 
 
@@ -132,19 +126,9 @@ def tune_requests(
     advance: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[Case, int]]:
     """Yield the cases of a search as emul.insight.tuning.tuned does. Raises as ``tune`` does."""
-    topology = planner.topology
-    upgrades = upgrades_of(topology, search.costs, search.upgrades)
-    log = CaseLog(search.state, "" if search.state is None else _digest(planner, requests, search))
     problem = CollectiveProblem(planner, requests, search.any_root, search.any_shares)
-    return tuned(
-        problem,
-        topology,
-        upgrades,
-        log=log,
-        pairs=search.pairs,
-        budget_per_month=search.budget_per_month,
-        advance=advance,
-    )
+    digest = partial(_digest, planner, requests, search)
+    return search.cases(problem, planner.topology, digest, advance)
 
 
 def plan_of(planner: Planner, requests: Sequence[Request], search: Search, case: Case) -> Plan:

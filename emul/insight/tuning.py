@@ -6,24 +6,71 @@ which start from those of the links as they are and from those that are chosen a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from emul.errors import ArgumentError, EmulError
 from emul.insight.case_log import CaseLog
 from emul.insight.cases import Case, Kind
 from emul.insight.search import Advance, Problem, Solution, best_settings
-from emul.insight.upgrades import Change, Upgrade, pairs_of
+from emul.insight.upgrades import KINDS, Change, Upgrade, pairs_of, upgrades_of
+from emul.reading.checks import finite, flag
 from emul.topology import Topology
+from emul.topology.costs import Costs
 
-__all__ = ["MOST_PAIRS", "TODAY", "tuned"]
+__all__ = ["MOST_PAIRS", "TODAY", "Extent", "tuned"]
 
 TODAY, SETTINGS = "as it is", "best settings"
 """The names of the two cases without an upgrade."""
 
 MOST_PAIRS = 300
 """Pairs of upgrades that are solved; of more, those of the upgrades that save most alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The extent of a search: kinds of ``upgrades``, whether ``pairs`` of them, their ``costs``.
+
+    ``budget_per_month``: see ``tuned``. ``state``: the path of a file that keeps each case at once.
+    Raises ArgumentError for a flag that is none, and a budget below 0.
+    """
+
+    upgrades: Collection[str] = KINDS
+    pairs: bool = True
+    costs: Costs | None = None
+    budget_per_month: float | None = None
+    state: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the flag and the budget."""
+        flag(self.pairs, "pairs")
+        if self.budget_per_month is not None:
+            finite(self.budget_per_month, "budget_per_month", "money, 0 or more", least=0)
+
+    @property
+    def currency(self) -> str:
+        """The currency of the costs, empty where it is not said."""
+        return "" if self.costs is None else self.costs.currency
+
+    def cases(
+        self,
+        problem: Problem,
+        topology: Topology,
+        digest: Callable[[], str],
+        advance: Advance | None = None,
+    ) -> Iterator[tuple[Case, int]]:
+        """Yield the cases of ``problem`` as ``tuned`` does; ``digest``: of all inputs."""
+        return tuned(
+            problem,
+            topology,
+            upgrades_of(topology, self.costs, self.upgrades),
+            log=CaseLog(self.state, "" if self.state is None else digest()),
+            pairs=self.pairs,
+            budget_per_month=self.budget_per_month,
+            advance=advance,
+        )
 
 
 def tuned(

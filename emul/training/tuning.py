@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emul.errors import ArgumentError
-from emul.insight.case_log import CaseLog, digest_of
+from emul.insight.case_log import digest_of
 from emul.insight.cases import Case, Tuning
 from emul.insight.search import Facts, Settings
-from emul.insight.tuning import tuned
-from emul.insight.upgrades import KINDS, upgrades_of
-from emul.reading.checks import finite, flag
+from emul.insight.tuning import Extent
+from emul.insight.upgrades import KINDS
+from emul.reading.checks import flag
 from emul.topology import Topology
 from emul.topology.costs import Costs
 from emul.training.changes import COARSER
@@ -35,15 +36,15 @@ MOST_FRAGMENTS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class JobSearch:
+class JobSearch(Extent):
     """The extent of a search: see ``tune``."""
 
-    upgrades: Collection[str] = KINDS
-    pairs: bool = True
-    costs: Costs | None = None
-    budget_per_month: float | None = None
     other_training: bool = False
-    state: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse flags that are none, and a budget below 0: ArgumentError."""
+        Extent.__post_init__(self)
+        flag(self.other_training, "other_training")
 
 
 @dataclass(frozen=True)
@@ -167,16 +168,13 @@ def tune(
     True
 
     """
-    budget = None
-    if budget_per_month is not None:
-        budget = finite(budget_per_month, "budget_per_month", "money, 0 or more", least=0)
     search = JobSearch(
-        tuple(upgrades),
-        flag(pairs, "pairs"),
-        costs,
-        budget,
-        flag(other_training, "other_training"),
-        None if state is None else Path(state),
+        upgrades=tuple(upgrades),
+        pairs=pairs,
+        costs=costs,
+        budget_per_month=budget_per_month,
+        state=None if state is None else Path(state),
+        other_training=other_training,
     )
     done = list(tune_job(job, search))
     return tuning_of_job(job, search, [case for case, _ in done], done[-1][1])
@@ -187,17 +185,8 @@ def tune_job(
 ) -> Iterator[tuple[Case, int]]:
     """Yield the cases of a search as emul.insight.tuning.tuned does. Raises as ``tune`` does."""
     _check_known(job)
-    topology = job.topology
-    log = CaseLog(search.state, "" if search.state is None else _digest(job, search))
-    return tuned(
-        JobProblem(job, search.other_training),
-        topology,
-        upgrades_of(topology, search.costs, search.upgrades),
-        log=log,
-        pairs=search.pairs,
-        budget_per_month=search.budget_per_month,
-        advance=advance,
-    )
+    problem = JobProblem(job, search.other_training)
+    return search.cases(problem, job.topology, partial(_digest, job, search), advance)
 
 
 def tuning_of_job(job: Job, search: JobSearch, cases: list[Case], pairs_left_out: int) -> Tuning:
@@ -214,7 +203,7 @@ def tuning_of_job(job: Job, search: JobSearch, cases: list[Case], pairs_left_out
             f"Searched: {', '.join(each for each in said if each)}. Not searched:"
             f"{left or ' sizes of axes.'}",
         ),
-        search.costs.currency if search.costs is not None else "",
+        search.currency,
     )
 
 
